@@ -1,0 +1,34 @@
+# Two commands matter: `make demo` and `make test`. Both make what they need; both are quick when it stands.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: demo test test-all lint wheel clean
+
+$(READY): pyproject.toml setup.py
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip setuptools
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	touch $@
+
+demo: $(READY)
+	$(BIN)/specvid demo
+
+test: $(READY)
+	$(BIN)/pytest -m "not slow and not gpu"
+
+test-all: $(READY)
+	$(BIN)/pytest
+
+# An editable install hides the packages from type checkers, so mypy reads an installed copy.
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	rm -rf .typed && $(BIN)/python -m pip install --quiet --no-deps --target .typed .
+	cd .typed && MYPYPATH=. ../$(BIN)/mypy --config-file ../pyproject.toml --python-executable ../$(BIN)/python -p specvid
+
+wheel: $(READY)
+	$(BIN)/python -m build --wheel
+
+clean:
+	rm -rf .venv .typed build dist src/*.egg-info runs/demo
