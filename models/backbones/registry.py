@@ -1,0 +1,60 @@
+"""The registry of backbones: a dict and a decorator.
+
+Every module of this folder is imported on the first look-up, so a new backbone is a new file with one decorated function,
+and importing `specvid.models` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from specvid.models.backbones.spec import Backbone
+from specvid.models.suggest import unknown
+
+Builder = TypeVar("Builder", bound=Callable[..., Backbone])
+
+_BUILDERS: dict[str, Callable[..., Backbone]] = {}
+
+
+def register_backbone(name: str) -> Callable[[Builder], Builder]:
+    """Decorator: makes a function with keyword-only options that returns a `Backbone` known as ``name``."""
+
+    def register(builder: Builder) -> Builder:
+        if name in _BUILDERS:
+            raise ValueError(
+                f"backbone {name!r} is registered twice ({_BUILDERS[name].__module__}, {builder.__module__})"
+            )
+        _BUILDERS[name] = builder
+        return builder
+
+    return register
+
+
+def list_backbones() -> list[str]:
+    """Names that `create_model` takes, sorted."""
+    return sorted(_builders())
+
+
+def build_backbone(name: str, **options: Any) -> Backbone:
+    """The backbone called ``name``, randomly initialised. ``ValueError`` for an unknown name or option."""
+    builders = _builders()
+    if name not in builders:
+        raise unknown("backbone", name, builders)
+    known = inspect.signature(builders[name]).parameters
+    for option in options:
+        if option not in known:
+            if not known:
+                raise ValueError(f"option {option!r} of backbone {name!r} is unknown: {name} takes no options")
+            raise unknown(f"option of backbone {name!r}:", option, known)
+    return builders[name](**options)
+
+
+def _builders() -> dict[str, Callable[..., Backbone]]:
+    package = importlib.import_module("specvid.models.backbones")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{package.__name__}.{module.name}")
+    return _BUILDERS

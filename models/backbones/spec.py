@@ -1,0 +1,101 @@
+"""What a backbone is, and what it wants to eat: plain frozen data, no behaviour beyond checking itself."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from torch import nn
+
+from specvid.models.suggest import unknown
+
+KINETICS_MEAN, KINETICS_STD = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """The clip a backbone was designed for: what a data pipeline must deliver.
+
+    ``frames``: clip length in frames; ``stride``: distance of consecutive frames of the clip in frames of the video;
+    ``size``: side of the square crop in pixels, or ``(height, width)``; ``resize``: length of the short side in pixels before
+    the crop, or ``(height, width)``; ``mean``, ``std``: of the RGB channels, on pixel values in [0, 1].
+    """
+
+    frames: int
+    stride: int
+    size: int | tuple[int, int]
+    resize: int | tuple[int, int]
+    mean: tuple[float, float, float] = KINETICS_MEAN
+    std: tuple[float, float, float] = KINETICS_STD
+
+    def __post_init__(self) -> None:
+        for name in ("size", "resize", "mean", "std"):  # lists come from JSON
+            value = getattr(self, name)
+            if isinstance(value, (list, tuple)):
+                object.__setattr__(self, name, tuple(value))
+                wanted = 3 if name in ("mean", "std") else 2
+                if len(value) != wanted:
+                    raise ValueError(f"input: {name} is {value!r}; it takes {wanted} numbers")
+        for name in ("frames", "stride"):
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
+                raise ValueError(f"input: {name} is {getattr(self, name)!r}; it must be a whole number >= 1")
+        if min(self.crop) < 1:
+            raise ValueError(f"input: size is {self.size!r}; it must be one or two whole numbers of pixels >= 1")
+
+    @property
+    def crop(self) -> tuple[int, int]:
+        """Height and width of the crop in pixels."""
+        return self.size if isinstance(self.size, tuple) else (self.size, self.size)
+
+    def override(self, changes: Mapping[str, Any]) -> InputSpec:
+        """A copy with some fields replaced, e.g. ``{"size": (256, 128)}`` for people. ``ValueError`` for an unknown field."""
+        names = [f.name for f in fields(self)]
+        for name in changes:
+            if name not in names:
+                raise unknown("input field", name, names)
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """Published weights: where they lie (``url``), what they were trained on (``data``), under which ``licence`` they come."""
+
+    url: str
+    data: str
+    licence: str
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A network without its classifier, and the facts that the rest of specvid needs of it.
+
+    ``module``: maps ``(B, 3, T, H, W)`` to ``(B, feature_dim, T', H', W')`` when ``dims`` is 3; when ``dims`` is 2 it is an image
+    network, ``(N, 3, H, W)`` to ``(N, feature_dim, H', W')``, and `VideoModel` runs it per frame. Parameter names are those of
+    the published checkpoints (an ``nn.Sequential`` with named children keeps them and makes every stage a place for blocks).
+    ``aliases``: short names of places, e.g. the papers' ``res4`` for torchvision's ``layer3``.
+    ``classifier``: name of the classifier layer in published checkpoints (``fc`` for ``fc.weight`` and ``fc.bias``).
+    ``window``: the (time, height, width) window that the original slides, with stride 1, over the features before its
+    classifier, where it does not simply average over all positions.
+    ``pretrained``: published weights by name (``kinetics400``, ``imagenet``); the first one is also ``DEFAULT``.
+    """
+
+    module: nn.Module
+    feature_dim: int
+    input: InputSpec
+    dims: int = 3
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    classifier: str = "fc"
+    window: tuple[int, int, int] | None = None
+    pretrained: Mapping[str, Pretrained] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.dims not in (2, 3):
+            raise ValueError(f"backbone: dims is {self.dims!r}; it must be 2 (image network) or 3 (video network)")
+
+
+def stack(network: nn.Module, *names: str) -> nn.Sequential:
+    """The children of ``network`` called ``names``, run one after the other under their own names (so its checkpoints load)."""
+    return nn.Sequential(OrderedDict((name, network.get_submodule(name)) for name in names))

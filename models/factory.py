@@ -1,0 +1,104 @@
+"""`create_model`: a backbone, blocks inserted into it, pooling and a head, as one `VideoModel`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from specvid.models.backbones.registry import build_backbone
+from specvid.models.backbones.spec import Backbone
+from specvid.models.clip import ClipState
+from specvid.models.heads import Head, Outputs
+from specvid.models.pooling import create_pooling
+
+
+class VideoModel(nn.Module):
+    """A video network made of ``backbone`` (features), ``pool`` (one vector a clip) and ``head`` (embedding, logits).
+
+    Build it with `create_model`. ``config`` rebuilds it (``create_model(**model.config)``, JSON-able, without the weights);
+    ``input`` says which clips it wants; ``feature_dim`` is D, ``embedding_dim`` E, ``num_classes`` the number of logits or None.
+
+    All methods take clips ``x`` (B, 3, T, H, W), float, normalised as ``input`` says, and optionally a ``mask`` (B, T), bool,
+    True = real frame: padded frames are kept out of the inserted blocks and of the pooling. (A 3D backbone's own convolutions
+    still see them.)
+    """
+
+    def __init__(
+        self, backbone: Backbone, *, pool: nn.Module, head: Head, clip: ClipState, config: dict[str, Any]
+    ) -> None:
+        super().__init__()
+        self.backbone, self.pool, self.head = backbone.module, pool, head
+        self.clip, self.config, self.input = clip, config, backbone.input
+        self.dims, self.feature_dim, self.embedding_dim = backbone.dims, backbone.feature_dim, head.num_features
+        self.num_classes = head.classifier.out_features if head.classifier is not None else None
+        self.spec = backbone
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Logits (B, num_classes)."""
+        if self.num_classes is None:
+            raise ValueError(
+                f"model {self.config['name']!r} has no classifier (num_classes=None): create it with num_classes=..., "
+                "or call embed() or forward_features()"
+            )
+        logits = self.outputs(x, mask).logits
+        assert logits is not None
+        return logits
+
+    def forward_features(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Feature maps (B, D, T', H', W'); a 2D backbone runs per frame, so its T' is T."""
+        self._check(x, mask)
+        batch, frames = x.shape[0], x.shape[2]
+        self.clip.frames, self.clip.mask_bt = frames, mask
+        try:
+            if self.dims == 3:
+                return self.backbone(x)
+            y_ndhw = self.backbone(x.transpose(1, 2).flatten(0, 1))
+            return y_ndhw.unflatten(0, (batch, frames)).transpose(1, 2)
+        finally:
+            self.clip.frames = self.clip.mask_bt = None
+
+    def embed(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Embeddings (B, E), not normalised: pooled features, projected where the model has an ``embedding_dim``, after the neck."""
+        return self.outputs(x, mask).embedding
+
+    def outputs(self, x: Tensor, mask: Tensor | None = None) -> Outputs:
+        """All of the head in one pass: feature before the neck, embedding, logits (None without classifier)."""
+        return self.head(self.pool(self.forward_features(x, mask), mask))
+
+    def _check(self, x: Tensor, mask: Tensor | None) -> None:
+        if x.ndim != 5 or x.shape[1] != 3:
+            raise ValueError(f"clips of shape {tuple(x.shape)} do not fit: a model takes (B, 3, T, H, W)")
+        if mask is not None and (mask.dtype != torch.bool or mask.shape != (x.shape[0], x.shape[2])):
+            raise ValueError(
+                f"mask of shape {tuple(mask.shape)} and {mask.dtype} does not fit clips of shape {tuple(x.shape)}: "
+                f"it must be bool, (B, T) = ({x.shape[0]}, {x.shape[2]}), True = real frame"
+            )
+
+
+def create_model(
+    name: str,
+    *,
+    blocks: str = "",
+    num_classes: int | None = None,
+    embedding_dim: int | None = None,
+    pooling: str = "mean",
+    neck: str = "none",
+    dropout: float = 0.0,
+    input: Mapping[str, Any] | None = None,
+    weights: str | None = None,
+    **options: Any,
+) -> VideoModel:
+    """A video model.
+
+    ``name``: a backbone of `list_backbones`; ``options``: keyword options of that backbone, e.g. ``last_stride=1``.
+    """
+    backbone = build_backbone(name, **options)
+    clip = ClipState()
+    pool = create_pooling(pooling, backbone.feature_dim, window=backbone.window)
+    head = Head(backbone.feature_dim, num_classes=num_classes, embedding_dim=embedding_dim, neck=neck, dropout=dropout)
+    config = {"name": name, "blocks": blocks, "num_classes": num_classes, "embedding_dim": embedding_dim}
+    config |= {"pooling": pooling, "neck": neck, "dropout": dropout, "input": dict(input or {}), **options}
+    return VideoModel(backbone, pool=pool, head=head, clip=clip, config=config)
