@@ -1,0 +1,37 @@
+"""Video decoders behind one small interface: ``with open_video(path) as video: video.frames([0, 8, 16])``.
+
+Open a video in the process that reads it (for a data loader: inside ``__getitem__``); decord deadlocks when a reader crosses a fork.
+"""
+
+import os
+from importlib import import_module
+
+from specvid.datasets.decode.base import Video
+from specvid.datasets.decode.probe import Probe, probe
+from specvid.models.suggest import unknown
+
+_DECODERS = {
+    "decord": ("specvid.datasets.decode.decord", "DecordVideo"),
+    "pyav": ("specvid.datasets.decode.pyav", "PyAVVideo"),
+    "torchcodec": ("specvid.datasets.decode.torchcodec", "TorchCodecVideo"),
+}
+
+__all__ = ["Probe", "Video", "list_decoders", "open_video", "probe"]
+
+
+def list_decoders() -> list[str]:
+    """Names that ``open_video`` takes, the default first."""
+    return list(_DECODERS)
+
+
+def open_video(path: str | os.PathLike[str], decoder: str = "decord") -> Video:
+    """Open a video file.
+
+    Returns: a ``Video`` (a context manager): ``len(video)`` frames, ``video.fps``, ``video.frames(indices)`` -> uint8 RGB (T, H, W, 3).
+    Raises: ``VideoError`` (one line: path and reason) for a missing, empty, damaged, cut-off or audio-only file;
+    ``ValueError`` for an unknown decoder or one that is not installed.
+    """
+    if decoder not in _DECODERS:
+        raise unknown("decoder", decoder, _DECODERS)
+    module, name = _DECODERS[decoder]
+    return getattr(import_module(module), name)(path)

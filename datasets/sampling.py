@@ -1,0 +1,62 @@
+"""Which frames of a video make a clip: index arithmetic only, randomness passed in.
+
+A video shorter than the clip is played again from its start (looped): frame ``i`` stands for ``i mod length``. That keeps the motion
+running, where repeating the last frame would freeze it; it is the rule of all functions with a stride here.
+"""
+
+import numpy as np
+
+
+def dense_clip(length: int, frames: int, stride: int, rng: np.random.Generator | None) -> np.ndarray:
+    """One clip of consecutive frames, ``stride`` apart, from a random place of the video.
+
+    ``length``: frames of the video; ``frames``: of the clip; ``rng``: draws the start evenly from all that fit; ``None`` takes the middle.
+    Returns: int64 (frames,), looped where the clip is longer than the video. Source: the usual dense sampling, e.g. SlowFast,
+    https://arxiv.org/abs/1812.03982.
+    """
+    _check(length=length, frames=frames, stride=stride)
+    last_start = _last_start(length, frames, stride)
+    start = last_start // 2 if rng is None else int(rng.integers(last_start + 1))
+    return (start + stride * np.arange(frames, dtype=np.int64)) % length
+
+
+def uniform_segments(length: int, segments: int, rng: np.random.Generator | None) -> np.ndarray:
+    """One frame from each of ``segments`` equal parts of the video (TSN, https://arxiv.org/abs/1608.00859).
+
+    ``rng`` draws evenly inside each part; ``None`` takes the middle of each. Returns: int64 (segments,), not decreasing. A video with
+    fewer frames than segments gives some frames to several neighbouring segments; nothing is looped, the order in time stays.
+    """
+    _check(length=length, segments=segments)
+    inside = np.full(segments, 0.5) if rng is None else rng.random(segments)
+    places = np.floor((np.arange(segments) + inside) * (length / segments)).astype(np.int64)
+    return np.minimum(places, length - 1)  # rounding may reach the end exactly
+
+
+def test_clips(length: int, frames: int, stride: int, clips: int) -> np.ndarray:
+    """``clips`` dense clips spread evenly: the first starts with the video, the last ends with it; a single one lies in the middle.
+
+    Returns: int64 (clips, frames), looped where a clip is longer than the video (all clips are the same then).
+    """
+    _check(length=length, frames=frames, stride=stride, clips=clips)
+    last_start = _last_start(length, frames, stride)
+    if clips == 1:
+        starts = np.array([last_start // 2], dtype=np.int64)
+    else:
+        starts = (np.arange(clips, dtype=np.int64) * last_start + (clips - 1) // 2) // (
+            clips - 1
+        )  # rounded, in integers
+    return (starts[:, None] + stride * np.arange(frames, dtype=np.int64)) % length
+
+
+test_clips.__test__ = False  # type: ignore[attr-defined]  # not a test, whatever pytest thinks of its name
+
+
+def _last_start(length: int, frames: int, stride: int) -> int:
+    """The last start from which the clip fits into the video; 0 where it never does."""
+    return max(0, length - ((frames - 1) * stride + 1))
+
+
+def _check(**sizes: int) -> None:
+    for name, value in sizes.items():
+        if value < 1:
+            raise ValueError(f"{name} = {value}: expected a whole number of at least 1.")
