@@ -1,0 +1,81 @@
+"""A training as it is watched: the live bar, TensorBoard, Weights & Biases, one line an epoch."""
+
+import importlib.util
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from specvid.pipelines.engine.config import EngineConfig
+from specvid.pipelines.engine.log import console, log
+
+_NOT_SAID = {"epoch", "step", "clips", "seconds", "clips_per_s", "wait_share", "lr", "unreadable"}
+
+
+class Dashboard:
+    """Shows one training; outside the main process it does nothing. A context manager."""
+
+    def __init__(self, folder: Path, config: EngineConfig, *, is_main: bool, first_step: int, steps: int) -> None:
+        if config.wandb and importlib.util.find_spec("wandb") is None:
+            raise ValueError(
+                "wandb is asked for, but it is not installed. Run `pip install wandb`, or leave out --wandb."
+            )
+        self.folder, self.config, self.is_main = folder, config, is_main
+        self.first_step, self.steps = first_step, steps
+        self._board: Any = None
+        self._wandb: Any = None
+        self._bar: Progress | None = None
+
+    def __enter__(self) -> "Dashboard":
+        if self.is_main and self.config.tensorboard:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._board = SummaryWriter(str(self.folder / "tensorboard"), purge_step=self.first_step + 1)
+        if self.is_main and self.config.wandb:
+            import wandb
+
+            name = self.folder.name
+            self._wandb = wandb.init(project="specvid", name=name, id=name, dir=str(self.folder), resume="allow")
+        if self.is_main and console.is_terminal:
+            figures = TextColumn("{task.fields[figures]}")
+            clock = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+            self._bar = Progress(TextColumn("{task.description}"), BarColumn(20), figures, *clock, console=console)
+            self._bar.add_task("", total=self.steps, completed=self.first_step, figures="")
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        if self._board is not None:
+            self._board.close()
+        if self._wandb is not None:
+            self._wandb.finish()
+
+    def step(self, step: int, epoch: int, now: Mapping[str, float]) -> None:
+        """Moves the bar: loss so far in the epoch, clips per second, share of the time spent waiting for data."""
+        if self._bar is not None:
+            figures = f"loss {now['loss']:.4f}  {now['clips_per_s']:.1f} clips/s  waiting {now['wait_share']:.0%}"
+            epochs = f"epoch {epoch + 1}/{self.config.epochs}"
+            self._bar.update(self._bar.task_ids[0], completed=step, figures=figures, description=epochs)
+
+    def epoch(self, line: Mapping[str, Any]) -> None:
+        """Says an epoch's line everywhere (metrics.jsonl is the run folder's business)."""
+        if not self.is_main:
+            return
+        figures = {name: value for name, value in line.items() if isinstance(value, int | float)}
+        said = "  ".join(f"{name} {value:.4f}" for name, value in figures.items() if name not in _NOT_SAID)
+        unreadable = f"  {line['unreadable']} unreadable" if line["unreadable"] else ""
+        log.info(
+            f"epoch {line['epoch'] + 1}/{self.config.epochs}  {said}  lr {line['lr']:.2e}  "
+            f"{line['clips_per_s']:.1f} clips/s  waiting {line['wait_share']:.0%}{unreadable}"
+        )
+        if self._board is not None:
+            for name, value in figures.items():
+                if math.isfinite(value):
+                    self._board.add_scalar(name, value, line["step"])
+            self._board.flush()
+        if self._wandb is not None:
+            self._wandb.log(figures, step=line["step"])

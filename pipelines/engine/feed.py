@@ -1,0 +1,84 @@
+"""The stream of training batches: a sampler's (epoch, index) pairs, cut into whole steps, resumable at any step."""
+
+from collections.abc import Iterator, Sized
+from itertools import islice
+from typing import Any, Protocol
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from specvid.pipelines.engine.config import EngineConfig
+
+
+class EpochIndices(Sized, Protocol):
+    """A sampler: this process's share of an epoch as (epoch, index) pairs, the same ones whenever it is asked again."""
+
+    def set_epoch(self, epoch: int) -> None: ...
+
+    def __iter__(self) -> Iterator[tuple[int, int]]: ...
+
+
+class _Batches:
+    """A batch sampler that yields ``count`` batches of ``size`` pairs, without the first ``skip`` ones."""
+
+    def __init__(self, sampler: EpochIndices, *, size: int, count: int) -> None:
+        self.sampler, self.size, self.count, self.skip = sampler, size, count, 0
+
+    def __len__(self) -> int:
+        return self.count - self.skip
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        pairs = islice(self.sampler, self.skip * self.size, None)
+        for _ in range(len(self)):
+            yield list(islice(pairs, self.size))
+
+
+class TrainFeed:
+    """Batches of a training set, ``steps`` optimiser steps an epoch.
+
+    A step takes ``config.batch_size`` clips: over ``world`` processes and ``config.accumulate`` parts, so that
+    neither changes what is optimised.
+    What is left at the end of an epoch for less than a whole step is left out (the order differs in each epoch, so it
+    is never the same clips).
+    Nothing is random here: order and augmentation follow from (seed, epoch, index), whatever the number of workers.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        sampler: EpochIndices,
+        *,
+        config: EngineConfig,
+        world: int = 1,
+        pin_memory: bool = False,
+    ) -> None:
+        parts = world * config.accumulate
+        if config.batch_size % parts:
+            raise ValueError(
+                f"batch_size {config.batch_size} must be a multiple of processes x accumulate = "
+                f"{world} x {config.accumulate}. Use --batch-size {-(-config.batch_size // parts) * parts}."
+            )
+        size = config.batch_size // parts
+        self.accumulate = config.accumulate
+        self.steps = len(sampler) // (size * self.accumulate)
+        if not self.steps:
+            clips = len(sampler) * world
+            raise ValueError(
+                f"batch_size {config.batch_size} is more than the {clips} training clips. Lower --batch-size."
+            )
+        self._sampler = sampler
+        self._batches = _Batches(sampler, size=size, count=self.steps * self.accumulate)
+        self._loader = DataLoader(
+            dataset,
+            batch_sampler=self._batches,  # type: ignore[arg-type]
+            num_workers=config.workers,
+            persistent_workers=config.workers > 0,
+            pin_memory=pin_memory,
+            generator=torch.Generator(),  # it draws a number at each epoch: not from the global generator
+        )
+
+    def epoch(self, epoch: int, first_step: int = 0) -> Iterator[dict[str, Any]]:
+        """The batches of ``epoch`` from step ``first_step`` on: ``accumulate`` of them make a step."""
+        self._sampler.set_epoch(epoch)
+        self._batches.skip = first_step * self.accumulate
+        yield from self._loader

@@ -1,0 +1,50 @@
+"""Where a run's text goes: the terminal and ``log.txt``. Any code says ``log.info(...)``; this decides who reads it."""
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+log = logging.getLogger("specvid")
+console = Console(stderr=True)
+
+
+class _Terminal(logging.Handler):
+    """Lines on stderr, above the live bar where there is one; warnings are marked."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        warning = record.levelno >= logging.WARNING
+        text = f"warning: {self.format(record)}" if warning else self.format(record)
+        console.print(text, style="yellow" if warning else None, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def logging_to(folder: Path, *, is_main: bool) -> Iterator[None]:
+    """Inside, ``log`` goes to the terminal, and in the main process to ``folder/log.txt``; the others only warn."""
+    handlers: list[logging.Handler] = [_Terminal(logging.INFO if is_main else logging.WARNING)]
+    if is_main:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = logging.FileHandler(folder / "log.txt", encoding="utf-8")
+        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        handlers.append(file)
+    before = log.level, log.propagate
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    for handler in handlers:
+        log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.level, log.propagate = before
+        for handler in handlers:
+            log.removeHandler(handler)
+            handler.close()
+
+
+def say(text: str) -> None:
+    """A plain line on stdout: results, meant to be read or piped."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,52 @@
+"""Learning rates as functions of the step: a schedule gives the factor on the peak rate, anew for every step."""
+
+import math
+from bisect import bisect_right
+from collections.abc import Callable
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from specvid.pipelines.engine.config import EngineConfig
+
+
+def cosine(step: int, steps: int) -> float:
+    """From 1 down to 0 over half a cosine (Loshchilov & Hutter, SGDR, ICLR 2017, without restarts)."""
+    return 0.5 * (1 + math.cos(math.pi * step / max(steps, 1)))
+
+
+def onecycle(step: int, steps: int, *, rise: float = 0.3, start: float = 1 / 25, end: float = 4e-6) -> float:
+    """Up from ``start`` during the first ``rise`` of the steps, then down to ``end``, both along a cosine.
+
+    Smith & Topin, "Super-convergence" (2019), with the defaults of torch's OneCycleLR.
+    """
+    peak, last = rise * steps - 1, steps - 1
+    if step <= peak:
+        return 1 + (start - 1) * cosine(step, peak) if peak > 0 else 1.0
+    return end + (1 - end) * cosine(min(step, last) - peak, last - peak)
+
+
+def factor(config: EngineConfig, steps_per_epoch: int) -> Callable[[int], float]:
+    """The factor on ``config.lr`` as a function of the step, of ``config.epochs * steps_per_epoch`` steps."""
+    steps, warm = config.epochs * steps_per_epoch, round(config.warmup * steps_per_epoch)
+    if config.schedule == "onecycle":
+        return lambda step: onecycle(step, steps)
+    falls = [milestone * steps_per_epoch for milestone in config.milestones]
+
+    def at(step: int) -> float:
+        if step < warm:
+            return (step + 1) / (warm + 1)
+        if config.schedule == "cosine":
+            return cosine(step - warm, steps - warm)
+        if config.schedule == "step":
+            return config.gamma ** bisect_right(falls, step)
+        return 1.0
+
+    return at
+
+
+def build_schedule(optimizer: Optimizer, config: EngineConfig, steps_per_epoch: int) -> LambdaLR:
+    """The schedule of ``config`` on ``optimizer``; call ``.step()`` after every optimiser step."""
+    if config.warmup >= config.epochs:
+        raise ValueError(f"warmup {config.warmup} must be shorter than the training's epochs {config.epochs}.")
+    return LambdaLR(optimizer, factor(config, steps_per_epoch))
