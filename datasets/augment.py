@@ -1,58 +1,126 @@
-"""The albumentations pipelines: every random choice is made once and holds for all frames of a clip (the ``images`` target)."""
+"""The albumentations transforms of a clip: each random choice is drawn once and holds for all frames (the ``images`` target).
 
-from collections.abc import Sequence
+They override ``apply_to_images``, because albumentations' own loop over frames costs more than the work: frames are resized straight
+into the result, and what is the same for every pixel runs once on all frames stacked into one tall picture.
+"""
+
+import random
 from typing import Any
 
 import albumentations as A
 import cv2
 import numpy as np
 
-# Scales and the 13 places of a crop: TSN, https://arxiv.org/abs/1608.00859, section 3.3 "scale jittering" and "corner cropping".
+# TSN's multi-scale cropping: shares of the short side, https://arxiv.org/abs/1608.00859, section 3.3.
 MULTISCALE = (1.0, 0.875, 0.75, 0.66)
 
+Window = tuple[int, int, int, int]  # top, left, height, width in px of the decoded frame
 
-class MultiScaleCrop(A.DualTransform):
-    """TSN's crop: sides drawn from ``scales`` x short side, at most one step apart, at one of 13 fixed places; resized to (height, width)."""
 
-    def __init__(self, height: int, width: int, scales: Sequence[float] = MULTISCALE) -> None:
+def cut_and_resize(frames: np.ndarray, window: Window, size: tuple[int, int]) -> np.ndarray:
+    """The ``window`` of every frame, resized to ``size`` (height, width), bilinear: uint8 (T, H, W, 3) -> (T, h, w, 3)."""
+    top, left, height, width = window
+    inside = frames[:, top : top + height, left : left + width]
+    if (height, width) == size:
+        return np.ascontiguousarray(inside)
+    out = np.empty((len(frames), *size, 3), dtype=np.uint8)
+    for frame, resized in zip(inside, out, strict=True):
+        cv2.resize(frame, (size[1], size[0]), dst=resized, interpolation=cv2.INTER_LINEAR)
+    return out
+
+
+def resized_size(full: tuple[int, int], resize: int | tuple[int, int]) -> tuple[int, int]:
+    """(height, width) of a frame of ``full`` px after resizing its short side to ``resize``, or exactly to (height, width)."""
+    if isinstance(resize, tuple):
+        return resize
+    factor = resize / min(full)
+    return max(resize, round(full[0] * factor)), max(resize, round(full[1] * factor))
+
+
+class RandomWindow(A.DualTransform):
+    """Resize to ``resize``, then cut ``size`` out of a random place; done as cutting first, which resizes fewer pixels."""
+
+    def __init__(self, size: tuple[int, int], resize: int | tuple[int, int]) -> None:
         super().__init__(p=1.0)
-        self.height, self.width, self.scales = height, width, tuple(scales)
+        self.size, self.resize = size, resize
 
     def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-        """Draw the box (top, left, height, width)."""
-        full_h, full_w = params["shape"][:2]
-        short = min(full_h, full_w)
-        steps = range(len(self.scales))
-        pairs = [(a, b) for a in steps for b in steps if abs(a - b) <= 1]
-        a, b = pairs[self.py_random.randrange(len(pairs))]
-        crop_h, crop_w = (max(1, int(short * self.scales[step])) for step in (a, b))
-        quarter_h, quarter_w = (full_h - crop_h) / 4, (full_w - crop_w) / 4
-        places = [(y, x) for y in (0, 2, 4) for x in (0, 2, 4)] + [(y, x) for y in (1, 3) for x in (1, 3)]
-        y, x = places[self.py_random.randrange(len(places))]
-        return {"box": (int(y * quarter_h), int(x * quarter_w), crop_h, crop_w)}
+        """Draw the window."""
+        full = params["shape"][0], params["shape"][1]
+        return {"window": self.draw(full, self.py_random)}
 
-    def apply(self, img: np.ndarray, box: tuple[int, int, int, int], **params: Any) -> np.ndarray:
-        """Crop and resize one frame."""
-        top, left, height, width = box
-        return cv2.resize(
-            img[top : top + height, left : left + width], (self.width, self.height), interpolation=cv2.INTER_LINEAR
+    def draw(self, full: tuple[int, int], rng: random.Random) -> Window:
+        """A window in a frame of ``full`` (height, width) px."""
+        resized = resized_size(full, self.resize)
+        check_fit(resized, self.size)
+        height, width = (max(1, round(full[i] * self.size[i] / resized[i])) for i in (0, 1))
+        return rng.randint(0, full[0] - height), rng.randint(0, full[1] - width), height, width
+
+    def apply_to_images(self, images: np.ndarray, *args: Any, window: Window, **params: Any) -> np.ndarray:
+        """Cut and resize all frames alike."""
+        return cut_and_resize(images, window, self.size)
+
+
+class RandomResizedWindow(RandomWindow):
+    """A window with a random share of the area and a random aspect ratio, resized to ``size`` (Inception, arXiv:1409.4842, section 6)."""
+
+    def __init__(self, size: tuple[int, int], scale: tuple[float, float], ratio: tuple[float, float]) -> None:
+        super().__init__(size, size)
+        self.scale, self.ratio = scale, ratio
+
+    def draw(self, full: tuple[int, int], rng: random.Random) -> Window:
+        """Ten tries; then the largest centred window of an allowed ratio, as torchvision does."""
+        full_h, full_w = full
+        low, high = np.log(self.ratio)
+        for _ in range(10):
+            area, ratio = full_h * full_w * rng.uniform(*self.scale), np.exp(rng.uniform(low, high))
+            height, width = round(np.sqrt(area / ratio)), round(np.sqrt(area * ratio))
+            if 0 < height <= full_h and 0 < width <= full_w:
+                return rng.randint(0, full_h - height), rng.randint(0, full_w - width), height, width
+        ratio = min(max(full_w / full_h, self.ratio[0]), self.ratio[1])
+        height, width = min(full_h, round(full_w / ratio)), min(full_w, round(full_h * ratio))
+        return (full_h - height) // 2, (full_w - width) // 2, height, width
+
+
+class MultiScaleWindow(RandomWindow):
+    """TSN's window, resized to ``size``: sides from ``MULTISCALE`` x short side, at most one step apart, at one of 13 fixed places."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        super().__init__(size, size)
+
+    def draw(self, full: tuple[int, int], rng: random.Random) -> Window:
+        """Corners, edges, centre, and the points half-way between centre and corners."""
+        steps = range(len(MULTISCALE))
+        a, b = rng.choice([(a, b) for a in steps for b in steps if abs(a - b) <= 1])
+        height, width = (max(1, int(min(full) * MULTISCALE[step])) for step in (a, b))
+        y, x = rng.choice([(y, x) for y in (0, 2, 4) for x in (0, 2, 4)] + [(y, x) for y in (1, 3) for x in (1, 3)])
+        return (full[0] - height) * y // 4, (full[1] - width) * x // 4, height, width
+
+
+class ClipFlip(A.HorizontalFlip):
+    """Mirror all frames."""
+
+    def apply_to_images(self, images: np.ndarray, *args: Any, **params: Any) -> np.ndarray:
+        """One flip of the tall picture."""
+        return cv2.flip(_tall(images), 1).reshape(images.shape)
+
+
+class ClipColorJitter(A.ColorJitter):
+    """Brightness, contrast, saturation and hue; the contrast turns about the mean of the clip, not of each frame, so nothing flickers."""
+
+    def apply_to_images(self, images: np.ndarray, *args: Any, **params: Any) -> np.ndarray:
+        """One jitter of the tall picture."""
+        return self.apply(_tall(images), **params).reshape(images.shape)
+
+
+def check_fit(resized: tuple[int, int], size: tuple[int, int]) -> None:
+    """``ValueError`` where a crop of ``size`` does not fit into the ``resized`` frame, both (height, width) px."""
+    if resized[0] < size[0] or resized[1] < size[1]:
+        raise ValueError(
+            f"size = {size[0]} x {size[1]} px does not fit into the resized frame of {resized[0]} x {resized[1]} px: "
+            "make `resize` at least as large as `size`."
         )
 
 
-def resize_to(resize: int | tuple[int, int]) -> A.DualTransform:
-    """Resize the short side to ``resize`` px, or exactly to (height, width); bilinear."""
-    if isinstance(resize, tuple):
-        return A.Resize(height=resize[0], width=resize[1], interpolation=cv2.INTER_LINEAR)
-    return A.SmallestMaxSize(max_size=resize, interpolation=cv2.INTER_LINEAR)
-
-
-def crop_to(
-    kind: str, size: tuple[int, int], resize: int | tuple[int, int], scale: tuple[float, float]
-) -> list[A.BasicTransform]:
-    """The geometric part: ``random`` = resize, then cut out ``size``; ``resized`` and ``multiscale`` = cut out, then resize."""
-    height, width = size
-    if kind == "random":
-        return [resize_to(resize), A.RandomCrop(height=height, width=width, pad_if_needed=True)]
-    if kind == "resized":
-        return [A.RandomResizedCrop(size=size, scale=scale, ratio=(3 / 4, 4 / 3), interpolation=cv2.INTER_LINEAR)]
-    return [MultiScaleCrop(height, width)]
+def _tall(images: np.ndarray) -> np.ndarray:
+    return images.reshape(-1, images.shape[2], images.shape[3])

@@ -12,10 +12,9 @@ import torch
 from torch.utils.data import Dataset
 
 from specvid.datasets.decode import list_decoders, open_video
-from specvid.datasets.errors import VideoError
+from specvid.datasets.errors import VideoError, unknown
 from specvid.datasets.sampling import dense_clip, test_clips, uniform_segments
 from specvid.datasets.ucf101 import VideoRecord
-from specvid.models.suggest import unknown
 
 Transform = Callable[[np.ndarray, np.random.Generator | None], torch.Tensor]
 

@@ -1,6 +1,7 @@
-"""The one error that a video file can cause."""
+"""The one error that a video file can cause, and the one for a wrong name."""
 
 import os
+from collections.abc import Iterable
 
 
 class VideoError(ValueError):
@@ -16,3 +17,11 @@ class VideoError(ValueError):
 
     def __reduce__(self) -> tuple[type["VideoError"], tuple[str, str]]:
         return type(self), (self.path, self.reason)
+
+
+def unknown(kind: str, value: str, choices: Iterable[str]) -> ValueError:
+    """The error for a name that is none of ``choices``, with the nearest ones."""
+    # Imported where a mistake has happened: a data loader's worker has no use for the models.
+    from specvid.models.suggest import unknown
+
+    return unknown(kind, value, choices)

@@ -3,12 +3,14 @@
 Augmentation is the same for all frames of a clip and stays in bytes (albumentations); the crop becomes float and channels-first in one pass.
 """
 
+import random
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 
-from specvid.models.suggest import unknown
+from specvid.datasets.errors import unknown
+
 
 CROPS = ("random", "resized", "multiscale")
 VIEWS = (1, 3, 5, 10)
@@ -28,20 +30,24 @@ class InputLike(Protocol):
 
 
 class Normalise:
-    """``(x / 255 - mean) / std`` per channel: uint8 (T, H, W, 3) -> contiguous float32 (3, T, H, W)."""
+    """``(x / 255 - mean) / std`` per channel: uint8 (T, H, W, 3) -> float32 (3, T, H, W), contiguous, written into ``out`` if given."""
 
     def __init__(self, mean: tuple[float, float, float], std: tuple[float, float, float]) -> None:
         if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
             raise ValueError(f"mean = {mean}, std = {std}: expected three numbers each, std above 0.")
-        # 256 possible bytes, so the arithmetic is done 256 times, in float64, and then only looked up.
-        levels = np.arange(256) / 255
-        self.tables = [((levels - m) / s).astype(np.float32) for m, s in zip(mean, std, strict=True)]
+        self.scale = [1 / (255 * s) for s in std]
+        self.shift = [-m / s for m, s in zip(mean, std, strict=True)]
 
-    def __call__(self, frames: np.ndarray) -> torch.Tensor:
-        out = np.empty((3, *frames.shape[:3]), dtype=np.float32)
-        for channel, table in enumerate(self.tables):
-            np.take(table, frames[..., channel], out=out[channel], mode="clip")
-        return torch.from_numpy(out)
+    def __call__(self, frames: np.ndarray, out: torch.Tensor | None = None) -> torch.Tensor:
+        import cv2
+
+        if out is None:
+            out = torch.empty(3, *frames.shape[:3])
+        # All frames as one tall picture, whose channels OpenCV separates faster than any strided copy.
+        channels = cv2.split(np.ascontiguousarray(frames).reshape(-1, *frames.shape[2:]))
+        for plane, channel, scale, shift in zip(out, channels, self.scale, self.shift, strict=True):
+            plane.copy_(torch.from_numpy(channel).view(plane.shape)).mul_(scale).add_(shift)
+        return out
 
 
 class TrainTransform:
@@ -53,7 +59,9 @@ class TrainTransform:
     def __call__(self, frames: np.ndarray, rng: np.random.Generator | None) -> torch.Tensor:
         if rng is None:
             raise ValueError("a training transform is random: pass a numpy Generator.")
-        self.pipeline.set_random_seed(int(rng.integers(2**32)))
+        draw = random.Random(int(rng.integers(2**63)))
+        for step in self.pipeline.transforms:  # albumentations keeps its own generators: these replace them, clip by clip
+            step.set_random_state(rng, draw)
         return self.normalise(self.pipeline(images=frames)["images"])
 
 
@@ -62,24 +70,23 @@ class TestTransform:
 
     __test__ = False  # not a test, whatever pytest thinks of its name
 
-    def __init__(self, resize: Any, size: tuple[int, int], crops: int, normalise: Normalise) -> None:
+    def __init__(self, resize: int | tuple[int, int], size: tuple[int, int], crops: int, normalise: Normalise) -> None:
         self.resize, self.size, self.crops, self.normalise = resize, size, crops, normalise
 
     def __call__(self, frames: np.ndarray, rng: np.random.Generator | None = None) -> torch.Tensor:
-        resized = self.resize(images=frames)["images"]
+        from specvid.datasets.augment import check_fit, cut_and_resize, resized_size
+
+        full_h, full_w = frames.shape[1:3]
+        resized = resized_size((full_h, full_w), self.resize)
+        check_fit(resized, self.size)
+        frames = cut_and_resize(frames, (0, 0, full_h, full_w), resized)
         height, width = self.size
-        full_h, full_w = resized.shape[1:3]
-        if full_h < height or full_w < width:
-            raise ValueError(
-                f"size = {height} x {width} px is larger than the resized frame ({full_h} x {full_w} px): make `resize` at least as large as `size`."
-            )
-        views = [
-            self.normalise(resized[:, y : y + height, x : x + width])
-            for y, x in crop_places(full_h, full_w, self.size, self.crops)
-        ]
+        views = torch.empty(self.crops, 3, len(frames), height, width)
+        for view, (y, x) in zip(views, crop_places(*resized, self.size, self.crops), strict=False):
+            self.normalise(frames[:, y : y + height, x : x + width], out=view)
         if self.crops == 10:
-            views += [view.flip(-1) for view in views]
-        return torch.stack(views)
+            views[5:] = views[:5].flip(-1)
+        return views
 
 
 def train_transform(
@@ -108,20 +115,25 @@ def train_transform(
         raise ValueError(f"scale = {scale}: expected two shares of the area, 0 < least <= most <= 1.")
     import albumentations as A
 
-    from specvid.datasets.augment import crop_to
+    from specvid.datasets import augment
 
     size = as_pair(spec.size)
-    steps: list[Any] = crop_to(crop, size, spec.resize, scale)
+    steps: list[A.BasicTransform]
+    if crop == "random":
+        steps = [augment.RandomWindow(size, as_resize(spec.resize))]
+    elif crop == "resized":
+        steps = [augment.RandomResizedWindow(size, scale, (3 / 4, 4 / 3))]
+    else:
+        steps = [augment.MultiScaleWindow(size)]
     if flip:
-        steps.append(A.HorizontalFlip(p=flip))
+        steps.append(augment.ClipFlip(p=flip))
     if jitter:
-        low, high = 1 - jitter, 1 + jitter
-        steps.append(A.ColorJitter((low, high), (low, high), (low, high), (-jitter / 4, jitter / 4), p=0.8))
+        about_one = (1 - jitter, 1 + jitter)
+        steps.append(augment.ClipColorJitter(about_one, about_one, about_one, (-jitter / 4, jitter / 4), p=0.8))
     if erase:
-        steps.append(
-            A.Erasing(scale=(0.02, 0.33), ratio=(0.3, 3.3), fill=tuple(round(255 * m) for m in spec.mean), p=erase)
-        )
-    return TrainTransform(A.Compose(steps), Normalise(spec.mean, spec.std))
+        mean_colour = tuple(round(255 * mean) for mean in spec.mean)
+        steps.append(A.Erasing(scale=(0.02, 0.33), ratio=(0.3, 3.3), fill=mean_colour, p=erase))
+    return TrainTransform(A.Compose(steps, is_check_shapes=False), Normalise(spec.mean, spec.std))
 
 
 def test_transform(spec: InputLike, *, crops: int = 1) -> TestTransform:
@@ -131,11 +143,7 @@ def test_transform(spec: InputLike, *, crops: int = 1) -> TestTransform:
     """
     if crops not in VIEWS:
         raise ValueError(f"crops = {crops}: expected 1, 3, 5 or 10.")
-    import albumentations as A
-
-    from specvid.datasets.augment import resize_to
-
-    return TestTransform(A.Compose([resize_to(spec.resize)]), as_pair(spec.size), crops, Normalise(spec.mean, spec.std))
+    return TestTransform(as_resize(spec.resize), as_pair(spec.size), crops, Normalise(spec.mean, spec.std))
 
 
 test_transform.__test__ = False  # type: ignore[attr-defined]  # not a test, whatever pytest thinks of its name
@@ -159,3 +167,8 @@ def crop_places(full_h: int, full_w: int, size: tuple[int, int], crops: int) -> 
 def as_pair(size: int | tuple[int, int]) -> tuple[int, int]:
     """(height, width) of a size given as one side or as both."""
     return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
+
+
+def as_resize(resize: int | tuple[int, int]) -> int | tuple[int, int]:
+    """The short side in px, or (height, width) as a tuple (a list comes from JSON)."""
+    return resize if isinstance(resize, int) else as_pair(resize)

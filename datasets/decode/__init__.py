@@ -8,7 +8,7 @@ from importlib import import_module
 
 from specvid.datasets.decode.base import Video
 from specvid.datasets.decode.probe import Probe, probe
-from specvid.models.suggest import unknown
+from specvid.datasets.errors import unknown
 
 _DECODERS = {
     "decord": ("specvid.datasets.decode.decord", "DecordVideo"),

@@ -14,6 +14,7 @@ import os
 from typing import Any
 
 import numpy as np
+from torch.utils.dlpack import from_dlpack
 
 from specvid.datasets.decode.base import Video
 from specvid.datasets.errors import VideoError
@@ -50,7 +51,8 @@ class DecordVideo(Video):
 
         steps, places = self._short_steps(needed)
         try:
-            batch = self._reader.get_batch(steps).asnumpy()
+            # Through DLPack, because `asnumpy` would copy the clip once more.
+            batch = from_dlpack(self._reader.get_batch(steps).to_dlpack()).numpy()
             stopped_at = position(self._reader._handle)
         except DECORDError as error:
             raise VideoError(

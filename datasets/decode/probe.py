@@ -1,10 +1,12 @@
 """What a file's header says, read before any decoder touches the file.
 
 FFmpeg tells a wrong file at once and in words here, where decord would answer with a C++ assertion; and the header's own frame count
-is what shows that a file was cut off. A header is read once per file and process (0.3 ms), not once per clip.
+is what shows that a file was cut off. A header is read once per file and process, not once per clip; that of an AVI file, UCF-101's
+format, by hand (0.03 ms; FFmpeg takes 0.5 ms, a seventh of a small clip's whole decoding).
 """
 
 import os
+import struct
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -37,6 +39,31 @@ def probe(path: str) -> Probe:
 
 @lru_cache(maxsize=65536)
 def _read_header(path: str, size: int, mtime_ns: int) -> Probe:
+    return _avi_header(path, size) or _ffmpeg_header(path, size)
+
+
+def _avi_header(path: str, size: int) -> Probe | None:
+    """The same facts from the fixed fields of an AVI header (RIFF ``strh`` and ``strf`` chunks); ``None`` where anything looks unusual."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(4096)
+    except OSError as error:
+        raise VideoError(path, f"cannot be read ({error.strerror})") from None
+    stream = head.find(b"vids", 12) - 8  # strh, chunk size, then the kind of stream
+    picture = head.find(b"strf", stream)
+    if head[:4] != b"RIFF" or head[8:12] != b"AVI " or head[stream : stream + 4] != b"strh" or not 0 < picture < len(head) - 20:
+        return None
+    (announced,) = struct.unpack_from("<I", head, 4)
+    if announced + 8 > size:
+        raise VideoError(path, f"is cut off: its header announces {announced + 8:,} bytes, the file has {size:,}")
+    scale, rate, _, frames = struct.unpack_from("<4I", head, stream + 28)
+    width, height = struct.unpack_from("<ii", head, picture + 12)
+    if not (scale and rate and frames and width > 0 and height):
+        return None
+    return Probe(frames=frames, fps=rate / scale, height=abs(height), width=width)
+
+
+def _ffmpeg_header(path: str, size: int) -> Probe:
     import av
 
     try:
