@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,8 +12,11 @@ from torch import Tensor, nn
 from specvid.models.backbones.registry import build_backbone
 from specvid.models.backbones.spec import Backbone
 from specvid.models.clip import ClipState
+from specvid.models.grammar import format_blocks, parse_blocks
 from specvid.models.heads import Head, Outputs
+from specvid.models.insertion import insert_blocks
 from specvid.models.pooling import create_pooling
+from specvid.models.weights import LoadReport, load_weights
 
 
 class VideoModel(nn.Module):
@@ -34,7 +38,8 @@ class VideoModel(nn.Module):
         self.clip, self.config, self.input = clip, config, backbone.input
         self.dims, self.feature_dim, self.embedding_dim = backbone.dims, backbone.feature_dim, head.num_features
         self.num_classes = head.classifier.out_features if head.classifier is not None else None
-        self.spec = backbone
+        self.classifier_name, self.pretrained = backbone.classifier, backbone.pretrained
+        self.loaded: LoadReport | None = None
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Logits (B, num_classes)."""
@@ -91,14 +96,40 @@ def create_model(
     weights: str | None = None,
     **options: Any,
 ) -> VideoModel:
-    """A video model.
+    """Build a video model.
 
-    ``name``: a backbone of `list_backbones`; ``options``: keyword options of that backbone, e.g. ``last_stride=1``.
+    ``name``: a backbone (`list_backbones`); ``options``: options of that backbone, e.g. ``last_stride=1`` of ``resnet50``.
+    ``blocks``: insertions, e.g. ``"snl@layer3.-1"`` (`specvid.models.grammar`, `specvid.models.places`). Fresh blocks are
+    identities, and they are drawn after everything else from a random stream of their own: with the same seed, the model with
+    blocks computes exactly what the one without does, and so does everything random after it.
+    ``num_classes``: size of the classifier, None for none. ``embedding_dim``, ``neck``, ``dropout``: see `Head`.
+    ``pooling``: ``mean``, ``max`` or ``attention`` over time. ``input``: changes to the backbone's `InputSpec`, e.g.
+    ``{"size": (256, 128)}``. ``weights``: a file (safetensors or torch), or the name of published weights (``"DEFAULT"``,
+    ``"kinetics400"``, ``"imagenet"``); what was loaded is in ``model.loaded``, a `LoadReport`.
+
+    ``ValueError`` for anything unknown, naming the nearest right answer.
     """
     backbone = build_backbone(name, **options)
+    if input:
+        backbone = replace(backbone, input=backbone.input.override(input))
     clip = ClipState()
     pool = create_pooling(pooling, backbone.feature_dim, window=backbone.window)
     head = Head(backbone.feature_dim, num_classes=num_classes, embedding_dim=embedding_dim, neck=neck, dropout=dropout)
-    config = {"name": name, "blocks": blocks, "num_classes": num_classes, "embedding_dim": embedding_dim}
-    config |= {"pooling": pooling, "neck": neck, "dropout": dropout, "input": dict(input or {}), **options}
-    return VideoModel(backbone, pool=pool, head=head, clip=clip, config=config)
+    insertions = parse_blocks(blocks)
+    with torch.random.fork_rng(devices=[]):
+        insert_blocks(backbone, insertions, clip=clip)
+    config = {
+        "name": name,
+        "blocks": format_blocks(insertions),
+        "num_classes": num_classes,
+        "embedding_dim": embedding_dim,
+        "pooling": pooling,
+        "neck": neck,
+        "dropout": dropout,
+        "input": {key: list(value) if isinstance(value, tuple) else value for key, value in (input or {}).items()},
+        **options,
+    }
+    model = VideoModel(backbone, pool=pool, head=head, clip=clip, config=config)
+    if weights is not None:
+        model.loaded = load_weights(model, weights)
+    return model

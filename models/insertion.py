@@ -1,0 +1,154 @@
+"""Insertion of blocks into a network: ``insert_blocks(backbone, "snl@layer3.-1, nl@layer2:2", clip=clip)``.
+
+A block becomes a child of an ``nn.Sequential``, in its place and under a name of its own (``snl_before_5``), so that all other
+parameter names stay as they are and ``repr``, ``copy.deepcopy``, pickle, ``torch.compile`` and ``torch.export`` just work. Where
+there is no such container the block becomes a child of the module itself, run by a forward hook that finds it there.
+
+The grammar is in `specvid.models.grammar`, the meaning of places in `specvid.models.places`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from typing import Any, TypeGuard
+
+from torch import Tensor, nn
+
+from specvid.models.backbones.spec import Backbone
+from specvid.models.clip import ClipState, fit_mask
+from specvid.models.grammar import Insertion, parse_blocks
+from specvid.models.places import Call, Site, resolve, trace
+
+
+class InsertedBlock(nn.Module):
+    """A block inside a network: gives it the frame mask and, in an image network, whole clips instead of single frames.
+
+    ``per_frame``: the features are (B·T, C, H, W), of an image network that runs on the frames of B clips; unless the block has
+    ``dims=2`` itself they are unfolded to (B, C, T, H, W), so that it sees all frames of a clip together.
+    """
+
+    def __init__(self, block: nn.Module, *, clip: ClipState, dims: int, per_frame: bool, after: bool) -> None:
+        super().__init__()
+        self.block, self.clip = block, clip
+        self.dims, self.per_frame, self.after = dims, per_frame, after
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.dims == 2:
+            return self.block(x)
+        if not self.per_frame:
+            return self.block(x, fit_mask(self.clip.mask_bt, x.shape[2]))
+        if self.clip.frames is None:
+            raise ValueError(
+                "a block in an image network must know the clip length: call the VideoModel, not its backbone"
+            )
+        x_bcthw = x.unflatten(0, (-1, self.clip.frames)).transpose(1, 2)
+        return self.block(x_bcthw, self.clip.mask_bt).transpose(1, 2).flatten(0, 1)
+
+
+def insert_blocks(backbone: Backbone, blocks: str | tuple[Insertion, ...], *, clip: ClipState) -> list[str]:
+    """Insert ``blocks`` into ``backbone.module`` in place; returns the paths of the new `InsertedBlock` modules.
+
+    All places mean the bare network: an insertion does not shift the indices of the next one. Several blocks at one place stand
+    in the order given. ``ValueError`` for an unknown block, option or place; the network is then unchanged.
+    """
+    insertions = parse_blocks(blocks) if isinstance(blocks, str) else blocks
+    if not insertions:
+        return []
+    network = backbone.module
+    frames, (height, width) = backbone.input.frames, backbone.input.crop
+    calls = trace(network, (1, 3, frames, height, width) if backbone.dims == 3 else (frames, 3, height, width))
+    ran = {path: network.get_submodule(path) for path in calls}
+    planned = [
+        (site, insertion.block, _create(insertion, site, calls.get(site.target), backbone, clip))
+        for insertion in insertions
+        for site in resolve(network, insertion.place, backbone.aliases)
+    ]
+    for site, name, block in planned:
+        _attach(ran, site, name, block)
+    return [path for path, module in network.named_modules() if isinstance(module, InsertedBlock)]
+
+
+def _create(insertion: Insertion, site: Site, call: Call | None, backbone: Backbone, clip: ClipState) -> InsertedBlock:
+    """The block for ``site``, as wide as the features that flow there."""
+    problem = f"blocks: {str(insertion)!r} cannot stand {'after' if site.after else 'before'} {site.target!r}"
+    if call is None or call.calls != 1:
+        times = "never" if call is None else f"{call.calls} times"
+        raise ValueError(f"{problem}: it runs {times} in a forward pass; choose a place that is passed once")
+    shape = call.output if site.after else call.input
+    if shape is None or len(shape) != backbone.dims + 2:
+        wanted = "(B, C, T, H, W)" if backbone.dims == 3 else "(B·T, C, H, W)"
+        raise ValueError(
+            f"{problem}: what flows there has shape {shape}, not {wanted}; choose a place between feature maps"
+        )
+    options = dict(insertion.options)
+    dims = options.pop("dims", 3)
+    allowed = (3,) if backbone.dims == 3 else (3, 2)
+    if dims not in allowed:
+        raise ValueError(f"{problem}: dims={dims!r}; this backbone takes {' or '.join(map(str, allowed))}")
+    from specvid.models.blocks import create_block
+
+    try:
+        block = create_block(insertion.block, shape[1], dims=dims, **options)
+    except ValueError as error:
+        raise ValueError(f"blocks: {str(insertion)!r}: {error}") from error
+    return InsertedBlock(block, clip=clip, dims=dims, per_frame=backbone.dims == 2, after=site.after)
+
+
+def _attach(ran: dict[str, nn.Module], site: Site, name: str, block: InsertedBlock) -> None:
+    """Put ``block`` at ``site``. ``ran``: the modules that ran in the trace, by path, as they were called in the bare network."""
+    parent_path, _, child = site.target.rpartition(".")
+    parent, target = ran.get(parent_path), ran[site.target]
+    name = re.sub(r"\W", "_", name) + ("_after" if site.after else "_before")
+    if _is_plain_sequential(parent):
+        _insert(parent, child, f"{name}_{child}", block)
+    elif _is_plain_sequential(target):
+        own = [key for key, module in target._modules.items() if not isinstance(module, InsertedBlock)]
+        edge = own[-1] if site.after else own[0]
+        _insert(target, edge, f"{name}_{edge}", block)
+    else:
+        target.add_module(_free_name(target, name), block)
+        if site.after and _run_after not in target._forward_hooks.values():
+            target.register_forward_hook(_run_after)
+        if not site.after and _run_before not in target._forward_pre_hooks.values():
+            target.register_forward_pre_hook(_run_before)
+
+
+def _insert(parent: nn.Module, child: str, name: str, block: InsertedBlock) -> None:
+    """Make ``block`` a child of ``parent``, next to ``child`` and, where there are blocks already, behind them."""
+    items = list(parent._modules.items())
+    at = [key for key, _ in items].index(child)
+    if block.after:
+        at += 1
+        while at < len(items) and isinstance(items[at][1], InsertedBlock):
+            at += 1
+    items.insert(at, (_free_name(parent, name), block))
+    parent._modules.clear()
+    parent._modules.update(items)
+
+
+def _is_plain_sequential(module: nn.Module | None) -> TypeGuard[nn.Sequential]:
+    """Whether the module runs its children one after the other, nothing else."""
+    return isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
+
+
+def _free_name(parent: nn.Module, name: str) -> str:
+    candidates = itertools.chain([name], (f"{name}_{number}" for number in itertools.count(2)))
+    return next(candidate for candidate in candidates if not hasattr(parent, candidate))
+
+
+# The hooks are functions of this module, and find their blocks among the children of the module that they are called for:
+# so a deep copy runs its own copies of the blocks.
+def _run_before(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    x = args[0]
+    for child in module.children():
+        if isinstance(child, InsertedBlock) and not child.after:
+            x = child(x)
+    return (x, *args[1:])
+
+
+def _run_after(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
+    for child in module.children():
+        if isinstance(child, InsertedBlock) and child.after:
+            output = child(output)
+    return output

@@ -1,0 +1,61 @@
+"""Reading a file of weights to a flat dict of tensors: safetensors, or a torch file with ``weights_only=True``, always."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from torch import Tensor
+
+# where training scripts keep the weights inside a checkpoint, most specific first
+WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "network", "net", "weights")
+
+
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """The tensors in the file ``path``, on the CPU. ``ValueError`` if it is missing, damaged, or needs code to be run."""
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"weights {str(path)!r}: there is no such file")
+    state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    tensors = _unwrap(state)
+    if not tensors:
+        kind = ", ".join(map(str, state)) if isinstance(state, Mapping) else type(state).__name__
+        raise ValueError(
+            f"weights {str(path)!r}: no tensors in it, nor under {', '.join(WRAPPERS)} (found: {kind or 'nothing'})"
+        )
+    return tensors
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"weights {str(path)!r}: not a sound safetensors file ({error})") from error
+
+
+def _read_torch(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:
+        raise ValueError(
+            f"weights {str(path)!r}: refused, because it holds more than tensors and plain values, and reading that would run code "
+            f"from the file. If you trust it, save its state_dict alone as safetensors ({str(error).splitlines()[0]})"
+        ) from error
+    except (RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
+        raise ValueError(f"weights {str(path)!r}: not a sound torch file ({str(error).splitlines()[0]})") from error
+
+
+def _unwrap(state: Any) -> dict[str, Tensor]:
+    if not isinstance(state, Mapping):
+        return {}
+    for wrapper in WRAPPERS:
+        inner = _unwrap(state.get(wrapper))
+        if inner:
+            return inner
+    return {name: value for name, value in state.items() if isinstance(name, str) and isinstance(value, Tensor)}
