@@ -10,7 +10,9 @@ from torch.nn import functional as F
 
 
 class ClipState:
-    """``frames``: clip length T in frames; ``mask_bt``: bool (B, T), True = real frame, or None when all frames are real."""
+    """``frames``: clip length T in frames; ``mask_bt``: bool (B, T), True = real frame, or None when all frames are
+    real.
+    """
 
     def __init__(self) -> None:
         self.frames: int | None = None
@@ -18,7 +20,9 @@ class ClipState:
 
 
 def fit_mask(mask_bt: Tensor | None, frames: int) -> Tensor | None:
-    """The mask at a coarser time resolution: a step is valid where any frame of its cell is. (B, T) -> (B, frames), bool."""
+    """The mask at a coarser time resolution: a step is valid where any frame of its cell is. (B, T) -> (B, frames),
+    bool.
+    """
     if mask_bt is None or mask_bt.shape[1] == frames:
         return mask_bt
     return F.adaptive_max_pool1d(mask_bt[:, None].float(), frames)[:, 0] > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -22,12 +23,13 @@ from specvid.models.weights import LoadReport, load_weights
 class VideoModel(nn.Module):
     """A video network made of ``backbone`` (features), ``pool`` (one vector a clip) and ``head`` (embedding, logits).
 
-    Build it with `create_model`. ``config`` rebuilds it (``create_model(**model.config)``, JSON-able, without the weights);
-    ``input`` says which clips it wants; ``feature_dim`` is D, ``embedding_dim`` E, ``num_classes`` the number of logits or None.
+    Build it with `create_model`. ``config`` rebuilds it (``create_model(**model.config)``, JSON-able, without the
+    weights); ``input`` says which clips it wants; ``feature_dim`` is D, ``embedding_dim`` E, ``num_classes`` the
+    number of logits or None.
 
-    All methods take clips ``x`` (B, 3, T, H, W), float, normalised as ``input`` says, and optionally a ``mask`` (B, T), bool,
-    True = real frame: padded frames are kept out of the inserted blocks and of the pooling. (A 3D backbone's own convolutions
-    still see them.)
+    All methods take clips ``x`` (B, 3, T, H, W), float, normalised as ``input`` says, and optionally a ``mask`` (B,
+    T), bool, True = real frame: padded frames are kept out of the inserted blocks and of the pooling; the
+    convolutions of a 3D backbone see zeros in their place.
     """
 
     def __init__(
@@ -59,14 +61,16 @@ class VideoModel(nn.Module):
         self.clip.frames, self.clip.mask_bt = frames, mask
         try:
             if self.dims == 3:
-                return self.backbone(x)
+                return self.backbone(x if mask is None else x.masked_fill(~mask[:, None, :, None, None], 0))
             y_ndhw = self.backbone(x.transpose(1, 2).flatten(0, 1))
             return y_ndhw.unflatten(0, (batch, frames)).transpose(1, 2)
         finally:
             self.clip.frames = self.clip.mask_bt = None
 
     def embed(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Embeddings (B, E), not normalised: pooled features, projected where the model has an ``embedding_dim``, after the neck."""
+        """Embeddings (B, E), not normalised: pooled features, projected where the model has an ``embedding_dim``,
+        after the neck.
+        """
         return self.outputs(x, mask).embedding
 
     def outputs(self, x: Tensor, mask: Tensor | None = None) -> Outputs:
@@ -98,14 +102,15 @@ def create_model(
 ) -> VideoModel:
     """Build a video model.
 
-    ``name``: a backbone (`list_backbones`); ``options``: options of that backbone, e.g. ``last_stride=1`` of ``resnet50``.
-    ``blocks``: insertions, e.g. ``"snl@layer3.-1"`` (`specvid.models.grammar`, `specvid.models.places`). Fresh blocks are
-    identities, and they are drawn after everything else from a random stream of their own: with the same seed, the model with
-    blocks computes exactly what the one without does, and so does everything random after it.
-    ``num_classes``: size of the classifier, None for none. ``embedding_dim``, ``neck``, ``dropout``: see `Head`.
-    ``pooling``: ``mean``, ``max`` or ``attention`` over time. ``input``: changes to the backbone's `InputSpec`, e.g.
-    ``{"size": (256, 128)}``. ``weights``: a file (safetensors or torch), or the name of published weights (``"DEFAULT"``,
-    ``"kinetics400"``, ``"imagenet"``); what was loaded is in ``model.loaded``, a `LoadReport`.
+    ``name``: a backbone (`list_backbones`); ``options``: options of that backbone, e.g. ``last_stride=1`` of
+    ``resnet50``. ``blocks``: insertions, e.g. ``"snl@layer3.-1"`` (`specvid.models.grammar`,
+    `specvid.models.places`). Fresh blocks are identities, and they are drawn after everything else from a random
+    stream of their own: with the same seed, the model with blocks computes exactly what the one without does, and so
+    does everything random after it. ``num_classes``: size of the classifier, None for none. ``embedding_dim``,
+    ``neck``, ``dropout``: see `Head`. ``pooling``: ``mean``, ``max`` or ``attention`` over time. ``input``: changes
+    to the backbone's `InputSpec`, e.g. ``{"size": (256, 128)}``. ``weights``: a file (safetensors or torch), or the
+    name of published weights (``"DEFAULT"``, ``"kinetics400"``, ``"imagenet"``); what was loaded is in
+    ``model.loaded``, a `LoadReport`.
 
     ``ValueError`` for anything unknown, naming the nearest right answer.
     """
@@ -118,7 +123,7 @@ def create_model(
     insertions = parse_blocks(blocks)
     with torch.random.fork_rng(devices=[]):
         insert_blocks(backbone, insertions, clip=clip)
-    config = {
+    config: dict[str, Any] = {
         "name": name,
         "blocks": format_blocks(insertions),
         "num_classes": num_classes,
@@ -126,9 +131,10 @@ def create_model(
         "pooling": pooling,
         "neck": neck,
         "dropout": dropout,
-        "input": {key: list(value) if isinstance(value, tuple) else value for key, value in (input or {}).items()},
+        "input": dict(input or {}),
         **options,
     }
+    config = json.loads(json.dumps(config))  # as it comes back from a file: lists, not tuples
     model = VideoModel(backbone, pool=pool, head=head, clip=clip, config=config)
     if weights is not None:
         model.loaded = load_weights(model, weights)

@@ -4,8 +4,8 @@
     insertion = block ["(" option "=" value {"," option "=" value} ")"] "@" place
     place     = path [":" count]            layer3.-1   layer3.end   layer3:5   res4   features.13
 
-Values are Python literals (``3``, ``0.5``, ``True``, ``(1, 2)``, ``"text"``) or bare words (``linear``, ``t+s``). What a place
-means in a network is the business of `specvid.models.places`.
+Values are Python literals (``3``, ``0.5``, ``True``, ``(1, 2)``, ``"text"``) or bare words (``linear``, ``t+s``).
+What a place means in a network is the business of `specvid.models.places`.
 """
 
 from __future__ import annotations

@@ -12,7 +12,9 @@ NECKS = ("none", "bnneck")
 
 
 class Outputs(NamedTuple):
-    """``feature`` (B, E): before the neck, for metric losses; ``embedding`` (B, E): after it; ``logits`` (B, classes) or None."""
+    """``feature`` (B, E): before the neck, for metric losses; ``embedding`` (B, E): after it; ``logits`` (B, classes)
+    or None.
+    """
 
     feature: Tensor
     embedding: Tensor
@@ -22,9 +24,9 @@ class Outputs(NamedTuple):
 class Head(nn.Module):
     """[linear projection to ``embedding_dim``] -> [BNNeck] -> dropout -> [linear classifier].
 
-    ``neck="bnneck"`` is the one of Luo et al., "Bag of tricks and a strong baseline for deep person re-identification" (CVPRW
-    2019): a batch norm whose shift is fixed at 0, and a classifier without bias. The metric loss sees the feature before it,
-    the classifier and the test the embedding after it.
+    ``neck="bnneck"`` is the one of Luo et al., "Bag of tricks and a strong baseline for deep person
+    re-identification" (CVPRW 2019): a batch norm whose shift is fixed at 0, and a classifier without bias. The metric
+    loss sees the feature before it, the classifier and the test the embedding after it.
     """
 
     def __init__(

@@ -1,8 +1,9 @@
 """Insertion of blocks into a network: ``insert_blocks(backbone, "snl@layer3.-1, nl@layer2:2", clip=clip)``.
 
-A block becomes a child of an ``nn.Sequential``, in its place and under a name of its own (``snl_before_5``), so that all other
-parameter names stay as they are and ``repr``, ``copy.deepcopy``, pickle, ``torch.compile`` and ``torch.export`` just work. Where
-there is no such container the block becomes a child of the module itself, run by a forward hook that finds it there.
+A block becomes a child of an ``nn.Sequential``, in its place and under a name of its own (``snl_before_5``), so that
+all other parameter names stay as they are and ``repr``, ``copy.deepcopy``, pickle, ``torch.compile`` and
+``torch.export`` just work. Where there is no such container the block becomes a child of the module itself, run by a
+forward hook that finds it there.
 
 The grammar is in `specvid.models.grammar`, the meaning of places in `specvid.models.places`.
 """
@@ -16,6 +17,7 @@ from typing import Any, TypeGuard
 from torch import Tensor, nn
 
 from specvid.models.backbones.spec import Backbone
+from specvid.models.blocks import create_block
 from specvid.models.clip import ClipState, fit_mask
 from specvid.models.grammar import Insertion, parse_blocks
 from specvid.models.places import Call, Site, resolve, trace
@@ -24,8 +26,8 @@ from specvid.models.places import Call, Site, resolve, trace
 class InsertedBlock(nn.Module):
     """A block inside a network: gives it the frame mask and, in an image network, whole clips instead of single frames.
 
-    ``per_frame``: the features are (B·T, C, H, W), of an image network that runs on the frames of B clips; unless the block has
-    ``dims=2`` itself they are unfolded to (B, C, T, H, W), so that it sees all frames of a clip together.
+    ``per_frame``: the features are (B·T, C, H, W), of an image network that runs on the frames of B clips; unless the
+    block has ``dims=2`` itself they are unfolded to (B, C, T, H, W), so that it sees all frames of a clip together.
     """
 
     def __init__(self, block: nn.Module, *, clip: ClipState, dims: int, per_frame: bool, after: bool) -> None:
@@ -49,8 +51,9 @@ class InsertedBlock(nn.Module):
 def insert_blocks(backbone: Backbone, blocks: str | tuple[Insertion, ...], *, clip: ClipState) -> list[str]:
     """Insert ``blocks`` into ``backbone.module`` in place; returns the paths of the new `InsertedBlock` modules.
 
-    All places mean the bare network: an insertion does not shift the indices of the next one. Several blocks at one place stand
-    in the order given. ``ValueError`` for an unknown block, option or place; the network is then unchanged.
+    All places mean the bare network: an insertion does not shift the indices of the next one. Several blocks at one
+    place stand in the order given. ``ValueError`` for an unknown block, option or place; the network is then
+    unchanged.
     """
     insertions = parse_blocks(blocks) if isinstance(blocks, str) else blocks
     if not insertions:
@@ -86,8 +89,6 @@ def _create(insertion: Insertion, site: Site, call: Call | None, backbone: Backb
     allowed = (3,) if backbone.dims == 3 else (3, 2)
     if dims not in allowed:
         raise ValueError(f"{problem}: dims={dims!r}; this backbone takes {' or '.join(map(str, allowed))}")
-    from specvid.models.blocks import create_block
-
     try:
         block = create_block(insertion.block, shape[1], dims=dims, **options)
     except ValueError as error:
@@ -96,7 +97,9 @@ def _create(insertion: Insertion, site: Site, call: Call | None, backbone: Backb
 
 
 def _attach(ran: dict[str, nn.Module], site: Site, name: str, block: InsertedBlock) -> None:
-    """Put ``block`` at ``site``. ``ran``: the modules that ran in the trace, by path, as they were called in the bare network."""
+    """Put ``block`` at ``site``. ``ran``: the modules that ran in the trace, by path, as they were called in the bare
+    network.
+    """
     parent_path, _, child = site.target.rpartition(".")
     parent, target = ran.get(parent_path), ran[site.target]
     name = re.sub(r"\W", "_", name) + ("_after" if site.after else "_before")
@@ -137,8 +140,8 @@ def _free_name(parent: nn.Module, name: str) -> str:
     return next(candidate for candidate in candidates if not hasattr(parent, candidate))
 
 
-# The hooks are functions of this module, and find their blocks among the children of the module that they are called for:
-# so a deep copy runs its own copies of the blocks.
+# The hooks are plain functions that find their blocks among the children of the module they are called for: so a deep
+# copy runs its own copies of the blocks.
 def _run_before(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
     x = args[0]
     for child in module.children():

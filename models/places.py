@@ -1,6 +1,7 @@
 """Places of a network: where a block can stand, what a place of the insertion grammar means, and what flows there.
 
-Semantics are those of ``list.insert`` on a container (``nn.Sequential``, ``nn.ModuleList``), that is, a stage of the network:
+Semantics are those of ``list.insert`` on a container (``nn.Sequential``, ``nn.ModuleList``), that is, a stage of the
+network:
 
     layer3.2      before child 2 of layer3         layer3.-1    before its last child
     layer3.end    after its last child             layer3       = layer3.-1, the papers' default
@@ -37,7 +38,9 @@ class Site:
 
 @dataclass(frozen=True)
 class Call:
-    """What one module was given and what it gave, as shapes (None: no tensor), and how often it ran in one forward pass."""
+    """What one module was given and what it gave, as shapes (None: no tensor), and how often it ran in one forward
+    pass.
+    """
 
     input: tuple[int, ...] | None
     output: tuple[int, ...] | None
@@ -45,7 +48,9 @@ class Call:
 
 
 def resolve(network: nn.Module, place: Place, aliases: Mapping[str, str]) -> list[Site]:
-    """The sites of ``place`` in ``network``, in the order in which data passes them. ``ValueError`` for an unknown place."""
+    """The sites of ``place`` in ``network``, in the order in which data passes them. ``ValueError`` for an unknown
+    place.
+    """
     first, dot, rest = place.path.partition(".")
     parts = f"{aliases.get(first, first)}{dot}{rest}".split(".")
     at_end = parts[-1] == "end"
@@ -64,7 +69,9 @@ def resolve(network: nn.Module, place: Place, aliases: Mapping[str, str]) -> lis
 
 
 def trace(network: nn.Module, shape: tuple[int, ...]) -> dict[str, Call]:
-    """What each module (by path) sees when ``network`` runs on an input of ``shape``: on the meta device, so at no cost."""
+    """What each module (by path) sees when ``network`` runs on an input of ``shape``: on the meta device, so at no
+    cost.
+    """
     seen: dict[str, Call] = {}
 
     def watch(path: str, module: nn.Module) -> RemovableHandle:
@@ -87,7 +94,9 @@ def trace(network: nn.Module, shape: tuple[int, ...]) -> dict[str, Call]:
 
 
 def stages(network: nn.Module) -> dict[str, int]:
-    """The stages, as path -> number of children: containers, within containers only, whose children are mostly composite."""
+    """The stages, as path -> number of children: containers, within containers only, whose children are mostly
+    composite.
+    """
     found: dict[str, int] = {}
     for name, module in network.named_children():
         children = list(module.children()) if container_children(module) else []
@@ -127,9 +136,10 @@ def _walk(network: nn.Module, parts: list[str], place: Place, aliases: Mapping[s
 
 
 def _help(network: nn.Module, aliases: Mapping[str, str]) -> str:
-    listed = ", ".join(f"{path} (0 to {count - 1}, -1, end)" for path, count in stages(network).items())
+    listed = [f"{path} (0 to {count - 1}, -1, end)" for path, count in stages(network).items()]
+    listed = listed or [name for name, _ in network.named_children()]
     short = ", ".join(f"{name} = {path}" for name, path in aliases.items())
-    return f"Stages of this backbone: {listed}{f'; short names: {short}' if short else ''}."
+    return f"Places of this backbone: {', '.join(listed)}{f'; short names: {short}' if short else ''}."
 
 
 def _join(path: str, name: str) -> str:

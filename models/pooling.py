@@ -1,4 +1,5 @@
-"""Pooling of a feature map to one vector a clip: (B, D, T, H, W) -> (B, D). Space is averaged; time is pooled over real frames.
+"""Pooling of a feature map to one vector a clip: (B, D, T, H, W) -> (B, D). Space is averaged; time is pooled over
+real frames.
 
 A clip without a single valid frame gives zeros.
 """
@@ -17,8 +18,8 @@ from specvid.models.suggest import unknown
 class MeanPool(nn.Module):
     """Mean over all valid positions.
 
-    ``window``: (time, height, width) of an average window that the original network slides with stride 1 before it averages
-    (I3D, S3D): the same as one mean in which a position weighs as much as the windows that cover it.
+    ``window``: (time, height, width) of an average window that the original network slides with stride 1 before it
+    averages (I3D, S3D): the same as one mean in which a position weighs as much as the windows that cover it.
     """
 
     def __init__(self, channels: int, *, window: tuple[int, int, int] | None = None) -> None:
@@ -59,8 +60,8 @@ class MaxPool(nn.Module):
 class AttentionPool(nn.Module):
     """Mean over space, then a weighted mean over the valid frames: softmax of one learned linear score a frame.
 
-    The score starts at zero, so at first this is `MeanPool`. (Temporal attention of Gao & Nevatia, arXiv:1805.02104, with a
-    linear score.)
+    The score starts at zero, so at first this is `MeanPool`. (Temporal attention of Gao & Nevatia, arXiv:1805.02104,
+    with a linear score.)
     """
 
     def __init__(self, channels: int) -> None:
@@ -85,7 +86,9 @@ POOLINGS: dict[str, Callable[..., nn.Module]] = {"mean": MeanPool, "max": MaxPoo
 
 
 def create_pooling(name: str, channels: int, *, window: tuple[int, int, int] | None = None) -> nn.Module:
-    """The pooling called ``name``: ``mean``, ``max`` or ``attention``. ``window``: see `MeanPool`; the others ignore it."""
+    """The pooling called ``name``: ``mean``, ``max`` or ``attention``. ``window``: see `MeanPool`; the others ignore
+    it.
+    """
     if name not in POOLINGS:
         raise unknown("pooling", name, POOLINGS)
     return MeanPool(channels, window=window) if name == "mean" else POOLINGS[name](channels)

@@ -14,12 +14,14 @@ _TEMPORAL_BLOCKS = {"layer1": (0, 1, 2), "layer2": (0, 2), "layer3": (0, 2, 4), 
 
 @register_backbone("i3d_r50")
 def i3d_r50(*, time_padding: str = "replicate") -> Backbone:
-    """torchvision's ResNet-50, inflated: 32 frames become 4. 28.0 M parameters. Its ImageNet checkpoints load, inflated.
+    """torchvision's ResNet-50, inflated: 32 frames become 4. 27.2 M parameters. Its ImageNet checkpoints load,
+    inflated.
 
-    The pattern in time is the I3D of Wang et al.: conv1 is 5x7x7, and the first 1x1 of all blocks of res2, every second one of
-    res3 and res4, and the middle one of res5 is 3x1x1 (as in the authors' code); conv1, pool1 (3x3x3) and pool2 (3x1x1, behind
-    res2) halve the number of frames (their table 1). ``time_padding="zeros"`` pads as the published video checkpoints do;
-    ``"replicate"`` makes a still clip equal the image (`specvid.models.backbones.inflate`).
+    The pattern in time is the I3D of Wang et al.: conv1 is 5x7x7, and the first 1x1 of all blocks of res2, every
+    second one of res3 and res4, and the middle one of res5 is 3x1x1 (as in the authors' code); conv1, pool1 (3x3x3)
+    and pool2 (3x1x1, behind res2) halve the number of frames (their table 1). ``time_padding="zeros"`` pads as the
+    published video checkpoints do; ``"replicate"`` makes a still clip equal the image
+    (`specvid.models.backbones.inflate`).
     """
     from torchvision.models import resnet50
 

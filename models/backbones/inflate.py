@@ -1,7 +1,7 @@
 """Inflation of an image network to a video network (Carreira & Zisserman, "Quo vadis, action recognition?", CVPR 2017).
 
-Every 2D layer becomes its 3D counterpart; a kernel is repeated over time and divided by its size in time, so that a still clip
-gives in every frame what the image gives in the image network.
+Every 2D layer becomes its 3D counterpart; a kernel is repeated over time and divided by its size in time, so that a
+still clip gives in every frame what the image gives in the image network.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ TimePattern = Callable[[str], tuple[int, int]]
 class InflatedConv3d(nn.Conv3d):
     """A 3D convolution padded with zeros in space and with copies of the first and last frame in time.
 
-    Zeros in time, which most published 3D networks use, make the ends of a still clip look like a cut from and to black.
+    Zeros in time, which most published 3D networks use, make the ends of a still clip look like a cut from and to
+    black.
     """
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """The registry of backbones: a dict and a decorator.
 
-Every module of this folder is imported on the first look-up, so a new backbone is a new file with one decorated function,
-and importing `specvid.models` costs nothing.
+Every module of this folder is imported on the first look-up, so a new backbone is a new file with one decorated
+function, and importing `specvid.models` costs nothing.
 """
 
 from __future__ import annotations

@@ -20,8 +20,8 @@ class InputSpec:
     """The clip a backbone was designed for: what a data pipeline must deliver.
 
     ``frames``: clip length in frames; ``stride``: distance of consecutive frames of the clip in frames of the video;
-    ``size``: side of the square crop in pixels, or ``(height, width)``; ``resize``: length of the short side in pixels before
-    the crop, or ``(height, width)``; ``mean``, ``std``: of the RGB channels, on pixel values in [0, 1].
+    ``size``: side of the square crop in pixels, or ``(height, width)``; ``resize``: length of the short side in
+    pixels before the crop, or ``(height, width)``; ``mean``, ``std``: of the RGB channels, on pixel values in [0, 1].
     """
 
     frames: int
@@ -51,7 +51,9 @@ class InputSpec:
         return self.size if isinstance(self.size, tuple) else (self.size, self.size)
 
     def override(self, changes: Mapping[str, Any]) -> InputSpec:
-        """A copy with some fields replaced, e.g. ``{"size": (256, 128)}`` for people. ``ValueError`` for an unknown field."""
+        """A copy with some fields replaced, e.g. ``{"size": (256, 128)}`` for people. ``ValueError`` for an unknown
+        field.
+        """
         names = [f.name for f in fields(self)]
         for name in changes:
             if name not in names:
@@ -61,7 +63,9 @@ class InputSpec:
 
 @dataclass(frozen=True)
 class Pretrained:
-    """Published weights: where they lie (``url``), what they were trained on (``data``), under which ``licence`` they come."""
+    """Published weights: where they lie (``url``), what they were trained on (``data``), under which ``licence`` they
+    come.
+    """
 
     url: str
     data: str
@@ -72,14 +76,14 @@ class Pretrained:
 class Backbone:
     """A network without its classifier, and the facts that the rest of specvid needs of it.
 
-    ``module``: maps ``(B, 3, T, H, W)`` to ``(B, feature_dim, T', H', W')`` when ``dims`` is 3; when ``dims`` is 2 it is an image
-    network, ``(N, 3, H, W)`` to ``(N, feature_dim, H', W')``, and `VideoModel` runs it per frame. Parameter names are those of
-    the published checkpoints (an ``nn.Sequential`` with named children keeps them and makes every stage a place for blocks).
-    ``aliases``: short names of places, e.g. the papers' ``res4`` for torchvision's ``layer3``.
-    ``classifier``: name of the classifier layer in published checkpoints (``fc`` for ``fc.weight`` and ``fc.bias``).
-    ``window``: the (time, height, width) window that the original slides, with stride 1, over the features before its
-    classifier, where it does not simply average over all positions.
-    ``pretrained``: published weights by name (``kinetics400``, ``imagenet``); the first one is also ``DEFAULT``.
+    ``module``: maps ``(B, 3, T, H, W)`` to ``(B, feature_dim, T', H', W')`` when ``dims`` is 3; when ``dims`` is 2 it
+    is an image network, ``(N, 3, H, W)`` to ``(N, feature_dim, H', W')``, and `VideoModel` runs it per frame.
+    Parameter names are those of the published checkpoints (an ``nn.Sequential`` with named children keeps them and
+    makes every stage a place for blocks). ``aliases``: short names of places, e.g. the papers' ``res4`` for
+    torchvision's ``layer3``. ``classifier``: name of the classifier layer in published checkpoints (``fc`` for
+    ``fc.weight`` and ``fc.bias``). ``window``: the (time, height, width) window that the original slides, with stride
+    1, over the features before its classifier, where it does not simply average over all positions. ``pretrained``:
+    published weights by name (``kinetics400``, ``imagenet``); the first one is also ``DEFAULT``.
     """
 
     module: nn.Module
@@ -97,5 +101,7 @@ class Backbone:
 
 
 def stack(network: nn.Module, *names: str) -> nn.Sequential:
-    """The children of ``network`` called ``names``, run one after the other under their own names (so its checkpoints load)."""
+    """The children of ``network`` called ``names``, run one after the other under their own names (so its checkpoints
+    load).
+    """
     return nn.Sequential(OrderedDict((name, network.get_submodule(name)) for name in names))

@@ -31,7 +31,8 @@ def resnet18() -> Backbone:
 def resnet50(*, last_stride: int = 2) -> Backbone:
     """ResNet-50 (He et al., CVPR 2016) per frame. 23.5 M parameters.
 
-    ``last_stride=1``: layer4 keeps the resolution of layer3, as usual in person re-identification (Luo et al., CVPRW 2019).
+    ``last_stride=1``: layer4 keeps the resolution of layer3, as usual in person re-identification (Luo et al., CVPRW
+    2019).
     """
     from torchvision.models import resnet50
 
@@ -45,7 +46,9 @@ def resnet50(*, last_stride: int = 2) -> Backbone:
 
 @register_backbone("mobilenet_v2")
 def mobilenet_v2() -> Backbone:
-    """MobileNetV2 (Sandler et al., CVPR 2018) per frame. 2.2 M parameters. Its stages are the children of ``features``."""
+    """MobileNetV2 (Sandler et al., CVPR 2018) per frame. 2.2 M parameters. Its stages are the children of
+    ``features``.
+    """
     from torchvision.models import mobilenet_v2
 
     weights = {
@@ -57,7 +60,9 @@ def mobilenet_v2() -> Backbone:
 
 @register_backbone("efficientnet_b0")
 def efficientnet_b0() -> Backbone:
-    """EfficientNet-B0 (Tan & Le, ICML 2019) per frame. 4.0 M parameters. Its stages are ``features.1`` to ``features.7``."""
+    """EfficientNet-B0 (Tan & Le, ICML 2019) per frame. 4.0 M parameters. Its stages are ``features.1`` to
+    ``features.7``.
+    """
     from torchvision.models import efficientnet_b0
 
     return _features(efficientnet_b0(), {"imagenet": _imagenet("efficientnet_b0_rwightman-7f5810bc.pth")})

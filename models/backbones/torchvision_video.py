@@ -1,4 +1,6 @@
-"""torchvision's 3D convolutional networks: ResNets of 18 layers (Tran et al., CVPR 2018) and S3D (Xie et al., ECCV 2018)."""
+"""torchvision's 3D convolutional networks: ResNets of 18 layers (Tran et al., CVPR 2018) and S3D (Xie et al., ECCV
+2018).
+"""
 
 from collections.abc import Callable
 
@@ -38,18 +40,19 @@ def r2plus1d_18() -> Backbone:
 
 @register_backbone("s3d")
 def s3d() -> Backbone:
-    """S3D: Inception with separable spatial and temporal convolutions. 7.9 M parameters. At least 14 frames of 224 x 224.
+    """S3D: Inception with separable spatial and temporal convolutions. 7.9 M parameters. At least 14 frames of 224 x
+    224.
 
     Its stages are the children of ``features``; the names of Inception's modules are aliases of them.
     """
     from torchvision.models.video import s3d
 
-    names = "Mixed_3b Mixed_3c . Mixed_4b Mixed_4c Mixed_4d Mixed_4e Mixed_4f . Mixed_5b Mixed_5c".split()
+    inception = {5: "3b", 6: "3c", 8: "4b", 9: "4c", 10: "4d", 11: "4e", 12: "4f", 14: "5b", 15: "5c"}
     return Backbone(
         module=stack(s3d(), "features"),
         feature_dim=1024,
         input=InputSpec(frames=64, stride=2, size=224, resize=256),
-        aliases={name: f"features.{index}" for index, name in enumerate(names, 5) if name != "."},
+        aliases={f"Mixed_{name}": f"features.{index}" for index, name in inception.items()},
         classifier="classifier.1",
         window=(2, 7, 7),
         pretrained={"kinetics400": _kinetics("s3d-d76dad2f.pth")},

@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 def load_weights(model: VideoModel, path: str | Path, *, strict: bool = True) -> LoadReport:
     """Load a file (safetensors, or torch with ``weights_only``), or published weights by name, and say what went where.
 
-    Files of the whole model and of the bare backbone both fit, whatever prefix their names have; a classifier of as many
-    classes is loaded too, whatever it is called. Convolutions of an image network are inflated where the model is 3D.
+    Files of the whole model and of the bare backbone both fit, whatever prefix their names have; a classifier of as
+    many classes is loaded too, whatever it is called. Convolutions of an image network are inflated where the model
+    is 3D.
 
-    ``strict``: every tensor of the bare backbone must be in the file in its shape, and the file may have nothing more for it,
-    else nothing is loaded and a ``ValueError`` says what is wrong. Blocks and heads that the file lacks stay as they are.
-    No match at all is always an error.
+    ``strict``: every tensor of the bare backbone must be in the file in its shape, and the file may have nothing more
+    for it, else nothing is loaded and a ``ValueError`` says what is wrong. Blocks and heads that the file lacks stay
+    as they are. No match at all is always an error.
     """
     state = _read(model, path)
     own = model.state_dict()
@@ -133,8 +134,8 @@ def _check(model: VideoModel, report: LoadReport, state: dict[str, Tensor], stri
     if not any(name.startswith(BACKBONE) for name in report.matched):
         theirs, ours = next(iter(state)), next(iter(model.state_dict())).removeprefix(BACKBONE)
         raise ValueError(
-            f"{what}: not one of the {len(state)} tensors in it belongs to this backbone (it has {theirs!r}, ..., the model "
-            f"{ours!r}, ...). Give a checkpoint of this backbone"
+            f"{what}: not one of its {len(state)} tensors belongs to this backbone (the file has {theirs!r}, ..., "
+            f"the model {ours!r}, ...). Give a checkpoint of this backbone"
         )
     if not strict:
         return
@@ -151,6 +152,6 @@ def _check(model: VideoModel, report: LoadReport, state: dict[str, Tensor], stri
     problems = [f"{len(names)} tensors {kind} ({summarise(names)[0]})" for kind, names in wrong.items() if names]
     if problems:
         raise ValueError(
-            f"{what}: {'; '.join(problems)}. Nothing was loaded. Give a checkpoint of this backbone (with these blocks), or "
-            "load what fits with load_weights(model, path, strict=False)"
+            f"{what}: {'; '.join(problems)}. Nothing was loaded. Give a checkpoint of this backbone (with these "
+            "blocks), or load what fits with load_weights(model, path, strict=False)"
         )

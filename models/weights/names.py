@@ -1,8 +1,9 @@
 """Matching the names in a file to those of a `VideoModel`.
 
-A file may hold the whole model (``backbone.layer1...``, ``head.classifier.weight``) or, as published checkpoints do, the bare
-backbone with its own classifier (``layer1...``, ``fc.weight``); either may be wrapped, so that every name has a prefix
-(``module.`` of DataParallel, ``model.``, ``backbone.``, or any other): the prefix that matches most names is the one.
+A file may hold the whole model (``backbone.layer1...``, ``head.classifier.weight``) or, as published checkpoints do,
+the bare backbone with its own classifier (``layer1...``, ``fc.weight``); either may be wrapped, so that every name
+has a prefix (``module.`` of DataParallel, ``model.``, ``backbone.``, or any other): the prefix that matches most
+names is the one.
 """
 
 from __future__ import annotations
@@ -16,16 +17,20 @@ CLASSIFIERS = ("fc", "classifier", "head", "cls_head.fc_cls")
 
 
 def match_names(file: Iterable[str], model: Iterable[str], *, classifier: str) -> dict[str, str]:
-    """File name -> model name, for those that have one. ``classifier``: its name in the backbone's published checkpoints."""
+    """File name -> model name, for those that have one. ``classifier``: its name in the backbone's published
+    checkpoints.
+    """
     file, model = list(file), set(model)
     bare = {name.removeprefix(BACKBONE) for name in model if name.startswith(BACKBONE)}
     whole = {prefix + name: name for prefix in _prefix(file, model) for name in model}
-    published = {}
+    published: dict[str, str] = {}
     for prefix in _prefix(file, bare):
         published |= {prefix + name: BACKBONE + name for name in bare}
         for own in dict.fromkeys((*CLASSIFIERS, classifier)):  # the backbone's own name comes last and wins
-            for parameter in ("weight", "bias"):
-                published |= {f"{start}{own}.{parameter}": CLASSIFIER + parameter for start in ("", prefix)}
+            for name in model:
+                if name.startswith(CLASSIFIER):
+                    parameter = name.removeprefix(CLASSIFIER)
+                    published |= {f"{start}{own}.{parameter}": name for start in ("", prefix)}
     readings = [{name: names[name] for name in file if name in names} for names in (whole, published)]
     return max(readings, key=len)
 

@@ -1,4 +1,6 @@
-"""Reading a file of weights to a flat dict of tensors: safetensors, or a torch file with ``weights_only=True``, always."""
+"""Reading a file of weights to a flat dict of tensors: safetensors, or a torch file with ``weights_only=True``,
+always.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "network",
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """The tensors in the file ``path``, on the CPU. ``ValueError`` if it is missing, damaged, or needs code to be run."""
+    """The tensors in the file ``path``, on the CPU. ``ValueError`` if it is missing, damaged, or needs code to be
+    run.
+    """
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"weights {str(path)!r}: there is no such file")
@@ -44,11 +48,11 @@ def _read_torch(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         raise ValueError(
-            f"weights {str(path)!r}: refused, because it holds more than tensors and plain values, and reading that would run code "
-            f"from the file. If you trust it, save its state_dict alone as safetensors ({str(error).splitlines()[0]})"
+            f"weights {str(path)!r}: refused, because it holds more than tensors and plain values, and reading that would "
+            f"run code from the file. If you trust it, save its state_dict alone ({_first_line(error)})"
         ) from error
     except (RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
-        raise ValueError(f"weights {str(path)!r}: not a sound torch file ({str(error).splitlines()[0]})") from error
+        raise ValueError(f"weights {str(path)!r}: not a sound torch file ({_first_line(error)})") from error
 
 
 def _unwrap(state: Any) -> dict[str, Tensor]:
@@ -59,3 +63,7 @@ def _unwrap(state: Any) -> dict[str, Tensor]:
         if inner:
             return inner
     return {name: value for name, value in state.items() if isinstance(name, str) and isinstance(value, Tensor)}
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 class LoadReport:
     """Names of tensors; those that were not loaded come with the reason.
 
-    ``matched``: in the model, loaded; ``adapted``: those of them that were changed to fit (inflated, reshaped) and how;
-    ``missing``: in the model, not in the file; ``unexpected``: in the file, not in the model; ``mismatched``: in both, but of
-    different shapes. The step counters of batch norm (``num_batches_tracked``), which old files lack, count as nothing.
+    ``matched``: in the model, loaded; ``adapted``: those of them that were changed to fit (inflated, reshaped) and
+    how; ``missing``: in the model, not in the file; ``unexpected``: in the file, not in the model; ``mismatched``: in
+    both, but of different shapes. The step counters of batch norm (``num_batches_tracked``), which old files lack,
+    count as nothing.
     """
 
     source: str

@@ -10,7 +10,8 @@ from torch import nn
 
 
 def save_weights(model: nn.Module, path: str | Path) -> None:
-    """Write the ``state_dict`` of ``model`` to ``path`` (safetensors), with its ``config``, if any, as JSON in the header.
+    """Write the ``state_dict`` of ``model`` to ``path`` (safetensors), with its ``config``, if any, as JSON in the
+    header.
 
     Atomic: the file appears under its name when it is complete, replacing an older one.
     """
