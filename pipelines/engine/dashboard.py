@@ -66,7 +66,7 @@ class Dashboard:
         if not self.is_main:
             return
         figures = {name: value for name, value in line.items() if isinstance(value, int | float)}
-        said = "  ".join(f"{name} {value:.4f}" for name, value in figures.items() if name not in _NOT_SAID)
+        said = "  ".join(f"{name} {_short(value)}" for name, value in figures.items() if name not in _NOT_SAID)
         unreadable = f"  {line['unreadable']} unreadable" if line["unreadable"] else ""
         log.info(
             f"epoch {line['epoch'] + 1}/{self.config.epochs}  {said}  lr {line['lr']:.2e}  "
@@ -79,3 +79,7 @@ class Dashboard:
             self._board.flush()
         if self._wandb is not None:
             self._wandb.log(figures, step=line["step"])
+
+
+def _short(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.4f}"

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
-from specvid.models.weights import load_weights, save_weights
+from specvid.models.weights import save_weights
 from specvid.pipelines.engine.checkpoint import replace_folder, settle, whole, write_json
 
 WEIGHTS, META, STATE = "model.safetensors", "meta.json", "training.pt"
@@ -105,21 +106,25 @@ class RunFolder:
         return json.loads((self.checkpoint(which) / META).read_text(encoding="utf-8"))
 
     def load_model(self, which: str, model: nn.Module) -> None:
-        """Loads the checkpoint's weights into ``model``, which must be the very model that was saved.
+        """Loads the checkpoint's weights into ``model``, tensor by tensor: it must be the very model that was saved.
 
-        Raises ValueError otherwise.
+        Raises ValueError where it is another one, naming the first difference.
         """
         path = self.checkpoint(which) / WEIGHTS
-        report = load_weights(model, path)
-        wrong = {
-            name: getattr(report, name) for name in ("missing", "unexpected", "mismatched") if getattr(report, name)
-        }
+        saved, own = load_file(path), model.state_dict()
+        wrong = [
+            f"{len(own.keys() - saved.keys())} tensors are missing, e.g. {name}" for name in own if name not in saved
+        ][:1]
+        wrong += [f"{len(saved.keys() - own.keys())} are unknown, e.g. {name}" for name in saved if name not in own][:1]
+        for name in own.keys() & saved.keys():
+            if own[name].shape != saved[name].shape and len(wrong) < 3:
+                wrong.append(f"{name} is {tuple(saved[name].shape)}, not {tuple(own[name].shape)}")
         if wrong:
-            found = "; ".join(f"{len(keys)} {name}, e.g. {sorted(map(str, keys))[0]}" for name, keys in wrong.items())
             raise ValueError(
-                f"checkpoint {str(path)!r} is of another model: {found}. "
-                "Use the run's own config.json, or --weights to start from part of it."
+                f"checkpoint {str(path)!r} is of another model: {'; '.join(wrong)}. "
+                "Use the run's own config.json, or --weights to start from what fits."
             )
+        model.load_state_dict(saved)
 
     def load_state(self) -> dict[str, Any] | None:
         """What ``last/`` holds to continue with; None where there is none yet."""

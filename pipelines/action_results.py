@@ -1,0 +1,97 @@
+"""What is kept and said of a scored test list: the entry of results.json, the CSV, the picture, the printed line."""
+
+import csv
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from specvid.eval.classification import ClassificationScore, score_classification
+from specvid.eval.confusion import save_confusion
+from specvid.pipelines.action_data import ActionLists
+from specvid.pipelines.engine.checkpoint import write_json
+from specvid.pipelines.engine.run import RunFolder
+from specvid.pipelines.scores import ClipScores
+
+
+def summarise(
+    lists: ActionLists, scores: ClipScores, *, checkpoint: str, clips: int, crops: int, leaked: int = 0
+) -> tuple[dict[str, Any], ClassificationScore]:
+    """The entry of results.json for one test list scored with ``clips`` x ``crops`` views of each clip.
+
+    ``leaked``: how many of the test clips the model was trained on; more than 0 makes the figure worthless, and it
+    says so.
+    """
+    score = score_classification(scores.probabilities, [record.label for record in lists.test])
+    per_class = zip(lists.classes, score.per_class.tolist(), strict=True)
+    unreadable = [record.name for record, error in zip(lists.test, scores.errors, strict=True) if error]
+    entry = {
+        "dataset": lists.title,
+        "whole": lists.is_whole,
+        "split": lists.split,
+        "checkpoint": checkpoint,
+        "clips": clips,
+        "crops": crops,
+        "top1": score.top1,
+        "top5": score.top5,
+        "mean_class": score.mean_class,
+        "per_class": {name: None if math.isnan(share) else share for name, share in per_class},
+        "listed": score.clips,
+        "scored": score.clips - score.missing,
+        "unreadable": unreadable,
+        "trained_on": leaked,
+    }
+    return entry, score
+
+
+def context(entry: Mapping[str, Any]) -> str:
+    """What must stand beside every figure: data, split, views, how many clips, how many unreadable."""
+    leaked = f", NOT HONEST: {entry['trained_on']} of these clips were trained on" if entry["trained_on"] else ""
+    views = f"{count(entry['clips'], 'clip')} x {count(entry['crops'], 'crop')}"
+    return (
+        f"{entry['dataset']}, split {entry['split']}, {views}, "
+        f"{entry['scored']} of {entry['listed']} clips scored, {len(entry['unreadable'])} unreadable{leaked}"
+    )
+
+
+def headline(entry: Mapping[str, Any]) -> str:
+    """``top-1 81.07 % (UCF-101, split 1, 10 clips x 3 crops, 3783 of 3783 clips scored, 0 unreadable)``."""
+    return f"top-1 {100 * entry['top1']:.2f} % ({context(entry)})"
+
+
+def count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def keep(
+    run: RunFolder, lists: ActionLists, scores: ClipScores, entry: dict[str, Any], score: ClassificationScore
+) -> Path:
+    """Writes ``eval/splitS-CHECKPOINT-CxV/`` and the entry of results.json (replacing that of the same views)."""
+    folder = run.path / "eval" / f"split{entry['split']}-{entry['checkpoint']}-{entry['clips']}x{entry['crops']}"
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "results.json", entry)
+    write_clips(folder / "clips.csv", lists, scores, score)
+    save_confusion(score.confusion, lists.classes, folder / "confusion.png", title=headline(entry))
+
+    results = run.results()
+    same = ("split", "checkpoint", "clips", "crops")
+    others = [old for old in results.get("evaluations", []) if any(old[key] != entry[key] for key in same)]
+    run.write_results({**results, "evaluations": [*others, entry]})
+    return folder
+
+
+def write_clips(path: Path, lists: ActionLists, scores: ClipScores, score: ClassificationScore) -> None:
+    """One row a clip: true class, predicted class, its probability and that of the true class, or else the error."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["clip", "class", "predicted", "correct", "p_predicted", "p_class", "error"])
+        for row, record in enumerate(lists.test):
+            predicted, probabilities = int(score.predicted[row]), scores.probabilities[row]
+            name = lists.classes[record.label]
+            if predicted < 0:
+                table.writerow([record.name, name, "", 0, "", "", scores.errors[row]])
+            else:
+                figures = (f"{probabilities[predicted]:.6f}", f"{probabilities[record.label]:.6f}")
+                table.writerow(
+                    [record.name, name, lists.classes[predicted], int(predicted == record.label), *figures, ""]
+                )

@@ -1,0 +1,70 @@
+"""A model run over test views: each process takes a share, every clip is scored once, all processes get all scores."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from rich.progress import track
+from torch import nn
+from torch.utils.data import DataLoader
+
+from specvid.datasets.clips import TestViews
+from specvid.datasets.samplers import ShardSampler
+from specvid.eval.classification import average_views
+from specvid.pipelines.engine.gather import gather_rows
+from specvid.pipelines.engine.log import console
+
+
+@dataclass(frozen=True)
+class ClipScores:
+    """``probabilities`` (N, C), float64: softmax averaged over the views; a row of NaN where a clip has none.
+
+    ``errors``: per clip, why it has none; empty where all is well.
+    """
+
+    probabilities: np.ndarray
+    errors: list[str]
+
+
+def score_views(
+    fabric: Fabric,
+    model: nn.Module,
+    views: TestViews,
+    *,
+    classes: int,
+    batch_size: int = 16,
+    workers: int = 2,
+    title: str = "scoring",
+) -> ClipScores:
+    """Scores the clips of ``views`` with the bare ``model`` (on its device, in eval mode), ``batch_size`` at once."""
+    shard = ShardSampler(len(views), rank=fabric.global_rank, world=fabric.world_size)
+    views_per_clip = views.clips * views.transform.crops
+    loader = DataLoader(
+        views,
+        batch_size=max(1, batch_size // views_per_clip),
+        sampler=shard,
+        num_workers=workers,
+        pin_memory=fabric.device.type == "cuda",
+        generator=torch.Generator(),
+    )
+    quiet = not (fabric.is_global_zero and console.is_terminal)
+    rows: list[tuple[int, tuple[np.ndarray, str]]] = []
+    for batch in track(loader, title, console=console, disable=quiet, transient=True):
+        logits_bvc = _logits(fabric, model, batch["video"], batch_size)
+        for index, logits_vc, error in zip(batch["index"].tolist(), logits_bvc, batch["error"], strict=True):
+            if not error and not np.isfinite(logits_vc).all():
+                error = f"{views.records[index].path}: the model's logits are not finite"
+            rows.append((index, (np.full(classes, np.nan) if error else average_views(logits_vc), error)))
+    gathered = gather_rows(fabric, rows, len(views))
+    return ClipScores(np.stack([row for row, _ in gathered]), [error for _, error in gathered])
+
+
+@torch.inference_mode()
+def _logits(fabric: Fabric, model: nn.Module, video: torch.Tensor, batch_size: int) -> np.ndarray:
+    """Logits (B, V, C) of the views (B, V, 3, T, H, W) of some clips."""
+    parts = []
+    for part in video.flatten(0, 1).split(batch_size):
+        with fabric.autocast():
+            parts.append(model(fabric.to_device(part)).float().cpu())
+    return torch.cat(parts).unflatten(0, video.shape[:2]).numpy()

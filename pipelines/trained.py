@@ -1,0 +1,18 @@
+"""From the folder of a run to its trained model."""
+
+from typing import Any
+
+from specvid.models.factory import VideoModel, create_model
+from specvid.pipelines.engine.run import RunFolder
+
+
+def open_model(run: RunFolder, checkpoint: str = "last") -> tuple[VideoModel, dict[str, Any]]:
+    """The model of a run's checkpoint ``last`` or ``best``, in eval mode on the CPU, and the checkpoint's meta.
+
+    Raises ValueError where the folder is no run, has no such checkpoint, or the weights are of another model.
+    """
+    run.config()  # says so where this is no run at all
+    meta = run.meta(checkpoint)
+    model = create_model(**meta["model"])
+    run.load_model(checkpoint, model)
+    return model.eval(), meta
