@@ -1,0 +1,76 @@
+"""Identities and cameras of tracklets, as anybody writes them: whole numbers from anywhere, letters, names."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Labels:
+    """One label for each query and each gallery tracklet, as integers that are equal where the labels are.
+
+    Attributes:
+        query: (Q,) int64 codes.
+        gallery: (G,) int64 codes.
+        names: the label of each code, sorted.
+    """
+
+    query: np.ndarray
+    gallery: np.ndarray
+    names: np.ndarray
+
+    def code(self, name: object) -> int:
+        """The code of a label, -1 where it does not occur. ``-1`` and ``"-1"`` name the same label."""
+        found = np.flatnonzero(self.names.astype(str) == str(name))
+        return int(found[0]) if len(found) else -1
+
+
+def as_labels(values: Any, count: int, what: str) -> np.ndarray:
+    """``values`` as an int64 or str array (count,).
+
+    Args:
+        values: list, array or tensor of whole numbers or of strings.
+        count: how many there must be.
+        what: what they are, for the error ("query ids").
+
+    Raises:
+        ValueError: another number of labels, missing ones, fractions, or numbers and strings mixed.
+    """
+    if hasattr(values, "detach"):
+        values = values.detach().cpu().numpy()
+    if isinstance(values, list | tuple) and len({isinstance(value, str) for value in values}) > 1:
+        raise ValueError(f"{what} mix numbers and strings; write all of them the same way")
+    labels = np.asarray(values)
+    if labels.ndim != 1 or len(labels) != count:
+        raise ValueError(f"{what} have shape {labels.shape}; there must be one for each of the {count} feature rows")
+    if labels.dtype.kind == "O":
+        missing = [i for i, value in enumerate(labels) if value is None or value != value]
+        if missing:
+            raise ValueError(
+                f"{what}: {len(missing)} are missing (the first is row {missing[0]}); every tracklet needs one"
+            )
+        return as_labels(labels.tolist(), count, what)
+    if labels.dtype.kind == "f":
+        if not (np.isfinite(labels).all() and (labels == np.round(labels)).all()):
+            raise ValueError(f"{what} hold fractions or NaN; they must be whole numbers or strings")
+        labels = labels.astype(np.int64)
+    if labels.dtype.kind in "iub":
+        return labels.astype(np.int64)
+    if labels.dtype.kind == "S":
+        return np.char.decode(labels, "utf-8")
+    if labels.dtype.kind == "U":
+        return labels
+    raise ValueError(f"{what} are of type {labels.dtype}; they must be whole numbers or strings")
+
+
+def encode(query: Any, gallery: Any, queries: int, items: int, what: str) -> Labels:
+    """Codes for the labels of queries and gallery together; ``what`` is "ids" or "cameras"."""
+    query_labels = as_labels(query, queries, f"query {what}")
+    gallery_labels = as_labels(gallery, items, f"gallery {what}")
+    if query_labels.dtype.kind != gallery_labels.dtype.kind:
+        kinds = ["numbers" if labels.dtype.kind == "i" else "strings" for labels in (query_labels, gallery_labels)]
+        raise ValueError(f"query {what} are {kinds[0]} and gallery {what} {kinds[1]}; write both the same way")
+    names, codes = np.unique(np.concatenate([query_labels, gallery_labels]), return_inverse=True)
+    codes = codes.reshape(-1).astype(np.int64)
+    return Labels(query=codes[:queries], gallery=codes[queries:], names=names)

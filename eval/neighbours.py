@@ -1,0 +1,78 @@
+"""The k most similar gallery items of each query: FAISS's exact search over gallery blocks, reordered in float64."""
+
+from typing import Any
+
+import numpy as np
+
+from specvid.eval.ranking import GALLERY_BLOCK
+from specvid.eval.similarity import Similarity
+
+_QUERY_BLOCK = 4096
+
+
+def nearest(
+    query: Any, gallery: Any, k: int, *, metric: str = "cosine", spare: int = 16, block: int = GALLERY_BLOCK
+) -> tuple[np.ndarray, np.ndarray]:
+    """The ``k`` most similar gallery rows of each query, best first; equal similarities by place in the gallery.
+
+    Args:
+        query: (Q, D) features.
+        gallery: (G, D) features.
+        k: how many; at most G are returned.
+        metric: ``cosine`` or ``euclidean`` (the similarity is then minus the squared distance).
+        spare: candidates beyond ``k`` that are compared exactly, because float32 may have put them in the wrong order.
+        block: gallery rows in memory at a time.
+
+    Returns:
+        similarities (Q, k) float64 and gallery rows (Q, k) int64.
+    """
+    if k < 1:
+        raise ValueError(f"k is {k}; at least one neighbour must be asked for")
+    return nearest_of(Similarity(query, gallery, metric=metric), k, spare=spare, block=block)
+
+
+def nearest_of(
+    similarity: Similarity, k: int, *, spare: int = 16, block: int = GALLERY_BLOCK
+) -> tuple[np.ndarray, np.ndarray]:
+    """``nearest`` for a ``Similarity`` that stands already."""
+    import torch  # noqa: F401, I001  # FAISS after torch: two OpenMP runtimes in the other order can hang
+    import faiss
+
+    queries, items = len(similarity.query), len(similarity.gallery)
+    k = min(k, items)
+    wanted = min(k + spare, items)
+    heap = faiss.ResultHeap(queries, wanted, keep_max=True)
+    for begin in range(0, items, block):
+        rows = np.arange(begin, min(begin + block, items))
+        index = faiss.IndexFlatIP(similarity.width)
+        index.add(similarity.gallery_block(rows))
+        for first in range(0, queries, _QUERY_BLOCK):
+            part = np.arange(first, min(first + _QUERY_BLOCK, queries))
+            scores, places = index.search(similarity.query_block(part, np.zeros(len(part))), min(wanted, len(rows)))
+            heap.add_result_subset(part, scores, places + begin)
+    heap.finalize()
+    candidates = heap.I
+    exact = similarity.exact(np.repeat(np.arange(queries), wanted), candidates.reshape(-1)).reshape(queries, wanted)
+    order = np.lexsort((candidates, -exact), axis=1)[:, :k]
+    return np.take_along_axis(exact, order, 1), np.take_along_axis(candidates, order, 1)
+
+
+def farthest_of(similarity: Similarity, *, block: int = GALLERY_BLOCK) -> np.ndarray:
+    """Similarity (Q,) of each query with its least similar gallery item, float64."""
+    import torch  # noqa: F401, I001
+    import faiss
+
+    queries, items = len(similarity.query), len(similarity.gallery)
+    least = np.full(queries, np.inf, np.float32)
+    which = np.zeros(queries, np.int64)
+    for begin in range(0, items, block):
+        index = faiss.IndexFlatIP(similarity.width)
+        index.add(similarity.gallery_block(np.arange(begin, min(begin + block, items))))
+        for first in range(0, queries, _QUERY_BLOCK):
+            part = np.arange(first, min(first + _QUERY_BLOCK, queries))
+            # The largest product with the negated query is the smallest one with the query.
+            score, place = index.search(-similarity.query_block(part, np.zeros(len(part))), 1)
+            lower = -score[:, 0] < least[part]
+            least[part[lower]] = -score[lower, 0]
+            which[part[lower]] = place[lower, 0] + begin
+    return similarity.exact(np.arange(queries), which)
