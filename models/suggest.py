@@ -11,6 +11,7 @@ def nearest(name: str, choices: Iterable[str]) -> str:
 
 
 def unknown(kind: str, value: str, choices: Iterable[str]) -> ValueError:
-    """The error for a ``value`` that is none of ``choices``: names the thing, its value, the rule and the nearest fix."""
+    """The error for a ``value`` that is none of ``choices``: names the thing, its value, the rule and the nearest
+    fix."""
     choices = sorted(choices)
     return ValueError(f"{kind} {value!r} is unknown.{nearest(value, choices)} Choose from: {', '.join(choices)}.")

@@ -1,6 +1,8 @@
-"""Which positions form one graph: all of a clip (``st``), the places of one frame (``s``), or the times of one place (``t``).
+"""Which positions form one graph: all of a clip (``st``), the places of one frame (``s``), or the times of one place
+(``t``).
 
-A block flattens (B, C, T, H, W) to (B, C, N), N = T·H·W, for its 1x1 convolutions; the affinity then works on graphs (B', C, n):
+A block flattens (B, C, T, H, W) to (B, C, N), N = T·H·W, for its 1x1 convolutions; the affinity then works on graphs
+(B', C, n):
 
     st: B' = B,     n = T·H·W        s: B' = B·T, n = H·W        t: B' = B·H·W, n = T
 
@@ -17,23 +19,27 @@ MODES = ("st", "s", "t", "t+s")
 
 
 def check_mode(mode: str, dims: int) -> None:
-    """Raise ``ValueError`` unless inputs with ``dims`` dimensions (1: T; 2: H, W; 3: T, H, W) have graphs of this ``mode``."""
+    """Raise ``ValueError`` unless inputs with ``dims`` dimensions (1: T; 2: H, W; 3: T, H, W) have graphs of this
+    ``mode``."""
     if mode not in MODES:
         raise ValueError(
-            f"mode={mode!r} is unknown: a graph spans 'st' (space-time), 's' (space), 't' (time) or 't+s' (one after the other)."
+            f"mode={mode!r} is unknown: a graph spans 'st' (space-time), 's' (space), 't' (time) or 't+s' (one after "
+            f"the other)."
         )
     if dims not in (1, 2, 3):
         raise ValueError(f"dims={dims!r} is not possible: a block works on 1 (T), 2 (H, W) or 3 (T, H, W) dimensions.")
     lacking = {1: ("s", "t+s"), 2: ("t", "t+s"), 3: ()}[dims]
     if mode in lacking:
         raise ValueError(
-            f"mode={mode!r} needs {'space' if dims == 1 else 'time'}, which dims={dims} does not have; use mode='st' or dims=3."
+            f"mode={mode!r} needs {'space' if dims == 1 else 'time'}, which dims={dims} does not have; use mode='st' "
+            f"or dims=3."
         )
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The positions of one input: its ``sizes`` ((T, H, W), (H, W) or (T,)) and the ``mode`` that splits them into graphs."""
+    """The positions of one input: its ``sizes`` ((T, H, W), (H, W) or (T,)) and the ``mode`` that splits them into
+    graphs."""
 
     sizes: tuple[int, ...]
     mode: str = "st"
@@ -88,6 +94,7 @@ def flat_mask(mask: Tensor | None, x: Tensor) -> Tensor | None:
         expanded = mask.reshape(batch, sizes[0], *(1 for _ in sizes[1:])).expand(batch, *sizes)
         return expanded.reshape(batch, -1).to(torch.bool)
     raise ValueError(
-        f"mask has shape {tuple(mask.shape)}, but an input of shape {tuple(x.shape)} needs (B, T) = {(batch, sizes[0])} "
+        f"mask has shape {tuple(mask.shape)}, but an input of shape {tuple(x.shape)} needs (B, T) = "
+        f"{(batch, sizes[0])} "
         f"or (B, *dims) = {(batch, *sizes)}: True where a position is valid."
     )

@@ -1,6 +1,7 @@
 """An affinity seen as what it is: a linear operator A (N x N) on the positions of one graph.
 
-Signals are kept channels first, z (B, D, N), so that ``apply`` computes z A^T, that is (A z^T)^T. Three kinds cover the family:
+Signals are kept channels first, z (B, D, N), so that ``apply`` computes z A^T, that is (A z^T)^T. Three kinds cover the
+family:
 
     LowRank   A = L^T K R with L, R (B, R, N): applied in O(N·R·D) time and O(N·(R + D)) memory, never formed
     Dense     A (B, N, N) in memory: the definition, and the faster one on small graphs
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from specvid.models.blocks.grid import Grid
+from specvid.models.blocks.precision import at_least_float32, full_precision
 
 
 class Operator(ABC):
@@ -36,8 +38,20 @@ class Operator(ABC):
     def dense(self) -> Tensor:
         """A itself, (B, N, N): for inspection and tests."""
 
+    def gram(self) -> Tensor:
+        """What powers of A need to know of the positions; only operators of low rank have it."""
+        raise TypeError(
+            f"{type(self).__name__} has no Gram matrix: functions other than polynomials need an affinity of low "
+            f"rank, or a dense one"
+        )
+
+    def widened(self) -> "Operator":
+        """The same operator in float32 at least, where that makes a difference."""
+        return self
+
     def spectrum(self) -> Tensor:
-        """Eigenvalues of A, largest first (by magnitude where complex): (B, N) or, where the rank is known to be R < N, its R largest ones."""
+        """Eigenvalues of A, largest first (by magnitude where complex): (B, N) or, where the rank is known to be R < N,
+        its R largest ones."""
         matrix = self.dense().double()
         if self.symmetric:
             return torch.linalg.eigvalsh(matrix).flip(-1)
@@ -64,8 +78,33 @@ class Dense(Operator):
         """(B, N, N)."""
         return self.matrix_bnn
 
+    def widened(self) -> "Dense":
+        """The same operator in float32 at least."""
+        return Dense(at_least_float32(self.matrix_bnn), symmetric=self.symmetric)
 
-class LowRank(Operator):
+
+class Factored(Operator):
+    """A = synthesise ∘ mix ∘ analyse: everything that positions need to know of each other passes through coefficients
+    of fixed size."""
+
+    @abstractmethod
+    def analyse(self, z_bdn: Tensor) -> Tensor:
+        """A signal's coefficients: sums over all positions, (B, D, N) -> a size without N."""
+
+    @abstractmethod
+    def mix(self, coefficients: Tensor) -> Tensor:
+        """What A does to the coefficients."""
+
+    @abstractmethod
+    def synthesise(self, coefficients: Tensor) -> Tensor:
+        """Coefficients back to a signal (B, D, N)."""
+
+    def apply(self, z_bdn: Tensor) -> Tensor:
+        """A z: (B, D, N) -> (B, D, N)."""
+        return self.synthesise(self.mix(self.analyse(z_bdn)))
+
+
+class LowRank(Factored):
     """A = L^T K R, with K = scale · I, or (``swap``) K = scale · [[0, I], [I, 0]], which makes A symmetric for L = R.
 
     Args:
@@ -73,36 +112,48 @@ class LowRank(Operator):
         right_brn: R.
         scale: the number in K.
         swap: exchange the two halves of the R rows.
+        wide: apply in float32 at least, for an A that grows with N (half precision would overflow).
     """
 
-    def __init__(self, left_brn: Tensor, right_brn: Tensor, *, scale: float | Tensor = 1.0, swap: bool = False) -> None:
+    def __init__(
+        self, left_brn: Tensor, right_brn: Tensor, *, scale: float = 1.0, swap: bool = False, wide: bool = False
+    ) -> None:
         self.left_brn = left_brn
         self.right_brn = right_brn
         self.scale = scale
         self.swap = swap
+        self.wide = wide
         self.symmetric = swap and left_brn is right_brn
 
-    def mix(self, coefficients_bdr: Tensor) -> Tensor:
-        """Coefficients times K (symmetric, so K^T as well): (B, D, R) -> (B, D, R)."""
-        if self.swap:
-            coefficients_bdr = torch.cat(coefficients_bdr.chunk(2, dim=-1)[::-1], dim=-1)
-        return coefficients_bdr * self.scale
-
     def analyse(self, z_bdn: Tensor) -> Tensor:
-        """z R^T: what a signal looks like from the R vectors, (B, D, N) -> (B, D, R)."""
+        """z R^T: (B, D, N) -> (B, D, R)."""
+        if self.wide:
+            with full_precision(z_bdn):
+                return torch.bmm(at_least_float32(z_bdn), at_least_float32(self.right_brn).mT)
         return torch.bmm(z_bdn, self.right_brn.mT)
 
-    def synthesise(self, coefficients_bdr: Tensor) -> Tensor:
-        """Coefficients (B, D, R) back to a signal (B, D, N)."""
-        return torch.bmm(coefficients_bdr, self.left_brn)
+    def mix(self, coefficients: Tensor) -> Tensor:
+        """Times K, which is symmetric: (B, D, R) -> (B, D, R)."""
+        if self.swap:
+            coefficients = torch.cat(coefficients.chunk(2, dim=-1)[::-1], dim=-1)
+        return coefficients * self.scale
 
-    def apply(self, z_bdn: Tensor) -> Tensor:
-        """A z in O(N·R·D): (B, D, N) -> (B, D, N)."""
-        return self.synthesise(self.mix(self.analyse(z_bdn)))
+    def synthesise(self, coefficients: Tensor) -> Tensor:
+        """Coefficients times L: (B, D, R) -> (B, D, N)."""
+        if self.wide:
+            with full_precision(coefficients):
+                return torch.bmm(coefficients, at_least_float32(self.left_brn))
+        return torch.bmm(coefficients, self.left_brn)
 
     def gram(self) -> Tensor:
-        """L R^T (B, R, R): all that powers of A need to know of the positions, since A^2 = L^T K (R L^T) K R."""
-        return torch.bmm(self.left_brn, self.right_brn.mT)
+        """R L^T (B, R, R): all that powers of A need to know of the positions, since A^2 = L^T K (R L^T) K R."""
+        return torch.bmm(self.right_brn, self.left_brn.mT)
+
+    def widened(self) -> "LowRank":
+        """The same operator in float32 at least."""
+        left = at_least_float32(self.left_brn)
+        right = left if self.right_brn is self.left_brn else at_least_float32(self.right_brn)
+        return LowRank(left, right, scale=self.scale, swap=self.swap)
 
     def rows(self, positions: Tensor) -> Tensor:
         """(P,) -> (B, P, N) in O(P·N·R)."""
@@ -117,10 +168,10 @@ class LowRank(Operator):
 
         Symmetric A = F^T K F: with F F^T = G = S S^T the eigenvalues are those of S^T K S. Otherwise those of K R L^T.
         """
-        gram_brr = torch.bmm(self.left_brn.double(), self.right_brn.double().mT)
+        gram_brr = torch.bmm(self.right_brn.double(), self.left_brn.double().mT)
         count = min(gram_brr.shape[-1], self.left_brn.shape[-1])
         if not self.symmetric:
-            values = torch.linalg.eigvals(self.mix(gram_brr.mT))
+            values = torch.linalg.eigvals(self.mix(gram_brr))
             order = values.abs().argsort(-1, descending=True)
             return values.gather(-1, order)[..., :count]
         weights, vectors = torch.linalg.eigh(gram_brr)

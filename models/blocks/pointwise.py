@@ -2,8 +2,8 @@
 
     y = W x + b        x (B, C, N) -> y (B, D, N),  W (D, C / groups, 1)
 
-A kernel of one position needs no convolution algorithm: the product is as fast as the best one and, unlike it, serves 1D, 2D and 3D inputs
-with one weight, so that a block trained on images loads into the same block for video.
+A kernel of one position needs no convolution algorithm: the product is as fast as the best one and, unlike it, serves
+1D, 2D and 3D inputs with one weight, so that a block trained on images loads into the same block for video.
 """
 
 import torch
@@ -24,7 +24,8 @@ class Pointwise(nn.Conv1d):
         super().__init__(in_channels, out_channels, 1, bias=bias, groups=groups)
 
     def forward(self, x_bcn: Tensor, *, token_major: bool = False) -> Tensor:
-        """(B, C, N) -> (B, D, N); ``token_major`` lays the result out in memory as (B, N, D), which attention kernels want."""
+        """(B, C, N) -> (B, D, N); ``token_major`` lays the result out in memory as (B, N, D), which attention kernels
+        want."""
         if self.groups > 1:
             return super().forward(x_bcn)
         return pointwise(x_bcn, self.weight, self.bias, token_major=token_major)

@@ -1,0 +1,9 @@
+"""Blocks: affinity x graph filter. ``create_block`` builds one, ``list_blocks`` names them, ``from_official`` loads
+published weights."""
+
+from specvid.models.blocks import family
+from specvid.models.blocks.block import NonlocalBlock
+from specvid.models.blocks.official import from_official
+from specvid.models.blocks.registry import block_options, create_block, list_blocks
+
+__all__ = ["NonlocalBlock", "block_options", "create_block", "family", "from_official", "list_blocks"]

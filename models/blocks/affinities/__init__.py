@@ -1,0 +1,2 @@
+"""Affinities: how positions are related. One file per kind; each builds a linear operator (see
+``blocks/operators.py``)."""

@@ -1,0 +1,125 @@
+"""Affinities without a softmax over pairs, whose rank is that of their features.
+
+dot product    A = theta^T phi / N                                     (1711.07971, equation 4; N: the number of valid
+positions)
+relu product   A = relu(theta)^T relu(phi)                             (what the SNL repository calls ``a2``: not
+normalised)
+double         A = V^T M,  M = softmax over the N positions (gather),  V = softmax over the c maps (distribute)
+(1810.11579)
+"""
+
+import torch
+from torch import Tensor
+
+from specvid.models.blocks.affinities.base import FactoredAffinity, check_implementation
+from specvid.models.blocks.affinities.softmax import SpatialPool
+from specvid.models.blocks.operators import Dense, LowRank, Operator
+from specvid.models.blocks.pointwise import Pointwise
+from specvid.models.blocks.precision import at_least_float32, full_precision
+
+KINDS = ("dot", "relu", "double")
+
+
+class ProductAffinity(FactoredAffinity):
+    """A = f(theta)^T h(phi), exactly in O(N·Cs·D).
+
+    Args:
+        channels: C of the input.
+        inner: Cs, the rank.
+        kind: ``dot``, ``relu`` or ``double`` as above (for ``double``, theta distributes and phi gathers).
+        sub_sample: max-pool phi and the values by 2 in height and width (``dot`` only).
+        impl: ``linear``, ``dense`` or ``auto`` (the fewer multiplications).
+        bias: theta and phi have a bias.
+    """
+
+    def __init__(
+        self, channels: int, inner: int, *, kind: str, sub_sample: bool = False, impl: str = "auto", bias: bool = False
+    ) -> None:
+        super().__init__()
+        if kind not in KINDS:
+            raise ValueError(f"kind={kind!r} is unknown: choose from {', '.join(map(repr, KINDS))}.")
+        if sub_sample and kind != "dot":
+            raise ValueError(f"sub_sample=True goes with kind='dot', not with {kind!r}.")
+        self.kind = kind
+        self.inner = inner
+        self.sub_sample = sub_sample
+        self.impl = check_implementation(impl)
+        self.theta = Pointwise(channels, inner, bias=bias)
+        self.phi = Pointwise(channels, inner, bias=bias)
+
+    def embed(self, x_bcn: Tensor) -> tuple[Tensor, ...]:
+        """theta and phi (B, Cs, N)."""
+        theta, phi = self.theta(x_bcn), self.phi(x_bcn)
+        return (theta.relu(), phi.relu()) if self.kind == "relu" else (theta, phi)
+
+    def totals(self, features: tuple[Tensor, ...], mask_bn: Tensor | None) -> Tensor:
+        """``double``: log of the softmax's denominators (B, Cs, 1); else the number of valid positions (B, 1, 1)."""
+        right_brn = features[1]
+        with full_precision(right_brn):
+            if self.kind == "double":
+                wide_brn = at_least_float32(right_brn)
+                if mask_bn is not None:
+                    wide_brn = wide_brn.masked_fill(~mask_bn.unsqueeze(1), -torch.inf)
+                return wide_brn.logsumexp(-1, keepdim=True)
+            wide_b11 = at_least_float32(right_brn[:, :1, :1])
+            if mask_bn is None:
+                return torch.full_like(wide_b11, right_brn.shape[-1])
+            return mask_bn.sum(-1).clamp_min(1).to(wide_b11.dtype)[:, None, None]
+
+    def merge(self, totals: Tensor, others: Tensor) -> Tensor:
+        """Numbers of positions add up; so do denominators, whose logarithms these are."""
+        return totals.logaddexp(others) if self.kind == "double" else totals + others
+
+    def factor(self, features: tuple[Tensor, ...], totals: Tensor, mask_bn: Tensor | None) -> LowRank:
+        """left^T right, with factors of N spread so that no sum over N positions leaves half precision's range."""
+        left_brn, right_brn = features
+        if mask_bn is not None:
+            left_brn, right_brn = left_brn * mask_bn.unsqueeze(1), right_brn * mask_bn.unsqueeze(1)
+        if self.kind == "relu":
+            return LowRank(left_brn, right_brn, wide=True)
+        if self.kind == "dot":
+            root_b11 = totals.rsqrt().to(right_brn.dtype)
+            return LowRank(left_brn * root_b11, right_brn * root_b11)
+        with full_precision(right_brn):
+            spread = right_brn.shape[-1] ** 0.5
+            gather_brn = (at_least_float32(right_brn) - totals).exp() * spread
+            distribute_brn = left_brn.softmax(1)
+            if mask_bn is not None:
+                gather_brn, distribute_brn = gather_brn * mask_bn.unsqueeze(1), distribute_brn * mask_bn.unsqueeze(1)
+        return LowRank(distribute_brn.to(left_brn.dtype), gather_brn.to(left_brn.dtype), scale=1 / spread)
+
+    def operator(self, features: tuple[Tensor, ...], sizes: tuple[int, ...], mask_bn: Tensor | None) -> Operator:
+        """A = left^T right; N x N' with pooled keys."""
+        if self.sub_sample:
+            return self._pooled(features, SpatialPool(sizes), mask_bn)
+        operator = super().operator(features, sizes, mask_bn)
+        dense = self.impl == "dense" or (self.impl == "auto" and features[0].shape[-1] < self.inner)
+        return Dense(operator.dense()) if dense else operator
+
+    def _pooled(self, features: tuple[Tensor, ...], pool: SpatialPool, mask_bn: Tensor | None) -> Operator:
+        left_brn, right_brn = features[0], pool(features[1])
+        key_mask_bm = None if mask_bn is None else pool.mask(mask_bn)
+        root_b11 = self.totals((left_brn, right_brn), key_mask_bm).rsqrt().to(right_brn.dtype)
+        if mask_bn is not None and key_mask_bm is not None:
+            left_brn, right_brn = left_brn * mask_bn.unsqueeze(1), right_brn * key_mask_bm.unsqueeze(1)
+        return Pooled(LowRank(left_brn * root_b11, right_brn * root_b11), pool)
+
+
+class Pooled(Operator):
+    """An N x N' operator whose values are max-pooled to N' positions first."""
+
+    def __init__(self, inner: Operator, pool: SpatialPool) -> None:
+        self.inner = inner
+        self.pool = pool
+
+    def apply(self, z_bdn: Tensor) -> Tensor:
+        """(B, D, N) -> (B, D, N)."""
+        return self.inner.apply(self.pool(z_bdn))
+
+    def rows(self, positions: Tensor) -> Tensor:
+        """(P,) -> (B, P, N')."""
+        return self.inner.rows(positions)
+
+    def dense(self) -> Tensor:
+        """(B, N, N')."""
+        return self.inner.dense()

@@ -1,0 +1,118 @@
+"""Compact generalised affinity (CGNL, 1810.13125, equations 9 to 12): pairs of channels as well as of positions.
+
+The vertices are the c·N numbers of a group of c channels, and the Gaussian kernel between them is its Taylor series of
+order P:
+
+    A = sum_{p=0..P} alpha_p^2 theta^p (phi^p)^T,    alpha_p^2 = exp(-2 gamma) (2 gamma)^p / p!       theta, phi (c·N)
+
+so A (c·N x c·N) has rank P + 1 and A z costs O(P·C·N).
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from specvid.models.blocks.affinities.base import FactoredAffinity
+from specvid.models.blocks.operators import Factored
+from specvid.models.blocks.pointwise import Pointwise
+from specvid.models.blocks.precision import at_least_float32, full_precision
+
+
+class TaylorAffinity(FactoredAffinity):
+    """The compact kernel over channels and positions.
+
+    Args:
+        channels: C of the input.
+        inner: Cs of theta and phi, and the number of channels A is applied to.
+        groups: channels are related within groups of Cs / groups.
+        order: P, the last power of the series.
+        gamma: of the Gaussian exp(-gamma |theta - phi|^2).
+        bias: theta and phi have a bias.
+    """
+
+    def __init__(
+        self, channels: int, inner: int, *, groups: int = 1, order: int = 2, gamma: float = 1e-4, bias: bool = False
+    ) -> None:
+        super().__init__()
+        if groups < 1 or inner % groups:
+            raise ValueError(
+                f"groups={groups} does not divide the inner width {inner}: every group holds as many channels; "
+                f"choose a divisor."
+            )
+        if order < 1:
+            raise ValueError(f"order={order} is not possible: the Taylor series needs at least order 1.")
+        self.groups = groups
+        self.coefficients = tuple(math.exp(-2 * gamma) * (2 * gamma) ** p / math.factorial(p) for p in range(order + 1))
+        self.theta = Pointwise(channels, inner, bias=bias)
+        self.phi = Pointwise(channels, inner, bias=bias)
+
+    def embed(self, x_bcn: Tensor) -> tuple[Tensor, ...]:
+        """theta and phi (B, Cs, N)."""
+        return self.theta(x_bcn), self.phi(x_bcn)
+
+    def totals(self, features: tuple[Tensor, ...], mask_bn: Tensor | None) -> Tensor:
+        """None are needed: a tensor of size 0."""
+        return features[0].new_zeros(0)
+
+    def factor(self, features: tuple[Tensor, ...], totals: Tensor, mask_bn: Tensor | None) -> Factored:
+        """The series over the c·N vertices of each group."""
+        return Taylor(*features, groups=self.groups, coefficients=self.coefficients, mask_bn=mask_bn)
+
+
+class Taylor(Factored):
+    """sum_p coefficient_p theta^p (phi^p)^T on the c·N vertices of each group; here "positions" are vertices."""
+
+    def __init__(
+        self,
+        theta_bcn: Tensor,
+        phi_bcn: Tensor,
+        *,
+        groups: int,
+        coefficients: tuple[float, ...],
+        mask_bn: Tensor | None,
+    ) -> None:
+        self.groups = groups
+        self.shape = theta_bcn.shape
+        with full_precision(theta_bcn):
+            theta_bgv, phi_bgv = (self._vertices(at_least_float32(t)) for t in (theta_bcn, phi_bcn))
+            valid_bgv = (
+                None
+                if mask_bn is None
+                else self._vertices(mask_bn.unsqueeze(1).expand_as(theta_bcn).to(theta_bgv.dtype))
+            )
+            powers = range(len(coefficients))
+            left = [theta_bgv**p * coefficients[p] for p in powers]
+            right = [phi_bgv**p if valid_bgv is None else phi_bgv**p * valid_bgv for p in powers]
+            self.left_bgpv = torch.stack([t if valid_bgv is None else t * valid_bgv for t in left], dim=2)
+            self.right_bgpv = torch.stack(right, dim=2)
+
+    def analyse(self, z_bdn: Tensor) -> Tensor:
+        """Moments phi^p · z of each group: (B, Cs, N) -> (B, groups, P + 1, 1)."""
+        with full_precision(z_bdn):
+            return torch.matmul(self.right_bgpv, self._vertices(at_least_float32(z_bdn)).unsqueeze(-1))
+
+    def mix(self, coefficients: Tensor) -> Tensor:
+        """The coefficients of the series are in the left factor."""
+        return coefficients
+
+    def synthesise(self, coefficients: Tensor) -> Tensor:
+        """sum_p moment_p theta^p: (B, groups, P + 1, 1) -> (B, Cs, N)."""
+        with full_precision(coefficients):
+            return torch.matmul(self.left_bgpv.mT, coefficients).reshape(self.shape)
+
+    def rows(self, positions: Tensor) -> Tensor:
+        """Rows of the vertices at ``positions`` (P,) in [0, c·N) -> (B, groups, P, c·N)."""
+        return torch.matmul(self.left_bgpv[..., positions].mT, self.right_bgpv)
+
+    def dense(self) -> Tensor:
+        """(B, groups, c·N, c·N)."""
+        return torch.matmul(self.left_bgpv.mT, self.right_bgpv)
+
+    def spectrum(self) -> Tensor:
+        """The P + 1 eigenvalues of each group that are not 0, largest magnitude first: (B, groups, P + 1)."""
+        values = torch.linalg.eigvals(torch.matmul(self.right_bgpv.double(), self.left_bgpv.double().mT))
+        return values.gather(-1, values.abs().argsort(-1, descending=True))
+
+    def _vertices(self, x_bcn: Tensor) -> Tensor:
+        return x_bcn.reshape(x_bcn.shape[0], self.groups, -1)
