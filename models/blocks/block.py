@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from specvid.models.blocks.affinities.base import Affinity
 from specvid.models.blocks.filters.base import Filter
 from specvid.models.blocks.grid import Grid, check_mode, flat_mask
+from specvid.models.blocks.norms import make_norm
 from specvid.models.blocks.operators import Operator
 from specvid.models.blocks.pointwise import Pointwise
-
-NORMS = ("batch", "group", "none")
+from specvid.models.blocks.precision import at_least_float32, full_precision
 
 
 class Unit(nn.Module):
@@ -56,11 +56,9 @@ class Unit(nn.Module):
         residual: bool = True,
     ) -> None:
         super().__init__()
-        if norm not in NORMS:
-            raise ValueError(f"norm={norm!r} is unknown: choose from {', '.join(map(repr, NORMS))}.")
         if channels % groups or value % groups:
             raise ValueError(
-                f"groups={groups} divides not both the channels {channels} and the inner width {value}; choose a "
+                f"groups={groups} does not divide both the channels {channels} and the inner width {value}; choose a "
                 f"common divisor."
             )
         if not project and (value != channels or filter.terms != 1):
@@ -74,20 +72,20 @@ class Unit(nn.Module):
             Pointwise(value, channels, bias=bias and k == 0, groups=groups)
             for k in range(filter.terms if project else 0)
         )
-        norms = {
-            "batch": lambda: nn.BatchNorm1d(channels),
-            "group": lambda: nn.GroupNorm(groups, channels),
-            "none": nn.Identity,
-        }
-        self.norm: nn.Module = norms[norm]()
+        self.norm = make_norm(norm, channels, groups)
         self.relu = relu
         self.gate = nn.Parameter(torch.full((1,), float(gate)))
         self.residual = residual
 
     def forward(self, x_bcn: Tensor, operator: Operator, mask_bn: Tensor | None = None) -> Tensor:
         """(B, C, N) -> (B, C, N); positions outside the mask pass unchanged."""
-        z_bdn = self.g(x_bcn, token_major=operator.token_major)
-        y_bcn = self.finish(self.project(self.filter(operator, z_bdn)), mask_bn)
+        terms = self.filter(operator, self.g(x_bcn, token_major=operator.token_major))
+        if operator.wide:  # what grows with N would overflow in the weights' product too
+            with full_precision(x_bcn):
+                y_bcn = self.project([at_least_float32(term) for term in terms])
+        else:
+            y_bcn = self.project(terms)
+        y_bcn = self.finish(y_bcn, mask_bn)
         gate = self.gate.to(y_bcn.dtype)
         return torch.addcmul(x_bcn, y_bcn, gate) if self.residual else y_bcn * gate
 
@@ -102,13 +100,7 @@ class Unit(nn.Module):
 
     def finish(self, y_bcn: Tensor, mask_bn: Tensor | None) -> Tensor:
         """relu(norm(y)): (B, C, N) -> (B, C, N), 0 outside the mask, which the statistics of training do not see."""
-        if mask_bn is None:
-            y_bcn = self.norm(y_bcn)
-        elif self.training and isinstance(self.norm, nn.modules.batchnorm._BatchNorm):
-            valid_mc = self.norm(y_bcn.mT[mask_bn])
-            y_bcn = torch.zeros_like(y_bcn.mT, dtype=valid_mc.dtype).masked_scatter(mask_bn.unsqueeze(-1), valid_mc).mT
-        else:
-            y_bcn = self.norm(y_bcn) * mask_bn.unsqueeze(1)
+        y_bcn = self.norm(y_bcn, mask_bn)
         return y_bcn.relu() if self.relu else y_bcn
 
 

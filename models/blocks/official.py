@@ -17,7 +17,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from specvid.models.blocks.registry import create_block
@@ -33,7 +32,6 @@ class Layout:
     block: str
     options: dict[str, Any]
     keys: dict[str, str]
-    zeros: tuple[str, ...] = ()
 
 
 def from_official(name: str, state_dict: State, **options: Any) -> nn.Module:
@@ -59,24 +57,18 @@ def from_official(name: str, state_dict: State, **options: Any) -> nn.Module:
     state = {key.removeprefix("module."): value for key, value in state_dict.items()}
     try:
         layout = _READERS[name](state)
+        read = {ours: state[theirs] for theirs, ours in layout.keys.items()}
     except KeyError as missing:
         raise ValueError(
             f"state dict of official module {name!r} has no key {missing}; it has {', '.join(sorted(state)[:8])} ... "
             f"Give the block's own state "
             "dict (cut the keys of the whole model to those of the block)."
         ) from None
-    signal = next(state[theirs] for theirs, ours in layout.keys.items() if ours == "units.0.g.weight")  # (D, C, 1, ...)
+    signal = read["units.0.g.weight"]  # (D, C, 1, ...)
     block = create_block(layout.block, signal.shape[1], dims=signal.dim() - 2, **(layout.options | options))
     own = block.state_dict()
-    loaded = {key: torch.zeros_like(own[key]) for key in layout.zeros}
-    for theirs, ours in layout.keys.items():
-        if ours not in own:
-            raise ValueError(
-                f"key {theirs!r} of official module {name!r} has no place in block {layout.block!r} with options "
-                f"{layout.options | options}."
-            )
-        loaded[ours] = state[theirs].reshape(own[ours].shape)
-    unread = set(state) - set(layout.keys)
+    loaded = {ours: value.reshape(own[ours].shape) for ours, value in read.items() if ours in own}
+    unread = {theirs for theirs in state if layout.keys.get(theirs) not in own}
     unfilled = {key for key in own if key not in loaded and not key.endswith((".gate", "num_batches_tracked"))}
     if unread or unfilled:
         raise ValueError(

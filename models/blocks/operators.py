@@ -23,6 +23,9 @@ class Operator(ABC):
     symmetric = False
     """A = A^T: its eigenvalues are real, and rational filters are defined."""
 
+    wide = False
+    """A z grows with N: half precision overflows, so it is computed in float32 at least."""
+
     token_major = False
     """``apply`` is fastest on z laid out in memory as (B, N, D)."""
 
@@ -112,7 +115,7 @@ class LowRank(Factored):
         right_brn: R.
         scale: the number in K.
         swap: exchange the two halves of the R rows.
-        wide: apply in float32 at least, for an A that grows with N (half precision would overflow).
+        wide: see :class:`Operator`.
     """
 
     def __init__(
@@ -188,6 +191,7 @@ class Folded(Operator):
         self.inner = inner
         self.grid = grid
         self.symmetric = inner.symmetric
+        self.wide = inner.wide
 
     def apply(self, z_bdn: Tensor) -> Tensor:
         """A z on every graph: (B, D, N) -> (B, D, N)."""

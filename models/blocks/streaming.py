@@ -14,6 +14,7 @@ from torch import Tensor
 from specvid.models.blocks.affinities.base import FactoredAffinity
 from specvid.models.blocks.block import NonlocalBlock
 from specvid.models.blocks.grid import Grid
+from specvid.models.blocks.norms import GroupNorm
 from specvid.models.blocks.operators import Factored, Folded, Operator
 
 
@@ -108,6 +109,11 @@ def stream(block: NonlocalBlock, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
             f"affinity {type(affinity).__name__} has no sums of fixed size, so that chunks cannot equal the whole: "
             f"use a block of low rank "
             "(snl, cheb, arma, cayley, heat, a2, cgnl, relu_dot, nl with kernel='dot'), mode='s', or the whole clip."
+        )
+    if any(isinstance(unit.norm, GroupNorm) for unit in block.units):
+        raise ValueError(
+            "the block has a group norm, which looks at the whole clip: "
+            "chunks equal the whole with norm='batch' or norm='none'."
         )
     sums, complete = _Sums(), False
     while not complete:

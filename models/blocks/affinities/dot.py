@@ -19,6 +19,8 @@ from specvid.models.blocks.precision import at_least_float32, full_precision
 
 KINDS = ("dot", "relu", "double")
 
+SPREAD = 64.0  # lifts softmax weights of 1/N out of float16's subnormal numbers
+
 
 class ProductAffinity(FactoredAffinity):
     """A = f(theta)^T h(phi), exactly in O(N·Cs·D).
@@ -59,7 +61,7 @@ class ProductAffinity(FactoredAffinity):
             if self.kind == "double":
                 wide_brn = at_least_float32(right_brn)
                 if mask_bn is not None:
-                    wide_brn = wide_brn.masked_fill(~mask_bn.unsqueeze(1), -torch.inf)
+                    wide_brn = wide_brn.masked_fill(~mask_bn.unsqueeze(1), torch.finfo(wide_brn.dtype).min)
                 return wide_brn.logsumexp(-1, keepdim=True)
             wide_b11 = at_least_float32(right_brn[:, :1, :1])
             if mask_bn is None:
@@ -81,12 +83,13 @@ class ProductAffinity(FactoredAffinity):
             root_b11 = totals.rsqrt().to(right_brn.dtype)
             return LowRank(left_brn * root_b11, right_brn * root_b11)
         with full_precision(right_brn):
-            spread = right_brn.shape[-1] ** 0.5
-            gather_brn = (at_least_float32(right_brn) - totals).exp() * spread
+            if mask_bn is not None:  # a graph without valid positions
+                totals = totals.where(totals > torch.finfo(totals.dtype).min / 2, 0.0)
+            gather_brn = (at_least_float32(right_brn) - totals).exp() * SPREAD
             distribute_brn = left_brn.softmax(1)
             if mask_bn is not None:
                 gather_brn, distribute_brn = gather_brn * mask_bn.unsqueeze(1), distribute_brn * mask_bn.unsqueeze(1)
-        return LowRank(distribute_brn.to(left_brn.dtype), gather_brn.to(left_brn.dtype), scale=1 / spread)
+        return LowRank(distribute_brn.to(left_brn.dtype), gather_brn.to(left_brn.dtype), scale=1 / SPREAD)
 
     def operator(self, features: tuple[Tensor, ...], sizes: tuple[int, ...], mask_bn: Tensor | None) -> Operator:
         """A = left^T right; N x N' with pooled keys."""

@@ -1,0 +1,46 @@
+"""Wrong names and values get one clear error: the thing, its value, the rule, the fix."""
+
+import pytest
+
+from specvid.models.blocks import create_block, list_blocks
+
+
+def test_the_list_is_the_family() -> None:
+    named = ["nl", "ns", "a2", "cgnl", "cc", "dnl", "snl", "snl_2019", "gsnl", "cheb", "cayley", "arma", "heat"]
+    assert set(named) <= set(list_blocks())
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: create_block("snll", 8), r"block 'snll' is unknown. Did you mean 'snl'"),
+        (lambda: create_block("snl", 8, imp="dense"), r"option of block 'snl' 'imp' is unknown. Did you mean 'impl'"),
+        (lambda: create_block("snl", 8, order=2), r"option of block 'snl' 'order' is unknown"),
+        (
+            lambda: create_block("snl", 8, impl="quick"),
+            r"impl='quick' is unknown: choose from 'auto', 'linear', 'dense'",
+        ),
+        (lambda: create_block("nl", 8, kernel="gausian"), r"kernel 'gausian' is unknown. Did you mean 'gaussian'"),
+        (lambda: create_block("cheb", 8, order=0), r"order=0 is not possible"),
+        (lambda: create_block("arma", 8, order=0), r"order=0 is not possible"),
+        (lambda: create_block("cayley", 8, order=0), r"order=0 is not possible"),
+        (lambda: create_block("heat", 8, order=9), r"order=9 is not possible"),
+        (lambda: create_block("cgnl", 8, order=0), r"order=0 is not possible"),
+        (lambda: create_block("cgnl", 8, groups=3), r"groups=3 does not divide"),
+        (lambda: create_block("snl", 8, groups=3), r"groups=3 does not divide both"),
+        (lambda: create_block("snl", 8, dims=4), r"dims=4 is not possible"),
+        (lambda: create_block("snl", 8, dims=2, mode="t"), r"mode='t' needs time, which dims=2 does not have"),
+        (lambda: create_block("snl", 8, dims=1, mode="t+s"), r"mode='t\+s' needs time and space"),
+        (lambda: create_block("snl", 8, mode="space"), r"mode='space' is unknown"),
+        (lambda: create_block("snl", 1), r"inner=0 of block 'snl' is not possible with 1 channels"),
+        (lambda: create_block("snl", 8, units=0), r"units=0 of block 'snl' is not possible"),
+        (lambda: create_block("cc", 8, recurrence=0), r"recurrence=0 is not possible"),
+        (lambda: create_block("snl", 8, norm="layer"), r"norm='layer' is unknown"),
+        (lambda: create_block("snl", 8, project=False), r"project=False needs one term"),
+        (lambda: create_block("spectral", 8), r"function=None of block 'spectral'"),
+        (lambda: create_block("spectral", 8, function=lambda f: (f < 1).double()), r"is not smooth enough on \[0, 2\]"),
+    ],
+)
+def test_wrong_options(call, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        call()
