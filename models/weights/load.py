@@ -95,30 +95,24 @@ def _fit(tensor: Tensor, shape: torch.Size) -> tuple[Tensor | None, str]:
 
 
 def _missing(model: VideoModel, own: dict[str, Tensor], names: dict[str, str]) -> dict[str, str]:
-    blocks = _block_prefixes(model)
+    found, blocks = set(names.values()), _block_prefixes(model)
     missing = {}
-    for name in own.keys() - set(names.values()):
+    for name in own:
+        if name in found or (name.startswith(BACKBONE) and name.endswith(".num_batches_tracked")):
+            continue
         if name.startswith(blocks):
             missing[name] = "an inserted block, which stays as it is"
-        elif not name.startswith(BACKBONE):
-            missing[name] = "not in the file; it stays as it is"
-        elif not name.endswith(".num_batches_tracked"):
-            missing[name] = "not in the file"
-    return {name: missing[name] for name in own if name in missing}
+        else:
+            missing[name] = "not in the file" if name.startswith(BACKBONE) else "not in the file; it stays as it is"
+    return missing
 
 
 def _unexpected(model: VideoModel, state: dict[str, Tensor], names: dict[str, str]) -> dict[str, str]:
-    children = tuple(f"{child}." for child, _ in model.backbone.named_children())
-    prefixes = {
-        file.removesuffix(target.removeprefix(BACKBONE))
-        for file, target in names.items()
-        if target.startswith(BACKBONE)
-    }
-    unexpected = {}
-    for name in state.keys() - names.keys():
-        inside = any(name.startswith(prefix) and name[len(prefix) :].startswith(children) for prefix in prefixes)
-        unexpected[name] = _INSIDE if inside else "no such part in the model"
-    return {name: unexpected[name] for name in state if name in unexpected}
+    targets = {file: name.removeprefix(BACKBONE) for file, name in names.items() if name.startswith(BACKBONE)}
+    prefixes = {file.removesuffix(name) for file, name in targets.items()}
+    inside = tuple(f"{prefix}{child}." for prefix in prefixes for child, _ in model.backbone.named_children())
+    left = [name for name in state if name not in names]
+    return {name: _INSIDE if name.startswith(inside) else "no such part in the model" for name in left}
 
 
 _INSIDE = "the backbone has no such tensor"

@@ -4,6 +4,7 @@ always.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -47,12 +48,16 @@ def _read_torch(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
+        wants_code = re.search(r"GLOBAL (\S+)", str(error))
+        if wants_code is None:
+            raise ValueError(f"weights {str(path)!r}: not a torch file of tensors and plain values") from error
         raise ValueError(
-            f"weights {str(path)!r}: refused, because it holds more than tensors and plain values, and reading that would "
-            f"run code from the file. If you trust it, save its state_dict alone ({_first_line(error)})"
+            f"weights {str(path)!r}: refused, because it holds more than tensors and plain values ({wants_code[1]}), "
+            "and reading that would run code from the file. If you trust it, save its state_dict alone"
         ) from error
     except (RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
-        raise ValueError(f"weights {str(path)!r}: not a sound torch file ({_first_line(error)})") from error
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(f"weights {str(path)!r}: not a sound torch file ({reason})") from error
 
 
 def _unwrap(state: Any) -> dict[str, Tensor]:
@@ -63,7 +68,3 @@ def _unwrap(state: Any) -> dict[str, Tensor]:
         if inner:
             return inner
     return {name: value for name, value in state.items() if isinstance(name, str) and isinstance(value, Tensor)}
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
