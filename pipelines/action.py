@@ -14,7 +14,7 @@ from specvid.eval.classification import score_classification
 from specvid.models.factory import VideoModel, create_model
 from specvid.pipelines.action_config import ActionConfig
 from specvid.pipelines.action_data import ActionLists, input_changes, read_lists, train_feed, views_of
-from specvid.pipelines.action_results import headline, keep, summarise
+from specvid.pipelines.action_results import describe, keep, summarise
 from specvid.pipelines.config_json import to_dict
 from specvid.pipelines.engine.fabric import make_fabric
 from specvid.pipelines.engine.log import log, logging_to, say
@@ -107,8 +107,7 @@ def train(config: ActionConfig) -> dict[str, Any]:
             run.write_results({**run.results(), **about, "training": training})
             views = {"clips": config.test_clips, "crops": config.test_crops}
             entry, score = summarise(lists, scores, checkpoint="last", **views)
-            folder = keep(run, lists, scores, entry, score)
-            say(f"{run.path}: last epoch {headline(entry)}; details in {folder}")
+            say(describe(run, entry, scores, keep(run, lists, scores, entry, score)))
         fabric.barrier()
     return run.results()
 

@@ -59,6 +59,26 @@ def headline(entry: Mapping[str, Any]) -> str:
     return f"top-1 {100 * entry['top1']:.2f} % ({context(entry)})"
 
 
+def describe(run: RunFolder, entry: Mapping[str, Any], scores: ClipScores, folder: Path) -> str:
+    """An entry as text: its figures with split and views beside them, and the clips that count as wrong unread."""
+    selected = f" ({entry['best_is']})" if "best_is" in entry else ""
+    trivial = f" (of {len(entry['per_class'])} classes: no news)" if len(entry["per_class"]) <= 5 else ""
+    top5, mean_class = (
+        f"top-5 {100 * entry['top5']:.2f} %{trivial}",
+        f"mean of classes {100 * entry['mean_class']:.2f} %",
+    )
+    lines = [
+        f"{run.path}, {entry['checkpoint']} epoch{selected}:",
+        headline(entry),
+        f"{top5}, {mean_class}, same views",
+    ]
+    errors = [error for error in scores.errors if error]
+    lines += [f"counted wrong: {error}" for error in errors[:10]]
+    if len(errors) > 10:
+        lines.append(f"counted wrong: {len(errors) - 10} more, see clips.csv")
+    return "\n  ".join([*lines, f"per class and per clip: {folder}"])
+
+
 def count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 

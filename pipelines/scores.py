@@ -51,7 +51,8 @@ def score_views(
     quiet = not (fabric.is_global_zero and console.is_terminal)
     rows: list[tuple[int, tuple[np.ndarray, str]]] = []
     for batch in track(loader, title, console=console, disable=quiet, transient=True):
-        logits_bvc = _logits(fabric, model, batch["video"], batch_size)
+        logits_nc = view_logits(fabric, model, batch["video"].flatten(0, 1), batch_size)
+        logits_bvc = logits_nc.reshape(len(batch["index"]), views_per_clip, -1)
         for index, logits_vc, error in zip(batch["index"].tolist(), logits_bvc, batch["error"], strict=True):
             if not error and not np.isfinite(logits_vc).all():
                 error = f"{views.records[index].path}: the model's logits are not finite"
@@ -61,10 +62,8 @@ def score_views(
 
 
 @torch.inference_mode()
-def _logits(fabric: Fabric, model: nn.Module, video: torch.Tensor, batch_size: int) -> np.ndarray:
-    """Logits (B, V, C) of the views (B, V, 3, T, H, W) of some clips."""
-    parts = []
-    for part in video.flatten(0, 1).split(batch_size):
-        with fabric.autocast():
-            parts.append(model(fabric.to_device(part)).float().cpu())
-    return torch.cat(parts).unflatten(0, video.shape[:2]).numpy()
+def view_logits(fabric: Fabric, model: nn.Module, views: torch.Tensor, batch_size: int) -> np.ndarray:
+    """Logits (N, C), float32, of views (N, 3, T, H, W), ``batch_size`` at a time."""
+    with fabric.autocast():
+        parts = [model(fabric.to_device(part)).float().cpu() for part in views.split(batch_size)]
+    return torch.cat(parts).numpy()

@@ -1,0 +1,110 @@
+"""Many runs as one table: runs that differ only in their seed are one row, with mean and sample deviation."""
+
+import statistics
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One evaluation of one run.
+
+    ``settings``: everything that was set, flat; ``context``: what the figures are of (data set, split, views ...);
+    ``values``: the figures, shares in [0, 1].
+    """
+
+    run: str
+    settings: Mapping[str, Any]
+    context: Mapping[str, Any]
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Evaluations of the same settings in the same context, over ``runs``."""
+
+    runs: tuple[str, ...]
+    settings: Mapping[str, Any]
+    context: Mapping[str, Any]
+    values: Mapping[str, tuple[float, ...]]
+
+    def mean(self, name: str) -> float:
+        return statistics.fmean(self.values[name])
+
+    def deviation(self, name: str) -> float | None:
+        """Sample deviation (n - 1); None of a single run."""
+        return statistics.stdev(self.values[name]) if len(self.values[name]) > 1 else None
+
+
+def group(evaluations: Sequence[Figures], *, over: Collection[str] = ("seed",)) -> list[Group]:
+    """Groups evaluations whose settings and context are equal but for ``over``, in the order in which they come."""
+    members: dict[str, list[Figures]] = {}
+    for evaluation in evaluations:
+        same = [
+            sorted((name, repr(value)) for name, value in part.items() if name not in over)
+            for part in (evaluation.settings, evaluation.context)
+        ]
+        members.setdefault(repr(same), []).append(evaluation)
+    groups = []
+    for group_ in members.values():
+        names = [name for name in group_[0].values if all(name in member.values for member in group_)]
+        groups.append(
+            Group(
+                runs=tuple(member.run for member in group_),
+                settings={name: value for name, value in group_[0].settings.items() if name not in over},
+                context={name: value for name, value in group_[0].context.items() if name not in over},
+                values={name: tuple(member.values[name] for member in group_) for name in names},
+            )
+        )
+    return groups
+
+
+def table(groups: Sequence[Group], metrics: Sequence[str], *, always: Sequence[str] = ()) -> list[list[str]]:
+    """Rows of text, the heading first: settings that differ (and those in ``always``), context, runs, figures in %.
+
+    A figure reads ``81.07 ± 0.42``, without deviation where there was one run, ``-`` where it was not measured.
+    """
+    settings = list(dict.fromkeys(name for group_ in groups for name in group_.settings))
+    contexts = list(dict.fromkeys(name for group_ in groups for name in group_.context))
+    shown = [name for name in settings if name in always or _differs(groups, name)]
+    rows = [[*shown, *contexts, "runs", *metrics]]
+    for group_ in groups:
+        row = [_text(group_.settings.get(name)) for name in shown]
+        row += [_text(group_.context.get(name)) for name in contexts]
+        row.append(str(len(group_.runs)))
+        rows.append(row + [_figure(group_, name) for name in metrics])
+    return rows
+
+
+def to_markdown(rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table, padded so that its source reads well too."""
+    cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in cells
+    ]
+    return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
+
+
+def to_text(rows: Sequence[Sequence[str]]) -> str:
+    """Columns of plain text."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
+
+
+def _differs(groups: Sequence[Group], name: str) -> bool:
+    return len({repr(group_.settings.get(name)) for group_ in groups}) > 1
+
+
+def _text(value: Any) -> str:
+    return "-" if value in (None, "", [], ()) else str(value)
+
+
+def _figure(group_: Group, name: str) -> str:
+    if name not in group_.values:
+        return "-"
+    deviation = group_.deviation(name)
+    mean = f"{100 * group_.mean(name):.2f}"
+    return mean if deviation is None else f"{mean} ± {100 * deviation:.2f}"

@@ -1,0 +1,65 @@
+"""Naming what happens in video files with a trained run."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from specvid.datasets.ucf101 import VideoRecord
+from specvid.eval.classification import average_views
+from specvid.pipelines.action_data import views_of
+from specvid.pipelines.engine.config import EngineConfig
+from specvid.pipelines.engine.fabric import make_fabric
+from specvid.pipelines.engine.run import RunFolder
+from specvid.pipelines.scores import view_logits
+from specvid.pipelines.trained import open_model
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """``classes``: (name, probability) of the most probable classes, best first; ``error``: why there are none."""
+
+    path: str
+    classes: tuple[tuple[str, float], ...] = ()
+    error: str = ""
+
+
+def predict(
+    videos: Sequence[str | Path],
+    run: str | Path,
+    *,
+    top: int = 5,
+    clips: int = 10,
+    crops: int = 1,
+    checkpoint: str = "last",
+    engine: EngineConfig | None = None,
+) -> Iterator[Prediction]:
+    """The ``top`` classes of each file in the order given, softmax averaged over ``clips`` x ``crops`` views.
+
+    A file that cannot be read gives a prediction with an ``error``; the others go on. Raises ValueError for a wrong
+    run.
+    """
+    if top < 1:
+        raise ValueError(f"top {top} must be at least 1.")
+    engine = engine or EngineConfig()
+    fabric = make_fabric(engine)
+    model, meta = open_model(RunFolder(run), checkpoint)
+    model = fabric.to_device(model)
+    reading = {"sampling": meta["data"]["sampling"], "decoder": meta["data"]["decoder"]}
+    clips = 1 if reading["sampling"] == "segments" else clips
+    records = [VideoRecord(Path(video), str(video), -1) for video in videos]
+    views = views_of(records, model.input, clips=clips, crops=crops, **reading)
+    loader = DataLoader(
+        views, batch_size=None, num_workers=min(engine.workers, len(records)), generator=torch.Generator()
+    )
+    for item in loader:
+        path = str(videos[item["index"]])
+        if item["error"]:
+            yield Prediction(path, error=item["error"].removeprefix(f"{path}: "))
+            continue
+        probabilities = average_views(view_logits(fabric, model, item["video"], engine.batch_size))
+        best = np.argsort(-probabilities, kind="stable")[:top]
+        yield Prediction(path, classes=tuple((meta["classes"][i], float(probabilities[i])) for i in best))

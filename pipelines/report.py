@@ -1,0 +1,91 @@
+"""Reads the results.json of runs for `specvid.eval.report`."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from specvid.eval.report import Figures, group, table
+from specvid.models.suggest import unknown
+
+_CONTEXT = ("dataset", "split", "protocol", "checkpoint", "views", "scored")
+_IDLE = {
+    "name",
+    "runs",
+    "resume",
+    "data",
+    "workers",
+    "device",
+    "devices",
+    "nodes",
+    "tensorboard",
+    "wandb",
+    "save_every",
+}
+_NO_FIGURES = {"split", "clips", "crops", "listed", "scored", "trained_on", "whole"}
+_ALWAYS = ("model", "blocks")
+
+
+def report(
+    runs: Sequence[str | Path], *, metrics: Sequence[str] = (), over: Sequence[str] = ("seed",)
+) -> list[list[str]]:
+    """The table over ``runs`` (folders of runs, or folders that hold runs), as rows of text.
+
+    Raises ValueError where there is no run, no result yet, or an unknown metric.
+    """
+    figures = [figure for path in find_results(runs) for figure in read_figures(path)]
+    if not figures:
+        raise ValueError("The runs have no scores yet: `specvid eval action --run RUN` makes them.")
+    known = list(dict.fromkeys(name for figure in figures for name in figure.values))
+    for metric in metrics:
+        if metric not in known:
+            raise unknown("metric", metric, known)
+    return table(group(figures, over=over), list(metrics) or known, always=_ALWAYS)
+
+
+def find_results(runs: Sequence[str | Path]) -> list[Path]:
+    """The results.json files of ``runs``, sorted by name within a folder that holds runs."""
+    if not runs:
+        raise ValueError("no RUN is given: name folders of runs, e.g. `specvid report runs`.")
+    found: list[Path] = []
+    for run in map(Path, runs):
+        own = run / "results.json"
+        inside = [own] if own.is_file() else sorted(run.glob("*/results.json"))
+        if not inside:
+            what = "has no results.json, and no folder in it has one" if run.is_dir() else "is not a folder"
+            raise ValueError(f"run {str(run)!r} {what}. Name folders of trained runs, e.g. runs/first.")
+        found += [path for path in inside if path not in found]
+    return found
+
+
+def read_figures(path: Path) -> Iterator[Figures]:
+    """The evaluations in a results.json."""
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"results {str(path)!r} is not JSON: {error}.") from None
+    settings = dict(_flat(results.get("config", {})))
+    for entry in results.get("evaluations", []):
+        context = {name: entry[name] for name in _CONTEXT if name in entry}
+        if "clips" in entry:
+            context["views"] = f"{entry['clips']} x {entry['crops']}"
+        if "listed" in entry:
+            context["scored"] = f"{entry['scored']} of {entry['listed']}"
+        if entry.get("trained_on"):
+            context["honest"] = "NO: trained on"
+        ordered = {name: context[name] for name in (*_CONTEXT, "honest") if name in context}
+        values = {name: value for name, value in entry.items() if _is_figure(name, value)}
+        ours = {name: value for name, value in settings.items() if name not in _IDLE and name not in ordered}
+        yield Figures(results.get("run", path.parent.name), ours, ordered, values)
+
+
+def _is_figure(name: str, value: Any) -> bool:
+    return name not in _NO_FIGURES and isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _flat(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value)
+        else:
+            yield name, value
