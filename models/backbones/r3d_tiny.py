@@ -1,6 +1,6 @@
 """R3D-tiny: a residual 3D network for CPUs, drawn clips and tests. 75 k parameters.
 
-The bottleneck blocks of ResNet-50 (He et al., CVPR 2016, https://arxiv.org/abs/1512.03385), inflated to 3D (as in the nonlocal paper's C3D,
+The bottleneck blocks of ResNet-50 (He et al., CVPR 2016, https://arxiv.org/abs/1512.03385), inflated to 3D (as by
 Wang et al., CVPR 2018, https://arxiv.org/abs/1711.07971), few and narrow. One 3x3x3 convolution a block keeps it **local**: with the default
 ``depths`` an output sees 11 frames x 19 x 19 px of its input (`specvid.models.backbones.receptive_field` computes it), so what depends on things
 that lie farther apart is out of its reach until a nonlocal block is inserted.

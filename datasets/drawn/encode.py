@@ -1,0 +1,77 @@
+"""Writes video files with PyAV: the drawn data sets, and the files that tests need (long, audio only, damaged)."""
+
+import os
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+# The quality is asked for in FFmpeg's units: 118 lambdas are one step of the quantiser.
+_LAMBDA = 118
+_EXACT = {"fflags": "+bitexact"}  # no version strings in the file
+
+
+def write_video(
+    path: str | os.PathLike[str],
+    frames: Iterable[np.ndarray],
+    fps: float = 25,
+    *,
+    codec: str = "mpeg4",
+    quantiser: int = 1,
+    gop: int = 12,
+) -> Path:
+    """Encode ``frames``, each uint8 (H, W, 3) RGB and all of one size (even sides), one after the other: any length in little memory.
+
+    The container follows from the suffix of ``path`` (``.avi`` as in UCF-101, ``.mp4`` ...). ``codec``: an FFmpeg encoder; with ``mpeg4`` (that of UCF-101's
+    files) and ``quantiser`` 1 (finest) to 31 smooth pictures come back within a few levels of 255; ``ffv1`` is lossless up to the conversion
+    to YUV. ``gop``: frames from one key frame to the next. The same frames give the same bytes with the same FFmpeg libraries.
+    Returns ``path``. ``ValueError`` for no frames, or frames of another shape or type.
+    """
+    import av
+
+    path = Path(path)
+    with av.open(str(path), "w", container_options=_EXACT) as container:
+        options = {"qmin": str(quantiser), "global_quality": str(quantiser * _LAMBDA), "flags": "+qscale+bitexact"}
+        stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001), options=options)
+        stream.pix_fmt, stream.gop_size, stream.thread_count = "yuv420p", gop, 1
+        shape: tuple[int, ...] = ()
+        for number, frame in enumerate(frames):
+            if not shape:
+                shape = frame.shape
+                if len(shape) != 3 or shape[2] != 3 or shape[0] % 2 or shape[1] % 2:
+                    raise ValueError(f"{path}: frames have shape {shape}; they must be (H, W, 3) with even H and W")
+                stream.height, stream.width = shape[:2]
+            if frame.shape != shape or frame.dtype != np.uint8:
+                raise ValueError(f"{path}: frame {number} is {frame.dtype} {frame.shape}; all must be uint8 {shape}")
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
+        if not shape:
+            raise ValueError(f"{path}: there are no frames to write; a video has at least one")
+        container.mux(stream.encode())
+    return path
+
+
+def write_audio_only(path: str | os.PathLike[str], seconds: float = 1.0, *, rate: int = 16_000) -> Path:
+    """A file that holds one sound stream (a 440 Hz tone, PCM) and no pictures: what a decoder of videos must refuse in words."""
+    import av
+
+    path = Path(path)
+    with av.open(str(path), "w", container_options=_EXACT) as container:
+        stream = container.add_stream("pcm_s16le", rate=rate, layout="mono")
+        wave = np.sin(2 * np.pi * 440 * np.arange(int(seconds * rate)) / rate)
+        sound = av.AudioFrame.from_ndarray((8000 * wave).astype(np.int16)[None], format="s16", layout="mono")
+        sound.sample_rate = rate
+        container.mux(stream.encode(sound))
+        container.mux(stream.encode())
+    return path
+
+
+def damage(path: str | os.PathLike[str], *, start: float = 0.5, share: float = 0.1, seed: int = 0) -> Path:
+    """Overwrite a stretch of a file with random bytes, in place: ``share`` of its length from the fraction ``start`` on."""
+    path = Path(path)
+    data = bytearray(path.read_bytes())
+    first, count = int(start * len(data)), max(1, int(share * len(data)))
+    noise = np.random.default_rng(seed).bytes(count)
+    data[first : first + count] = noise[: len(data) - first]
+    path.write_bytes(data)
+    return path
