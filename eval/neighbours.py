@@ -38,18 +38,19 @@ def nearest_of(
     import torch  # noqa: F401, I001  # FAISS after torch: two OpenMP runtimes in the other order can hang
     import faiss
 
-    queries, items = len(similarity.query), len(similarity.gallery)
+    queries, items, dims = len(similarity.query), *similarity.gallery.shape
     k = min(k, items)
     wanted = min(k + spare, items)
-    heap = faiss.ResultHeap(queries, wanted, keep_max=True)
+    is_cosine = similarity.metric == "cosine"
+    heap = faiss.ResultHeap(queries, wanted, keep_max=is_cosine)
     for begin in range(0, items, block):
         rows = np.arange(begin, min(begin + block, items))
-        index = faiss.IndexFlatIP(similarity.width)
-        index.add(similarity.gallery_block(rows))
+        index = faiss.IndexFlatIP(dims) if is_cosine else faiss.IndexFlatL2(dims)
+        index.add(similarity.gallery_lines(rows))
         for first in range(0, queries, _QUERY_BLOCK):
             part = np.arange(first, min(first + _QUERY_BLOCK, queries))
-            scores, places = index.search(similarity.query_block(part, np.zeros(len(part))), min(wanted, len(rows)))
-            heap.add_result_subset(part, scores, places + begin)
+            values, places = index.search(similarity.query_lines(part), min(wanted, len(rows)))
+            heap.add_result_subset(part, values, places + begin)
     heap.finalize()
     candidates = heap.I
     exact = similarity.exact(np.repeat(np.arange(queries), wanted), candidates.reshape(-1)).reshape(queries, wanted)
@@ -57,22 +58,19 @@ def nearest_of(
     return np.take_along_axis(exact, order, 1), np.take_along_axis(candidates, order, 1)
 
 
-def farthest_of(similarity: Similarity, *, block: int = GALLERY_BLOCK) -> np.ndarray:
+def farthest_of(similarity: Similarity, *, block: int = _QUERY_BLOCK) -> np.ndarray:
     """Similarity (Q,) of each query with its least similar gallery item, float64."""
-    import torch  # noqa: F401, I001
-    import faiss
-
     queries, items = len(similarity.query), len(similarity.gallery)
     least = np.full(queries, np.inf, np.float32)
     which = np.zeros(queries, np.int64)
     for begin in range(0, items, block):
-        index = faiss.IndexFlatIP(similarity.width)
-        index.add(similarity.gallery_block(np.arange(begin, min(begin + block, items))))
+        lines = similarity.gallery_lines(np.arange(begin, min(begin + block, items)))
         for first in range(0, queries, _QUERY_BLOCK):
             part = np.arange(first, min(first + _QUERY_BLOCK, queries))
-            # The largest product with the negated query is the smallest one with the query.
-            score, place = index.search(-similarity.query_block(part, np.zeros(len(part))), 1)
-            lower = -score[:, 0] < least[part]
-            least[part[lower]] = -score[lower, 0]
-            which[part[lower]] = place[lower, 0] + begin
+            scores = similarity.block(similarity.query_lines(part), lines)
+            place = scores.argmin(axis=1)
+            score = scores[np.arange(len(part)), place]
+            lower = score < least[part]
+            least[part[lower]] = score[lower]
+            which[part[lower]] = place[lower] + begin
     return similarity.exact(np.arange(queries), which)

@@ -1,9 +1,9 @@
-"""Ranks of the correct matches, through FAISS, without sorting the gallery.
+"""Ranks of the correct matches, without sorting the gallery.
 
-A match's rank is 1 + the number of valid gallery items that are more similar, so CMC, AP and mINP need no ranking list,
-only counts. For each query FAISS's exact ``IndexFlatIP`` returns the items of a gallery block that may lie ahead of its
-worst match (a range search whose threshold travels in an extra column), and the items are counted against the scores of
-the query's matches. Memory is one block.
+A match's rank is 1 + the number of valid gallery items that are more similar. So CMC, AP and mINP need no ranking list,
+only counts: FAISS gives the similarities of a block of queries and gallery items, and each match's score is counted
+against them. (Letting ``IndexFlatIP.search`` sort the whole gallery costs five times the product on MARS.) Memory is
+one block, whatever the size of the gallery.
 
 Order: larger similarity first; equal similarities (equal as float64 numbers) by place in the gallery, first come first.
 Pairs that float32 cannot tell apart are compared exactly (``similarity.py``), hence the ranks are those of one full
@@ -16,8 +16,11 @@ import numpy as np
 
 from specvid.eval.similarity import Similarity
 
-GALLERY_BLOCK = 16384  # rows of one FAISS index
-_RESULT_BYTES = 96 * 2**20  # what one range search may return: 12 bytes for each of its (query, item) pairs
+GALLERY_BLOCK = 16384  # gallery rows in memory at a time
+_BLOCK_BYTES = 128 * 2**20  # of one block of similarities
+_FEW = 24  # up to so many matches it is quicker to count each than to sort the block's row
+_SAMPLES = 64  # measured rounding errors that are trusted instead of the bound in theory
+_SAFETY = 8.0  # times the largest measured error; the errors are sums of thousands of roundings, with a Gaussian's tail
 
 
 @dataclass(frozen=True)
@@ -44,86 +47,87 @@ def order_matches(pair_query: np.ndarray, item: np.ndarray, score: np.ndarray) -
     return Matches(query=query, start=np.append(start, len(order)), item=item[order], score=score[order])
 
 
+@dataclass(frozen=True)
+class Pairs:
+    """(query, gallery) pairs of one identity, right or junk: never wrong items. ``query`` (P,) is sorted."""
+
+    query: np.ndarray
+    item: np.ndarray
+
+
 def count_ahead(
-    similarity: Similarity,
-    matches: Matches,
-    *,
-    gallery_rows: np.ndarray,
-    query_code: np.ndarray,
-    gallery_code: np.ndarray,
-    block: int = GALLERY_BLOCK,
+    similarity: Similarity, matches: Matches, own: Pairs, *, gallery_rows: np.ndarray, block: int = GALLERY_BLOCK
 ) -> np.ndarray:
     """How many wrong items are ranked ahead of each match.
 
     Args:
         similarity: of all queries with the whole gallery.
         matches: the correct matches of the queries to look at; each query has at least one.
+        own: all pairs of these queries with ``gallery_rows`` of their own identity, under any camera.
         gallery_rows: (V,) ascending, the rows that take part (no junk).
-        query_code: (Q,) identity of every query as an integer.
-        gallery_code: (G,) identity of every gallery row; items of the query's own identity are right or junk, never
-            wrong.
         block: gallery rows in memory at a time.
 
     Returns:
         (P,) int64, in the order of ``matches``.
     """
-    import torch  # noqa: F401, I001  # FAISS after torch: two OpenMP runtimes in the other order can hang
-    import faiss
-
     ahead = np.zeros(len(matches.item), np.int64)
-    last = matches.score[matches.start[1:] - 1]
-    bound = similarity.error_bound(matches.query, last)
-    # Twice the bound below the worst match: everything that may be ahead of it is returned in spite of rounding.
-    threshold = last - 2 * bound
-    for begin in range(0, len(gallery_rows), block):
-        rows = gallery_rows[begin : begin + block]
-        code = gallery_code[rows]
-        index = faiss.IndexFlatIP(similarity.width)
-        index.add(similarity.gallery_block(rows))
-        step = max(1, _RESULT_BYTES // (12 * len(rows)))
-        for first in range(0, len(matches.query), step):
-            part = slice(first, min(first + step, len(matches.query)))
-            queries = matches.query[part]
-            limit, excess, near = index.range_search(similarity.query_block(queries, threshold[part]), 0.0)
-            for i, query in enumerate(queries, start=first):
-                found = slice(int(limit[i - first]), int(limit[i - first + 1]))
-                wrong = code[near[found]] != query_code[query]
-                own = slice(matches.start[i], matches.start[i + 1])
-                ahead[own] += _tally(
-                    similarity, query, rows[near[found][wrong]], excess[found][wrong],
-                    matches.item[own], matches.score[own], threshold[i], bound[i],
-                )  # fmt: skip
+    step = max(1, _BLOCK_BYTES // (4 * min(block, len(gallery_rows))))
+    for first in range(0, len(matches.query), step):
+        part = slice(first, min(first + step, len(matches.query)))
+        queries = matches.query[part]
+        lines = similarity.query_lines(queries)
+        bound = similarity.error_bound(queries)
+        of_part = slice(*np.searchsorted(own.query, [queries[0], queries[-1] + 1]))
+        line = np.searchsorted(queries, own.query[of_part])
+        is_asked = queries[np.minimum(line, len(queries) - 1)] == own.query[of_part]
+        line, item = line[is_asked], own.item[of_part][is_asked]
+        for begin in range(0, len(gallery_rows), block):
+            rows = gallery_rows[begin : begin + block]
+            scores = similarity.block(lines, similarity.gallery_lines(rows))
+            place = np.searchsorted(rows, item)
+            here = (item >= rows[0]) & (item <= rows[-1])
+            own_line, own_place = line[here], place[here]
+            margin = _measured(similarity, scores, queries, bound, own_line, own_place, rows)
+            scores[own_line, own_place] = -np.inf
+            for i in range(len(queries)):
+                mine = slice(matches.start[first + i], matches.start[first + i + 1])
+                ahead[mine] += _tally(
+                    similarity, queries[i], rows, scores[i], matches.item[mine], matches.score[mine], margin[i]
+                )
     return ahead
 
 
-def _tally(
-    similarity: Similarity, query: int, item: np.ndarray, excess: np.ndarray,
-    match: np.ndarray, score: np.ndarray, threshold: float, bound: float,
+def _measured(
+    similarity: Similarity, scores: np.ndarray, queries: np.ndarray, bound: np.ndarray,
+    line: np.ndarray, place: np.ndarray, rows: np.ndarray,
 ) -> np.ndarray:  # fmt: skip
-    """(H,) wrong items of similarity ``threshold + excess`` ahead of each match of one query, best first."""
-    rising = score[::-1]
-    margin = rising - threshold
-    edges = np.concatenate([margin - bound, margin + bound])
-    order = np.argsort(edges, kind="stable")
-    # After b edges, an item has passed `perhaps[b]` matches perhaps and `surely[b]` of them surely (counted from the
-    # worst match up).
-    perhaps = np.append(0, np.cumsum(order < len(rising)))
-    surely = np.append(0, np.cumsum(order >= len(rising)))
-    place = np.searchsorted(edges[order].astype(np.float32), excess)
-    count = np.bincount(place, minlength=len(edges) + 1)
-    passed = np.bincount(surely, weights=np.where(perhaps == surely, count, 0), minlength=len(rising) + 1)
-    is_open = perhaps != surely
-    if count[is_open].any():
-        chosen = item[is_open[place]]
-        value = similarity.exact(np.full(len(chosen), query), chosen)
-        beaten = np.searchsorted(rising, value, side="left")
-        tied = np.searchsorted(rising, value, side="right") > beaten
-        if tied.any():
-            same = rising[None, :] == value[tied, None]
-            beaten[tied] += (same & (match[::-1][None, :] > chosen[tied, None])).sum(axis=1)
-        passed += np.bincount(beaten, minlength=len(rising) + 1)
-    # The match at place r (best first) is passed by whoever passes at least H - r matches.
-    return np.cumsum(passed[::-1])[:-1].astype(np.int64)
+    """The bound (b,) on the rounding of this block, cut down to what its own pairs show: theory is far too careful."""
+    if len(line) < _SAMPLES:
+        return bound
+    chosen = np.linspace(0, len(line) - 1, min(len(line), 8 * _SAMPLES)).astype(np.int64)
+    line, place = line[chosen], place[chosen]
+    error = np.abs(scores[line, place] - similarity.exact(queries[line], rows[place]))
+    return bound * min(1.0, _SAFETY * float((error / bound[line]).max()) + 0.001)
+
+
+def _tally(
+    similarity: Similarity, query: int, rows: np.ndarray, scores: np.ndarray,
+    match: np.ndarray, value: np.ndarray, margin: float,
+) -> np.ndarray:  # fmt: skip
+    """(H,) how many of the items ``rows`` lie ahead of each match of one query; a score of -inf hides an item."""
+    above, below = (value + margin).astype(np.float32), (value - margin).astype(np.float32)
+    if len(match) <= _FEW:
+        surely = np.array([np.count_nonzero(scores > edge) for edge in above])
+        perhaps = np.array([np.count_nonzero(scores >= edge) for edge in below])
+    else:
+        rising = np.sort(scores)
+        surely = len(rows) - np.searchsorted(rising, above, side="right")
+        perhaps = len(rows) - np.searchsorted(rising, below, side="left")
+    for i in np.flatnonzero(perhaps > surely):
+        near = rows[(scores >= below[i]) & (scores <= above[i])]
+        exact = similarity.exact(np.full(len(near), query), near)
+        surely[i] += np.count_nonzero((exact > value[i]) | ((exact == value[i]) & (near < match[i])))
+    return surely
 
 
 def count_ahead_dense(

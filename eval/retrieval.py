@@ -8,7 +8,7 @@ import numpy as np
 
 from specvid.eval.labels import Labels, encode
 from specvid.eval.protocols import NoMatchError, get_protocol, is_junk, why_no_match
-from specvid.eval.ranking import GALLERY_BLOCK, Matches, count_ahead, count_ahead_dense, order_matches
+from specvid.eval.ranking import GALLERY_BLOCK, Matches, Pairs, count_ahead, count_ahead_dense, order_matches
 from specvid.eval.reid import CMC_LENGTH, ReidScore
 from specvid.eval.similarity import Similarity
 
@@ -129,30 +129,30 @@ def _ranked(
 ) -> Iterator[tuple[Matches, np.ndarray]]:  # fmt: skip
     """The correct matches of some queries at a time, best first, with the number of wrong items ahead of each."""
     rows = np.flatnonzero(usable)
-    codes = {"query_code": ids.query, "gallery_code": ids.gallery}
-    pairs = _Pairs(ids, cams, rows)
+    people = _People(ids, cams, rows)
     if rerank is None:
-        for part in pairs.parts():
-            query, item = pairs.of(part)
+        for part in people.parts():
+            own, is_match = people.pairs(part)
+            query, item = own.query[is_match], own.item[is_match]
             if len(query):
                 matches = order_matches(query, item, similarity.exact(query, item))
-                yield matches, count_ahead(similarity, matches, gallery_rows=rows, block=block, **codes)
+                yield matches, count_ahead(similarity, matches, own, gallery_rows=rows, block=block)
         return
     # Re-ranking knows no identities: junk is re-ranked too, and ignored only when the ranks are read.
     present = np.flatnonzero(stays)
     present_codes = {"query_code": ids.query, "gallery_code": ids.gallery[present]}
     kept = Similarity(similarity.query, similarity.gallery[present], metric=similarity.metric)
     for part, distance in rerank.distance_blocks(kept):
-        query, item = pairs.of(part)
+        own, is_match = people.pairs(part)
+        query, place = own.query[is_match], np.searchsorted(present, own.item[is_match])
         if len(query):
-            place = np.searchsorted(present, item)
             matches = order_matches(query, place, -distance[query - part[0], place])
-            own = distance[matches.query - part[0]]
-            yield matches, count_ahead_dense(own, matches, takes_part=usable[present], **present_codes)
+            rows_of_matches = distance[matches.query - part[0]]
+            yield matches, count_ahead_dense(rows_of_matches, matches, takes_part=usable[present], **present_codes)
 
 
-class _Pairs:
-    """The (query, correct match) pairs: same identity, another camera."""
+class _People:
+    """Who is whom: the pairs of queries and gallery rows of one identity."""
 
     def __init__(self, ids: Labels, cams: Labels, rows: np.ndarray) -> None:
         self.cams = cams
@@ -161,13 +161,12 @@ class _Pairs:
         self.begin = np.searchsorted(sorted_ids, ids.query)
         self.count = np.searchsorted(sorted_ids, ids.query, side="right") - self.begin
 
-    def of(self, part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Query and gallery rows (P,) of all pairs of some queries."""
+    def pairs(self, part: np.ndarray) -> tuple[Pairs, np.ndarray]:
+        """All pairs (P,) of some queries with their own identity, and which of them are matches: another camera's."""
         count = self.count[part]
         query = np.repeat(part, count)
         item = self.rows[np.repeat(self.begin[part] - np.cumsum(count) + count, count) + np.arange(len(query))]
-        other = self.cams.gallery[item] != self.cams.query[query]
-        return query[other], item[other]
+        return Pairs(query=query, item=item), self.cams.gallery[item] != self.cams.query[query]
 
     def parts(self) -> Iterator[np.ndarray]:
         """Successive query rows whose pairs fit into memory together."""

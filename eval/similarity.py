@@ -2,13 +2,13 @@
 
 Every ranking decision rests on two forms of the same number:
 
-- ``exact(i, j)``: the float64 value, summed in one fixed order for each pair. It defines the ranking, so that no figure
+- ``exact``: the float64 value of single pairs, summed in one fixed order. It defines the ranking, so that no figure
   depends on block sizes, threads or the order of a BLAS sum;
-- ``query_block`` x ``gallery_block``: float32 rows whose inner product is ``similarity - threshold`` up to
-  ``error_bound``. FAISS multiplies them, and only the pairs that this rounding leaves open are computed exactly.
+- ``block``: the float32 values of a block of queries and gallery items at once, from FAISS. They are off by at most
+  ``error_bound``, so only the pairs that lie closer together than that are ever computed exactly.
 
-    cosine       <q, g> / (|q| |g|), as <q, g> where all features are of unit length already;   rows [q, -t] and [g, 1]
-    euclidean    -|q - g|^2;                                      rows [2q, -1, -|q|^2 - t] and [g, |g|^2, 1]
+    cosine       <q, g> / (|q| |g|); simply <q, g> where all features are of unit length already
+    euclidean    -|q - g|^2
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ UNIT_TOLERANCE = 1e-3  # float16 features normalised before they were stored are
 _ROUNDING = float(np.finfo(np.float32).eps) / 2
 # Higham and Mary 2019: a float32 sum of n terms errs by over lambda sqrt(n) u with probability 2 exp(-lambda^2 / 2).
 _CONFIDENCE = 8.0
-_PAIR_BYTES = 16 * 2**20
+_PAIR_BYTES = 2**20  # of one batch of exact pairs: small enough for the cache
 _NORM_ROWS = 4096
 
 
@@ -70,7 +70,6 @@ class Similarity:
         self.gallery_norm = _norms(self.gallery, "gallery")
         norms = np.concatenate([self.query_norm, self.gallery_norm])
         self.is_unit = bool(np.all(np.abs(norms - 1) < UNIT_TOLERANCE))
-        self.width = self.query.shape[1] + (1 if metric == "cosine" else 2)
 
     def exact(self, query_rows: np.ndarray, gallery_rows: np.ndarray) -> np.ndarray:
         """Float64 similarity (P,) of the pairs ``query_rows[p], gallery_rows[p]``."""
@@ -91,43 +90,40 @@ class Similarity:
                 scores[part] = np.divide(dots, lengths, out=np.zeros_like(dots), where=lengths > 0)
         return scores
 
-    def gallery_block(self, rows: np.ndarray) -> np.ndarray:
-        """Gallery rows as float32 (len(rows), width), ready for an inner-product index."""
-        block = np.empty((len(rows), self.width), np.float32)
-        features = block[:, : self.gallery.shape[1]]
-        contiguous = len(rows) == rows[-1] - rows[0] + 1
-        features[...] = self.gallery[rows[0] : rows[-1] + 1] if contiguous else self.gallery[rows]
-        if self.metric == "euclidean":
-            block[:, -2] = np.square(self.gallery_norm[rows])
-        elif not self.is_unit:
-            features /= _nonzero(self.gallery_norm[rows])[:, None]
-        block[:, -1] = 1
-        return block
+    def query_lines(self, rows: np.ndarray) -> np.ndarray:
+        """Query rows as float32 (len(rows), D), of unit length for cosine."""
+        return self._lines(self.query, self.query_norm, rows)
 
-    def query_block(self, rows: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-        """Query rows as float32 (len(rows), width): times a gallery row they give similarity - threshold."""
-        block = np.empty((len(rows), self.width), np.float32)
-        features = block[:, : self.query.shape[1]]
-        features[...] = self.query[rows]
-        if self.metric == "euclidean":
-            features *= 2
-            block[:, -2] = -1
-            block[:, -1] = -np.square(self.query_norm[rows]) - thresholds
-        else:
-            if not self.is_unit:
-                features /= _nonzero(self.query_norm[rows])[:, None]
-            block[:, -1] = -thresholds
-        return block
+    def gallery_lines(self, rows: np.ndarray) -> np.ndarray:
+        """Gallery rows as float32 (len(rows), D), of unit length for cosine; a view where nothing is to be changed."""
+        return self._lines(self.gallery, self.gallery_norm, rows)
 
-    def error_bound(self, rows: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-        """(Q,) how far the float32 products of these queries may lie from similarity - threshold."""
-        relative = _CONFIDENCE * np.sqrt(self.width + 4) * _ROUNDING
+    def block(self, query_lines: np.ndarray, gallery_lines: np.ndarray) -> np.ndarray:
+        """Float32 similarities (b, n) of prepared query and gallery lines."""
+        import torch  # noqa: F401, I001  # FAISS after torch: two OpenMP runtimes in the other order can hang
+        import faiss
+
         if self.metric == "cosine":
-            return relative * ((1 + UNIT_TOLERANCE) ** 2 + np.abs(thresholds))
-        query_norm = self.query_norm[rows]
-        longest = self.gallery_norm.max()
-        offset = np.abs(np.square(query_norm) + thresholds)
-        return relative * (2 * query_norm * longest + longest**2 + offset)
+            return faiss.pairwise_distances(query_lines, gallery_lines, faiss.METRIC_INNER_PRODUCT)
+        distance = faiss.pairwise_distances(query_lines, gallery_lines, faiss.METRIC_L2)
+        return np.negative(distance, out=distance)
+
+    def error_bound(self, rows: np.ndarray) -> np.ndarray:
+        """(len(rows),) how far the values of ``block`` may lie from ``exact`` for these queries (or more than far)."""
+        relative = _CONFIDENCE * np.sqrt(self.query.shape[1] + 8) * _ROUNDING
+        if self.metric == "cosine":
+            return np.full(len(rows), relative * (1 + UNIT_TOLERANCE) ** 2)
+        return relative * np.square(self.query_norm[rows] + self.gallery_norm.max())
+
+    def _lines(self, features: np.ndarray, norms: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        is_run = len(rows) == rows[-1] - rows[0] + 1
+        lines = features[rows[0] : rows[-1] + 1] if is_run else features[rows]
+        lines = np.ascontiguousarray(lines, np.float32)
+        if self.metric == "cosine" and not self.is_unit:
+            length = norms[rows]
+            # A zero feature stays zero: it is like nothing.
+            lines = lines / np.where(length > 0, length, 1).astype(np.float32)[:, None]
+        return lines
 
 
 def _norms(matrix: np.ndarray, what: str) -> np.ndarray:
@@ -146,8 +142,3 @@ def _norms(matrix: np.ndarray, what: str) -> np.ndarray:
             "look for a model that diverged or an empty tracklet"
         )
     return norms
-
-
-def _nonzero(norms: np.ndarray) -> np.ndarray:
-    """Lengths to divide by: a zero feature stays zero, similar to nothing."""
-    return np.where(norms > 0, norms, 1)
