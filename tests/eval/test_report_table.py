@@ -1,0 +1,53 @@
+"""Grouping and averaging of runs."""
+
+import statistics
+
+from specvid.eval.report import Figures, group, table, to_markdown, to_text
+
+CONTEXT = {"split": 1, "views": "1 x 1"}
+
+
+def figures(blocks: str, seed: int, top1: float, **context: object) -> Figures:
+    settings = {"model": "r3d_tiny", "blocks": blocks, "seed": seed, "lr": 0.1}
+    return Figures(f"{blocks}-{seed}", settings, {**CONTEXT, **context}, {"top1": top1})
+
+
+def test_runs_that_differ_only_in_the_seed_are_one_row() -> None:
+    runs = [
+        figures("", 0, 0.5),
+        figures("snl", 0, 0.9),
+        figures("", 1, 0.6),
+        figures("snl", 1, 0.8),
+        figures("", 2, 0.4),
+    ]
+    bare, snl = group(runs)
+    assert bare.runs == ("-0", "-1", "-2")
+    assert bare.mean("top1") == statistics.fmean([0.5, 0.6, 0.4])
+    assert bare.deviation("top1") == statistics.stdev([0.5, 0.6, 0.4])
+    assert snl.runs == ("snl-0", "snl-1")
+    rows = table([bare, snl], ["top1"], always=["model", "blocks"])
+    assert rows[0] == ["model", "blocks", "split", "views", "runs", "top1"]  # lr is the same everywhere: not shown
+    assert rows[1] == ["r3d_tiny", "-", "1", "1 x 1", "3", "50.00 ± 10.00"]
+    assert rows[2] == ["r3d_tiny", "snl", "1", "1 x 1", "2", "85.00 ± 7.07"]
+
+
+def test_another_split_or_view_is_another_row_unless_averaged_over() -> None:
+    runs = [figures("", 0, 0.5), figures("", 0, 0.7, split=2), figures("", 0, 0.6, views="10 x 3")]
+    assert len(group(runs)) == 3
+    over_splits = group(runs, over=("seed", "split"))
+    assert [len(row.runs) for row in over_splits] == [2, 1]
+    assert over_splits[1].deviation("top1") is None
+
+
+def test_a_single_run_has_no_deviation_and_a_missing_figure_no_number() -> None:
+    rows = table(group([figures("", 0, 0.5)]), ["top1", "mAP"])
+    assert rows[1][-2:] == ["50.00", "-"]
+
+
+def test_text_and_markdown_align() -> None:
+    rows = table(group([figures("", 0, 0.5), figures("a|b", 0, 1.0)]), ["top1"])
+    markdown = to_markdown(rows).splitlines()
+    assert len({len(line) for line in markdown}) == 1
+    assert "a\\|b" in markdown[3]
+    assert markdown[1].startswith("|--")
+    assert to_text(rows).splitlines()[1].startswith("------")

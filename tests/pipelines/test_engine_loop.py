@@ -1,0 +1,230 @@
+"""The loop, in one process: what it computes, what it writes, and that an interruption changes nothing."""
+
+import functools
+import itertools
+import json
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+from lightning_fabric import Fabric
+from safetensors.torch import load_file
+from torch.nn import functional as F
+from toy_task import LENGTH, WIDTH, ToyTask, toy_model
+
+from specvid.pipelines.engine.config import EngineConfig
+from specvid.pipelines.engine.fabric import make_fabric
+from specvid.pipelines.engine.loop import fit
+from specvid.pipelines.engine.run import RunFolder
+from specvid.pipelines.engine.state import TrainState
+
+BASE = {"epochs": 3, "batch_size": 8, "lr": 0.05, "workers": 0, "device": "cpu", "tensorboard": False}
+
+
+def train(folder: Path, *, model=None, unreadable: tuple[int, ...] = (), **settings) -> tuple[torch.nn.Module, ToyTask]:
+    config = EngineConfig(**{**BASE, **settings})
+    run = RunFolder(folder)
+    run.start({})
+    task = ToyTask(config, unreadable=unreadable)
+    return fit(make_fabric(config), model or toy_model(), task, config, run), task
+
+
+def weights(folder: Path, which: str = "last") -> dict[str, torch.Tensor]:
+    return load_file(folder / which / "model.safetensors")
+
+
+def assert_same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:
+    assert a.keys() == b.keys()
+    for name in a:
+        assert torch.equal(a[name], b[name]), name
+
+
+def test_it_is_plain_sgd(tmp_path: Path) -> None:
+    """Against the obvious loop, without Fabric, on a network without randomness."""
+    settings = {"optimizer": "sgd", "momentum": 0.9, "weight_decay": 0.01, "schedule": "constant"}
+    model, task = train(tmp_path, model=toy_model(dropout=0), **settings)
+    slow = toy_model(dropout=0)
+    decayed = [p for p in slow.parameters() if p.ndim > 1]
+    spared = [p for p in slow.parameters() if p.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": 0.01}, {"params": spared, "weight_decay": 0.0}]
+    optimizer = torch.optim.SGD(groups, lr=0.05, momentum=0.9, nesterov=True)
+    points = task.feed._loader.dataset
+    for step, indices in enumerate(task.seen):
+        items = [points[step // 3, index] for index in indices]
+        x, label = torch.stack([item["x"] for item in items]), torch.tensor([item["label"] for item in items])
+        optimizer.zero_grad()
+        F.cross_entropy(slow(x), label).backward()
+        optimizer.step()
+    for name, parameter in slow.state_dict().items():
+        torch.testing.assert_close(model.state_dict()[name], parameter)
+
+
+def test_each_epoch_sees_every_clip_once_in_another_order(tmp_path: Path) -> None:
+    _, task = train(tmp_path, epochs=2)
+    first, second = (list(itertools.chain(*batches)) for batches in (task.seen[:3], task.seen[3:]))
+    assert sorted(first) == sorted(second) == list(range(LENGTH))
+    assert first != second
+
+
+def test_accumulation_changes_nothing(tmp_path: Path) -> None:
+    whole, _ = train(tmp_path / "a", model=toy_model(norm=False, dropout=0), clip_norm=0.5)
+    parts, task = train(tmp_path / "b", model=toy_model(norm=False, dropout=0), clip_norm=0.5, accumulate=4)
+    assert {len(batch) for batch in task.seen} == {2}
+    for name, tensor in whole.state_dict().items():
+        torch.testing.assert_close(parts.state_dict()[name], tensor)
+
+
+def test_the_gradient_is_clipped(tmp_path: Path) -> None:
+    model = toy_model(norm=False, dropout=0)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    settings = {"optimizer": "sgd", "momentum": 0.0, "weight_decay": 0.0, "schedule": "constant", "lr": 1.0}
+    after, _ = train(tmp_path, model=model, epochs=1, batch_size=24, clip_norm=1e-3, **settings)
+    moved = torch.cat([(after.state_dict()[name] - tensor).flatten() for name, tensor in before.items()])
+    assert moved.norm().item() == pytest.approx(1e-3, rel=1e-3)  # one step of rate 1: as long as the clipped gradient
+
+
+def test_files_of_a_run(tmp_path: Path) -> None:
+    _, task = train(tmp_path, tensorboard=True)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [0, 1, 2]
+    for line in lines:
+        known = {
+            "loss",
+            "accuracy",
+            "lr",
+            "clips_per_s",
+            "wait_share",
+            "unreadable",
+            "unreadable_files",
+            "score",
+            "seconds",
+        }
+        assert known <= line.keys()
+        assert line["clips"] == LENGTH
+        assert 0 <= line["wait_share"] <= 1
+    assert {path.name for path in tmp_path.iterdir()} == {"config.json", "metrics.jsonl", "last", "best", "tensorboard"}
+    assert {path.name for path in (tmp_path / "last").iterdir()} == {"model.safetensors", "meta.json", "training.pt"}
+    assert {path.name for path in (tmp_path / "best").iterdir()} == {"model.safetensors", "meta.json"}
+    best = json.loads((tmp_path / "best/meta.json").read_text())
+    assert best["best_is"] == "highest score of the toy"
+    assert best["figures"]["score"] == max(task.evaluated)
+    assert json.loads((tmp_path / "last/meta.json").read_text())["epochs"] == 3
+    assert list((tmp_path / "tensorboard").iterdir())
+
+
+def test_the_mean_loss_is_that_of_all_clips(tmp_path: Path) -> None:
+    settings = {"optimizer": "sgd", "lr": 1e-12, "weight_decay": 0.0, "epochs": 1}
+    _, task = train(tmp_path, model=toy_model(norm=False, dropout=0), **settings)
+    items = [task.feed._loader.dataset[0, index] for index in range(LENGTH)]
+    x, label = torch.stack([item["x"] for item in items]), torch.tensor([item["label"] for item in items])
+    loss = F.cross_entropy(toy_model(norm=False, dropout=0)(x), label).item()
+    assert RunFolder(tmp_path).lines()[0]["loss"] == pytest.approx(loss, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"ema": 0.9}, {"accumulate": 2, "schedule": "onecycle"}, {"precision": "bf16"}]
+)
+@pytest.mark.parametrize("step", [1, 3, 5, 7])
+def test_an_interrupted_training_ends_as_if_it_had_not_been(tmp_path, monkeypatch, settings: dict, step: int) -> None:
+    """Stopped right after step ``step`` of 9; saved every 2 steps, so in the middle of an epoch too."""
+    settings = {**settings, "save_every": 2}
+    train(tmp_path / "whole", **settings)
+    update = TrainState.update
+
+    def stop(state: TrainState) -> None:
+        update(state)
+        if state.step == step:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(TrainState, "update", stop)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "parts", **settings)
+    monkeypatch.undo()
+    torch.rand(3)  # generators stand elsewhere in the new process
+    train(tmp_path / "parts", **settings)
+    for which in ("last", "best"):
+        assert_same(weights(tmp_path / "parts", which), weights(tmp_path / "whole", which))
+    timeless = [
+        [
+            {key: value for key, value in line.items() if key not in ("seconds", "clips_per_s", "wait_share")}
+            for line in lines
+        ]
+        for lines in (RunFolder(tmp_path / "parts").lines(), RunFolder(tmp_path / "whole").lines())
+    ]
+    assert timeless[0] == timeless[1]
+
+
+def test_without_resuming_the_state_it_would_end_elsewhere(tmp_path: Path, monkeypatch) -> None:
+    """The test above can fail: the same training without the saved optimiser and generators gives other weights."""
+    train(tmp_path / "whole")
+    train(tmp_path / "parts", epochs=2, schedule="constant")
+    (tmp_path / "parts/last/training.pt").unlink()
+    train(tmp_path / "parts", model=toy_model())
+    state = torch.load(tmp_path / "whole/last/training.pt", weights_only=True)
+    assert state["step"] == 9
+    other = train(tmp_path / "seeded", seed=1)[0].state_dict()
+    assert not torch.equal(weights(tmp_path / "whole")["0.weight"], other["0.weight"])
+
+
+def test_the_average_is_what_is_scored_and_saved(tmp_path: Path) -> None:
+    averaged, _ = train(tmp_path / "ema", ema=0.9)
+    plain, _ = train(tmp_path / "plain")
+    assert_same(weights(tmp_path / "ema"), averaged.state_dict())
+    raw = torch.load(tmp_path / "ema/last/training.pt", weights_only=True)["raw"]["weights"]
+    assert_same(raw, plain.state_dict())  # the average follows the training, it does not change it
+    assert not torch.equal(averaged.state_dict()["0.weight"], plain.state_dict()["0.weight"])
+
+
+def test_unreadable_clips_are_counted_and_named_once(tmp_path: Path, caplog) -> None:
+    logging.getLogger("specvid").propagate = True
+    train(tmp_path, unreadable=(3, 11))
+    for line in RunFolder(tmp_path).lines():
+        assert line["unreadable"] == 2
+        assert line["unreadable_files"] == ["point11: unreadable", "point3: unreadable"]
+    warnings = [record.getMessage() for record in caplog.records if "unreadable" in record.getMessage()]
+    assert len(warnings) == 2  # once each, not once an epoch
+
+
+def test_a_diverged_training_says_so(tmp_path: Path) -> None:
+    settings = {"optimizer": "sgd", "lr": 1e30, "schedule": "constant"}
+    with pytest.raises(ValueError, match=r"training diverged.*Lower --lr"):
+        train(tmp_path, model=toy_model(norm=False, dropout=0), **settings)
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
+    train(tmp_path, epochs=1)
+    with pytest.raises(ValueError, match=r"checkpoint '.*' is of another model"):
+        train(tmp_path, model=torch.nn.Linear(WIDTH, 2))
+
+
+def test_a_finished_run_is_left_as_it_is(tmp_path: Path) -> None:
+    train(tmp_path)
+    before = (tmp_path / "last/model.safetensors").stat().st_mtime_ns
+    model, task = train(tmp_path)
+    assert task.seen == []
+    assert_same(model.state_dict(), weights(tmp_path))
+    assert (tmp_path / "last/model.safetensors").stat().st_mtime_ns == before
+
+
+def test_compiled_it_trains_the_same(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))  # no C++ compiler needed
+    compiled, _ = train(tmp_path / "a", compile=True, model=toy_model(dropout=0))
+    plain, _ = train(tmp_path / "b", model=toy_model(dropout=0))
+    for name, tensor in plain.state_dict().items():
+        torch.testing.assert_close(compiled.state_dict()[name], tensor)
+
+
+def test_wandb_is_named_with_its_pip_command_when_absent(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="pip install wandb"):
+        train(tmp_path, wandb=True)
+
+
+def test_devices_that_are_not_there_are_named() -> None:
+    with pytest.raises(ValueError, match="fp16' needs a GPU"):
+        make_fabric(EngineConfig(device="cpu", precision="fp16"))
+    if not torch.cuda.is_available():
+        with pytest.raises(ValueError, match=r"device 'cuda' is not usable here. Usable: cpu"):
+            make_fabric(EngineConfig(device="cuda"))
+    assert isinstance(make_fabric(EngineConfig(device="cpu")), Fabric)
