@@ -86,14 +86,15 @@ class ReidScore:
             "rerank": self.rerank,
         }
 
-    def per_query(self) -> list[dict[str, Any]]:
-        """One row for each query: number, identity, camera, matches, AP, INP, first and last rank (or None)."""
-        rows = []
+    def per_query(self, names: Sequence[str] | None = None) -> list[dict[str, Any]]:
+        """One row for each query: number, name if given, identity, camera, matches, AP, INP, first and last rank."""
+        rows: list[dict[str, Any]] = []
         for i in range(self.queries):
             valid = bool(self.matches[i] > 0)
             rows.append(
                 {
                     "query": i,
+                    **({} if names is None else {"name": str(names[i])}),
                     "id": self.query_ids[i].item(),
                     "camera": self.query_cams[i].item(),
                     "matches": int(self.matches[i]),
@@ -105,15 +106,15 @@ class ReidScore:
             )
         return rows
 
-    def save_json(self, path: str | Path) -> None:
+    def save_json(self, path: str | Path, names: Sequence[str] | None = None) -> None:
         """Write the figures and the per-query rows as JSON."""
         Path(path).write_text(
-            json.dumps({**self.as_dict(), "per_query": self.per_query()}, indent=1) + "\n", encoding="utf-8"
+            json.dumps({**self.as_dict(), "per_query": self.per_query(names)}, indent=1) + "\n", encoding="utf-8"
         )
 
-    def save_csv(self, path: str | Path) -> None:
+    def save_csv(self, path: str | Path, names: Sequence[str] | None = None) -> None:
         """Write the per-query rows as CSV with a header. The protocol is a column: the table says what it is."""
-        rows = [{"protocol": self.protocol, **row} for row in self.per_query()]
+        rows = [{"protocol": self.protocol, **row} for row in self.per_query(names)]
         with Path(path).open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, fieldnames=list(rows[0]))
             writer.writeheader()

@@ -52,7 +52,7 @@ def test_json_and_csv(tmp_path):
     query, gallery, ids, _, cams_a, cams_b = split(2)
     score = score_reid(query, gallery, ids, np.where(ids == 7, 99, ids), cams_a, cams_b, protocol="cross-camera")
     score.save_json(tmp_path / "score.json")
-    score.save_csv(tmp_path / "score.csv")
+    score.save_csv(tmp_path / "score.csv", names=[f"tracklet {i}" for i in ids])
     figures = json.loads((tmp_path / "score.json").read_text())
     assert (figures["protocol"], figures["mAP"], figures["rank5"]) == ("cross-camera", score.mAP, score.rank(5))
     assert (figures["valid_queries"], figures["queries"], figures["gallery_tracklets"]) == (19, 20, 20)
@@ -63,7 +63,7 @@ def test_json_and_csv(tmp_path):
     with (tmp_path / "score.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 20
-    assert rows[0]["protocol"] == "cross-camera"
+    assert (rows[3]["protocol"], rows[3]["name"]) == ("cross-camera", "tracklet 3")
     assert np.mean([float(row["ap"]) for row in rows if row["ap"]]) == pytest.approx(score.mAP)
 
 
