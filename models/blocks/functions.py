@@ -13,7 +13,6 @@ does not do all of that on every build.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -22,21 +21,21 @@ from specvid.models.blocks.operators import Dense, Factored, Folded, Operator
 from specvid.models.blocks.precision import at_least_float32, full_precision
 
 
-@dataclass(frozen=True)
 class OperatorFunction:
     """a I + L^T M R, or a I + M for a dense A.
 
-    Attributes:
+    Args:
         operator: A, which all functions that meet share.
         identity: a, a number or a scalar tensor.
         core: M, (B, R, R) or (B, N, N).
         gram: G (B, R, R), or ``None`` for a dense A.
     """
 
-    operator: Factored | Dense
-    identity: float | Tensor
-    core: Tensor
-    gram: Tensor | None
+    def __init__(self, operator: Factored | Dense, identity: float | Tensor, core: Tensor, gram: Tensor | None) -> None:
+        self.operator = operator
+        self.identity = identity
+        self.core = core
+        self.gram = gram
 
     @classmethod
     def of(cls, operator: Factored | Dense) -> OperatorFunction:
@@ -47,20 +46,32 @@ class OperatorFunction:
         eye = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device).expand_as(gram)
         return cls(operator, 0.0, operator.mix(eye), gram)
 
-    def __add__(self, other: OperatorFunction) -> OperatorFunction:
-        return replace(self, identity=self.identity + other.identity, core=self.core + other.core)
+    # Methods rather than operators: torch.compile traces them without a graph break.
 
-    def __mul__(self, number: float | Tensor) -> OperatorFunction:
-        return replace(self, identity=self.identity * number, core=self.core * number)
+    def plus(self, other: OperatorFunction) -> OperatorFunction:
+        """f(A) + g(A)."""
+        return self._with(self.identity + other.identity, self.core + other.core)
 
-    def plus(self, number: float | Tensor) -> OperatorFunction:
+    def minus(self, other: OperatorFunction) -> OperatorFunction:
+        """f(A) - g(A)."""
+        return self._with(self.identity - other.identity, self.core - other.core)
+
+    def shifted(self, number: float | Tensor) -> OperatorFunction:
         """f(A) + number · I."""
-        return replace(self, identity=self.identity + number)
+        return self._with(self.identity + number, self.core)
 
-    def __matmul__(self, other: OperatorFunction) -> OperatorFunction:
+    def scaled(self, number: float | Tensor) -> OperatorFunction:
+        """number · f(A)."""
+        return self._with(self.identity * number, self.core * number)
+
+    def times(self, other: OperatorFunction) -> OperatorFunction:
+        """f(A) g(A)."""
         inner = other.core if self.gram is None else torch.bmm(self.gram, other.core)
         core = torch.bmm(self.core, inner) + other.core * self.identity + self.core * other.identity
-        return replace(self, identity=self.identity * other.identity, core=core)
+        return self._with(self.identity * other.identity, core)
+
+    def _with(self, identity: float | Tensor, core: Tensor) -> OperatorFunction:
+        return OperatorFunction(self.operator, identity, core, self.gram)
 
     def apply(self, z_bdn: Tensor) -> Tensor:
         """f(A) z: (B, D, N) -> (B, D, N)."""
@@ -85,29 +96,29 @@ def apply_functions(operator: Operator, build: Build, z_bdn: Tensor) -> list[Ten
 
 def geometric(x: OperatorFunction, doublings: int) -> OperatorFunction:
     """(I - x)^-1 = (I + x)(I + x^2)(I + x^4)..., with 2^doublings terms of the series, for x of spectral radius < 1."""
-    total = x.plus(1.0)
+    total = x.shifted(1.0)
     for _ in range(doublings - 1):
-        x = x @ x
-        total = total @ x.plus(1.0)
+        x = x.times(x)
+        total = total.times(x.shifted(1.0))
     return total
 
 
 def exponential(x: OperatorFunction, halvings: int, order: int = 14) -> OperatorFunction:
     """exp(x) by scaling and squaring: a Taylor polynomial of x / 2^halvings, squared that often; |x| <= 2^halvings."""
-    x = x * 0.5**halvings
-    total = x * (1 / order)
+    x = x.scaled(0.5**halvings)
+    total = x.scaled(1 / order)
     for power in range(order - 1, 0, -1):
-        total = (x @ total.plus(1.0)) * (1 / power)
-    total = total.plus(1.0)
+        total = x.times(total.shifted(1.0)).scaled(1 / power)
+    total = total.shifted(1.0)
     for _ in range(halvings):
-        total = total @ total
+        total = total.times(total)
     return total
 
 
 def chebyshev_series(x: OperatorFunction, coefficients: Tensor) -> OperatorFunction:
     """sum_k c_k T_k(x) by Clenshaw's recurrence, for x with eigenvalues in [-1, 1]; coefficients (K + 1,), K >= 1."""
-    zero = x * 0.0
-    ahead, current = zero, zero.plus(coefficients[-1])
+    zero = x.scaled(0.0)
+    ahead, current = zero, zero.shifted(coefficients[-1])
     for coefficient in reversed(coefficients[1:-1].unbind()):
-        ahead, current = current, ((x @ current) * 2.0 + ahead * -1.0).plus(coefficient)
-    return (x @ current + ahead * -1.0).plus(coefficients[0])
+        ahead, current = current, x.times(current).scaled(2.0).minus(ahead).shifted(coefficient)
+    return x.times(current).minus(ahead).shifted(coefficients[0])

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from specvid.models.blocks.affinities.base import Affinity, check_implementation
+from specvid.models.blocks.attention import attend
 from specvid.models.blocks.operators import Operator
 from specvid.models.blocks.pointwise import Pointwise
 from specvid.models.blocks.precision import full_precision
@@ -143,10 +144,10 @@ class Attention(Operator):
         if self.is_dense:
             y_bdn = torch.bmm(z_bdm, self._pairwise(self.theta_bcn).mT)
         else:
-            # Last dimension contiguous in all three, or the CPU silently falls back to the N x N path.
-            query, key, value = (t.mT.contiguous().unsqueeze(1) for t in (self.theta_bcn, self.phi_bcn, z_bdm))
-            mask = None if self.key_mask_bm is None else self.key_mask_bm[:, None, None]
-            y_bdn = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=self.scale).squeeze(1).mT
+            attended_bnd = attend(
+                self.theta_bcn.mT, self.phi_bcn.mT, z_bdm.mT, scale=self.scale, mask_bm=self.key_mask_bm
+            )
+            y_bdn = attended_bnd.mT
         if self.unary_b1m is not None:
             y_bdn = y_bdn + torch.bmm(z_bdm, self.unary_b1m.to(z_bdm.dtype).mT)
         return self._valid(y_bdn)

@@ -50,7 +50,10 @@ class Arma(Filter):
         """[z, (1 - |p|) (I - p A)^-1 z for each pole]."""
 
         def build(a: OperatorFunction) -> list[OperatorFunction]:
-            return [geometric(a * pole, DOUBLINGS) * (1 - pole.abs()) for pole in self.poles.to(a.core.dtype)]
+            return [
+                geometric(a.scaled(pole), DOUBLINGS).scaled(1 - pole.abs())
+                for pole in self.poles.to(a.core.dtype).unbind()
+            ]
 
         return [z_bdn, *apply_functions(operator, build, z_bdn)]
 
@@ -94,17 +97,18 @@ class Cayley(Filter):
 
         def build(a: OperatorFunction) -> list[OperatorFunction]:
             zoom = self.zoom.to(a.core.dtype)
-            laplacian = (a * -1.0).plus(1.0)
-            squared = (laplacian @ laplacian) * zoom**2
+            laplacian = a.scaled(-1.0).shifted(1.0)
+            squared = laplacian.times(laplacian).scaled(zoom**2)
             # Eigenvalues of I + h^2 L^2 lie in [1, 1 + 4 h^2]: centred and scaled, the inverse is a geometric series.
             centre = 1 + 2 * zoom**2
-            inverse = geometric((squared.plus(1.0) * (-1 / centre)).plus(1.0), DOUBLINGS + 3) * (1 / centre)
-            real, imaginary = (inverse * -2.0).plus(1.0), (laplacian @ inverse) * (-2 * zoom)
+            series = geometric(squared.shifted(1.0).scaled(-1 / centre).shifted(1.0), DOUBLINGS + 3)
+            inverse = series.scaled(1 / centre)
+            real, imaginary = inverse.scaled(-2.0).shifted(1.0), laplacian.times(inverse).scaled(-2 * zoom)
             parts, power_real, power_imaginary = [real, imaginary], real, imaginary
             for _ in range(self.order - 1):
                 power_real, power_imaginary = (
-                    power_real @ real + (power_imaginary @ imaginary) * -1.0,
-                    power_real @ imaginary + power_imaginary @ real,
+                    power_real.times(real).minus(power_imaginary.times(imaginary)),
+                    power_real.times(imaginary).plus(power_imaginary.times(real)),
                 )
                 parts += [power_real, power_imaginary]
             return parts

@@ -52,7 +52,10 @@ class Heat(Filter):
         """[z, exp(-t L) z for each t]."""
 
         def build(a: OperatorFunction) -> list[OperatorFunction]:
-            return [exponential(a * time, halvings=6) * torch.exp(-time) for time in self.times.to(a.core.dtype)]
+            return [
+                exponential(a.scaled(time), halvings=6).scaled(torch.exp(-time))
+                for time in self.times.to(a.core.dtype).unbind()
+            ]
 
         return [z_bdn, *apply_functions(operator, build, z_bdn)]
 

@@ -1,0 +1,62 @@
+"""Softmax attention in O(N) memory: ``scaled_dot_product_attention``, with a backward pass of our own on the CPU.
+
+PyTorch's fused CPU kernel is fast forward, but its backward is slower than the plain N x N form for the wide heads of
+nonlocal blocks (one head of C / 2 channels). Ours recomputes the weights for some rows at a time, in matrix products
+that stay in the cache: O(rows·N) memory at any moment.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+WEIGHTS_AT_ONCE = 2**21  # elements of A held at a time in the backward pass: 8 MiB in float32
+
+
+def attend(query_bnc: Tensor, key_bmc: Tensor, value_bmd: Tensor, *, scale: float, mask_bm: Tensor | None) -> Tensor:
+    """softmax_j(query_i . key_j · scale) value: (B, N, C), (B, M, C), (B, M, D) -> (B, N, D); masked keys weigh 0.
+
+    All three are made contiguous in their last dimension: otherwise the CPU silently takes the N x N path.
+    """
+    query, key, value = (t.contiguous() for t in (query_bnc, key_bmc, value_bmd))
+    differentiated = torch.is_grad_enabled() and any(t.requires_grad for t in (query, key, value))
+    if query.is_cpu and differentiated and not torch.compiler.is_compiling():
+        return _CpuAttention.apply(query, key, value, scale, mask_bm)
+    return _fused(query, key, value, scale, mask_bm)
+
+
+def _fused(query_bnc: Tensor, key_bmc: Tensor, value_bmd: Tensor, scale: float, mask_bm: Tensor | None) -> Tensor:
+    one_head = (t.unsqueeze(1) for t in (query_bnc, key_bmc, value_bmd))
+    mask = None if mask_bm is None else mask_bm[:, None, None]
+    return F.scaled_dot_product_attention(*one_head, attn_mask=mask, scale=scale).squeeze(1)
+
+
+class _CpuAttention(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, scale: float, mask_bm: Tensor | None) -> Tensor:
+        output = _fused(query, key, value, scale, mask_bm)
+        ctx.save_for_backward(query, key, value, output, mask_bm)
+        ctx.scale = scale
+        return output
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_bnd: Tensor) -> tuple[Tensor | None, ...]:
+        query, key, value, output, mask_bm = ctx.saved_tensors
+        # d scores = weights ∘ (grad value^T - row sums of grad ∘ output)
+        row_bn1 = (grad_bnd * output).sum(-1, keepdim=True)
+        grad_query, grad_key, grad_value = torch.empty_like(query), torch.zeros_like(key), torch.zeros_like(value)
+        rows = max(1, WEIGHTS_AT_ONCE // max(1, query.shape[0] * key.shape[1]))
+        for start in range(0, query.shape[1], rows):
+            part = slice(start, start + rows)
+            scores = torch.bmm(query[:, part] * ctx.scale, key.mT)
+            if mask_bm is not None:
+                scores.masked_fill_(~mask_bm.unsqueeze(1), torch.finfo(scores.dtype).min)
+            weights = scores.softmax(-1)
+            grad_value.baddbmm_(weights.mT, grad_bnd[:, part])
+            grad_scores = torch.bmm(grad_bnd[:, part], value.mT).sub_(row_bn1[:, part]).mul_(weights)
+            grad_query[:, part] = torch.bmm(grad_scores, key) * ctx.scale
+            grad_key.baddbmm_(grad_scores.mT, query[:, part] * ctx.scale)
+        return grad_query, grad_key, grad_value, None, None
