@@ -1,7 +1,9 @@
-"""The albumentations transforms of a clip: each random choice is drawn once and holds for all frames (the ``images`` target).
+"""The albumentations transforms of a clip: each random choice is drawn once and holds for all frames (the ``images``
+target).
 
-They override ``apply_to_images``, because albumentations' own loop over frames costs more than the work: frames are resized straight
-into the result, and what is the same for every pixel runs once on all frames stacked into one tall picture.
+They override ``apply_to_images``, because albumentations' own loop over frames costs more than the work: frames are
+resized straight into the result, and what is the same for every pixel runs once on all frames stacked into one tall
+picture.
 """
 
 import random
@@ -18,7 +20,8 @@ Window = tuple[int, int, int, int]  # top, left, height, width in px of the deco
 
 
 def cut_and_resize(frames: np.ndarray, window: Window, size: tuple[int, int]) -> np.ndarray:
-    """The ``window`` of every frame, resized to ``size`` (height, width), bilinear: uint8 (T, H, W, 3) -> (T, h, w, 3)."""
+    """The ``window`` of every frame, resized to ``size`` (height, width), bilinear: uint8 (T, H, W, 3) -> (T, h, w,
+    3)."""
     top, left, height, width = window
     inside = frames[:, top : top + height, left : left + width]
     if (height, width) == size:
@@ -30,7 +33,8 @@ def cut_and_resize(frames: np.ndarray, window: Window, size: tuple[int, int]) ->
 
 
 def resized_size(full: tuple[int, int], resize: int | tuple[int, int]) -> tuple[int, int]:
-    """(height, width) of a frame of ``full`` px after resizing its short side to ``resize``, or exactly to (height, width)."""
+    """(height, width) of a frame of ``full`` px after resizing its short side to ``resize``, or exactly to (height,
+    width)."""
     if isinstance(resize, tuple):
         return resize
     factor = resize / min(full)
@@ -38,7 +42,8 @@ def resized_size(full: tuple[int, int], resize: int | tuple[int, int]) -> tuple[
 
 
 class RandomWindow(A.DualTransform):
-    """Resize to ``resize``, then cut ``size`` out of a random place; done as cutting first, which resizes fewer pixels."""
+    """Resize to ``resize``, then cut ``size`` out of a random place; done as cutting first, which resizes fewer
+    pixels."""
 
     def __init__(self, size: tuple[int, int], resize: int | tuple[int, int]) -> None:
         super().__init__(p=1.0)
@@ -62,7 +67,8 @@ class RandomWindow(A.DualTransform):
 
 
 class RandomResizedWindow(RandomWindow):
-    """A window with a random share of the area and a random aspect ratio, resized to ``size`` (Inception, arXiv:1409.4842, section 6)."""
+    """A window with a random share of the area and a random aspect ratio, resized to ``size`` (Inception,
+    arXiv:1409.4842, section 6)."""
 
     def __init__(self, size: tuple[int, int], scale: tuple[float, float], ratio: tuple[float, float]) -> None:
         super().__init__(size, size)
@@ -83,7 +89,8 @@ class RandomResizedWindow(RandomWindow):
 
 
 class MultiScaleWindow(RandomWindow):
-    """TSN's window, resized to ``size``: sides from ``MULTISCALE`` x short side, at most one step apart, at one of 13 fixed places."""
+    """TSN's window, resized to ``size``: sides from ``MULTISCALE`` x short side, at most one step apart, at one of 13
+    fixed places."""
 
     def __init__(self, size: tuple[int, int]) -> None:
         super().__init__(size, size)
@@ -106,7 +113,8 @@ class ClipFlip(A.HorizontalFlip):
 
 
 class ClipColorJitter(A.ColorJitter):
-    """Brightness, contrast, saturation and hue; the contrast turns about the mean of the clip, not of each frame, so nothing flickers."""
+    """Brightness, contrast, saturation and hue; the contrast turns about the mean of the clip, not of each frame, so
+    nothing flickers."""
 
     def apply_to_images(self, images: np.ndarray, *args: Any, **params: Any) -> np.ndarray:
         """One jitter of the tall picture."""

@@ -1,7 +1,8 @@
 """From records to clips: the two torch data sets that training and testing read.
 
-Everything random about training sample (epoch, i) comes from ``default_rng([seed, epoch, i])``, so it depends neither on the
-number of workers nor on where a run was resumed. No exception leaves a worker because of a file: it comes back as ``"error"``.
+Everything random about training sample (epoch, i) comes from ``default_rng([seed, epoch, i])``, so it depends neither
+on the number of workers nor on where a run was resumed. No exception leaves a worker because of a file: it comes back
+as ``"error"``.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,10 +26,11 @@ _REPLACEMENTS = 20  # unreadable clips in a row before a training sample gives u
 class TrainClips(Dataset[dict[str, Any]]):
     """Training clips, indexed by ``(epoch, i)`` as `EpochSampler` yields them.
 
-    ``frames``, ``stride``: of the clip, in frames; ``transform``: from `train_transform`; ``sampling``: ``dense`` (consecutive frames,
-    ``stride`` apart) or ``segments`` (one frame from each of ``frames`` parts).
-    An item: ``video`` float32 (3, T, H, W), ``label`` int, ``index`` int (the record that was read), ``error`` str. An unreadable clip is replaced by
-    another one, drawn by the same generator; ``error`` then names every file that failed and why, so the loop can warn and count.
+    ``frames``, ``stride``: of the clip, in frames; ``transform``: from `train_transform`; ``sampling``: ``dense``
+    (consecutive frames, ``stride`` apart) or ``segments`` (one frame from each of ``frames`` parts).
+    An item: ``video`` float32 (3, T, H, W), ``label`` int, ``index`` int (the record that was read), ``error`` str.
+    An unreadable clip is replaced by another one, drawn by the same generator; ``error`` then names every file that
+    failed and why, so the loop can warn and count.
     """
 
     def __init__(
@@ -64,7 +66,8 @@ class TrainClips(Dataset[dict[str, Any]]):
             video = self.transform(frames, rng)
             return {"video": video, "label": record.label, "index": index, "error": "; ".join(errors)}
         raise ValueError(
-            f"{_REPLACEMENTS} clips in a row cannot be read, the last ones: {'; '.join(errors[-3:])}. Check the data: `specvid data check`."
+            f"{_REPLACEMENTS} clips in a row cannot be read, the last ones: {'; '.join(errors[-3:])}. "
+            "Check the data: `specvid data check`."
         )
 
     def _read(self, record: VideoRecord, rng: np.random.Generator) -> np.ndarray:
@@ -79,10 +82,11 @@ class TrainClips(Dataset[dict[str, Any]]):
 class TestViews(Dataset[dict[str, Any]]):
     """Test views: V = clips x crops of each record, indexed by ``i``; always the same.
 
-    ``clips``: dense clips spread evenly over the video (with ``segments`` sampling there is one, made of the middles of the parts);
+    ``clips``: dense clips spread evenly over the video (with ``segments`` sampling there is one, made of the middles
+    of the parts);
     ``transform``: from `test_transform`, it makes the crops.
-    An item: ``video`` float32 (V, 3, T, H, W), crop fastest; ``label``, ``index`` int; ``error`` str. An unreadable clip has its ``error``
-    set and a video of zeros: it counts as wrong, and is never dropped.
+    An item: ``video`` float32 (V, 3, T, H, W), crop fastest; ``label``, ``index`` int; ``error`` str. An unreadable
+    clip has its ``error`` set and a video of zeros: it counts as wrong, and is never dropped.
     """
 
     __test__ = False  # not a test, whatever pytest thinks of its name

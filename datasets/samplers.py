@@ -9,8 +9,9 @@ from torch.utils.data import Sampler
 class EpochSampler(Sampler[tuple[int, int]]):
     """Training order: yields ``(epoch, i)``, so that a sample's randomness can depend on both.
 
-    Shuffled by ``default_rng([seed, epoch])``, dealt to ``world`` processes in turn. All processes get equally many, or collective
-    operations would wait for ever: ``drop_last`` leaves the rest out (another one each epoch), otherwise the first ones come twice.
+    Shuffled by ``default_rng([seed, epoch])``, dealt to ``world`` processes in turn. All processes get equally many,
+    or collective operations would wait for ever: ``drop_last`` leaves the rest out (another one each epoch),
+    otherwise the first ones come twice.
     """
 
     def __init__(
@@ -26,7 +27,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
         _check(length, rank, world)
         if drop_last and length < world:
             raise ValueError(
-                f"length = {length} with world = {world}: drop_last leaves nothing; use drop_last=False or fewer processes."
+                f"length = {length}, world = {world}: drop_last leaves nothing; use drop_last=False or fewer processes."
             )
         self.length, self.shuffle, self.seed, self.rank, self.world, self.drop_last = (
             length,
@@ -55,7 +56,8 @@ class EpochSampler(Sampler[tuple[int, int]]):
 
 
 class ShardSampler(Sampler[int]):
-    """Test order: each index exactly once over all processes, none added to even them out (shards differ by at most one sample)."""
+    """Test order: each index exactly once over all processes, none added to even them out (shards differ by at most
+    one sample)."""
 
     def __init__(self, length: int, *, rank: int = 0, world: int = 1) -> None:
         _check(length, rank, world)

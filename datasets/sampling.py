@@ -1,7 +1,8 @@
 """Which frames of a video make a clip: index arithmetic only, randomness passed in.
 
-A video shorter than the clip is played again from its start (looped): frame ``i`` stands for ``i mod length``. That keeps the motion
-running, where repeating the last frame would freeze it; it is the rule of all functions with a stride here.
+A video shorter than the clip is played again from its start (looped): frame ``i`` stands for ``i mod length``. That
+keeps the motion running, where repeating the last frame would freeze it; it is the rule of all functions with a
+stride here.
 """
 
 import numpy as np
@@ -10,9 +11,10 @@ import numpy as np
 def dense_clip(length: int, frames: int, stride: int, rng: np.random.Generator | None) -> np.ndarray:
     """One clip of consecutive frames, ``stride`` apart, from a random place of the video.
 
-    ``length``: frames of the video; ``frames``: of the clip; ``rng``: draws the start evenly from all that fit; ``None`` takes the middle.
-    Returns: int64 (frames,), looped where the clip is longer than the video. Source: the usual dense sampling, e.g. SlowFast,
-    https://arxiv.org/abs/1812.03982.
+    ``length``: frames of the video; ``frames``: of the clip; ``rng``: draws the start evenly from all that fit;
+    ``None`` takes the middle.
+    Returns: int64 (frames,), looped where the clip is longer than the video. Source: the usual dense sampling, e.g.
+    SlowFast, https://arxiv.org/abs/1812.03982.
     """
     _check(length=length, frames=frames, stride=stride)
     last_start = _last_start(length, frames, stride)
@@ -23,8 +25,9 @@ def dense_clip(length: int, frames: int, stride: int, rng: np.random.Generator |
 def uniform_segments(length: int, segments: int, rng: np.random.Generator | None) -> np.ndarray:
     """One frame from each of ``segments`` equal parts of the video (TSN, https://arxiv.org/abs/1608.00859).
 
-    ``rng`` draws evenly inside each part; ``None`` takes the middle of each. Returns: int64 (segments,), not decreasing. A video with
-    fewer frames than segments gives some frames to several neighbouring segments; nothing is looped, the order in time stays.
+    ``rng`` draws evenly inside each part; ``None`` takes the middle of each. Returns: int64 (segments,), not
+    decreasing. A video with fewer frames than segments gives some frames to several neighbouring segments; nothing is
+    looped, the order in time stays.
     """
     _check(length=length, segments=segments)
     inside = np.full(segments, 0.5) if rng is None else rng.random(segments)
@@ -33,7 +36,8 @@ def uniform_segments(length: int, segments: int, rng: np.random.Generator | None
 
 
 def test_clips(length: int, frames: int, stride: int, clips: int) -> np.ndarray:
-    """``clips`` dense clips spread evenly: the first starts with the video, the last ends with it; a single one lies in the middle.
+    """``clips`` dense clips spread evenly: the first starts with the video, the last ends with it; a single one lies
+    in the middle.
 
     Returns: int64 (clips, frames), looped where a clip is longer than the video (all clips are the same then).
     """

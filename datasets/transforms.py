@@ -1,6 +1,8 @@
-"""From decoded frames, uint8 (T, H, W, 3), to what a backbone eats: cropped, augmented, normalised float32 (3, T, h, w).
+"""From decoded frames, uint8 (T, H, W, 3), to what a backbone eats: cropped, augmented, normalised float32 (3, T, h,
+w).
 
-Augmentation is the same for all frames of a clip and stays in bytes (albumentations); the crop becomes float and channels-first in one pass.
+Augmentation is the same for all frames of a clip and stays in bytes (albumentations); the crop becomes float and
+channels-first in one pass.
 """
 
 import random
@@ -10,7 +12,6 @@ import numpy as np
 import torch
 
 from specvid.datasets.errors import unknown
-
 
 CROPS = ("random", "resized", "multiscale")
 VIEWS = (1, 3, 5, 10)
@@ -30,7 +31,8 @@ class InputLike(Protocol):
 
 
 class Normalise:
-    """``(x / 255 - mean) / std`` per channel: uint8 (T, H, W, 3) -> float32 (3, T, H, W), contiguous, written into ``out`` if given."""
+    """``(x / 255 - mean) / std`` per channel: uint8 (T, H, W, 3) -> float32 (3, T, H, W), contiguous, written into
+    ``out`` if given."""
 
     def __init__(self, mean: tuple[float, float, float], std: tuple[float, float, float]) -> None:
         if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
@@ -60,13 +62,16 @@ class TrainTransform:
         if rng is None:
             raise ValueError("a training transform is random: pass a numpy Generator.")
         draw = random.Random(int(rng.integers(2**63)))
-        for step in self.pipeline.transforms:  # albumentations keeps its own generators: these replace them, clip by clip
+        for (
+            step
+        ) in self.pipeline.transforms:  # albumentations keeps its own generators: these replace them, clip by clip
             step.set_random_state(rng, draw)
         return self.normalise(self.pipeline(images=frames)["images"])
 
 
 class TestTransform:
-    """What `test_transform` makes: ``transform(frames)`` -> float32 (crops, 3, T, h, w). Nothing random; a generator is ignored."""
+    """What `test_transform` makes: ``transform(frames)`` -> float32 (crops, 3, T, h, w). Nothing random; a generator
+    is ignored."""
 
     __test__ = False  # not a test, whatever pytest thinks of its name
 
@@ -98,12 +103,14 @@ def train_transform(
     jitter: float = 0.0,
     erase: float = 0.0,
 ) -> TrainTransform:
-    """Augmentation for training; each random choice holds for the whole clip and comes from the generator that is passed in.
+    """Augmentation for training; each random choice holds for the whole clip and comes from the generator that is
+    passed in.
 
-    ``crop``: ``random`` (resize to ``spec.resize``, cut out ``spec.size``), ``resized`` (a part with ``scale`` of the area and an aspect ratio of 3/4
-    to 4/3, resized to ``spec.size``; Inception) or ``multiscale`` (TSN's corners and scales, resized); ``flip``: probability of mirroring;
-    ``jitter``: strength of brightness, contrast and saturation changes, hue a quarter of it (0 = none); ``erase``: probability of blanking a
-    rectangle with the mean colour (random erasing, https://arxiv.org/abs/1708.04896).
+    ``crop``: ``random`` (resize to ``spec.resize``, cut out ``spec.size``), ``resized`` (a part with ``scale`` of the
+    area and an aspect ratio of 3/4 to 4/3, resized to ``spec.size``; Inception) or ``multiscale`` (TSN's corners and
+    scales, resized); ``flip``: probability of mirroring;
+    ``jitter``: strength of brightness, contrast and saturation changes, hue a quarter of it (0 = none); ``erase``:
+    probability of blanking a rectangle with the mean colour (random erasing, https://arxiv.org/abs/1708.04896).
     Returns: callable (uint8 (T, H, W, 3), rng) -> float32 (3, T, h, w).
     """
     if crop not in CROPS:
@@ -136,8 +143,9 @@ def train_transform(
     return TrainTransform(A.Compose(steps, is_check_shapes=False), Normalise(spec.mean, spec.std))
 
 
-def test_transform(spec: InputLike, *, crops: int = 1) -> TestTransform:
-    """Resize to ``spec.resize``, then cut out ``spec.size``: 1 = centre; 3 = evenly along the longer side; 5 = centre and corners; 10 = 5 and mirrored.
+def test_transform(spec: InputLike, *, crops: int = 1) -> TestTransform:  # noqa: PT028
+    """Resize to ``spec.resize``, then cut out ``spec.size``: 1 = centre; 3 = evenly along the longer side; 5 = centre
+    and corners; 10 = 5 and mirrored.
 
     Returns: callable (uint8 (T, H, W, 3)) -> float32 (crops, 3, T, h, w).
     """
@@ -150,7 +158,8 @@ test_transform.__test__ = False  # type: ignore[attr-defined]  # not a test, wha
 
 
 def crop_places(full_h: int, full_w: int, size: tuple[int, int], crops: int) -> list[tuple[int, int]]:
-    """(top, left) in px of each crop of ``size`` in a frame of ``full_h`` x ``full_w``; ten crops share the places of five."""
+    """(top, left) in px of each crop of ``size`` in a frame of ``full_h`` x ``full_w``; ten crops share the places of
+    five."""
     room_h, room_w = full_h - size[0], full_w - size[1]
     centre = (room_h // 2, room_w // 2)
     if crops == 1:

@@ -1,4 +1,5 @@
-"""UCF-101: 13,320 clips, 101 classes, three official splits (Soomro, Zamir, Shah 2012, https://arxiv.org/abs/1212.0402).
+"""UCF-101: 13,320 clips, 101 classes, three official splits (Soomro, Zamir, Shah 2012,
+https://arxiv.org/abs/1212.0402).
 
 The official layout, as distributed and as ``specvid data prepare ucf101`` makes it::
 
@@ -25,7 +26,8 @@ _NAME = re.compile(r"v_(?P<label>\w+)_g(?P<group>\d{2,})_c(?P<clip>\d{2,})\.\w+"
 
 @dataclass(frozen=True)
 class VideoRecord:
-    """One clip of a list. ``path``: the file, which may be missing; ``name``: as the list says it, ``Class/file.avi``; ``label``: from 0."""
+    """One clip of a list. ``path``: the file, which may be missing; ``name``: as the list says it,
+    ``Class/file.avi``; ``label``: from 0."""
 
     path: Path
     name: str
@@ -35,10 +37,11 @@ class VideoRecord:
 class UCF101:
     """One side of one official split.
 
-    ``records``: every clip that the list names, in the list's order, whether or not its file is there (a missing test clip is scored
-    as wrong, so it must stay); ``missing``: those whose file is not there; ``classes``: names, in label order; ``is_whole``: all 101
-    classes with all clips listed; ``title``: what to call it in a report.
-    Raises: ``ValueError`` for a wrong split, a folder that is not UCF-101, a list line that cannot be read, or a group on both sides.
+    ``records``: every clip that the list names, in the list's order, whether or not its file is there (a missing test
+    clip is scored as wrong, so it must stay); ``missing``: those whose file is not there; ``classes``: names, in
+    label order; ``is_whole``: all 101 classes with all clips listed; ``title``: what to call it in a report.
+    Raises: ``ValueError`` for a wrong split, a folder that is not UCF-101, a list line that cannot be read, or a
+    group on both sides.
     """
 
     def __init__(self, root: str | os.PathLike[str], *, split: int = 1, train: bool = True) -> None:
@@ -100,7 +103,8 @@ def find_videos(root: Path) -> Path:
 
 
 def read_classes(path: Path) -> list[str]:
-    """Class names in the order of their 1-based numbers (``1 ApplyEyeMakeup``); the numbers must run from 1 without a gap."""
+    """Class names in the order of their 1-based numbers (``1 ApplyEyeMakeup``); the numbers must run from 1 without a
+    gap."""
     pairs = [line.split() for line in _lines(path)]
     if any(len(pair) != 2 or not pair[0].isdigit() for pair in pairs):
         wrong = next(" ".join(pair) for pair in pairs if len(pair) != 2 or not pair[0].isdigit())
@@ -111,7 +115,8 @@ def read_classes(path: Path) -> list[str]:
 
 
 def read_list(path: Path, classes: list[str]) -> list[str]:
-    """Clip names ``Class/file.avi`` of a train or test list, each once; a label in the line must be that of the class."""
+    """Clip names ``Class/file.avi`` of a train or test list, each once; a label in the line must be that of the
+    class."""
     numbers = {name: number for number, name in enumerate(classes, start=1)}
     names: list[str] = []
     for line in _lines(path):
@@ -124,7 +129,8 @@ def read_list(path: Path, classes: list[str]) -> list[str]:
             raise ValueError(f"{path}: line {line!r} names class {folder!r}, which is not in classInd.txt.")
         if number.strip() and number.strip() != str(numbers[folder]):
             raise ValueError(
-                f"{path}: line {line!r} gives class {folder!r} the number {number.strip()}; classInd.txt says {numbers[folder]}."
+                f"{path}: line {line!r} gives class {folder!r} the number {number.strip()}; "
+                f"classInd.txt says {numbers[folder]}."
             )
         names.append(name)
     if len(set(names)) < len(names):
@@ -143,11 +149,13 @@ def group_of(name: str) -> str:
 
 
 def check_groups(train: Iterable[str], test: Iterable[str], where: str) -> None:
-    """``ValueError`` where a group stands on both sides: its clips are pieces of one video, and the score would be too good."""
+    """``ValueError`` where a group stands on both sides: its clips are pieces of one video, and the score would be
+    too good."""
     both = sorted({group_of(name) for name in train} & {group_of(name) for name in test})
     if both:
         raise ValueError(
-            f"{where}: {len(both)} groups are in the train list and in the test list, e.g. {both[0]}; a group never crosses a split."
+            f"{where}: {len(both)} groups are in the train list and in the test list, e.g. {both[0]}; "
+            "a group never crosses a split."
         )
 
 

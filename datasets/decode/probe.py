@@ -1,8 +1,9 @@
 """What a file's header says, read before any decoder touches the file.
 
-FFmpeg tells a wrong file at once and in words here, where decord would answer with a C++ assertion; and the header's own frame count
-is what shows that a file was cut off. A header is read once per file and process, not once per clip; that of an AVI file, UCF-101's
-format, by hand (0.03 ms; FFmpeg takes 0.5 ms, a seventh of a small clip's whole decoding).
+FFmpeg tells a wrong file at once and in words here, where decord would answer with a C++ assertion; and the header's
+own frame count is what shows that a file was cut off. A header is read once per file and process, not once per clip;
+that of an AVI file, UCF-101's format, by hand (0.03 ms; FFmpeg takes 0.5 ms, a seventh of a small clip's whole
+decoding).
 """
 
 import os
@@ -12,11 +13,16 @@ from functools import lru_cache
 
 from specvid.datasets.errors import VideoError
 
+_MPEG4 = (b"XVID", b"DIVX", b"DX50", b"FMP4", b"MP4V")  # codes of MPEG-4 part 2 in AVI files
+
 
 @dataclass(frozen=True)
 class Probe:
-    """The first video stream of a file: frames announced by the header (0 = the format does not say), frames / s, size in px."""
+    """A file and its first video stream: FFmpeg's names of the container (the first of several) and of the codec,
+    frames announced by the header (0 = the format does not say), frames / s, size in px."""
 
+    container: str
+    codec: str
     frames: int
     fps: float
     height: int
@@ -24,7 +30,8 @@ class Probe:
 
 
 def probe(path: str) -> Probe:
-    """Read the header of ``path``; ``VideoError`` where it is missing, a folder, empty, not a video, without pictures, or cut off."""
+    """Read the header of ``path``; ``VideoError`` where it is missing, a folder, empty, not a video, without
+    pictures, or cut off."""
     try:
         state = os.stat(path)
     except OSError as error:
@@ -43,7 +50,8 @@ def _read_header(path: str, size: int, mtime_ns: int) -> Probe:
 
 
 def _avi_header(path: str, size: int) -> Probe | None:
-    """The same facts from the fixed fields of an AVI header (RIFF ``strh`` and ``strf`` chunks); ``None`` where anything looks unusual."""
+    """The same facts from the fixed fields of an AVI header (RIFF ``strh`` and ``strf`` chunks); ``None`` where
+    anything looks unusual."""
     try:
         with open(path, "rb") as file:
             head = file.read(4096)
@@ -51,16 +59,22 @@ def _avi_header(path: str, size: int) -> Probe | None:
         raise VideoError(path, f"cannot be read ({error.strerror})") from None
     stream = head.find(b"vids", 12) - 8  # strh, chunk size, then the kind of stream
     picture = head.find(b"strf", stream)
-    if head[:4] != b"RIFF" or head[8:12] != b"AVI " or head[stream : stream + 4] != b"strh" or not 0 < picture < len(head) - 20:
+    if (
+        head[:4] != b"RIFF"
+        or head[8:12] != b"AVI "
+        or head[stream : stream + 4] != b"strh"
+        or not 0 < picture < len(head) - 28
+    ):
         return None
     (announced,) = struct.unpack_from("<I", head, 4)
     if announced + 8 > size:
         raise VideoError(path, f"is cut off: its header announces {announced + 8:,} bytes, the file has {size:,}")
     scale, rate, _, frames = struct.unpack_from("<4I", head, stream + 28)
     width, height = struct.unpack_from("<ii", head, picture + 12)
-    if not (scale and rate and frames and width > 0 and height):
+    codec = head[picture + 24 : picture + 28].upper()
+    if codec not in _MPEG4 or not (scale and rate and frames and width > 0 and height):
         return None
-    return Probe(frames=frames, fps=rate / scale, height=abs(height), width=width)
+    return Probe("avi", "mpeg4", frames=frames, fps=rate / scale, height=abs(height), width=width)
 
 
 def _ffmpeg_header(path: str, size: int) -> Probe:
@@ -79,6 +93,8 @@ def _ffmpeg_header(path: str, size: int) -> Probe:
                 raise VideoError(path, f"is cut off: its index reaches to byte {end:,}, the file ends at byte {size:,}")
             rate = stream.average_rate or stream.guessed_rate
             header = Probe(
+                container=container.format.name.split(",")[0],
+                codec=context.name,
                 frames=stream.frames,
                 fps=float(rate) if rate else 0.0,
                 height=context.height,

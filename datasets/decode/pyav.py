@@ -1,6 +1,7 @@
 """PyAV: FFmpeg frame by frame (BSD-3-Clause, https://pyav.org). Exact on every file, slow on long ones.
 
-Frames are counted from the start of the file, not looked up by time stamp: packed B-frames (UCF-101's Xvid) carry stamps out of order.
+Frames are counted from the start of the file, not looked up by time stamp: packed B-frames (UCF-101's Xvid) carry
+stamps out of order.
 """
 
 import os
@@ -10,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from specvid.datasets.decode.base import Video
-from specvid.datasets.errors import VideoError
 
 
 class PyAVVideo(Video):
@@ -21,12 +21,7 @@ class PyAVVideo(Video):
         import av
 
         self._container: Any = av.open(self.path)
-        self._length = sum(1 for packet in self._container.demux(video=0) if packet.size)
-        if self._length == 0:
-            raise VideoError(self.path, "holds no frames")
-        if self._length < self.header.frames:
-            reason = f"is cut off: the header announces {self.header.frames} frames, the file holds {self._length}"
-            raise VideoError(self.path, reason)
+        self._length = self._check_whole(sum(1 for packet in self._container.demux(video=0) if packet.size))
 
     def __len__(self) -> int:
         return self._length
@@ -37,10 +32,7 @@ class PyAVVideo(Video):
             frame.to_ndarray(format="rgb24") for number, frame in self._numbered(int(needed[-1])) if number in wanted
         ]
         if len(found) < len(needed):
-            missing = needed[len(found)]
-            raise VideoError(
-                self.path, f"is damaged: frame {missing} or one before it of {len(self)} cannot be decoded"
-            )
+            raise self._damaged(int(needed[len(found)]))
         return np.stack(found)
 
     def _numbered(self, last: int) -> Iterator[tuple[int, Any]]:

@@ -1,4 +1,5 @@
-"""torchcodec: PyTorch's decoder (BSD-3-Clause, https://github.com/meta-pytorch/torchcodec). Optional: needs FFmpeg's libraries on the system."""
+"""torchcodec: PyTorch's decoder (BSD-3-Clause, https://github.com/meta-pytorch/torchcodec). Optional: needs FFmpeg's
+libraries on the system."""
 
 import os
 from typing import Any
@@ -19,21 +20,16 @@ class TorchCodecVideo(Video):
             self._decoder: Any = decoder(self.path, dimension_order="NHWC", num_ffmpeg_threads=1, seek_mode="exact")
         except (RuntimeError, ValueError) as error:
             raise VideoError(self.path, f"cannot be opened ({_first_line(error)})") from None
-        if len(self._decoder) < self.header.frames:
-            reason = (
-                f"is cut off: the header announces {self.header.frames} frames, the file holds {len(self._decoder)}"
-            )
-            raise VideoError(self.path, reason)
+        self._length = self._check_whole(len(self._decoder))
 
     def __len__(self) -> int:
-        return len(self._decoder)
+        return self._length
 
     def _decode(self, needed: np.ndarray) -> np.ndarray:
         try:
             return self._decoder.get_frames_at(indices=needed.tolist()).data.numpy()
-        except (RuntimeError, IndexError) as error:
-            reason = f"is damaged: frame {needed[-1]} or one before it of {len(self)} cannot be decoded ({_first_line(error)})"
-            raise VideoError(self.path, reason) from None
+        except (RuntimeError, IndexError):
+            raise self._damaged(int(needed[-1])) from None
 
     def close(self) -> None:
         self._decoder = None
@@ -49,8 +45,9 @@ def _decoder_class() -> Any:
         ) from None
     except RuntimeError as error:  # installed, but FFmpeg's libraries are not
         raise ValueError(
-            f"decoder 'torchcodec' is installed but does not load ({_first_line(error)}). Install FFmpeg 4 to 7, e.g. `apt install "
-            "ffmpeg`, and the torchcodec of your torch: `pip install --upgrade torchcodec`; or use decoder 'decord' or 'pyav'."
+            f"decoder 'torchcodec' is installed but does not load ({_first_line(error)}). Install FFmpeg 4 to 7, e.g. "
+            "`apt install ffmpeg`, and the torchcodec of your torch, `pip install --upgrade torchcodec`; "
+            "or use decoder 'decord' or 'pyav'."
         ) from None
     return VideoDecoder
 
