@@ -1,4 +1,4 @@
-"""The theorem of 2108.02451 as equalities in float64: the family are filters of an affinity, most of them polynomials."""
+"""The theorem of 2108.02451 as equalities in float64: the family are filters of an affinity, most polynomials."""
 
 import pytest
 import torch
