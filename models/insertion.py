@@ -60,7 +60,8 @@ def insert_blocks(backbone: Backbone, blocks: str | tuple[Insertion, ...], *, cl
         return []
     network = backbone.module
     frames, (height, width) = backbone.input.frames, backbone.input.crop
-    calls = trace(network, (1, 3, frames, height, width) if backbone.dims == 3 else (frames, 3, height, width))
+    # two clips: batch norm in training refuses a single value per channel
+    calls = trace(network, (2, 3, frames, height, width) if backbone.dims == 3 else (2 * frames, 3, height, width))
     ran = {path: network.get_submodule(path) for path in calls}
     planned = [
         (site, insertion.block, _create(insertion, site, calls.get(site.target), backbone, clip))

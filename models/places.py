@@ -6,7 +6,8 @@ network:
     layer3.2      before child 2 of layer3         layer3.-1    before its last child
     layer3.end    after its last child             layer3       = layer3.-1, the papers' default
     layer3:5      five blocks spread evenly over it; the last one is always layer3.-1, so layer3:1 = layer3; of six
-                  children, five blocks fill all gaps between them and three stand before every second child
+                  children, five blocks fill all gaps between them, three stand before every second one, and twelve
+                  stand in pairs before each
     res4          = layer3, where the backbone has such aliases
 
 Any other module is a place too: ``layer3.0.relu`` is before it runs, ``layer3.0.relu.end`` after it.

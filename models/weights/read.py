@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin")
 # where training scripts keep the weights inside a checkpoint, most specific first
 WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "network", "net", "weights")
 
@@ -22,6 +23,11 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     run.
     """
     path = Path(path)
+    if path.is_dir():
+        inside = ", ".join(sorted(file.name for file in path.iterdir() if file.suffix in SUFFIXES))
+        raise ValueError(
+            f"weights {str(path)!r}: this is a folder; give one of the files in it ({inside or 'no weights'})"
+        )
     if not path.is_file():
         raise ValueError(f"weights {str(path)!r}: there is no such file")
     state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)

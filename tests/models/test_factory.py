@@ -93,6 +93,20 @@ def test_matrix(name: str, block: str, place: str, tmp_path) -> None:
     assert model.embed(x).shape == (2, model.feature_dim)
 
 
+@pytest.mark.parametrize("block", [b for b in specvid.list_blocks() if b != "spectral"])  # which takes a function
+@pytest.mark.parametrize("name", ["r3d_tiny", "resnet18"])
+def test_every_block_goes_in(name: str, block: str) -> None:
+    x, place = clip_for(name), BACKBONES[name][0][1]
+    bare, model = seeded(name), seeded(name, f"{block}@{place}")
+    for training in (True, False):
+        bare.train(training), model.train(training)
+        assert torch.equal(run(bare, x), run(model, x))
+    mask = torch.tensor([[True, True, True, True], [True, True, False, False]])
+    open_gates(model)
+    with torch.no_grad():
+        assert model.embed(x, mask).isfinite().all()
+
+
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n in QUICK else pytest.mark.slow) for n in BACKBONES])
 def test_bare_weights_load_after_insertion(name: str, tmp_path) -> None:
     x, (places, _, _) = clip_for(name), BACKBONES[name]
@@ -195,6 +209,7 @@ def test_parts_of_the_model() -> None:
         ("resnet50", {"last_strid": 1}, "'last_strid' is unknown. Did you mean 'last_stride'"),
         ("r3d_18", {"blocks": "snl@layer5"}, "place 'layer5' is unknown.*Did you mean 'layer4'.*res4 = layer3"),
         ("r3d_18", {"blocks": "sln@layer3"}, "'sln' is unknown. Did you mean 'snl'"),
+        ("r3d_18", {"blocks": "spectral@layer3"}, "'spectral@layer3': function=None"),
         ("r3d_18", {"blocks": "snl(imlp=linear)@layer3"}, "'imlp' is unknown. Did you mean 'impl'"),
         ("i3d_inception", {"blocks": "snl@Mixed_4g"}, "'Mixed_4g' is unknown.*Did you mean 'Mixed_4.'.*Mixed_5c"),
         ("r3d_18", {"pooling": "avg"}, "pooling 'avg' is unknown"),

@@ -228,7 +228,7 @@ def test_mistakes_leave_the_network_as_it_was(blocks: str, says: str) -> None:
 
 def test_a_place_without_feature_maps_is_refused() -> None:
     network = nn.Sequential(nn.Conv3d(3, 4, 1), nn.Flatten(), nn.Identity())
-    with pytest.raises(ValueError, match=r"what flows there has shape \(1, 1024\), not \(B, C, T, H, W\)"):
+    with pytest.raises(ValueError, match=r"what flows there has shape \(2, 1024\), not \(B, C, T, H, W\)"):
         insert_blocks(Backbone(network, 4, INPUT), "snl@2", clip=ClipState())
 
 

@@ -177,7 +177,8 @@ def test_broken_and_dangerous_files(tmp_path) -> None:
         "plain.pth": r"no tensors in it, nor under state_dict, .*\(found: epoch, lr\)",
         "list.pth": r"no tensors in it.*\(found: list\)",
         "code.pth": "refused, because it holds more than tensors.*argparse.Namespace.*run code",
-        "folder.pth": "there is no such file",
+        "folder.pth": r"this is a folder; give one of the files in it \(no weights\)",
+        ".": r"this is a folder; give one of the files in it \(code.pth, empty.pth, ",
         "missing.pth": "there is no such file",
     }
     for name, says in cases.items():
