@@ -21,6 +21,7 @@ VERBS = {
     "bench loader": "bench:LOADER",
     "bench model": "bench:MODEL",
     "bench blocks": "bench:BLOCKS",
+    "bench reid": "bench:REID",
     "demo": "demo:DEMO",
 }
 
@@ -35,7 +36,7 @@ specvid: spectral nonlocal blocks for video
   specvid predict VIDEO... ...      name what happens in video files
   specvid report RUN...             a table over runs: mean and deviation over seeds
   specvid models                    backbones and blocks there are
-  specvid bench loader|model|blocks measure speed, side by side with what it must beat
+  specvid bench WHAT                speed, beside what it must beat: loader, model, blocks, reid
   specvid demo                      the main job on drawn data, in minutes on a CPU
 
   specvid VERB --help               one verb, with an example; --help-all: every option

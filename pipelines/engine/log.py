@@ -17,8 +17,7 @@ class _Terminal(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         warning = record.levelno >= logging.WARNING
-        text = f"warning: {self.format(record)}" if warning else self.format(record)
-        console.print(text, style="yellow" if warning else None, markup=False, highlight=False, soft_wrap=True)
+        note(f"warning: {self.format(record)}" if warning else self.format(record), style="yellow" if warning else None)
 
 
 @contextmanager
@@ -42,6 +41,11 @@ def logging_to(folder: Path, *, is_main: bool) -> Iterator[None]:
         for handler in handlers:
             log.removeHandler(handler)
             handler.close()
+
+
+def note(text: str, *, style: str | None = None) -> None:
+    """A line on stderr: what goes on, above a live bar where there is one."""
+    console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 def say(text: str) -> None:
