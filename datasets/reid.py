@@ -1,0 +1,29 @@
+"""The re-identification data sets by name."""
+
+import os
+from collections.abc import Callable
+
+from specvid.datasets.errors import unknown
+from specvid.datasets.ilids_vid import read_ilids_vid
+from specvid.datasets.mars import read_mars
+from specvid.datasets.prid2011 import read_prid2011
+from specvid.datasets.reid_set import ReidSet
+from specvid.datasets.tracklets import read_tracklets
+
+REID_SETS: dict[str, Callable[..., ReidSet]] = {
+    "mars": read_mars,
+    "ilids-vid": read_ilids_vid,
+    "prid2011": read_prid2011,
+    "tracklets": read_tracklets,
+}
+
+
+def read_reid(dataset: str, root: str | os.PathLike[str], *, split: int = 1) -> ReidSet:
+    """A split of the data set ``mars``, ``ilids-vid``, ``prid2011`` or ``tracklets`` (a folder or table of one's own).
+
+    Raises:
+        ValueError: another name, or whatever does not fit in the folder.
+    """
+    if dataset not in REID_SETS:
+        raise unknown("dataset", dataset, REID_SETS)
+    return REID_SETS[dataset](root, split=split)
