@@ -8,8 +8,8 @@ import os
 from importlib import import_module
 
 from specvid.datasets.decode.base import Video
-from specvid.datasets.decode.exact import way_to_frames
-from specvid.datasets.decode.probe import Probe, probe
+from specvid.datasets.decode.exact import _way_to_frames, way_to_frames
+from specvid.datasets.decode.probe import Probe, _read_header, probe
 from specvid.datasets.errors import unknown
 
 _DECODERS = {
@@ -17,12 +17,18 @@ _DECODERS = {
     "pyav": ("specvid.datasets.decode.pyav", "PyAVVideo"),
     "torchcodec": ("specvid.datasets.decode.torchcodec", "TorchCodecVideo"),
 }
-__all__ = ["Probe", "Video", "list_decoders", "open_video", "probe"]
+__all__ = ["Probe", "Video", "forget_headers", "list_decoders", "open_video", "probe"]
 
 
 def list_decoders() -> list[str]:
     """Names that ``open_video`` takes, the default first."""
     return list(_DECODERS)
+
+
+def forget_headers() -> None:
+    """Forget what was learnt from files opened before (it is kept per path, size and time of change)."""
+    _read_header.cache_clear()
+    _way_to_frames.cache_clear()
 
 
 def open_video(path: str | os.PathLike[str], decoder: str = "decord") -> Video:

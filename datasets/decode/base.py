@@ -42,10 +42,10 @@ class Video(ABC):
         if wanted.min() < 0 or wanted.max() >= len(self):
             outside = wanted[(wanted < 0) | (wanted >= len(self))][0]
             raise ValueError(f"frame {outside} of {self.path} does not exist: it has frames 0 to {len(self) - 1}.")
+        if (wanted[1:] > wanted[:-1]).all():  # a clip mostly is: nothing to rearrange, no copy
+            return self._decode(wanted)
         needed, place = np.unique(wanted, return_inverse=True)
-        decoded = self._decode(needed)
-        # A clip is mostly sorted and without repetition: then there is nothing to rearrange, and no copy.
-        return decoded if np.array_equal(needed, wanted) else decoded[place]
+        return self._decode(needed)[place]
 
     @abstractmethod
     def _decode(self, needed: np.ndarray) -> np.ndarray:

@@ -41,6 +41,7 @@ class DecordVideo(Video):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         super().__init__(path)
+        self._way = way_to_frames(self.path)
         self._reader = self._open()
         self._length = self._check_whole(len(self._reader))
 
@@ -75,13 +76,16 @@ class DecordVideo(Video):
     def _plan(self, needed: np.ndarray) -> tuple[list[int], list[int]]:
         """The frames to read so that decord neither jumps wrongly nor skips too far, and the places of the needed
         ones among them."""
+        at = self._position()
+        jump = self._way == "jump"
+        if jump and 0 <= needed[0] - at <= _LONGEST_SKIP and np.diff(needed).max(initial=0) <= _LONGEST_SKIP:
+            return needed.tolist(), []  # as they are; the common case, so no time is spent on it
         keys = [key for key in self._reader.get_key_indices() if 0 < key <= needed[-1]]
-        jump = bool(keys) and way_to_frames(self.path) == "jump"
-        if not jump and self._position() > needed[0]:
+        if not jump and at > needed[0]:
             self._reader = self._open()  # going back would be a jump
+            at = 0
         steps: list[int] = []
         places: list[int] = []
-        at = self._position()
         for frame in needed.tolist():
             if jump:
                 at = max([at, *(key for key in keys if key <= frame)])  # where decord starts to skip

@@ -6,12 +6,11 @@ that is not its place in time, and frames come out 2 to 90 numbers off. Xvid AVI
 files.
 """
 
-import os
 import re
 from functools import lru_cache
 from typing import Literal
 
-from specvid.datasets.decode.probe import probe
+from specvid.datasets.decode.probe import identity, probe
 
 Way = Literal["jump", "walk", "other"]
 
@@ -26,9 +25,7 @@ _PACKED = re.compile(rb"\x00\x00\x01\xb2DivX\d+[bB]\d+p")
 def way_to_frames(path: str) -> Way:
     """How decord reaches exact frames of the file: ``jump`` to key frames, ``walk`` from frame 0, or not at all: take
     an ``other`` decoder."""
-    probe(path)  # with one clear error, should there be no such file
-    state = os.stat(path)
-    return _way_to_frames(path, state.st_size, state.st_mtime_ns)
+    return _way_to_frames(*identity(path))
 
 
 @lru_cache(maxsize=65536)

@@ -10,6 +10,7 @@ import os
 import struct
 from dataclasses import dataclass
 from functools import lru_cache
+from stat import S_ISDIR
 
 from specvid.datasets.errors import VideoError
 
@@ -32,16 +33,21 @@ class Probe:
 def probe(path: str) -> Probe:
     """Read the header of ``path``; ``VideoError`` where it is missing, a folder, empty, not a video, without
     pictures, or cut off."""
+    return _read_header(*identity(path))
+
+
+def identity(path: str) -> tuple[str, int, int]:
+    """(path, bytes, time of change): what is learnt from a file is kept under these."""
     try:
         state = os.stat(path)
     except OSError as error:
         reason = "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
         raise VideoError(path, reason) from None
-    if os.path.isdir(path):
+    if S_ISDIR(state.st_mode):
         raise VideoError(path, "is a folder, not a video file")
     if state.st_size == 0:
         raise VideoError(path, "is empty (0 bytes)")
-    return _read_header(path, state.st_size, state.st_mtime_ns)
+    return path, state.st_size, state.st_mtime_ns
 
 
 @lru_cache(maxsize=65536)
