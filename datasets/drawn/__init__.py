@@ -1,4 +1,4 @@
-"""Drawn data sets: small, seeded, real encoded files in the exact layouts of the real ones, with tasks that need long-range blocks."""
+"""Drawn data sets: real encoded files in the exact layouts of the real ones, with tasks that need long-range blocks."""
 
 from specvid.datasets.drawn.encode import write_video
 from specvid.datasets.drawn.ucf101 import DrawnSet, draw_ucf101

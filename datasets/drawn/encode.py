@@ -1,7 +1,7 @@
 """Writes video files with PyAV: the drawn data sets, and the files that tests need (long, audio only, damaged)."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -18,41 +18,56 @@ def write_video(
     fps: float = 25,
     *,
     codec: str = "mpeg4",
+    pix_fmt: str = "yuv420p",
     quantiser: int = 1,
     gop: int = 12,
 ) -> Path:
-    """Encode ``frames``, each uint8 (H, W, 3) RGB and all of one size (even sides), one after the other: any length in little memory.
+    """Encode ``frames``, each uint8 (H, W, 3) RGB, all of one size with even sides: one by one, so of any length.
 
-    The container follows from the suffix of ``path`` (``.avi`` as in UCF-101, ``.mp4`` ...). ``codec``: an FFmpeg encoder; with ``mpeg4`` (that of UCF-101's
-    files) and ``quantiser`` 1 (finest) to 31 smooth pictures come back within a few levels of 255; ``ffv1`` is lossless up to the conversion
-    to YUV. ``gop``: frames from one key frame to the next. The same frames give the same bytes with the same FFmpeg libraries.
-    Returns ``path``. ``ValueError`` for no frames, or frames of another shape or type.
+    The container follows from the suffix of ``path`` (``.avi`` as in UCF-101, ``.mp4`` ...). ``codec``: an FFmpeg
+    encoder that takes ``pix_fmt``; with ``mpeg4``, that of UCF-101's files, and ``quantiser`` 1 (the finest of 1 to 31)
+    smooth pictures come back within a few levels of 255. ``gop``: frames from one key frame to the next. The same
+    frames give the same bytes with the same FFmpeg libraries.
+
+    Returns ``path``. ``ValueError`` for no frames, or frames of another shape or type; no file is left then.
     """
     import av
 
     path = Path(path)
-    with av.open(str(path), "w", container_options=_EXACT) as container:
-        options = {"qmin": str(quantiser), "global_quality": str(quantiser * _LAMBDA), "flags": "+qscale+bitexact"}
-        stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001), options=options)
-        stream.pix_fmt, stream.gop_size, stream.thread_count = "yuv420p", gop, 1
-        shape: tuple[int, ...] = ()
-        for number, frame in enumerate(frames):
-            if not shape:
-                shape = frame.shape
-                if len(shape) != 3 or shape[2] != 3 or shape[0] % 2 or shape[1] % 2:
-                    raise ValueError(f"{path}: frames have shape {shape}; they must be (H, W, 3) with even H and W")
-                stream.height, stream.width = shape[:2]
-            if frame.shape != shape or frame.dtype != np.uint8:
-                raise ValueError(f"{path}: frame {number} is {frame.dtype} {frame.shape}; all must be uint8 {shape}")
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
-        if not shape:
-            raise ValueError(f"{path}: there are no frames to write; a video has at least one")
-        container.mux(stream.encode())
+    quality = {"qmin": str(quantiser), "global_quality": str(quantiser * _LAMBDA), "flags": "+qscale+bitexact"}
+    try:
+        with av.open(str(path), "w", container_options=_EXACT) as container:
+            stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001), options=quality)
+            stream.pix_fmt, stream.gop_size, stream.thread_count = pix_fmt, gop, 1
+            for number, frame in enumerate(_checked(path, frames)):
+                if not number:
+                    stream.height, stream.width = frame.shape[:2]
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+            container.mux(stream.encode())
+    except ValueError:
+        path.unlink(missing_ok=True)
+        raise
     return path
 
 
+def _checked(path: Path, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """``frames`` one by one, each in one block of memory; ``ValueError`` at the first that does not fit."""
+    shape: tuple[int, ...] = ()
+    for number, frame in enumerate(frames):
+        shape = shape or frame.shape
+        possible = len(shape) == 3 and shape[2] == 3 and not shape[0] % 2 and not shape[1] % 2
+        if not possible or frame.dtype != np.uint8 or frame.shape != shape:
+            raise ValueError(
+                f"{path}: frame {number} is {frame.dtype} {frame.shape}; "
+                "all frames must be uint8 (H, W, 3) of one size with even H and W"
+            )
+        yield np.ascontiguousarray(frame)
+    if not shape:
+        raise ValueError(f"{path}: there are no frames to write; a video has at least one")
+
+
 def write_audio_only(path: str | os.PathLike[str], seconds: float = 1.0, *, rate: int = 16_000) -> Path:
-    """A file that holds one sound stream (a 440 Hz tone, PCM) and no pictures: what a decoder of videos must refuse in words."""
+    """A file with one sound stream (a 440 Hz tone, PCM) and no pictures: a video decoder must refuse it."""
     import av
 
     path = Path(path)
@@ -67,7 +82,7 @@ def write_audio_only(path: str | os.PathLike[str], seconds: float = 1.0, *, rate
 
 
 def damage(path: str | os.PathLike[str], *, start: float = 0.5, share: float = 0.1, seed: int = 0) -> Path:
-    """Overwrite a stretch of a file with random bytes, in place: ``share`` of its length from the fraction ``start`` on."""
+    """Overwrite a part of a file with random bytes: ``share`` of its length, from the fraction ``start`` on."""
     path = Path(path)
     data = bytearray(path.read_bytes())
     first, count = int(start * len(data)), max(1, int(share * len(data)))

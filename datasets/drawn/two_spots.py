@@ -1,12 +1,14 @@
 """The task of the drawn UCF-101: do two spots, far apart in space and time, move the same way?
 
-A spot near one edge of the picture (top or bottom) moves left or right during the first half of the clip, and is gone. In the second half another one moves
-near the opposite edge. Whoever looks at one of them knows nothing about the class: a *scene* (places, colours, background, noise) is drawn four
-times, once for each pair of directions. The two pairs of equal directions are one class, the other two the other class.
+A spot near one edge of the picture (top or bottom) moves left or right during the first half of the clip, and is gone.
+In the second half another one moves near the opposite edge. Whoever looks at one of them knows nothing about the class:
+a *scene* (places, colours, background, noise) is drawn four times, once for each pair of directions. The two pairs of
+equal directions are one class, the other two the other class.
 
-A network sees the relation only if something in it sees both spots. Their tracks are more than ``gap`` px apart: with a receptive field of at most
-``gap`` px, average pooling and a linear classifier, the logit is f(first) + g(second), and the sum of such logits over the four clips of a scene,
-each with the sign of its class, is 0 for any weights whatsoever. So its mean cross-entropy is at least log 2, that of guessing (docs/drawn.md).
+A network sees the relation only if something in it sees both spots. Their tracks are ``gap`` px apart: with a receptive
+field of at most ``gap`` px, average pooling and a linear classifier, the logit is f(first) + g(second), and the sum of
+such logits over the four clips of a scene, each with the sign of its class, is 0 for any weights whatsoever. So its
+mean cross-entropy is at least log 2, that of guessing (docs/drawn.md has the proof, tests/datasets the test).
 """
 
 from dataclasses import dataclass
@@ -29,7 +31,7 @@ class TwoSpots:
     size: int = 40
     fps: int = 25
     radius: float = 3.5
-    speed: float = 0.6
+    speed: float = 1.0
     gap: int = 20
     """No pixel that the one spot ever touches is nearer than this to a pixel that the other one touches."""
     noise: float = 0.01
@@ -37,7 +39,9 @@ class TwoSpots:
 
     def __post_init__(self) -> None:
         if self.frames < 4 or self.frames % 2:
-            raise ValueError(f"frames is {self.frames}; it must be even and at least 4: each spot moves for half of the clip")
+            raise ValueError(
+                f"frames is {self.frames}; it must be even and at least 4: each spot moves for half of the clip"
+            )
         least = int(np.ceil(max(self.gap + 4 * self.radius, 2 * self.travel + 2 * self.radius)))
         if self.size % 2 or self.size < least:
             raise ValueError(
@@ -86,10 +90,15 @@ def draw_background(rng: np.random.Generator) -> Background:
 
 
 def draw_scene(task: TwoSpots, background: Background, rng: np.random.Generator) -> Scene:
-    """Places and colours of two spots, one near the top edge and the other near the bottom edge, both wholly inside the picture."""
-    least, most = task.radius - 0.5, task.size - 0.5 - task.radius  # of a centre; pixel k reaches from k - 0.5 to k + 0.5
+    """Two spots, one near the top edge, the other near the bottom edge, whose tracks lie wholly inside the picture."""
+    least, most = (
+        task.radius - 0.5,
+        task.size - 0.5 - task.radius,
+    )  # of a centre; pixel k reaches from k - 0.5 to k + 0.5
     top, bottom = least, least + task.gap + 2 * task.radius
-    slack = rng.dirichlet((1, 1, 1))[:2] * (most - bottom)  # room above the upper spot, and between the two beyond the gap
+    slack = rng.dirichlet((1, 1, 1))[:2] * (
+        most - bottom
+    )  # room above the upper spot, and between the two beyond the gap
     rows = [top + slack[0], bottom + slack.sum()]
     if rng.random() < 0.5:
         rows.reverse()

@@ -1,4 +1,7 @@
-"""Draws a small UCF-101: real video files in the official layout, with a task that only a long-range block can solve (`two_spots`)."""
+"""Draws a small UCF-101: real video files in the official layout, with a task that only a long-range block can solve.
+
+The task is in `two_spots`; this file is about groups, names, lists, and when to draw at all.
+"""
 
 import dataclasses
 import json
@@ -15,7 +18,11 @@ from specvid.datasets.drawn.encode import write_video
 from specvid.datasets.drawn.two_spots import CLASSES, PAIRS, Scene, TwoSpots, draw_background, draw_scene, render
 
 GROUPS = 25
-TEST_GROUPS = {1: range(1, 8), 2: range(8, 15), 3: range(15, 22)}  # of the three official splits; the rest is to train on
+TEST_GROUPS = {
+    1: range(1, 8),
+    2: range(8, 15),
+    3: range(15, 22),
+}  # of the three official splits; the rest is to train on
 SETTINGS = "drawn.json"  # lies beside the official folders and says what was drawn
 
 _FORMAT = 1  # of the drawing: a new number makes `draw_ucf101` draw again
@@ -23,7 +30,11 @@ _FORMAT = 1  # of the drawing: a new number makes `draw_ucf101` draw again
 
 @dataclass(frozen=True)
 class DrawnClip:
-    """One clip to be drawn. ``name``: as in the lists, ``Class/v_Class_gXX_cYY.avi``; ``group``: from 1; ``directions``: of the first and second spot."""
+    """One clip to be drawn.
+
+    ``name``: as in the lists, ``Class/v_Class_gXX_cYY.avi``; ``label``: from 0; ``group``: from 1; ``directions``: of
+    the first and the second spot.
+    """
 
     name: str
     label: int
@@ -34,7 +45,7 @@ class DrawnClip:
 
 @dataclass(frozen=True)
 class DrawnSet:
-    """``root``: the folder; ``clips``: number of files; ``drawn``: False where they stood there already, drawn with the same settings."""
+    """``root``: the folder; ``clips``: number of files; ``drawn``: False where they already stood there."""
 
     root: Path
     clips: int
@@ -42,7 +53,7 @@ class DrawnSet:
 
 
 def plan_ucf101(*, seed: int = 0, scenes: int = 14, task: TwoSpots | None = None) -> Iterator[DrawnClip]:
-    """All clips of a drawn set, in order of their groups; nothing is written. The options are those of `draw_ucf101`."""
+    """All clips of a drawn set, group by group; nothing is written. The options are those of `draw_ucf101`."""
     task = task or TwoSpots()
     for group in range(1, GROUPS + 1):
         background = draw_background(np.random.default_rng([seed, group]))
@@ -63,15 +74,19 @@ def draw_ucf101(
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> DrawnSet:
-    """Draw a set of two classes in UCF-101's layout: ``out/videos/Class/v_Class_gXX_cYY.avi`` and ``out/ucfTrainTestlist/``.
+    """Draw two classes in UCF-101's layout: ``out/videos/Class/v_Class_gXX_cYY.avi`` and ``out/ucfTrainTestlist/``.
 
-    ``seed``: the same seed and settings give the same files, byte for byte (with the same FFmpeg libraries); ``scenes``: per group, 1 to 49; each
-    gives two clips of either class, so there are 25 x 4 x ``scenes`` files; ``task``: how they look; ``progress(done, total)`` is called after each clip.
+    ``seed``: the same seed and settings give the same files, byte for byte (with the same FFmpeg libraries);
+    ``scenes``: in a group, 1 to 49; each gives two clips of either class, so there are 25 x 4 x ``scenes`` files;
+    ``task``: how they look; ``progress(done, total)`` is called after each clip.
+
     The folder appears whole or not at all. One that was drawn with the same settings is left as it is.
     ``ValueError`` where ``out`` holds anything else, unless it is another drawn set and ``overwrite`` is given.
     """
     if not 1 <= scenes <= 49:
-        raise ValueError(f"scenes is {scenes}; it must be 1 to 49: a group of UCF-101 has clips c01 to c99 of a class, a scene makes two")
+        raise ValueError(
+            f"scenes is {scenes}; it must be 1 to 49: a group has clips c01 to c99 of a class, and a scene makes two"
+        )
     if seed < 0:
         raise ValueError(f"seed is {seed}; it must be a whole number >= 0")
     task = task or TwoSpots()
@@ -102,7 +117,7 @@ def draw_ucf101(
 
 
 def write_lists(folder: Path, clips: list[DrawnClip]) -> None:
-    """``classInd.txt`` and the three pairs of lists, as the official ones: a label in the train lists, none in the test lists."""
+    """``classInd.txt`` and the lists of the three splits, as the official ones: labels in the train lists only."""
     folder.mkdir(parents=True)
     _write(folder / "classInd.txt", [f"{label} {name}" for label, name in enumerate(CLASSES, start=1)])
     ordered = sorted(clips, key=lambda clip: clip.name)
@@ -123,11 +138,16 @@ def _standing(out: Path, settings: dict[str, Any], total: int, *, overwrite: boo
     try:
         found = json.loads((out / SETTINGS).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        raise ValueError(f"{out} is there and is no drawn set (it has no {SETTINGS}); choose another folder, or remove it") from None
+        raise ValueError(
+            f"{out} is there and is no drawn set (it has no {SETTINGS}); choose another folder, or remove it"
+        ) from None
     if found == settings and sum(1 for _ in out.glob("videos/*/*.avi")) == total:
         return True
     if not overwrite:
         keys = [key for key in settings if found.get(key) != settings[key]] if isinstance(found, dict) else []
-        what = ", ".join(f"{key} {found.get(key)} instead of {settings[key]}" for key in keys) or "some of its clips are missing"
+        what = (
+            ", ".join(f"{key} {found.get(key)} instead of {settings[key]}" for key in keys)
+            or "some of its clips are missing"
+        )
         raise ValueError(f"{out} holds another drawn set ({what}); choose another folder, or overwrite it")
     return False

@@ -1,9 +1,9 @@
 """R3D-tiny: a residual 3D network for CPUs, drawn clips and tests. 75 k parameters.
 
-The bottleneck blocks of ResNet-50 (He et al., CVPR 2016, https://arxiv.org/abs/1512.03385), inflated to 3D (as by
-Wang et al., CVPR 2018, https://arxiv.org/abs/1711.07971), few and narrow. One 3x3x3 convolution a block keeps it **local**: with the default
-``depths`` an output sees 11 frames x 19 x 19 px of its input (`specvid.models.backbones.receptive_field` computes it), so what depends on things
-that lie farther apart is out of its reach until a nonlocal block is inserted.
+The bottleneck blocks of ResNet-50 (He et al., CVPR 2016, https://arxiv.org/abs/1512.03385), inflated to 3D (as by Wang
+et al., CVPR 2018, https://arxiv.org/abs/1711.07971), few and narrow. One 3x3x3 convolution a block keeps it **local**:
+with the default ``depths`` an output sees 11 frames x 19 x 19 px (`specvid.models.backbones.receptive_field` computes
+it), so what depends on things that lie farther apart is out of its reach until a nonlocal block is inserted.
 """
 
 from collections import OrderedDict
@@ -18,7 +18,10 @@ _STAGES = {f"res{number + 1}": f"layer{number}" for number in range(1, 5)}
 
 
 class Bottleneck(nn.Module):
-    """``relu(shortcut(x) + conv1x1x1(conv3x3x3(conv1x1x1(x))))``, batch norm after each convolution: (B, C, T, H, W) -> (B, out, T', H', W')."""
+    """``relu(shortcut(x) + conv1x1x1(conv3x3x3(conv1x1x1(x))))``, with batch norms and ReLUs between.
+
+    (B, channels, T, H, W) -> (B, out_channels, T / stride, H / stride, W / stride), rounded up.
+    """
 
     def __init__(self, channels: int, *, out_channels: int, stride: int = 1) -> None:
         super().__init__()
@@ -42,7 +45,7 @@ class Bottleneck(nn.Module):
 def r3d_tiny(*, width: int = 16, depths: Sequence[int] = (1, 2)) -> Backbone:
     """``width``: channels of the stem; ``depths``: blocks of layer1, layer2, ... (one to four layers).
 
-    The stem halves height and width. Each layer doubles the channels; from layer2 on it also halves time, height and width.
+    The stem halves height and width. Each layer doubles the channels; from layer2 on it halves all three sides.
     """
     if not isinstance(width, int) or width < 1:
         raise ValueError(f"width is {width!r}; it must be a whole number >= 1 (channels of the stem)")
