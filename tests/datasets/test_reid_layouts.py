@@ -301,7 +301,8 @@ def test_published_splits(tmp_path, name, file, people):
     shutil.copy(source, tmp_path / file)
     splits = json.loads(source.read_text())
     base, cameras = {
-        "ilids-vid": ("i-LIDS-VID/sequences", ("cam1", "cam2")), "prid2011": ("prid_2011/multi_shot", ("cam_a", "cam_b")),
+        "ilids-vid": ("i-LIDS-VID/sequences", ("cam1", "cam2")),
+        "prid2011": ("prid_2011/multi_shot", ("cam_a", "cam_b")),
     }[name]  # fmt: skip
     for camera in cameras:
         for person in splits[0]["train"] + splits[0]["test"]:
