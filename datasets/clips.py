@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from specvid.datasets.decode import list_decoders, open_video
+from specvid.datasets.decode import check_decoder, open_video
 from specvid.datasets.errors import VideoError, unknown
 from specvid.datasets.sampling import dense_clip, test_clips, uniform_segments
 from specvid.datasets.ucf101 import VideoRecord
@@ -64,7 +64,7 @@ class TrainClips(Dataset[dict[str, Any]]):
                 index = int(rng.integers(len(self.records)))
                 continue
             video = self.transform(frames, rng)
-            return {"video": video, "label": record.label, "index": index, "error": "; ".join(errors)}
+            return {"video": video, "label": record.label, "index": index, "error": "\n".join(errors)}
         raise ValueError(
             f"{_REPLACEMENTS} clips in a row cannot be read, the last ones: {'; '.join(errors[-3:])}. "
             "Check the data: `specvid data check`."
@@ -144,5 +144,4 @@ def _check(records: Sequence[VideoRecord], frames: int, stride: int, sampling: s
             raise ValueError(f"{name} = {value}: expected a whole number of at least 1.")
     if sampling not in SAMPLING:
         raise unknown("sampling", sampling, SAMPLING)
-    if decoder not in list_decoders():
-        raise unknown("decoder", decoder, list_decoders())
+    check_decoder(decoder)

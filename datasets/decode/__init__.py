@@ -6,23 +6,42 @@ crosses a fork.
 
 import os
 from importlib import import_module
+from typing import NamedTuple
 
 from specvid.datasets.decode.base import Video
-from specvid.datasets.decode.exact import _way_to_frames, way_to_frames
+from specvid.datasets.decode.exact import Way, _way_to_frames, way_to_frames
 from specvid.datasets.decode.probe import Probe, _read_header, probe
 from specvid.datasets.errors import unknown
 
+
+class _Decoder(NamedTuple):
+    module: str  # imported when it is used
+    name: str
+    exact_on: tuple[Way, ...]
+
+
 _DECODERS = {
-    "decord": ("specvid.datasets.decode.decord", "DecordVideo"),
-    "pyav": ("specvid.datasets.decode.pyav", "PyAVVideo"),
-    "torchcodec": ("specvid.datasets.decode.torchcodec", "TorchCodecVideo"),
+    "decord": _Decoder("specvid.datasets.decode.decord", "DecordVideo", ("jump", "walk")),
+    "pyav": _Decoder("specvid.datasets.decode.pyav", "PyAVVideo", ("jump", "walk", "other")),
+    "torchcodec": _Decoder("specvid.datasets.decode.torchcodec", "TorchCodecVideo", ("jump",)),
 }
-__all__ = ["Probe", "Video", "forget_headers", "list_decoders", "open_video", "probe"]
+
+__all__ = ["Probe", "Video", "check_decoder", "forget_headers", "list_decoders", "open_video", "probe"]
 
 
 def list_decoders() -> list[str]:
     """Names that ``open_video`` takes, the default first."""
     return list(_DECODERS)
+
+
+def check_decoder(decoder: str) -> None:
+    """``ValueError`` for an unknown decoder, or one that is not installed (with the command that installs it)."""
+    if decoder not in _DECODERS:
+        raise unknown("decoder", decoder, _DECODERS)
+    if decoder == "torchcodec":
+        from specvid.datasets.decode.torchcodec import decoder_class
+
+        decoder_class()
 
 
 def forget_headers() -> None:
@@ -32,7 +51,8 @@ def forget_headers() -> None:
 
 
 def open_video(path: str | os.PathLike[str], decoder: str = "decord") -> Video:
-    """Open a video file. ``decord`` leaves the rare files in which it is not exact to ``pyav``.
+    """Open a video file. A file in which the decoder's frame numbers are not exact is left to ``pyav`` (see
+    `exact.py`).
 
     Returns: a ``Video`` (a context manager): ``len(video)`` frames, ``video.fps``, ``video.frames(indices)`` -> uint8
     RGB (T, H, W, 3).
@@ -40,9 +60,7 @@ def open_video(path: str | os.PathLike[str], decoder: str = "decord") -> Video:
     ``ValueError`` for an unknown decoder or one that is not installed.
     """
     path = os.fspath(path)
-    if decoder not in _DECODERS:
-        raise unknown("decoder", decoder, _DECODERS)
-    if decoder == "decord" and way_to_frames(path) == "other":
+    check_decoder(decoder)
+    if way_to_frames(path) not in _DECODERS[decoder].exact_on:
         decoder = "pyav"
-    module, name = _DECODERS[decoder]
-    return getattr(import_module(module), name)(path)
+    return getattr(import_module(_DECODERS[decoder].module), _DECODERS[decoder].name)(path)

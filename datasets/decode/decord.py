@@ -15,6 +15,9 @@ Habits of version 0.6.0 that are dealt with here:
   is cut into short ones by reading a frame in between;
 - it takes the packets that are there for the whole video, so a file that was cut off merely looks shorter: the
   header's count tells.
+
+What no decoder sees while it reads a part: frames that are lost inside a file move the numbers of those after them.
+``specvid data check`` decodes every file whole and names such ones.
 """
 
 import os

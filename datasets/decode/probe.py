@@ -14,6 +14,7 @@ from stat import S_ISDIR
 
 from specvid.datasets.errors import VideoError
 
+_NO_VIDEO = ("tty", "image2")  # FFmpeg would draw a text, and show a picture for one frame
 _MPEG4 = (b"XVID", b"DIVX", b"DX50", b"FMP4", b"MP4V")  # codes of MPEG-4 part 2 in AVI files
 
 
@@ -88,6 +89,8 @@ def _ffmpeg_header(path: str, size: int) -> Probe:
 
     try:
         with av.open(path) as container:
+            if container.format.name in _NO_VIDEO or container.format.name.endswith("_pipe"):
+                raise VideoError(path, f"is not a video (FFmpeg takes it for {container.format.long_name})")
             if not container.streams.video:
                 found = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
                 raise VideoError(path, f"has no video stream (it holds: {found})")

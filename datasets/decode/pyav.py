@@ -35,6 +35,18 @@ class PyAVVideo(Video):
             raise self._damaged(int(needed[len(found)]))
         return np.stack(found)
 
+    def stream(self, needed: np.ndarray) -> Iterator[np.ndarray]:
+        """Frames ``needed`` (rising) one by one, each uint8 (H, W, 3), in a single pass: for long videos, where a call
+        of ``frames`` for each part would begin at frame 0 again and again."""
+        wanted = iter(needed.tolist())
+        number = next(wanted, None)
+        for at, frame in self._numbered(int(needed[-1])):
+            if at == number:
+                yield frame.to_ndarray(format="rgb24")
+                number = next(wanted, None)
+        if number is not None:
+            raise self._damaged(number)
+
     def _numbered(self, last: int) -> Iterator[tuple[int, Any]]:
         """(number, frame) from 0 to ``last``, or to the end of what can be decoded."""
         import av

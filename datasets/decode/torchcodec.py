@@ -15,7 +15,7 @@ class TorchCodecVideo(Video):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         super().__init__(path)
-        decoder = _decoder_class()
+        decoder = decoder_class()
         try:
             self._decoder: Any = decoder(self.path, dimension_order="NHWC", num_ffmpeg_threads=1, seek_mode="exact")
         except (RuntimeError, ValueError) as error:
@@ -35,18 +35,20 @@ class TorchCodecVideo(Video):
         self._decoder = None
 
 
-def _decoder_class() -> Any:
+def decoder_class() -> Any:
+    """torchcodec's ``VideoDecoder``; ``ValueError``, with the command that helps, where it is not there or does not
+    load."""
     try:
         from torchcodec.decoders import VideoDecoder
     except ImportError:
         raise ValueError(
-            "decoder 'torchcodec' is not installed. Install it with `pip install torchcodec` (and FFmpeg 4 to 7, e.g. "
-            "`apt install ffmpeg`), or use decoder 'decord' or 'pyav'."
+            "decoder 'torchcodec' is not installed. Install it with `pip install torchcodec` (it also needs FFmpeg's "
+            "libraries, e.g. `apt install ffmpeg`), or use decoder 'decord' or 'pyav'."
         ) from None
     except RuntimeError as error:  # installed, but FFmpeg's libraries are not
         raise ValueError(
-            f"decoder 'torchcodec' is installed but does not load ({_first_line(error)}). Install FFmpeg 4 to 7, e.g. "
-            "`apt install ffmpeg`, and the torchcodec of your torch, `pip install --upgrade torchcodec`; "
+            f"decoder 'torchcodec' is installed but does not load ({_first_line(error)}). Install FFmpeg's libraries, "
+            "e.g. `apt install ffmpeg`, and the torchcodec of your torch, `pip install --upgrade torchcodec`; "
             "or use decoder 'decord' or 'pyav'."
         ) from None
     return VideoDecoder

@@ -1,0 +1,32 @@
+"""Reads damaged files one after the other, in a process that a test can kill should it hang."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from multiprocessing import Queue
+from pathlib import Path
+
+import numpy as np
+
+from specvid.datasets.decode import open_video
+from specvid.datasets.errors import VideoError
+
+
+def read_all(paths: Sequence[Path], results: "Queue[str]") -> None:
+    """Puts one text per file: empty where it was read without a repeated frame, or refused in one clear line."""
+    rng = np.random.default_rng(1)
+    for path in paths:
+        outcome = ""
+        try:
+            with open_video(path) as video:
+                start = int(rng.integers(len(video)))
+                indices = np.unique(np.minimum(start + np.arange(0, 160, 10), len(video) - 1))
+                frames = video.frames(indices)
+            repeated = sum(np.array_equal(a, b) for a, b in pairwise(frames))
+            if repeated:
+                outcome = f"{path.name}: {repeated} repeated of {indices}"
+        except VideoError as error:
+            if "\n" in str(error) or not str(error).startswith(f"{path}: "):
+                outcome = repr(error)
+        except Exception as error:
+            outcome = f"{path.name}: {error!r}"
+        results.put(outcome)
