@@ -82,16 +82,17 @@ def train(config: ActionConfig) -> dict[str, Any]:
     """
     fabric = make_fabric(config.train)
     lists = read_lists(config.clips)
+    check_files(config, lists)
+    seed_all(config.train.seed)
+    model = build_model(config, classes=len(lists.classes))
+    task = ActionTask(fabric, model, config, lists)
+    views = {"clips": config.test_clips, "crops": config.test_crops}
+    test = views_of(lists.test, task.spec, **views, sampling=config.clips.sampling, decoder=config.clips.decoder)
     run = start_run(fabric, config)
     with logging_to(run.path, is_main=fabric.is_global_zero):
-        seed_all(config.train.seed)
-        model = build_model(config, classes=len(lists.classes))
         announce(run, model, config, lists)
-        task = ActionTask(fabric, model, config, lists)
         parameters = sum(parameter.numel() for parameter in model.parameters())
         trained = fit(fabric, model, task, config.train, run)
-        reading = {"sampling": config.clips.sampling, "decoder": config.clips.decoder}
-        test = views_of(lists.test, task.spec, clips=config.test_clips, crops=config.test_crops, **reading)
         batches = {"batch_size": config.train.batch_size, "workers": config.train.workers}
         scores = score_views(fabric, trained, test, classes=len(lists.classes), title="test", **batches)
         if fabric.is_global_zero:
@@ -105,7 +106,6 @@ def train(config: ActionConfig) -> dict[str, Any]:
             }
             about = {"specvid": __version__, "task": "action", "run": run.name, "config": to_dict(config)}
             run.write_results({**run.results(), **about, "training": training})
-            views = {"clips": config.test_clips, "crops": config.test_crops}
             entry, score = summarise(lists, scores, checkpoint="last", **views)
             say(describe(run, entry, scores, keep(run, lists, scores, entry, score)))
         fabric.barrier()
@@ -127,8 +127,18 @@ def build_model(config: ActionConfig, *, classes: int) -> VideoModel:
     )
 
 
+def check_files(config: ActionConfig, lists: ActionLists) -> None:
+    """Raises ValueError where none of the files of a list is there: then the folder is the wrong one."""
+    for name, records in {"train": lists.train, "test": lists.test}.items():
+        if not any(record.path.is_file() for record in records):
+            raise ValueError(
+                f"data {config.clips.data!r}: none of the {name} clips of split {lists.split} is there, "
+                f"e.g. {records[0].path}. Check it with `specvid data check`."
+            )
+
+
 def announce(run: RunFolder, model: VideoModel, config: ActionConfig, lists: ActionLists) -> None:
-    """Says what is trained on what, and warns of files that are missing. Raises ValueError where all of them are."""
+    """Says what is trained on what, and warns of files that are missing."""
     blocks = f" with {config.net.blocks}" if config.net.blocks else ", no blocks"
     spec = model.input
     log.info(f"run {run.path}: {config.net.model}{blocks}, {spec.frames} frames x {spec.stride}, {spec.size} px")
@@ -138,10 +148,5 @@ def announce(run: RunFolder, model: VideoModel, config: ActionConfig, lists: Act
     log.info(f"{lists.title}, split {lists.split}: " + ", ".join(f"{len(part)} {name}" for name, part in parts.items()))
     for name, records in parts.items():
         missing = [record for record in records if not record.path.is_file()]
-        if missing and len(missing) == len(records):
-            raise ValueError(
-                f"data {config.clips.data!r}: none of the {name} clips of split {lists.split} is there, "
-                f"e.g. {missing[0].path}. Check it with `specvid data check`."
-            )
         if missing:
             log.warning(f"{len(missing)} of {len(records)} {name} clips are missing, e.g. {missing[0].path}")

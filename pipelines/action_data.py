@@ -97,5 +97,10 @@ def views_of(
     decoder: str = "decord",
 ) -> TestViews:
     """``clips`` x ``crops`` views of each record, as the model's ``spec`` wants them."""
+    room = min(spec.resize) if isinstance(spec.resize, tuple) else spec.resize
+    if room < max(spec.crop):
+        raise ValueError(
+            f"size {spec.size} px is larger than resize {spec.resize} px, from which it is cut. Raise --resize."
+        )
     reading = {"frames": spec.frames, "stride": spec.stride, "sampling": sampling, "decoder": decoder}
     return TestViews(records, **reading, transform=test_transform(spec, crops=crops), clips=clips)

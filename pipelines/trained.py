@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import torch
+
 from specvid.models.factory import VideoModel, create_model
 from specvid.pipelines.engine.run import RunFolder
 
@@ -14,5 +16,7 @@ def open_model(run: RunFolder, checkpoint: str = "last") -> tuple[VideoModel, di
     run.config()  # says so where this is no run at all
     meta = run.meta(checkpoint)
     model = create_model(**meta["model"])
+    for name, shape in meta.get("buffers", {}).items():  # what the training added, e.g. the centres of a loss
+        model.register_buffer(name, torch.zeros(shape))
     run.load_model(checkpoint, model)
     return model.eval(), meta

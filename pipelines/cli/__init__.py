@@ -12,6 +12,8 @@ from specvid.pipelines.cli.verb import Verb, problem
 VERBS = {
     "train action": "train:TRAIN_ACTION",
     "eval action": "eval:EVAL_ACTION",
+    "train reid": "train_reid:TRAIN_REID",
+    "eval reid": "eval_reid:EVAL_REID",
     "predict": "predict:PREDICT",
     "report": "report:REPORT",
     "models": "models:MODELS",
@@ -33,6 +35,8 @@ specvid: spectral nonlocal blocks for video
   specvid data prepare ucf101 ...   unpack the archives as they are distributed
   specvid train action ...          train an action recogniser, with or without blocks
   specvid eval action ...           score a run on a test list: top-1, top-5, per class
+  specvid train reid ...            train a person re-identifier, with or without blocks
+  specvid eval reid ...             mAP, mINP, CMC of runs or features, under a named protocol
   specvid predict VIDEO... ...      name what happens in video files
   specvid report RUN...             a table over runs: mean and deviation over seeds
   specvid models                    backbones and blocks there are

@@ -8,7 +8,7 @@ HELP = """\
 specvid models: the backbones and blocks there are
 
 Prints each backbone with its parameters, the clip it is made for and its published weights, and the
-names of the blocks that --blocks takes.
+names of the blocks that can be inserted.
 
 Example:
   specvid models

@@ -15,7 +15,7 @@ specvid train action: train an action recogniser, score its last epoch, keep bot
   --recipe scratch|finetune|small          settings that go together; an option here wins
   --epochs 30 --batch-size 32 --lr 0.01    a batch is what one step takes, over all devices
   --optimizer sgd|adamw                    no weight decay on biases, norms, block gates
-  --schedule cosine|onecycle|step          with --warmup EPOCHS, --milestones 20 40
+  --schedule cosine|onecycle|step          with --warmup 0.05, --milestones 20 40
   --frames 16 --stride 2 --size 112        the clip; the backbone's own if not given
   --crop multiscale --jitter 0.2 --mixup 0.2 --label-smoothing 0.1
   --val-fraction 0.2                       hold out groups of the train list to select best/

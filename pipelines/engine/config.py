@@ -28,7 +28,7 @@ class EngineConfig:
     schedule: Literal["constant", "step", "cosine", "onecycle"] = "cosine"
     """Shape of the learning rate, set anew at every step."""
     warmup: float = 0.0
-    """Epochs (may be a fraction) of linear warm-up before the schedule; one-cycle has its own."""
+    """Share of all steps in which the rate rises linearly, before the schedule; one-cycle has its own."""
     milestones: tuple[int, ...] = ()
     """Epochs after which the step schedule multiplies the rate by gamma."""
     gamma: float = 0.1
@@ -72,10 +72,10 @@ class EngineConfig:
         for name in ("lr", "gamma"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} {getattr(self, name)} must be greater than 0.")
-        for name in ("weight_decay", "warmup", "clip_norm"):
+        for name in ("weight_decay", "clip_norm"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} {getattr(self, name)} must not be negative.")
-        for name in ("momentum", "ema"):
+        for name in ("momentum", "ema", "warmup"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} {getattr(self, name)} must lie in [0, 1).")
         if self.batch_size % self.accumulate:
@@ -84,8 +84,8 @@ class EngineConfig:
             raise ValueError(
                 "schedule 'step' needs milestones: the epochs after which the rate falls, e.g. --milestones 20 40."
             )
-        if list(self.milestones) != sorted(set(self.milestones)):
-            raise ValueError(f"milestones {self.milestones} must rise from one to the next.")
+        if list(self.milestones) != sorted(set(self.milestones) & set(range(1, self.epochs))):
+            raise ValueError(f"milestones {self.milestones} must rise, and lie inside the {self.epochs} epochs.")
 
 
 MAY_CHANGE_ON_RESUME = frozenset({"workers", "device", "devices", "nodes", "save_every", "tensorboard", "wandb"})

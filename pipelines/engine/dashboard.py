@@ -1,6 +1,5 @@
 """A training as it is watched: the live bar, TensorBoard, Weights & Biases, one line an epoch."""
 
-import importlib.util
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,10 +17,6 @@ class Dashboard:
     """Shows one training; outside the main process it does nothing. A context manager."""
 
     def __init__(self, folder: Path, config: EngineConfig, *, is_main: bool, first_step: int, steps: int) -> None:
-        if config.wandb and importlib.util.find_spec("wandb") is None:
-            raise ValueError(
-                "wandb is asked for, but it is not installed. Run `pip install wandb`, or leave out --wandb."
-            )
         self.folder, self.config, self.is_main = folder, config, is_main
         self.first_step, self.steps = first_step, steps
         self._board: Any = None

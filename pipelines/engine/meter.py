@@ -58,7 +58,9 @@ class EpochMeter:
         self._settle()
         clips = len(next(iter(batch.values())))
         self._pending = clips, {"loss": loss.detach(), **figures}
-        for message in filter(None, batch.get("error", ())):
+        for message in "\n".join(batch.get("error", ())).split("\n"):
+            if not message:
+                continue
             self.unreadable.append(message)
             if message not in self._warned:
                 self._warned.add(message)

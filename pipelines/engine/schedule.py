@@ -28,7 +28,8 @@ def onecycle(step: int, steps: int, *, rise: float = 0.3, start: float = 1 / 25,
 
 def factor(config: EngineConfig, steps_per_epoch: int) -> Callable[[int], float]:
     """The factor on ``config.lr`` as a function of the step, of ``config.epochs * steps_per_epoch`` steps."""
-    steps, warm = config.epochs * steps_per_epoch, round(config.warmup * steps_per_epoch)
+    steps = config.epochs * steps_per_epoch
+    warm = round(config.warmup * steps)
     if config.schedule == "onecycle":
         return lambda step: onecycle(step, steps)
     falls = [milestone * steps_per_epoch for milestone in config.milestones]
@@ -47,6 +48,4 @@ def factor(config: EngineConfig, steps_per_epoch: int) -> Callable[[int], float]
 
 def build_schedule(optimizer: Optimizer, config: EngineConfig, steps_per_epoch: int) -> LambdaLR:
     """The schedule of ``config`` on ``optimizer``; call ``.step()`` after every optimiser step."""
-    if config.warmup >= config.epochs:
-        raise ValueError(f"warmup {config.warmup} must be shorter than the training's epochs {config.epochs}.")
     return LambdaLR(optimizer, factor(config, steps_per_epoch))

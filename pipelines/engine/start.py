@@ -1,6 +1,7 @@
 """Opening a run's folder: a new one, or one to continue; never one that would be overwritten."""
 
 import dataclasses
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ _ABOUT_THE_FOLDER = frozenset({"name", "runs", "resume", "specvid"})
 def start_run(fabric: Fabric, config: Any) -> RunFolder:
     """The folder ``config.runs / config.name`` (or its ``default_name``), with ``config.json`` in it.
 
-    ``config``: a task's dataclass with ``name``, ``runs``, ``resume`` and a property ``default_name``.
+    ``config``: a task's dataclass with ``name``, ``runs``, ``resume``, ``train`` (an EngineConfig) and a property
+    ``default_name``.
 
     With ``resume="auto"`` a started run is continued, if it was started with the same settings. Otherwise a name that
     was given must be free, and a made one gets a number (``-2``) where it is not. Raises ValueError where that does
@@ -28,6 +30,8 @@ def start_run(fabric: Fabric, config: Any) -> RunFolder:
 
 
 def _open(config: Any) -> str:
+    if config.train.wandb and importlib.util.find_spec("wandb") is None:
+        raise ValueError("wandb is asked for, but it is not installed. Run `pip install wandb`, or leave out --wandb.")
     base = Path(config.runs)
     run = RunFolder(base / (config.name or config.default_name))
     if run.started and config.resume == "auto":

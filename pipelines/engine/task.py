@@ -10,7 +10,7 @@ from specvid.pipelines.engine.feed import TrainFeed
 
 Batch = dict[str, Any]
 """What the feed yields: tensors with the clips in the first dimension, and ``"error"``: one string a clip, empty where
-all is well, else the file that cannot be read (another clip stands in for it)."""
+all is well, else a line for each file that could not be read (another clip stands in for it)."""
 
 
 @dataclass(frozen=True)

@@ -215,12 +215,6 @@ def test_compiled_it_trains_the_same(tmp_path: Path, monkeypatch) -> None:
         torch.testing.assert_close(compiled.state_dict()[name], tensor)
 
 
-def test_wandb_is_named_with_its_pip_command_when_absent(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ValueError, match="pip install wandb"):
-        train(tmp_path, wandb=True)
-
-
 def test_devices_that_are_not_there_are_named() -> None:
     with pytest.raises(ValueError, match="fp16' needs a GPU"):
         make_fabric(EngineConfig(device="cpu", precision="fp16"))

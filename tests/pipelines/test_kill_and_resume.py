@@ -1,4 +1,4 @@
-"""A training that is killed at random moments and resumed ends with the same weights, bit for bit, as one that is not."""
+"""A training that is killed at random moments and resumed ends, bit for bit, with the weights of one that is not."""
 
 import json
 import os
@@ -24,7 +24,7 @@ def test_killed_and_resumed_it_is_bit_for_bit_the_same(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
     runs = {line["name"]: line for line in map(json.loads, done.stdout.splitlines())}
     assert runs.keys() == {"killed0", "killed2"}
-    assert sum(run["died"] for run in runs.values()) >= 8  # the kills hit running trainings
+    assert sum(run["died"] for run in runs.values()) >= 3  # the kills hit running trainings
     assert sum(run["continued"] for run in runs.values()) >= 2  # and some of them after a first save
 
     for name in runs:

@@ -1,0 +1,154 @@
+"""``specvid data check|prepare|draw``. A data set is added by a line in one of the three tables."""
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tyro.conf import Positional
+
+from specvid.models.suggest import unknown
+from specvid.pipelines.cli.verb import Verb
+
+CHECKS = {"ucf101": "specvid.tools.check:check_ucf101"}
+PREPARES = {"ucf101": "specvid.tools.prepare:prepare_ucf101"}
+DRAWS = {"ucf101": "specvid.datasets.drawn:draw_ucf101"}
+
+CHECK_HELP = """\
+specvid data check: is a data set whole? Lists, counts, groups, names, and every file to its last frame
+
+  DATASET DIR     ucf101, and its folder
+  --fast          names only: nothing is opened
+  --workers 2     processes that decode; one a core if not given
+
+Says by name what is missing or damaged; the exit code is then 1. A set that is cut down to some of its
+classes is accepted, and called so.
+
+Example:
+  specvid data check ucf101 drawn --fast
+"""
+
+PREPARE_HELP = """\
+specvid data prepare: unpack archives, as they are distributed, into the layout that specvid reads
+
+  DATASET ARCHIVE [ARCHIVE ...]   ucf101, and UCF101.rar and the zip of the splits, or their folder
+  --out DIR                       where the data set shall lie
+
+What is unpacked already stays as it is. A .rar needs bsdtar, unar or unrar.
+
+Example:
+  specvid data prepare ucf101 downloads --out ucf101
+"""
+
+DRAW_HELP = """\
+specvid data draw: a small data set of real video files, in which the class depends on how two far-apart
+things relate, in the layout of the real one
+
+  DATASET DIR     ucf101, and the folder to write
+  --scenes 14     size: 100 clips a scene
+  --seed 0        the same seed gives the same files
+  --overwrite     replace a set that was drawn with other settings
+
+Example:
+  specvid data draw ucf101 drawn --scenes 2
+"""
+
+
+@dataclass(frozen=True)
+class CheckOptions:
+    """Options of ``specvid data check``."""
+
+    dataset: Positional[str] = ""
+    """Layout."""
+    folder: Positional[str] = ""
+    """The data set."""
+    fast: bool = False
+    """Names only."""
+    workers: int | None = None
+    """Processes that decode."""
+
+
+@dataclass(frozen=True)
+class PrepareOptions:
+    """Options of ``specvid data prepare``."""
+
+    dataset: Positional[str] = ""
+    """Layout."""
+    archives: Positional[tuple[str, ...]] = ()
+    """Archives, or folders with them."""
+    out: str = ""
+    """Where the data set shall lie."""
+
+
+@dataclass(frozen=True)
+class DrawOptions:
+    """Options of ``specvid data draw``."""
+
+    dataset: Positional[str] = ""
+    """Layout."""
+    folder: Positional[str] = ""
+    """The folder to write."""
+    scenes: int = 14
+    """Size: 100 clips a scene."""
+    seed: int = 0
+    overwrite: bool = False
+    """Replace a set that was drawn with other settings."""
+
+
+def check(options: CheckOptions) -> int:
+    function = _find(CHECKS, options.dataset)
+    folder = _given("DIR", options.folder)
+
+    from specvid.pipelines.engine.log import console
+
+    report = function(folder, fast=options.fast, workers=options.workers, progress=console.is_terminal)
+    print("\n".join(report.lines))
+    return report.exit_code
+
+
+def prepare(options: PrepareOptions) -> int:
+    function = _find(PREPARES, options.dataset)
+    archives = _given("ARCHIVE", options.archives)
+    report = function(list(archives), _given("--out DIR", options.out))
+    print("\n".join(report.lines))
+    return report.exit_code
+
+
+def draw(options: DrawOptions) -> int:
+    function = _find(DRAWS, options.dataset)
+    folder = _given("DIR", options.folder)
+
+    from rich.progress import Progress
+
+    from specvid.pipelines.engine.log import console
+
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task("drawing")
+        drawn = function(
+            folder,
+            seed=options.seed,
+            scenes=options.scenes,
+            overwrite=options.overwrite,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    what = f"{drawn.clips:,} clips" if drawn.drawn else f"{drawn.clips:,} clips stood there already, drawn alike"
+    print(f"{drawn.root}: {what}")
+    return 0
+
+
+def _find(table: Mapping[str, str], dataset: str) -> Callable[..., Any]:
+    if dataset not in table:
+        raise unknown("data set", dataset, table)
+    module, name = table[dataset].split(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def _given(what: str, value: Any) -> Any:
+    if not value:
+        raise ValueError(f"{what} is not given. See --help for an example.")
+    return value
+
+
+CHECK = Verb("data check", CHECK_HELP, CheckOptions, check)
+PREPARE = Verb("data prepare", PREPARE_HELP, PrepareOptions, prepare)
+DRAW = Verb("data draw", DRAW_HELP, DrawOptions, draw)

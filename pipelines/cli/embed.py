@@ -1,0 +1,60 @@
+"""``specvid embed``."""
+
+from dataclasses import dataclass, field
+
+from tyro.conf import Positional
+
+from specvid.pipelines.cli.verb import Verb
+from specvid.pipelines.embed.config import EmbedConfig
+
+HELP = """\
+specvid embed: from videos to a Parquet data set of embeddings
+
+  VIDEO [VIDEO ...]         files, folders, "globs/**/*.mp4", a .txt list, a .csv / .parquet table with
+                            a path column (the others are carried over); a folder of images is a video
+  --out DIR                 writes DIR/embeddings/*.parquet and DIR/errors.parquet
+  --run RUN                 a trained run; or --model NAME [--weights FILE] [--blocks "..."]
+  --feature penultimate     or logits, or block:NAME (the mean of a module's output)
+  --window whole            the mean over the whole video, one row each
+  --window uniform --clips 4            the mean of clips spread evenly
+  --window sliding --length 2s --every 1s   a row for each window (s, or frames); --rows video pools
+  --dtype fp32|fp16 --l2 --npz          what is written
+  --device cuda --precision bf16 --batch-size 32 --workers 4
+  --retry-errors            do the shards again in which a file failed
+  --engine ray --actors 8   on a Ray cluster; for several GPUs: torchrun -m specvid embed ...
+
+Killed at any moment and started again, it does only what is missing. The exit code is 1 where
+files failed; errors.parquet says which and why. All about it: docs/embeddings.md.
+
+Example:
+  specvid embed videos/ --model r3d_18 --weights DEFAULT --window uniform --clips 4 --out emb
+  specvid search query emb videos/one.mp4
+"""
+
+
+@dataclass(frozen=True)
+class EmbedOptions:
+    """Options of ``specvid embed``."""
+
+    videos: Positional[tuple[str, ...]] = ()
+    """Files, folders, globs, lists, tables."""
+    out: str = ""
+    """Folder to write."""
+    path_column: str = "path"
+    """Column of a table that names the file."""
+    config: EmbedConfig = field(default_factory=EmbedConfig)
+
+
+def run(options: EmbedOptions) -> int:
+    if not options.out:
+        raise ValueError("out is not given: --out DIR must name the folder to write.")
+
+    from specvid.pipelines.embed import embed
+    from specvid.pipelines.engine.log import note, say
+
+    outcome = embed(options.videos, options.out, options.config, path_column=options.path_column, tell=note)
+    say(outcome.line())
+    return 1 if outcome.failed else 0
+
+
+EMBED = Verb("embed", HELP, EmbedOptions, run)
