@@ -1,0 +1,65 @@
+"""How far an embedding is: a live bar on a terminal, else a line every half minute; and a line for each failure."""
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from specvid.pipelines.embed.shards import Embedded
+from specvid.pipelines.embed.sources import one_line
+
+_EVERY = 30.0  # seconds
+_SAID = 50  # failures that are printed; all of them are in errors.parquet
+
+
+class Progress:
+    """Counts inputs, frames and failures. ``table``: the inputs. A context manager."""
+
+    def __init__(self, total: int, tell: Callable[[str], None], table: Any) -> None:
+        self.total, self.tell, self.table = total, tell, table
+        self.done = self.frames = self.failed = 0
+        self._begun = self._said = time.monotonic()
+        self._bar: Any = None
+
+    def __enter__(self) -> "Progress":
+        from rich.progress import BarColumn, TextColumn
+        from rich.progress import Progress as Bar
+
+        from specvid.pipelines.engine.log import console
+
+        if console.is_terminal:
+            self._bar = Bar(BarColumn(20), TextColumn("{task.description}"), console=console, transient=True)
+            self._bar.add_task("", total=self.total)
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def step(self, result: Embedded, frames: int) -> None:
+        """One more input is through."""
+        self.done += 1
+        self.frames += frames
+        if result.error:
+            self.failed += 1
+            if self.failed <= _SAID:
+                name = one_line(self.table["id"][result.row].as_py())
+                self.tell(f"failed: {name}: {one_line(result.error)}")
+            if self.failed == _SAID:
+                self.tell("more failures are not printed; errors.parquet names all")
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=self.done, description=self.line())
+        elif time.monotonic() - self._said > _EVERY:
+            self._said = time.monotonic()
+            self.tell(self.line())
+
+    def line(self) -> str:
+        """``512 of 10,000 videos  12.3 videos/s  197 frames/s  left 0:12:51``."""
+        seconds = max(time.monotonic() - self._begun, 1e-6)
+        left = timedelta(seconds=round((self.total - self.done) * seconds / max(self.done, 1)))
+        failed = f"  {self.failed} failed" if self.failed else ""
+        return (
+            f"{self.done:,} of {self.total:,} videos  {self.done / seconds:.1f} videos/s  "
+            f"{self.frames / seconds:.0f} frames/s  left {left}{failed}"
+        )

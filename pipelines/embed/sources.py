@@ -1,0 +1,193 @@
+"""What is to be embedded: files, folders, globs, lists and tables as one sorted table of inputs.
+
+The table of inputs (pyarrow) has the columns ``id`` (string, unique), ``file`` (the path as bytes: a name need not be
+UTF-8), ``problem`` (why it cannot even be tried, else "") and every further column of the tables given. An input is a
+video file, or a folder whose images are the frames.
+"""
+
+import glob
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from specvid.datasets.two_cameras import IMAGES
+from specvid.pipelines.embed.tables import LISTS, TABLES, read_list, read_table
+
+VIDEOS = frozenset(
+    f".{suffix}"
+    for suffix in (
+        "3gp",
+        "avi",
+        "flv",
+        "gif",
+        "m2ts",
+        "m4v",
+        "mkv",
+        "mov",
+        "mp4",
+        "mpeg",
+        "mpg",
+        "mts",
+        "ogv",
+        "ts",
+        "vob",
+        "webm",
+        "wmv",
+    )
+)  # suffixes that are looked for in folders; a file that is named is tried whatever it is called
+
+
+class Source(NamedTuple):
+    """One input: ``path`` opens it, ``problem`` says why it cannot be opened."""
+
+    id: str
+    path: str
+    problem: str = ""
+
+
+@dataclass
+class Found:
+    """``table``: the inputs; ``skipped``: suffix -> number of files in folders that are neither; ``repeated``: inputs
+    named more than once, kept once.
+    """
+
+    table: Any
+    skipped: Counter[str] = field(default_factory=Counter)
+    repeated: int = 0
+
+
+class Sources(Sequence[Source]):
+    """Rows of a table of inputs as `Source`, made when asked for: a list of millions stays small."""
+
+    def __init__(self, table: Any, rows: Sequence[int]) -> None:
+        self.rows = rows
+        self._columns = [table.column(name) for name in ("id", "file", "problem")]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            return [self[i] for i in range(*place.indices(len(self)))]
+        name, file, problem = (column[self.rows[place]].as_py() for column in self._columns)
+        return Source(name, os.fsdecode(file), problem)
+
+
+def readable(path: str) -> str:
+    """A path as text that any file and terminal takes: bytes that are no UTF-8 are escaped."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def one_line(text: str) -> str:
+    """Text whose control characters (newlines in file names) are escaped."""
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+
+
+def find_inputs(inputs: Sequence[str | os.PathLike[str]], *, path_column: str = "path") -> Found:
+    """All that ``inputs`` name, sorted by id.
+
+    Each is a video file; a folder, searched for videos and for folders with images in them; a glob (``**`` too); a
+    ``.txt`` list, one path a line (or separated by NUL, as ``find -print0`` writes); or a ``.csv`` / ``.parquet`` table
+    with ``path_column`` and perhaps ``id``, whose other columns are carried over. Paths in lists and tables are
+    relative to the file. The id is the one of the table, or else the path as it was named or found.
+    Raises ``ValueError`` where something named does not exist, nothing is found, or an id stands for two inputs.
+    """
+    import pyarrow as pa
+
+    if not inputs:
+        raise ValueError("no VIDEO is given: name files, folders, globs, a .txt list, or a .csv or .parquet table.")
+    found = Found(None)
+    paths: list[tuple[str, str]] = []
+    tables = []
+    for item in _expand([os.fspath(item) for item in inputs]):
+        suffix = os.path.splitext(item)[1].lower()
+        if os.path.isdir(item):
+            paths += _walk(item, found.skipped)
+        elif suffix in LISTS:
+            paths += [(path, "") for path in read_list(item)]
+        elif suffix in TABLES:
+            tables.append(read_table(item, path_column))
+        elif suffix in IMAGES:
+            raise ValueError(f"{item!r} is a single image: give the folder of the images, it is one video.")
+        else:
+            paths.append((item, ""))
+    if paths:
+        columns = {
+            "id": [readable(path) for path, _ in paths],
+            "file": [os.fsencode(path) for path, _ in paths],
+            "problem": [problem for _, problem in paths],
+        }
+        tables.append(pa.table(columns, schema=pa.schema(_own())))
+    try:
+        table = pa.concat_tables(tables, promote_options="default")
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise ValueError(f"the tables do not fit together: {error}. Give one table, or equal column types.") from None
+    if not len(table):
+        skipped = f" ({sum(found.skipped.values())} files are neither videos nor images)" if found.skipped else ""
+        raise ValueError(f"nothing to embed: no video in {', '.join(map(repr, map(str, inputs)))}{skipped}.")
+    found.table, found.repeated = _unique(table.sort_by("id").combine_chunks())
+    return found
+
+
+def _own() -> list[tuple[str, Any]]:
+    import pyarrow as pa
+
+    return [("id", pa.string()), ("file", pa.binary()), ("problem", pa.string())]
+
+
+def _expand(items: Sequence[str]) -> Iterator[str]:
+    for item in items:
+        if os.path.exists(item):
+            yield item
+            continue
+        matches = sorted(glob.glob(item, recursive=True)) if glob.has_magic(item) else []
+        if not matches:
+            what = "matches nothing" if glob.has_magic(item) else "does not exist"
+            raise ValueError(f"VIDEO {item!r} {what}: name files, folders, globs, a list or a table that are there.")
+        yield from matches
+
+
+def _walk(root: str, skipped: Counter[str]) -> Iterator[tuple[str, str]]:
+    """(path, problem) of the videos and image folders in a folder; links are followed, but no folder twice."""
+    problems: list[OSError] = []
+    seen: set[tuple[int, int]] = set()
+    for folder, folders, files in os.walk(root, onerror=problems.append, followlinks=True):
+        state = os.stat(folder)
+        if (state.st_dev, state.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((state.st_dev, state.st_ino))
+        folders.sort()
+        suffixes = {name: os.path.splitext(name)[1].lower() for name in files}
+        if any(suffix in IMAGES for suffix in suffixes.values()):
+            yield folder, ""
+        for name, suffix in suffixes.items():
+            if suffix in VIDEOS:
+                yield os.path.join(folder, name), ""
+            elif suffix not in IMAGES:
+                skipped[suffix or "no suffix"] += 1
+    for problem in problems:
+        yield os.fsdecode(problem.filename), f"cannot be listed ({problem.strerror})"
+
+
+def _unique(table: Any) -> tuple[Any, int]:
+    """The table without rows that are there twice, and how many they were."""
+    import numpy as np
+    import pyarrow.compute as pc
+
+    ids = table.column("id")
+    equal = np.asarray(
+        pc.equal(ids.slice(1), ids.slice(0, len(ids) - 1)).combine_chunks().to_numpy(zero_copy_only=False)
+    )
+    again = np.flatnonzero(equal) + 1
+    for row in again.tolist():
+        first, second = table.slice(row - 1, 2).to_pylist()
+        if first != second:
+            raise ValueError(
+                f"id {first['id']!r} stands for two inputs that differ: give each row of the table an id of its own."
+            )
+    keep = np.ones(len(table), bool)
+    keep[again] = False
+    return (table.filter(keep) if len(again) else table), len(again)

@@ -1,0 +1,174 @@
+"""Decoding, network and writing, overlapped: processes decode ahead, this thread runs the network, another one writes.
+
+The network always sees batches of one size, the last one of a shard filled up with its own first clip: so a clip's
+vector does not depend on what else is embedded, and a GPU meets one shape only.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from specvid.pipelines.embed.feed import read_ahead
+from specvid.pipelines.embed.network import Network
+from specvid.pipelines.embed.reading import Reader
+from specvid.pipelines.embed.shards import Embedded
+from specvid.pipelines.embed.sources import Sources
+from specvid.pipelines.embed.windows import Windows
+
+Shard = tuple[int, range]  # its number, its rows in the table of inputs
+
+
+@dataclass
+class _Open:
+    """An input whose clips are on their way: ``vectors`` are filled in as batches come back."""
+
+    row: int
+    length: int = 0
+    fps: float = 0.0
+    vectors: list[np.ndarray] = field(default_factory=list)
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """``results(inputs, shards)`` yields (shard, its results in order) one after the other."""
+
+    network: Network
+    reader: Reader
+    batch_size: int
+    l2: bool = False
+    dtype: str = "fp32"
+    workers: int = 2
+    timeout: float = 600.0
+    tell: Callable[[Embedded, int], None] = lambda result, frames: None
+
+    def results(self, inputs: Any, shards: Sequence[Shard]) -> Iterator[tuple[int, list[Embedded]]]:
+        rows = _Rows([shard for _, shard in shards])
+        feed = read_ahead(Sources(inputs, rows), self.reader, workers=self.workers, timeout=self.timeout)
+        for shard, own in shards:
+            yield shard, [self._close(item) for item in self._embed(own, feed)]
+
+    def _embed(self, rows: range, feed: Iterator[tuple[int, Any]]) -> Iterator[_Open]:
+        """The inputs of a shard, in order, each as soon as its last batch is back."""
+        batch = _Batch(self.network, self.batch_size)
+        waiting: deque[tuple[_Open, int]] = deque()  # with the number of its clips
+        for row in rows:
+            item, clips = _Open(row), 0
+            for _, piece in feed:
+                item.error = piece.error
+                if piece.error:
+                    break
+                item.length, item.fps = piece.length, piece.fps
+                for clip in piece.clips:
+                    batch.add(clip, item.vectors)
+                    clips += 1
+                if piece.last:
+                    break
+            waiting.append((item, clips))
+            while waiting and (waiting[0][0].error or len(waiting[0][0].vectors) == waiting[0][1]):
+                yield waiting.popleft()[0]
+        batch.flush()
+        yield from (item for item, _ in waiting)
+
+    def _close(self, item: _Open) -> Embedded:
+        """From the vectors of the clips to those of the rows."""
+        result, frames = Embedded(item.row, error=item.error), 0
+        if not item.error:
+            vectors = np.stack(item.vectors)
+            frames = len(vectors) * self.network.input.frames
+            result = self._rows(item, vectors)
+        self.tell(result, frames)
+        return result
+
+    def _rows(self, item: _Open, vectors_cd: np.ndarray) -> Embedded:
+        plan = self.reader.windows.plan(item.length, item.fps)
+        starts = np.searchsorted(plan.window, np.arange(len(plan.first)))
+        counts = np.diff(np.append(starts, len(vectors_cd)))
+        rows_wd = np.add.reduceat(vectors_cd.astype(np.float64), starts, axis=0) / counts[:, None]
+        if self.l2:
+            lengths = np.linalg.norm(rows_wd, axis=1, keepdims=True)
+            rows_wd = np.divide(rows_wd, lengths, out=np.zeros_like(rows_wd), where=lengths > 0)
+        with np.errstate(over="ignore"):
+            values = rows_wd.astype(np.float16 if self.dtype == "fp16" else np.float32)
+        if not np.isfinite(values).all():
+            why = "is too large for fp16" if np.isfinite(rows_wd).all() else "is not finite"
+            return Embedded(item.row, error=f"the network's feature {why}")
+        return Embedded(item.row, item.fps, plan.first, plan.last, values.astype(np.float32))
+
+
+class _Batch:
+    """Collects clips; one batch is computed while the next one is collected."""
+
+    def __init__(self, network: Network, size: int) -> None:
+        self.network, self.size = network, size
+        self._clips: list[torch.Tensor] = []
+        self._owners: list[list[np.ndarray]] = []
+        self._running: tuple[torch.Tensor, list[list[np.ndarray]]] | None = None
+
+    def add(self, clip: torch.Tensor, owner: list[np.ndarray]) -> None:
+        """Clip uint8 (T, h, w, 3); its vector will be appended to ``owner``, in the order of adding."""
+        self._clips.append(clip)
+        self._owners.append(owner)
+        if len(self._clips) == self.size:
+            self._run()
+
+    def flush(self) -> None:
+        if self._clips:
+            self._clips += [self._clips[0]] * (self.size - len(self._clips))
+            self._run()
+        self._hand_out()
+
+    def _run(self) -> None:
+        batch = torch.stack(self._clips)
+        if self.network.device.type == "cuda":
+            batch = batch.pin_memory()
+        vectors, owners = self.network(batch), self._owners
+        self._clips, self._owners = [], []
+        self._hand_out()  # of the batch before: waiting for it does not keep a GPU idle
+        self._running = (vectors, owners)
+
+    def _hand_out(self) -> None:
+        if self._running is not None:
+            vectors, owners = self._running
+            for owner, vector in zip(owners, vectors.cpu().numpy(), strict=False):  # filling has no owner
+                owner.append(vector)
+            self._running = None
+
+
+class _Rows(Sequence[int]):
+    """Several ranges, one after the other, as one sequence."""
+
+    def __init__(self, ranges: Sequence[range]) -> None:
+        self.ranges = ranges
+        self.ends = np.cumsum([len(part) for part in ranges])
+
+    def __len__(self) -> int:
+        return int(self.ends[-1]) if len(self.ends) else 0
+
+    def __getitem__(self, place: Any) -> Any:
+        which = int(np.searchsorted(self.ends, place, side="right"))
+        return self.ranges[which][place - (int(self.ends[which - 1]) if which else 0)]
+
+
+def write_behind(items: Iterable[Any], write: Callable[..., None]) -> None:
+    """``write(*item)`` for each item in order, in a thread of its own: while one is written the next one is made."""
+    with ThreadPoolExecutor(1) as pool:
+        running: Future[None] | None = None
+        for item in items:
+            if running is not None:
+                running.result()
+            running = pool.submit(write, *item)
+        if running is not None:
+            running.result()
+
+
+def reader_of(network: Network, windows: Any) -> Reader:
+    """The reader of clips for a network. ``windows``: a `WindowChoice`."""
+    spec = network.input
+    rule = Windows(windows, spec.frames, spec.stride, network.facts.sampling)
+    return Reader(spec, rule, windows.decoder)
