@@ -34,8 +34,9 @@ class ActionTask:
     def __init__(self, fabric: Fabric, model: VideoModel, config: ActionConfig, lists: ActionLists) -> None:
         self.fabric, self.config, self.lists = fabric, config, lists
         self.model_config, self.spec = model.config, model.input
-        shares = {"rank": fabric.global_rank, "world": fabric.world_size, "pin_memory": fabric.device.type == "cuda"}
-        self.feed = train_feed(lists.train, self.spec, config, **shares)
+        on_gpu = fabric.device.type == "cuda"
+        rank, world = fabric.global_rank, fabric.world_size
+        self.feed = train_feed(lists.train, self.spec, config, rank=rank, world=world, pin_memory=on_gpu)
         if lists.validation:
             held_out = f"{len(lists.validation)} clips held out of the train list of split {lists.split}"
             self.selection = Selection("val_top1", True, f"highest top-1 on the validation part ({held_out})")
@@ -63,7 +64,7 @@ class ActionTask:
         views = views_of(
             self.lists.validation, self.spec, clips=1, crops=1, sampling=clips.sampling, decoder=clips.decoder
         )
-        reading = {"batch_size": engine.batch_size, "workers": engine.workers, "title": "validation"}
+        reading: dict[str, Any] = {"batch_size": engine.batch_size, "workers": engine.workers, "title": "validation"}
         scores = score_views(self.fabric, model, views, classes=len(self.lists.classes), **reading)
         score = score_classification(scores.probabilities, [record.label for record in self.lists.validation])
         return {"val_top1": score.top1, "val_top5": score.top5, "val_unreadable": score.missing}

@@ -81,8 +81,15 @@ def train_feed(
     """Training batches of ``records``."""
     clips, seed = config.clips, config.train.seed
     transform = train_transform(spec, crop=clips.crop, flip=clips.flip, jitter=clips.jitter, erase=clips.erase)
-    reading = {"frames": spec.frames, "stride": spec.stride, "sampling": clips.sampling, "decoder": clips.decoder}
-    dataset = TrainClips(records, **reading, transform=transform, seed=seed)
+    dataset = TrainClips(
+        records,
+        frames=spec.frames,
+        stride=spec.stride,
+        transform=transform,
+        sampling=clips.sampling,
+        decoder=clips.decoder,
+        seed=seed,
+    )
     sampler = EpochSampler(len(records), shuffle=True, seed=seed, rank=rank, world=world, drop_last=True)
     return TrainFeed(dataset, sampler, config=config.train, world=world, pin_memory=pin_memory)
 
@@ -102,5 +109,12 @@ def views_of(
         raise ValueError(
             f"size {spec.size} px is larger than resize {spec.resize} px, from which it is cut. Raise --resize."
         )
-    reading = {"frames": spec.frames, "stride": spec.stride, "sampling": sampling, "decoder": decoder}
-    return TestViews(records, **reading, transform=test_transform(spec, crops=crops), clips=clips)
+    return TestViews(
+        records,
+        frames=spec.frames,
+        stride=spec.stride,
+        transform=test_transform(spec, crops=crops),
+        clips=clips,
+        sampling=sampling,
+        decoder=decoder,
+    )

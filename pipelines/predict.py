@@ -47,7 +47,7 @@ def predict(
     engine = engine or EngineConfig()
     fabric = make_fabric(engine)
     model, meta = open_model(RunFolder(run), checkpoint)
-    model = fabric.to_device(model)
+    fabric.to_device(model)  # in place
     reading = {"sampling": meta["data"]["sampling"], "decoder": meta["data"]["decoder"]}
     clips = 1 if reading["sampling"] == "segments" else clips
     records = [VideoRecord(Path(video), str(video), -1) for video in videos]

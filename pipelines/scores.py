@@ -1,6 +1,7 @@
 """A model run over test views: each process takes a share, every clip is scored once, all processes get all scores."""
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from specvid.datasets.clips import TestViews
 from specvid.datasets.samplers import ShardSampler
+from specvid.datasets.transforms import TestTransform
 from specvid.eval.classification import average_views
 from specvid.pipelines.engine.gather import gather_rows
 from specvid.pipelines.engine.log import console
@@ -39,7 +41,7 @@ def score_views(
 ) -> ClipScores:
     """Scores the clips of ``views`` with the bare ``model`` (on its device, in eval mode), ``batch_size`` at once."""
     shard = ShardSampler(len(views), rank=fabric.global_rank, world=fabric.world_size)
-    views_per_clip = views.clips * views.transform.crops
+    views_per_clip = views.clips * cast(TestTransform, views.transform).crops
     loader = DataLoader(
         views,
         batch_size=max(1, batch_size // views_per_clip),

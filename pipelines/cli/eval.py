@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from specvid.pipelines.cli.verb import Verb
 
@@ -94,7 +94,7 @@ def run(options: EvalOptions) -> int:
 
     shared = ("device", "devices", "nodes", "precision", "batch_size", "workers")
     engine = EngineConfig(**{name: getattr(options, name) for name in shared})
-    views = {"clips": options.clips, "crops": options.crops, "checkpoint": options.checkpoint}
+    views: dict[str, Any] = {"clips": options.clips, "crops": options.crops, "checkpoint": options.checkpoint}
     tell = (lambda text: None) if options.json else say
     figures = evaluate(runs, splits=splits, **views, data=options.data, force=options.force, engine=engine, tell=tell)
     if options.json:

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from tyro.conf import Positional
 
@@ -65,7 +65,12 @@ def run(options: PredictOptions) -> int:
 
     shared = ("device", "precision", "batch_size", "workers")
     engine = EngineConfig(**{name: getattr(options, name) for name in shared})
-    how = {"top": options.top, "clips": options.clips, "crops": options.crops, "checkpoint": options.checkpoint}
+    how: dict[str, Any] = {
+        "top": options.top,
+        "clips": options.clips,
+        "crops": options.crops,
+        "checkpoint": options.checkpoint,
+    }
     failed = 0
     for prediction in predict(options.videos, options.run, **how, engine=engine):
         failed += bool(prediction.error)

@@ -14,11 +14,11 @@ _NOT_SAID = {"epoch", "step", "clips", "seconds", "clips_per_s", "wait_share", "
 
 
 class Dashboard:
-    """Shows one training; outside the main process it does nothing. A context manager."""
+    """Shows a training with ``steps`` before it; does nothing outside the main process. A context manager."""
 
-    def __init__(self, folder: Path, config: EngineConfig, *, is_main: bool, first_step: int, steps: int) -> None:
+    def __init__(self, folder: Path, config: EngineConfig, *, steps: range, is_main: bool) -> None:
         self.folder, self.config, self.is_main = folder, config, is_main
-        self.first_step, self.steps = first_step, steps
+        self.steps = steps
         self._board: Any = None
         self._wandb: Any = None
         self._bar: Progress | None = None
@@ -27,7 +27,7 @@ class Dashboard:
         if self.is_main and self.config.tensorboard:
             from torch.utils.tensorboard import SummaryWriter
 
-            self._board = SummaryWriter(str(self.folder / "tensorboard"), purge_step=self.first_step + 1)
+            self._board = SummaryWriter(str(self.folder / "tensorboard"), purge_step=self.steps.start + 1)
         if self.is_main and self.config.wandb:
             import wandb
 
@@ -37,7 +37,7 @@ class Dashboard:
             figures = TextColumn("{task.fields[figures]}")
             clock = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
             self._bar = Progress(TextColumn("{task.description}"), BarColumn(20), figures, *clock, console=console)
-            self._bar.add_task("", total=self.steps, completed=self.first_step, figures="")
+            self._bar.add_task("", total=self.steps.stop, completed=self.steps.start, figures="")
             self._bar.start()
         return self
 

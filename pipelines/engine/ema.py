@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+Tensors = tuple[Tensor, ...] | list[Tensor]
+
 
 def average_weights(model: nn.Module, decay: float) -> AveragedModel:
     """A copy of ``model`` that follows it: a <- d a + (1 - d) w at each ``update_parameters(model)``, buffers too.
@@ -12,7 +14,7 @@ def average_weights(model: nn.Module, decay: float) -> AveragedModel:
     """
 
     @torch.no_grad()
-    def follow(averages: list[Tensor], weights: list[Tensor], updates: int | Tensor) -> None:
+    def follow(averages: Tensors, weights: Tensors, updates: int | Tensor) -> None:
         n = int(updates)
         follow_by = 1 - min(decay, (1 + n) / (10 + n))
         if torch.is_floating_point(averages[0]):

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -9,7 +10,7 @@ from lightning_fabric.strategies import DDPStrategy
 
 from specvid.pipelines.engine.config import EngineConfig
 
-PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+PRECISIONS: dict[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
 def make_fabric(config: EngineConfig) -> Fabric:

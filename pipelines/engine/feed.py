@@ -70,7 +70,7 @@ class TrainFeed:
         self._batches = _Batches(sampler, size=size, count=self.steps * self.accumulate)
         self._loader = DataLoader(
             dataset,
-            batch_sampler=self._batches,  # type: ignore[arg-type]
+            batch_sampler=self._batches,
             num_workers=config.workers,
             persistent_workers=config.workers > 0,
             pin_memory=pin_memory,

@@ -17,8 +17,8 @@ def fit(fabric: Fabric, model: nn.Module, task: Task, config: EngineConfig, run:
     (the moving average of the weights where there is one), on its device, in eval mode.
     """
     state = TrainState(fabric, model, task, config, run)
-    watched = {"first_step": state.step, "steps": config.epochs * task.feed.steps, "is_main": fabric.is_global_zero}
-    with Dashboard(run.path, config, **watched) as dashboard:
+    steps = range(state.step, config.epochs * task.feed.steps)
+    with Dashboard(run.path, config, steps=steps, is_main=fabric.is_global_zero) as dashboard:
         for epoch in range(state.epoch, config.epochs):
             state.model.train()
             meter = state.open_epoch()

@@ -10,7 +10,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from specvid.pipelines.engine.config import EngineConfig
 
 
-def cosine(step: int, steps: int) -> float:
+def cosine(step: float, steps: float) -> float:
     """From 1 down to 0 over half a cosine (Loshchilov & Hutter, SGDR, ICLR 2017, without restarts)."""
     return 0.5 * (1 + math.cos(math.pi * step / max(steps, 1)))
 

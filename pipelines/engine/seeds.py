@@ -1,7 +1,7 @@
 """Randomness: seeding every generator, and carrying their states across an interruption."""
 
 import random
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ def seed_all(seed: int, rank: int = 0) -> None:
 
 def rng_state() -> dict[str, Any]:
     """The states of all generators of this process, in types that ``torch.load(weights_only=True)`` takes."""
-    name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
+    name, keys, position, has_gauss, gauss = cast(tuple[str, np.ndarray, int, int, float], np.random.get_state())
     return {
         "python": random.getstate(),
         "numpy": (name, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, gauss),

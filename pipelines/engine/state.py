@@ -1,7 +1,7 @@
 """Everything that a training changes as it goes on, in one place: so it can be saved, and continued bit for bit."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning_fabric import Fabric
@@ -29,7 +29,9 @@ class TrainState:
             model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
         optimizer = build_optimizer(model, config)
         self.schedule = build_schedule(optimizer, config, task.feed.steps)
-        self.model, self.optimizer = fabric.setup(torch.compile(model) if config.compile else model, optimizer)
+        if config.compile:
+            model = cast(nn.Module, torch.compile(model))
+        self.model, self.optimizer = fabric.setup(model, optimizer)
         for method in task.forward_methods:
             self.model.mark_forward_method(method)
         self.average = average_weights(self.model.module, config.ema) if config.ema else None
@@ -61,9 +63,10 @@ class TrainState:
     def update(self) -> None:
         """One optimiser step with the gradients at hand."""
         if self.config.clip_norm:
-            limit = {"max_norm": self.config.clip_norm, "error_if_nonfinite": False}
-            self.fabric.clip_gradients(self.model, self.optimizer, **limit)
-        self.rate = self.schedule.get_last_lr()[0]
+            self.fabric.clip_gradients(
+                self.model, self.optimizer, max_norm=self.config.clip_norm, error_if_nonfinite=False
+            )
+        self.rate = float(self.schedule.get_last_lr()[0])
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.schedule.step()

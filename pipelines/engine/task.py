@@ -29,10 +29,16 @@ class Selection:
 class Task(Protocol):
     """One training task."""
 
-    feed: TrainFeed
-    selection: Selection
-    forward_methods: tuple[str, ...]
-    """Methods of the model other than ``forward`` that ``loss`` calls, e.g. "embed": they must pass through DDP too."""
+    @property
+    def feed(self) -> TrainFeed: ...
+
+    @property
+    def selection(self) -> Selection: ...
+
+    @property
+    def forward_methods(self) -> tuple[str, ...]:
+        """Methods of the model other than ``forward`` that ``loss`` calls, e.g. ``embed``: they must pass DDP too."""
+        ...
 
     def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """The mean loss of a batch (a scalar) and figures to log, each a mean over the batch."""
