@@ -46,9 +46,8 @@ def test_clips(length: int, frames: int, stride: int, clips: int) -> np.ndarray:
     if clips == 1:
         starts = np.array([last_start // 2], dtype=np.int64)
     else:
-        starts = (np.arange(clips, dtype=np.int64) * last_start + (clips - 1) // 2) // (
-            clips - 1
-        )  # rounded, in integers
+        # k * last_start / (clips - 1), rounded to the nearest in integers, halves down
+        starts = (2 * np.arange(clips, dtype=np.int64) * last_start + clips - 2) // (2 * (clips - 1))
     return (starts[:, None] + stride * np.arange(frames, dtype=np.int64)) % length
 
 
