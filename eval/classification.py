@@ -51,7 +51,7 @@ def score_classification(probabilities_nc: np.ndarray, labels_n: Sequence[int] |
     if labels.min() < 0 or labels.max() >= classes:
         raise ValueError(f"labels from {labels.min()} to {labels.max()}: expected 0 to {classes - 1}.")
 
-    valid = np.isfinite(probabilities).all(axis=1)
+    valid = np.asarray(np.isfinite(probabilities).all(axis=1))
     ranked_nc = np.argsort(-np.where(valid[:, None], probabilities, 0), axis=1, kind="stable")
     hits_nc = (ranked_nc == labels[:, None]) & valid[:, None]
     predicted = np.where(valid, ranked_nc[:, 0], -1)

@@ -27,7 +27,7 @@ from specvid.pipelines.scores import score_views
 
 
 class ActionTask:
-    """Cross-entropy on clips, with label smoothing and mixup (Zhang et al., ICLR 2018) if asked for; held-out top-1."""
+    """Cross-entropy on clips; top-1 on held-out groups."""
 
     forward_methods = ()
 
@@ -44,18 +44,10 @@ class ActionTask:
             self.selection = Selection("loss", False, "lowest training loss (no validation part; no test clip selects)")
 
     def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        video, label = batch["video"], batch["label"]
-        smoothing = self.config.label_smoothing
-        if not self.config.mixup:
-            logits = model(video)
-            loss = F.cross_entropy(logits, label, label_smoothing=smoothing)
-        else:
-            share = torch.distributions.Beta(self.config.mixup, self.config.mixup).sample().item()
-            other = torch.randperm(len(label), device=label.device)
-            logits = model(share * video + (1 - share) * video[other])
-            loss = share * F.cross_entropy(logits, label, label_smoothing=smoothing)
-            loss = loss + (1 - share) * F.cross_entropy(logits, label[other], label_smoothing=smoothing)
-        return loss, {"accuracy": (logits.detach().argmax(dim=1) == label).float().mean()}
+        config = self.config
+        mixing = {"label_smoothing": config.label_smoothing, "mixup": config.mixup}
+        loss, logits = clip_loss(model, batch["video"], batch["label"], **mixing)
+        return loss, {"accuracy": (logits.detach().argmax(dim=1) == batch["label"]).float().mean()}
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         if not self.lists.validation:
@@ -74,6 +66,25 @@ class ActionTask:
         reading = {"sampling": self.config.clips.sampling, "decoder": self.config.clips.decoder}
         model = {"model": self.model_config, "input": dataclasses.asdict(self.spec)}
         return {"task": "action", **model, "classes": self.lists.classes, "data": {**data, **reading}}
+
+
+def clip_loss(
+    model: nn.Module, video: Tensor, label: Tensor, *, label_smoothing: float = 0.0, mixup: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """Cross-entropy of clips (B, 3, T, H, W) with labels (B,): the mean loss, and the logits (B, C).
+
+    ``mixup``: each clip is mixed with another one of the batch in shares (s, 1 - s), s from Beta(mixup, mixup), and so
+    are the losses; 0 = no mixing. Zhang et al., "mixup: beyond empirical risk minimization", ICLR 2018.
+    """
+    if not mixup:
+        logits = model(video)
+        return F.cross_entropy(logits, label, label_smoothing=label_smoothing), logits
+    share = torch.distributions.Beta(mixup, mixup).sample().item()
+    other = torch.randperm(len(label)).to(label.device)
+    logits = model(share * video + (1 - share) * video[other])
+    own = F.cross_entropy(logits, label, label_smoothing=label_smoothing)
+    mixed_in = F.cross_entropy(logits, label[other], label_smoothing=label_smoothing)
+    return share * own + (1 - share) * mixed_in, logits
 
 
 def train(config: ActionConfig) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """``specvid data check|prepare|draw``. A data set is added by a line in one of the three tables."""
 
 import importlib
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,19 +11,36 @@ from tyro.conf import Positional
 from specvid.models.suggest import unknown
 from specvid.pipelines.cli.verb import Verb
 
-CHECKS = {"ucf101": "specvid.tools.check:check_ucf101"}
-PREPARES = {"ucf101": "specvid.tools.prepare:prepare_ucf101"}
-DRAWS = {"ucf101": "specvid.datasets.drawn:draw_ucf101"}
+CHECKS = {
+    "ucf101": "specvid.tools.check:check_ucf101",
+    "mars": "specvid.tools.check_reid:check_mars",
+    "ilids-vid": "specvid.tools.check_reid:check_ilids_vid",
+    "prid2011": "specvid.tools.check_reid:check_prid2011",
+    "tracklets": "specvid.tools.check_reid:check_tracklets",
+}
+PREPARES = {
+    "ucf101": "specvid.tools.prepare:prepare_ucf101",
+    "mars": "specvid.tools.prepare_reid:prepare_mars",
+    "ilids-vid": "specvid.tools.prepare_reid:prepare_ilids_vid",
+    "prid2011": "specvid.tools.prepare_reid:prepare_prid2011",
+}
+DRAWS = {
+    "ucf101": "specvid.datasets.drawn:draw_ucf101",
+    "mars": "specvid.datasets.drawn.reid:draw_mars",
+    "ilids-vid": "specvid.datasets.drawn.reid:draw_ilids_vid",
+    "prid2011": "specvid.datasets.drawn.reid:draw_prid2011",
+    "tracklets": "specvid.datasets.drawn.reid:draw_tracklets",
+}
 
 CHECK_HELP = """\
 specvid data check: is a data set whole? Lists, counts, groups, names, and every file to its last frame
 
-  DATASET DIR     ucf101, and its folder
+  DATASET DIR     ucf101, mars, ilids-vid, prid2011, or tracklets (own people), and its folder
   --fast          names only: nothing is opened
   --workers 2     processes that decode; one a core if not given
 
-Says by name what is missing or damaged; the exit code is then 1. A set that is cut down to some of its
-classes is accepted, and called so.
+Says by name what is missing or damaged; the exit code is then 1. Counts stand beside the published
+ones. A set that is cut down to some of its classes or people is accepted, and called so.
 
 Example:
   specvid data check ucf101 drawn --fast
@@ -31,7 +49,11 @@ Example:
 PREPARE_HELP = """\
 specvid data prepare: unpack archives, as they are distributed, into the layout that specvid reads
 
-  DATASET ARCHIVE [ARCHIVE ...]   ucf101, and UCF101.rar and the zip of the splits, or their folder
+  DATASET ARCHIVE [ARCHIVE ...]   the archives, or the folder that holds them:
+      ucf101      UCF101.rar and the zip of the splits
+      mars        bbox_train.zip, bbox_test.zip, and info/ (MARS-evaluation-master.zip)
+      ilids-vid   iLIDS-VID.tar
+      prid2011    prid_2011.zip, and --splits FILE: the ten splits as JSON, which it does not bring
   --out DIR                       where the data set shall lie
 
 What is unpacked already stays as it is. A .rar needs bsdtar, unar or unrar.
@@ -41,11 +63,12 @@ Example:
 """
 
 DRAW_HELP = """\
-specvid data draw: a small data set of real video files, in which the class depends on how two far-apart
-things relate, in the layout of the real one
+specvid data draw: a small data set of real files in the layout of the real one, in which the class
+depends on how two far-apart things relate (ucf101), or people are known by their gait alone (the others)
 
-  DATASET DIR     ucf101, and the folder to write
-  --scenes 14     size: 100 clips a scene
+  DATASET DIR     ucf101, mars, ilids-vid, prid2011 or tracklets, and the folder to write
+  --scenes 14     size of ucf101: 100 clips a scene
+  --tracklets 16  size of mars and tracklets: tracklets of each person
   --seed 0        the same seed gives the same files
   --overwrite     replace a set that was drawn with other settings
 
@@ -78,6 +101,8 @@ class PrepareOptions:
     """Archives, or folders with them."""
     out: str = ""
     """Where the data set shall lie."""
+    splits: str = ""
+    """JSON file of the splits, for a set that comes without."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +113,10 @@ class DrawOptions:
     """Layout."""
     folder: Positional[str] = ""
     """The folder to write."""
-    scenes: int = 14
-    """Size: 100 clips a scene."""
+    scenes: int | None = None
+    """Size of ucf101: 100 clips a scene."""
+    tracklets: int | None = None
+    """Size of mars and tracklets: tracklets of each person."""
     seed: int = 0
     overwrite: bool = False
     """Replace a set that was drawn with other settings."""
@@ -109,7 +136,7 @@ def check(options: CheckOptions) -> int:
 def prepare(options: PrepareOptions) -> int:
     function = _find(PREPARES, options.dataset)
     archives = _given("ARCHIVE", options.archives)
-    report = function(list(archives), _given("--out DIR", options.out))
+    report = function(list(archives), _given("--out DIR", options.out), **_options(function, options, "splits"))
     print("\n".join(report.lines))
     return report.exit_code
 
@@ -117,6 +144,7 @@ def prepare(options: PrepareOptions) -> int:
 def draw(options: DrawOptions) -> int:
     function = _find(DRAWS, options.dataset)
     folder = _given("DIR", options.folder)
+    sizes = _options(function, options, "scenes", "tracklets")
 
     from rich.progress import Progress
 
@@ -127,11 +155,11 @@ def draw(options: DrawOptions) -> int:
         drawn = function(
             folder,
             seed=options.seed,
-            scenes=options.scenes,
+            **sizes,
             overwrite=options.overwrite,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
-    what = f"{drawn.clips:,} clips" if drawn.drawn else f"{drawn.clips:,} clips stood there already, drawn alike"
+    what = f"{drawn.clips:,} files" if drawn.drawn else f"{drawn.clips:,} files stood there already, drawn alike"
     print(f"{drawn.root}: {what}")
     return 0
 
@@ -141,6 +169,16 @@ def _find(table: Mapping[str, str], dataset: str) -> Callable[..., Any]:
         raise unknown("data set", dataset, table)
     module, name = table[dataset].split(":")
     return getattr(importlib.import_module(module), name)
+
+
+def _options(function: Callable[..., Any], options: Any, *names: str) -> dict[str, Any]:
+    """Those of the options that were given. Raises ValueError for one that this data set does not have."""
+    given = {name: getattr(options, name) for name in names if getattr(options, name) not in (None, "")}
+    known = inspect.signature(function).parameters
+    for name in given:
+        if name not in known:
+            raise ValueError(f"--{name} is no option of {options.dataset}. See --help.")
+    return given
 
 
 def _given(what: str, value: Any) -> Any:
