@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -59,6 +60,12 @@ def check_reid(
         problems |= damaged
         lines.append(f"{len(present) - len(damaged):,} of {len(files):,} frames can be read")
     return CheckReport(first.title, lines + _problem_lines(problems), problems)
+
+
+check_mars = partial(check_reid, "mars")
+check_ilids_vid = partial(check_reid, "ilids-vid")
+check_prid2011 = partial(check_reid, "prid2011")
+check_tracklets = partial(check_reid, "tracklets")
 
 
 def _other_splits(dataset: str, root: Path, first: ReidSet, problems: dict[str, str]) -> Iterator[ReidSet]:

@@ -10,11 +10,14 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from specvid.models.suggest import unknown
 from specvid.tools.check import CheckReport
 from specvid.tools.check_reid import check_reid
+
+Archives = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ PIECES: dict[str, tuple[Piece, ...]] = {
 
 def prepare_reid(
     dataset: str,
-    archives: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    archives: Archives,
     out: str | os.PathLike[str],
     *,
     splits: str | os.PathLike[str] | None = None,
@@ -90,6 +93,15 @@ def prepare_reid(
     if splits is not None:
         _copy_splits(dataset, Path(splits), out, say)
     return check_reid(dataset, out, fast=True)
+
+
+def prepare_mars(archives: Archives, out: str | os.PathLike[str], *, say: Callable[[str], None] = print) -> CheckReport:
+    """`prepare_reid` of MARS, whose one split is in its info/."""
+    return prepare_reid("mars", archives, out, say=say)
+
+
+prepare_ilids_vid = partial(prepare_reid, "ilids-vid")
+prepare_prid2011 = partial(prepare_reid, "prid2011")
 
 
 def _bring(piece: Piece, places: list[Path], target: Path, out: Path, say: Callable[[str], None]) -> None:

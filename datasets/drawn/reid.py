@@ -24,12 +24,15 @@ CAMERAS = 6
 _FORMAT = 1  # of the drawing: a new number makes the functions draw again
 
 Files = dict[str, np.ndarray]
-"""Image files to be written: {path relative to the root: uint8 (H, W, 3)}."""
+"""Files to be written: {path relative to the root: an image, uint8 (H, W, 3), or the bytes (N,) of another file}."""
+
+Progress = Callable[[int, int], None]
+"""Called after each file: (files written, of how many)."""
 
 
 def draw_mars(
     out: str | os.PathLike[str], *, seed: int = 0, tracklets: int = 16, distractors: int = 12, junk: int = 6,
-    task: Gait | None = None, overwrite: bool = False,
+    task: Gait | None = None, overwrite: bool = False, progress: Progress | None = None,
 ) -> DrawnSet:  # fmt: skip
     """Draw a set in MARS's layout: half of the people to train on, half to test on; six cameras.
 
@@ -67,12 +70,13 @@ def draw_mars(
         drawn["info/query_IDX.mat"] = _mat("query_IDX", np.array([queries], np.uint16))
         return drawn
 
-    return draw_set(out, "mars", seed, task, settings, files, overwrite=overwrite)
+    return draw_set(out, "mars", seed, task, settings, files, overwrite=overwrite, progress=progress)
 
 
 def draw_ilids_vid(
-    out: str | os.PathLike[str], *, seed: int = 0, task: Gait | None = None, overwrite: bool = False
-) -> DrawnSet:
+    out: str | os.PathLike[str], *, seed: int = 0, task: Gait | None = None, overwrite: bool = False,
+    progress: Progress | None = None,
+) -> DrawnSet:  # fmt: skip
     """Draw a set in iLIDS-VID's layout: everybody once by cam1 and once by cam2, ten splits in the MATLAB file."""
     task = task or Gait(lanes=5)
 
@@ -88,12 +92,13 @@ def draw_ilids_vid(
         drawn[path] = _mat("ls_set", places.astype(np.float64))
         return drawn
 
-    return draw_set(out, "ilids-vid", seed, task, {}, files, overwrite=overwrite)
+    return draw_set(out, "ilids-vid", seed, task, {}, files, overwrite=overwrite, progress=progress)
 
 
 def draw_prid2011(
-    out: str | os.PathLike[str], *, seed: int = 0, task: Gait | None = None, overwrite: bool = False
-) -> DrawnSet:
+    out: str | os.PathLike[str], *, seed: int = 0, task: Gait | None = None, overwrite: bool = False,
+    progress: Progress | None = None,
+) -> DrawnSet:  # fmt: skip
     """Draw a set in PRID-2011's layout: every person once by cam_a and once by cam_b, ten random splits as JSON."""
     task = task or Gait(lanes=5)
 
@@ -112,12 +117,13 @@ def draw_prid2011(
         drawn["splits_prid2011.json"] = np.frombuffer(json.dumps(splits, indent=1).encode(), np.uint8)
         return drawn
 
-    return draw_set(out, "prid2011", seed, task, {}, files, overwrite=overwrite)
+    return draw_set(out, "prid2011", seed, task, {}, files, overwrite=overwrite, progress=progress)
 
 
 def draw_tracklets(
-    out: str | os.PathLike[str], *, seed: int = 0, tracklets: int = 8, task: Gait | None = None, overwrite: bool = False
-) -> DrawnSet:
+    out: str | os.PathLike[str], *, seed: int = 0, tracklets: int = 8, task: Gait | None = None,
+    overwrite: bool = False, progress: Progress | None = None,
+) -> DrawnSet:  # fmt: skip
     """Draw a folder of one's own: ``train`` and ``test`` / PERSON / CAMERA / TRACKLET; cameras are letters."""
     task = task or Gait(lanes=3)
     settings = {"tracklets": tracklets}
@@ -132,12 +138,12 @@ def draw_tracklets(
                         drawn[f"{folder}/{frame}.png"] = image
         return drawn
 
-    return draw_set(out, "tracklets", seed, task, settings, files, overwrite=overwrite)
+    return draw_set(out, "tracklets", seed, task, settings, files, overwrite=overwrite, progress=progress)
 
 
 def draw_set(
     out: str | os.PathLike[str], layout: str, seed: int, task: Gait, settings: dict[str, Any],
-    files: Callable[[], Files], *, overwrite: bool,
+    files: Callable[[], Files], *, overwrite: bool, progress: Progress | None = None,
 ) -> DrawnSet:  # fmt: skip
     """Write what ``files`` gives below ``out``: the folder appears whole or not at all.
 
@@ -166,8 +172,10 @@ def draw_set(
     work = out.with_name(f".{out.name}.drawing-{os.getpid()}")
     try:
         drawn = files()
-        for name, content in drawn.items():
+        for number, (name, content) in enumerate(drawn.items(), start=1):
             _write(work / name, content)
+            if progress is not None:
+                progress(number, len(drawn))
         text = json.dumps({**settings, "files": len(drawn) + 1}, indent=2) + "\n"
         (work / SETTINGS).write_text(text, encoding="utf-8")
         if out.exists():
