@@ -1,20 +1,19 @@
 """Where half precision will not do: sums over all N positions of a clip."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
 
 
-@contextmanager
-def full_precision(x: Tensor) -> Iterator[None]:
-    """Switches autocast off where it is on: sums over all N positions overflow in half precision."""
+def full_precision(x: Tensor) -> AbstractContextManager[object]:
+    """Switches autocast off where it is on: sums over all N positions overflow in half precision.
+
+    It returns a context of torch's own, rather than being one, because torch.compile of 2.6 follows only those.
+    """
     if torch.is_autocast_enabled(x.device.type):
-        with torch.autocast(x.device.type, enabled=False):
-            yield
-    else:
-        yield
+        return torch.autocast(x.device.type, enabled=False)
+    return nullcontext()
 
 
 def at_least_float32(x: Tensor) -> Tensor:
