@@ -66,8 +66,8 @@ def find(words: Sequence[str]) -> tuple[Verb, list[str]]:
         )
     given = " ".join(words[:2]) if second else words[0]
     choices = [name for name in VERBS if name.split()[0] == words[0]] if second else list(VERBS)
-    firsts = [name.split()[0] for name in choices]
-    guess = nearest(given, choices) or nearest(given, firsts)
+    firsts = sorted({name.split()[0] for name in choices})
+    guess = nearest(given, choices if second else firsts) or nearest(given, choices)
     raise ValueError(f"verb {given!r} is unknown.{guess} Verbs: {', '.join(choices)}.")
 
 

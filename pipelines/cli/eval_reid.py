@@ -14,7 +14,7 @@ specvid eval reid: mAP, mINP and CMC of runs, or of anybody's features, under a 
   --protocol NAME           mars, mars-ap, mars-noquery, ilids-vid, prid2011, cross-camera;
                             by default that of the data set, or the one noted in the file
   --all-protocols           MARS's three side by side
-  --rerank                  k-reciprocal re-ranking: --k1 20 --k2 6 --lambda-value 0.3
+  --rerank                  k-reciprocal re-ranking (its numbers: --help-all)
   --splits 1,2,3            several splits, one run each: mean and deviation
   --test-sampling all|even|first   all frames in chunks (default), evenly spaced ones, or the first
                             of each segment; --flip-test: mean with the mirror images

@@ -27,8 +27,7 @@ specvid train reid: train a person re-identifier, score its last epoch, keep bot
   --config runs/NAME/config.json           train again with the settings of a run
   --help-all                               every option
 
-Example:
-  specvid data draw mars walkers
+Example (`specvid data draw mars walkers` draws the data):
   specvid train reid --data walkers --model r3d_tiny --blocks "snl@layer2.-1" --name gait
 
 runs/NAME: config.json, metrics.jsonl, results.json, last/, best/, log.txt, and eval/: figures with
