@@ -95,6 +95,8 @@ def problem(error: BaseException) -> str | None:
         return text
     if isinstance(error, OSError):
         return text
+    if isinstance(error, RuntimeError) and text.startswith("DataLoader worker"):
+        return f"a decoding process died ({text.split(':')[-1].strip(' .')}). Out of memory? Lower --workers."
     if type(error).__name__ == "OutOfMemoryError":
         return "the device is out of memory. Raise --accumulate (the same batch in more parts) or lower --batch-size."
     return None

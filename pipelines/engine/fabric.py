@@ -18,7 +18,7 @@ def make_fabric(config: EngineConfig) -> Fabric:
 
     Processes come from ``torchrun`` (its numbers win over ``devices`` and ``nodes``), from SLURM, or are started by
     Fabric, which runs this command
-    line again once per device.
+    line again once per device. Machines must share the disk that the run's folder is on.
     """
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     device = _device(config)
@@ -57,6 +57,8 @@ def _device(config: EngineConfig) -> str:
         raise ValueError(
             f"device {device!r} is not usable here. Usable: {', '.join(name for name in usable if usable[name])}."
         )
+    if config.sync_bn and device != "cuda":
+        raise ValueError(f"sync_bn needs GPUs, not device {device!r}: leave out --sync-bn.")
     if config.precision == "fp16" and device == "cpu":
         raise ValueError("precision 'fp16' needs a GPU: on the CPU use --precision bf16 or fp32.")
     return device

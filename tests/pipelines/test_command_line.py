@@ -149,6 +149,8 @@ def test_a_fault_of_the_program_is_not_dressed_up_as_the_users() -> None:
     worker = "Caught VideoError in DataLoader worker process 0.\nTraceback ...\nspecvid.x.VideoError: a.avi: damaged"
     assert problem(ValueError(worker)) == "a.avi: damaged"
     assert problem(ImportError("x is missing: pip install x")) == "x is missing: pip install x"
+    killed = RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")
+    assert problem(killed) == "a decoding process died (Killed). Out of memory? Lower --workers."
     assert problem(ImportError("cannot import name y")) is None
 
 

@@ -221,4 +221,6 @@ def test_devices_that_are_not_there_are_named() -> None:
     if not torch.cuda.is_available():
         with pytest.raises(ValueError, match=r"device 'cuda' is not usable here. Usable: cpu"):
             make_fabric(EngineConfig(device="cuda"))
+    with pytest.raises(ValueError, match="sync_bn needs GPUs"):
+        make_fabric(EngineConfig(device="cpu", sync_bn=True))
     assert isinstance(make_fabric(EngineConfig(device="cpu")), Fabric)

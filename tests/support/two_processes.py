@@ -49,6 +49,12 @@ def everything(data: str, run: str, out: Path) -> dict:
     found["toy"] = {name: tensor.tolist() for name, tensor in model.state_dict().items()}
     found["seen"] = task.seen
 
+    settings = EngineConfig(epochs=1, batch_size=8, lr=0.05, ema=0.9, **CPU)
+    averaged = RunFolder(out / "averaged")
+    averaged.path.mkdir(exist_ok=True)
+    model = fit(fabric, toy_model(), ToyTask(settings, rank=rank, world=WORLD), settings, averaged)
+    found["averaged"] = {name: tensor.tolist() for name, tensor in model.state_dict().items()}
+
     share = [(index, index * index) for index in range(rank, 7, WORLD)]
     found["rows"] = gather_rows(fabric, share, 7)
     padded = [*share, (6, 36)]
