@@ -42,6 +42,9 @@ specvid: spectral nonlocal blocks for video
   specvid train reid ...            train a person re-identifier, with or without blocks
   specvid eval reid ...             mAP, mINP, CMC of runs or features, under a named protocol
   specvid predict VIDEO... ...      name what happens in video files
+  specvid embed VIDEO... ...        from videos to a Parquet data set of embeddings
+  specvid search build|query DIR    an index over embeddings; what is most like a video
+  specvid eval embeddings DIR       nearest-neighbour accuracy of embeddings
   specvid report RUN...             a table over runs: mean and deviation over seeds
   specvid models                    backbones and blocks there are
   specvid bench WHAT                speed, beside what it must beat: loader, model, blocks, reid

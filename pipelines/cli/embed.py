@@ -1,5 +1,6 @@
 """``specvid embed``."""
 
+import json
 from dataclasses import dataclass, field
 
 from tyro.conf import Positional
@@ -57,4 +58,60 @@ def run(options: EmbedOptions) -> int:
     return 1 if outcome.failed else 0
 
 
+EVAL_HELP = """\
+specvid eval embeddings: how well embeddings tell classes apart, without training anything
+
+  DIR                     the folder that `specvid embed --out` wrote
+  --label COLUMN --group COLUMN   class of a row, and the source it was cut from; without them
+                          both are read from UCF-101's file names (v_CLASS_gXX_cYY.avi)
+  --json
+
+Each row is given the class of its nearest neighbour (cosine) among the rows of all other groups:
+clips that were cut from one film do not answer for each other. Inputs that failed are counted.
+
+Example:
+  specvid eval embeddings emb
+"""
+
+
+@dataclass(frozen=True)
+class EvalOptions:
+    """Options of ``specvid eval embeddings``."""
+
+    folder: Positional[str] = ""
+    """Folder of embeddings."""
+    label: str = ""
+    """Column with the class."""
+    group: str = ""
+    """Column with the source."""
+    json: bool = False
+    """Print JSON."""
+
+
+def evaluate(options: EvalOptions) -> int:
+    if not options.folder:
+        raise ValueError("DIR is not given: name the folder that `specvid embed --out` wrote.")
+
+    from specvid.pipelines.embed.evaluate import evaluate
+    from specvid.pipelines.engine.log import say
+
+    found = evaluate(options.folder, label=options.label, group=options.group)
+    score = found.score
+    if options.json:
+        figures = {"accuracy": score.accuracy, "per_class": {str(k): v for k, v in score.per_class.items()}}
+        counts = {"rows": found.rows, "groups": found.groups, "failed": found.failed, "hopeless": score.hopeless}
+        say(json.dumps({**figures, **counts}, indent=2, ensure_ascii=False))
+        return 0
+    for name, share in score.per_class.items():
+        say(f"{share:8.2%}  {name}")
+    alone = f", {score.hopeless} rows whose class no other group has count as wrong" if score.hopeless else ""
+    failed = f", {found.failed} inputs failed and are not scored" if found.failed else ""
+    say(
+        f"{score.accuracy:8.2%}  leave-one-group-out nearest neighbour: {found.rows} rows, {found.groups} groups, "
+        f"{len(score.per_class)} classes{alone}{failed}"
+    )
+    return 0
+
+
 EMBED = Verb("embed", HELP, EmbedOptions, run)
+EVAL_EMBEDDINGS = Verb("eval embeddings", EVAL_HELP, EvalOptions, evaluate)

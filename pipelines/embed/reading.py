@@ -1,7 +1,7 @@
 """From an input to its clips, in pieces: one pass through the file, however long, in bounded memory."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,17 +47,18 @@ class Reader:
             if source.problem:
                 raise VideoError(source.path, source.problem)
             if os.path.isdir(source.path):
-                yield from self._of(_Images(source.path, self.windows.choice.fps))
+                yield from self.clips_of(ImageSequence(source.path, self.windows.choice.fps))
             else:
                 with open_video(source.path, self.decoder) as video:
-                    yield from self._of(video)
+                    yield from self.clips_of(video)
         except VideoError as error:
             yield Piece(last=True, error=error.reason)
         except Exception as error:  # whatever a file makes a decoder do: it is named, and the others go on
             text = " ".join(str(error).split())
             yield Piece(last=True, error=text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}")
 
-    def _of(self, video: Any) -> Iterator[Piece]:
+    def clips_of(self, video: Any) -> Iterator[Piece]:
+        """The clips of an open video, or of an `ImageSequence`. Raises as decoders do."""
         length, fps = len(video), float(video.fps)
         clips_ct = self.windows.plan(length, fps).clips
         height, width = self.spec.crop
@@ -105,21 +106,22 @@ def crop_frames(frames: np.ndarray, spec: InputSpec) -> np.ndarray:
     return frames[:, y : y + height, x : x + width]
 
 
-class _Images:
-    """A folder of images as a video: its frames in the order of the numbers in their names."""
+class ImageSequence:
+    """Images as a video: all in a folder, in the order of the numbers in their names, or the files given."""
 
-    def __init__(self, folder: str, fps: float) -> None:
+    def __init__(self, folder: str, fps: float, files: Sequence[str] = ()) -> None:
         from specvid.datasets.reid_set import in_order
         from specvid.datasets.two_cameras import IMAGES
 
-        try:
-            names = [entry.name for entry in os.scandir(folder)]
-        except OSError as error:
-            raise VideoError(folder, f"cannot be listed ({error.strerror})") from None
-        self.names = in_order([name for name in names if os.path.splitext(name)[1].lower() in IMAGES])
+        self.folder, self.fps, self.names = folder, fps, tuple(files)
+        if not files:
+            try:
+                names = [entry.name for entry in os.scandir(folder)]
+            except OSError as error:
+                raise VideoError(folder, f"cannot be listed ({error.strerror})") from None
+            self.names = in_order([name for name in names if os.path.splitext(name)[1].lower() in IMAGES])
         if not self.names:
             raise VideoError(folder, "is a folder without images in it (.png, .jpg, .bmp)")
-        self.folder, self.fps = folder, fps
 
     def __len__(self) -> int:
         return len(self.names)

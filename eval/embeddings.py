@@ -1,0 +1,60 @@
+"""How well embeddings tell classes apart, without training anything: the nearest neighbour outside the own group."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from specvid.eval.similarity import Similarity
+
+_BLOCK = 2048
+
+
+@dataclass(frozen=True, eq=False)
+class NeighbourScore:
+    """``accuracy``: share of the rows whose nearest neighbour of another group has their label; ``per_class``: the same
+    by label; ``neighbours`` (N,): rows of these neighbours; ``hopeless``: rows whose label no other group has: they
+    count, as wrong.
+    """
+
+    accuracy: float
+    per_class: dict[Any, float]
+    neighbours: np.ndarray
+    hopeless: int
+
+
+def leave_group_out(
+    features: Any, labels: Sequence[Any] | np.ndarray, groups: Sequence[Any] | np.ndarray, *, metric: str = "cosine"
+) -> NeighbourScore:
+    """1-nearest-neighbour accuracy of ``features`` (N, D), each row asked among the rows of all other groups.
+
+    Groups hold what comes from one source (UCF-101: the clips cut from one film, ``gXX``), which would answer for each
+    other too easily. Of equally similar neighbours the first row counts. Memory is one block of similarities.
+    Raises ``ValueError`` for numbers that do not match, features that are not finite, or a single group.
+    """
+    similarity = Similarity(features, features, metric=metric)
+    label_names, label = np.unique(np.asarray(labels), return_inverse=True)
+    group_names, group = np.unique(np.asarray(groups), return_inverse=True)
+    count = len(similarity.query)
+    if len(label) != count or len(group) != count:
+        raise ValueError(f"{count} features, {len(label)} labels and {len(group)} groups: expected as many of each")
+    if len(group_names) < 2:
+        raise ValueError(f"all rows are of group {group_names[0]!r}: there must be at least two groups")
+    best, where = np.full(count, -np.inf, np.float32), np.zeros(count, np.int64)
+    for begin in range(0, count, _BLOCK):
+        items = np.arange(begin, min(begin + _BLOCK, count))
+        lines = similarity.gallery_lines(items)
+        for first in range(0, count, _BLOCK):
+            rows = np.arange(first, min(first + _BLOCK, count))
+            scores = similarity.block(similarity.query_lines(rows), lines)
+            scores[group[rows][:, None] == group[items]] = -np.inf
+            place = scores.argmax(axis=1)
+            score = scores[np.arange(len(rows)), place]
+            better = score > best[rows]
+            best[rows[better]], where[rows[better]] = score[better], items[place[better]]
+    right = label[where] == label
+    per_class = {name.item(): float(right[label == number].mean()) for number, name in enumerate(label_names)}
+    pairs = np.unique(np.stack([label, group]), axis=1)
+    groups_of_label = np.bincount(pairs[0], minlength=len(label_names))
+    return NeighbourScore(float(right.mean()), per_class, where, int((groups_of_label[label] < 2).sum()))

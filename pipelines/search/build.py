@@ -1,0 +1,181 @@
+"""`build_index`: a FAISS index beside a data set of embeddings, with its recall measured."""
+
+import dataclasses
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch  # noqa: F401  # before FAISS: two OpenMP runtimes in the other order can hang
+
+from specvid.models.suggest import unknown
+from specvid.pipelines.embed.layout import Folder
+from specvid.pipelines.embed.outcome import disk_error
+from specvid.pipelines.engine.checkpoint import write_json
+from specvid.pipelines.search.exact import exact_search
+from specvid.pipelines.search.index import Index, about_file
+from specvid.pipelines.search.parameters import (
+    HNSW_SEARCH,
+    IVF_PROBES,
+    KINDS,
+    REFINE,
+    hnsw_parameters,
+    ivfpq_parameters,
+)
+from specvid.pipelines.search.vectors import Rows, unit_blocks
+
+_QUERIES = 256  # rows that measure the recall
+_NEIGHBOURS = 10
+
+
+def build_index(
+    out: str | os.PathLike[str],
+    kind: str = "flat",
+    *,
+    recall: float = 0.95,
+    tell: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
+    """Make ``out/index/`` and return its index.json.
+
+    ``kind``: one of `KINDS`; ``recall``: recall@10 against the exact search up to which an approximate index is tuned,
+    on 256 rows of the data set, each without itself. It appears in one go, replacing an older one.
+    Raises ``ValueError`` for an unknown kind, a folder without rows, or an incomplete one.
+    """
+    import faiss
+
+    if kind not in KINDS:
+        raise unknown("index", kind, KINDS)
+    if not 0 < recall <= 1:
+        raise ValueError(f"recall {recall} must lie in (0, 1].")
+    folder = Folder(out)
+    rows = Rows(folder)
+    if not len(rows):
+        raise ValueError(f"{str(folder.path)!r} has no rows: all of its inputs failed, see {folder.errors}.")
+    begun = time.perf_counter()
+    flat = faiss.IndexFlatIP(rows.dim)
+    for block in unit_blocks(rows.parts):
+        flat.add(block)
+    index = Index(flat, None, {"kind": kind, "search": {}})
+    made = {"hnsw": _hnsw, "ivfpq": _ivfpq, "flat": _flat}[kind](index, tell)
+    seconds = time.perf_counter() - begun
+    reached = _tune(index, recall, tell)
+    index.about |= {
+        "rows": len(rows), "dim": rows.dim, "metric": "cosine", "build": made, "recall@10": reached,
+        "build_seconds": round(seconds, 2), "faiss": faiss.__version__, "parts": rows.state(),
+    }  # fmt: skip
+    _save(folder, index)
+    return index.about
+
+
+def _flat(index: Index, tell: Callable[[str], None]) -> dict[str, Any]:
+    return {}
+
+
+def _hnsw(index: Index, tell: Callable[[str], None]) -> dict[str, Any]:
+    import faiss
+
+    made = hnsw_parameters(index.flat.ntotal)
+    tell(f"hnsw: {made.links} links, {made.construction} candidates while building")
+    index.quick = faiss.IndexHNSWFlat(index.flat.d, made.links, faiss.METRIC_INNER_PRODUCT)
+    index.quick.hnsw.efConstruction = made.construction
+    for block in index.blocks():
+        index.quick.add(block)
+    return dataclasses.asdict(made)
+
+
+def _ivfpq(index: Index, tell: Callable[[str], None]) -> dict[str, Any]:
+    import faiss
+
+    dim, count = index.flat.d, index.flat.ntotal
+    made = ivfpq_parameters(count, dim)
+    tell(f"ivfpq: {made.lists} lists, {made.codes} codes of {made.bits} bits, trained on {made.train} rows")
+    centres = faiss.IndexFlatL2(made.padded)
+    lists = faiss.IndexIVFPQ(centres, made.padded, made.lists, made.codes, made.bits)
+    lists.cp.niter = 10
+    # Unit vectors: the order by distance is that by cosine.
+    index.quick = lists
+    if made.padded != dim:
+        index.quick = faiss.IndexPreTransform(faiss.RemapDimensionsTransform(dim, made.padded, False), lists)
+    index.quick.train(np.ascontiguousarray(index.vectors[_spread(count, made.train)]))
+    for block in index.blocks():
+        index.quick.add(block)
+    index.owned = (centres, lists)
+    return dataclasses.asdict(made)
+
+
+def _tune(index: Index, goal: float, tell: Callable[[str], None]) -> float:
+    """Raise what the search looks at until the recall reaches ``goal``; returns the recall."""
+    if index.quick is None:
+        return 1.0
+    count = index.flat.ntotal
+    own = _spread(count, _QUERIES)
+    query = np.ascontiguousarray(index.vectors[own])
+    k = min(_NEIGHBOURS, count - 1)
+    if not k:
+        index.about["search"] = {"efSearch": 1, "nprobe": 1, "refine": 1}
+        return 1.0
+    truth = _without(exact_search(query, index.blocks(), k + 1)[1], own, k)
+    if index.about["kind"] == "hnsw":
+        ladder = [{"efSearch": ef} for ef in HNSW_SEARCH]
+    else:
+        lists = index.about.get("lists") or _lists(index.quick)
+        probes = sorted({min(probe, lists) for probe in (*IVF_PROBES, lists)})
+        ladder = [{"nprobe": probe, "refine": refine} for probe in probes for refine in REFINE]
+    reached = 0.0
+    for step in ladder:
+        index.about["search"] = step
+        found = _without(index.search(query, k + 1)[1], own, k)
+        reached = float(np.mean([len(np.intersect1d(a, b)) / k for a, b in zip(truth, found, strict=True)]))
+        tell(f"{', '.join(f'{name} {value}' for name, value in step.items())}: recall@{k} {reached:.3f}")
+        if reached >= goal:
+            return reached
+    tell(f"warning: recall@{k} {reached:.3f} is the most that this index gives, {goal} was asked for")
+    return reached
+
+
+def _lists(quick: Any) -> int:
+    import faiss
+
+    return faiss.extract_index_ivf(quick).nlist
+
+
+def _without(found: np.ndarray, own: np.ndarray, k: int) -> np.ndarray:
+    """Neighbours (Q, k + 1) without the query itself, (Q, k)."""
+    return np.stack([row[row != me][:k] for row, me in zip(found, own, strict=True)])
+
+
+def _spread(count: int, wanted: int) -> np.ndarray:
+    """``wanted`` of ``count`` rows, evenly over all."""
+    return np.unique(np.linspace(0, count - 1, min(wanted, count)).astype(np.int64))
+
+
+def _save(folder: Folder, index: Index) -> None:
+    import faiss
+
+    target = about_file(folder).parent
+    staging, old = target.with_name(".index.writing"), target.with_name(".index.old")
+    try:
+        for leftover in (staging, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+        staging.mkdir()
+        _write(index.flat, staging / "flat.faiss", 0)
+        if index.quick is not None:
+            skip = faiss.IO_FLAG_SKIP_STORAGE if index.about["kind"] == "hnsw" else 0
+            _write(index.quick, staging / f"{index.about['kind']}.faiss", skip)
+        write_json(staging / "index.json", index.about)
+        if target.exists():
+            os.replace(target, old)
+        os.replace(staging, target)
+        shutil.rmtree(old, ignore_errors=True)
+    except (OSError, RuntimeError) as error:  # FAISS tells of a full disk by a RuntimeError
+        shutil.rmtree(staging, ignore_errors=True)
+        raise disk_error(error if isinstance(error, OSError) else OSError(str(error)), target) from error
+
+
+def _write(index: Any, path: Path, flags: int) -> None:
+    import faiss
+
+    faiss.write_index(index, str(path), flags)

@@ -1,0 +1,44 @@
+"""Exact search: every row is compared."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+
+def exact_search(
+    query_qd: np.ndarray, blocks: Iterable[np.ndarray], k: int, *, keep: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The ``k`` rows most similar to each query: cosines (Q, k) float32 and rows (Q, k) int64, best first.
+
+    ``query_qd`` (Q, D) and ``blocks`` of (n, D): unit vectors; ``keep`` (N,) bool: rows that may answer. Equal ones
+    come in the order of rows. Where fewer than ``k`` rows may answer, the rest is -1 with a cosine of -inf.
+    """
+    queries = len(query_qd)
+    scores, rows = np.full((queries, k), -np.inf, np.float32), np.full((queries, k), -1, np.int64)
+    start = 0
+    for block in blocks:
+        inside = np.arange(start, start + len(block))
+        start += len(block)
+        if keep is not None:
+            inside = inside[keep[inside]]
+            if not len(inside):
+                continue
+            block = block[inside - start + len(block)]
+        scores = np.concatenate([scores, query_qd @ block.T], axis=1)
+        rows = np.concatenate([rows, np.broadcast_to(inside, (queries, len(inside)))], axis=1)
+        order = best(scores, k)
+        scores, rows = np.take_along_axis(scores, order, 1), np.take_along_axis(rows, order, 1)
+    return scores, rows
+
+
+def best(scores: np.ndarray, k: int) -> np.ndarray:
+    """Places (Q, k) of the largest scores (Q, n), largest first, equal ones in order; n >= k."""
+    if scores.shape[1] > 4 * k:
+        # All that reach the k-th largest value: ties at the edge are then decided by place, not by chance.
+        limit = np.partition(scores, scores.shape[1] - k, axis=1)[:, -k]
+        order = np.empty((len(scores), k), np.int64)
+        for line, (row, least) in enumerate(zip(scores, limit, strict=True)):
+            places = np.flatnonzero(row >= least)
+            order[line] = places[np.argsort(-row[places], kind="stable")[:k]]
+        return order
+    return np.argsort(-scores, axis=1, kind="stable")[:, :k]

@@ -1,0 +1,88 @@
+"""FAISS indexes in the folder of a data set: ``index/flat.faiss`` (the exact vectors) and, for ``hnsw`` and ``ivfpq``,
+a second file that finds candidates among them. Both are memory-mapped when they are read.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch  # noqa: F401  # before FAISS: two OpenMP runtimes in the other order can hang
+
+from specvid.pipelines.embed.layout import Folder
+from specvid.pipelines.search.exact import best, exact_search
+from specvid.pipelines.search.vectors import Rows
+
+BLOCK = 16384
+
+
+@dataclass
+class Index:
+    """``flat``: FAISS index of the exact unit vectors; ``quick``: of the candidates, None for kind ``flat``; ``about``:
+    index.json. ``search`` is the only way in.
+    """
+
+    flat: Any
+    quick: Any
+    about: dict[str, Any]
+    owned: tuple[Any, ...] = ()  # FAISS objects that others only point to
+
+    def search(self, query_qd: np.ndarray, k: int, *, keep: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Cosines (Q, k) and rows (Q, k), as `exact_search`. With ``keep`` (a filter) the search is exact."""
+        if self.quick is None or keep is not None:
+            return exact_search(query_qd, self.blocks(), k, keep=keep)
+        import faiss
+
+        wanted = k
+        if self.about["kind"] == "hnsw":
+            self.quick.hnsw.efSearch = max(self.about["search"]["efSearch"], k)
+        else:
+            faiss.extract_index_ivf(self.quick).nprobe = self.about["search"]["nprobe"]
+            wanted = k * self.about["search"]["refine"]
+        _, candidates = self.quick.search(query_qd, min(max(wanted, k), self.flat.ntotal))
+        scores = np.full(candidates.shape, -np.inf, np.float32)
+        for query, rows, line in zip(query_qd, candidates, scores, strict=True):
+            line[rows >= 0] = self.vectors[rows[rows >= 0]] @ query
+        order = best(scores, min(k, scores.shape[1]))
+        return np.take_along_axis(scores, order, 1), np.take_along_axis(candidates, order, 1)
+
+    @property
+    def vectors(self) -> np.ndarray:
+        """The unit vectors (N, D), a view of the mapped file."""
+        import faiss
+
+        count, dim = self.flat.ntotal, self.flat.d
+        return faiss.rev_swig_ptr(self.flat.get_xb(), count * dim).reshape(count, dim)
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """The unit vectors block by block."""
+        vectors = self.vectors
+        for start in range(0, len(vectors), BLOCK):
+            yield vectors[start : start + BLOCK]
+
+
+def about_file(folder: Folder) -> Path:
+    return folder.path / "index" / "index.json"
+
+
+def open_index(folder: Folder, rows: Rows) -> Index | None:
+    """The index of a folder, memory-mapped; None without. ``ValueError`` where the data set changed since."""
+    import faiss
+
+    file = about_file(folder)
+    if not file.exists():
+        return None
+    about = json.loads(file.read_text(encoding="utf-8"))
+    if about["parts"] != rows.state():
+        raise ValueError(
+            f"{file.parent} is of other embeddings than those in the folder: `specvid search build` again."
+        )
+    flat = faiss.read_index(str(file.parent / "flat.faiss"), faiss.IO_FLAG_MMAP_IFC)
+    quick = None
+    if about["kind"] != "flat":
+        quick = faiss.read_index(str(file.parent / f"{about['kind']}.faiss"), faiss.IO_FLAG_MMAP_IFC)
+    if about["kind"] == "hnsw":  # its file holds the graph only
+        quick.storage, quick.own_fields = flat, False
+    return Index(flat, quick, about)

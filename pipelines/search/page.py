@@ -1,0 +1,63 @@
+"""The answer of a search as one HTML page that needs nothing else: its frames are inside."""
+
+import base64
+import html
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from specvid.datasets.errors import VideoError
+from specvid.pipelines.search.asked import frames_of
+from specvid.pipelines.search.query import Answer
+
+_HEIGHT = 120  # px
+_OWN = ("rank", "score", "id", "path", "start_s", "end_s", "first_frame", "last_frame")
+_STYLE = (
+    "body{font:15px/1.4 sans-serif;margin:2em;color:#222;background:#fff}img{height:120px;margin-right:2px}"
+    "article{margin:0 0 1.6em}h2{font-size:1em;margin:0 0 .3em}p{margin:.2em 0;color:#666;overflow-wrap:anywhere}"
+)
+
+
+def write_page(answer: Answer, asked: list[str], path: str | os.PathLike[str]) -> None:
+    """Write the page: what was asked, then each answer with its first, middle and last frame and its columns."""
+    parts = [f"<h1>{len(answer.rows)} nearest of {answer.rows_searched:,} ({html.escape(answer.how)})</h1>"]
+    if all(os.path.exists(item) for item in asked):
+        parts.append(_article("asked", "".join(_pictures(item, []) for item in asked[:3]), answer.asked))
+    for row in answer.rows:
+        numbers = np.unique(np.linspace(row["first_frame"], row["last_frame"], 3).astype(int)).tolist()
+        others = [f"{name}: {value}" for name, value in row.items() if name not in _OWN and value is not None]
+        text = "; ".join([row["path"], *others]) if row["path"] != row["id"] else "; ".join(others)
+        heading = f"{row['rank']}. {row['id']}{span(row)}, {row['score']:.4f}"
+        parts.append(_article(heading, _pictures(row["path"], numbers), text))
+    title = f"<title>{html.escape(answer.asked)}</title>"
+    page = f'<!doctype html><html lang="en"><meta charset="utf-8">{title}<style>{_STYLE}</style>{"".join(parts)}</html>'
+    Path(path).write_text(page, encoding="utf-8", errors="backslashreplace")
+
+
+def span(row: dict[str, Any]) -> str:
+    """`` 2.0-4.0 s`` of a row that is a window, frames where the frame rate is not known."""
+    if row["start_s"] is not None:
+        return f" {row['start_s']:.1f}-{row['end_s']:.1f} s"
+    return f" frames {row['first_frame']}-{row['last_frame']}"
+
+
+def _article(heading: str, pictures: str, text: str) -> str:
+    return f"<article><h2>{html.escape(heading)}</h2>{pictures}<p>{html.escape(text)}</p></article>"
+
+
+def _pictures(path: str, numbers: list[int]) -> str:
+    import cv2
+
+    try:
+        frames = frames_of(path, numbers)[:3]
+    except (VideoError, ValueError) as error:
+        return f"<p>{html.escape(str(error))}</p>"
+    tags = []
+    for frame in frames:
+        width = max(1, round(frame.shape[1] * _HEIGHT / frame.shape[0]))
+        small = cv2.resize(frame, (width, _HEIGHT), interpolation=cv2.INTER_AREA)
+        data = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
+        tags.append(f'<img alt="" src="data:image/jpeg;base64,{base64.b64encode(data).decode()}">')
+    return "".join(tags)

@@ -1,0 +1,135 @@
+"""Filters on columns: ``camid != 3 and label in ["run", "walk"]``, parsed, never evaluated as code.
+
+Python's comparison syntax, read into an Arrow expression: ``== != < <= > >=``, ``in``, ``not in``, ``is None``, ``is
+not None``, ``and``, ``or``, ``not``, brackets, numbers, text in quotes, True, False. A column whose name is no Python
+name is written ``column("its name")``. A row whose value is missing never matches a comparison, as in SQL.
+"""
+
+import ast
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from specvid.models.suggest import unknown
+from specvid.pipelines.embed.layout import batches
+from specvid.pipelines.search.vectors import Rows
+
+_COMPARE: dict[type, Callable[[Any, Any], Any]] = {
+    ast.Eq: lambda a, b: a == b, ast.NotEq: lambda a, b: a != b, ast.Lt: lambda a, b: a < b,
+    ast.LtE: lambda a, b: a <= b, ast.Gt: lambda a, b: a > b, ast.GtE: lambda a, b: a >= b,
+}  # fmt: skip
+
+
+def matching(rows: Rows, text: str) -> np.ndarray:
+    """(N,) bool: the rows for which the filter holds. ``ValueError`` for one that cannot be read or does not fit."""
+    import pyarrow as pa
+
+    parsed, columns = parse(text, [name for name in rows.schema.names if name != "embedding"])
+    keep, start = np.zeros(len(rows), bool), 0
+    try:
+        for batch in batches(rows.parts, columns):
+            table = pa.Table.from_batches([batch])
+            table = table.append_column("\0row", pa.array(np.arange(start, start + len(table))))
+            keep[table.filter(parsed)["\0row"].to_numpy()] = True
+            start += len(table)
+    except pa.ArrowException as error:
+        types = ", ".join(f"{name} is {rows.schema.field(name).type}" for name in columns)
+        raise ValueError(f"filter {text!r} does not fit the columns ({types}): {str(error).splitlines()[0]}") from None
+    return keep
+
+
+def parse(text: str, names: list[str]) -> tuple[Any, list[str]]:
+    """A filter as an Arrow expression, and the columns of ``names`` that it uses (at least one)."""
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise _wrong(text, getattr(error, "msg", None) or "it is too long") from None
+    reader = _Parser(text, names)
+    try:
+        expression = reader.condition(tree)
+    except RecursionError:
+        raise _wrong(text, "it is too long") from None
+    return expression, sorted(reader.used)
+
+
+class _Parser:
+    def __init__(self, text: str, names: list[str]) -> None:
+        self.text, self.names = text, names
+        self.used: set[str] = set()
+
+    def condition(self, node: ast.expr) -> Any:
+        import functools
+        import operator
+
+        if isinstance(node, ast.BoolOp):
+            join = operator.and_ if isinstance(node.op, ast.And) else operator.or_
+            return functools.reduce(join, map(self.condition, node.values))
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+            return ~self.condition(node.operand)
+        if isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+            pairs = zip(sides[:-1], node.ops, sides[1:], strict=True)
+            return functools.reduce(operator.and_, (self._compare(*pair) for pair in pairs))
+        if self._is_column(node):
+            return self._column(node)
+        raise _wrong(self.text, f"{ast.unparse(node)!r} is no condition")
+
+    def _compare(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> Any:
+        if not (self._is_column(left) or self._is_column(right)):
+            raise _wrong(self.text, f"{ast.unparse(left)!r} and {ast.unparse(right)!r}: neither is a column")
+        if isinstance(op, (ast.Is, ast.IsNot)):
+            if not (isinstance(right, ast.Constant) and right.value is None):
+                raise _wrong(self.text, "'is' goes with None only")
+            null = self._column(left).is_null()
+            return null if isinstance(op, ast.Is) else ~null
+        if isinstance(op, (ast.In, ast.NotIn)):
+            if not isinstance(right, (ast.List, ast.Tuple)) or not right.elts:
+                raise _wrong(self.text, f"'in' wants a list, not {ast.unparse(right)!r}")
+            column = self._column(left)
+            among = column.isin([self._value(entry) for entry in right.elts])
+            return among if isinstance(op, ast.In) else ~among & column.is_valid()
+        sides = (self._column(side) if self._is_column(side) else self._value(side) for side in (left, right))
+        a, b = sides
+        if isinstance(left, ast.Constant):  # an Arrow expression must come first
+            swapped = {ast.Lt: ast.Gt, ast.LtE: ast.GtE, ast.Gt: ast.Lt, ast.GtE: ast.LtE}
+            return _COMPARE[swapped.get(type(op), type(op))](b, a)
+        return _COMPARE[type(op)](a, b)
+
+    def _is_column(self, node: ast.expr) -> bool:
+        return isinstance(node, (ast.Name, ast.Call))
+
+    def _column(self, node: ast.expr) -> Any:
+        import pyarrow.compute as pc
+
+        if isinstance(node, ast.Name):
+            name = node.id
+        elif (
+            isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "column"
+            and len(node.args) == 1 and not node.keywords
+            and isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str)
+        ):  # fmt: skip
+            name = node.args[0].value
+        else:
+            raise _wrong(self.text, f"{ast.unparse(node)!r} is no column")
+        if name not in self.names:
+            raise unknown(f"filter {self.text!r}: column", name, self.names)
+        self.used.add(name)
+        return pc.field(name)
+
+    def _value(self, node: ast.expr) -> Any:
+        sign = 1
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+            sign, node = -1, node.operand
+        if not isinstance(node, ast.Constant) or not isinstance(node.value, (str, int, float)):
+            raise _wrong(self.text, f"{ast.unparse(node)!r} is no number, text in quotes, True or False")
+        if sign < 0 and isinstance(node.value, (str, bool)):
+            raise _wrong(self.text, f"-{ast.unparse(node)} is no number")
+        return -node.value if sign < 0 else node.value
+
+
+def _wrong(text: str, why: str) -> ValueError:
+    return ValueError(
+        f"filter {text!r} cannot be read: {why}. Write it like camid != 3 and label in ['run', 'walk'] "
+        "(== != < <= > >= in, and or not, is None)."
+    )
