@@ -1,0 +1,22 @@
+"""``specvid demo``: the main job on drawn data. A file a part; `demo` runs them in order and says how they ended.
+
+Everything lies in one folder. What stands there is not made again, so a second call prints the same tables at once.
+"""
+
+from pathlib import Path
+
+from specvid.pipelines.engine.log import say
+
+
+def demo(root: str | Path = "runs/demo", *, seeds: int = 1) -> int:
+    """Run all parts in ``root``, trainings with seeds 0 to ``seeds`` - 1; returns the exit code.
+
+    0: each part showed what it is there to show; 1: one did not, and the text says which. ``ValueError`` for no seeds.
+    """
+    if seeds < 1:
+        raise ValueError(f"seeds {seeds} must be at least 1: the demo trains with seeds 0 to seeds - 1.")
+    from specvid.pipelines.demo.action import demo_action
+
+    shown = demo_action(Path(root), seeds=range(seeds))
+    say(f"\nAll of it lies in {root}; `specvid demo` leaves what stands there as it is.")
+    return 0 if shown else 1
