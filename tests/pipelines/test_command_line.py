@@ -30,19 +30,21 @@ def test_help_fits_a_screen_and_every_flag_in_it_exists(name: str, capsys) -> No
     assert len(text.splitlines()) <= 40
     assert max(map(len, text.splitlines())) <= 110
     assert text.startswith(f"specvid {name}:")
-    flags = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text))
+    own = re.sub(
+        rf"^  specvid (?!{name}).*$|`specvid (?!{name})[^`]*`", "", text, flags=re.M
+    )  # other verbs named in it
+    flags = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", own))
     assert flags <= set(verb(name).flags()), flags - set(verb(name).flags())
 
 
 @pytest.mark.parametrize("name", VERBS)
 def test_help_shows_an_example(name: str) -> None:
-    assert any(own == name for own, _ in EXAMPLES)
+    assert any(own == name and line.startswith(f"specvid {name}") for own, line in EXAMPLES)
 
 
 @pytest.mark.parametrize(("name", "line"), EXAMPLES)
 def test_examples_parse(name: str, line: str) -> None:
     found, rest = find(shlex.split(line)[1:])
-    assert found.name == name
     assert isinstance(found.parse(rest), found.options)
 
 
