@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from specvid.models.blocks.affinities.base import Affinity
 from specvid.models.blocks.filters.base import Filter
+from specvid.models.blocks.fused import fused_unit, fuses
 from specvid.models.blocks.grid import Grid, check_mode, flat_mask
 from specvid.models.blocks.norms import make_norm
 from specvid.models.blocks.operators import Operator
@@ -85,6 +86,10 @@ class Unit(nn.Module):
                 y_bcn = self.project([at_least_float32(term) for term in terms])
         else:
             y_bcn = self.project(terms)
+        return self.add(x_bcn, y_bcn, mask_bn)
+
+    def add(self, x_bcn: Tensor, y_bcn: Tensor, mask_bn: Tensor | None) -> Tensor:
+        """x + gate · relu(norm(y)), all (B, C, N)."""
         y_bcn = self.finish(y_bcn, mask_bn)
         gate = self.gate.to(y_bcn.dtype)
         return torch.addcmul(x_bcn, y_bcn, gate) if self.residual else y_bcn * gate
@@ -170,6 +175,9 @@ class NonlocalBlock(nn.Module):
         x_bcn, mask_bn = x.flatten(2), flat_mask(mask, x)
         grid = Grid(tuple(x.shape[2:]), self.mode)
         for _ in range(self.recurrence):
+            if fuses(self, grid):
+                x_bcn = self.units[0].add(x_bcn, fused_unit(self, x_bcn, mask_bn), mask_bn)  # type: ignore[operator]
+                continue
             operator = self.affinity(x_bcn, grid, mask_bn)
             for unit in self.units:
                 x_bcn = unit(x_bcn, operator, mask_bn)

@@ -45,6 +45,24 @@ def test_equal_to_1e_12_with_gradients(name: str, mode: str, masked: bool, isola
         torch.testing.assert_close(ours, wanted, rtol=0, atol=1e-12 * scale)
 
 
+@pytest.mark.parametrize("isolated", [False, True])
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_fused_unit_equals_the_plain_form(masked: bool, isolated: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    fused, _ = _pair("snl")
+    x = torch.randn(2, CHANNELS, 3, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    if isolated:
+        x[:, :, 1, :2] = 0
+        fused.affinity.phi.weight.data[1:4] = 0  # active theta without a partner: no neighbours, though not zero
+    mask = torch.tensor([[True, True, False], [True, False, False]]) if masked else None
+    ours = _outputs(fused, x, mask)
+    calls = []
+    monkeypatch.setattr("specvid.models.blocks.block.fuses", lambda *_: calls.append(1) or False)
+    wanted = _outputs(fused, x, mask)
+    assert calls
+    for one, other in zip(ours, wanted, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-12 * max(1.0, other.abs().max().item()))
+
+
 @pytest.mark.parametrize("name", ["snl", "cheb"])
 def test_all_positions_isolated(name: str) -> None:
     linear, dense = _pair(name)

@@ -1,0 +1,124 @@
+"""The linear part of an SNL unit as one function: the same numbers with fewer passes over memory.
+
+    x -> W_0 Z + W_1 A Z,    Z = W_g x,    A = F^T s(F) / 2,    F = E · d^-1/2
+    E = relu(W_theta,phi x),    d = s(E·1)^T E / 2
+
+On a CPU the matrix products of the unit cost 1.4 times those of its 1x1 convolutions; what comes on top are passes over
+(2Cs x N) arrays and the arrays themselves. Here theta, phi and g are one product, F replaces E in its place, W_0 and
+W_1 are one product of [Z; A Z], and the backward pass works in place. ``impl`` and the results are those of
+``affinities/symmetric.py``: the tests compare the two.
+
+A position with d = 0 keeps E (r = 1): every product with it is zero all the same, since d = 0 means that no other
+position shares a channel with it.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from specvid.models.blocks.affinities.symmetric import SymmetricAffinity
+from specvid.models.blocks.filters.polynomial import FirstOrder
+from specvid.models.blocks.grid import Grid
+from specvid.models.blocks.precision import at_least_float32, full_precision
+
+if TYPE_CHECKING:
+    from specvid.models.blocks.block import NonlocalBlock
+
+
+def fuses(block: NonlocalBlock, grid: Grid) -> bool:
+    """Whether a block is one plain SNL unit, which this file computes, on a graph where the linear form is cheaper.
+
+    Under ``torch.compile`` and ``torch.export`` the compiler fuses, from the plain form.
+    """
+    if len(block.units) != 1 or not isinstance(block.affinity, SymmetricAffinity) or torch.compiler.is_compiling():
+        return False
+    (unit,) = block.units
+    plain = isinstance(unit.filter, FirstOrder) and unit.filter.pairs == ((1, 0), (0, 1))
+    weights = (block.affinity.theta, block.affinity.phi, unit.g, *unit.weights)  # type: ignore[misc]
+    bare = all(weight.bias is None and weight.groups == 1 for weight in weights)
+    return plain and bare and grid.whole and not block.affinity.dense_is_cheaper(prod(grid.sizes))
+
+
+def fused_unit(block: NonlocalBlock, x_bcn: Tensor, mask_bn: Tensor | None) -> Tensor:
+    """W_0 Z + W_1 A Z of a block that :func:`fuses`: (B, C, N) -> (B, C, N), in autocast's precision where it is on.
+
+    Positions outside the mask (B, N) are related to nothing.
+    """
+    affinity, (unit,) = cast(SymmetricAffinity, block.affinity), block.units
+    inward = (affinity.theta.weight, affinity.phi.weight, unit.g.weight)
+    w_in = torch.cat(inward).squeeze(-1)
+    w_out = torch.cat([weight.weight for weight in unit.weights], dim=1).squeeze(-1)  # type: ignore[union-attr]
+    if torch.is_autocast_enabled(x_bcn.device.type):
+        dtype = torch.get_autocast_dtype(x_bcn.device.type)
+        x_bcn, w_in, w_out = x_bcn.to(dtype), w_in.to(dtype), w_out.to(dtype)
+    return _SpectralUnit.apply(x_bcn, w_in, w_out, mask_bn, affinity.inner)
+
+
+class _SpectralUnit(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, w_in: Tensor, w_out: Tensor, mask_bn: Tensor | None, inner: int) -> Tensor:
+        batch, _, positions = x.shape
+        rank, value = 2 * inner, w_out.shape[1] // 2
+        with full_precision(x):
+            rows = x.new_empty(batch, rank + 2 * value, positions)  # [F; Z; A Z]
+            torch.bmm(_each(w_in, batch), x, out=rows[:, : rank + value])
+            factor, signal, both = rows[:, :rank], rows[:, rank : rank + value], rows[:, rank:]
+            factor.relu_()
+            if mask_bn is not None:
+                factor.mul_(mask_bn.unsqueeze(1))
+            wide = at_least_float32(factor)
+            totals_b1r = _swap(wide.sum(-1)).unsqueeze(1)
+            degree_b1n = torch.bmm(totals_b1r, wide) * 0.5
+            connected = degree_b1n > 0
+            root_b1n = torch.where(connected, torch.where(connected, degree_b1n, 1.0).rsqrt(), 1.0)
+            if wide is factor:
+                factor.mul_(root_b1n)
+            else:
+                factor.copy_(wide * root_b1n)
+            coefficients_bdr = _swap(torch.bmm(signal, factor.mT)) * 0.5
+            torch.bmm(coefficients_bdr, factor, out=rows[:, rank + value :])
+            output = torch.bmm(_each(w_out, batch), both)
+        ctx.save_for_backward(x, w_in, w_out, rows, coefficients_bdr, totals_b1r, root_b1n, connected)
+        return output
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, w_in, w_out, rows, coefficients_bdr, totals_b1r, root_b1n, connected = ctx.saved_tensors
+        batch, rank, value = x.shape[0], totals_b1r.shape[-1], w_out.shape[1] // 2
+        factor, signal, both = rows[:, :rank], rows[:, rank : rank + value], rows[:, rank:]
+        with full_precision(x):
+            grad_both = torch.bmm(_each(w_out.mT, batch), grad)
+            grad_filtered = grad_both[:, value:]
+            grad_coefficients = _swap(torch.bmm(grad_filtered, factor.mT)) * 0.5
+            inward = rows.new_empty(batch, rank + value, rows.shape[-1])  # gradients of [E; Z]
+            grad_factor = inward[:, :rank]
+            torch.bmm(coefficients_bdr.mT, grad_filtered, out=grad_factor)
+            grad_factor.baddbmm_(grad_coefficients.mT, signal)
+            torch.baddbmm(grad_both[:, :value], grad_coefficients, factor, out=inward[:, rank:])
+            # F = E r(d), d = totals E / 2: dE = r dF + totals^T dd / 2 + 1 dtotals, where E > 0.
+            slope_b1n = (grad_factor * factor).sum(1, keepdim=True, dtype=root_b1n.dtype) * -0.5 * connected
+            grad_degree_b1n = slope_b1n * root_b1n.square()
+            grad_totals_br1 = torch.bmm(at_least_float32(factor), (slope_b1n * root_b1n).mT) * 0.5
+            left_br2 = torch.cat((totals_b1r.mT * 0.5, _swap(grad_totals_br1, dim=1)), dim=-1)
+            right_b2n = torch.cat((grad_degree_b1n, torch.ones_like(grad_degree_b1n)), dim=1)
+            grad_factor.mul_(root_b1n.to(grad_factor.dtype))
+            grad_factor.baddbmm_(left_br2.to(grad_factor.dtype), right_b2n.to(grad_factor.dtype))
+            grad_factor.masked_fill_(factor <= 0, 0)
+            grad_x = torch.bmm(_each(w_in.mT, batch), inward) if ctx.needs_input_grad[0] else None
+            grad_w_in = torch.bmm(inward, x.mT).sum(0) if ctx.needs_input_grad[1] else None
+            grad_w_out = torch.bmm(grad, both.mT).sum(0) if ctx.needs_input_grad[2] else None
+        return grad_x, grad_w_in, grad_w_out, None, None
+
+
+def _each(weight: Tensor, batch: int) -> Tensor:
+    return weight.expand(batch, *weight.shape)
+
+
+def _swap(x: Tensor, *, dim: int = -1) -> Tensor:
+    return torch.cat(x.chunk(2, dim=dim)[::-1], dim=dim)
