@@ -7,12 +7,12 @@ from specvid.pipelines.cli.verb import Verb
 HELP = """\
 specvid demo: the main job, on drawn data
 
+  --seeds 1           trainings per network; 3 give a mean and a deviation
+  --out runs/demo     where everything it writes lies; what stands there is not made again
+
 Draws a small video data set whose classes depend on how two far-apart things relate, trains the same
 small network with and without a spectral block on it, scores both, and prints what difference the
-block makes. Minutes on two CPU cores; everything it writes lies in runs/demo. What stands there is
-not made again.
-
-  --seeds 3       train with that many seeds, print mean and deviation
+block makes. Minutes on two CPU cores.
 
 Example:
   specvid demo
@@ -24,13 +24,15 @@ class DemoOptions:
     """Options of ``specvid demo``."""
 
     seeds: int = 1
-    """Trainings of each network, with seeds 0, 1, ..."""
+    """Trainings per network."""
+    out: str = "runs/demo"
+    """Where everything lies."""
 
 
 def run(options: DemoOptions) -> int:
     from specvid.pipelines.demo import demo
 
-    return demo(seeds=options.seeds)
+    return demo(options.out, seeds=options.seeds)
 
 
 DEMO = Verb("demo", HELP, DemoOptions, run)
