@@ -21,6 +21,7 @@ from specvid.pipelines.search.parameters import (
     HNSW_SEARCH,
     IVF_PROBES,
     KINDS,
+    LEAST_ROWS,
     REFINE,
     hnsw_parameters,
     ivfpq_parameters,
@@ -52,6 +53,10 @@ def build_index(
         raise ValueError(f"recall {recall} must lie in (0, 1].")
     folder = Folder(out)
     rows = Rows(folder)
+    if kind == "ivfpq" and len(rows) < LEAST_ROWS:
+        raise ValueError(
+            f"index 'ivfpq' cannot be trained on {len(rows)} rows, it needs {LEAST_ROWS}: use flat, which is exact."
+        )
     if not len(rows):
         raise ValueError(f"{str(folder.path)!r} has no rows: all of its inputs failed, see {folder.errors}.")
     begun = time.perf_counter()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from math import isqrt
 
 KINDS = ("flat", "hnsw", "ivfpq")
+LEAST_ROWS = 39 * 16  # that ivfpq is trained on: FAISS wants 39 for each of the 16 centres of the shortest code
 HNSW_SEARCH = (32, 64, 128, 256, 512, 1024)  # efSearch
 IVF_PROBES = (1, 4, 8, 16, 32, 64, 128, 256, 512)  # lists that are looked into
 REFINE = (4, 8, 16, 32)  # candidates for each neighbour asked for

@@ -1,0 +1,65 @@
+"""`evaluate`: leave-one-group-out nearest-neighbour accuracy of a folder of embeddings."""
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+
+from specvid.datasets.ucf101 import group_of
+from specvid.eval.embeddings import NeighbourScore, leave_group_out
+from specvid.models.suggest import unknown
+from specvid.pipelines.embed.layout import Folder, batches
+from specvid.pipelines.search.vectors import Rows, matrix_of
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """``score``; ``rows``, ``groups``: how many there are; ``failed``: inputs that have no row, and are not scored."""
+
+    score: NeighbourScore
+    rows: int
+    groups: int
+    failed: int
+
+
+def evaluate(out: str | os.PathLike[str], *, label: str = "", group: str = "") -> Evaluation:
+    """Score the folder ``out``. ``label`` and ``group``: columns that say the class of a row and the source that it was
+    cut from; without them both come from UCF-101's file names, ``v_CLASS_gXX_cYY``.
+    Raises ``ValueError`` for unknown columns, empty values, or other file names.
+    """
+    import pyarrow.parquet as pq
+
+    if bool(label) != bool(group):
+        raise ValueError("--label and --group belong together: the class of a row, and the source it was cut from.")
+    folder = Folder(out)
+    rows = Rows(folder)
+    for column in filter(None, (label, group)):
+        if column not in rows.schema.names:
+            raise unknown("column", column, rows.schema.names)
+    if not len(rows):
+        raise ValueError(f"{str(folder.path)!r} has no rows: there is nothing to score.")
+    features = np.concatenate([matrix_of(batch.column(0)) for batch in batches(rows.parts, ["embedding"])])
+    names = [label, group] if label else ["path"]
+    table = [row for batch in batches(rows.parts, names) for row in batch.to_pylist()]
+    if label:
+        labels, groups = ([row[name] for row in table] for name in names)
+        empty = [name for name, values in ((label, labels), (group, groups)) if None in values]
+        if empty:
+            raise ValueError(f"column {empty[0]!r} is empty in some rows: each needs a value.")
+    else:
+        labels, groups = zip(*(_ucf101(row["path"]) for row in table), strict=True)
+    score = leave_group_out(features.astype(np.float32), labels, [str(name) for name in groups])
+    failed = pq.read_metadata(folder.errors).num_rows if folder.errors.exists() else 0
+    return Evaluation(score, len(table), len(set(groups)), failed)
+
+
+def _ucf101(path: str) -> tuple[str, str]:
+    """(class, its group) of one of UCF-101's files."""
+    name = os.path.basename(path)
+    label = "_".join(name.split("_")[1:-2])
+    try:
+        return label, group_of(f"{label}/{name}")
+    except ValueError:
+        raise ValueError(
+            f"{name!r} is no file name of UCF-101 (v_CLASS_gXX_cYY.avi): say --label COLUMN --group COLUMN."
+        ) from None
