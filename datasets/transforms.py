@@ -45,10 +45,13 @@ class Normalise:
 
         if out is None:
             out = torch.empty(3, *frames.shape[:3])
-        # All frames as one tall picture, whose channels OpenCV separates faster than any strided copy.
-        channels = cv2.split(np.ascontiguousarray(frames).reshape(-1, *frames.shape[2:]))
-        for plane, channel, scale, shift in zip(out, channels, self.scale, self.shift, strict=True):
-            plane.copy_(torch.from_numpy(channel).view(plane.shape)).mul_(scale).add_(shift)
+        height, width = len(frames) * frames.shape[1], frames.shape[2]
+        # All frames as one tall picture, whose channels OpenCV separates faster than any strided copy, and turns to
+        # floats, scales and shifts while it writes them.
+        channels = cv2.split(np.ascontiguousarray(frames).reshape(height, width, 3))
+        planes = out.numpy().reshape(3, height, width)
+        for plane, channel, scale, shift in zip(planes, channels, self.scale, self.shift, strict=True):
+            cv2.addWeighted(channel, scale, channel, 0, shift, dst=plane, dtype=cv2.CV_32F)
         return out
 
 

@@ -91,7 +91,7 @@ def _read_split(lists: Path, split: int, classes: list[str], problems: dict[str,
         problems[f"split {split}"] = f"{len(both)} clips are in the train list and in the test list, e.g. {both[0]}"
     else:
         try:
-            ucf101.check_groups(*sides, f"split {split}")
+            ucf101.check_groups(sides[0], sides[1], f"split {split}")
         except ValueError as error:
             problems[f"split {split}"] = str(error)
     return sides[0], sides[1]

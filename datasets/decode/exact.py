@@ -61,7 +61,8 @@ def _key_frames_part_time(path: str) -> bool:
             packets = [(packet.pts, packet.is_keyframe) for packet in container.demux(stream) if packet.size]
     except av.FFmpegError:
         return False
-    if any(pts is None for pts, _ in packets):
+    times = [pts for pts, _ in packets if pts is not None]
+    if len(times) < len(packets):
         return False
-    order = {pts: place for place, pts in enumerate(sorted(pts for pts, _ in packets))}
-    return all(order[pts] == place for place, (pts, key) in enumerate(packets) if key)
+    order = {pts: place for place, pts in enumerate(sorted(times))}
+    return all(order[times[place]] == place for place, (_, key) in enumerate(packets) if key)
