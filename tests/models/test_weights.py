@@ -54,7 +54,8 @@ def test_published_checkpoints_load_whatever_wraps_them(
 @pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "model.net."])
 def test_own_checkpoints_load_whatever_wraps_them(tmp_path, prefix: str) -> None:
     source, model = model_of(0, blocks="snl@layer2"), model_of(1, blocks="snl@layer2")
-    save_file({prefix + name: value for name, value in source.state_dict().items()}, tmp_path / "file.safetensors")
+    state = {prefix + name: value.contiguous() for name, value in source.state_dict().items()}
+    save_file(state, tmp_path / "file.safetensors")
     report = load_weights(model, tmp_path / "file.safetensors")
     assert_same(model, source)
     assert not (report.missing)
