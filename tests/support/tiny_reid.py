@@ -1,0 +1,36 @@
+"""Small drawn re-ID sets and quick runs on them, for the tests of the pipelines."""
+
+from pathlib import Path
+
+from specvid.datasets.drawn.gait import Gait
+from specvid.datasets.drawn.reid import draw_mars, draw_prid2011
+from specvid.pipelines import cli
+
+GAIT = Gait(lanes=2, frames=6, swing=2)
+QUICK = (
+    "--model r3d_tiny --frames 4 --height 24 --width 10 --people 2 --tracklets 2 --batch-size 4 --repeats 1 --workers "
+    "0 "
+    "--device cpu --no-tensorboard"
+)
+
+
+def draw_tiny_mars(root: Path) -> Path:
+    """4 people, 8 tracklets each, 2 people to test on."""
+    draw_mars(root, tracklets=8, distractors=3, junk=2, task=GAIT)
+    return root
+
+
+def draw_tiny_prid(root: Path) -> Path:
+    """8 people, ten splits of 4 / 4."""
+    draw_prid2011(root, task=Gait(lanes=3, frames=6, swing=2))
+    return root
+
+
+def train(data: Path, runs: Path, words: str) -> int:
+    """``specvid train reid`` with quick settings."""
+    return cli.run(["train", "reid", "--data", str(data), "--runs", str(runs), *QUICK.split(), *words.split()])
+
+
+def evaluate(words: str) -> int:
+    """``specvid eval reid`` without extra processes."""
+    return cli.run(["eval", "reid", *words.split(), "--device", "cpu", "--workers", "0"])

@@ -1,0 +1,30 @@
+"""Re-identification in two processes over gloo: ``python two_reid_processes.py DATA RUN OUT``."""
+
+from pathlib import Path
+
+import two_processes
+from two_processes import CPU
+
+from specvid.pipelines.engine.config import EngineConfig
+from specvid.pipelines.reid import train
+from specvid.pipelines.reid_config import ReidConfig, ReidLossConfig, ReidNetConfig, TrackletConfig
+from specvid.pipelines.reid_eval import Asked, evaluate
+
+
+def everything(data: str, run: str, out: Path) -> dict:
+    """All checks of one process."""
+    asked = Asked(every=True, sampling="all")
+    figures, code = evaluate([run], asked, engine=EngineConfig(**CPU, batch_size=4), tell=lambda text: None)
+    settings = ReidConfig(
+        name="pair", runs=str(out),
+        tracks=TrackletConfig(data=data, frames=4, height=24, width=30, people=4, tracklets=2, val_fraction=0.0),
+        net=ReidNetConfig(model="r3d_tiny"),
+        loss=ReidLossConfig(centre=5e-4),
+        train=EngineConfig(epochs=2, batch_size=8, **CPU),
+    )  # fmt: skip
+    return {"evaluation": figures["evaluations"][0], "code": code, "pair": train(settings)["evaluations"][0]}
+
+
+if __name__ == "__main__":
+    two_processes.everything = everything
+    two_processes.main()
