@@ -84,7 +84,7 @@ class TrainState:
 
         In this order: killed in between, the epoch is done again, and its line and ``best/`` are written again.
         """
-        for model in {self.model.module, self.scored}:
+        for model in (self.model.module, self.scored):  # in the same order everywhere
             share_buffers(self.fabric, model)
         line = {"epoch": self.epoch - 1, "step": self.step, **meter.line(self.fabric), "lr": self.rate}
         if self.epoch % self.config.eval_every == 0 or self.epoch == self.config.epochs:

@@ -24,8 +24,8 @@ def test_killed_and_resumed_it_is_bit_for_bit_the_same(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
     runs = {line["name"]: line for line in map(json.loads, done.stdout.splitlines())}
     assert runs.keys() == {"killed0", "killed2"}
-    assert sum(run["died"] for run in runs.values()) >= 3  # the kills hit running trainings
-    assert sum(run["continued"] for run in runs.values()) >= 2  # and some of them after a first save
+    assert sum(run["died"] for run in runs.values()) >= 2  # the kills hit running trainings
+    assert sum(run["continued"] for run in runs.values()) >= 1  # and some of them after a first save
 
     for name in runs:
         for which in ("last", "best"):

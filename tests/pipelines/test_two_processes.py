@@ -103,9 +103,8 @@ def test_padding_is_an_error_and_not_a_small_bias(found: list[dict]) -> None:
 
 def test_all_processes_score_with_rank_0s_batch_norm(found: list[dict]) -> None:
     assert [rank["buffers"] for rank in found] == [[0.0, 0.0], [0.0, 0.0]]
-    assert (
-        found[0]["averaged"] == found[1]["averaged"]
-    )  # batch norm's statistics too, which each process had its own of
+    # The moving average too, of whose statistics each process had its own.
+    assert found[0]["averaged"] == found[1]["averaged"]
 
 
 def test_a_run_trains_in_two_processes_and_a_refusal_reaches_both(folder: Path, found: list[dict]) -> None:
