@@ -36,6 +36,7 @@ from specvid.datasets.errors import VideoError
 _THREADS = 1
 _NO_REPETITION = "0.000000001"  # fraction of the frames that may be repeated; decord reads 0 as "any"
 _LONGEST_SKIP = 100  # frames; decord survives 128 past the end
+_NEAR = 16  # frames; a jump restarts decord's threads twice, which takes as long as decoding about so many
 _NO_SKIP_AT_END = 8  # frames; fewer fail more often
 
 
@@ -77,31 +78,32 @@ class DecordVideo(Video):
         return batch if len(steps) == len(needed) else batch[places]
 
     def _plan(self, needed: np.ndarray) -> tuple[list[int], list[int]]:
-        """The frames to read so that decord neither jumps wrongly nor skips too far, and the places of the needed
-        ones among them."""
+        """The frames to read, so that decord neither jumps wrongly nor needlessly nor skips too far, and the places
+        of the needed ones among them.
+        """
         at = self._position()
-        jump = self._way == "jump"
-        if jump and 0 <= needed[0] - at <= _LONGEST_SKIP and np.diff(needed).max(initial=0) <= _LONGEST_SKIP:
-            return needed.tolist(), []  # as they are; the common case, so no time is spent on it
         keys = [key for key in self._reader.get_key_indices() if 0 < key <= needed[-1]]
-        if not jump and at > needed[0]:
+        if self._way == "walk" and at > needed[0]:
             self._reader = self._open()  # going back would be a jump
             at = 0
         steps: list[int] = []
         places: list[int] = []
         for frame in needed.tolist():
-            if jump:
-                at = max([at, *(key for key in keys if key <= frame)])  # where decord starts to skip
-                stops = []
-            else:
-                # decord jumps when a key frame lies between its position and the next frame: it must arrive at each
-                # key frame by reading the one before.
-                stops = [key - 1 for key in keys if at < key <= frame]
-                stops += range(max(at, len(self) - _NO_SKIP_AT_END), frame)
-            for stop in sorted({*stops, frame}):
+            crossed = [key for key in keys if at < key <= frame]
+            if self._way == "jump" and (at > frame or (crossed and crossed[-1] - at > _NEAR)):
+                # decord jumps to the last key frame and skips from there
+                at = max((key for key in keys if key <= frame), default=0)
+                crossed = []
+            # It jumps whenever a key frame lies between its position and the next frame, unless it arrives at the key
+            # frame by reading the one before.
+            stops = {frame, *(key - 1 for key in crossed)}
+            if self._way == "walk":
+                stops.update(range(max(at, len(self) - _NO_SKIP_AT_END), frame))
+            for stop in sorted(stops):
                 steps += range(at + _LONGEST_SKIP, stop, _LONGEST_SKIP)
-                steps.append(stop)
-                at = stop + 1
+                if stop >= at:
+                    steps.append(stop)
+                    at = stop + 1
             places.append(len(steps) - 1)
         return steps, places
 
