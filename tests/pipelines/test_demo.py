@@ -76,6 +76,7 @@ def test_other_settings_or_other_clips_are_trained_again(tmp_path: Path, monkeyp
             "split": 1,
             "clips": 1,
             "crops": 1,
+            "checkpoint": "last",
         }
         folder.write_results({"evaluations": [entry], "training": {"parameters": 5}, "config": to_dict(config)})
         return folder.results()
