@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
 from specvid.datasets.decode import check_decoder, open_video
 from specvid.datasets.errors import VideoError, unknown
@@ -52,6 +52,7 @@ class TrainClips(Dataset[dict[str, Any]]):
         return len(self.records)
 
     def __getitem__(self, key: tuple[int, int]) -> dict[str, Any]:
+        _one_thread_per_worker()
         epoch, index = key
         rng = np.random.default_rng([self.seed, epoch, index])
         errors: list[str] = []
@@ -63,7 +64,7 @@ class TrainClips(Dataset[dict[str, Any]]):
                 errors.append(str(error))
                 index = int(rng.integers(len(self.records)))
                 continue
-            video = self.transform(frames, rng)
+            video = _apply(self.transform, frames, rng, record)
             return {"video": video, "label": record.label, "index": index, "error": "\n".join(errors)}
         raise ValueError(
             f"{_REPLACEMENTS} clips in a row cannot be read, the last ones: {'; '.join(errors[-3:])}. "
@@ -114,6 +115,7 @@ class TestViews(Dataset[dict[str, Any]]):
         return len(self.records)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
+        _one_thread_per_worker()
         record, error = self.records[index], ""
         try:
             clips = self._read(record)
@@ -121,7 +123,7 @@ class TestViews(Dataset[dict[str, Any]]):
             error = str(failure)
             # Black frames of any size pass through the transform to learn the shape of a view.
             clips = [np.zeros((self.frames, 240, 320, 3), dtype=np.uint8)] * self.clips
-        views = torch.cat([self.transform(clip, None) for clip in clips])
+        views = torch.cat([_apply(self.transform, clip, None, record) for clip in clips])
         if error:
             views.zero_()
         return {"video": views, "label": record.label, "index": index, "error": error}
@@ -134,6 +136,24 @@ class TestViews(Dataset[dict[str, Any]]):
                 indices = uniform_segments(len(video), self.frames, None)[None]
             frames = video.frames(indices.reshape(-1))  # one pass through the file for all clips
         return list(frames.reshape(len(indices), self.frames, *frames.shape[1:]))
+
+
+def _apply(
+    transform: Transform, frames: np.ndarray, rng: np.random.Generator | None, record: VideoRecord
+) -> torch.Tensor:
+    """``transform(frames, rng)``; what goes wrong there is said with the file it went wrong for."""
+    try:
+        return transform(frames, rng)
+    except Exception as error:
+        raise ValueError(f"{record.path}: {error}") from error
+
+
+def _one_thread_per_worker() -> None:
+    """OpenCV's threads do not survive the fork that makes a worker, and the workers fill the cores anyway."""
+    if get_worker_info() is not None:
+        import cv2
+
+        cv2.setNumThreads(0)
 
 
 def _check(records: Sequence[VideoRecord], frames: int, stride: int, sampling: str, decoder: str) -> None:

@@ -42,7 +42,7 @@ def check_ucf101(
 
     ``fast``: names only, nothing is opened; ``workers``: processes that decode (default: one a core); ``progress``:
     show a bar. A set cut down to some of the classes is accepted if its lists agree with its files, and called cut
-    down.
+    down. A script calls this under ``if __name__ == "__main__":``, like all that starts processes.
     Raises: ``ValueError`` where ``root`` is no UCF-101 at all.
     """
     root = Path(root)

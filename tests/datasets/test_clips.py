@@ -97,6 +97,19 @@ def test_an_unreadable_training_clip_is_replaced_and_named(records, workers):
             assert torch.equal(item["video"], sound[0, index]["video"])
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_other_mistakes_name_the_file(records, workers):
+    too_large = train_transform(Whole(size=(80, 96)))
+    for dataset in (
+        TrainClips(records, frames=4, stride=2, transform=too_large),
+        TestViews(records, frames=4, stride=2, transform=test_transform(Whole(size=(80, 96)), crops=1)),
+    ):
+        key = (0, 1) if isinstance(dataset, TrainClips) else 1
+        loader = DataLoader(dataset, batch_size=None, sampler=[key], num_workers=workers)
+        with pytest.raises(ValueError, match=r"1.avi: size = 80 x 96 px does not fit"):
+            next(iter(loader))
+
+
 def test_nothing_can_be_read(records):
     dataset = TrainClips(broken(records, *range(5)), frames=4, stride=2, transform=PLAIN)
     with pytest.raises(
