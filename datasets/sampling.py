@@ -31,7 +31,7 @@ def uniform_segments(length: int, segments: int, rng: np.random.Generator | None
     """
     _check(length=length, segments=segments)
     inside = np.full(segments, 0.5) if rng is None else rng.random(segments)
-    places = np.floor((np.arange(segments) + inside) * (length / segments)).astype(np.int64)
+    places = np.floor((np.arange(segments) + inside) * length / segments).astype(np.int64)  # exact for the middles
     return np.minimum(places, length - 1)  # rounding may reach the end exactly
 
 
