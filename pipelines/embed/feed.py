@@ -2,14 +2,19 @@
 
 Process w has inputs w, w + W, w + 2W ... and runs ahead of the reader by a few pieces, so memory is bounded and the
 order does not depend on how fast anybody is. A process that dies or hangs (decoders do, on some damaged files) costs
-the input that killed it, no other: the input is tried once more alone, and given up if that happens again.
+the input that killed it, no other: the input is tried once more alone, and given up if that happens again. (That is
+why this is no `DataLoader`: there, a dead worker raises an error in the main thread, wherever it just is.)
 """
 
+import multiprocessing
+import os
+import queue
+import signal
+import threading
 from collections.abc import Iterator, Sequence
-from typing import Any
+from multiprocessing.connection import Connection
 
 import torch
-from torch.utils.data import DataLoader, IterableDataset
 
 from specvid.pipelines.embed.reading import Piece, Reader
 from specvid.pipelines.embed.sources import Source
@@ -31,65 +36,113 @@ def read_ahead(
         return
     count = min(workers, len(sources))
     lanes = [_Lane(sources, reader, range(first, len(sources), count), timeout) for first in range(count)]
-    for place in range(len(sources)):
-        for piece in lanes[place % count].pieces(place):
-            yield place, piece
+    try:
+        for place in range(len(sources)):
+            for piece in lanes[place % count].pieces(place):
+                yield place, piece
+    finally:
+        for lane in lanes:
+            lane.stop()
 
 
 class _Lane:
-    """One decoding process and its share of the inputs."""
+    """One decoding process at a time, and its share of the inputs."""
 
     def __init__(self, sources: Sequence[Source], reader: Reader, places: range, timeout: float) -> None:
         self.sources, self.reader, self.places, self.timeout = sources, reader, places, timeout
-        self._running: Iterator[Piece] | None = self._start(places)
+        self._process: _Process | None = self._start(places)
 
     def pieces(self, place: int) -> Iterator[Piece]:
         """The pieces of the next input of this lane."""
-        if self._running is None:
-            self._running = self._start(self.places[self.places.index(place) :])
+        if self._process is None:
+            self._process = self._start(self.places[self.places.index(place) :])
         given = 0
         try:
-            for piece in self._running:
+            for piece in self._process.pieces():
                 given += 1
                 yield piece
-                if piece.last:
-                    return
-        except RuntimeError:
-            self._running = None
-        # The process died; what it had decoded ahead is lost with it. Alone it shows whether this input was the cause.
+            return
+        except _Lost:
+            self.stop()
+        # What the process had decoded ahead is lost with it. Alone the input shows whether it was the cause.
+        alone = self._start([place])
         try:
-            for number, piece in enumerate(self._start([place])):
+            for number, piece in enumerate(alone.pieces()):
                 if number >= given:
                     yield piece
-        except RuntimeError as error:
-            why = "takes too long" if "timed out" in str(error) else "kills its process"
-            yield Piece(last=True, error=f"the decoder {why}, the file is damaged in an unusual way")
+        except _Lost as error:
+            yield Piece(last=True, error=f"the decoder {error}, the file is damaged in an unusual way")
+        finally:
+            alone.stop()
 
-    def _start(self, places: Sequence[int]) -> Iterator[Piece]:
-        loader = DataLoader(
-            _Pieces(self.sources, self.reader, places),
-            batch_size=None,
-            num_workers=1,
-            prefetch_factor=_AHEAD,
-            timeout=self.timeout,
-            worker_init_fn=_one_thread,
-            generator=torch.Generator(),
-        )
-        return iter(loader)
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.stop()
+            self._process = None
+
+    def _start(self, places: Sequence[int]) -> "_Process":
+        return _Process(self.sources, self.reader, places, self.timeout)
 
 
-class _Pieces(IterableDataset[Piece]):
-    """All pieces of some inputs, one after the other."""
-
-    def __init__(self, sources: Sequence[Source], reader: Reader, places: Sequence[int]) -> None:
-        self.sources, self.reader, self.places = sources, reader, places
-
-    def __iter__(self) -> Iterator[Piece]:
-        for place in self.places:
-            yield from self.reader.pieces(self.sources[place])
+class _Lost(Exception):
+    """A process died or hangs."""
 
 
-def _one_thread(worker: Any) -> None:
+class _Process:
+    """A process that decodes some inputs, and the pipe that its pieces come through."""
+
+    def __init__(self, sources: Sequence[Source], reader: Reader, places: Sequence[int], timeout: float) -> None:
+        self.timeout = timeout
+        self._pipe, far = multiprocessing.Pipe(duplex=False)
+        self._process = multiprocessing.Process(target=_decode, args=(far, sources, reader, places), daemon=True)
+        self._process.start()
+        far.close()  # so that the pipe ends when the process does
+
+    def pieces(self) -> Iterator[Piece]:
+        """The pieces of the input that is next. Raises `_Lost`."""
+        while True:
+            try:
+                if not self._pipe.poll(self.timeout):
+                    raise _Lost(f"gives nothing for {self.timeout:.0f} s")
+                piece, shape = self._pipe.recv()
+                if shape is not None:
+                    piece.clips = torch.empty(shape, dtype=torch.uint8)
+                    self._pipe.recv_bytes_into(memoryview(piece.clips.numpy()).cast("B"))
+            except (EOFError, OSError):
+                raise _Lost("kills its process") from None
+            yield piece
+            if piece.last:
+                return
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.join()
+        self._pipe.close()
+
+
+def _decode(pipe: Connection, sources: Sequence[Source], reader: Reader, places: Sequence[int]) -> None:
+    """The work of a process: a thread sends what this one decodes."""
     import cv2
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's business
+    torch.set_num_threads(1)
     cv2.setNumThreads(1)
+    ready: queue.Queue[Piece | None] = queue.Queue(_AHEAD)
+    sender = threading.Thread(target=_send, args=(pipe, ready), daemon=True)
+    sender.start()
+    for place in places:
+        for piece in reader.pieces(sources[place]):
+            ready.put(piece)
+    ready.put(None)
+    sender.join()
+
+
+def _send(pipe: Connection, ready: "queue.Queue[Piece | None]") -> None:
+    while (piece := ready.get()) is not None:
+        clips, piece.clips = piece.clips, None
+        try:
+            pipe.send((piece, None if clips is None else tuple(clips.shape)))
+            if clips is not None:
+                pipe.send_bytes(memoryview(clips.numpy()).cast("B"))
+        except OSError:  # nobody reads any more
+            os._exit(0)

@@ -34,20 +34,22 @@ def _write(path: Path, parts: list[Path], schema: Any, rows: int) -> None:
                 )
         for name in schema.names:
             if name != "embedding":
-                column = [entry for batch in batches(parts, [name]) for entry in batch.column(0).to_pylist()]
+                column = [batch.column(0) for batch in batches(parts, [name])]
                 with _member(archive, name) as file:
-                    np.lib.format.write_array(file, _array(name, column), allow_pickle=False)
+                    np.lib.format.write_array(file, _array(name, column, schema.field(name).type), allow_pickle=False)
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> Any:
     return archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True)  # its date is fixed: the same bytes
 
 
-def _array(name: str, column: list[Any]) -> np.ndarray:
-    if any(entry is None for entry in column):  # numpy has no null
-        is_text = any(isinstance(entry, str) for entry in column)
-        column = [("" if is_text else np.nan) if entry is None else entry for entry in column]
-    array = np.array(column)
-    if array.dtype.kind not in "biufUM":
-        raise ValueError(f"column {name!r} cannot be kept in an npz ({array.dtype}): leave it out, or use the Parquet.")
+def _array(name: str, column: list[Any], kind: Any) -> np.ndarray:
+    """A column without pickles. numpy has no null: it is "" in text, NaT in times, NaN elsewhere."""
+    import pyarrow as pa
+
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return np.array([entry or "" for chunk in column for entry in chunk.to_pylist()], np.str_)
+    array = pa.chunked_array(column, kind).to_numpy()
+    if array.dtype.kind not in "biufM":
+        raise ValueError(f"column {name!r} ({kind}) cannot be kept in an npz: leave it out, or use the Parquet.")
     return array

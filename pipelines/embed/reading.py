@@ -53,6 +53,8 @@ class Reader:
                     yield from self.clips_of(video)
         except VideoError as error:
             yield Piece(last=True, error=error.reason)
+        except UnicodeEncodeError:
+            yield Piece(last=True, error="its name is not UTF-8, and decoders cannot open such files: rename it")
         except Exception as error:  # whatever a file makes a decoder do: it is named, and the others go on
             text = " ".join(str(error).split())
             yield Piece(last=True, error=text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}")

@@ -120,13 +120,13 @@ def find_inputs(inputs: Sequence[str | os.PathLike[str]], *, path_column: str = 
             "problem": [problem for _, problem in paths],
         }
         tables.append(pa.table(columns, schema=pa.schema(_own())))
+    if not any(len(table) for table in tables):
+        skipped = f" ({sum(found.skipped.values())} files are neither videos nor images)" if found.skipped else ""
+        raise ValueError(f"nothing to embed: no video in {', '.join(map(repr, map(str, inputs)))}{skipped}.")
     try:
         table = pa.concat_tables(tables, promote_options="default")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise ValueError(f"the tables do not fit together: {error}. Give one table, or equal column types.") from None
-    if not len(table):
-        skipped = f" ({sum(found.skipped.values())} files are neither videos nor images)" if found.skipped else ""
-        raise ValueError(f"nothing to embed: no video in {', '.join(map(repr, map(str, inputs)))}{skipped}.")
     found.table, found.repeated = _unique(table.sort_by("id").combine_chunks())
     return found
 
