@@ -1,4 +1,4 @@
-"""Discovers the packages: the folders at the root are the subpackages of ``specvid`` (everything else is in pyproject.toml)."""
+"""Discovers the packages: the folders at the root are the subpackages of ``specvid`` (the rest: pyproject.toml)."""
 
 from setuptools import find_packages, setup
 

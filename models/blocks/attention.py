@@ -28,9 +28,9 @@ def attend(query_bnc: Tensor, key_bmc: Tensor, value_bmd: Tensor, *, scale: floa
 
 
 def _fused(query_bnc: Tensor, key_bmc: Tensor, value_bmd: Tensor, scale: float, mask_bm: Tensor | None) -> Tensor:
-    one_head = (t.unsqueeze(1) for t in (query_bnc, key_bmc, value_bmd))
+    query, key, value = (t.unsqueeze(1) for t in (query_bnc, key_bmc, value_bmd))  # one head
     mask = None if mask_bm is None else mask_bm[:, None, None]
-    return F.scaled_dot_product_attention(*one_head, attn_mask=mask, scale=scale).squeeze(1)
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale).squeeze(1)
 
 
 class _CpuAttention(torch.autograd.Function):

@@ -11,7 +11,7 @@ the rest as soon as the gate has moved). Zeroing the norm's weight instead, as t
 gives every parameter a gradient of exactly zero for ever.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -69,7 +69,7 @@ class Unit(nn.Module):
         self.filter = filter
         self.g = Pointwise(channels, value, bias=bias)
         # One bias is enough: the terms are added.
-        self.weights = nn.ModuleList(
+        self.weights: Sequence[Pointwise] = nn.ModuleList(  # type: ignore[assignment]
             Pointwise(value, channels, bias=bias and k == 0, groups=groups)
             for k in range(filter.terms if project else 0)
         )
@@ -150,9 +150,11 @@ class NonlocalBlock(nn.Module):
         self.mode = mode
         self.recurrence = recurrence
         self.affinity = affinity
-        self.units = nn.ModuleList(Unit(channels, filter, **(unit_options or {})) for filter in filters)
+        self.units: Sequence[Unit] = nn.ModuleList(  # type: ignore[assignment]
+            Unit(channels, filter, **(unit_options or {})) for filter in filters
+        )
         for unit in self.units:
-            if unit.filter.needs_symmetric and not affinity.symmetric:  # type: ignore[union-attr]
+            if unit.filter.needs_symmetric and not affinity.symmetric:
                 raise ValueError(
                     f"filter {type(unit.filter).__name__} needs a symmetric normalised affinity, which "
                     f"{type(affinity).__name__} is not; "
@@ -176,7 +178,7 @@ class NonlocalBlock(nn.Module):
         grid = Grid(tuple(x.shape[2:]), self.mode)
         for _ in range(self.recurrence):
             if fuses(self, grid):
-                x_bcn = self.units[0].add(x_bcn, fused_unit(self, x_bcn, mask_bn), mask_bn)  # type: ignore[operator]
+                x_bcn = self.units[0].add(x_bcn, fused_unit(self, x_bcn, mask_bn), mask_bn)
                 continue
             operator = self.affinity(x_bcn, grid, mask_bn)
             for unit in self.units:
@@ -234,11 +236,11 @@ class NonlocalBlock(nn.Module):
             eigenvalues = torch.linspace(1, -1, 65)
         gains = []
         for unit in self.units:
-            terms_kl = unit.filter.response(eigenvalues.to(unit.gate.device))  # type: ignore[union-attr, operator]
-            if not len(unit.weights):  # type: ignore[arg-type]
+            terms_kl = unit.filter.response(eigenvalues.to(unit.gate.device))
+            if not len(unit.weights):
                 gains.append(terms_kl[0].abs())
                 continue
-            weights_kcd = torch.stack([weight.weight.squeeze(-1) for weight in unit.weights])  # type: ignore[union-attr]
+            weights_kcd = torch.stack([weight.weight.squeeze(-1) for weight in unit.weights])
             gains.append(torch.linalg.matrix_norm(torch.einsum("kl,kcd->lcd", terms_kl.to(weights_kcd), weights_kcd)))
         return eigenvalues, torch.stack(gains)
 

@@ -31,18 +31,19 @@ class OperatorFunction:
         gram: G (B, R, R), or ``None`` for a dense A.
     """
 
-    def __init__(self, operator: Factored | Dense, identity: float | Tensor, core: Tensor, gram: Tensor | None) -> None:
+    def __init__(self, operator: Operator, identity: float | Tensor, core: Tensor, gram: Tensor | None) -> None:
         self.operator = operator
         self.identity = identity
         self.core = core
         self.gram = gram
 
     @classmethod
-    def of(cls, operator: Factored | Dense) -> OperatorFunction:
+    def of(cls, operator: Operator) -> OperatorFunction:
         """A itself, for a dense A or one with a Gram matrix."""
         if isinstance(operator, Dense):
             return cls(operator, 0.0, operator.matrix_bnn, None)
-        gram = operator.gram()
+        gram = operator.gram()  # a TypeError where there is none
+        assert isinstance(operator, Factored)
         eye = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device).expand_as(gram)
         return cls(operator, 0.0, operator.mix(eye), gram)
 
@@ -75,7 +76,7 @@ class OperatorFunction:
 
     def apply(self, z_bdn: Tensor) -> Tensor:
         """f(A) z: (B, D, N) -> (B, D, N)."""
-        if isinstance(self.operator, Dense):
+        if not isinstance(self.operator, Factored):
             return z_bdn * self.identity + torch.bmm(z_bdn, self.core.mT.to(z_bdn.dtype))
         coefficients_bdr = torch.bmm(self.operator.analyse(z_bdn), self.core.mT.to(z_bdn.dtype))
         return z_bdn * self.identity + self.operator.synthesise(coefficients_bdr)

@@ -39,7 +39,7 @@ def fuses(block: NonlocalBlock, grid: Grid) -> bool:
         return False
     (unit,) = block.units
     plain = isinstance(unit.filter, FirstOrder) and unit.filter.pairs == ((1, 0), (0, 1))
-    weights = (block.affinity.theta, block.affinity.phi, unit.g, *unit.weights)  # type: ignore[misc]
+    weights = (block.affinity.theta, block.affinity.phi, unit.g, *unit.weights)
     bare = all(weight.bias is None and weight.groups == 1 for weight in weights)
     return plain and bare and grid.whole and not block.affinity.dense_is_cheaper(prod(grid.sizes))
 
@@ -52,7 +52,7 @@ def fused_unit(block: NonlocalBlock, x_bcn: Tensor, mask_bn: Tensor | None) -> T
     affinity, (unit,) = cast(SymmetricAffinity, block.affinity), block.units
     inward = (affinity.theta.weight, affinity.phi.weight, unit.g.weight)
     w_in = torch.cat(inward).squeeze(-1)
-    w_out = torch.cat([weight.weight for weight in unit.weights], dim=1).squeeze(-1)  # type: ignore[union-attr]
+    w_out = torch.cat([weight.weight for weight in unit.weights], dim=1).squeeze(-1)
     if torch.is_autocast_enabled(x_bcn.device.type):
         dtype = torch.get_autocast_dtype(x_bcn.device.type)
         x_bcn, w_in, w_out = x_bcn.to(dtype), w_in.to(dtype), w_out.to(dtype)

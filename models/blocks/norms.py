@@ -9,7 +9,7 @@ NORMS = ("batch", "group", "none")
 class BatchNorm(nn.BatchNorm1d):
     """Batch norm whose statistics in training do not see positions outside the mask."""
 
-    def forward(self, x_bcn: Tensor, mask_bn: Tensor | None = None) -> Tensor:  # type: ignore[override]
+    def forward(self, x_bcn: Tensor, mask_bn: Tensor | None = None) -> Tensor:
         """(B, C, N) -> (B, C, N), 0 outside the mask."""
         if mask_bn is None:
             return super().forward(x_bcn)
@@ -23,7 +23,7 @@ class BatchNorm(nn.BatchNorm1d):
 class GroupNorm(nn.GroupNorm):
     """Group norm over the valid positions of each sample."""
 
-    def forward(self, x_bcn: Tensor, mask_bn: Tensor | None = None) -> Tensor:  # type: ignore[override]
+    def forward(self, x_bcn: Tensor, mask_bn: Tensor | None = None) -> Tensor:
         """(B, C, N) -> (B, C, N), 0 outside the mask."""
         if mask_bn is None:
             return super().forward(x_bcn)

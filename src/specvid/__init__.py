@@ -1,7 +1,8 @@
 """specvid: spectral nonlocal blocks for video backbones.
 
-``create_model`` and ``create_block`` build, ``list_backbones`` and ``list_blocks`` say what there is. The parts live in ``specvid.models``,
-``specvid.datasets``, ``specvid.eval`` and ``specvid.pipelines``; nothing heavy is imported before it is used.
+``create_model`` and ``create_block`` build, ``list_backbones`` and ``list_blocks`` say what there is. The parts live in
+``specvid.models``, ``specvid.datasets``, ``specvid.eval`` and ``specvid.pipelines``; nothing heavy is imported before
+it is used.
 """
 
 import importlib

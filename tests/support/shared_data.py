@@ -1,4 +1,4 @@
-"""Where the real clips, tracklets, weights and golden numbers lie: beside the checkout, or where ``SPECVID_SHARED`` says."""
+"""Where the real data and the golden numbers lie: beside the checkout, or where ``SPECVID_SHARED`` says."""
 
 import os
 from pathlib import Path
