@@ -28,7 +28,7 @@ class Answer:
 
 def search(
     out: str | os.PathLike[str],
-    what: str | Sequence[str],
+    what: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     *,
     k: int = 10,
     where: str = "",
@@ -49,7 +49,8 @@ def search(
     folder = Folder(out)
     rows = Rows(folder)
     keep = matching(rows, where) if where else None
-    question = asked(folder, rows, [what] if isinstance(what, str) else what, device=device, net=net)
+    things = [what] if isinstance(what, str | os.PathLike) else what
+    question = asked(folder, rows, [os.fspath(thing) for thing in things], device=device, net=net)
     index = open_index(folder, rows)
     wanted = min(k + len(question.own), len(rows))
     if not wanted:

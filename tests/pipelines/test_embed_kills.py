@@ -36,6 +36,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_killed_and_restarted_it_is_bit_for_bit_the_same(videos: Path, tmp_path: Path) -> None:
     found = drive("kill", videos, tmp_path)
     assert found["died"] >= 20

@@ -1,7 +1,7 @@
 """Embeds in child processes: killed at random moments, or two at once as torchrun starts them.
 
-``python embed_driver.py kill VIDEOS OUT`` or ``... pair VIDEOS OUT``. Everything heavy is imported once; each attempt is
-a fork, so that dozens of kills take seconds. Prints one line of JSON.
+``python embed_driver.py kill VIDEOS OUT`` or ``... pair VIDEOS OUT``. Everything heavy is imported once; each attempt
+is a fork, so that dozens of kills take seconds. Prints one line of JSON.
 """
 
 import contextlib
