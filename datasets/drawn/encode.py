@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,7 @@ def write_video(
     quality = {"qmin": str(quantiser), "global_quality": str(quantiser * _LAMBDA), "flags": "+qscale+bitexact"}
     try:
         with av.open(str(path), "w", container_options=_EXACT) as container:
-            stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001), options=quality)
+            stream: Any = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001), options=quality)
             stream.pix_fmt, stream.gop_size, stream.thread_count = pix_fmt, gop, 1
             for number, frame in enumerate(_checked(path, frames)):
                 if not number:

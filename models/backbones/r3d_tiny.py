@@ -65,7 +65,7 @@ def r3d_tiny(*, width: int = 16, depths: Sequence[int] = (1, 2)) -> Backbone:
         )
     network = nn.Sequential(stages)
     _initialise(network)
-    network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # a training step of so narrow a network takes 0.6x
+    network.to(memory_format=torch.channels_last_3d)  # trains so narrow a network 1.4x as fast on a CPU
     return Backbone(
         module=network,
         feature_dim=channels,
