@@ -28,6 +28,8 @@ VERBS = {
     "bench model": "bench:MODEL",
     "bench blocks": "bench:BLOCKS",
     "bench reid": "bench:REID",
+    "bench embed": "bench_embed:EMBED",
+    "bench search": "bench_embed:SEARCH",
     "demo": "demo:DEMO",
 }
 
@@ -47,7 +49,7 @@ specvid: spectral nonlocal blocks for video
   specvid eval embeddings DIR       nearest-neighbour accuracy of embeddings
   specvid report RUN...             a table over runs: mean and deviation over seeds
   specvid models                    backbones and blocks there are
-  specvid bench WHAT                speed, beside what it must beat: loader, model, blocks, reid
+  specvid bench WHAT                speed, beside what it must beat: loader, model, blocks, reid, ...
   specvid demo                      the main job on drawn data, in minutes on a CPU
 
   specvid VERB --help               one verb, with an example; --help-all: every option

@@ -59,7 +59,7 @@ def test_images_are_asked_as_a_folder_or_one_by_one(base: Path) -> None:
 
 
 def test_the_network_must_be_the_same(base: Path) -> None:
-    path = shutil.copy(base / "ucf/videos/Red/v_Red_g02_c01.avi", base / "other.avi")
+    path = str(shutil.copy(base / "ucf/videos/Red/v_Red_g02_c01.avi", base / "other.avi"))
     moved = base / "moved.safetensors"
     (base / "w.safetensors").rename(moved)
     try:
