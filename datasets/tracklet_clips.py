@@ -61,7 +61,7 @@ class TrainTracklets(Dataset[dict[str, Any]]):
             errors += failed
             if frames is not None:
                 video = self.transform(frames, rng)
-                return {"video": video, "label": int(self.labels[index]), "index": index, "error": "; ".join(errors)}
+                return {"video": video, "label": int(self.labels[index]), "index": index, "error": "\n".join(errors)}
             index = self._other(index, rng)
         raise ValueError(
             f"{_REPLACEMENTS} tracklets in a row cannot be read, the last ones: {'; '.join(errors[-3:])}. "
@@ -131,7 +131,8 @@ class TestChunks(Dataset[dict[str, Any]]):
         frames, errors = read_frames(tracklet, indices.tolist())
         good = [i for i, frame in enumerate(frames) if frame is not None]
         mask = valid & np.array([frame is not None for frame in frames])
-        filler = frames[good[0]] if good else np.zeros((*self.size, 3), np.uint8)
-        clip = stack([filler if frame is None else frame for frame in frames], self.size)
+        filler: Any = frames[good[0]] if good else np.zeros((*self.size, 3), np.uint8)
+        whole: list[np.ndarray] = [filler if frame is None else frame for frame in frames]
+        clip = stack(whole, self.size)
         video = self.transform(clip, None)[0]
-        return {"video": video, "mask": torch.from_numpy(mask), "tracklet": which, "error": "; ".join(errors)}
+        return {"video": video, "mask": torch.from_numpy(mask), "tracklet": which, "error": "\n".join(errors)}

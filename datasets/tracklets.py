@@ -83,14 +83,15 @@ def read_table(path: Path) -> dict[str, list[Tracklet]]:
     rows = _parquet_rows(path) if path.suffix.lower() == ".parquet" else _csv_rows(path)
     frames: dict[tuple[str, Identity, Identity, Identity], list[tuple[Any, str]]] = defaultdict(list)
     for number, row in enumerate(rows, start=1):
-        values = [row.get(column) for column in COLUMNS]
+        values: list[Any] = [row.get(column) for column in COLUMNS]
         if any(value is None or value == "" for value in values):
             raise ValueError(f"{path}, row {number}: {', '.join(COLUMNS)} must all be given, it has {values}")
         part = str(row.get("set") or "test")
         if part not in SETS:
             raise ValueError(f"{path}, row {number}: set {part!r} is none of {', '.join(SETS)}")
         name, pid, camid = values
-        track, frame = row.get("track"), row.get("frame")
+        track: Any = row.get("track")
+        frame = row.get("frame")
         key = (part, pid, camid, "" if track is None else track)
         frames[key].append((_frame_number(frame, path, number), str(name)))
     parts: dict[str, list[Tracklet]] = {name: [] for name in SETS}

@@ -44,14 +44,16 @@ def read_split(
     ]  # fmt: skip
     if missing:
         raise ValueError(f"{sequences}: {len(missing)} folders of split {split} are missing, e.g. {missing[0]}")
-    sides = [[tracklet_of(sequences, camera, person) for camera in kind.cameras for person in side] for side in people]
-    check_disjoint(*sides, where=f"split {split} of {kind.title}")
+    train, test = (
+        tuple(tracklet_of(sequences, camera, person) for camera in kind.cameras for person in side) for side in people
+    )
+    check_disjoint(train, test, where=f"split {split} of {kind.title}")
     count = len(people[1])
     is_whole = (len(people[0]), count) == published and len(splits) == 10
     whole = f"{published[0]} / {published[1]}"
     title = kind.title if is_whole else f"{kind.title} cut down to {len(people[0])} / {count} of {whole} people"
     return ReidSet(
-        title, kind.protocol, *map(tuple, sides), query=np.arange(count), gallery=np.arange(count, 2 * count),
+        title, kind.protocol, train, test, query=np.arange(count), gallery=np.arange(count, 2 * count),
         split=split, splits=len(splits), is_whole=is_whole,
     )  # fmt: skip
 

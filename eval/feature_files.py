@@ -127,8 +127,8 @@ def _read_npz(path: Path) -> ReidFeatures:
             index = np.asarray(arrays[roles["query_index1"]]).reshape(-1).astype(np.int64) - 1
         if all(role in roles for role in GROUPS["separate"]):
             parts = {role: arrays[roles[role]] for role in GROUPS["separate"]}
-            names = {role: arrays[roles[role]] for role in ("query_names", "gallery_names") if role in roles}
-            return ReidFeatures(**parts, **names, query_index=index, about=about)
+            named = {role: arrays[roles[role]] for role in ("query_names", "gallery_names") if role in roles}
+            return ReidFeatures(**parts, **named, query_index=index, about=about)
         if all(role in roles for role in GROUPS["table"]) and (index is not None or "is_query" in roles):
             features, ids, cams = (arrays[roles[role]] for role in GROUPS["table"])
             names = arrays[roles["names"]] if "names" in roles else None

@@ -71,7 +71,7 @@ class KReciprocal:
         for first in range(0, queries, step):
             rows = np.arange(first, min(first + step, queries))
             original = _squared_distances(similarity, rows) / largest[rows, None]
-            jaccard = np.stack([_jaccard(weights, inverted, row)[queries:] for row in rows])
+            jaccard = np.stack([_jaccard(weights, inverted, int(row))[queries:] for row in rows])
             final = (1 - self.lambda_value) * jaccard + self.lambda_value * original
             yield rows, np.round(final, _DECIMALS)
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from lightning_fabric import Fabric
 from torch import Tensor, nn
@@ -34,8 +34,8 @@ class ReidTask:
         self.model_config, self.spec = model.config, model.input
         self.criterion = ReidLoss(config.loss)
         self.buffers = {name: list(tensor.shape) for name, tensor in model.named_buffers() if name == CENTRES}
-        shares = {"rank": fabric.global_rank, "world": fabric.world_size, "pin_memory": fabric.device.type == "cuda"}
-        self.feed = train_feed(lists, self.spec, config, **shares)
+        shares: dict[str, Any] = {"rank": fabric.global_rank, "world": fabric.world_size}
+        self.feed = train_feed(lists, self.spec, config, **shares, pin_memory=fabric.device.type == "cuda")
         if lists.validation is not None:
             reason = f"highest mAP on the validation part ({lists.validation.title})"
             self.selection = Selection("val_mAP", True, reason)
@@ -43,7 +43,7 @@ class ReidTask:
             self.selection = Selection("loss", False, "lowest training loss (no validation part; no test set selects)")
 
     def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        outputs = model.outputs(batch["video"])
+        outputs = cast(VideoModel, model).outputs(batch["video"])
         centres = model.get_buffer(f"{_prefix(model)}{CENTRES}") if self.buffers else None
         return self.criterion(outputs, batch["label"], centres)
 
@@ -53,7 +53,7 @@ class ReidTask:
             return {}
         assert isinstance(model, VideoModel)
         chunks = chunks_for(held.test, self.spec, self.config.test_sampling)
-        reading = {"batch_size": self.config.train.batch_size, "workers": self.config.train.workers}
+        reading: dict[str, Any] = {"batch_size": self.config.train.batch_size, "workers": self.config.train.workers}
         found = embed_tracklets(self.fabric, model, chunks, title="validation", **reading)
         score = as_reid_features(held, found.features, {}).score(held.protocol)
         return {"val_mAP": score.mAP, "val_rank1": score.rank(1), "val_unreadable": len(found.errors)}
@@ -94,7 +94,7 @@ def train(config: ReidConfig) -> dict[str, Any]:
         trained = fit(fabric, model, task, config.train, run)
         assert isinstance(trained, VideoModel)
         chunks = chunks_for(lists.data.test, task.spec, config.test_sampling)
-        reading = {"batch_size": config.train.batch_size, "workers": config.train.workers}
+        reading: dict[str, Any] = {"batch_size": config.train.batch_size, "workers": config.train.workers}
         found = embed_tracklets(fabric, trained, chunks, title="test", **reading)
         if fabric.is_global_zero:
             lines = run.lines()

@@ -153,8 +153,9 @@ def _score(
         )
     sampling = asked.sampling or meta["test_sampling"]
     chunks = chunks_for(test.test, model.input, sampling)
-    reading = {"batch_size": engine.batch_size, "workers": engine.workers, "flip": asked.flip}
-    found = embed_tracklets(fabric, fabric.to_device(model), chunks, title=folder.name, **reading)
+    reading: dict[str, Any] = {"batch_size": engine.batch_size, "workers": engine.workers, "flip": asked.flip}
+    fabric.to_device(model)
+    found = embed_tracklets(fabric, model, chunks, title=folder.name, **reading)
     return score_all(
         test, found, checkpoint=asked.checkpoint, sampling=sampling + ("-flip" if asked.flip else ""),
         protocols=asked.protocols(test.protocol), rerank=asked.rerank, leaked=leaked,

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -50,7 +51,7 @@ def bench_embed(
     workers: int = 1,
     batch_size: int = 4,
     threads: int = 1,
-    device: str = "cpu",
+    device: Literal["auto", "cpu", "cuda", "mps"] = "cpu",
     progress: Callable[[str], None] | None = None,
 ) -> EmbedRow:
     """Time the embedding of ``count`` of ``videos``, one clip each.
@@ -98,9 +99,9 @@ def bench_embed(
             seconds = [_seconds(work) for work in (decode, compute, whole)]
             rates.append((len(table) / seconds[0], len(table) / seconds[1], len(table) / seconds[2]))
             say(f"round {number + 1} of {rounds}: " + ", ".join(f"{rate:.1f}" for rate in rates[-1]) + " videos/s")
-    medians = [statistics.median(rate[column] for rate in rates) for column in range(3)]
+    decoding, computing, together = (statistics.median(rate[column] for rate in rates) for column in range(3))
     ratio = statistics.median(rate[2] / min(rate[0], rate[1]) for rate in rates)
-    return EmbedRow(len(table), *medians, ratio)
+    return EmbedRow(len(table), decoding, computing, together, ratio)
 
 
 def bench_memory(

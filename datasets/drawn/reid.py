@@ -49,7 +49,9 @@ def draw_mars(
         train, test = halves(task)
         drawn: Files = {}
         for side, people in (("train", train), ("test", test)):
-            rows, names, queries = [], [], []
+            rows: list[Any] = []
+            names: list[str] = []
+            queries: list[int] = []
             walks = [(person, number) for person in people for number in range(tracklets)]
             if side == "test":
                 walks = [(-2, n) for n in range(junk)] + [(-1, n) for n in range(distractors)] + walks

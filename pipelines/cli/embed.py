@@ -50,7 +50,7 @@ def run(options: EmbedOptions) -> int:
     if not options.out:
         raise ValueError("out is not given: --out DIR must name the folder to write.")
 
-    from specvid.pipelines.embed import embed
+    from specvid.pipelines.embed.job import embed
     from specvid.pipelines.engine.log import note, say
 
     outcome = embed(options.videos, options.out, options.config, path_column=options.path_column, tell=note)

@@ -47,7 +47,8 @@ def evaluate(out: str | os.PathLike[str], *, label: str = "", group: str = "") -
         if empty:
             raise ValueError(f"column {empty[0]!r} is empty in some rows: each needs a value.")
     else:
-        labels, groups = zip(*(_ucf101(row["path"]) for row in table), strict=True)
+        pairs = [_ucf101(row["path"]) for row in table]
+        labels, groups = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     score = leave_group_out(features.astype(np.float32), labels, [str(name) for name in groups])
     failed = pq.read_metadata(folder.errors).num_rows if folder.errors.exists() else 0
     return Evaluation(score, len(table), len(set(groups)), failed)

@@ -143,6 +143,6 @@ def _send(pipe: Connection, ready: "queue.Queue[Piece | None]") -> None:
         try:
             pipe.send((piece, None if clips is None else tuple(clips.shape)))
             if clips is not None:
-                pipe.send_bytes(memoryview(clips.numpy()).cast("B"))
+                pipe.send_bytes(clips.numpy().data.cast("B"))
         except OSError:  # nobody reads any more
             os._exit(0)

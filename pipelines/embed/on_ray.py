@@ -5,6 +5,7 @@ exactly as a local process does. So the bytes are the same, a lost node costs it
 nothing but numbers. The folder must lie where all nodes see it.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -43,7 +44,7 @@ def run_on_ray(job: Job, shards: Sequence[int], tell: Callable[[str], None]) -> 
     gpu = job.network.device.type == "cuda"
     owned = not ray.is_initialized()
     if owned:
-        ray.init(logging_level="warning", log_to_driver=False)
+        ray.init(logging_level=logging.WARNING, log_to_driver=False)
     try:
         ray.data.DataContext.get_current().enable_progress_bars = False
         data = ray.data.from_items([{"shard": shard} for shard in shards], override_num_blocks=len(shards)).map_batches(

@@ -56,11 +56,11 @@ def write_shard(folder: Folder, shard: int, inputs: Any, results: Sequence[Embed
     else:
         folder.failed_part(shard).unlink(missing_ok=True)
     table = _rows(inputs, [result for result in results if not result.error], schema)
-    packing = {
-        "compression": {name: "NONE" if name == "embedding" else "ZSTD" for name in schema.names},
+    compression = {name: "NONE" if name == "embedding" else "ZSTD" for name in schema.names}
+    packing: dict[str, Any] = {
+        "compression": compression | {"embedding.list.element": "NONE"},
         "use_dictionary": [name for name in schema.names if name != "embedding"],
     }
-    packing["compression"]["embedding.list.element"] = "NONE"
     folder.put(folder.part(shard), lambda path: pq.write_table(table, path, row_group_size=ROW_GROUP, **packing))
 
 

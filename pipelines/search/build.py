@@ -103,7 +103,8 @@ def _ivfpq(index: Index, tell: Callable[[str], None]) -> dict[str, Any]:
     # Unit vectors: the order by distance is that by cosine.
     index.quick = lists
     if made.padded != dim:
-        index.quick = faiss.IndexPreTransform(faiss.RemapDimensionsTransform(dim, made.padded, False), lists)
+        widen: Any = faiss.RemapDimensionsTransform  # its typed signature lacks the one in use
+        index.quick = faiss.IndexPreTransform(widen(dim, made.padded, False), lists)
     index.quick.train(np.ascontiguousarray(index.vectors[_spread(count, made.train)]))
     for block in index.blocks():
         index.quick.add(block)
@@ -183,4 +184,5 @@ def _save(folder: Folder, index: Index) -> None:
 def _write(index: Any, path: Path, flags: int) -> None:
     import faiss
 
-    faiss.write_index(index, str(path), flags)
+    write: Any = faiss.write_index  # its typed signature lacks the flags
+    write(index, str(path), flags)

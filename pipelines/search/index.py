@@ -80,7 +80,7 @@ def open_index(folder: Folder, rows: Rows) -> Index | None:
             f"{file.parent} is of other embeddings than those in the folder: `specvid search build` again."
         )
     flat = faiss.read_index(str(file.parent / "flat.faiss"), faiss.IO_FLAG_MMAP_IFC)
-    quick = None
+    quick: Any = None
     if about["kind"] != "flat":
         quick = faiss.read_index(str(file.parent / f"{about['kind']}.faiss"), faiss.IO_FLAG_MMAP_IFC)
     if about["kind"] == "hnsw":  # its file holds the graph only

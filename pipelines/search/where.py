@@ -123,9 +123,11 @@ class _Parser:
             sign, node = -1, node.operand
         if not isinstance(node, ast.Constant) or not isinstance(node.value, (str, int, float)):
             raise _wrong(self.text, f"{ast.unparse(node)!r} is no number, text in quotes, True or False")
-        if sign < 0 and isinstance(node.value, (str, bool)):
+        if sign > 0:
+            return node.value
+        if isinstance(node.value, (str, bool)):
             raise _wrong(self.text, f"-{ast.unparse(node)} is no number")
-        return -node.value if sign < 0 else node.value
+        return -node.value
 
 
 def _wrong(text: str, why: str) -> ValueError:
