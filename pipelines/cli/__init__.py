@@ -61,6 +61,13 @@ Example:
 """
 
 
+def group_help(group: str) -> str:
+    """What `specvid GROUP --help` prints for a word that several verbs begin with; empty for any other."""
+    names = [name for name in VERBS if name.startswith(f"{group} ")]
+    lines = [f"specvid {group} needs a second word:", *(f"  specvid {name} --help" for name in names)]
+    return "\n".join(lines) + "\n" if names else ""
+
+
 def find(words: Sequence[str]) -> tuple[Verb, list[str]]:
     """The verb that a command line begins with, and the rest. Raises ValueError where there is none."""
     for length in (1, 2):
@@ -89,6 +96,9 @@ def run(argv: Sequence[str]) -> int:
             return 0
         if words[0] in ("--version", "-V"):
             sys.stdout.write(f"specvid {__version__}\n")
+            return 0
+        if words[1:] in (["-h"], ["--help"]) and group_help(words[0]):
+            sys.stdout.write(group_help(words[0]))
             return 0
         verb, rest = find(words)
         return verb(rest)

@@ -171,3 +171,10 @@ def test_help_is_quick() -> None:
         subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, env=os.environ)
         seconds.append(time.perf_counter() - started)
     assert min(seconds) < 0.5
+
+
+@pytest.mark.parametrize("group", ["data", "train", "eval", "bench", "search"])
+def test_help_of_a_first_word_names_its_second_words(group: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run([group, "--help"]) == 0
+    printed = capsys.readouterr().out
+    assert all(f"specvid {name} --help" in printed for name in VERBS if name.split()[0] == group)
