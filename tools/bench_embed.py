@@ -31,13 +31,18 @@ from specvid.pipelines.embed.stream import reader_of
 
 @dataclass(frozen=True)
 class EmbedRow:
-    """Videos per second, median over the rounds; ``ratio``: of the job to the slower of the two, median."""
+    """Videos per second, median over the rounds; ``ratio``: of the job to the slower of the two, median.
+
+    ``cpu_ratio``: CPU time of the network alone over that of the job's main process, which runs the network, collects
+    batches and writes: what the job adds to it, on a machine whose cores others use too.
+    """
 
     videos: int
     decoding: float
     network: float
     job: float
     ratio: float
+    cpu_ratio: float
 
 
 def bench_embed(
@@ -95,13 +100,15 @@ def bench_embed(
 
         whole()
         rates: list[tuple[float, float, float]] = []
+        shares: list[float] = []
         for number in range(rounds):
-            seconds = [_seconds(work) for work in (decode, compute, whole)]
+            seconds, cpu = zip(*(_seconds(work) for work in (decode, compute, whole)), strict=True)
+            shares.append(cpu[1] / cpu[2])
             rates.append((len(table) / seconds[0], len(table) / seconds[1], len(table) / seconds[2]))
             say(f"round {number + 1} of {rounds}: " + ", ".join(f"{rate:.1f}" for rate in rates[-1]) + " videos/s")
     decoding, computing, together = (statistics.median(rate[column] for rate in rates) for column in range(3))
     ratio = statistics.median(rate[2] / min(rate[0], rate[1]) for rate in rates)
-    return EmbedRow(len(table), decoding, computing, together, ratio)
+    return EmbedRow(len(table), decoding, computing, together, ratio, statistics.median(shares))
 
 
 def bench_memory(
@@ -143,10 +150,12 @@ def print_embed_row(row: EmbedRow) -> None:
     for name in ("decoding", "network", "job"):
         title = {"decoding": "decoding alone", "network": "network alone", "job": "embed"}[name]
         print(f"{title:18} {getattr(row, name):10.2f}")
-    print(f"{'to the slower one':18} {row.ratio:10.2f}x")
+    print(f"{'to the slower one':18} {row.ratio:9.2f}x")
+    print(f"{'by CPU time':18} {row.cpu_ratio:9.2f}x   network alone to the main process of embed")
 
 
-def _seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
+def _seconds(work: Callable[[], object]) -> tuple[float, float]:
+    """By the clock, and of CPU time of this process."""
+    start, cpu = time.perf_counter(), time.process_time()
     work()
-    return time.perf_counter() - start
+    return time.perf_counter() - start, time.process_time() - cpu
