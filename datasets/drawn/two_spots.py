@@ -31,7 +31,7 @@ class TwoSpots:
     size: int = 40
     fps: int = 25
     radius: float = 3.5
-    speed: float = 1.0
+    speed: float = 1.2
     gap: int = 20
     """No pixel that the one spot ever touches is nearer than this to a pixel that the other one touches."""
     noise: float = 0.01

@@ -102,13 +102,15 @@ class _SpectralUnit(torch.autograd.Function):
             grad_factor.baddbmm_(grad_coefficients.mT, signal)
             torch.baddbmm(grad_both[:, :value], grad_coefficients, factor, out=inward[:, rank:])
             # F = E r(d), d = totals E / 2: dE = r dF + totals^T dd / 2 + 1 dtotals, where E > 0.
-            slope_b1n = (grad_factor * factor).sum(1, keepdim=True, dtype=root_b1n.dtype) * -0.5 * connected
+            wide_factor, wide_grad = at_least_float32(factor), at_least_float32(grad_factor)
+            slope_b1n = (wide_grad * wide_factor).sum(1, keepdim=True) * -0.5 * connected
             grad_degree_b1n = slope_b1n * root_b1n.square()
-            grad_totals_br1 = torch.bmm(at_least_float32(factor), (slope_b1n * root_b1n).mT) * 0.5
+            grad_totals_br1 = torch.bmm(wide_factor, (slope_b1n * root_b1n).mT) * 0.5
             left_br2 = torch.cat((totals_b1r.mT * 0.5, _swap(grad_totals_br1, dim=1)), dim=-1)
             right_b2n = torch.cat((grad_degree_b1n, torch.ones_like(grad_degree_b1n)), dim=1)
-            grad_factor.mul_(root_b1n.to(grad_factor.dtype))
-            grad_factor.baddbmm_(left_br2.to(grad_factor.dtype), right_b2n.to(grad_factor.dtype))
+            wide_grad.mul_(root_b1n).baddbmm_(left_br2, right_b2n)  # in place of grad_factor where that is wide itself
+            if wide_grad is not grad_factor:
+                grad_factor.copy_(wide_grad)
             grad_factor.masked_fill_(factor <= 0, 0)
             grad_x = torch.bmm(_each(w_in.mT, batch), inward) if ctx.needs_input_grad[0] else None
             grad_w_in = torch.bmm(inward, x.mT).sum(0) if ctx.needs_input_grad[1] else None

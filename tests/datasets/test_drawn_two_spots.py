@@ -120,7 +120,7 @@ def test_no_local_network_can_tell_the_classes(seed: int) -> None:
     """Whatever the weights, the margins of a scene cancel: mean cross-entropy >= log 2. A nonlocal block lifts that."""
     scene = scenes(seed + 1)[-1]
     for frames in (slice(0, 16, 2), slice(1, 16, 2), slice(None)):  # as the loader samples them
-        assert contrast(random_network("", seed), scene, frames) < 1e-10
+        assert contrast(random_network("", seed), scene, frames) < 1e-8
         assert contrast(random_network("snl(gate=1)@layer2.-1", seed), scene, frames) > 1e-6
 
 
