@@ -56,7 +56,7 @@ def mobile() -> ReidConfig:
 
 @recipe
 def tiny() -> ReidConfig:
-    """The tiny 3D backbone on drawn tracklets, in minutes."""
+    """The tiny 3D backbone on drawn tracklets, in minutes: a trial of the whole way, too short to learn a gait."""
     return ReidConfig(
         tracks=TrackletConfig(people=8, tracklets=4, frames=8, height=48, width=40, zoom=1.0, erase=0.0, repeats=8),
         net=ReidNetConfig(model="r3d_tiny"),
