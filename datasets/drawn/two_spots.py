@@ -2,7 +2,7 @@
 
 A spot near one edge of the picture (top or bottom) moves left or right during the first half of the clip, and is gone.
 In the second half another one moves near the opposite edge. Whoever looks at one of them knows nothing about the class:
-a *scene* (places, colours, background, noise) is drawn four times, once for each pair of directions. The two pairs of
+a *scene* (places, background, noise) is drawn four times, once for each pair of directions. The two pairs of
 equal directions are one class, the other two the other class.
 
 A network sees the relation only if something in it sees both spots. Their tracks are ``gap`` px apart: with a receptive
@@ -57,11 +57,10 @@ class TwoSpots:
 
 @dataclass(frozen=True)
 class Spot:
-    """``x``, ``y``: middle of its track in px (column, row); ``colour``: RGB in [0, 1]."""
+    """A white spot. ``x``, ``y``: middle of its track in px (column, row)."""
 
     x: float
     y: float
-    colour: Colour
 
 
 @dataclass(frozen=True)
@@ -91,20 +90,16 @@ def draw_background(rng: np.random.Generator) -> Background:
 
 def draw_scene(task: TwoSpots, background: Background, rng: np.random.Generator) -> Scene:
     """Two spots, one near the top edge, the other near the bottom edge, whose tracks lie wholly inside the picture."""
-    least, most = (
-        task.radius - 0.5,
-        task.size - 0.5 - task.radius,
-    )  # of a centre; pixel k reaches from k - 0.5 to k + 0.5
+    # Of a centre; pixel k reaches from k - 0.5 to k + 0.5.
+    least, most = task.radius - 0.5, task.size - 0.5 - task.radius
     top, bottom = least, least + task.gap + 2 * task.radius
-    slack = rng.dirichlet((1, 1, 1))[:2] * (
-        most - bottom
-    )  # room above the upper spot, and between the two beyond the gap
+    # Room above the upper spot, and between the two beyond the gap.
+    slack = rng.dirichlet((1, 1, 1))[:2] * (most - bottom)
     rows = [top + slack[0], bottom + slack.sum()]
     if rng.random() < 0.5:
         rows.reverse()
     columns = rng.uniform(least + task.travel, most - task.travel, 2)
-    colours = rng.uniform(0.7, 1.0, (2, 3))
-    spots = [Spot(float(x), float(y), _colour(c)) for x, y, c in zip(columns, rows, colours, strict=True)]
+    spots = [Spot(float(x), float(y)) for x, y in zip(columns, rows, strict=True)]
     return Scene(background, spots[0], spots[1], int(rng.integers(2**63)))
 
 
@@ -124,7 +119,7 @@ def render(task: TwoSpots, scene: Scene, directions: tuple[int, int]) -> np.ndar
         square = (side[None, :] - x) ** 2 + (side[:, None] - spot.y) ** 2
         # Smooth, and exactly zero beyond the radius: what is outside really does not know about the spot.
         cover = (np.clip(1 - square / task.radius**2, 0, None) ** 2)[..., None]
-        clip[frame] += cover * (np.array(spot.colour) - clip[frame])
+        clip[frame] += cover * (1 - clip[frame])
     clip += task.noise * np.random.default_rng(scene.noise_seed).standard_normal(clip.shape[:3])[..., None]
     return np.rint(255 * np.clip(clip, 0, 1)).astype(np.uint8)
 

@@ -11,7 +11,6 @@ from specvid.pipelines.cli.verb import Verb
 
 if TYPE_CHECKING:
     from specvid.pipelines.embed.config import NetChoice
-    from specvid.pipelines.search.query import Answer
 
 BUILD_HELP = """\
 specvid search build: a FAISS index beside a data set of embeddings
@@ -102,8 +101,10 @@ def query(options: QueryOptions) -> int:
     if not options.what:
         raise ValueError("nothing is asked for: name a video, a folder of images, images, or an id after DIR.")
 
+    from specvid.pipelines.engine.log import say
     from specvid.pipelines.search.page import write_page
     from specvid.pipelines.search.query import search
+    from specvid.pipelines.search.table import as_text
 
     answer = search(
         options.folder, options.what, k=options.k, where=options.where, device=options.device, net=_net(options)
@@ -113,25 +114,8 @@ def query(options: QueryOptions) -> int:
     if options.json:
         print(json.dumps(answer.rows, indent=2, ensure_ascii=False, default=str))
     else:
-        print_table(answer)
+        say(as_text(answer))
     return 0
-
-
-def print_table(answer: "Answer") -> None:
-    """Rank, cosine, stretch, carried columns, id."""
-    from specvid.eval.report import to_text
-    from specvid.pipelines.embed.sources import one_line
-    from specvid.pipelines.engine.log import say
-    from specvid.pipelines.search.page import span
-
-    own = ("rank", "score", "id", "path", "start_s", "end_s", "first_frame", "last_frame")
-    carried = [name for name in (answer.rows[0] if answer.rows else {}) if name not in own]
-    rows = [["", "cosine", "stretch", *carried, "id"]]
-    for row in answer.rows:
-        values = [one_line(str(row[name])) for name in (*carried, "id")]
-        rows.append([str(row["rank"]), f"{row['score']:.4f}", span(row).strip(), *values])
-    say(to_text(rows))
-    say(f"{len(answer.rows)} of {answer.rows_searched:,} rows ({answer.how})")
 
 
 def _need(folder: str) -> None:

@@ -36,7 +36,7 @@ def small() -> ActionConfig:
     return ActionConfig(
         net=NetConfig(model="r3d_tiny"),
         train=EngineConfig(
-            epochs=12, batch_size=16, optimizer="adamw", lr=1e-2, weight_decay=0.05, schedule="onecycle", workers=1
+            epochs=10, batch_size=16, optimizer="adamw", lr=2e-2, weight_decay=0.05, schedule="onecycle", workers=1
         ),
     )
 

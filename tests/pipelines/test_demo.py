@@ -1,6 +1,7 @@
 """The demo: quick where it stands, goes on where it was killed, and (slow) shows what it promises."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from specvid.pipelines.cli import run
 from specvid.pipelines.config_json import to_dict
 from specvid.pipelines.demo import action, demo
 from specvid.pipelines.demo.action import BLOCK, demo_action, mean_top1
+from specvid.pipelines.demo.search import demo_search
 from specvid.pipelines.engine.run import RunFolder
 from specvid.pipelines.recipes.action import get_recipe
 
@@ -60,6 +62,26 @@ def test_a_training_killed_before_its_score_goes_on(stands: Path) -> None:
     assert len(run_folder.lines()) == 1  # the epoch was not done again
 
 
+def test_unseen_clips_are_embedded_and_one_is_searched_for(stands: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    share = evaluate_share(stands, capsys)
+    written = sorted((stands / "embeddings-snl-seed0/embeddings").iterdir())
+    assert len(written) == 1
+    before = written[0].stat().st_mtime_ns
+    assert evaluate_share(stands, capsys) == share
+    assert written[0].stat().st_mtime_ns == before  # what stands is not made again
+
+
+def evaluate_share(stands: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """% of right neighbours, as printed by the demo's part; the table has three rows, none the clip asked for."""
+    shown = demo_search(stands, "snl-seed0", answers=3)
+    text = capsys.readouterr().out
+    found = re.search(r"Embeddings of 28 unseen clips by snl-seed0: .* same class for ([\d.]+) %\.", text)
+    assert found and shown == (float(found[1]) >= 90)
+    assert text.count(".avi") == 4 and text.count("v_OppositeWays_g01_c01.avi") == 1
+    assert "3 of 28 rows (exact)" in text
+    return found[1]
+
+
 def test_other_settings_or_other_clips_are_trained_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trained: list[tuple[str, int, float]] = []
 
@@ -83,16 +105,16 @@ def test_other_settings_or_other_clips_are_trained_again(tmp_path: Path, monkeyp
 
     monkeypatch.setattr(action, "train", train)
     recipe = short_recipe()
-    faster = dataclasses.replace(recipe, train=dataclasses.replace(recipe.train, lr=0.02))
+    slower = dataclasses.replace(recipe, train=dataclasses.replace(recipe.train, lr=0.01))
     assert demo_action(tmp_path, seeds=[0], recipe=recipe, scenes=1)
     assert demo_action(tmp_path, seeds=[0], recipe=recipe, scenes=1)
-    assert trained == [("bare-seed0", 0, 0.01), ("snl-seed0", 0, 0.01)]
-    trained.clear()
-    assert demo_action(tmp_path, seeds=[0, 1], recipe=faster, scenes=1)
-    assert trained == [(f"{name}-seed{seed}", seed, 0.02) for seed in (0, 1) for name in ("bare", "snl")]
-    trained.clear()
-    assert demo_action(tmp_path, seeds=[0], recipe=faster, scenes=2)
     assert trained == [("bare-seed0", 0, 0.02), ("snl-seed0", 0, 0.02)]
+    trained.clear()
+    assert demo_action(tmp_path, seeds=[0, 1], recipe=slower, scenes=1)
+    assert trained == [(f"{name}-seed{seed}", seed, 0.01) for seed in (0, 1) for name in ("bare", "snl")]
+    trained.clear()
+    assert demo_action(tmp_path, seeds=[0], recipe=slower, scenes=2)
+    assert trained == [("bare-seed0", 0, 0.01), ("snl-seed0", 0, 0.01)]
 
 
 def test_no_seeds_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

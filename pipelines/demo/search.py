@@ -1,0 +1,37 @@
+"""The demo's last part: the clips that the trained network never saw become embeddings, and one is searched for."""
+
+from pathlib import Path
+
+from specvid.datasets.ucf101 import UCF101
+from specvid.pipelines.embed.config import EmbedConfig, NetChoice, RunChoice, WindowChoice
+from specvid.pipelines.embed.evaluate import evaluate
+from specvid.pipelines.embed.job import embed
+from specvid.pipelines.engine.log import console, note, say
+from specvid.pipelines.search.query import search
+from specvid.pipelines.search.table import as_text
+
+RIGHT_AT_LEAST = 0.90  # share of nearest neighbours with the class of the clip
+
+
+def demo_search(root: Path, run: str, *, answers: int = 5) -> bool:
+    """Embed the test clips of ``root/ucf101`` with the run called ``run``, and search for the first of them.
+
+    Prints how often the nearest clip of another group has the class of the clip, and the table of the ``answers`` most
+    like one clip; True where the share is at least `RIGHT_AT_LEAST`. Standing embeddings are not made again, unless
+    the run was trained again.
+    """
+    clips = [record.path for record in UCF101(root / "ucf101", split=1, train=False).records]
+    out = root / f"embeddings-{run}"
+    console.print(f"embedding {len(clips)} clips: {out}")
+    config = EmbedConfig(
+        net=NetChoice(run=str(root / run)),
+        windows=WindowChoice(window="uniform"),
+        running=RunChoice(overwrite=True),  # of a run that was trained again
+    )
+    embed(clips, out, config, tell=note)
+    scored, answer = evaluate(out), search(out, clips[0], k=answers)
+    say(
+        f"\nEmbeddings of {scored.rows} unseen clips by {run}: the nearest one of another group has the same class for "
+        f"{100 * scored.score.accuracy:.2f} %.\nMost like {clips[0].name}:\n\n{as_text(answer)}"
+    )
+    return scored.score.accuracy >= RIGHT_AT_LEAST and not scored.failed
