@@ -64,7 +64,7 @@ class ReidNetConfig:
     weights: str = ""
     """Weights to start from: a file, or published ones (DEFAULT, imagenet)."""
     last_stride: Literal[1, 2] | None = None
-    """Stride of resnet50's last stage; 1 is usual in re-identification."""
+    """Stride of the last stage of resnet50 or mobilenet_v2; 1 is usual in re-identification."""
     pooling: Literal["mean", "max", "attention"] = "mean"
     """Over the frames of a clip."""
     neck: Literal["bnneck", "none"] = "bnneck"

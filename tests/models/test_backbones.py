@@ -71,11 +71,12 @@ def test_image_networks_equal_torchvision(name: str, tmp_path) -> None:
         assert model.forward_features(clip).shape == (2, model.feature_dim, 3, 2, 2)
 
 
-def test_last_stride_keeps_the_resolution() -> None:
+@pytest.mark.parametrize(("name", "dim"), [("resnet50", 2048), ("mobilenet_v2", 1280)])
+def test_last_stride_keeps_the_resolution(name: str, dim: int) -> None:
     clip = torch.randn(1, 3, 1, 64, 64)
-    assert specvid.create_model("resnet50", last_stride=1).eval().forward_features(clip).shape == (1, 2048, 1, 4, 4)
+    assert specvid.create_model(name, last_stride=1).eval().forward_features(clip).shape == (1, dim, 1, 4, 4)
     with pytest.raises(ValueError, match="last_stride is 3; it must be 1 or 2"):
-        specvid.create_model("resnet50", last_stride=3)
+        specvid.create_model(name, last_stride=3)
 
 
 @pytest.mark.parametrize("name", ["i3d_r50"])
