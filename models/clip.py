@@ -1,6 +1,7 @@
 """What the parts inside a network need to know of the clip in flight: its length and which frames are real.
 
-`VideoModel` fills the one `ClipState` that all its inserted blocks share, at the beginning of each forward pass.
+`VideoModel` fills the one `ClipState` that all its inserted blocks share, at the beginning of each forward pass; a part
+that changes the number of frames says so there, for those that come after it.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from torch.nn import functional as F
 
 
 class ClipState:
-    """``frames``: clip length T in frames; ``mask_bt``: bool (B, T), True = real frame, or None when all frames are
-    real.
+    """``frames``: clip length T in frames, of an image network also behind temporal pooling; ``mask_bt``: bool (B, T),
+    True = real frame, or None when all frames are real.
     """
 
     def __init__(self) -> None:

@@ -21,7 +21,8 @@ from specvid.models.weights import LoadReport, load_weights
 
 
 class VideoModel(nn.Module):
-    """A video network made of ``backbone`` (features), ``pool`` (one vector a clip) and ``head`` (embedding, logits).
+    """A video network made of ``backbone`` (features), ``pool`` (one vector a clip) and ``head`` (embedding, logits);
+    some backbones have a ``tail`` between features and pooling (`Backbone`).
 
     Build it with `create_model`. ``config`` rebuilds it (``create_model(**model.config)``, JSON-able, without the
     weights); ``input`` says which clips it wants; ``feature_dim`` is D, ``embedding_dim`` E, ``num_classes`` the
@@ -38,6 +39,7 @@ class VideoModel(nn.Module):
         super().__init__()
         self.backbone, self.pool, self.head = backbone.module, pool, head
         self.clip, self.config, self.input = clip, config, backbone.input
+        self.tail, self.output = backbone.tail, backbone.output
         self.dims, self.feature_dim, self.embedding_dim = backbone.dims, backbone.feature_dim, head.num_features
         self.num_classes = head.classifier.out_features if head.classifier is not None else None
         self.classifier_name, self.pretrained = backbone.classifier, backbone.pretrained
@@ -55,17 +57,10 @@ class VideoModel(nn.Module):
         return logits
 
     def forward_features(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Feature maps (B, D, T', H', W'); a 2D backbone runs per frame, so its T' is T."""
-        self._check(x, mask)
-        batch, frames = x.shape[0], x.shape[2]
-        self.clip.frames, self.clip.mask_bt = frames, mask
-        try:
-            if self.dims == 3:
-                return self.backbone(x if mask is None else x.masked_fill(~mask[:, None, :, None, None], 0))
-            y_ndhw = self.backbone(x.transpose(1, 2).flatten(0, 1))
-            return y_ndhw.unflatten(0, (batch, frames)).transpose(1, 2)
-        finally:
-            self.clip.frames = self.clip.mask_bt = None
+        """Feature maps (B, D, T', H', W'); a 2D backbone runs per frame, so its T' is T, or what temporal pooling
+        leaves of it.
+        """
+        return self._map(*self._run(x, mask)[:2])
 
     def embed(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Embeddings (B, E), not normalised: pooled features, projected where the model has an ``embedding_dim``,
@@ -75,7 +70,30 @@ class VideoModel(nn.Module):
 
     def outputs(self, x: Tensor, mask: Tensor | None = None) -> Outputs:
         """All of the head in one pass: feature before the neck, embedding, logits (None without classifier)."""
-        return self.head(self.pool(self.forward_features(x, mask), mask))
+        raw, frames, mask = self._run(x, mask)
+        if self.tail is None:
+            return self.head(self.pool(self._map(raw, frames), mask))
+        vectors_ne = self.tail(raw)
+        vectors_bte = vectors_ne.unflatten(0, (-1, frames)) if self.dims == 2 else vectors_ne[:, None]
+        return self.head(self.pool(vectors_bte.transpose(1, 2)[..., None, None], mask))
+
+    def _run(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, int, Tensor | None]:
+        """What the backbone gives, the frames behind it (of an image network), and the mask for them."""
+        self._check(x, mask)
+        self.clip.frames, self.clip.mask_bt = x.shape[2], mask
+        try:
+            if self.dims == 3:
+                raw = self.backbone(x if mask is None else x.masked_fill(~mask[:, None, :, None, None], 0))
+            else:
+                raw = self.backbone(x.transpose(1, 2).flatten(0, 1))
+            return raw, self.clip.frames, self.clip.mask_bt
+        finally:
+            self.clip.frames = self.clip.mask_bt = None
+
+    def _map(self, raw: Tensor, frames: int) -> Tensor:
+        """(B, D, T', H', W') of what the backbone gives."""
+        y = self.output.to_map(raw)
+        return y if self.dims == 3 else y.unflatten(0, (-1, frames)).transpose(1, 2)
 
     def _check(self, x: Tensor, mask: Tensor | None) -> None:
         if x.ndim != 5 or x.shape[1] != 3:
@@ -104,7 +122,7 @@ def create_model(
 
     ``name``: a backbone (`list_backbones`); ``options``: options of that backbone, e.g. ``last_stride=1`` of
     ``resnet50``. ``blocks``: insertions, e.g. ``"snl@layer3.-1"`` (`specvid.models.grammar`,
-    `specvid.models.places`). Fresh blocks are identities, and they are drawn after everything else from a random
+    `specvid.models.places`), or parts such as ``"tsm@residual"`` (`specvid.models.parts`). Fresh blocks are identities, and they are drawn after everything else from a random
     stream of their own: with the same seed, the model with blocks computes exactly what the one without does, and so
     does everything random after it. ``num_classes``: size of the classifier, None for none. ``embedding_dim``,
     ``neck``, ``dropout``: see `Head`. ``pooling``: ``mean``, ``max`` or ``attention`` over time. ``input``: changes
@@ -118,8 +136,8 @@ def create_model(
     if input:
         backbone = replace(backbone, input=backbone.input.override(input))
     clip = ClipState()
-    pool = create_pooling(pooling, backbone.feature_dim, window=backbone.window)
-    head = Head(backbone.feature_dim, num_classes=num_classes, embedding_dim=embedding_dim, neck=neck, dropout=dropout)
+    pool = create_pooling(pooling, backbone.vector_dim, window=backbone.window)
+    head = Head(backbone.vector_dim, num_classes=num_classes, embedding_dim=embedding_dim, neck=neck, dropout=dropout)
     insertions = parse_blocks(blocks)
     with torch.random.fork_rng(devices=[]):
         insert_blocks(backbone, insertions, clip=clip)

@@ -17,39 +17,65 @@ from typing import Any, TypeGuard
 from torch import Tensor, nn
 
 from specvid.models.backbones.spec import Backbone
-from specvid.models.blocks import create_block
+from specvid.models.blocks import create_block, list_blocks
 from specvid.models.clip import ClipState, fit_mask
 from specvid.models.grammar import Insertion, parse_blocks
-from specvid.models.places import Call, Site, resolve, trace
+from specvid.models.layouts import FIRST, TOKENS, Layout, find_rule
+from specvid.models.parts import create_part, list_parts
+from specvid.models.places import Call, Site, call_grid, place_help, resolve, trace
+from specvid.models.suggest import unknown
 
 
 class InsertedBlock(nn.Module):
-    """A block inside a network: gives it the frame mask and, in an image network, whole clips instead of single frames.
+    """A block inside a network: gives it features channels first, the frame mask and, in an image network, whole clips
+    instead of single frames.
 
     ``per_frame``: the features are (B·T, C, H, W), of an image network that runs on the frames of B clips; unless the
     block has ``dims=2`` itself they are unfolded to (B, C, T, H, W), so that it sees all frames of a clip together.
+    ``layout``: how the features lie at this place.
     """
 
-    def __init__(self, block: nn.Module, *, clip: ClipState, dims: int, per_frame: bool, after: bool) -> None:
+    def __init__(
+        self, block: nn.Module, *, clip: ClipState, dims: int, per_frame: bool, after: bool, layout: Layout = FIRST
+    ) -> None:
         super().__init__()
-        self.block, self.clip = block, clip
+        self.block, self.clip, self.layout = block, clip, layout
         self.dims, self.per_frame, self.after = dims, per_frame, after
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, grid: tuple[int, ...] | None = None) -> Tensor:
+        """Features in, features of the same layout out; ``grid``: that of tokens, where it is not fixed."""
+        return self.layout.from_map(self._run(self.layout.to_map(x, grid)), x)
+
+    def _run(self, x: Tensor) -> Tensor:
         if self.dims == 2:
             return self.block(x)
         if not self.per_frame:
-            return self.block(x, fit_mask(self.clip.mask_bt, x.shape[2]))
+            return self._on_clip(x)
         if self.clip.frames is None:
             raise ValueError(
                 "a block in an image network must know the clip length: call the VideoModel, not its backbone"
             )
         x_bcthw = x.unflatten(0, (-1, self.clip.frames)).transpose(1, 2)
-        return self.block(x_bcthw, self.clip.mask_bt).transpose(1, 2).flatten(0, 1)
+        return self._on_clip(x_bcthw).transpose(1, 2).flatten(0, 1)
+
+    def _on_clip(self, x_bcthw: Tensor) -> Tensor:
+        frames = x_bcthw.shape[2]
+        y_bcthw = self.block(x_bcthw, fit_mask(self.clip.mask_bt, frames))
+        if changes_time(self.block):  # those that come after must know
+            self.clip.mask_bt = self.block.pool_mask(self.clip.mask_bt, frames)
+            if self.per_frame:
+                self.clip.frames = y_bcthw.shape[2]
+        return y_bcthw
+
+
+def changes_time(block: nn.Module) -> bool:
+    """Whether ``block`` gives fewer frames than it gets; it then has ``pool_mask``."""
+    return getattr(block, "changes_time", False)
 
 
 def insert_blocks(backbone: Backbone, blocks: str | tuple[Insertion, ...], *, clip: ClipState) -> list[str]:
-    """Insert ``blocks`` into ``backbone.module`` in place; returns the paths of the new `InsertedBlock` modules.
+    """Insert ``blocks`` (and parts, such as ``tsm``) into ``backbone.module`` in place; returns the paths of the new
+    `InsertedBlock` modules.
 
     All places mean the bare network: an insertion does not shift the indices of the next one. Several blocks at one
     place stand in the order given. ``ValueError`` for an unknown block, option or place; the network is then
@@ -61,40 +87,83 @@ def insert_blocks(backbone: Backbone, blocks: str | tuple[Insertion, ...], *, cl
     network = backbone.module
     frames, (height, width) = backbone.input.frames, backbone.input.crop
     # two clips: batch norm in training refuses a single value per channel
-    calls = trace(network, (2, 3, frames, height, width) if backbone.dims == 3 else (2 * frames, 3, height, width))
+    shape = (2, 3, frames, height, width) if backbone.dims == 3 else (2 * frames, 3, height, width)
+    calls = trace(network, shape)
     ran = {path: network.get_submodule(path) for path in calls}
     planned = [
-        (site, insertion.block, _create(insertion, site, calls.get(site.target), backbone, clip))
+        (site, insertion, _create(insertion, site, calls.get(site.target), backbone, clip))
         for insertion in insertions
         for site in resolve(network, insertion.place, backbone.aliases)
     ]
-    for site, name, block in planned:
-        _attach(ran, site, name, block)
+    children = {module: dict(module._modules) for module in network.modules()}
+    for site, insertion, block in planned:
+        _attach(ran, site, insertion.block, block)
+    shorter = [str(insertion) for _, insertion, block in planned if changes_time(block.block)]
+    if shorter:
+        _check_time(network, shape, shorter, children, clip, frames)
     return [path for path, module in network.named_modules() if isinstance(module, InsertedBlock)]
+
+
+def _check_time(
+    network: nn.Module,
+    shape: tuple[int, ...],
+    shorter: list[str],
+    children: dict[nn.Module, dict[str, nn.Module | None]],
+    clip: ClipState,
+    frames: int,
+) -> None:
+    """Try what the fewer frames of some parts do to the network; if it fails, take everything out and say so."""
+    clip.frames = frames
+    try:
+        trace(network, shape)
+    except (RuntimeError, ValueError) as error:
+        for module, before in children.items():  # the hooks find nothing any more
+            module._modules.clear()
+            module._modules.update(before)
+        raise ValueError(
+            f"blocks: {', '.join(map(repr, shorter))} gives fewer frames than it gets, which does not fit there: "
+            "inside a residual branch, the shortcut keeps them all. Put it between stages, e.g. at 'layer2.end'"
+        ) from error
+    finally:
+        clip.frames = clip.mask_bt = None
 
 
 def _create(insertion: Insertion, site: Site, call: Call | None, backbone: Backbone, clip: ClipState) -> InsertedBlock:
     """The block for ``site``, as wide as the features that flow there."""
     problem = f"blocks: {str(insertion)!r} cannot stand {'after' if site.after else 'before'} {site.target!r}"
+    help = place_help(backbone.module, backbone.aliases)
     if call is None or call.calls != 1:
         times = "never" if call is None else f"{call.calls} times"
-        raise ValueError(f"{problem}: it runs {times} in a forward pass; choose a place that is passed once")
-    shape = call.output if site.after else call.input
-    if shape is None or len(shape) != backbone.dims + 2:
-        wanted = "(B, C, T, H, W)" if backbone.dims == 3 else "(B·T, C, H, W)"
-        raise ValueError(
-            f"{problem}: what flows there has shape {shape}, not {wanted}; choose a place between feature maps"
-        )
+        raise ValueError(f"{problem}: it runs {times} in a forward pass; choose a place that is passed once. {help}")
+    rule = find_rule(backbone.layouts, f"{site.target}.end" if site.after else site.target)
+    if rule.layout is None:
+        raise ValueError(f"{problem}: {rule.why}. {help}")
+    layout = rule.layout
+    shape, grid = (call.output, call.output_grid) if site.after else (call.input, call.input_grid)
+    channels = layout.map_shape(shape, backbone.dims, grid)
+    if isinstance(channels, str):
+        raise ValueError(f"{problem}: {channels}; choose a place between feature maps. {help}")
     options = dict(insertion.options)
     dims = options.pop("dims", 3)
-    allowed = (3,) if backbone.dims == 3 else (3, 2)
+    allowed = (3,) if backbone.dims == 3 or insertion.block in list_parts() else (3, 2)
     if dims not in allowed:
         raise ValueError(f"{problem}: dims={dims!r}; this backbone takes {' or '.join(map(str, allowed))}")
     try:
-        block = create_block(insertion.block, shape[1], dims=dims, **options)
+        block = _block(insertion.block, channels, dims, options)
     except ValueError as error:
         raise ValueError(f"blocks: {str(insertion)!r}: {error}") from error
-    return InsertedBlock(block, clip=clip, dims=dims, per_frame=backbone.dims == 2, after=site.after)
+    if changes_time(block) and layout.kind == TOKENS and backbone.dims == 3:
+        raise ValueError(f"{problem}: the tokens there lie on a grid of a fixed number of time steps. {help}")
+    per_frame = backbone.dims == 2
+    return InsertedBlock(block, clip=clip, dims=dims, per_frame=per_frame, after=site.after, layout=layout)
+
+
+def _block(name: str, channels: int, dims: int, options: dict[str, Any]) -> nn.Module:
+    if name in list_parts():
+        return create_part(name, channels, **options)
+    if name not in list_blocks():
+        raise unknown("block", name, [*list_blocks(), *list_parts()])
+    return create_block(name, channels, dims=dims, **options)
 
 
 def _attach(ran: dict[str, nn.Module], site: Site, name: str, block: InsertedBlock) -> None:
@@ -144,15 +213,17 @@ def _free_name(parent: nn.Module, name: str) -> str:
 # The hooks are plain functions that find their blocks among the children of the module they are called for: so a deep
 # copy runs its own copies of the blocks.
 def _run_before(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    x = args[0]
+    x, grid = args[0], call_grid(args)
     for child in module.children():
         if isinstance(child, InsertedBlock) and not child.after:
-            x = child(x)
+            x = child(x, grid)
     return (x, *args[1:])
 
 
-def _run_after(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
+def _run_after(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+    grid = call_grid(output)
+    x = output if grid is None else output[0]
     for child in module.children():
         if isinstance(child, InsertedBlock) and child.after:
-            output = child(output)
-    return output
+            x = child(x, grid)
+    return x if grid is None else (x, grid)

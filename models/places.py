@@ -9,6 +9,7 @@ network:
                   children, five blocks fill all gaps between them, three stand before every second one, and twelve
                   stand in pairs before each
     res4          = layer3, where the backbone has such aliases
+    residual      before the first layer of every residual branch, where TSM shifts; layer3.residual: those in layer3
 
 Any other module is a place too: ``layer3.0.relu`` is before it runs, ``layer3.0.relu.end`` after it.
 """
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from specvid.models.grammar import Place
+from specvid.models.residual import residual_branches
 from specvid.models.suggest import nearest
 
 _NUMBER = re.compile(r"-?\d+")
@@ -40,12 +42,14 @@ class Site:
 @dataclass(frozen=True)
 class Call:
     """What one module was given and what it gave, as shapes (None: no tensor), and how often it ran in one forward
-    pass.
+    pass; the grid that came with it, where it takes and gives tokens with their grid.
     """
 
     input: tuple[int, ...] | None
     output: tuple[int, ...] | None
     calls: int
+    input_grid: tuple[int, ...] | None = None
+    output_grid: tuple[int, ...] | None = None
 
 
 def resolve(network: nn.Module, place: Place, aliases: Mapping[str, str]) -> list[Site]:
@@ -54,13 +58,15 @@ def resolve(network: nn.Module, place: Place, aliases: Mapping[str, str]) -> lis
     """
     first, dot, rest = place.path.partition(".")
     parts = f"{aliases.get(first, first)}{dot}{rest}".split(".")
+    if parts[-1] == "residual":
+        return _residual(network, parts[:-1], place, aliases)
     at_end = parts[-1] == "end"
     target = _walk(network, parts[:-1] if at_end else parts, place, aliases)
     children = container_children(network.get_submodule(target))
     if place.count is not None:
         if at_end or not children:
             raise ValueError(
-                f"place '{place}': {place.path!r} is not a stage to spread blocks over. {_help(network, aliases)}"
+                f"place '{place}': {place.path!r} is not a stage to spread blocks over. {place_help(network, aliases)}"
             )
         ceilings = (-(-step * len(children) // place.count) for step in range(1, place.count + 1))
         return [Site(_join(target, children[ceiling - 1])) for ceiling in ceilings]
@@ -78,7 +84,9 @@ def trace(network: nn.Module, shape: tuple[int, ...]) -> dict[str, Call]:
     def watch(path: str, module: nn.Module) -> RemovableHandle:
         def hook(module: nn.Module, args: tuple[object, ...], output: object) -> None:
             calls = seen[path].calls + 1 if path in seen else 1
-            seen[path] = Call(_shape(args[0] if args else None), _shape(output), calls)
+            grid = call_grid(output)
+            given = _shape(output if grid is None else output[0])  # type: ignore[index]
+            seen[path] = Call(_shape(args[0] if args else None), given, calls, call_grid(args), grid)
 
         return module.register_forward_hook(hook)
 
@@ -113,6 +121,23 @@ def container_children(module: nn.Module) -> list[str]:
     return list(module._modules) if isinstance(module, (nn.Sequential, nn.ModuleList)) else []
 
 
+def call_grid(value: object) -> tuple[int, ...] | None:
+    """The grid in ``(tokens, grid)``, the arguments or the result of a module; None for anything else."""
+    if not isinstance(value, tuple) or len(value) != 2 or not isinstance(value[1], (tuple, list)):
+        return None
+    return tuple(value[1]) if all(isinstance(size, (int, torch.SymInt)) for size in value[1]) else None
+
+
+def _residual(network: nn.Module, parts: list[str], place: Place, aliases: Mapping[str, str]) -> list[Site]:
+    stage = _walk(network, parts, place, aliases)
+    branches = [path for path in residual_branches(network) if f"{path}.".startswith(f"{stage}." if stage else "")]
+    if place.count is not None or not branches:
+        why = "it is all residual branches already" if branches else "no residual branches of convolutions are known"
+        where = f" in {stage!r}" if stage else " in this backbone"
+        raise ValueError(f"place '{place}': {why}{where}. {place_help(network, aliases)}")
+    return [Site(path) for path in branches]
+
+
 def _walk(network: nn.Module, parts: list[str], place: Place, aliases: Mapping[str, str]) -> str:
     """The path of the module that ``parts`` lead to, with negative indices made real names."""
     here = ""
@@ -132,11 +157,14 @@ def _walk(network: nn.Module, parts: list[str], place: Place, aliases: Mapping[s
         else:
             paths = [*aliases, *(path for path, _ in network.named_modules() if path)]
             hint = nearest(place.path, paths)
-            raise ValueError(f"place '{place}' is unknown: {where} has no {part!r}.{hint} {_help(network, aliases)}")
+            raise ValueError(
+                f"place '{place}' is unknown: {where} has no {part!r}.{hint} {place_help(network, aliases)}"
+            )
     return here
 
 
-def _help(network: nn.Module, aliases: Mapping[str, str]) -> str:
+def place_help(network: nn.Module, aliases: Mapping[str, str]) -> str:
+    """A sentence that names the places of a backbone."""
     listed = [f"{path} (0 to {count - 1}, -1, end)" for path, count in stages(network).items()]
     listed = listed or [name for name, _ in network.named_children()]
     short = ", ".join(f"{name} = {path}" for name, path in aliases.items())

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import nn
 
+from specvid.models.layouts import FIRST, Layout, LayoutRule
 from specvid.models.suggest import unknown
 
 KINETICS_MEAN, KINETICS_STD = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
@@ -84,6 +85,13 @@ class Backbone:
     ``fc.weight`` and ``fc.bias``). ``window``: the (time, height, width) window that the original slides, with stride
     1, over the features before its classifier, where it does not simply average over all positions. ``pretrained``:
     published weights by name (``kinetics400``, ``imagenet``); the first one is also ``DEFAULT``.
+
+    Three fields are for networks that are not plain stacks of convolutions. ``layouts``: where features do not lie
+    channels first, and where no block can stand (`specvid.models.layouts`). ``output``: how ``module`` gives its
+    features, if not channels first. ``tail``: what the original does between its features and its classifier, if not
+    averaging alone (a class token, a norm after pooling, a hidden layer): maps what ``module`` gives to
+    ``(N, tail_dim)``, N = B, or B·T frames of an image network, which are then pooled over time. Its parameters bear
+    the published names too.
     """
 
     module: nn.Module
@@ -94,8 +102,19 @@ class Backbone:
     classifier: str = "fc"
     window: tuple[int, int, int] | None = None
     pretrained: Mapping[str, Pretrained] = field(default_factory=dict)
+    layouts: tuple[LayoutRule, ...] = ()
+    output: Layout = FIRST
+    tail: nn.Module | None = None
+    tail_dim: int | None = None
+
+    @property
+    def vector_dim(self) -> int:
+        """Length of the vector that the head gets."""
+        return self.feature_dim if self.tail_dim is None else self.tail_dim
 
     def __post_init__(self) -> None:
+        if (self.tail is None) != (self.tail_dim is None):
+            raise ValueError("backbone: tail and tail_dim belong together; give both or none")
         if self.dims not in (2, 3):
             raise ValueError(f"backbone: dims is {self.dims!r}; it must be 2 (image network) or 3 (video network)")
 

@@ -55,10 +55,10 @@ class Residual(nn.Module):
 def recorders(monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes `insert_blocks` insert recorders, whatever block is asked for."""
 
-    def create(name: str, channels: int, *, dims: int, **options: object) -> nn.Module:
+    def create(name: str, channels: int, dims: int, options: dict[str, object]) -> nn.Module:
         return Recorder(channels, dims)
 
-    monkeypatch.setattr(insertion_module, "create_block", create)
+    monkeypatch.setattr(insertion_module, "_block", create)
 
 
 def residual_backbone() -> Backbone:
