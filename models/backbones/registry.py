@@ -2,6 +2,9 @@
 
 Every module of this folder is imported on the first look-up, so a new backbone is a new file with one decorated
 function, and importing `specvid.models` costs nothing.
+
+A name such as ``timm:resnet18`` is one of another library's models: what comes before the colon is a scheme, known by
+the second decorator, whose one function builds whatever comes after it.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from specvid.models.suggest import unknown
 Builder = TypeVar("Builder", bound=Callable[..., Backbone])
 
 _BUILDERS: dict[str, Callable[..., Backbone]] = {}
+_SCHEMES: dict[str, Callable[..., Backbone]] = {}
 
 
 def register_backbone(name: str) -> Callable[[Builder], Builder]:
@@ -34,14 +38,42 @@ def register_backbone(name: str) -> Callable[[Builder], Builder]:
     return register
 
 
+def register_scheme(scheme: str) -> Callable[[Builder], Builder]:
+    """Decorator: makes a function ``(name, /, **options) -> Backbone`` build all backbones called ``scheme:name``.
+
+    It imports its library itself (`specvid.models.extras.require`), and answers wrong names and options.
+    """
+
+    def register(builder: Builder) -> Builder:
+        if scheme in _SCHEMES:
+            raise ValueError(
+                f"scheme {scheme!r} is registered twice ({_SCHEMES[scheme].__module__}, {builder.__module__})"
+            )
+        _SCHEMES[scheme] = builder
+        return builder
+
+    return register
+
+
 def list_backbones() -> list[str]:
-    """Names that `create_model` takes, sorted."""
+    """Names that `create_model` takes, sorted; those of other libraries (``scheme:name``) are too many to list."""
     return sorted(_builders())
+
+
+def list_schemes() -> list[str]:
+    """What may stand before the colon in ``scheme:name``, sorted."""
+    _builders()
+    return sorted(_SCHEMES)
 
 
 def build_backbone(name: str, **options: Any) -> Backbone:
     """The backbone called ``name``, randomly initialised. ``ValueError`` for an unknown name or option."""
     builders = _builders()
+    scheme, colon, rest = name.partition(":")
+    if colon:
+        if scheme not in _SCHEMES:
+            raise unknown(f"backbone {name!r}: scheme", scheme, _SCHEMES)
+        return _SCHEMES[scheme](rest, **options)
     if name not in builders:
         raise unknown("backbone", name, builders)
     known = inspect.signature(builders[name]).parameters
