@@ -11,7 +11,7 @@ from specvid.models.backbones.spec import Backbone, InputSpec
 from specvid.models.extras import require
 
 
-@pytest.fixture()
+@pytest.fixture
 def zoo() -> Iterator[str]:
     """A scheme of one network for any name: ``zoo:NAME``."""
 
