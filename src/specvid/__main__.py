@@ -1,6 +1,12 @@
 """``python -m specvid`` and the console script ``specvid``."""
 
+import os
 import sys
+
+# How long a thread of PyTorch's spins when it has nothing to do. By the default, long: then on a CPU that other
+# programs use as well each waits for the other, and a training step takes up to ten times as long. Read by
+# GNU OpenMP when torch is imported, so it stands here; whoever sets the variable is not overruled.
+os.environ.setdefault("GOMP_SPINCOUNT", "30000")
 
 
 def main() -> int:
