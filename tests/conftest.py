@@ -1,3 +1,3 @@
-"""Before any test imports torch: threads that wait do not spin for long, as in the command line (`specvid.__main__`)."""
+"""Before a test imports torch: threads that wait do not spin for long, as in the command line."""
 
 import specvid.__main__  # noqa: F401
