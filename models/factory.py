@@ -73,9 +73,11 @@ class VideoModel(nn.Module):
         raw, frames, mask = self._run(x, mask)
         if self.tail is None:
             return self.head(self.pool(self._map(raw, frames), mask))
-        vectors_ne = self.tail(raw)
-        vectors_bte = vectors_ne.unflatten(0, (-1, frames)) if self.dims == 2 else vectors_ne[:, None]
-        return self.head(self.pool(vectors_bte.transpose(1, 2)[..., None, None], mask))
+        vectors = self.tail(raw)
+        if self.dims == 2:
+            vectors = vectors.unflatten(0, (-1, frames)).transpose(1, 2)
+        vectors_bet = vectors if vectors.ndim == 3 else vectors[..., None]
+        return self.head(self.pool(vectors_bet[..., None, None], mask))
 
     def _run(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, int, Tensor | None]:
         """What the backbone gives, the frames behind it (of an image network), and the mask for them."""
@@ -122,13 +124,13 @@ def create_model(
 
     ``name``: a backbone (`list_backbones`); ``options``: options of that backbone, e.g. ``last_stride=1`` of
     ``resnet50``. ``blocks``: insertions, e.g. ``"snl@layer3.-1"`` (`specvid.models.grammar`,
-    `specvid.models.places`), or parts such as ``"tsm@residual"`` (`specvid.models.parts`). Fresh blocks are identities, and they are drawn after everything else from a random
-    stream of their own: with the same seed, the model with blocks computes exactly what the one without does, and so
-    does everything random after it. ``num_classes``: size of the classifier, None for none. ``embedding_dim``,
-    ``neck``, ``dropout``: see `Head`. ``pooling``: ``mean``, ``max`` or ``attention`` over time. ``input``: changes
-    to the backbone's `InputSpec`, e.g. ``{"size": (256, 128)}``. ``weights``: a file (safetensors or torch), or the
-    name of published weights (``"DEFAULT"``, ``"kinetics400"``, ``"imagenet"``); what was loaded is in
-    ``model.loaded``, a `LoadReport`.
+    `specvid.models.places`), or parts such as ``"tsm@residual"`` (`specvid.models.parts`). Fresh blocks are
+    identities (parts are not), and they are drawn after everything else from a random stream of their own: with the
+    same seed, the model with blocks computes exactly what the one without does, and so does everything random after
+    it. ``num_classes``: size of the classifier, None for none. ``embedding_dim``, ``neck``, ``dropout``: see `Head`.
+    ``pooling``: ``mean``, ``max`` or ``attention`` over time. ``input``: changes to the backbone's `InputSpec`, e.g.
+    ``{"size": (256, 128)}``. ``weights``: a file (safetensors or torch), or the name of published weights
+    (``"DEFAULT"``, ``"kinetics400"``, ``"imagenet"``); what was loaded is in ``model.loaded``, a `LoadReport`.
 
     ``ValueError`` for anything unknown, naming the nearest right answer.
     """

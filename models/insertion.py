@@ -68,6 +68,9 @@ class InsertedBlock(nn.Module):
         return y_bcthw
 
 
+Planned = tuple[Site, Insertion, InsertedBlock]
+
+
 def changes_time(block: nn.Module) -> bool:
     """Whether ``block`` gives fewer frames than it gets; it then has ``pool_mask``."""
     return getattr(block, "changes_time", False)
@@ -90,7 +93,7 @@ def insert_blocks(backbone: Backbone, blocks: str | tuple[Insertion, ...], *, cl
     shape = (2, 3, frames, height, width) if backbone.dims == 3 else (2 * frames, 3, height, width)
     calls = trace(network, shape)
     ran = {path: network.get_submodule(path) for path in calls}
-    planned = [
+    planned: list[Planned] = [
         (site, insertion, _create(insertion, site, calls.get(site.target), backbone, clip))
         for insertion in insertions
         for site in resolve(network, insertion.place, backbone.aliases)
@@ -98,34 +101,55 @@ def insert_blocks(backbone: Backbone, blocks: str | tuple[Insertion, ...], *, cl
     children = {module: dict(module._modules) for module in network.modules()}
     for site, insertion, block in planned:
         _attach(ran, site, insertion.block, block)
-    shorter = [str(insertion) for _, insertion, block in planned if changes_time(block.block)]
-    if shorter:
-        _check_time(network, shape, shorter, children, clip, frames)
+    try:
+        _check(network, shape, planned, clip, frames)
+    except ValueError:
+        for module, before in children.items():  # the hooks then find nothing to run
+            module._modules.clear()
+            module._modules.update(before)
+        raise
     return [path for path, module in network.named_modules() if isinstance(module, InsertedBlock)]
 
 
-def _check_time(
-    network: nn.Module,
-    shape: tuple[int, ...],
-    shorter: list[str],
-    children: dict[nn.Module, dict[str, nn.Module | None]],
-    clip: ClipState,
-    frames: int,
-) -> None:
-    """Try what the fewer frames of some parts do to the network; if it fails, take everything out and say so."""
-    clip.frames = frames
+class _Through(nn.Module):
+    """Stands for a block while the network is run for its shapes."""
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        return x
+
+
+def _check(network: nn.Module, shape: tuple[int, ...], planned: list[Planned], clip: ClipState, frames: int) -> None:
+    """Run the network for its shapes once more where an insertion may not do what it says: a part that shortens the
+    clip may stand where all frames are wanted, and a module that runs all its children runs a block among them too.
+    """
+    shorter = [str(insertion) for _, insertion, block in planned if changes_time(block.block)]
+    paths = {module: path for path, module in network.named_modules()}
+    parents = (network.get_submodule(paths[block].rpartition(".")[0]) for _, _, block in planned)
+    if not shorter and all(_is_plain_sequential(parent) for parent in parents):
+        return
+    blocks = [(block, block.block) for _, _, block in planned if not changes_time(block.block)]
+    for block, _ in blocks:
+        block.block = _Through()
+    clip.frames, problem = frames, None
     try:
-        trace(network, shape)
-    except (RuntimeError, ValueError) as error:
-        for module, before in children.items():  # the hooks find nothing any more
-            module._modules.clear()
-            module._modules.update(before)
+        calls = trace(network, shape)
+    except (RuntimeError, ValueError, TypeError, AttributeError) as error:
+        calls, problem = {}, error
+    finally:
+        clip.frames = clip.mask_bt = None
+        for block, own in blocks:
+            block.block = own
+    if problem is not None and shorter:
         raise ValueError(
             f"blocks: {', '.join(map(repr, shorter))} gives fewer frames than it gets, which does not fit there: "
             "inside a residual branch, the shortcut keeps them all. Put it between stages, e.g. at 'layer2.end'"
-        ) from error
-    finally:
-        clip.frames = clip.mask_bt = None
+        ) from problem
+    for site, insertion, block in planned:
+        if problem is not None or calls[paths[block]].calls != 1:
+            raise ValueError(
+                f"blocks: {str(insertion)!r} cannot stand at {site.target!r}, which runs whatever children it has. "
+                f"Choose one of them, {site.target}.NAME"
+            ) from problem
 
 
 def _create(insertion: Insertion, site: Site, call: Call | None, backbone: Backbone, clip: ClipState) -> InsertedBlock:

@@ -10,7 +10,7 @@ from torch import nn
 
 
 def residual_branches(network: nn.Module) -> list[str]:
-    """Paths of the first layer of each residual branch of ``network``, in order. Blocks without a shortcut have none."""
+    """Paths of the first layer of each residual branch, in order; blocks without a shortcut have none."""
     found = ((path, _first_layer(module)) for path, module in network.named_modules())
     return [f"{path}.{layer}" if path else layer for path, layer in found if layer]
 

@@ -73,16 +73,25 @@ def build_backbone(name: str, **options: Any) -> Backbone:
     if colon:
         if scheme not in _SCHEMES:
             raise unknown(f"backbone {name!r}: scheme", scheme, _SCHEMES)
+        _check_options(name, _SCHEMES[scheme], options)
         return _SCHEMES[scheme](rest, **options)
     if name not in builders:
         raise unknown("backbone", name, builders)
-    known = inspect.signature(builders[name]).parameters
+    _check_options(name, builders[name], options)
+    return builders[name](**options)
+
+
+def _check_options(name: str, builder: Callable[..., Backbone], options: dict[str, Any]) -> None:
+    """``ValueError`` for an option that the builder does not name, unless it takes any and answers for them itself."""
+    parameters = inspect.signature(builder).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return
+    known = [option for option, parameter in parameters.items() if parameter.kind is not parameter.POSITIONAL_ONLY]
     for option in options:
         if option not in known:
             if not known:
                 raise ValueError(f"option {option!r} of backbone {name!r} is unknown: {name} takes no options")
             raise unknown(f"option of backbone {name!r}:", option, known)
-    return builders[name](**options)
 
 
 def _builders() -> dict[str, Callable[..., Backbone]]:

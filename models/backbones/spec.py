@@ -90,8 +90,8 @@ class Backbone:
     channels first, and where no block can stand (`specvid.models.layouts`). ``output``: how ``module`` gives its
     features, if not channels first. ``tail``: what the original does between its features and its classifier, if not
     averaging alone (a class token, a norm after pooling, a hidden layer): maps what ``module`` gives to
-    ``(N, tail_dim)``, N = B, or B·T frames of an image network, which are then pooled over time. Its parameters bear
-    the published names too.
+    ``(N, tail_dim)``, N = B·T frames, of an image network, and ``(B, tail_dim)`` or ``(B, tail_dim, T')`` of a video
+    network; time is pooled after it. Its parameters bear the published names too.
     """
 
     module: nn.Module

@@ -1,100 +1,158 @@
-"""torchvision's image networks, run on each frame of a clip; inserted blocks see all frames together."""
+"""torchvision's image networks, run on each frame of a clip; inserted blocks see all frames together.
+
+One table: name -> family. A family knows which children of torchvision's network make its features, what comes between
+these and the classifier, and whether it can be inflated to 3D (`specvid.models.backbones.inflated`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from specvid.models.backbones.registry import register_backbone
-from specvid.models.backbones.spec import IMAGENET_MEAN, IMAGENET_STD, Backbone, InputSpec, Pretrained, stack
+from specvid.models.backbones.spec import Backbone, stack
+from specvid.models.backbones.tails import PooledTail
 from specvid.models.backbones.torchvision_video import RES_STAGES
+from specvid.models.backbones.torchvision_weights import image_input, on_cpu_at_least, torchvision_weights
+from specvid.models.layouts import LayoutRule
 
-_INPUT = InputSpec(frames=8, stride=8, size=224, resize=256, mean=IMAGENET_MEAN, std=IMAGENET_STD)
-
-
-def _imagenet(file: str) -> Pretrained:
-    return Pretrained(f"https://download.pytorch.org/models/{file}", data="ImageNet-1k", licence="BSD-3-Clause")
+RESNETS = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")
 
 
-RESNET50_WEIGHTS = {
-    "imagenet": _imagenet("resnet50-11ad3fa6.pth"),
-    "imagenet_v1": _imagenet("resnet50-0676ba61.pth"),
+@dataclass(frozen=True)
+class Family:
+    """``paper``; ``make``: torchvision's network -> its `Backbone`, without ``input`` and ``pretrained``;
+    ``last_stride``: layers that halve the resolution for the last time, where they can be told not to; ``inflates``:
+    made of nothing but convolutions, norms, pooling and what works on each number.
+    """
+
+    paper: str
+    make: Callable[[nn.Module], dict[str, object]]
+    last_stride: Callable[[nn.Module], list[nn.Module]] | None = None
+    inflates: bool = True
+
+
+def _resnet(network: nn.Module) -> dict[str, object]:
+    return {"module": stack(network, *RESNETS), "feature_dim": network.fc.in_features, "aliases": RES_STAGES}
+
+
+def _features(network: nn.Module) -> dict[str, object]:
+    """Features and one linear classifier behind a dropout: MobileNetV2, EfficientNets."""
+    network.to(memory_format=torch.channels_last)  # depthwise convolutions train 1.4x as fast on a CPU
+    classifier = network.classifier
+    return {
+        "module": stack(network, "features"),
+        "feature_dim": classifier[-1].in_features,
+        "classifier": f"classifier.{len(classifier) - 1}",
+    }
+
+
+def _mobilenet_v3(network: nn.Module) -> dict[str, object]:
+    network.to(memory_format=torch.channels_last)
+    hidden = network.classifier[0]
+    return {
+        "module": stack(network, "features"),
+        "feature_dim": hidden.in_features,
+        "classifier": "classifier.3",
+        "tail": PooledTail("classifier", network.classifier[:2]),
+        "tail_dim": hidden.out_features,
+    }
+
+
+def _convnext(network: nn.Module) -> dict[str, object]:
+    width = network.classifier[-1].in_features
+    why = "inside a ConvNeXt block features lie channels last in part; put it before or after the whole block"
+    return {
+        "module": stack(network, "features"),
+        "feature_dim": width,
+        "classifier": "classifier.2",
+        "tail": PooledTail("classifier", network.classifier[:2], keep_space=True),
+        "tail_dim": width,
+        "layouts": (LayoutRule(r"features\.\d+\.\d+\.block(\..+)?", None, why),),
+    }
+
+
+def _densenet(network: nn.Module) -> dict[str, object]:
+    module = stack(network, "features")
+    module.add_module("relu", nn.ReLU())
+    return {"module": module, "feature_dim": network.classifier.in_features, "classifier": "classifier"}
+
+
+def _regnet(network: nn.Module) -> dict[str, object]:
+    stages = {f"res{number + 1}": f"trunk_output.block{number}" for number in range(1, 5)}
+    width = network.fc.in_features
+    return {"module": stack(network, "stem", "trunk_output"), "feature_dim": width, "aliases": stages}
+
+
+def _resnet_stride(network: nn.Module) -> list[nn.Module]:
+    block = network.layer4[0]
+    return [block.conv2 if hasattr(block, "conv3") else block.conv1, block.downsample[0]]
+
+
+_RESNET = Family("ResNet (He et al., CVPR 2016)", _resnet, _resnet_stride)
+_RESNEXT = Family("ResNeXt (Xie et al., CVPR 2017)", _resnet, _resnet_stride)
+_WIDE = Family("Wide ResNet (Zagoruyko & Komodakis, BMVC 2016)", _resnet, _resnet_stride)
+_MOBILENET_V2 = Family(
+    "MobileNetV2 (Sandler et al., CVPR 2018)", _features, lambda network: [network.features[14].conv[1][0]]
+)
+_MOBILENET_V3 = Family("MobileNetV3 (Howard et al., ICCV 2019)", _mobilenet_v3)
+_EFFICIENTNET = Family("EfficientNet (Tan & Le, ICML 2019)", _features)
+_EFFICIENTNET_V2 = Family("EfficientNetV2 (Tan & Le, ICML 2021)", _features)
+_CONVNEXT = Family("ConvNeXt (Liu et al., CVPR 2022)", _convnext, inflates=False)
+_DENSENET = Family("DenseNet (Huang et al., CVPR 2017)", _densenet)
+_REGNET = Family("RegNet (Radosavovic et al., CVPR 2020)", _regnet)
+
+FAMILIES: Mapping[str, Family] = {
+    **dict.fromkeys(("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"), _RESNET),
+    **dict.fromkeys(("resnext50_32x4d", "resnext101_32x8d"), _RESNEXT),
+    "wide_resnet50_2": _WIDE,
+    "mobilenet_v2": _MOBILENET_V2,
+    **dict.fromkeys(("mobilenet_v3_small", "mobilenet_v3_large"), _MOBILENET_V3),
+    **{f"efficientnet_b{size}": _EFFICIENTNET for size in range(5)},
+    **dict.fromkeys(("efficientnet_v2_s", "efficientnet_v2_m"), _EFFICIENTNET_V2),
+    **dict.fromkeys(("convnext_tiny", "convnext_small", "convnext_base"), _CONVNEXT),
+    **dict.fromkeys(("densenet121", "densenet169", "densenet201"), _DENSENET),
+    **{f"regnet_y_{size}": _REGNET for size in ("400mf", "800mf", "1_6gf", "3_2gf")},
 }
 
 
-@register_backbone("resnet18")
-def resnet18() -> Backbone:
-    """ResNet-18 (He et al., CVPR 2016) per frame. 11.2 M parameters."""
-    from torchvision.models import resnet18
+def build_image_backbone(name: str, *, last_stride: int = 2) -> Backbone:
+    """torchvision's image network ``name``, without its classifier."""
+    from torchvision.models import get_model_builder
 
-    return _resnet(resnet18(), 512, {"imagenet": _imagenet("resnet18-f37072fd.pth")})
-
-
-@register_backbone("resnet50")
-def resnet50(*, last_stride: int = 2) -> Backbone:
-    """ResNet-50 (He et al., CVPR 2016) per frame. 23.5 M parameters.
-
-    ``last_stride=1``: layer4 keeps the resolution of layer3, as usual in person re-identification (Luo et al., CVPRW
-    2019).
-    """
-    from torchvision.models import resnet50
-
-    network = resnet50()
-    _set_stride(last_stride, network.layer4[0].conv2, network.layer4[0].downsample[0])
-    return _resnet(network, 2048, RESNET50_WEIGHTS)
-
-
-@register_backbone("mobilenet_v2")
-def mobilenet_v2(*, last_stride: int = 2) -> Backbone:
-    """MobileNetV2 (Sandler et al., CVPR 2018) per frame. 2.2 M parameters. Its stages are the children of
-    ``features``.
-
-    ``last_stride=1``: everything from ``features.14`` on keeps the resolution of ``features.13``.
-    """
-    from torchvision.models import mobilenet_v2
-
-    weights = {
-        "imagenet": _imagenet("mobilenet_v2-7ebf99e0.pth"),
-        "imagenet_v1": _imagenet("mobilenet_v2-b0353104.pth"),
-    }
-    network = mobilenet_v2()
-    _set_stride(last_stride, network.features[14].conv[1][0])
-    return _features(network, weights)
-
-
-@register_backbone("efficientnet_b0")
-def efficientnet_b0() -> Backbone:
-    """EfficientNet-B0 (Tan & Le, ICML 2019) per frame. 4.0 M parameters. Its stages are ``features.1`` to
-    ``features.7``.
-    """
-    from torchvision.models import efficientnet_b0
-
-    return _features(efficientnet_b0(), {"imagenet": _imagenet("efficientnet_b0_rwightman-7f5810bc.pth")})
-
-
-def _set_stride(last_stride: int, *layers: nn.Module) -> None:
+    family = FAMILIES[name]
+    network = on_cpu_at_least(get_model_builder(name))
     if last_stride not in (1, 2):
         raise ValueError(f"last_stride is {last_stride!r}; it must be 1 or 2")
-    for layer in layers:
-        layer.stride = (last_stride, last_stride)
+    if family.last_stride is not None:
+        for layer in family.last_stride(network):
+            layer.stride = (last_stride, last_stride)
+    facts = {"input": image_input(name), "pretrained": torchvision_weights(name), "dims": 2}
+    return Backbone(**family.make(network), **facts)  # type: ignore[arg-type]
 
 
-def _resnet(network: nn.Module, feature_dim: int, weights: dict[str, Pretrained]) -> Backbone:
-    return Backbone(
-        module=stack(network, "conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4"),
-        feature_dim=feature_dim,
-        input=_INPUT,
-        dims=2,
-        aliases=RES_STAGES,
-        pretrained=weights,
-    )
+def _enter(name: str, family: Family) -> None:
+    """Register ``name``, with the option ``last_stride`` where the family has it."""
+
+    def plain() -> Backbone:
+        return build_image_backbone(name)
+
+    def strided(*, last_stride: int = 2) -> Backbone:
+        return build_image_backbone(name, last_stride=last_stride)
+
+    builder = strided if family.last_stride else plain
+    builder.__doc__ = f"{family.paper} per frame: torchvision's {name}."
+    if family.last_stride:
+        builder.__doc__ += (
+            "\n\n    ``last_stride=1``: the last stages keep the resolution of those before, as usual in person "
+            "re-identification (Luo et al., CVPRW 2019)."
+        )
+    builder.__name__ = builder.__qualname__ = name
+    register_backbone(name)(builder)
 
 
-def _features(network: nn.Module, weights: dict[str, Pretrained]) -> Backbone:
-    network.to(memory_format=torch.channels_last)  # depthwise convolutions train 1.4x as fast on a CPU
-    return Backbone(
-        module=stack(network, "features"),
-        feature_dim=1280,
-        input=_INPUT,
-        dims=2,
-        classifier="classifier.1",
-        pretrained=weights,
-    )
+for _name, _family in FAMILIES.items():
+    _enter(_name, _family)

@@ -1,0 +1,167 @@
+"""timm's image networks per frame: ``timm:resnet18``, ``timm:vit_tiny_patch16_224``. The extra ``specvid[timm]``.
+
+The features are those of timm's ``forward_features``, and what timm does between them and its classifier
+(``forward_head`` without its last layer) stays as it is, so that logits are timm's own. Where blocks can stand:
+
+- in a network of nothing but convolutions and their norms: anywhere;
+- in a ViT (tokens on one grid): before and after blocks and their parts;
+- in any other (Swin, ConvNeXt, MaxViT, ...): before and after whole stages and blocks. Whether features lie channels
+  first or last there is seen from their shape, on square images, where only one of both can be.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from specvid.models.backbones.registry import register_scheme
+from specvid.models.backbones.spec import IMAGENET_MEAN, IMAGENET_STD, Backbone, InputSpec, Pretrained
+from specvid.models.backbones.torchvision_video import RES_STAGES
+from specvid.models.extras import require
+from specvid.models.layouts import FIRST, LAST, TOKENS, Layout, LayoutRule
+from specvid.models.places import Call, trace
+from specvid.models.suggest import nearest
+
+_SPATIAL = (nn.Conv2d, nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.PReLU)
+_WHOLE = re.compile(r"(stem|stages|layers|blocks|features)(\.\d+)*(\.blocks(\.\d+)?)?")
+
+
+class TimmTail(nn.Module):
+    """timm's ``forward_head`` up to the classifier: features as the network gives them -> (N, E)."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.__dict__["network"] = network  # its parameters are the backbone's, not ours too
+
+    def forward(self, x: Tensor) -> Tensor:
+        return type(self.network).forward_head(self.network, x, pre_logits=True)
+
+
+def _as_it_is(x: Tensor, pre_logits: bool = False) -> Tensor:
+    return x
+
+
+@register_scheme("timm")
+def build_timm(name: str, /, **options: Any) -> Backbone:
+    """timm's network ``name``, without its classifier; ``options`` are those of ``timm.create_model`` for it."""
+    what = f"backbone 'timm:{name}'"
+    timm = require("timm", extra="timm", what=what)
+    if not timm.is_model(name):
+        raise ValueError(
+            f"{what} is unknown.{nearest(name, timm.list_models())} timm.list_models() lists all, also by a pattern."
+        )
+    for option in ("num_classes", "global_pool", "features_only", "pretrained"):
+        if option in options:
+            raise ValueError(
+                f"option {option!r} of {what} is not timm's to decide here: create_model has num_classes=..., "
+                "pooling=... and weights='DEFAULT'"
+            )
+    try:
+        network = timm.create_model(name, num_classes=0, **options)
+    except (TypeError, ValueError, AssertionError) as error:
+        raise ValueError(f"{what}: timm refuses the options {options}: {error}") from error
+    network.forward_head = _as_it_is  # of this one network; the tail runs the class's own
+    facts = network.pretrained_cfg
+    spec = _input(facts, options.get("img_size"))
+    height, width = spec.crop
+    try:
+        calls = trace(network.eval(), (2, 3, height, width))
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise ValueError(f"{what} cannot be run for its shapes without data ({str(error).splitlines()[0]})") from error
+    output, rules = _layouts(network, calls, what)
+    shape = calls[""].output
+    assert shape is not None
+    with torch.no_grad():
+        vector = TimmTail(network)(torch.zeros(1, *shape[1:]))
+    classifier = facts.get("classifier")
+    return Backbone(
+        module=network.train(),
+        feature_dim=shape[1] if output is FIRST else shape[-1],
+        input=spec,
+        dims=2,
+        aliases={name: path for name, path in RES_STAGES.items() if hasattr(network, path)},
+        classifier=classifier if isinstance(classifier, str) else "head",
+        pretrained=_pretrained(facts),
+        layouts=rules,
+        output=output,
+        tail=TimmTail(network),
+        tail_dim=vector.shape[1],
+    )
+
+
+def _layouts(network: nn.Module, calls: Mapping[str, Call], what: str) -> tuple[Layout, tuple[LayoutRule, ...]]:
+    """How the features lie at the end, and the rules for the places inside."""
+    shape = calls[""].output
+    prefix, grid = _tokens(network)
+    if grid is not None and shape is not None and len(shape) == 3 and shape[1] == prefix + math.prod(grid):
+        return _vit(network, Layout(TOKENS, prefix=prefix, grid=grid))
+    output = _seen(shape)
+    if output is None:
+        raise ValueError(
+            f"{what} gives features of shape {shape}, neither a map nor the tokens of one grid: it is not supported. "
+            "Convolutional networks, ViTs and Swins are"
+        )
+    if all(
+        isinstance(module, _SPATIAL) for module in network.modules() if next(module.parameters(False), None) is not None
+    ):
+        return output, ()
+    rules: list[LayoutRule] = []
+    for path, call in calls.items():
+        if _WHOLE.fullmatch(path) and call.calls == 1:
+            for place, seen in ((path, _seen(call.input)), (f"{path}.end", _seen(call.output))):
+                why = f"features of shape {call.input} -> {call.output} could lie either way there"
+                rules.append(LayoutRule(re.escape(place), seen, why))
+    why = "in this network the layout of features is known only before and after whole stages and blocks"
+    return output, (*rules, LayoutRule(".*", None, why))
+
+
+def _vit(network: nn.Module, tokens: Layout) -> tuple[Layout, tuple[LayoutRule, ...]]:
+    rules = [LayoutRule(r"patch_embed(\.proj(\.end)?)?", FIRST)]
+    blocks = getattr(network, "blocks", None)
+    if getattr(network, "global_pool", "") == "token" and isinstance(blocks, nn.Sequential):
+        last = len(blocks) - 1
+        why = "what comes after it reads the class token alone; put it before"
+        rules.append(LayoutRule(rf"blocks\.{last}\.(?!(norm1|attn)$).*|norm\b.*|fc_norm\b.*", None, why))
+    return tokens, (*rules, LayoutRule(".*", tokens))
+
+
+def _tokens(network: nn.Module) -> tuple[int, tuple[int, int] | None]:
+    grid = getattr(getattr(network, "patch_embed", None), "grid_size", None)
+    return getattr(network, "num_prefix_tokens", 0), tuple(grid) if grid is not None else None
+
+
+def _seen(shape: tuple[int, ...] | None) -> Layout | None:
+    """The layout of a map of a square image: the two sides of space are equal, and unequal to the channels."""
+    if shape is None or len(shape) != 4 or (shape[1] == shape[2] == shape[3]):
+        return None
+    return FIRST if shape[2] == shape[3] else LAST if shape[1] == shape[2] else None
+
+
+def _input(facts: Mapping[str, Any], size: int | tuple[int, int] | None) -> InputSpec:
+    own = tuple(facts.get("input_size", (3, 224, 224))[1:])
+    height, width = own if size is None else (size, size) if isinstance(size, int) else tuple(size)
+    resize = math.floor(min(height, width) / facts.get("crop_pct", 0.875))
+    return InputSpec(
+        frames=8,
+        stride=8,
+        size=height if height == width else (height, width),
+        resize=resize,
+        mean=tuple(facts.get("mean", IMAGENET_MEAN)),
+        std=tuple(facts.get("std", IMAGENET_STD)),
+    )
+
+
+def _pretrained(facts: Mapping[str, Any]) -> dict[str, Pretrained]:
+    """timm's own weights for this name, under timm's tag; safetensors from the hub where they lie there."""
+    hub, url = facts.get("hf_hub_id"), facts.get("url")
+    if hub:
+        url = f"https://huggingface.co/{hub}/resolve/main/model.safetensors"
+    if not url:
+        return {}
+    tag, licence = facts.get("tag") or "default", facts.get("license") or "not stated; see timm's model card"
+    return {tag: Pretrained(url, data=f"as timm's tag {tag!r} says", licence=licence)}
