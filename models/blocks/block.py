@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from specvid.models.blocks.affinities.base import Affinity
 from specvid.models.blocks.filters.base import Filter
 from specvid.models.blocks.fused import fused_unit, fuses
+from specvid.models.blocks.gated import can_gate, gated_norm
 from specvid.models.blocks.grid import Grid, check_mode, flat_mask
 from specvid.models.blocks.norms import make_norm
 from specvid.models.blocks.operators import Operator
@@ -90,6 +91,8 @@ class Unit(nn.Module):
 
     def add(self, x_bcn: Tensor, y_bcn: Tensor, mask_bn: Tensor | None) -> Tensor:
         """x + gate · relu(norm(y)), all (B, C, N)."""
+        if self.residual and mask_bn is None and can_gate(x_bcn, y_bcn, self.norm):
+            return gated_norm(x_bcn, y_bcn, self.norm, self.gate, relu=self.relu)
         y_bcn = self.finish(y_bcn, mask_bn)
         gate = self.gate.to(y_bcn.dtype)
         return torch.addcmul(x_bcn, y_bcn, gate) if self.residual else y_bcn * gate

@@ -29,6 +29,8 @@ from specvid.models.blocks.precision import at_least_float32, full_precision
 if TYPE_CHECKING:
     from specvid.models.blocks.block import NonlocalBlock
 
+IN_CACHE = 2**18  # elements of a product held at a time: 1 MiB in float32
+
 
 def fuses(block: NonlocalBlock, grid: Grid) -> bool:
     """Whether a block is one plain SNL unit, which this file computes, on a graph where the linear form is cheaper.
@@ -103,7 +105,7 @@ class _SpectralUnit(torch.autograd.Function):
             torch.baddbmm(grad_both[:, :value], grad_coefficients, factor, out=inward[:, rank:])
             # F = E r(d), d = totals E / 2: dE = r dF + totals^T dd / 2 + 1 dtotals, where E > 0.
             wide_factor, wide_grad = at_least_float32(factor), at_least_float32(grad_factor)
-            slope_b1n = (wide_grad * wide_factor).sum(1, keepdim=True) * -0.5 * connected
+            slope_b1n = _column_products(wide_grad, wide_factor) * -0.5 * connected
             grad_degree_b1n = slope_b1n * root_b1n.square()
             grad_totals_br1 = torch.bmm(wide_factor, (slope_b1n * root_b1n).mT) * 0.5
             left_br2 = torch.cat((totals_b1r.mT * 0.5, _swap(grad_totals_br1, dim=1)), dim=-1)
@@ -111,7 +113,7 @@ class _SpectralUnit(torch.autograd.Function):
             wide_grad.mul_(root_b1n).baddbmm_(left_br2, right_b2n)  # in place of grad_factor where that is wide itself
             if wide_grad is not grad_factor:
                 grad_factor.copy_(wide_grad)
-            grad_factor.masked_fill_(factor <= 0, 0)
+            torch.ops.aten.threshold_backward.grad_input(grad_factor, factor, 0, grad_input=grad_factor)
             grad_x = torch.bmm(_each(w_in.mT, batch), inward) if ctx.needs_input_grad[0] else None
             grad_w_in = torch.bmm(inward, x.mT).sum(0) if ctx.needs_input_grad[1] else None
             grad_w_out = torch.bmm(grad, both.mT).sum(0) if ctx.needs_input_grad[2] else None
@@ -120,6 +122,17 @@ class _SpectralUnit(torch.autograd.Function):
 
 def _each(weight: Tensor, batch: int) -> Tensor:
     return weight.expand(batch, *weight.shape)
+
+
+def _column_products(a_brn: Tensor, b_brn: Tensor) -> Tensor:
+    """sum_r a·b: two (B, R, N) -> (B, 1, N), some rows at a time, so that the products never leave the cache."""
+    batch, rows, positions = a_brn.shape
+    at_once = max(1, IN_CACHE // max(1, batch * positions))
+    total_b1n = a_brn.new_zeros(batch, 1, positions)
+    for start in range(0, rows, at_once):
+        part = slice(start, start + at_once)
+        total_b1n += (a_brn[:, part] * b_brn[:, part]).sum(1, keepdim=True)
+    return total_b1n
 
 
 def _swap(x: Tensor, *, dim: int = -1) -> Tensor:
