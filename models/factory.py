@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from specvid.models.backbones.registry import build_backbone
-from specvid.models.backbones.spec import Backbone
+from specvid.models.backbones.spec import Backbone, Recipe
 from specvid.models.clip import ClipState
 from specvid.models.grammar import format_blocks, parse_blocks
 from specvid.models.heads import Head, Outputs
@@ -39,7 +38,7 @@ class VideoModel(nn.Module):
         super().__init__()
         self.backbone, self.pool, self.head = backbone.module, pool, head
         self.clip, self.config, self.input = clip, config, backbone.input
-        self.tail, self.output = backbone.tail, backbone.output
+        self.tail, self.output, self.fixed = backbone.tail, backbone.output, backbone.fixed
         self.dims, self.feature_dim, self.embedding_dim = backbone.dims, backbone.feature_dim, head.num_features
         self.num_classes = head.classifier.out_features if head.classifier is not None else None
         self.classifier_name, self.pretrained = backbone.classifier, backbone.pretrained
@@ -100,6 +99,14 @@ class VideoModel(nn.Module):
     def _check(self, x: Tensor, mask: Tensor | None) -> None:
         if x.ndim != 5 or x.shape[1] != 3:
             raise ValueError(f"clips of shape {tuple(x.shape)} do not fit: a model takes (B, 3, T, H, W)")
+        found = {"frames": (x.shape[2],), "size": tuple(x.shape[3:])}
+        for name, option in self.fixed.items():
+            wanted = (self.input.frames,) if name == "frames" else self.input.crop
+            if found[name] != wanted:
+                raise ValueError(
+                    f"clips of shape {tuple(x.shape)} do not fit {self.config['name']!r}: their {name} must be "
+                    f"{' x '.join(map(str, wanted))}, for which it was built; for others build it with {option}=..."
+                )
         if mask is not None and (mask.dtype != torch.bool or mask.shape != (x.shape[0], x.shape[2])):
             raise ValueError(
                 f"mask of shape {tuple(mask.shape)} and {mask.dtype} does not fit clips of shape {tuple(x.shape)}: "
@@ -135,24 +142,24 @@ def create_model(
     ``ValueError`` for anything unknown, naming the nearest right answer.
     """
     backbone = build_backbone(name, **options)
-    if input:
-        backbone = replace(backbone, input=backbone.input.override(input))
+    backbone = backbone.with_input(input or {})
     clip = ClipState()
     pool = create_pooling(pooling, backbone.vector_dim, window=backbone.window)
     head = Head(backbone.vector_dim, num_classes=num_classes, embedding_dim=embedding_dim, neck=neck, dropout=dropout)
     insertions = parse_blocks(blocks)
     with torch.random.fork_rng(devices=[]):
         insert_blocks(backbone, insertions, clip=clip)
+    recipe = backbone.recipe or Recipe(name, options, {})
     config: dict[str, Any] = {
-        "name": name,
+        "name": recipe.name,
         "blocks": format_blocks(insertions),
         "num_classes": num_classes,
         "embedding_dim": embedding_dim,
         "pooling": pooling,
         "neck": neck,
         "dropout": dropout,
-        "input": dict(input or {}),
-        **options,
+        "input": {**recipe.input, **(input or {})},
+        **recipe.options,
     }
     config = json.loads(json.dumps(config))  # as it comes back from a file: lists, not tuples
     model = VideoModel(backbone, pool=pool, head=head, clip=clip, config=config)

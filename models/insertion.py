@@ -176,6 +176,8 @@ def _create(insertion: Insertion, site: Site, call: Call | None, backbone: Backb
         block = _block(insertion.block, channels, dims, options)
     except ValueError as error:
         raise ValueError(f"blocks: {str(insertion)!r}: {error}") from error
+    if changes_time(block) and "frames" in backbone.fixed:
+        raise ValueError(f"{problem}: this network mixes clips of {backbone.input.frames} frames and no others. {help}")
     if changes_time(block) and layout.kind == TOKENS and backbone.dims == 3:
         raise ValueError(f"{problem}: the tokens there lie on a grid of a fixed number of time steps. {help}")
     per_frame = backbone.dims == 2

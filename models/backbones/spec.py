@@ -74,6 +74,15 @@ class Pretrained:
 
 
 @dataclass(frozen=True)
+class Recipe:
+    """Arguments of `specvid.create_model` that build a backbone again: JSON-able."""
+
+    name: str
+    options: Mapping[str, Any]
+    input: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Backbone:
     """A network without its classifier, and the facts that the rest of specvid needs of it.
 
@@ -92,6 +101,10 @@ class Backbone:
     averaging alone (a class token, a norm after pooling, a hidden layer): maps what ``module`` gives to
     ``(N, tail_dim)``, N = B·T frames, of an image network, and ``(B, tail_dim)`` or ``(B, tail_dim, T')`` of a video
     network; time is pooled after it. Its parameters bear the published names too.
+
+    ``fixed``: fields of ``input`` for whose value alone the network was built (a position table, a shift over so many
+    frames), each with the option that sets it: ``{"frames": "num_segments"}``. ``recipe``: name, options and input
+    that build it again, where those given name a file that may be gone or different by then.
     """
 
     module: nn.Module
@@ -106,6 +119,8 @@ class Backbone:
     output: Layout = FIRST
     tail: nn.Module | None = None
     tail_dim: int | None = None
+    fixed: Mapping[str, str] = field(default_factory=dict)
+    recipe: Recipe | None = None
 
     @property
     def vector_dim(self) -> int:
@@ -117,6 +132,17 @@ class Backbone:
             raise ValueError("backbone: tail and tail_dim belong together; give both or none")
         if self.dims not in (2, 3):
             raise ValueError(f"backbone: dims is {self.dims!r}; it must be 2 (image network) or 3 (video network)")
+
+    def with_input(self, changes: Mapping[str, Any]) -> Backbone:
+        """A copy that wants other clips. ``ValueError`` for an unknown field, and for one that is fixed."""
+        spec = self.input.override(changes)
+        for name, option in self.fixed.items():
+            if getattr(spec, name) != getattr(self.input, name):
+                raise ValueError(
+                    f"input: {name} is {getattr(spec, name)!r}, but this network was built for "
+                    f"{getattr(self.input, name)!r} and takes nothing else; build it with {option}=..."
+                )
+        return replace(self, input=spec)
 
 
 def stack(network: nn.Module, *names: str) -> nn.Sequential:
