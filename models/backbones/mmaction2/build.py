@@ -1,0 +1,84 @@
+"""``mmaction:NAME``: a class or a config of mmaction2 -> `Backbone`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import Any
+
+from torch import nn
+
+from specvid.models.backbones.mmaction2.config import Recogniser, find_config, read_config
+from specvid.models.backbones.mmaction2.families import FAMILIES, make_tail
+from specvid.models.backbones.mmaction2.network import EXTRA, build_network, network_input
+from specvid.models.backbones.registry import register_scheme
+from specvid.models.backbones.spec import Backbone, InputSpec, Recipe, stack
+from specvid.models.extras import require
+from specvid.models.places import trace
+from specvid.models.suggest import unknown
+
+
+@register_scheme("mmaction")
+def build_mmaction(name: str, /, **options: Any) -> Backbone:
+    """The backbone of one of mmaction2's recognisers, randomly initialised; ``options`` are those of its class.
+
+    ``name``: a class (``ResNet3d``), the path of a config file, or the name of a config that comes with mmaction2; the
+    options then change those of the config. The config also says which clips are wanted. Addresses of pretrained
+    weights in it are left alone: give the file as ``weights=`` of `specvid.create_model`.
+    """
+    what = f"backbone 'mmaction:{name}'"
+    require("mmaction.models", extra=EXTRA, what=what)
+    if options.get("pretrained") is not None:
+        raise ValueError(f"{what}: pretrained={options['pretrained']!r} would be downloaded; give weights=FILE instead")
+    path = find_config(name)
+    if path is None and name not in FAMILIES:
+        raise unknown(f"{what}: class", name, FAMILIES)
+    said = Recogniser(name, {}, FAMILIES[name].input) if path is None else read_config(path, what=what)
+    said = replace(said, options={**said.options, **options})
+    if said.options.get("temporal_pool"):
+        raise ValueError(
+            f"{what}: temporal_pool is not possible, since the frames behind it must be known; parts do the same: "
+            "'mmaction:ResNet' with blocks='tsm@residual, tpool@layer1.end'"
+        )
+    backbone = _backbone(said, what)
+    if path is None:
+        return backbone
+    return replace(backbone, recipe=Recipe(f"mmaction:{said.name}", said.options, asdict(backbone.input)))
+
+
+def _backbone(said: Recogniser, what: str) -> Backbone:
+    family, options = FAMILIES[said.name], dict(said.options)
+    fc1_bias = bool(options.pop("fc1_bias", False)) if said.name == "X3D" else False
+    network = build_network(said.name, options, what=what)
+    if family.map_hook is not None:
+        network.register_forward_hook(family.map_hook)
+    spec, fixed = network_input(said.name, network, said.input)
+    children = [name for name, _ in network.named_children() if name.startswith(("conv", "pool"))]
+    module = stack(network, *children) if said.name == "C3D" else network  # its hidden layers are its tail
+    channels = _channels(module, spec, family.dims, what)
+    tail, tail_dim = make_tail(said.name, network, channels, fc1_bias=fc1_bias)
+    return Backbone(
+        module=module,
+        feature_dim=channels,
+        input=spec,
+        dims=family.dims,
+        aliases=family.aliases,
+        classifier=family.classifier,
+        layouts=family.layouts(network),
+        tail=tail,
+        tail_dim=tail_dim,
+        fixed=fixed,
+    )
+
+
+def _channels(module: nn.Module, spec: InputSpec, dims: int, what: str) -> int:
+    height, width = spec.crop
+    shape = (1, 3, spec.frames, height, width) if dims == 3 else (spec.frames, 3, height, width)
+    try:
+        given = trace(module, shape)[""].output
+    except (RuntimeError, ValueError, AssertionError, IndexError) as error:
+        raise ValueError(f"{what} does not run on clips of shape {shape}: {error}") from error
+    if given is None or len(given) != dims + 2:
+        raise ValueError(
+            f"{what}: it gives no single feature map on clips of shape {shape}, but {given}; name one of out_indices"
+        )
+    return given[1]

@@ -1,0 +1,97 @@
+"""Our blocks for mmaction2's own configs and Runner (extra ``specvid[mmaction]``):
+
+    custom_imports = dict(imports=["specvid.models.mmaction"])
+    backbone = dict(type="SpecvidBackbone", backbone=dict(type="ResNet3d", ...), blocks="snl@layer3.-1")
+
+Importing this file registers, with mmaction2's ``MODELS``:
+
+- ``SpecvidBackbone``: any of the backbones that `specvid.create_model` takes as ``mmaction:NAME``, with blocks in it;
+- ``specvid_snl``, ``specvid_nl`` and so on, one for each of `specvid.list_blocks`: a block as a plugin layer of mmcv,
+  ``dict(type="specvid_snl", in_channels=256, dims=3)``; ``mmcv.cnn.build_plugin_layer`` builds it too, as the
+  ``plugins`` of OpenMMLab's ResNets want it (those of mmaction2 itself have no ``plugins``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from specvid.models.backbones.mmaction2.families import FAMILIES
+from specvid.models.backbones.mmaction2.interlace import make_tin_run
+from specvid.models.backbones.mmaction2.network import EXTRA, network_input
+from specvid.models.backbones.spec import Backbone
+from specvid.models.blocks import create_block, list_blocks
+from specvid.models.clip import ClipState
+from specvid.models.extras import require
+from specvid.models.insertion import insert_blocks
+from specvid.models.suggest import unknown
+
+MODELS = require("mmaction.registry", extra=EXTRA, what="specvid.models.mmaction").MODELS
+require("mmaction.models", extra=EXTRA, what="specvid.models.mmaction")
+
+
+@MODELS.register_module(name="SpecvidBackbone")
+def specvid_backbone(
+    backbone: Mapping[str, Any], blocks: str, input: Mapping[str, Any] | None = None, init_cfg: Any = None
+) -> nn.Module:
+    """mmaction2's network ``backbone`` itself, with ``blocks`` inserted (`specvid.models.grammar`): it gives what it
+    gives, and its parameters keep their names, so that its checkpoints load.
+
+    The network is initialised here, with its ``pretrained`` weights if it names any, because mmaction2 would
+    initialise the blocks with it otherwise, and a fresh block would no longer be the identity. ``input``: changes to
+    the `InputSpec` of its class. An image network must be told the clip length (``input=dict(frames=8)``: as many
+    segments as the pipeline samples), unless it has ``num_segments``. ``ValueError`` for what does not fit.
+    """
+    if init_cfg is not None:
+        raise ValueError("SpecvidBackbone: init_cfg is not for it; give it to the backbone inside")
+    settings = dict(backbone)
+    name = str(settings.get("type")).split(".")[-1]
+    if name not in FAMILIES:
+        raise unknown("SpecvidBackbone: class", name, FAMILIES)
+    family = FAMILIES[name]
+    make_tin_run()
+    network = MODELS.build(settings)
+    network.init_weights()
+    network.is_init = True  # mmengine passes over such modules
+    spec, fixed = network_input(name, network, family.input)
+    clip = ClipState()
+    described = Backbone(
+        network, 0, spec, family.dims, family.aliases, layouts=family.layouts(network), fixed=fixed
+    ).with_input(input or {})
+    insert_blocks(described, blocks, clip=clip)
+    network.specvid_clip = clip  # an attribute, so that a deep copy and its blocks share a copy
+    network.specvid_frames = described.input.frames if family.dims == 2 else None
+    network.register_forward_pre_hook(_note_clip)
+    return network
+
+
+def _note_clip(module: nn.Module, args: tuple[Tensor, ...]) -> None:
+    """Tell the blocks the clip length: (B, 3, T, H, W), or (B·T, 3, H, W) of an image network."""
+    x, frames = args[0], module.specvid_frames
+    if frames is not None and x.shape[0] % frames:
+        raise ValueError(
+            f"SpecvidBackbone: {x.shape[0]} images are not clips of {frames} frames; give the number of segments that "
+            "the pipeline samples as input=dict(frames=...)"
+        )
+    module.specvid_clip.frames = x.shape[2] if frames is None else frames
+
+
+class _Plugin(nn.Module):
+    """A block under the constructor that mmcv's plugin layers have. (N, C, ...) -> the same shape."""
+
+    name: str
+
+    def __init__(self, in_channels: int, dims: int = 3, **options: Any) -> None:
+        super().__init__()
+        self.block = create_block(self.name, in_channels, dims=dims, **options)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.block(x)
+
+
+for _name in list_blocks():
+    MODELS.register_module(
+        name=f"specvid_{_name}", module=type(f"specvid_{_name}", (_Plugin,), {"name": _name, "_abbr_": _name})
+    )
