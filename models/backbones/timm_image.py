@@ -90,6 +90,7 @@ def build_timm(name: str, /, **options: Any) -> Backbone:
         layouts=rules,
         output=output,
         tail=TimmTail(network),
+        fixed={"size": "img_size"} if getattr(getattr(network, "patch_embed", None), "strict_img_size", False) else {},
         tail_dim=vector.shape[1],
     )
 

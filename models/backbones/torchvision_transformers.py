@@ -37,15 +37,7 @@ class MViTTokens(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         grid = (self.pos_encoding.temporal_size, *self.pos_encoding.spatial_size)
-        x = self.conv_proj(x)
-        if tuple(x.shape[2:]) != grid:
-            strides = self.conv_proj.stride
-            frames, height, width = (size * stride for size, stride in zip(grid, strides, strict=True))
-            raise ValueError(
-                f"this MViT was built for clips of {frames} frames of {height} x {width} px, whose positions it has "
-                "learned: give it such clips, or create it with frames=... and size=..."
-            )
-        x = self.pos_encoding(x.flatten(2).transpose(1, 2))
+        x = self.pos_encoding(self.conv_proj(x).flatten(2).transpose(1, 2))
         for block in self.blocks:
             x, grid = block(x, grid)
         return self.norm(x)
@@ -102,6 +94,7 @@ def _mvit(name: str, builder: Callable[..., nn.Module], frames: int, size: int) 
         output=Layout(TOKENS, prefix=1, grid=(frames // 2, size // 32, size // 32)),
         tail=ClassToken(),
         tail_dim=width,
+        fixed={"frames": "frames", "size": "size"},
     )
 
 

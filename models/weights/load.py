@@ -11,8 +11,9 @@ from torch import Tensor
 from specvid.models.backbones.inflate import inflate_weight
 from specvid.models.insertion import InsertedBlock
 from specvid.models.suggest import nearest
-from specvid.models.weights.names import BACKBONE, match_names
+from specvid.models.weights.names import BACKBONE, CLASSIFIER, NECKS, PROJECTION, TAIL, match_names
 from specvid.models.weights.read import read_weights
+from specvid.models.weights.recognise import recognise
 from specvid.models.weights.report import LoadReport, summarise
 
 if TYPE_CHECKING:
@@ -23,8 +24,9 @@ def load_weights(model: VideoModel, path: str | Path, *, strict: bool = True) ->
     """Load a file (safetensors, or torch with ``weights_only``), or published weights by name, and say what went where.
 
     Files of the whole model and of the bare backbone both fit, whatever prefix their names have; a classifier of as
-    many classes is loaded too, whatever it is called. Convolutions of an image network are inflated where the model
-    is 3D.
+    many classes is loaded too, whatever it is called, and so is a BNNeck. Checkpoints of torchvision, timm, mmaction2,
+    kenshohara's 3D-ResNets, torchreid and fast-reid are known. Convolutions of an image network are inflated where the
+    model is 3D.
 
     ``strict``: every tensor of the bare backbone must be in the file in its shape, and the file may have nothing more
     for it, else nothing is loaded and a ``ValueError`` says what is wrong. Blocks and heads that the file lacks stay
@@ -32,7 +34,8 @@ def load_weights(model: VideoModel, path: str | Path, *, strict: bool = True) ->
     """
     state = _read(model, path)
     own = model.state_dict()
-    names = match_names(state, own, classifier=model.classifier_name)
+    shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    names = match_names(shapes, own, classifier=model.classifier_name)
     loaded: dict[str, Tensor] = {}
     adapted, mismatched = {}, {}
     for name, target in names.items():
@@ -43,10 +46,14 @@ def load_weights(model: VideoModel, path: str | Path, *, strict: bool = True) ->
         loaded[target] = tensor
         if how:
             adapted[target] = how
+    for part in (CLASSIFIER, PROJECTION):  # fast-reid's have no bias
+        bias = f"{part}bias"
+        if f"{part}weight" in loaded and bias in own and bias not in names.values():
+            loaded[bias], adapted[bias] = torch.zeros_like(own[bias]), "zeros: this layer has no bias in the file"
     report = LoadReport(
         source=str(path),
         matched=tuple(loaded),
-        missing=_missing(model, own, names),
+        missing={name: why for name, why in _missing(model, own, names).items() if name not in loaded},
         unexpected=_unexpected(model, state, names),
         mismatched=mismatched,
         adapted=adapted,
@@ -76,11 +83,23 @@ def _download(model: VideoModel, name: str) -> dict[str, Tensor]:
         )
     published = model.pretrained[next(iter(model.pretrained)) if name == "DEFAULT" else name]
     try:
+        if published.url.endswith(".safetensors"):
+            return read_weights(_download_file(published.url))
         return torch.hub.load_state_dict_from_url(published.url, map_location="cpu", check_hash=True, weights_only=True)
     except OSError as error:  # URLError is one
         raise ValueError(
             f"weights {name!r}: {published.url} cannot be downloaded ({error}); download it elsewhere and give the file"
         ) from error
+
+
+def _download_file(url: str) -> Path:
+    """The file at ``url`` in torch's cache of downloads, under a name of its own."""
+    name = "_".join(url.partition("://")[2].split("/")[1:])
+    path = Path(torch.hub.get_dir()) / "checkpoints" / name
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(url, str(path))
+    return path
 
 
 def _fit(tensor: Tensor, shape: torch.Size) -> tuple[Tensor | None, str]:
@@ -98,23 +117,41 @@ def _missing(model: VideoModel, own: dict[str, Tensor], names: dict[str, str]) -
     found, blocks = set(names.values()), _block_prefixes(model)
     missing = {}
     for name in own:
-        if name in found or (name.startswith(BACKBONE) and name.endswith(".num_batches_tracked")):
+        if name in found or name.endswith(".num_batches_tracked"):
             continue
         if name.startswith(blocks):
             missing[name] = "an inserted block, which stays as it is"
         else:
-            missing[name] = "not in the file" if name.startswith(BACKBONE) else "not in the file; it stays as it is"
+            missing[name] = "not in the file" if name.startswith(_BODY) else "not in the file; it stays as it is"
     return missing
 
 
 def _unexpected(model: VideoModel, state: dict[str, Tensor], names: dict[str, str]) -> dict[str, str]:
     targets = {file: name.removeprefix(BACKBONE) for file, name in names.items() if name.startswith(BACKBONE)}
-    prefixes = {file.removesuffix(name) for file, name in targets.items()}
-    inside = tuple(f"{prefix}{child}." for prefix in prefixes for child, _ in model.backbone.named_children())
-    left = [name for name in state if name not in names]
-    return {name: _INSIDE if name.startswith(inside) else "no such part in the model" for name in left}
+    prefixes = {file.removesuffix(name) for file, name in targets.items() if file.endswith(name)}
+    children = [name for name, child in model.backbone.named_children() if child.state_dict()]
+    inside = tuple(f"{prefix}{child}." for prefix in prefixes for child in children)
+    heads = tuple(f"{prefix}{model.classifier_name}." for prefix in prefixes)
+    unexpected = {}
+    for name in state:
+        if name in names or name.endswith(".num_batches_tracked"):
+            continue
+        in_backbone = name.startswith(inside) and not name.startswith(heads)
+        unexpected[name] = _INSIDE if in_backbone else _why_left(model, name, names)
+    return unexpected
 
 
+def _why_left(model: VideoModel, name: str, names: dict[str, str]) -> str:
+    """Why a tensor of the file has no place in the model, as far as is known."""
+    layer, _, parameter = name.rpartition(".")
+    if any(layer == neck or layer.endswith(f".{neck}") for neck in NECKS) and model.config["neck"] == "none":
+        return "a BNNeck, which this model has not; create it with neck='bnneck'"
+    if f"{layer}.weight" in names and parameter == "bias":
+        return "this layer of the model has no bias, so its results differ by it"
+    return "no such part in the model"
+
+
+_BODY = (BACKBONE, TAIL)
 _INSIDE = "the backbone has no such tensor"
 
 
@@ -129,23 +166,31 @@ def _check(model: VideoModel, report: LoadReport, state: dict[str, Tensor], stri
         theirs, ours = next(iter(state)), next(iter(model.state_dict())).removeprefix(BACKBONE)
         raise ValueError(
             f"{what}: not one of its {len(state)} tensors belongs to this backbone (the file has {theirs!r}, ..., "
-            f"the model {ours!r}, ...). Give a checkpoint of this backbone"
+            f"the model {ours!r}, ...). {_whose(model, state)}Give a checkpoint of this backbone"
         )
     if not strict:
         return
     blocks = _block_prefixes(model)
     wrong = {
         "missing": {
-            name: why
-            for name, why in report.missing.items()
-            if name.startswith(BACKBONE) and not name.startswith(blocks)
+            name: why for name, why in report.missing.items() if name.startswith(_BODY) and not name.startswith(blocks)
         },
-        "of another shape": {name: why for name, why in report.mismatched.items() if name.startswith(BACKBONE)},
+        "of another shape": {name: why for name, why in report.mismatched.items() if name.startswith(_BODY)},
         "unexpected": {name: why for name, why in report.unexpected.items() if why == _INSIDE},
     }
     problems = [f"{len(names)} tensors {kind} ({summarise(names)[0]})" for kind, names in wrong.items() if names]
     if problems:
         raise ValueError(
-            f"{what}: {'; '.join(problems)}. Nothing was loaded. Give a checkpoint of this backbone (with these "
-            "blocks), or load what fits with load_weights(model, path, strict=False)"
+            f"{what}: {'; '.join(problems)}. Nothing was loaded. {_whose(model, state)}Give a checkpoint of this "
+            "backbone (with these blocks), or load what fits with load_weights(model, path, strict=False)"
         )
+
+
+def _whose(model: VideoModel, state: dict[str, Tensor]) -> str:
+    """A sentence on whose weights they are, if they are known and of another backbone."""
+    name, options = recognise(state)
+    own = {option: model.config.get(option) for option in options}
+    if not name or (name == model.config["name"] and options == own):
+        return ""
+    how = "".join(f", {option}={value!r}" for option, value in options.items())
+    return f"These are weights of {name!r}{how}. "

@@ -3,40 +3,103 @@
 A file may hold the whole model (``backbone.layer1...``, ``head.classifier.weight``) or, as published checkpoints do,
 the bare backbone with its own classifier (``layer1...``, ``fc.weight``); either may be wrapped, so that every name
 has a prefix (``module.`` of DataParallel, ``model.``, ``backbone.``, or any other): the prefix that matches most
-names is the one.
+names is the one. Some projects spell the layers of a ResNet in a way of their own: a `DIALECT` translates, and the one
+that matches most is the one.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
-BACKBONE, CLASSIFIER = "backbone.", "head.classifier."
-# names of the classifier in checkpoints of other projects, besides the one of the backbone itself
-CLASSIFIERS = ("fc", "classifier", "head", "cls_head.fc_cls")
+BACKBONE, TAIL, CLASSIFIER = "backbone.", "tail.", "head.classifier."
+NECK, PROJECTION = "head.neck.", "head.projection."
+# names of the classifier in checkpoints of other projects, besides the one of the backbone itself: torchvision and
+# kenshohara, torchreid, timm, mmaction2, fast-reid (old, new)
+CLASSIFIERS = ("fc", "classifier", "head", "cls_head.fc_cls", "heads.classifier", "heads")
+# the BNNeck of fast-reid (with and without an embedding layer before it), and of the "bag of tricks" baseline
+NECKS = ("heads.bottleneck.0", "heads.bottleneck.1", "heads.bnneck", "bottleneck")
+
+_MMCV = (
+    (re.compile(r"\bconv(\d)\.conv\.(?:net\.)?(?=[^.]+$)"), r"conv\1."),  # a ConvModule, around it TSM's shift
+    (re.compile(r"\bconv(\d)\.bn\."), r"bn\1."),
+    (re.compile(r"\bdownsample\.conv\."), "downsample.0."),
+    (re.compile(r"\bdownsample\.bn\."), "downsample.1."),
+)
 
 
-def match_names(file: Iterable[str], model: Iterable[str], *, classifier: str) -> dict[str, str]:
-    """File name -> model name, for those that have one. ``classifier``: its name in the backbone's published
-    checkpoints.
+def _from_mmcv(name: str) -> str:
+    """mmaction2 builds its ResNets of ConvModules: ``layer1.0.conv1.conv.weight``, ``layer1.0.conv1.bn.weight``."""
+    for pattern, ours in _MMCV:
+        name = pattern.sub(ours, name)
+    return name
+
+
+DIALECTS: tuple[Callable[[str], str], ...] = (str, _from_mmcv)
+
+
+def match_names(file: Mapping[str, tuple[int, ...]], model: Iterable[str], *, classifier: str) -> dict[str, str]:
+    """File name -> model name, for those that have one. ``file``: shapes by name; ``classifier``: its name in the
+    backbone's published checkpoints.
     """
-    file, model = list(file), set(model)
-    bare = {name.removeprefix(BACKBONE) for name in model if name.startswith(BACKBONE)}
-    whole = {prefix + name: name for prefix in _prefix(file, model) for name in model}
-    published: dict[str, str] = {}
-    for prefix in _prefix(file, bare):
-        published |= {prefix + name: BACKBONE + name for name in bare}
-        for own in dict.fromkeys((*CLASSIFIERS, classifier)):  # the backbone's own name comes last and wins
-            for name in model:
-                if name.startswith(CLASSIFIER):
-                    parameter = name.removeprefix(CLASSIFIER)
-                    published |= {f"{start}{own}.{parameter}": name for start in ("", prefix)}
-    readings = [{name: names[name] for name in file if name in names} for names in (whole, published)]
+    model = set(model)
+    readings = []
+    for dialect in DIALECTS:
+        original = {dialect(name): name for name in file}
+        shapes = {ours: file[theirs] for ours, theirs in original.items()}
+        for names in (_whole(shapes, model), _published(shapes, model, classifier)):
+            readings.append({original[name]: target for name, target in names.items()})
     return max(readings, key=len)
 
 
-def _prefix(file: list[str], names: set[str]) -> list[str]:
+def _whole(file: Mapping[str, tuple[int, ...]], model: set[str]) -> dict[str, str]:
+    names = {prefix + name: name for prefix in _prefix(file, model) for name in model}
+    return {name: names[name] for name in file if name in names}
+
+
+def _published(file: Mapping[str, tuple[int, ...]], model: set[str], classifier: str) -> dict[str, str]:
+    """The reading of ``file`` as the bare backbone, with the head of whatever project."""
+    bare = bare_names(model)
+    names: dict[str, str] = {}
+    for prefix in _prefix(file, bare):
+        names |= {prefix + name: target for name, target in bare.items()}
+        for start in _starts(prefix):
+            names |= _neck(file, model, start)
+            for own in dict.fromkeys((*CLASSIFIERS, classifier)):  # the backbone's own name comes last and wins
+                for name in model:
+                    if name.startswith(CLASSIFIER):
+                        names[f"{start}{own}.{name.removeprefix(CLASSIFIER)}"] = name
+    return {name: names[name] for name in file if name in names}
+
+
+def bare_names(model: Iterable[str]) -> dict[str, str]:
+    """Names in a checkpoint of the bare backbone -> names in the model."""
+    parts = (BACKBONE, TAIL)
+    return {name.removeprefix(part): name for part in parts for name in model if name.startswith(part)}
+
+
+def _neck(file: Mapping[str, tuple[int, ...]], model: set[str], start: str) -> dict[str, str]:
+    """BNNecks, and fast-reid's embedding layer before one: a 1x1 convolution."""
+    names = {}
+    for own in NECKS:
+        is_norm = len(file.get(f"{start}{own}.weight", ())) == 1
+        part = NECK if is_norm else PROJECTION
+        for name in model:
+            if name.startswith(part):
+                names[f"{start}{own}.{name.removeprefix(part)}"] = name
+    return names
+
+
+def _starts(prefix: str) -> list[str]:
+    """What may stand before the name of a head where the backbone has ``prefix``: module.backbone. -> also module."""
+    cuts = [match.end() for match in re.finditer(r"\.", prefix)]
+    return ["", *(prefix[:cut] for cut in cuts)]
+
+
+def _prefix(file: Iterable[str], names: Iterable[str]) -> list[str]:
     """The prefix with which most names of the file are names of the model (none: an empty list)."""
+    names = set(names)
     votes: Counter[str] = Counter()
     for name in file:
         cut = 0

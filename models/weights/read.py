@@ -59,7 +59,8 @@ def _read_torch(path: Path) -> Any:
             raise ValueError(f"weights {str(path)!r}: not a torch file of tensors and plain values") from error
         raise ValueError(
             f"weights {str(path)!r}: refused, because it holds more than tensors and plain values ({wants_code[1]}), "
-            "and reading that would run code from the file. If you trust it, save its state_dict alone"
+            "and reading that would run code from the file. `python -m specvid.tools.convert_weights "
+            f"{path} {path.with_suffix('.safetensors')}` takes the tensors out of it without running any"
         ) from error
     except (RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
