@@ -1,8 +1,9 @@
 """Softmax attention in O(N) memory: ``scaled_dot_product_attention``, with a backward pass of our own on the CPU.
 
 PyTorch's fused CPU kernel is fast forward, but its backward is slower than the plain N x N form for the wide heads of
-nonlocal blocks (one head of C / 2 channels). Ours recomputes the weights for some rows at a time, in matrix products
-that stay in the cache: O(rows·N) memory at any moment.
+nonlocal blocks (one head of C / 2 channels). Ours recomputes the weights of one sample for some rows at a time, in
+matrix products that stay in the cache: O(rows·N) memory at any moment. To recompute costs one product in seven, so what
+is small enough is kept instead, by the plain form: a bound on memory that does not grow with N.
 """
 
 from typing import Any
@@ -13,6 +14,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 WEIGHTS_AT_ONCE = 2**21  # elements of A held at a time in the backward pass: 8 MiB in float32
+WEIGHTS_KEPT = 2**24  # elements of A that are kept from the forward for the backward pass: 64 MiB in float32
 
 
 def attend(query_bnc: Tensor, key_bmc: Tensor, value_bmd: Tensor, *, scale: float, mask_bm: Tensor | None) -> Tensor:
@@ -23,8 +25,18 @@ def attend(query_bnc: Tensor, key_bmc: Tensor, value_bmd: Tensor, *, scale: floa
     query, key, value = (t.contiguous() for t in (query_bnc, key_bmc, value_bmd))
     differentiated = torch.is_grad_enabled() and any(t.requires_grad for t in (query, key, value))
     if query.is_cpu and differentiated and not torch.compiler.is_compiling():
+        if query.shape[0] * query.shape[1] * key.shape[1] <= WEIGHTS_KEPT:
+            return torch.bmm(_weights(query, key, scale, mask_bm), value)
         return _CpuAttention.apply(query, key, value, scale, mask_bm)
     return _fused(query, key, value, scale, mask_bm)
+
+
+def _weights(query_bnc: Tensor, key_bmc: Tensor, scale: float, mask_bm: Tensor | None) -> Tensor:
+    """softmax_j(query_i . key_j · scale), (B, N, M), 0 for masked keys."""
+    scores = torch.bmm(query_bnc if scale == 1 else query_bnc * scale, key_bmc.mT)
+    if mask_bm is not None:
+        scores = scores.masked_fill(~mask_bm.unsqueeze(1), torch.finfo(scores.dtype).min)
+    return scores.softmax(-1)
 
 
 def _fused(query_bnc: Tensor, key_bmc: Tensor, value_bmd: Tensor, scale: float, mask_bm: Tensor | None) -> Tensor:
@@ -48,15 +60,15 @@ class _CpuAttention(torch.autograd.Function):
         # d scores = weights ∘ (grad value^T - row sums of grad ∘ output)
         row_bn1 = (grad_bnd * output).sum(-1, keepdim=True)
         grad_query, grad_key, grad_value = torch.empty_like(query), torch.zeros_like(key), torch.zeros_like(value)
-        rows = max(1, WEIGHTS_AT_ONCE // max(1, query.shape[0] * key.shape[1]))
-        for start in range(0, query.shape[1], rows):
-            part = slice(start, start + rows)
-            scores = torch.bmm(query[:, part] * ctx.scale, key.mT)
-            if mask_bm is not None:
-                scores.masked_fill_(~mask_bm.unsqueeze(1), torch.finfo(scores.dtype).min)
-            weights = scores.softmax(-1)
-            grad_value.baddbmm_(weights.mT, grad_bnd[:, part])
-            grad_scores = torch.bmm(grad_bnd[:, part], value.mT).sub_(row_bn1[:, part]).mul_(weights)
-            grad_query[:, part] = torch.bmm(grad_scores, key) * ctx.scale
-            grad_key.baddbmm_(grad_scores.mT, query[:, part] * ctx.scale)
+        rows = max(1, WEIGHTS_AT_ONCE // max(1, key.shape[1]))
+        for sample in range(query.shape[0]):
+            one = slice(sample, sample + 1)
+            for start in range(0, query.shape[1], rows):
+                part = slice(start, start + rows)
+                scaled, grad = query[one, part] * ctx.scale, grad_bnd[one, part]
+                weights = _weights(scaled, key[one], 1.0, None if mask_bm is None else mask_bm[one])
+                grad_value[one].baddbmm_(weights.mT, grad)
+                grad_scores = torch.bmm(grad, value[one].mT).sub_(row_bn1[one, part]).mul_(weights)
+                grad_query[one, part] = torch.bmm(grad_scores, key[one]) * ctx.scale
+                grad_key[one].baddbmm_(grad_scores.mT, scaled)
         return grad_query, grad_key, grad_value, None, None

@@ -164,7 +164,8 @@ class Attention(Operator):
         return self.rows(torch.arange(self.theta_bcn.shape[-1], device=self.theta_bcn.device))
 
     def _pairwise(self, theta_bcp: Tensor) -> Tensor:
-        return self._softmax(torch.bmm(theta_bcp.mT, self.phi_bcn) * self.scale)
+        scaled_bpc = theta_bcp.mT if self.scale == 1 else theta_bcp.mT * self.scale
+        return self._softmax(torch.bmm(scaled_bpc, self.phi_bcn))
 
     def _softmax(self, scores: Tensor) -> Tensor:
         if self.key_mask_bm is not None:
