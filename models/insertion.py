@@ -35,6 +35,8 @@ class InsertedBlock(nn.Module):
     ``layout``: how the features lie at this place.
     """
 
+    block: Any
+
     def __init__(
         self, block: nn.Module, *, clip: ClipState, dims: int, per_frame: bool, after: bool, layout: Layout = FIRST
     ) -> None:

@@ -67,7 +67,7 @@ def specvid_backbone(
     return network
 
 
-def _note_clip(module: nn.Module, args: tuple[Tensor, ...]) -> None:
+def _note_clip(module: Any, args: tuple[Tensor, ...]) -> None:
     """Tell the blocks the clip length: (B, 3, T, H, W), or (B·T, 3, H, W) of an image network."""
     x, frames = args[0], module.specvid_frames
     if frames is not None and x.shape[0] % frames:

@@ -29,8 +29,8 @@ def receptive_field(backbone: Backbone, *, probe: tuple[int, int, int] = (33, 65
                 parameter.fill_(1 / parameter[0].numel())
     clip = torch.ones(1, 3, *probe, dtype=torch.float64, requires_grad=True)
     y = backbone.output.to_map(network(clip))
-    middle = tuple(side // 2 for side in y.shape[2:])
-    y[(0, slice(None), *middle)].sum().backward()
+    frame, row, column = (side // 2 for side in y.shape[2:])
+    y[0, :, frame, row, column].sum().backward()
     assert clip.grad is not None
     reached = clip.grad[0].sum(0).nonzero()  # (inputs reached, 3)
     first, last = reached.min(0).values.tolist(), reached.max(0).values.tolist()

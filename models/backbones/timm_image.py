@@ -34,6 +34,8 @@ _WHOLE = re.compile(r"(stem|stages|layers|blocks|features)(\.\d+)*(\.blocks(\.\d
 class TimmTail(nn.Module):
     """timm's ``forward_head`` up to the classifier: features as the network gives them -> (N, E)."""
 
+    network: Any
+
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.__dict__["network"] = network  # its parameters are the backbone's, not ours too

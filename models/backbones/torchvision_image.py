@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -30,16 +31,16 @@ class Family:
     """
 
     paper: str
-    make: Callable[[nn.Module], dict[str, object]]
-    last_stride: Callable[[nn.Module], list[nn.Module]] | None = None
+    make: Callable[[Any], dict[str, object]]
+    last_stride: Callable[[Any], list[Any]] | None = None
     inflates: bool = True
 
 
-def _resnet(network: nn.Module) -> dict[str, object]:
+def _resnet(network: Any) -> dict[str, object]:
     return {"module": stack(network, *RESNETS), "feature_dim": network.fc.in_features, "aliases": RES_STAGES}
 
 
-def _features(network: nn.Module) -> dict[str, object]:
+def _features(network: Any) -> dict[str, object]:
     """Features and one linear classifier behind a dropout: MobileNetV2, EfficientNets."""
     network.to(memory_format=torch.channels_last)  # depthwise convolutions train 1.4x as fast on a CPU
     classifier = network.classifier
@@ -50,7 +51,7 @@ def _features(network: nn.Module) -> dict[str, object]:
     }
 
 
-def _mobilenet_v3(network: nn.Module) -> dict[str, object]:
+def _mobilenet_v3(network: Any) -> dict[str, object]:
     network.to(memory_format=torch.channels_last)
     hidden = network.classifier[0]
     return {
@@ -62,7 +63,7 @@ def _mobilenet_v3(network: nn.Module) -> dict[str, object]:
     }
 
 
-def _convnext(network: nn.Module) -> dict[str, object]:
+def _convnext(network: Any) -> dict[str, object]:
     width = network.classifier[-1].in_features
     why = "inside a ConvNeXt block features lie channels last in part; put it before or after the whole block"
     return {
@@ -75,19 +76,19 @@ def _convnext(network: nn.Module) -> dict[str, object]:
     }
 
 
-def _densenet(network: nn.Module) -> dict[str, object]:
+def _densenet(network: Any) -> dict[str, object]:
     module = stack(network, "features")
     module.add_module("relu", nn.ReLU())
     return {"module": module, "feature_dim": network.classifier.in_features, "classifier": "classifier"}
 
 
-def _regnet(network: nn.Module) -> dict[str, object]:
+def _regnet(network: Any) -> dict[str, object]:
     stages = {f"res{number + 1}": f"trunk_output.block{number}" for number in range(1, 5)}
     width = network.fc.in_features
     return {"module": stack(network, "stem", "trunk_output"), "feature_dim": width, "aliases": stages}
 
 
-def _resnet_stride(network: nn.Module) -> list[nn.Module]:
+def _resnet_stride(network: Any) -> list[Any]:
     block = network.layer4[0]
     return [block.conv2 if hasattr(block, "conv3") else block.conv1, block.downsample[0]]
 

@@ -7,6 +7,7 @@ its classifier reads the class token, so a block behind the last layer of attent
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +31,12 @@ class ChannelsFirst(nn.Module):
 class MViTTokens(nn.Module):
     """torchvision's MViT up to its last norm: (B, 3, T, H, W) -> tokens (B, 1 + T'·H'·W', D), the class token first."""
 
-    def __init__(self, network: nn.Module) -> None:
+    conv_proj: nn.Module
+    pos_encoding: Any
+    blocks: nn.ModuleList
+    norm: nn.Module
+
+    def __init__(self, network: Any) -> None:
         super().__init__()
         self.conv_proj, self.pos_encoding = network.conv_proj, network.pos_encoding
         self.blocks, self.norm = network.blocks, network.norm
@@ -72,7 +78,7 @@ def mvit_v2_s(*, frames: int = 16, size: int = 224) -> Backbone:
     return _mvit("mvit_v2_s", mvit_v2_s, frames, size)
 
 
-def _mvit(name: str, builder: Callable[..., nn.Module], frames: int, size: int) -> Backbone:
+def _mvit(name: str, builder: Callable[..., Any], frames: int, size: int) -> Backbone:
     if frames < 2 or frames % 2 or size < 32 or size % 32:
         raise ValueError(f"frames={frames} of {size} px do not fit {name!r}: an even number, of a multiple of 32 px")
     network = builder()
@@ -98,7 +104,7 @@ def _mvit(name: str, builder: Callable[..., nn.Module], frames: int, size: int) 
     )
 
 
-def _resize(positions: nn.Module, grid: tuple[int, int, int]) -> None:
+def _resize(positions: Any, grid: tuple[int, int, int]) -> None:
     """Make the positions of an MViT those of another ``grid``: version 1 learns them anew; version 2 has relative ones,
     which torchvision interpolates.
     """
@@ -135,7 +141,7 @@ def swin3d_b() -> Backbone:
     return _swin3d("swin3d_b", swin3d_b)
 
 
-def _swin3d(name: str, builder: Callable[[], nn.Module]) -> Backbone:
+def _swin3d(name: str, builder: Callable[[], Any]) -> Backbone:
     network = builder()
     module = stack(network, "patch_embed", "pos_drop", "features", "norm")
     module.add_module("permute", ChannelsFirst())
@@ -174,7 +180,7 @@ def swin_b() -> Backbone:
     return _swin("swin_b", swin_b)
 
 
-def _swin(name: str, builder: Callable[[], nn.Module]) -> Backbone:
+def _swin(name: str, builder: Callable[[], Any]) -> Backbone:
     network = builder()
     module = stack(network, "features", "norm")
     module.add_module("permute", ChannelsFirst())

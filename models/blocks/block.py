@@ -12,6 +12,7 @@ gives every parameter a gradient of exactly zero for ever.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -92,7 +93,7 @@ class Unit(nn.Module):
     def add(self, x_bcn: Tensor, y_bcn: Tensor, mask_bn: Tensor | None) -> Tensor:
         """x + gate · relu(norm(y)), all (B, C, N)."""
         if self.residual and mask_bn is None and can_gate(x_bcn, y_bcn, self.norm):
-            return gated_norm(x_bcn, y_bcn, self.norm, self.gate, relu=self.relu)
+            return gated_norm(x_bcn, y_bcn, cast(nn.BatchNorm1d, self.norm), self.gate, relu=self.relu)
         y_bcn = self.finish(y_bcn, mask_bn)
         gate = self.gate.to(y_bcn.dtype)
         return torch.addcmul(x_bcn, y_bcn, gate) if self.residual else y_bcn * gate

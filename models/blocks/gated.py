@@ -53,9 +53,9 @@ class _GatedNorm(torch.autograd.Function):
     ) -> Tensor:  # fmt: skip
         output, mean, rstd = torch.empty_like(x), torch.empty_like(weight), torch.empty_like(weight)
         for part in _blocks(y):
-            running = [None if value is None else value[part] for value in (running_mean, running_var)]
+            running_mean_c, running_var_c = (None if it is None else it[part] for it in (running_mean, running_var))
             normed, mean[part], rstd[part] = torch.native_batch_norm(
-                y[:, part].contiguous(), weight[part], bias[part], *running, True, momentum, eps
+                y[:, part].contiguous(), weight[part], bias[part], running_mean_c, running_var_c, True, momentum, eps
             )
             torch.addcmul(x[:, part], normed.relu_() if relu else normed, gate, out=output[:, part])
         ctx.save_for_backward(y, weight, bias, gate, mean, rstd)

@@ -40,7 +40,7 @@ class Family:
     size: str = ""
     defaults: Mapping[str, Any] = field(default_factory=dict)
     map_hook: Callable[..., Tensor] | None = None
-    layouts: Callable[[nn.Module], tuple[LayoutRule, ...]] = lambda network: ()
+    layouts: Callable[[Any], tuple[LayoutRule, ...]] = lambda network: ()
 
 
 def join_pathways(module: nn.Module, args: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> Tensor:
@@ -48,7 +48,8 @@ def join_pathways(module: nn.Module, args: tuple[Any, ...], output: tuple[Tensor
     pathway, the fast one averaged over those that fall into each; its mean is that of SlowFastHead.
     """
     slow, fast = output
-    return torch.cat([F.adaptive_avg_pool3d(fast, slow.shape[2:]), slow], dim=1)
+    frames, height, width = slow.shape[2:]
+    return torch.cat([F.adaptive_avg_pool3d(fast, (frames, height, width)), slow], dim=1)
 
 
 def token_as_map(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
@@ -56,13 +57,13 @@ def token_as_map(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Te
     return output[:, :, None, None, None]
 
 
-def _timesformer_layouts(network: nn.Module) -> tuple[LayoutRule, ...]:
+def _timesformer_layouts(network: Any) -> tuple[LayoutRule, ...]:
     height, width = (side // patch for side, patch in zip(*_patches(network), strict=True))
     layers = len(network.transformer_layers.layers)
     return timesformer((network.num_frames, height, width), layers, space_only=network.attention_type == "space_only")
 
 
-def _patches(network: nn.Module) -> tuple[tuple[int, int], tuple[int, int]]:
+def _patches(network: Any) -> tuple[tuple[int, int], tuple[int, int]]:
     return network.patch_embed.img_size, network.patch_embed.patch_size
 
 

@@ -52,7 +52,7 @@ def build_network(name: str, options: Mapping[str, Any], *, what: str) -> nn.Mod
     return revert_sync_batchnorm(network)  # on CPUs it does not run; weights have the same names
 
 
-def network_input(name: str, network: nn.Module, spec: InputSpec) -> tuple[InputSpec, dict[str, str]]:
+def network_input(name: str, network: Any, spec: InputSpec) -> tuple[InputSpec, dict[str, str]]:
     """``spec`` with the clip length and size for which ``network`` of class ``name`` was built, where it was built
     for one; and those fields, each with the option that sets it.
     """

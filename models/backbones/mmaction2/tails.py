@@ -13,8 +13,9 @@ class X3DTail(nn.Module):
 
     def __init__(self, channels: int, *, hidden: int = 2048, bias: bool = False) -> None:
         super().__init__()
-        self.cls_head = nn.ModuleDict({"fc1": nn.Linear(channels, hidden, bias=bias)})
-        nn.init.normal_(self.cls_head["fc1"].weight, std=0.01)
+        fc1 = nn.Linear(channels, hidden, bias=bias)
+        nn.init.normal_(fc1.weight, std=0.01)
+        self.cls_head = nn.ModuleDict({"fc1": fc1})
 
     def forward(self, x_bcthw: Tensor) -> Tensor:
         return self.cls_head["fc1"](x_bcthw.mean((2, 3, 4))).relu()
