@@ -63,6 +63,9 @@ def _published(file: Mapping[str, tuple[int, ...]], model: set[str], classifier:
     bare = bare_names(model)
     names: dict[str, str] = {}
     for prefix in _prefix(file, bare):
+        tail = {name: target for name, target in bare.items() if target.startswith(TAIL)}
+        for start in _starts(prefix):  # mmaction2's X3D has its hidden layer in its head, not in its backbone
+            names |= {start + name: target for name, target in tail.items()}
         names |= {prefix + name: target for name, target in bare.items()}
         for start in _starts(prefix):
             names |= _neck(file, model, start)
