@@ -180,7 +180,9 @@ def test_facts_of_every_backbone(name: str) -> None:
     backbone = build_backbone(name)
     (height, width), frames = backbone.input.crop, backbone.input.frames
     batch = (1, 3, frames, height, width) if backbone.dims == 3 else (frames, 3, height, width)
-    assert backbone.module.to("meta")(torch.empty(batch, device="meta")).shape[1] == backbone.feature_dim
+    features = backbone.output.to_map(backbone.module.to("meta")(torch.empty(batch, device="meta")))
+    assert features.ndim == backbone.dims + 2
+    assert features.shape[1] == backbone.feature_dim
     assert all(backbone.module.get_submodule(path) for path in backbone.aliases.values())
     assert all(published.url.startswith("https://") and published.licence for published in backbone.pretrained.values())
 
