@@ -1,82 +1,23 @@
-"""`create_model`: the matrix of backbones, blocks and places; identity at the start; masks; mistakes."""
+"""`create_model`: every block; random streams; copies; masks; mistakes. All backbones: `test_matrix`."""
 
-import copy
 import json
 import pickle
 
 import pytest
 import torch
+from backbone_cases import CASES
 
 import specvid
 from specvid.models import create_model
 from specvid.models.factory import VideoModel
-from specvid.models.insertion import InsertedBlock
-from specvid.models.weights import load_weights, save_weights
-
-# backbone: (before, inside, end of a stage), frames, size of the clips
-STAGE = ("layer3.0", "layer3.-1", "layer3.end")
-FEATURES = ("features.5.0", "features.5.-1", "features.5.end")
-BACKBONES = {
-    "r3d_tiny": (("layer2.0", "layer2.-1", "layer2.end"), 4, 32),
-    "r3d_18": (STAGE, 4, 32),
-    "mc3_18": (STAGE, 4, 32),
-    "r2plus1d_18": (STAGE, 4, 32),
-    "resnet3d_18": (STAGE, 4, 32),
-    "s3d": (("features.8", "Mixed_4f", "features.end"), 16, 32),
-    "i3d_r50": (STAGE, 4, 32),
-    "i3d_inception": (("Mixed_4b", "Mixed_4f", "Mixed_4f.end"), 16, 32),
-    "resnet18": (STAGE, 4, 32),
-    "resnet50": (STAGE, 4, 32),
-    "mobilenet_v2": (("features.11", "features.13", "features.13.end"), 4, 32),
-    "mobilenet_v3_small": (("features.8", "features.10", "features.10.end"), 4, 32),
-    "efficientnet_b0": (FEATURES, 4, 32),
-    "efficientnet_v2_s": (FEATURES, 4, 32),
-    "convnext_tiny": (FEATURES, 4, 32),
-    "densenet121": (("features.denseblock3", "features.transition3", "features.transition3.end"), 4, 32),
-    "regnet_y_400mf": (("trunk_output.block3", "res4.-1", "res4.end"), 4, 32),
-    "swin_t": (FEATURES, 4, 64),
-    "swin3d_t": (("features.4.0", "features.4.-1", "features.4.end"), 4, 64),
-    "mvit_v1_b": (("blocks.8", "blocks.8.attn", "blocks.13.end"), 4, 32),
-    "mvit_v2_s": (("blocks.8", "blocks.8.attn", "blocks.13.end"), 4, 32),
-}
-OPTIONS = {name: {"frames": 4, "size": 32} for name in ("mvit_v1_b", "mvit_v2_s")}
-# the larger ones of a family: one case each
-LARGER = {
-    "resnet3d_18": ("resnet3d_34", "resnet3d_50", "resnet3d_101"),
-    "i3d_r50": ("i3d_r18", "i3d_r34", "i3d_r101", "i3d_r152"),
-    "resnet18": ("resnet34",),
-    "resnet50": ("resnet101", "resnet152", "resnext50_32x4d", "resnext101_32x8d", "wide_resnet50_2"),
-    "mobilenet_v3_small": ("mobilenet_v3_large",),
-    "efficientnet_b0": ("efficientnet_b1", "efficientnet_b2", "efficientnet_b3", "efficientnet_b4"),
-    "efficientnet_v2_s": ("efficientnet_v2_m",),
-    "convnext_tiny": ("convnext_small", "convnext_base"),
-    "densenet121": ("densenet169", "densenet201"),
-    "regnet_y_400mf": ("regnet_y_800mf", "regnet_y_1_6gf", "regnet_y_3_2gf"),
-    "swin_t": ("swin_s", "swin_b"),
-    "swin3d_t": ("swin3d_s", "swin3d_b"),
-}
-SIZES = {name: smallest for smallest, larger in LARGER.items() for name in (smallest, *larger)}
-QUICK = ("r3d_tiny",)
-CASES = [
-    pytest.param(name, block, place, marks=[] if name in QUICK or (block, i) == ("snl", 1) else pytest.mark.slow)
-    for name, (places, _, _) in BACKBONES.items()
-    for block in ("snl", "nl")
-    for i, place in enumerate(places)
-] + [
-    pytest.param(name, "snl", BACKBONES[smallest][0][1], marks=pytest.mark.slow)
-    for smallest, larger in LARGER.items()
-    for name in larger
-]
 
 
-def clip_for(name: str, batch: int = 2) -> torch.Tensor:
-    _, frames, size = BACKBONES[SIZES.get(name, name)]
-    return torch.randn(batch, 3, frames, size, size, generator=torch.Generator().manual_seed(1))
+def clip_for(name: str) -> torch.Tensor:
+    return CASES[name].clip()
 
 
 def seeded(name: str, blocks: str = "", **options: object) -> VideoModel:
-    torch.manual_seed(0)
-    return create_model(name, blocks=blocks, num_classes=5, **OPTIONS.get(name, {}), **options)
+    return CASES[name].create(blocks, **options)
 
 
 def run(model: VideoModel, x: torch.Tensor) -> torch.Tensor:
@@ -90,45 +31,10 @@ def open_gates(model: VideoModel) -> None:
             torch.nn.init.constant_(parameter, 0.5)
 
 
-def test_the_matrix_has_every_backbone() -> None:
-    assert {*BACKBONES, *SIZES} == set(specvid.list_backbones())
-
-
-@pytest.mark.parametrize(("name", "block", "place"), CASES)
-def test_matrix(name: str, block: str, place: str, tmp_path) -> None:
-    x = clip_for(name)
-    bare, model = seeded(name), seeded(name, f"{block}@{place}")
-    for training in (True, False):  # identity at the start; train mode also updates the statistics of batch norm
-        bare.train(training), model.train(training)
-        assert torch.equal(run(bare, x), run(model, x))
-    block_names = [n for n in model.state_dict() if f".{block}_" in n]
-    assert set(model.state_dict()) - set(bare.state_dict()) == set(block_names)
-
-    model.train()
-    open_gates(model)
-    torch.nn.functional.cross_entropy(run(model, x), torch.tensor([0, 1])).backward()
-    (inserted,) = (module for module in model.modules() if isinstance(module, InsertedBlock))
-    for part in (inserted, model.backbone, model.head):
-        assert all(parameter.grad is not None for parameter in part.parameters())
-        assert any(parameter.grad.any() for parameter in part.parameters())
-
-    model.eval()
-    expected = run(model, x)
-    assert not torch.equal(expected, run(bare, x))
-    save_weights(model, tmp_path / "model.safetensors")
-    rebuilt = create_model(**json.loads(json.dumps(model.config)), weights=tmp_path / "model.safetensors").eval()
-    assert not (rebuilt.loaded.missing)
-    assert not (rebuilt.loaded.unexpected)
-    assert not (rebuilt.loaded.mismatched)
-    for twin in (rebuilt, copy.deepcopy(model)):
-        assert torch.equal(run(twin, x), expected)
-    assert model.embed(x).shape == (2, model.embedding_dim)
-
-
 @pytest.mark.parametrize("block", [b for b in specvid.list_blocks() if b != "spectral"])  # which takes a function
 @pytest.mark.parametrize("name", ["r3d_tiny", "resnet18"])
 def test_every_block_goes_in(name: str, block: str) -> None:
-    x, place = clip_for(name), BACKBONES[name][0][1]
+    x, place = clip_for(name), CASES[name].places[1]
     bare, model = seeded(name), seeded(name, f"{block}@{place}")
     for training in (True, False):
         bare.train(training), model.train(training)
@@ -137,22 +43,6 @@ def test_every_block_goes_in(name: str, block: str) -> None:
     open_gates(model)
     with torch.no_grad():
         assert model.embed(x, mask).isfinite().all()
-
-
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n in QUICK else pytest.mark.slow) for n in BACKBONES])
-def test_bare_weights_load_after_insertion(name: str, tmp_path) -> None:
-    x, (places, _, _) = clip_for(name), BACKBONES[name]
-    bare = seeded(name).eval()
-    expected = run(bare, x)
-    save_weights(bare, tmp_path / "bare.safetensors")
-    torch.manual_seed(9)
-    blocks = ", ".join(f"snl@{place}, nl@{place}" for place in places)
-    model = create_model(name, num_classes=5, blocks=blocks, **OPTIONS.get(name, {})).eval()
-    assert not torch.equal(run(model, x), expected)
-    report = load_weights(model, tmp_path / "bare.safetensors")
-    assert torch.equal(run(model, x), expected)
-    assert set(report.missing.values()) == {"an inserted block, which stays as it is"}
-    assert len(report.matched) == len(bare.state_dict())
 
 
 def test_blocks_do_not_change_what_is_random_elsewhere() -> None:
