@@ -14,7 +14,7 @@ from torch.utils.data import Dataset, get_worker_info
 
 from specvid.datasets.decode import check_decoder, open_video
 from specvid.datasets.errors import VideoError, unknown
-from specvid.datasets.sampling import dense_clip, test_clips, uniform_segments
+from specvid.datasets.sampling import dense_clip, shortage, test_clips, uniform_segments
 from specvid.datasets.ucf101 import VideoRecord
 
 Transform = Callable[[np.ndarray, np.random.Generator | None], torch.Tensor]
@@ -28,7 +28,8 @@ class TrainClips(Dataset[dict[str, Any]]):
 
     ``frames``, ``stride``: of the clip, in frames; ``transform``: from `train_transform`; ``sampling``: ``dense``
     (consecutive frames, ``stride`` apart) or ``segments`` (one frame from each of ``frames`` parts).
-    An item: ``video`` float32 (3, T, H, W), ``label`` int, ``index`` int (the record that was read), ``error`` str.
+    An item: ``video`` float32 (3, T, H, W), ``label`` int, ``index`` int (the record that was read), ``error`` str,
+    ``short`` str (file and reason where a video shorter than the clip gives frames more than once).
     An unreadable clip is replaced by another one, drawn by the same generator; ``error`` then names every file that
     failed and why, so the loop can warn and count.
     """
@@ -59,25 +60,31 @@ class TrainClips(Dataset[dict[str, Any]]):
         for _ in range(_REPLACEMENTS):
             record = self.records[index]
             try:
-                frames = self._read(record, rng)
+                frames, short = self._read(record, rng)
             except VideoError as error:
                 errors.append(str(error))
                 index = int(rng.integers(len(self.records)))
                 continue
             video = _apply(self.transform, frames, rng, record)
-            return {"video": video, "label": record.label, "index": index, "error": "\n".join(errors)}
+            return {
+                "video": video,
+                "label": record.label,
+                "index": index,
+                "error": "\n".join(errors),
+                "short": short and f"{record.path}: {short}",
+            }
         raise ValueError(
             f"{_REPLACEMENTS} clips in a row cannot be read, the last ones: {'; '.join(errors[-3:])}. "
             "Check the data: `specvid data check`."
         )
 
-    def _read(self, record: VideoRecord, rng: np.random.Generator) -> np.ndarray:
+    def _read(self, record: VideoRecord, rng: np.random.Generator) -> tuple[np.ndarray, str]:
         with open_video(record.path, self.decoder) as video:
             if self.sampling == "dense":
                 indices = dense_clip(len(video), self.frames, self.stride, rng)
             else:
                 indices = uniform_segments(len(video), self.frames, rng)
-            return video.frames(indices)
+            return video.frames(indices), shortage(len(video), self.frames, self.stride, self.sampling)
 
 
 class TestViews(Dataset[dict[str, Any]]):
@@ -86,8 +93,9 @@ class TestViews(Dataset[dict[str, Any]]):
     ``clips``: dense clips spread evenly over the video (with ``segments`` sampling there is one, made of the middles
     of the parts);
     ``transform``: from `test_transform`, it makes the crops.
-    An item: ``video`` float32 (V, 3, T, H, W), crop fastest; ``label``, ``index`` int; ``error`` str. An unreadable
-    clip has its ``error`` set and a video of zeros: it counts as wrong, and is never dropped.
+    An item: ``video`` float32 (V, 3, T, H, W), crop fastest; ``label``, ``index`` int; ``error``, ``short`` str. An
+    unreadable clip has its ``error`` set and a video of zeros: it counts as wrong, and is never dropped. ``short``:
+    why a video shorter than the clip gives frames more than once.
     """
 
     __test__ = False  # not a test, whatever pytest thinks of its name
@@ -116,9 +124,9 @@ class TestViews(Dataset[dict[str, Any]]):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         _one_thread_per_worker()
-        record, error = self.records[index], ""
+        record, error, short = self.records[index], "", ""
         try:
-            clips = self._read(record)
+            clips, short = self._read(record)
         except VideoError as failure:
             error = str(failure)
             # Black frames of any size pass through the transform to learn the shape of a view.
@@ -126,16 +134,17 @@ class TestViews(Dataset[dict[str, Any]]):
         views = torch.cat([_apply(self.transform, clip, None, record) for clip in clips])
         if error:
             views.zero_()
-        return {"video": views, "label": record.label, "index": index, "error": error}
+        return {"video": views, "label": record.label, "index": index, "error": error, "short": short}
 
-    def _read(self, record: VideoRecord) -> list[np.ndarray]:
+    def _read(self, record: VideoRecord) -> tuple[list[np.ndarray], str]:
         with open_video(record.path, self.decoder) as video:
             if self.sampling == "dense":
                 indices = test_clips(len(video), self.frames, self.stride, self.clips)
             else:
                 indices = uniform_segments(len(video), self.frames, None)[None]
             frames = video.frames(indices.reshape(-1))  # one pass through the file for all clips
-        return list(frames.reshape(len(indices), self.frames, *frames.shape[1:]))
+            short = shortage(len(video), self.frames, self.stride, self.sampling)
+        return list(frames.reshape(len(indices), self.frames, *frames.shape[1:])), short
 
 
 def _apply(

@@ -2,7 +2,7 @@
 
 A video shorter than the clip is played again from its start (looped): frame ``i`` stands for ``i mod length``. That
 keeps the motion running, where repeating the last frame would freeze it; it is the rule of all functions with a
-stride here.
+stride here. Whoever reads clips says so (`shortage`): no frame is repeated silently.
 """
 
 import numpy as np
@@ -54,9 +54,25 @@ def test_clips(length: int, frames: int, stride: int, clips: int) -> np.ndarray:
 test_clips.__test__ = False  # type: ignore[attr-defined]  # not a test, whatever pytest thinks of its name
 
 
+def shortage(length: int, frames: int, stride: int, sampling: str) -> str:
+    """What happens to a video of ``length`` frames that is too short for its clip, as half a sentence; empty where it
+    is not. ``sampling``: ``dense`` or ``segments``.
+    """
+    needed = frames if sampling == "segments" else _span(frames, stride)
+    if length >= needed:
+        return ""
+    again = "some are taken more than once" if sampling == "segments" else "it is played again from its start"
+    return f"{length} frames, fewer than the {needed} of a clip: {again}"
+
+
+def _span(frames: int, stride: int) -> int:
+    """Frames from the first to the last of a clip, both included."""
+    return (frames - 1) * stride + 1
+
+
 def _last_start(length: int, frames: int, stride: int) -> int:
     """The last start from which the clip fits into the video; 0 where it never does."""
-    return max(0, length - ((frames - 1) * stride + 1))
+    return max(0, length - _span(frames, stride))
 
 
 def _check(**sizes: int) -> None:

@@ -25,6 +25,7 @@ def summarise(
     score = score_classification(scores.probabilities, [record.label for record in lists.test])
     per_class = zip(lists.classes, score.per_class.tolist(), strict=True)
     unreadable = [record.name for record, error in zip(lists.test, scores.errors, strict=True) if error]
+    short = [record.name for record, reason in zip(lists.test, scores.short, strict=True) if reason]
     entry = {
         "dataset": lists.title,
         "whole": lists.is_whole,
@@ -39,18 +40,20 @@ def summarise(
         "listed": score.clips,
         "scored": score.clips - score.missing,
         "unreadable": unreadable,
+        "short": short,
         "trained_on": leaked,
     }
     return entry, score
 
 
 def context(entry: Mapping[str, Any]) -> str:
-    """What must stand beside every figure: data, split, views, how many clips, how many unreadable."""
+    """What must stand beside every figure: data, split, views, how many clips, how many unreadable and too short."""
     leaked = f", NOT HONEST: {entry['trained_on']} of these clips were trained on" if entry["trained_on"] else ""
     views = f"{count(entry['clips'], 'clip')} x {count(entry['crops'], 'crop')}"
+    short = f", {len(entry['short'])} shorter than the clip" if entry.get("short") else ""
     return (
         f"{entry['dataset']}, split {entry['split']}, {views}, "
-        f"{entry['scored']} of {entry['listed']} clips scored, {len(entry['unreadable'])} unreadable{leaked}"
+        f"{entry['scored']} of {entry['listed']} clips scored, {len(entry['unreadable'])} unreadable{short}{leaked}"
     )
 
 
@@ -76,6 +79,9 @@ def describe(run: RunFolder, entry: Mapping[str, Any], scores: ClipScores, folde
     lines += [f"counted wrong: {error}" for error in errors[:10]]
     if len(errors) > 10:
         lines.append(f"counted wrong: {len(errors) - 10} more, see clips.csv")
+    if entry["short"]:
+        names = ", ".join(entry["short"][:3]) + ", ..." * (len(entry["short"]) > 3)
+        lines.append(f"shorter than the clip, so that frames come more than once: {names} (see clips.csv)")
     return "\n  ".join([*lines, f"per class and per clip: {folder}"])
 
 
@@ -101,17 +107,17 @@ def keep(
 
 
 def write_clips(path: Path, lists: ActionLists, scores: ClipScores, score: ClassificationScore) -> None:
-    """One row a clip: true class, predicted class, its probability and that of the true class, or else the error."""
+    """One row a clip: true class, predicted class, its probability and that of the true class, or else the error; and
+    what is odd about it.
+    """
     with path.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
-        table.writerow(["clip", "class", "predicted", "correct", "p_predicted", "p_class", "error"])
+        table.writerow(["clip", "class", "predicted", "correct", "p_predicted", "p_class", "error", "note"])
         for row, record in enumerate(lists.test):
             predicted, probabilities = int(score.predicted[row]), scores.probabilities[row]
-            name = lists.classes[record.label]
-            if predicted < 0:
-                table.writerow([record.name, name, "", 0, "", "", scores.errors[row]])
-            else:
-                figures = (f"{probabilities[predicted]:.6f}", f"{probabilities[record.label]:.6f}")
-                table.writerow(
-                    [record.name, name, lists.classes[predicted], int(predicted == record.label), *figures, ""]
-                )
+            guess: list[object] = ["", 0, "", ""]
+            if predicted >= 0:
+                shares = (f"{probabilities[label]:.6f}" for label in (predicted, record.label))
+                guess = [lists.classes[predicted], int(predicted == record.label), *shares]
+            about = (record.name, lists.classes[record.label])
+            table.writerow([*about, *guess, scores.errors[row], scores.short[row]])

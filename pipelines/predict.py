@@ -20,11 +20,14 @@ from specvid.pipelines.trained import open_model
 
 @dataclass(frozen=True)
 class Prediction:
-    """``classes``: (name, probability) of the most probable classes, best first; ``error``: why there are none."""
+    """``classes``: (name, probability) of the most probable classes, best first; ``error``: why there are none;
+    ``note``: why frames come more than once, for a video shorter than the clip.
+    """
 
     path: str
     classes: tuple[tuple[str, float], ...] = ()
     error: str = ""
+    note: str = ""
 
 
 def predict(
@@ -62,4 +65,5 @@ def predict(
             continue
         probabilities = average_views(view_logits(fabric, model, item["video"], engine.batch_size))
         best = np.argsort(-probabilities, kind="stable")[:top]
-        yield Prediction(path, classes=tuple((meta["classes"][i], float(probabilities[i])) for i in best))
+        classes = tuple((meta["classes"][i], float(probabilities[i])) for i in best)
+        yield Prediction(path, classes, note=item["short"])

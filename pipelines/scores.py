@@ -22,11 +22,13 @@ from specvid.pipelines.engine.log import console
 class ClipScores:
     """``probabilities`` (N, C), float64: softmax averaged over the views; a row of NaN where a clip has none.
 
-    ``errors``: per clip, why it has none; empty where all is well.
+    ``errors``: per clip, why it has none; empty where all is well. ``short``: per clip, why it has frames more than
+    once; empty for all but videos shorter than the clip.
     """
 
     probabilities: np.ndarray
     errors: list[str]
+    short: list[str]
 
 
 def score_views(
@@ -51,16 +53,18 @@ def score_views(
         generator=torch.Generator(),
     )
     quiet = not (fabric.is_global_zero and console.is_terminal)
-    rows: list[tuple[int, tuple[np.ndarray, str]]] = []
+    rows: list[tuple[int, tuple[np.ndarray, str, str]]] = []
     for batch in track(loader, title, console=console, disable=quiet, transient=True):
         logits_nc = view_logits(fabric, model, batch["video"].flatten(0, 1), batch_size)
         logits_bvc = logits_nc.reshape(len(batch["index"]), views_per_clip, -1)
-        for index, logits_vc, error in zip(batch["index"].tolist(), logits_bvc, batch["error"], strict=True):
+        told = (batch["index"].tolist(), logits_bvc, batch["error"], batch["short"])
+        for index, logits_vc, error, short in zip(*told, strict=True):
             if not error and not np.isfinite(logits_vc).all():
                 error = f"{views.records[index].path}: the model's logits are not finite"
-            rows.append((index, (np.full(classes, np.nan) if error else average_views(logits_vc), error)))
+            rows.append((index, (np.full(classes, np.nan) if error else average_views(logits_vc), error, short)))
     gathered = gather_rows(fabric, rows, len(views))
-    return ClipScores(np.stack([row for row, _ in gathered]), [error for _, error in gathered])
+    rows_nc, errors, shorts = zip(*gathered, strict=True)
+    return ClipScores(np.stack(rows_nc), list(errors), list(shorts))
 
 
 @torch.inference_mode()

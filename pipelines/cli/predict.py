@@ -80,7 +80,8 @@ def run(options: PredictOptions) -> int:
             print(f"{prediction.path}: error: {prediction.error}", flush=True)
         else:
             classes = "  ".join(f"{name} {probability:.1%}" for name, probability in prediction.classes)
-            print(f"{prediction.path}: {classes}", flush=True)
+            note = f"  ({prediction.note})" if prediction.note else ""
+            print(f"{prediction.path}: {classes}{note}", flush=True)
     return 1 if failed else 0
 
 

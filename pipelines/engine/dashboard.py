@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from specvid.pipelines.engine.config import EngineConfig
 from specvid.pipelines.engine.log import console, log
 
-_NOT_SAID = {"epoch", "step", "clips", "seconds", "clips_per_s", "wait_share", "lr", "unreadable"}
+_NOT_SAID = {"epoch", "step", "clips", "seconds", "clips_per_s", "wait_share", "lr", "unreadable", "short"}
 
 
 class Dashboard:
@@ -62,10 +62,14 @@ class Dashboard:
             return
         figures = {name: value for name, value in line.items() if isinstance(value, int | float)}
         said = "  ".join(f"{name} {_short(value)}" for name, value in figures.items() if name not in _NOT_SAID)
-        unreadable = f"  {line['unreadable']} unreadable" if line["unreadable"] else ""
+        amiss = "".join(
+            f"  {line[name]} {words}"
+            for name, words in (("unreadable", "unreadable"), ("short", "shorter than the clip"))
+            if line.get(name)
+        )
         log.info(
             f"epoch {line['epoch'] + 1}/{self.config.epochs}  {said}  lr {line['lr']:.2e}  "
-            f"{line['clips_per_s']:.1f} clips/s  waiting {line['wait_share']:.0%}{unreadable}"
+            f"{line['clips_per_s']:.1f} clips/s  waiting {line['wait_share']:.0%}{amiss}"
         )
         if self._board is not None:
             for name, value in figures.items():

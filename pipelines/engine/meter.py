@@ -1,4 +1,5 @@
-"""What an epoch adds up to: mean loss and figures, clips per second, share of time spent waiting, unreadable clips."""
+"""What an epoch adds up to: mean loss and figures, clips per second, share of time spent waiting, unreadable clips and
+those that are too short."""
 
 import itertools
 import math
@@ -13,11 +14,13 @@ from torch import Tensor
 from specvid.pipelines.engine.gather import gather_objects, sum_over_processes
 from specvid.pipelines.engine.log import log
 
+_NAMED = 10  # short clips that an epoch names in warnings; all are named in its line
+
 
 class EpochMeter:
     """Sums over the batches of an epoch. Its ``state`` can be saved in the middle of one.
 
-    ``accumulate``: batches in a step; ``warned``: unreadable clips that have been warned of, kept from epoch to epoch.
+    ``accumulate``: batches in a step; ``warned``: clips that have been warned of, kept from epoch to epoch.
     """
 
     def __init__(
@@ -28,6 +31,8 @@ class EpochMeter:
         self.seconds = 0.0
         self.waited = 0.0
         self.unreadable: list[str] = []
+        self.short: int | None = None  # where clips can be
+        self.short_files: list[str] = []
         self.__dict__.update(state or {})
         self._accumulate, self._warned = accumulate, set() if warned is None else warned
         self._since = time.perf_counter()
@@ -65,6 +70,20 @@ class EpochMeter:
             if message not in self._warned:
                 self._warned.add(message)
                 log.warning("unreadable, another training clip stands in for it: %s", message)
+        if "short" in batch:
+            self._add_short([message for message in batch["short"] if message])
+
+    def _add_short(self, messages: list[str]) -> None:
+        self.short = (self.short or 0) + len(messages)
+        for message in messages:
+            if message in self._warned:
+                continue
+            self._warned.add(message)
+            self.short_files.append(message)
+            if len(self.short_files) <= _NAMED:
+                log.warning("short video: %s", message)
+            elif len(self.short_files) == _NAMED + 1:
+                log.warning("more short videos are named in metrics.jsonl (short_files)")
 
     def line(self, fabric: Fabric) -> dict[str, Any]:
         """The epoch's figures over all processes."""
@@ -73,7 +92,8 @@ class EpochMeter:
         own = [self.clips, self.waited, self.seconds, *(self.sums[name] for name in names)]
         clips, waited, seconds, *sums = sum_over_processes(fabric, own)
         unreadable = [message for share in gather_objects(fabric, self.unreadable) for message in share]
-        return {
+        shorts = gather_objects(fabric, (self.short, self.short_files))
+        line: dict[str, Any] = {
             **{name: total / max(clips, 1) for name, total in zip(names, sums, strict=True)},
             "clips": int(clips),
             "seconds": round(seconds / fabric.world_size, 3),
@@ -82,6 +102,10 @@ class EpochMeter:
             "unreadable": len(unreadable),
             "unreadable_files": sorted(set(unreadable)),
         }
+        if self.short is not None:
+            line["short"] = sum(count or 0 for count, _ in shorts)
+            line["short_files"] = sorted({message for _, messages in shorts for message in messages})
+        return line
 
     def now(self) -> dict[str, float]:
         """This process's figures so far, for the progress bar."""

@@ -47,6 +47,19 @@ def test_a_short_video_is_looped():
     assert sampling.dense_clip(1, 3, 7, None).tolist() == [0, 0, 0]
 
 
+@given(length=LENGTH, frames=FRAMES, stride=STRIDE)
+def test_whoever_repeats_frames_says_so(length, frames, stride):
+    for kind, picked in (
+        ("dense", sampling.dense_clip(length, frames, stride, None)),
+        ("segments", sampling.uniform_segments(length, frames, None)),
+    ):
+        again = len(set(picked.tolist())) < frames
+        wrapped = bool((np.diff(picked) < 0).any())
+        said = sampling.shortage(length, frames, stride, kind)
+        assert bool(said) == (again or wrapped)
+        assert not said or said.startswith(f"{length} frames, fewer than the ")
+
+
 @given(length=LENGTH, segments=st.integers(1, 40), seed=st.integers(0, 99))
 def test_uniform_segments(length, segments, seed):
     for rng in (None, np.random.default_rng(seed)):

@@ -5,10 +5,11 @@ import importlib.util
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_ucf101 import COLOURS, draw_tiny_ucf101
+from tiny_ucf101 import COLOURS, draw_tiny_ucf101, write_video
 
 from specvid.datasets.drawn.encode import damage, write_audio_only
 from specvid.pipelines import cli
@@ -177,7 +178,15 @@ def test_unreadable_clips_are_named_and_counted_never_dropped(damaged: Path, tmp
         (line,) = [line for line in err.splitlines() if name in line and "stands in" in line]  # once, not once an epoch
         assert reason in line
     assert "1 of 24 train clips are missing" in err
+    assert err.count("short video: ") == 10  # named once; the others in the first line of metrics.jsonl
+    first, second = RunFolder(tmp_path / "d").lines()
+    assert (len(first["short_files"]), second["short_files"]) == (20, [])
+    assert all(
+        text.endswith(".avi: 10 frames, fewer than the 12 of a clip: it is played again from its start")
+        for text in first["short_files"]
+    )
     for line in RunFolder(tmp_path / "d").lines():
+        assert line["short"] == 24  # whatever stands in is short as well
         assert line["unreadable"] >= len(line["unreadable_files"]) == 4
         assert line["clips"] == 24
     (entry,) = RunFolder(tmp_path / "d").results()["evaluations"]
@@ -190,10 +199,13 @@ def test_unreadable_clips_are_named_and_counted_never_dropped(damaged: Path, tmp
     ]
     assert entry["top1"] <= 2 / 6
     assert "2 of 6 clips scored, 4 unreadable" in out
+    assert "4 unreadable, 2 shorter than the clip" in out
+    assert entry["short"] == ["Blue/v_Blue_g01_c01.avi", "Blue/v_Blue_g01_c02.avi"]
     assert out.count("counted wrong: ") == 4
     table = rows(tmp_path / "d/eval/split1-last-1x1/clips.csv")
     assert len(table) == 6
     assert sum(row["predicted"] == "" and row["correct"] == "0" and row["error"] != "" for row in table) == 4
+    assert sum(row["note"].endswith("it is played again from its start") for row in table) == 2
 
 
 def test_without_any_file_it_says_so(data: Path, tmp_path: Path, capsys) -> None:
@@ -284,6 +296,11 @@ def test_predict_names_classes_and_goes_on_after_a_damaged_file(runs: Path, data
         cli.run(["predict", str(good), "--run", f"{runs}/a-s1", "--top", "1", "--device", "cpu", "--clips", "1"]) == 0
     )
     assert capsys.readouterr().out.startswith(f"{good}: Red ")
+
+    short = tmp_path / "short.avi"
+    write_video(short, COLOURS["Red"], 3, np.random.default_rng(0))
+    assert cli.run(["predict", str(short), "--run", f"{runs}/a-s1", "--top", "1", "--device", "cpu"]) == 0
+    assert "(3 frames, fewer than the 4 of a clip: it is played again from its start)" in capsys.readouterr().out
 
 
 def test_report_is_a_table_over_runs(runs: Path, data: Path, tmp_path: Path, capsys) -> None:
