@@ -55,7 +55,7 @@ def fused_unit(block: NonlocalBlock, x_bcn: Tensor, mask_bn: Tensor | None) -> T
     inward = (affinity.theta.weight, affinity.phi.weight, unit.g.weight)
     w_in = torch.cat(inward).squeeze(-1)
     w_out = torch.cat([weight.weight for weight in unit.weights], dim=1).squeeze(-1)
-    if torch.is_autocast_enabled(x_bcn.device.type):
+    if not x_bcn.is_meta and torch.is_autocast_enabled(x_bcn.device.type):
         dtype = torch.get_autocast_dtype(x_bcn.device.type)
         x_bcn, w_in, w_out = x_bcn.to(dtype), w_in.to(dtype), w_out.to(dtype)
     return _SpectralUnit.apply(x_bcn, w_in, w_out, mask_bn, affinity.inner)

@@ -11,7 +11,7 @@ def full_precision(x: Tensor) -> AbstractContextManager[object]:
 
     It returns a context of torch's own, rather than being one, because torch.compile of 2.6 follows only those.
     """
-    if torch.is_autocast_enabled(x.device.type):
+    if not x.is_meta and torch.is_autocast_enabled(x.device.type):
         return torch.autocast(x.device.type, enabled=False)
     return nullcontext()
 
