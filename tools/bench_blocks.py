@@ -1,44 +1,29 @@
-"""How fast the blocks are, and how much memory they take, over the number of positions N.
+"""How fast the blocks are over the number of positions N, next to each other in the same run (`bench_variants`)."""
 
-Next to each other in the same run: the exact linear SNL, its dense form, ``auto``, SNL as published (N x N, line by
-line as in 2108.02451's code), the softmax block through attention kernels and as a matrix, mmcv's NonLocal3d where it
-is installed, and the floor: the 1x1 convolutions that SNL has anyway (theta, phi, g, W_0, W_1) with nothing between
-them.
-"""
-
+import csv
 import math
-import resource
 import statistics
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from specvid.models.blocks import create_block
-from specvid.models.blocks.pointwise import Pointwise
-from specvid.tools.timing import interleaved, ratio
+from specvid.models.blocks.affinities.symmetric import SymmetricAffinity
+from specvid.tools.bench_variants import CLIPS, VARIANTS, left_out, make
+from specvid.tools.timing import Seconds, interleaved, median, ratio
 
-# Positions as (T, H, W): those of res4 and res3 for 4 to 16 frames, and beyond.
-CLIPS = {
-    98: (2, 7, 7),
-    392: (8, 7, 7),
-    784: (4, 14, 14),
-    3136: (16, 14, 14),
-    6272: (8, 28, 28),
-    12544: (16, 28, 28),
-    50176: (16, 56, 56),
-}
-VARIANTS = ("floor", "snl-auto", "snl-linear", "snl-dense", "snl-published", "nl-attention", "nl-dense", "nl-mmcv")
-QUADRATIC = ("snl-dense", "snl-published", "nl-dense", "nl-mmcv")
-QUADRATIC_LIMIT = 6 * 2**30  # bytes that N x N matrices may take; beyond it a variant is left out, by name
+PATIENCE = 10.0  # seconds of one alternative at one size, after which it runs no further rounds
 
 
 @dataclass(frozen=True)
 class Row:
-    """One measurement: milliseconds are medians; ``to_floor`` is the median ratio to the floor within a round."""
+    """One measurement: milliseconds are medians; ``to_floor`` is the median ratio to the floor within a round;
+    ``rounds``: how many were timed, forward and training. ``note`` says why there is none.
+    """
 
     variant: str
     positions: int
@@ -46,69 +31,12 @@ class Row:
     batch: int
     dtype: str
     device: str
-    forward_ms: float
-    forward_to_floor: float
-    train_ms: float
-    train_to_floor: float
-
-
-class Floor(nn.Module):
-    """The five 1x1 convolutions of an SNL unit and no more."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        inner = channels // 2
-        self.inward = nn.ModuleList(Pointwise(channels, inner) for _ in range(3))
-        self.outward = nn.ModuleList(Pointwise(inner, channels) for _ in range(2))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, T, H, W) -> the same shape; theta and phi end in the sum so that they get their gradients."""
-        theta, phi, g = (conv(x.flatten(2)) for conv in self.inward)
-        first, second = self.outward
-        return (first(g) + second(theta + phi)).reshape(x.shape)
-
-
-class PublishedSNL(nn.Module):
-    """SNL with its N x N matrix, step by step as published: product, symmetrise, degrees, normalise, apply."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        inner = channels // 2
-        self.theta, self.phi, self.g = (nn.Conv3d(channels, inner, 1, bias=False) for _ in range(3))
-        self.w_1, self.w_2 = (nn.Conv3d(inner, channels, 1, bias=False) for _ in range(2))
-        self.norm = nn.BatchNorm3d(channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, T, H, W) -> the same shape."""
-        theta, phi, g = self.theta(x).flatten(2), self.phi(x).flatten(2), self.g(x)
-        affinity = torch.bmm(theta.relu().mT, phi.relu())
-        affinity = (affinity + affinity.mT) / 2
-        degree = affinity.sum(2)
-        root = torch.where(degree != 0, degree, 1.0).rsqrt() * (degree != 0)
-        affinity = affinity * root.unsqueeze(1) * root.unsqueeze(2)
-        filtered = torch.bmm(affinity, g.flatten(2).mT).mT.contiguous().view_as(g)
-        return x + self.norm(self.w_1(g) + self.w_2(filtered)).relu()
-
-
-def make(variant: str, channels: int) -> nn.Module | None:
-    """The module of a variant, or ``None`` where its library is not installed."""
-    if variant == "floor":
-        return Floor(channels)
-    if variant == "snl-published":
-        return PublishedSNL(channels)
-    if variant == "nl-mmcv":
-        try:
-            from mmcv.cnn import NonLocal3d
-        except ImportError:
-            return None
-        return NonLocal3d(channels, sub_sample=False)
-    name, impl = variant.split("-")
-    return create_block(name, channels, impl=impl, gate=1.0)
-
-
-def fits(variant: str, positions: int, batch: int) -> bool:
-    """Whether the N x N matrices of a training step (about four of them in float32) stay within the limit."""
-    return variant not in QUADRATIC or 16 * batch * positions**2 <= QUADRATIC_LIMIT
+    forward_ms: float = math.nan
+    forward_to_floor: float = math.nan
+    train_ms: float = math.nan
+    train_to_floor: float = math.nan
+    rounds: tuple[int, int] = (0, 0)
+    note: str = ""
 
 
 def bench_blocks(
@@ -128,7 +56,7 @@ def bench_blocks(
         channels: C.
         batches: B.
         variants: of :data:`VARIANTS`.
-        rounds: timed rounds (at large N fewer, but never less than 3).
+        rounds: timed rounds; fewer of what takes longer than :data:`PATIENCE` in all.
         device: ``cpu`` or ``cuda``.
         dtype: ``float32``, ``bfloat16`` or ``float16`` (by autocast).
 
@@ -141,27 +69,37 @@ def bench_blocks(
     for variant in variants:
         if variant not in VARIANTS:
             raise ValueError(f"variant {variant!r} is unknown: choose from {', '.join(VARIANTS)}.")
-    wait = torch.cuda.synchronize if device == "cuda" else None
     for width in channels:
         for batch in batches:
             for n in positions:
-                torch.manual_seed(0)
-                x = torch.randn(batch, width, *CLIPS[n], device=device)
-                blocks = {"floor": make("floor", width)} | {
-                    variant: make(variant, width) for variant in variants if fits(variant, n, batch)
-                }
-                ready = {name: block.to(device) for name, block in blocks.items() if block is not None}
-                count = max(3, min(rounds, int(rounds * 3e6 / (n * batch * width) + 1)))
-                forward = interleaved(
-                    {k: _forward(b, x, dtype) for k, b in ready.items()}, rounds=count, synchronize=wait
-                )
-                train = interleaved({k: _train(b, x, dtype) for k, b in ready.items()}, rounds=count, synchronize=wait)
-                for name in ready:
-                    yield Row(
-                        name, n, width, batch, dtype, device,
-                        statistics.median(forward[name]) * 1e3, ratio(forward, name, "floor"),
-                        statistics.median(train[name]) * 1e3, ratio(train, name, "floor"),
-                    )  # fmt: skip
+                yield from _bench_size(("floor", *variants), n, width, batch, rounds, device, dtype)
+
+
+def _bench_size(
+    variants: Sequence[str], positions: int, channels: int, batch: int, rounds: int, device: str, dtype: str
+) -> Iterator[Row]:
+    torch.manual_seed(0)
+    x = torch.randn(batch, channels, *CLIPS[positions], device=device)
+    why_not = {name: left_out(name, positions, channels, batch) for name in dict.fromkeys(variants)}
+    made = {name: None if why else make(name, channels) for name, why in why_not.items()}
+    ready = {name: block.to(device) for name, block in made.items() if block is not None}
+    wait = torch.cuda.synchronize if device == "cuda" else None
+
+    def times(work: Callable[[nn.Module, Tensor, str], Callable[[], None]]) -> dict[str, Seconds]:
+        runs = {name: work(block, x, dtype) for name, block in ready.items()}
+        return interleaved(runs, rounds=rounds, patience=PATIENCE, synchronize=wait)
+
+    forward, train = times(_forward), times(_train)
+    for name, why in why_not.items():
+        if name not in ready:
+            yield Row(name, positions, channels, batch, dtype, device, note=why or "not installed")
+            continue
+        yield Row(
+            name, positions, channels, batch, dtype, device,
+            median(forward[name]) * 1e3, ratio(forward, name, "floor"),
+            median(train[name]) * 1e3, ratio(train, name, "floor"),
+            (len(forward[name]), len(train[name])),
+        )  # fmt: skip
 
 
 def _autocast(x: Tensor, dtype: str) -> torch.autocast:
@@ -194,64 +132,42 @@ def _train(block: nn.Module, x: Tensor, dtype: str) -> Callable[[], None]:
     return run
 
 
-def slope(rows: list[Row], variant: str, channels: int, batch: int, *, least: int = 784) -> float:
-    """The log-log slope of training time over N from ``least`` up: 1 is linear, 2 quadratic."""
+def slope(rows: Sequence[Row], variant: str, channels: int, batch: int, *, least: int = 784) -> float:
+    """The log-log slope of training time over N from ``least`` up: 1 is linear, 2 quadratic; NaN below two points."""
     points = [(math.log(r.positions), math.log(r.train_ms)) for r in rows
-              if (r.variant, r.channels, r.batch) == (variant, channels, batch) and r.positions >= least]  # fmt: skip
+              if (r.variant, r.channels, r.batch) == (variant, channels, batch)
+              and r.positions >= least and not r.note]  # fmt: skip
     if len(points) < 2:
         return math.nan
-    mean_n = statistics.mean(n for n, _ in points)
-    mean_t = statistics.mean(t for _, t in points)
-    return sum((n - mean_n) * (t - mean_t) for n, t in points) / sum((n - mean_n) ** 2 for n, _ in points)
+    return statistics.linear_regression(*zip(*points, strict=True)).slope
 
 
-@dataclass(frozen=True)
-class MemoryRow:
-    """Peak memory of a fresh process that runs one training step, above that of one that only makes the input."""
-
-    variant: str
-    positions: int
-    channels: int
-    batch: int
-    mebibytes: float
-
-
-def bench_memory(
-    *,
-    positions: tuple[int, ...] = (784, 3136, 12544, 50176),
-    channels: int = 512,
-    batch: int = 1,
-    variants: tuple[str, ...] = ("floor", "snl-linear", "snl-published", "nl-attention", "nl-mmcv"),
-) -> Iterator[MemoryRow]:
-    """One fresh process per variant and size, so that no allocator keeps what another one used."""
-    for n in positions:
-        base = _peak("none", n, channels, batch)
-        for variant in variants:
-            if fits(variant, n, batch) and make(variant, 4) is not None:
-                yield MemoryRow(variant, n, channels, batch, _peak(variant, n, channels, batch) - base)
+def choice_of_auto(rows: Sequence[Row]) -> list[tuple[Row, str, float, float]]:
+    """For each size: the row of ``snl-auto``, the form that it takes, and that form's time over the better one's of
+    ``snl-linear`` and ``snl-dense``, forward and training. (To time ``auto`` itself would add noise, not knowledge.)
+    """
+    times = {(r.variant, r.positions, r.channels, r.batch): r for r in rows if not r.note}
+    found = []
+    for (variant, n, channels, batch), auto in times.items():
+        forms = {form: times.get((f"snl-{form}", n, channels, batch)) for form in ("linear", "dense")}
+        measured = {form: row for form, row in forms.items() if row is not None}
+        if variant != "snl-auto" or len(measured) < 2:
+            continue
+        affinity = cast(SymmetricAffinity, create_block("snl", channels).affinity)
+        picked = "dense" if affinity.dense_is_cheaper(n) else "linear"
+        forward = measured[picked].forward_ms / min(row.forward_ms for row in measured.values())
+        train = measured[picked].train_ms / min(row.train_ms for row in measured.values())
+        found.append((auto, picked, forward, train))
+    return found
 
 
-def _peak(variant: str, positions: int, channels: int, batch: int) -> float:
-    command = [sys.executable, "-m", "specvid.tools.bench_blocks", variant, str(positions), str(channels), str(batch)]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-
-
-def _measure_own_peak(variant: str, positions: int, channels: int, batch: int) -> float:
-    """MiB of peak resident memory of this process after one training step of a variant."""
-    x = torch.randn(batch, channels, *CLIPS[positions])
-    gradient = torch.ones_like(x)
-    block = None if variant == "none" else make(variant, channels)
-    if block is not None:
-        x.requires_grad_()
-        block(x).backward(gradient)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
-
-
-def as_table(rows: list[Row]) -> list[dict[str, object]]:
-    """Rows as dictionaries, for tables and JSON."""
-    return [asdict(row) for row in rows]
-
-
-if __name__ == "__main__":
-    print(_measure_own_peak(sys.argv[1], *map(int, sys.argv[2:5])))
+def write_csv(rows: Sequence[Row], path: str | Path) -> None:
+    """All rows as they were measured, one a line."""
+    with Path(path).open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(Row)], lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            rounds = f"{row.rounds[0]} {row.rounds[1]}"
+            writer.writerow(
+                {k: f"{v:.4g}" if isinstance(v, float) else v for k, v in asdict(row).items()} | {"rounds": rounds}
+            )

@@ -4,30 +4,53 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 
+Seconds = dict[int, float]
+"""round -> seconds, of the rounds in which an alternative ran and counted."""
+
+SLOW = 2.0  # seconds of a run to which warming up adds nothing worth a run of its own
+
 
 def interleaved(
-    work: Mapping[str, Callable[[], object]], *, rounds: int = 5, synchronize: Callable[[], object] | None = None
-) -> dict[str, list[float]]:
-    """Seconds of each alternative in each of ``rounds`` rounds, after one round of warm-up that is not counted.
+    work: Mapping[str, Callable[[], object]],
+    *,
+    rounds: int = 5,
+    patience: float = float("inf"),
+    synchronize: Callable[[], object] | None = None,
+) -> dict[str, Seconds]:
+    """Seconds of each alternative in rounds 1 to ``rounds``; round 0 warms up, and counts only for what is slow.
 
     Args:
         work: name -> what to time.
         rounds: how often each runs.
+        patience: an alternative that took more seconds in all, and was timed, is left out of further rounds.
         synchronize: waits for a device, called before each reading of the clock.
     """
     wait = synchronize or (lambda: None)
-    seconds: dict[str, list[float]] = {name: [] for name in work}
+    counted: dict[str, Seconds] = {name: {} for name in work}
+    spent = dict.fromkeys(work, 0.0)
     for round in range(rounds + 1):
         for name, run in work.items():
+            if spent[name] > patience and counted[name]:
+                continue
             wait()
             start = time.perf_counter()
             run()
             wait()
-            if round:
-                seconds[name].append(time.perf_counter() - start)
-    return seconds
+            elapsed = time.perf_counter() - start
+            spent[name] += elapsed
+            if round or elapsed > SLOW:
+                counted[name][round] = elapsed
+    return counted
 
 
-def ratio(seconds: Mapping[str, list[float]], name: str, to: str) -> float:
-    """Median over the rounds of the time of ``name`` over that of ``to`` in the same round."""
-    return statistics.median(a / b for a, b in zip(seconds[name], seconds[to], strict=True))
+def median(seconds: Seconds) -> float:
+    """Median over the rounds."""
+    return statistics.median(seconds.values())
+
+
+def ratio(seconds: Mapping[str, Seconds], name: str, to: str) -> float:
+    """Median over the rounds of the time of ``name`` over that of ``to`` in the same round; the ratio of their medians
+    where no round has both.
+    """
+    pairs = [seconds[name][round] / seconds[to][round] for round in seconds[name].keys() & seconds[to].keys()]
+    return statistics.median(pairs) if pairs else median(seconds[name]) / median(seconds[to])

@@ -45,7 +45,8 @@ specvid bench blocks: time and memory of single blocks over the number of positi
   --variants NAME ...     which; all if not given
   --rounds 5              timed rounds; the figures are medians
   --device cpu|cuda --dtype float32|bfloat16|float16
-  --memory                also peak memory, one fresh process each
+  --memory                also peak memory (C 512, B 1), one fresh process each
+  --csv FILE --markdown   all measurements as a file; tables in Markdown
 
 Example:
   specvid bench blocks --positions 784 3136 --channels 512 --batches 1
@@ -113,6 +114,10 @@ class BlocksOptions:
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     memory: bool = False
     """Also peak memory."""
+    csv: str = ""
+    """File for all measurements."""
+    markdown: bool = False
+    """Tables in Markdown."""
 
 
 @dataclass(frozen=True)
@@ -145,28 +150,28 @@ def model(options: ModelOptions) -> int:
 
 
 def blocks(options: BlocksOptions) -> int:
-    from specvid.eval.report import to_text
-    from specvid.tools.bench_blocks import as_table, bench_blocks, bench_memory, slope
+    from specvid.eval.report import to_markdown, to_text
+    from specvid.pipelines.engine.log import note
+    from specvid.tools.bench_blocks import bench_blocks, write_csv
+    from specvid.tools.bench_memory import bench_memory
+    from specvid.tools.bench_tables import auto_table, left_out_lines, memory_table, time_tables
 
     given = {name: value for name in ("positions", "variants") if (value := getattr(options, name))}
     settings = {name: getattr(options, name) for name in ("channels", "batches", "rounds", "device", "dtype")}
     rows = []
     for row in bench_blocks(**given, **settings):
         rows.append(row)
-        line = {
-            name: f"{value:.3g}" if isinstance(value, float) else value for name, value in as_table([row])[0].items()
-        }
-        print("  ".join(f"{name} {value}" for name, value in line.items()), flush=True)
-    exponents = []
-    for channels in options.channels:
-        for batch in options.batches:
-            for name in dict.fromkeys(row.variant for row in rows):
-                exponents.append([name, str(channels), str(batch), f"{slope(rows, name, channels, batch):.2f}"])
-    print("\ncost over N, log-log slope from N = 784 up (1 is linear, 2 quadratic)")
-    print(to_text([["variant", "C", "B", "slope"], *exponents]))
+        size = f"{row.variant} N {row.positions} C {row.channels} B {row.batch}"
+        note(f"{size}: {row.note or f'{row.forward_ms:.3g} ms forward, {row.train_ms:.3g} ms with backward'}")
+        if options.csv:
+            write_csv(rows, options.csv)
+    layout = to_markdown if options.markdown else to_text
+    for title, table in time_tables(rows):
+        print(f"\n{title}: ms (times the floor)\n\n{layout(table)}")
+    print(f"\nslope: log-log over N from 784 up, 1 is linear, 2 quadratic\n\n{layout(auto_table(rows))}")
+    print("\n".join(["", *left_out_lines(rows)]))
     if options.memory:
-        for peak in bench_memory(**given):
-            print(f"{peak.variant}  N {peak.positions}  C {peak.channels}: {peak.mebibytes:.0f} MiB", flush=True)
+        print(f"\npeak memory of a training step, C = 512, B = 1, MiB\n\n{layout(memory_table([*bench_memory()]))}")
     return 0
 
 

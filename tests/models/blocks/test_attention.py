@@ -39,3 +39,15 @@ def test_rows_are_recomputed_only_where_keeping_them_would_take_too_much(monkeyp
     for kept, name in ((2 * 8 * 8, "BmmBackward0"), (2 * 8 * 8 - 1, "_CpuAttentionBackward")):
         monkeypatch.setattr(attention, "WEIGHTS_KEPT", kept)
         assert attend(query, query, query, scale=1.0, mask_bm=None).grad_fn.name() == name
+
+
+def test_without_gradients_the_kernel_runs_where_the_weights_leave_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    query = torch.randn(2, 8, 4, dtype=torch.float64)
+    expected = definition(query, query, query, 1.0, None)
+    calls: list[int] = []
+    fused = attention._fused
+    monkeypatch.setattr(attention, "_fused", lambda *args: calls.append(1) or fused(*args))
+    for at_once, kernel in ((2 * 8 * 8, 0), (2 * 8 * 8 - 1, 1)):
+        monkeypatch.setattr(attention, "WEIGHTS_AT_ONCE", at_once)
+        torch.testing.assert_close(attend(query, query, query, scale=1.0, mask_bm=None), expected)
+        assert len(calls) == kernel

@@ -1,0 +1,62 @@
+"""The tables of `specvid bench blocks`: a line a variant, a column a size N, one table for each C and B."""
+
+from collections.abc import Sequence
+
+from specvid.tools.bench_blocks import Row, choice_of_auto, slope
+from specvid.tools.bench_memory import MemoryRow
+
+Table = list[list[str]]
+"""Rows of text, the heading first."""
+
+
+def time_tables(rows: Sequence[Row]) -> list[tuple[str, Table]]:
+    """Title and table for each C and B, forward and training: milliseconds, and in brackets the ratio to the floor."""
+    tables = []
+    for channels, batch in dict.fromkeys((row.channels, row.batch) for row in rows):
+        here = [row for row in rows if (row.channels, row.batch) == (channels, batch)]
+        sizes = list(dict.fromkeys(row.positions for row in here))
+        for train in (False, True):
+            table = [["variant", *(f"N = {n:,}" for n in sizes), *(["slope"] if train else [])]]
+            for name in dict.fromkeys(row.variant for row in here):
+                line = [_times(row, train) for row in here if row.variant == name]
+                exponent = [f"{slope(rows, name, channels, batch):.2f}"] if train else []
+                table.append([name, *line, *exponent])
+            title = f"{'forward + backward' if train else 'forward'}, C = {channels}, B = {batch}"
+            tables.append((title, table))
+    return tables
+
+
+def _times(row: Row, train: bool) -> str:
+    if row.note:
+        return "-"
+    time, to_floor = (row.train_ms, row.train_to_floor) if train else (row.forward_ms, row.forward_to_floor)
+    return f"{time:.{2 if time < 10 else 1 if time < 100 else 0}f} ({to_floor:.2f})"
+
+
+def auto_table(rows: Sequence[Row]) -> Table:
+    """Which form ``auto`` takes, and its time over that of the better one."""
+    table = [["C", "B", "N", "auto takes", "forward", "forward + backward"]]
+    for row, picked, forward, train in choice_of_auto(rows):
+        size = [str(row.channels), str(row.batch), f"{row.positions:,}"]
+        table.append([*size, picked, f"{forward:.2f}", f"{train:.2f}"])
+    return table
+
+
+def left_out_lines(rows: Sequence[Row]) -> list[str]:
+    """A line for each reason for which variants were left out, with the sizes."""
+    lines: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        if row.note:
+            size = f"N {row.positions:,} C {row.channels} B {row.batch}"
+            lines.setdefault((row.variant, row.note), []).append(size)
+    return [f"left out: {variant} at {', '.join(sizes)}: {note}" for (variant, note), sizes in lines.items()]
+
+
+def memory_table(peaks: Sequence[MemoryRow]) -> Table:
+    """MiB, a line a variant, a column a size N."""
+    sizes = list(dict.fromkeys(peak.positions for peak in peaks))
+    table = [["variant", *(f"N = {n:,}" for n in sizes)]]
+    for name in dict.fromkeys(peak.variant for peak in peaks):
+        found = {peak.positions: f"{peak.mebibytes:,.0f}" for peak in peaks if peak.variant == name}
+        table.append([name, *(found.get(n, "-") for n in sizes)])
+    return table

@@ -1,0 +1,93 @@
+"""What `specvid bench blocks` compares: blocks and what they must beat, by name, and the sizes they run at.
+
+``floor``: the 1x1 convolutions that SNL has anyway (theta, phi, g, W_0, W_1) with nothing between them;
+``snl-linear``, ``snl-dense``, ``snl-auto``; ``snl-published``: SNL with its N x N matrix, line by line as in
+2108.02451's code; ``nl-attention``: the softmax block through attention kernels (SDPA); ``nl-dense``: as a matrix;
+``nl-mmcv``: mmcv's NonLocal3d, where it is installed.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from specvid.models.blocks import create_block
+from specvid.models.blocks.pointwise import Pointwise
+
+# Positions as (T, H, W): those of res4 and res3 for 4 to 16 frames, and beyond.
+CLIPS = {
+    98: (2, 7, 7),
+    392: (8, 7, 7),
+    784: (4, 14, 14),
+    3136: (16, 14, 14),
+    6272: (8, 28, 28),
+    12544: (16, 28, 28),
+    50176: (16, 56, 56),
+}
+VARIANTS = ("floor", "snl-auto", "snl-linear", "snl-dense", "snl-published", "nl-attention", "nl-dense", "nl-mmcv")
+FORM_MATRICES = ("snl-dense", "snl-published", "nl-dense", "nl-mmcv")
+MEMORY_LIMIT = 6 * 2**30  # bytes that N x N matrices may take
+WORK_LIMIT = 1.5e12  # B·N·N·C of a quadratic variant: some minutes a step on two CPU cores
+
+
+class Floor(nn.Module):
+    """The five 1x1 convolutions of an SNL unit and no more."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        inner = channels // 2
+        self.inward = nn.ModuleList(Pointwise(channels, inner) for _ in range(3))
+        self.outward = nn.ModuleList(Pointwise(inner, channels) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, T, H, W) -> the same shape; theta and phi end in the sum so that they get their gradients."""
+        theta, phi, g = (conv(x.flatten(2)) for conv in self.inward)
+        first, second = self.outward
+        return (first(g) + second(theta + phi)).reshape(x.shape)
+
+
+class PublishedSNL(nn.Module):
+    """SNL with its N x N matrix, step by step as published: product, symmetrise, degrees, normalise, apply."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        inner = channels // 2
+        self.theta, self.phi, self.g = (nn.Conv3d(channels, inner, 1, bias=False) for _ in range(3))
+        self.w_1, self.w_2 = (nn.Conv3d(inner, channels, 1, bias=False) for _ in range(2))
+        self.norm = nn.BatchNorm3d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, T, H, W) -> the same shape."""
+        theta, phi, g = self.theta(x).flatten(2), self.phi(x).flatten(2), self.g(x)
+        affinity = torch.bmm(theta.relu().mT, phi.relu())
+        affinity = (affinity + affinity.mT) / 2
+        degree = affinity.sum(2)
+        root = torch.where(degree != 0, degree, 1.0).rsqrt() * (degree != 0)
+        affinity = affinity * root.unsqueeze(1) * root.unsqueeze(2)
+        filtered = torch.bmm(affinity, g.flatten(2).mT).mT.contiguous().view_as(g)
+        return x + self.norm(self.w_1(g) + self.w_2(filtered)).relu()
+
+
+def make(variant: str, channels: int) -> nn.Module | None:
+    """The module of a variant, or ``None`` where its library is not installed."""
+    if variant == "floor":
+        return Floor(channels)
+    if variant == "snl-published":
+        return PublishedSNL(channels)
+    if variant == "nl-mmcv":
+        try:
+            from mmcv.cnn import NonLocal3d
+        except ImportError:
+            return None
+        return NonLocal3d(channels, sub_sample=False)
+    name, impl = variant.split("-")
+    return create_block(name, channels, impl=impl, gate=1.0)
+
+
+def left_out(variant: str, positions: int, channels: int, batch: int) -> str | None:
+    """Why a variant is not run at a size, or ``None`` where it is: its N x N matrices (about four of them in float32
+    in a training step) or its work are beyond the limits.
+    """
+    if variant in FORM_MATRICES and (need := 16 * batch * positions**2) > MEMORY_LIMIT:
+        return f"needs {need / 2**30:.0f} GiB for its N x N matrices"
+    if variant in (*FORM_MATRICES, "nl-attention") and batch * channels * positions**2 > WORK_LIMIT:
+        return "takes minutes a step"
+    return None
