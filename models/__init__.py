@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from specvid.models.backbones.registry import list_backbones
-    from specvid.models.factory import create_model
+    from specvid.models.factory import VideoModel, create_model
 
-__all__ = ["create_model", "list_backbones"]
+__all__ = ["VideoModel", "create_model", "list_backbones"]
 
-_HOME = {"create_model": "specvid.models.factory", "list_backbones": "specvid.models.backbones.registry"}
+_HOME = {
+    "VideoModel": "specvid.models.factory",
+    "create_model": "specvid.models.factory",
+    "list_backbones": "specvid.models.backbones.registry",
+}
 
 
 def __getattr__(name: str) -> Any:

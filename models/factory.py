@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from specvid.models.grammar import format_blocks, parse_blocks
 from specvid.models.heads import Head, Outputs
 from specvid.models.insertion import insert_blocks
 from specvid.models.pooling import create_pooling
-from specvid.models.weights import LoadReport, load_weights
+from specvid.models.weights import LoadReport, load_weights, sharing
 
 
 class VideoModel(nn.Module):
@@ -25,7 +26,8 @@ class VideoModel(nn.Module):
 
     Build it with `create_model`. ``config`` rebuilds it (``create_model(**model.config)``, JSON-able, without the
     weights); ``input`` says which clips it wants; ``feature_dim`` is D, ``embedding_dim`` E, ``num_classes`` the
-    number of logits or None.
+    number of logits or None. ``classes`` are the names of the logits, and ``sampling`` is how clips are taken from a
+    video (``dense`` or ``segments``), where a trained or shared model says so.
 
     All methods take clips ``x`` (B, 3, T, H, W), float, normalised as ``input`` says, and optionally a ``mask`` (B,
     T), bool, True = real frame: padded frames are kept out of the inserted blocks and of the pooling; the
@@ -43,6 +45,8 @@ class VideoModel(nn.Module):
         self.num_classes = head.classifier.out_features if head.classifier is not None else None
         self.classifier_name, self.pretrained = backbone.classifier, backbone.pretrained
         self.loaded: LoadReport | None = None
+        self.classes: tuple[str, ...] | None = None
+        self.sampling = "dense"
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Logits (B, num_classes)."""
@@ -77,6 +81,19 @@ class VideoModel(nn.Module):
             vectors = vectors.unflatten(0, (-1, frames)).transpose(1, 2)
         vectors_bet = vectors if vectors.ndim == 3 else vectors[..., None]
         return self.head(self.pool(vectors_bet[..., None, None], mask))
+
+    def save_pretrained(self, folder: str | Path, **options: Any) -> None:
+        """Write a folder that others can load: `specvid.models.weights.sharing.save_pretrained`."""
+        sharing.save_pretrained(self, folder, **options)
+
+    def push_to_hub(self, repo_id: str, **options: Any) -> str:
+        """Upload to the Hugging Face Hub: `specvid.models.weights.sharing.push_to_hub`."""
+        return sharing.push_to_hub(self, repo_id, **options)
+
+    @staticmethod
+    def from_pretrained(source: str | Path, **options: Any) -> VideoModel:
+        """A model of a folder, a run or the Hub: `specvid.models.weights.sharing.from_pretrained`."""
+        return sharing.from_pretrained(source, **options)
 
     def _run(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, int, Tensor | None]:
         """What the backbone gives, the frames behind it (of an image network), and the mask for them."""

@@ -1,4 +1,4 @@
-"""Naming what happens in video files with a trained run."""
+"""Naming what happens in video files."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,9 +13,8 @@ from specvid.eval.classification import average_views
 from specvid.pipelines.action_data import views_of
 from specvid.pipelines.engine.config import EngineConfig
 from specvid.pipelines.engine.fabric import make_fabric
-from specvid.pipelines.engine.run import RunFolder
+from specvid.pipelines.recogniser import Recogniser
 from specvid.pipelines.scores import view_logits
-from specvid.pipelines.trained import open_model
 
 
 @dataclass(frozen=True)
@@ -32,27 +31,26 @@ class Prediction:
 
 def predict(
     videos: Sequence[str | Path],
-    run: str | Path,
+    recogniser: Recogniser,
     *,
     top: int = 5,
     clips: int = 10,
     crops: int = 1,
-    checkpoint: str = "last",
     engine: EngineConfig | None = None,
 ) -> Iterator[Prediction]:
     """The ``top`` classes of each file in the order given, softmax averaged over ``clips`` x ``crops`` views.
 
-    A file that cannot be read gives a prediction with an ``error``; the others go on. Raises ValueError for a wrong
-    run.
+    ``recogniser``: `specvid.pipelines.recogniser.of_run` or ``of_model``. A file that cannot be read gives a prediction
+    with an ``error``; the others go on.
     """
     if top < 1:
         raise ValueError(f"top {top} must be at least 1.")
     engine = engine or EngineConfig()
     fabric = make_fabric(engine)
-    model, meta = open_model(RunFolder(run), checkpoint)
+    model = recogniser.model
     fabric.to_device(model)  # in place
-    reading = {"sampling": meta["data"]["sampling"], "decoder": meta["data"]["decoder"]}
-    clips = 1 if reading["sampling"] == "segments" else clips
+    reading = {"sampling": recogniser.sampling, "decoder": recogniser.decoder}
+    clips = 1 if recogniser.sampling == "segments" else clips
     records = [VideoRecord(Path(video), str(video), -1) for video in videos]
     views = views_of(records, model.input, clips=clips, crops=crops, **reading)
     loader = DataLoader(
@@ -65,5 +63,5 @@ def predict(
             continue
         probabilities = average_views(view_logits(fabric, model, item["video"], engine.batch_size))
         best = np.argsort(-probabilities, kind="stable")[:top]
-        classes = tuple((meta["classes"][i], float(probabilities[i])) for i in best)
+        classes = tuple((recogniser.classes[i], float(probabilities[i])) for i in best)
         yield Prediction(path, classes, note=item["short"])

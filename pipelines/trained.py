@@ -19,4 +19,6 @@ def open_model(run: RunFolder, checkpoint: str = "last") -> tuple[VideoModel, di
     for name, shape in meta.get("buffers", {}).items():  # what the training added, e.g. the centres of a loss
         model.register_buffer(name, torch.zeros(shape))
     run.load_model(checkpoint, model)
+    model.classes = tuple(meta["classes"]) if "classes" in meta else None
+    model.sampling = str(meta.get("data", {}).get("sampling", "dense"))
     return model.eval(), meta

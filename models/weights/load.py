@@ -63,6 +63,15 @@ def load_weights(model: VideoModel, path: str | Path, *, strict: bool = True) ->
     return report
 
 
+def count_classes(model: VideoModel, path: str | Path) -> int | None:
+    """How many classes the classifier has that comes with weights for ``model``; None where none does."""
+    state = _read(model, path)
+    shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    weight = f"{CLASSIFIER}weight"
+    names = match_names(shapes, {*model.state_dict(), weight, f"{CLASSIFIER}bias"}, classifier=model.classifier_name)
+    return next((shapes[name][0] for name, target in names.items() if target == weight and shapes[name]), None)
+
+
 def _read(model: VideoModel, path: str | Path) -> dict[str, Tensor]:
     if Path(path).exists():
         return read_weights(path)

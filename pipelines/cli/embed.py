@@ -14,7 +14,8 @@ specvid embed: from videos to a Parquet data set of embeddings
   VIDEO [VIDEO ...]         files, folders, "globs/**/*.mp4", a .txt list, a .csv / .parquet table with
                             a path column (the others are carried over); a folder of images is a video
   --out DIR                 writes DIR/embeddings/*.parquet and DIR/errors.parquet
-  --run RUN                 a trained run; or --model NAME [--weights FILE] [--blocks "..."]
+  --run RUN                 a trained run; or --model NAME [--weights FILE] [--blocks "..."];
+                            or --model FOLDER, what save_pretrained wrote
   --feature penultimate     or logits, or block:NAME (the mean of a module's output)
   --window whole            the mean over the whole video, one row each
   --window uniform --clips 4            the mean of clips spread evenly

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from tyro.conf import Positional
 
@@ -14,6 +14,11 @@ specvid predict: name what happens in video files
 
   VIDEO [VIDEO ...]       files
   --run RUN               the folder of a trained run
+  --model NAME --weights FILE|DEFAULT [--blocks "..."]
+                          or a backbone, with weights that bring a classifier
+  --model FOLDER          or what save_pretrained wrote; owner/name: on the Hugging Face Hub
+  --labels FILE           names of the classes, a line each. Without it: those of the run or folder,
+                          *labels*.txt beside the weights, the data set of the published weights
   --top 5                 how many classes to name
   --clips 10 --crops 1    views of each file; softmax is averaged over them
   --checkpoint last|best  which epoch of the run
@@ -25,6 +30,7 @@ then 1.
 
 Example:
   specvid predict one.avi two.mp4 --run runs/first --top 3
+  specvid predict one.avi --model r3d_18 --weights DEFAULT
 """
 
 
@@ -36,6 +42,14 @@ class PredictOptions:
     """Video files."""
     run: str = ""
     """Folder of the run."""
+    model: str = ""
+    """Backbone, shared folder, or owner/name on the Hugging Face Hub, instead of a run."""
+    weights: str = ""
+    """Weights of the backbone: a file, or published ones."""
+    blocks: str = ""
+    """Blocks inserted into the backbone."""
+    labels: str = ""
+    """File with the names of the classes."""
     top: int = 5
     """How many classes to name."""
     clips: int = 10
@@ -57,22 +71,31 @@ class PredictOptions:
 def run(options: PredictOptions) -> int:
     if not options.videos:
         raise ValueError("no VIDEO is given: name at least one file.")
-    if not options.run:
-        raise ValueError("run is not given: --run RUN must name the folder of a trained run, e.g. runs/first.")
+    if not options.run and not options.model:
+        raise ValueError(
+            "run is not given: --run RUN must name the folder of a trained run, e.g. runs/first; "
+            "or give --model NAME --weights FILE."
+        )
+    if options.run and (given := [name for name in ("model", "weights", "blocks", "labels") if getattr(options, name)]):
+        raise ValueError(f"{', '.join(given)} cannot be set with --run {options.run!r}: a run brings its own.")
 
+    from specvid.pipelines.engine import log
     from specvid.pipelines.engine.config import EngineConfig
     from specvid.pipelines.predict import predict
+    from specvid.pipelines.recogniser import of_model, of_run
 
     shared = ("device", "precision", "batch_size", "workers")
     engine = EngineConfig(**{name: getattr(options, name) for name in shared})
-    how: dict[str, Any] = {
-        "top": options.top,
-        "clips": options.clips,
-        "crops": options.crops,
-        "checkpoint": options.checkpoint,
-    }
+    if options.run:
+        recogniser = of_run(options.run, options.checkpoint)
+    else:
+        own = {name: getattr(options, name) for name in ("weights", "blocks", "labels")}
+        recogniser = of_model(options.model, **own)
+    if recogniser.note:
+        log.note(recogniser.note)
+    views = {"top": options.top, "clips": options.clips, "crops": options.crops}
     failed = 0
-    for prediction in predict(options.videos, options.run, **how, engine=engine):
+    for prediction in predict(options.videos, recogniser, **views, engine=engine):
         failed += bool(prediction.error)
         if options.json:
             print(json.dumps(dataclasses.asdict(prediction), ensure_ascii=False), flush=True)

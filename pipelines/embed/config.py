@@ -16,7 +16,7 @@ class NetChoice:
     checkpoint: Literal["last", "best"] = "last"
     """Which epoch of the run."""
     model: str = ""
-    """Backbone, instead of a run; `specvid models` lists them."""
+    """Backbone, instead of a run (`specvid models` lists them); or a shared folder, or owner/name on the Hub."""
     blocks: str = ""
     """Blocks to insert into it."""
     weights: str = ""

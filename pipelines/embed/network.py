@@ -1,6 +1,7 @@
 """The network of an embedding: clips in, one vector a clip out; and the facts about it that are written down."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from specvid.models.backbones.spec import InputSpec
 from specvid.models.factory import VideoModel, create_model
 from specvid.models.places import trace
 from specvid.models.suggest import nearest
+from specvid.models.weights.sharing import from_pretrained, is_shared
 from specvid.pipelines.embed.config import NetChoice
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -39,11 +41,11 @@ class Network:
         self, choice: NetChoice, *, device: str = "cpu", precision: str = "fp32", sampling: str = "auto"
     ) -> None:
         self.device, self.precision, self.feature = torch.device(device), precision, choice.feature
-        model, trained_sampling = _open(choice)
-        self.unset = not (choice.run or choice.weights)
+        model, meta = open_choice(choice)
+        self.unset = not (choice.run or choice.weights or is_shared(choice.model))
         self.input = model.input = _input(choice, model.input)
         self.dim, self._tap = _feature(model, choice.feature)
-        sampling = trained_sampling if sampling == "auto" else sampling
+        sampling = str(meta.get("data", {}).get("sampling", "dense")) if sampling == "auto" else sampling
         facts_input = {
             name: list(value) if isinstance(value, tuple) else value for name, value in vars(self.input).items()
         }
@@ -88,16 +90,23 @@ class _Tap:
         self.taken = output
 
 
-def _open(choice: NetChoice) -> tuple[VideoModel, str]:
-    """The model and the sampling that it was trained with."""
+def open_choice(choice: NetChoice) -> tuple[VideoModel, Mapping[str, Any]]:
+    """The model, and what its run's checkpoint says of it (empty without a run).
+
+    Raises ``ValueError`` for a wrong run, model or weights.
+    """
     if not (choice.run or choice.model):
         raise ValueError("no network is given: --run RUN, or --model NAME [--weights FILE].")
     if choice.run:
         from specvid.pipelines.engine.run import RunFolder
         from specvid.pipelines.trained import open_model
 
-        model, meta = open_model(RunFolder(choice.run), choice.checkpoint)
-        return model, str(meta.get("data", {}).get("sampling", "dense"))
+        return open_model(RunFolder(choice.run), choice.checkpoint)
+    if is_shared(choice.model):
+        if given := [name for name in ("blocks", "weights", "classes") if getattr(choice, name)]:
+            raise ValueError(f"{', '.join(given)} cannot be set with the model {choice.model!r}: it brings its own.")
+        model = from_pretrained(choice.model)
+        return model, {"data": {"sampling": model.sampling}}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(choice.seed)
         model = create_model(
@@ -111,7 +120,7 @@ def _open(choice: NetChoice) -> tuple[VideoModel, str]:
         raise ValueError(
             f"weights {choice.weights!r} bring no classifier of {choice.classes} classes: logits mean nothing."
         )
-    return model, "dense"
+    return model, {}
 
 
 def _input(choice: NetChoice, own: InputSpec) -> InputSpec:

@@ -51,6 +51,28 @@ def norm_1d(state: State, name: str, x: Tensor) -> Tensor:
     return F.batch_norm(x, mean, var, weight, bias)
 
 
+# -- torchvision, as it saves its own --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "r3d_18"])
+def test_torchvision(tmp_path: Path, name: str, parallel: bool) -> None:
+    torch.manual_seed(0)
+    network = torchvision.models.get_model(name, weights=None, num_classes=6).eval()
+    state = torch.nn.DataParallel(network).state_dict() if parallel else network.state_dict()
+    model = loaded(tmp_path, {"state_dict": state}, name, num_classes=6, blocks=_BLOCK[name])
+    report = model.loaded
+    assert (report.mismatched, report.unexpected) == ({}, {})
+    assert set(report.missing.values()) == {"an inserted block, which stays as it is"}
+    still = torch.randn(1, 3, 1, 64, 64).expand(-1, -1, 2, -1, -1)
+    with torch.no_grad():
+        expected = network(still) if name == "r3d_18" else network(still[:, :, 0])
+        torch.testing.assert_close(model(still), expected, rtol=1e-4, atol=1e-5)
+
+
+_BLOCK = {"resnet18": "snl@layer3.-1", "mobilenet_v2": "snl@features.13", "r3d_18": "snl@layer3.-1"}
+
+
 # -- kenshohara ------------------------------------------------------------------------------------------------------
 
 
@@ -101,13 +123,14 @@ def test_kenshohara_with_the_other_shortcut(tmp_path: Path) -> None:
 # -- mmaction2 -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("tsm", [False, True])
-def test_mmaction2_image_resnets(tmp_path: Path, tsm: bool) -> None:
+@pytest.mark.parametrize(("tsm", "parallel"), [(False, False), (True, False), (True, True)])
+def test_mmaction2_image_resnets(tmp_path: Path, tsm: bool, parallel: bool) -> None:
     """TSN and TSM; TSM's checkpoint with our shift in its residual branches."""
     torch.manual_seed(0)
     state = mmaction_resnet(18, tsm=tsm)
     head = linear("cls_head.fc_cls", 6, 512)
-    checkpoint = {"meta": {"epoch": 50}, "state_dict": prefixed("backbone.", state) | head}
+    whole = prefixed("backbone.", state) | head
+    checkpoint = {"meta": {"epoch": 50}, "state_dict": prefixed("module.", whole) if parallel else whole}
     model = loaded(tmp_path, checkpoint, "resnet18", num_classes=6)
     assert_all(model)
     clip = torch.randn(1, 3, 2, 64, 64)
