@@ -32,7 +32,11 @@ class Dashboard:
             import wandb
 
             name = self.folder.name
-            self._wandb = wandb.init(project="specvid", name=name, id=name, dir=str(self.folder), resume="allow")
+            try:
+                self._wandb = wandb.init(project="specvid", name=name, id=name, dir=str(self.folder), resume="allow")
+            except wandb.errors.Error as error:
+                fix = "Run `wandb login`, set WANDB_MODE=offline, or leave out --wandb."
+                raise ValueError(f"wandb cannot start: {str(error).rstrip('.')}. {fix}") from error
         if self.is_main and console.is_terminal:
             figures = TextColumn("{task.fields[figures]}")
             clock = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
