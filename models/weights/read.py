@@ -5,6 +5,7 @@ always.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -13,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin")
+_SAFE = ".safetensors"
+SUFFIXES = (_SAFE, ".pth", ".pt", ".ckpt", ".bin")
 # where training scripts keep the weights inside a checkpoint, most specific first
 WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "network", "net", "weights")
 
@@ -30,7 +32,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         )
     if not path.is_file():
         raise ValueError(f"weights {str(path)!r}: there is no such file")
-    state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    state = _read_safetensors(path) if path.suffix == _SAFE else _read_torch(path)
     tensors = _unwrap(state)
     if not tensors:
         kind = ", ".join(map(str, state)) if isinstance(state, Mapping) else type(state).__name__
@@ -57,10 +59,10 @@ def _read_torch(path: Path) -> Any:
         wants_code = re.search(r"GLOBAL (\S+)", str(error))
         if wants_code is None:
             raise ValueError(f"weights {str(path)!r}: not a torch file of tensors and plain values") from error
+        command = shlex.join(["python", "-m", "specvid.tools.convert_weights", str(path), str(path.with_suffix(_SAFE))])
         raise ValueError(
             f"weights {str(path)!r}: refused, because it holds more than tensors and plain values ({wants_code[1]}), "
-            "and reading that would run code from the file. `python -m specvid.tools.convert_weights "
-            f"{path} {path.with_suffix('.safetensors')}` takes the tensors out of it without running any"
+            f"and reading that would run code from the file. `{command}` takes the tensors out without running any"
         ) from error
     except (RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]

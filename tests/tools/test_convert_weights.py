@@ -3,6 +3,7 @@
 import argparse
 import os
 import pickle
+import shlex
 import subprocess
 import sys
 from collections import OrderedDict
@@ -171,11 +172,12 @@ def test_the_advice_of_loading_works(tmp_path: Path, capsys: pytest.CaptureFixtu
     """`create_model` refuses such a file and names the command; its result loads."""
     source = create_model("r3d_tiny", num_classes=3)
     body = {name.removeprefix("backbone."): tensor for name, tensor in source.backbone.state_dict().items()}
-    path = tmp_path / "theirs.pth"
+    path = tmp_path / "their best.pth"
     torch.save({"state_dict": body, "args": argparse.Namespace(lr=1)}, path)
     with pytest.raises(ValueError, match="refused") as refusal:
         create_model("r3d_tiny", weights=str(path))
-    words = str(refusal.value).partition("`")[2].partition("`")[0].split()
+    words = str(refusal.value).partition("`")[2].partition("`")[0]
+    words = shlex.split(words)
     assert words == ["python", "-m", "specvid.tools.convert_weights", str(path), str(path.with_suffix(".safetensors"))]
     assert main(words[3:]) == 0
     assert "left out: args: argparse.Namespace" in capsys.readouterr().out
