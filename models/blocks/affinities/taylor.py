@@ -63,6 +63,8 @@ class TaylorAffinity(FactoredAffinity):
 class Taylor(Factored):
     """sum_p coefficient_p theta^p (phi^p)^T on the c·N vertices of each group; here "positions" are vertices."""
 
+    wide = True
+
     def __init__(
         self,
         theta_bcn: Tensor,

@@ -82,7 +82,7 @@ def test_auto_takes_the_cheaper_one(channels: int, positions: int) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-@pytest.mark.parametrize("name", ["snl", "cheb", "relu_dot", "a2"])
+@pytest.mark.parametrize("name", ["snl", "cheb", "relu_dot", "a2", "arma", "cayley", "heat", "cgnl"])
 def test_half_precision_stays_finite_at_50176_positions(name: str, dtype: torch.dtype) -> None:
     """Degrees and unnormalised sums grow with N: 50,176 positions of the same sign overflow float16 many times over."""
     torch.manual_seed(0)
