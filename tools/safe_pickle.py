@@ -85,7 +85,8 @@ class _Array(np.ndarray):
         _, shape, dtype, by_columns, raw = state
         if not isinstance(dtype, _Dtype) or not isinstance(raw, bytes):
             raise pickle.UnpicklingError("an array of Python objects is no array of numbers")
-        super().__setstate__((1, tuple(map(int, shape)), dtype.dtype, bool(by_columns), raw))
+        checked: Any = (1, tuple(map(int, shape)), dtype.dtype, bool(by_columns), raw)
+        super().__setstate__(checked)
 
 
 _NDARRAY = object()  # stands for the class, which is never called

@@ -35,7 +35,10 @@ def save_tensors(
     state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        unfinished.touch()
+        mode = unfinished.stat().st_mode  # as any new file here; safetensors writes for the owner alone
         save_file(state, unfinished, metadata=dict(metadata))
+        unfinished.chmod(mode)
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)

@@ -46,6 +46,7 @@ def test_a_folder_gives_the_same_model(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == [
         *("README.md", "config.json", "model.safetensors")
     ]
+    assert len({path.stat().st_mode for path in (tmp_path / "mine").iterdir()}) == 1  # who reads one reads all
     card = (tmp_path / "mine" / "README.md").read_text()
     for line in ('license: "cc-by-4.0"', "# mine", "`r3d_tiny`", "`snl(reduction=4)@layer2.-1`", "Licence: cc-by-4.0"):
         assert line in card
