@@ -13,32 +13,10 @@ import albumentations as A
 import cv2
 import numpy as np
 
+from specvid.datasets.resizing import Window, check_fit, cut_and_resize, resized_size
+
 # TSN's multi-scale cropping: shares of the short side, https://arxiv.org/abs/1608.00859, section 3.3.
 MULTISCALE = (1.0, 0.875, 0.75, 0.66)
-
-Window = tuple[int, int, int, int]  # top, left, height, width in px of the decoded frame
-
-
-def cut_and_resize(frames: np.ndarray, window: Window, size: tuple[int, int]) -> np.ndarray:
-    """The ``window`` of every frame, resized to ``size`` (height, width), bilinear: uint8 (T, H, W, 3) -> (T, h, w,
-    3)."""
-    top, left, height, width = window
-    inside = frames[:, top : top + height, left : left + width]
-    if (height, width) == size:
-        return np.ascontiguousarray(inside)
-    out = np.empty((len(frames), *size, 3), dtype=np.uint8)
-    for frame, resized in zip(inside, out, strict=True):
-        cv2.resize(frame, (size[1], size[0]), dst=resized, interpolation=cv2.INTER_LINEAR)
-    return out
-
-
-def resized_size(full: tuple[int, int], resize: int | tuple[int, int]) -> tuple[int, int]:
-    """(height, width) of a frame of ``full`` px after resizing its short side to ``resize``, or exactly to (height,
-    width)."""
-    if isinstance(resize, tuple):
-        return resize
-    factor = resize / min(full)
-    return max(resize, round(full[0] * factor)), max(resize, round(full[1] * factor))
 
 
 class RandomWindow(A.DualTransform):
@@ -119,15 +97,6 @@ class ClipColorJitter(A.ColorJitter):
     def apply_to_images(self, images: np.ndarray, *args: Any, **params: Any) -> np.ndarray:
         """One jitter of the tall picture."""
         return self.apply(_tall(images), **params).reshape(images.shape)
-
-
-def check_fit(resized: tuple[int, int], size: tuple[int, int]) -> None:
-    """``ValueError`` where a crop of ``size`` does not fit into the ``resized`` frame, both (height, width) px."""
-    if resized[0] < size[0] or resized[1] < size[1]:
-        raise ValueError(
-            f"size = {size[0]} x {size[1]} px does not fit into the resized frame of {resized[0]} x {resized[1]} px: "
-            "make `resize` at least as large as `size`."
-        )
 
 
 def _tall(images: np.ndarray) -> np.ndarray:

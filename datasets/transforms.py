@@ -82,7 +82,7 @@ class TestTransform:
         self.resize, self.size, self.crops, self.normalise = resize, size, crops, normalise
 
     def __call__(self, frames: np.ndarray, rng: np.random.Generator | None = None) -> torch.Tensor:
-        from specvid.datasets.augment import check_fit, cut_and_resize, resized_size
+        from specvid.datasets.resizing import check_fit, cut_and_resize, resized_size
 
         full_h, full_w = frames.shape[1:3]
         resized = resized_size((full_h, full_w), self.resize)

@@ -1,16 +1,17 @@
 """The clips of many inputs in their order, decoded ahead by several processes.
 
-Process w has inputs w, w + W, w + 2W ... and runs ahead of the reader by a few pieces, so memory is bounded and the
-order does not depend on how fast anybody is. A process that dies or hangs (decoders do, on some damaged files) costs
-the input that killed it, no other: the input is tried once more alone, and given up if that happens again. (That is
-why this is no `DataLoader`: there, a dead worker raises an error in the main thread, wherever it just is.)
+Process w has inputs w, w + W, w + 2W ... and runs ahead of the reader by so many bytes: memory is bounded, batches of
+small clips wait for the network, and the order does not depend on how fast anybody is. A process that dies or hangs
+(decoders do, on some damaged files) costs the input that killed it, no other: the input is tried once more alone, and
+given up if that happens again. (That is why this is no `DataLoader`: there, a dead worker raises an error in the main
+thread, wherever it just is.)
 """
 
 import multiprocessing
 import os
-import queue
 import signal
 import threading
+from collections import deque
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
 
@@ -19,7 +20,8 @@ import torch
 from specvid.pipelines.embed.reading import Piece, Reader
 from specvid.pipelines.embed.sources import Source
 
-_AHEAD = 4  # pieces that a process may be ahead
+_AHEAD = 32 * 2**20  # bytes that a process may be ahead: four of the largest pieces
+_LEAST = 2**16  # bytes that a piece counts for, however small
 
 
 def read_ahead(
@@ -34,6 +36,7 @@ def read_ahead(
             for piece in reader.pieces(sources[place]):
                 yield place, piece
         return
+    reader.import_all()  # here, once: the processes are forks
     count = min(workers, len(sources))
     lanes = [_Lane(sources, reader, range(first, len(sources), count), timeout) for first in range(count)]
     try:
@@ -120,6 +123,30 @@ class _Process:
         self._pipe.close()
 
 
+class _Ahead:
+    """A queue between two threads that is full when it holds ``limit`` bytes; one piece always fits."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit, self.held = limit, 0
+        self._pieces: deque[tuple[Piece | None, int]] = deque()
+        self._change = threading.Condition()
+
+    def put(self, piece: Piece | None, size: int) -> None:
+        with self._change:
+            self._change.wait_for(lambda: not self._pieces or self.held + size <= self.limit)
+            self._pieces.append((piece, size))
+            self.held += size
+            self._change.notify_all()
+
+    def get(self) -> Piece | None:
+        with self._change:
+            self._change.wait_for(lambda: self._pieces)
+            piece, size = self._pieces.popleft()
+            self.held -= size
+            self._change.notify_all()
+            return piece
+
+
 def _decode(pipe: Connection, sources: Sequence[Source], reader: Reader, places: Sequence[int]) -> None:
     """The work of a process: a thread sends what this one decodes."""
     import cv2
@@ -127,17 +154,17 @@ def _decode(pipe: Connection, sources: Sequence[Source], reader: Reader, places:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's business
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    ready: queue.Queue[Piece | None] = queue.Queue(_AHEAD)
+    ready = _Ahead(_AHEAD)
     sender = threading.Thread(target=_send, args=(pipe, ready), daemon=True)
     sender.start()
     for place in places:
         for piece in reader.pieces(sources[place]):
-            ready.put(piece)
-    ready.put(None)
+            ready.put(piece, _LEAST if piece.clips is None else max(_LEAST, piece.clips.nbytes))
+    ready.put(None, 0)
     sender.join()
 
 
-def _send(pipe: Connection, ready: "queue.Queue[Piece | None]") -> None:
+def _send(pipe: Connection, ready: "_Ahead") -> None:
     while (piece := ready.get()) is not None:
         clips, piece.clips = piece.clips, None
         try:

@@ -41,6 +41,21 @@ class Reader:
     windows: Windows
     decoder: str = "decord"
 
+    def import_all(self) -> None:
+        """Import what reading takes, which happens at the first file otherwise. No file is opened: decord's readers
+        must not cross a fork."""
+        import av
+
+        from specvid.datasets import resizing, tracklet_frames
+        from specvid.datasets.decode import check_decoder
+
+        assert av and resizing and tracklet_frames
+        check_decoder(self.decoder)
+        if self.decoder == "decord":
+            import decord
+
+            assert decord
+
     def pieces(self, source: Source) -> Iterator[Piece]:
         """The clips of an input. Never raises because of a file: the last piece then says what is wrong."""
         try:
@@ -97,7 +112,7 @@ class Reader:
 
 def crop_frames(frames: np.ndarray, spec: InputSpec) -> np.ndarray:
     """Resize to ``spec.resize``, cut out the centre, as `test_transform` does: uint8 (T, H, W, 3) -> (T, h, w, 3)."""
-    from specvid.datasets.augment import check_fit, cut_and_resize, resized_size
+    from specvid.datasets.resizing import check_fit, cut_and_resize, resized_size
 
     full = frames.shape[1], frames.shape[2]
     resized = resized_size(full, as_resize(spec.resize))

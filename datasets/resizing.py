@@ -1,0 +1,38 @@
+"""Cutting and resizing frames. Apart from `augment`, because that imports albumentations, which takes longer than to
+decode a few videos."""
+
+import cv2
+import numpy as np
+
+Window = tuple[int, int, int, int]  # top, left, height, width in px of the decoded frame
+
+
+def cut_and_resize(frames: np.ndarray, window: Window, size: tuple[int, int]) -> np.ndarray:
+    """The ``window`` of every frame, resized to ``size`` (height, width), bilinear: uint8 (T, H, W, 3) -> (T, h, w,
+    3)."""
+    top, left, height, width = window
+    inside = frames[:, top : top + height, left : left + width]
+    if (height, width) == size:
+        return np.ascontiguousarray(inside)
+    out = np.empty((len(frames), *size, 3), dtype=np.uint8)
+    for frame, resized in zip(inside, out, strict=True):
+        cv2.resize(frame, (size[1], size[0]), dst=resized, interpolation=cv2.INTER_LINEAR)
+    return out
+
+
+def resized_size(full: tuple[int, int], resize: int | tuple[int, int]) -> tuple[int, int]:
+    """(height, width) of a frame of ``full`` px after resizing its short side to ``resize``, or exactly to (height,
+    width)."""
+    if isinstance(resize, tuple):
+        return resize
+    factor = resize / min(full)
+    return max(resize, round(full[0] * factor)), max(resize, round(full[1] * factor))
+
+
+def check_fit(resized: tuple[int, int], size: tuple[int, int]) -> None:
+    """``ValueError`` where a crop of ``size`` does not fit into the ``resized`` frame, both (height, width) px."""
+    if resized[0] < size[0] or resized[1] < size[1]:
+        raise ValueError(
+            f"size = {size[0]} x {size[1]} px does not fit into the resized frame of {resized[0]} x {resized[1]} px: "
+            "make `resize` at least as large as `size`."
+        )
