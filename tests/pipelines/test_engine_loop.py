@@ -4,8 +4,6 @@ import functools
 import itertools
 import json
 import logging
-import sys
-import types
 from pathlib import Path
 
 import pytest
@@ -113,37 +111,6 @@ def test_files_of_a_run(tmp_path: Path) -> None:
     assert best["figures"]["score"] == max(task.evaluated)
     assert json.loads((tmp_path / "last/meta.json").read_text())["epochs"] == 3
     assert list((tmp_path / "tensorboard").iterdir())
-
-
-@pytest.fixture
-def wandb(monkeypatch) -> types.SimpleNamespace:
-    """What we use of wandb, which is optional; ``logged``: (figures, step) of each call."""
-    errors = types.SimpleNamespace(Error=type("Error", (Exception,), {}))
-    fake = types.SimpleNamespace(errors=errors, logged=[], given={}, finished=0)
-    fake.log = lambda figures, step: fake.logged.append((figures, step))
-    fake.finish = lambda: setattr(fake, "finished", fake.finished + 1)
-    fake.init = lambda **options: fake.given.update(options) or fake
-    monkeypatch.setitem(sys.modules, "wandb", fake)
-    return fake
-
-
-def test_wandb_gets_every_figure(tmp_path: Path, wandb) -> None:
-    train(tmp_path / "a", wandb=True)
-    assert (wandb.given["project"], wandb.given["name"], wandb.finished) == ("specvid", "a", 1)
-    lines = RunFolder(tmp_path / "a").lines()
-    assert [step for _, step in wandb.logged] == [line["step"] for line in lines]
-    for (figures, _), line in zip(wandb.logged, lines, strict=True):
-        assert figures == {name: value for name, value in line.items() if isinstance(value, int | float)}
-        assert {"loss", "accuracy", "lr", "clips_per_s", "score"} <= figures.keys()
-
-
-def test_a_wandb_that_cannot_start_is_one_clear_error(tmp_path: Path, wandb, monkeypatch) -> None:
-    def refuse(**options: object) -> None:
-        raise wandb.errors.Error("api_key not configured (no-tty).")
-
-    monkeypatch.setattr(wandb, "init", refuse)
-    with pytest.raises(ValueError, match=r"wandb cannot start: api_key not configured \(no-tty\)\. Run `wandb login`"):
-        train(tmp_path, wandb=True)
 
 
 def test_the_mean_loss_is_that_of_all_clips(tmp_path: Path) -> None:

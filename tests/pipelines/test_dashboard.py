@@ -1,0 +1,84 @@
+"""How a training is watched: the live bar, TensorBoard, Weights & Biases."""
+
+import io
+import re
+import sys
+import types
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from toy_task import ToyTask, toy_model
+
+from specvid.pipelines.engine import dashboard
+from specvid.pipelines.engine.config import EngineConfig
+from specvid.pipelines.engine.fabric import make_fabric
+from specvid.pipelines.engine.loop import fit
+from specvid.pipelines.engine.run import RunFolder
+
+
+def train(folder: Path, **shown: bool) -> list[dict]:
+    """A toy training of three epochs; returns their lines."""
+    base = {"epochs": 3, "batch_size": 8, "lr": 0.05, "workers": 0, "device": "cpu", "tensorboard": False}
+    config = EngineConfig(**{**base, **shown})
+    run = RunFolder(folder)
+    run.start({})
+    fit(make_fabric(config), toy_model(), ToyTask(config), config, run)
+    return run.lines()
+
+
+def test_the_bar_shows_speed_waiting_and_the_time_left(tmp_path: Path, monkeypatch) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(dashboard, "console", Console(file=screen, force_terminal=True, width=160))
+    train(tmp_path)
+    bar = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
+    assert re.search(r"epoch 3/3 .*loss \d\.\d{4}  [\d.]+ clips/s  waiting \d+%.* 0:00:\d\d left 0:00:00", bar), bar
+
+
+def test_without_a_terminal_there_is_no_bar(tmp_path: Path, monkeypatch) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(dashboard, "console", Console(file=screen))
+    train(tmp_path)
+    assert screen.getvalue() == ""
+
+
+def test_tensorboard_gets_every_figure(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    lines = train(tmp_path, tensorboard=True)
+    board = EventAccumulator(str(tmp_path / "tensorboard"))
+    board.Reload()
+    assert {"loss", "accuracy", "lr", "clips_per_s", "wait_share", "score"} <= set(board.Tags()["scalars"])
+    points = board.Scalars("loss")
+    assert [point.step for point in points] == [line["step"] for line in lines]
+    assert [point.value for point in points] == pytest.approx([line["loss"] for line in lines], rel=1e-6)
+
+
+@pytest.fixture
+def wandb(monkeypatch) -> types.SimpleNamespace:
+    """What we use of wandb, which is optional; ``logged``: (figures, step) of each call."""
+    errors = types.SimpleNamespace(Error=type("Error", (Exception,), {}))
+    fake = types.SimpleNamespace(errors=errors, logged=[], given={}, finished=0)
+    fake.log = lambda figures, step: fake.logged.append((figures, step))
+    fake.finish = lambda: setattr(fake, "finished", fake.finished + 1)
+    fake.init = lambda **options: fake.given.update(options) or fake
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    return fake
+
+
+def test_wandb_gets_every_figure(tmp_path: Path, wandb) -> None:
+    lines = train(tmp_path / "a", wandb=True)
+    assert (wandb.given["project"], wandb.given["name"], wandb.finished) == ("specvid", "a", 1)
+    assert [step for _, step in wandb.logged] == [line["step"] for line in lines]
+    for (figures, _), line in zip(wandb.logged, lines, strict=True):
+        assert figures == {name: value for name, value in line.items() if isinstance(value, int | float)}
+        assert {"loss", "accuracy", "lr", "clips_per_s", "score"} <= figures.keys()
+
+
+def test_a_wandb_that_cannot_start_is_one_clear_error(tmp_path: Path, wandb, monkeypatch) -> None:
+    def refuse(**options: object) -> None:
+        raise wandb.errors.Error("api_key not configured (no-tty).")
+
+    monkeypatch.setattr(wandb, "init", refuse)
+    with pytest.raises(ValueError, match=r"wandb cannot start: api_key not configured \(no-tty\)\. Run `wandb login`"):
+        train(tmp_path, wandb=True)
