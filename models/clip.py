@@ -6,6 +6,7 @@ that changes the number of frames says so there, for those that come after it.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -22,8 +23,11 @@ class ClipState:
 
 def fit_mask(mask_bt: Tensor | None, frames: int) -> Tensor | None:
     """The mask at a coarser time resolution: a step is valid where any frame of its cell is. (B, T) -> (B, frames),
-    bool.
+    bool. The cells are those of adaptive pooling, which ONNX does not have for a T that varies.
     """
     if mask_bt is None or mask_bt.shape[1] == frames:
         return mask_bt
-    return F.adaptive_max_pool1d(mask_bt[:, None].float(), frames)[:, 0] > 0
+    steps = torch.arange(frames, device=mask_bt.device)
+    first, behind = steps * mask_bt.shape[1] // frames, -(-(steps + 1) * mask_bt.shape[1] // frames)
+    real = F.pad(mask_bt.long().cumsum(1), (1, 0))  # how many of the first 0, 1, ... frames are real
+    return real[:, behind] > real[:, first]

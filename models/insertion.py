@@ -154,21 +154,32 @@ def _check(network: nn.Module, shape: tuple[int, ...], planned: list[Planned], c
             ) from problem
 
 
+def features_at(backbone: Backbone, site: Site, call: Call | None) -> tuple[Layout, int] | str:
+    """How the features at a site lie, and how many channels they have; or why no block can stand there.
+
+    ``call``: what the site's module was given and gave, as `trace` saw it.
+    """
+    if call is None or call.calls != 1:
+        times = "never" if call is None else f"{call.calls} times"
+        return f"it runs {times} in a forward pass; choose a place that is passed once"
+    rule = find_rule(backbone.layouts, f"{site.target}.end" if site.after else site.target)
+    if rule.layout is None:
+        return rule.why
+    shape, grid = (call.output, call.output_grid) if site.after else (call.input, call.input_grid)
+    channels = rule.layout.map_shape(shape, backbone.dims, grid)
+    if isinstance(channels, str):
+        return f"{channels}; choose a place between feature maps"
+    return rule.layout, channels
+
+
 def _create(insertion: Insertion, site: Site, call: Call | None, backbone: Backbone, clip: ClipState) -> InsertedBlock:
     """The block for ``site``, as wide as the features that flow there."""
     problem = f"blocks: {str(insertion)!r} cannot stand {'after' if site.after else 'before'} {site.target!r}"
     help = place_help(backbone.module, backbone.aliases)
-    if call is None or call.calls != 1:
-        times = "never" if call is None else f"{call.calls} times"
-        raise ValueError(f"{problem}: it runs {times} in a forward pass; choose a place that is passed once. {help}")
-    rule = find_rule(backbone.layouts, f"{site.target}.end" if site.after else site.target)
-    if rule.layout is None:
-        raise ValueError(f"{problem}: {rule.why}. {help}")
-    layout = rule.layout
-    shape, grid = (call.output, call.output_grid) if site.after else (call.input, call.input_grid)
-    channels = layout.map_shape(shape, backbone.dims, grid)
-    if isinstance(channels, str):
-        raise ValueError(f"{problem}: {channels}; choose a place between feature maps. {help}")
+    found = features_at(backbone, site, call)
+    if isinstance(found, str):
+        raise ValueError(f"{problem}: {found}. {help}")
+    layout, channels = found
     options = dict(insertion.options)
     dims = options.pop("dims", 3)
     allowed = (3,) if backbone.dims == 3 or insertion.block in list_parts() else (3, 2)

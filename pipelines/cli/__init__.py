@@ -20,7 +20,9 @@ VERBS = {
     "search query": "search:QUERY",
     "eval embeddings": "embed:EVAL_EMBEDDINGS",
     "report": "report:REPORT",
+    "export": "export:EXPORT",
     "models": "models:MODELS",
+    "models show": "models:SHOW",
     "data check": "data:CHECK",
     "data prepare": "data:PREPARE",
     "data draw": "data:DRAW",
@@ -47,8 +49,9 @@ specvid: spectral nonlocal blocks for video
   specvid embed VIDEO... ...        from videos to a Parquet data set of embeddings
   specvid search build|query DIR    an index over embeddings; what is most like a video
   specvid eval embeddings DIR       nearest-neighbour accuracy of embeddings
+  specvid export RUN ...            a model as one file for other programs: ONNX, torch.export
   specvid report RUN...             a table over runs: mean and deviation over seeds
-  specvid models                    backbones and blocks there are
+  specvid models [show NAME]        backbones, what they cost, whence weights; where blocks can go
   specvid bench WHAT                speed, beside what it must beat: loader, model, blocks, reid, ...
   specvid demo                      the main job on drawn data, in minutes on a CPU
 
@@ -70,7 +73,7 @@ def group_help(group: str) -> str:
 
 def find(words: Sequence[str]) -> tuple[Verb, list[str]]:
     """The verb that a command line begins with, and the rest. Raises ValueError where there is none."""
-    for length in (1, 2):
+    for length in (2, 1):
         name = " ".join(words[:length])
         if len(words) >= length and name in VERBS:
             module, attribute = VERBS[name].split(":")
@@ -97,7 +100,7 @@ def run(argv: Sequence[str]) -> int:
         if words[0] in ("--version", "-V"):
             sys.stdout.write(f"specvid {__version__}\n")
             return 0
-        if words[1:] in (["-h"], ["--help"]) and group_help(words[0]):
+        if words[1:] in (["-h"], ["--help"]) and words[0] not in VERBS and group_help(words[0]):
             sys.stdout.write(group_help(words[0]))
             return 0
         verb, rest = find(words)

@@ -63,6 +63,15 @@ def test_fit_mask() -> None:
     assert fit_mask(mask, 1).tolist() == [[True], [False]]
 
 
+def test_cells_of_a_coarser_mask_are_those_of_adaptive_pooling() -> None:
+    generator = torch.Generator().manual_seed(0)
+    for frames in range(1, 14):
+        mask = torch.rand(8, frames, generator=generator) < 0.3
+        for steps in range(1, 14):
+            pooled = torch.nn.functional.adaptive_max_pool1d(mask[:, None].float(), steps)[:, 0] > 0
+            assert torch.equal(fit_mask(mask, steps), pooled), (frames, steps)
+
+
 def test_head_without_anything_is_the_identity() -> None:
     x = torch.randn(4, 6)
     feature, embedding, logits = Head(6)(x)

@@ -1,0 +1,136 @@
+"""A backbone told as text: its stages with the shapes that flow, where blocks can go, and those that were inserted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from torch import nn
+
+from specvid.models.backbones.registry import build_backbone
+from specvid.models.backbones.spec import Backbone
+from specvid.models.catalogue import clip_text, on_meta, without_numbers
+from specvid.models.clip import ClipState
+from specvid.models.cost import multiply_adds, parameters_of
+from specvid.models.grammar import Place
+from specvid.models.insertion import InsertedBlock, features_at, insert_blocks
+from specvid.models.layouts import CHANNELS_FIRST, CHANNELS_LAST, TOKENS, find_rule
+from specvid.models.places import Call, container_children, resolve, stages, trace
+from specvid.models.residual import residual_branches
+
+_ORDER = {CHANNELS_FIRST: "", CHANNELS_LAST: " (channels last)", TOKENS: " (tokens x channels)"}
+
+
+def describe(name: str, *, blocks: str = "", input: Mapping[str, Any] | None = None) -> str:
+    """The backbone called ``name`` with ``blocks``, on one clip of its own input, changed by ``input``.
+
+    ``ValueError`` as `create_model`.
+    """
+    bare, full, clip = _build(name, input), _build(name, input), ClipState()
+    added = set(insert_blocks(full, blocks, clip=clip))
+    calls, bare_calls = _trace(full, clip), _trace(bare, ClipState())
+    model = on_meta(name, blocks=blocks, input=input)
+    kind = "a video network" if bare.dims == 3 else "an image network, run per frame; blocks see all frames of a clip"
+    extra = f", {parameters_of(full.module) - parameters_of(bare.module):,} of them in inserted blocks" if added else ""
+    axes = "C x T x H x W" if bare.dims == 3 else "C x H x W, of each frame"
+    rows = list(_rows(full, full.module, calls, bare, bare_calls, depth=0, path=""))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    heading = ("", "", f"gives ({axes})", "@PATH | @PATH.end")
+    tree = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in (heading, *rows)
+    ]
+    return "\n".join(
+        [
+            f"{name}: {kind}",
+            f"{parameters_of(model):,} parameters{extra}; {multiply_adds(model) / 1e9:.2f} GFLOPs (multiply-adds) of a "
+            f"clip of {clip_text(model.input)}; vector of {bare.vector_dim}",
+            "",
+            *tree,
+            "",
+            *_places(bare, bare_calls),
+        ]
+    )
+
+
+def _build(name: str, input: Mapping[str, Any] | None) -> Backbone:
+    with without_numbers(name):
+        return build_backbone(name).with_input(input or {})
+
+
+def _trace(backbone: Backbone, clip: ClipState) -> dict[str, Call]:
+    spec = backbone.input
+    clip.frames = spec.frames
+    shape = (1, 3, spec.frames, *spec.crop) if backbone.dims == 3 else (spec.frames, 3, *spec.crop)
+    try:
+        return trace(backbone.module.eval(), shape)
+    finally:
+        clip.frames = clip.mask_bt = None
+
+
+def _rows(
+    full: Backbone,
+    parent: nn.Module,
+    calls: Mapping[str, Call],
+    bare: Backbone,
+    bare_calls: Mapping[str, Call],
+    *,
+    depth: int,
+    path: str,
+) -> Iterator[tuple[str, str, str, str]]:
+    """Of each child: its path, its type, what it gives, and how many channels a block at it, and at its end, has."""
+    for child, module in parent.named_children():
+        here = f"{path}.{child}" if path else child
+        inserted = isinstance(module, InsertedBlock)
+        kind = f"{parameters_of(module):,} parameters" if inserted else type(module).__name__
+        widths = "" if inserted else " | ".join(_width(bare, bare_calls, place) for place in (here, f"{here}.end"))
+        indent = "  " * depth
+        yield (f"{'+' if inserted else ' '} {indent}{here}", kind, _gives(full, calls.get(here), here), widths)
+        within = any(isinstance(part, InsertedBlock) for part in module.modules()) and not inserted
+        if within or here in stages(full.module):
+            yield from _rows(full, module, calls, bare, bare_calls, depth=depth + 1, path=here)
+
+
+def _gives(backbone: Backbone, call: Call | None, path: str) -> str:
+    if call is None or call.output is None:
+        return "-"
+    layout = find_rule(backbone.layouts, f"{path}.end").layout
+    return " x ".join(map(str, call.output[1:])) + (_ORDER[layout.kind] if layout is not None else "")
+
+
+def _width(backbone: Backbone, calls: Mapping[str, Call], place: str) -> str:
+    (site,) = resolve(backbone.module, Place(place), backbone.aliases)
+    found = features_at(backbone, site, calls.get(site.target))
+    return "no" if isinstance(found, str) else str(found[1])
+
+
+def _places(backbone: Backbone, calls: Mapping[str, Call]) -> list[str]:
+    """What the places of the insertion grammar are in this backbone."""
+    short: dict[str, list[str]] = {}
+    for alias, path in backbone.aliases.items():
+        short.setdefault(path, []).append(alias)
+    lines = [
+        "where blocks can go: BLOCK@PATH before a module above or one in it (of a stage: before its last child), "
+        "BLOCK@PATH.end after it;",
+        "the columns say how many channels the block has there.",
+    ]
+    found = stages(backbone.module)
+    for path, count in found.items():
+        names = "".join(f" = {alias}" for alias in short.pop(path, ()))
+        children = container_children(backbone.module.get_submodule(path))
+        last = f"{path}.{children[-1]}"
+        lines.append(
+            f"  {path}{names}: {count} {'child' if count == 1 else 'children'}, {path}.{children[0]}"
+            + (f" to {last}" if count > 1 else "")
+            + f"; @{path} is @{path}.-1, @{path}:N spreads N blocks over it"
+        )
+    if not found:
+        lines.append("  it has no stages; any module's path is a place")
+    rest = [f"{alias} = {path}" for path, aliases in short.items() for alias in aliases]
+    if rest:
+        lines.append(f"  short names: {', '.join(rest)}")
+    branches = residual_branches(backbone.module)
+    if branches:
+        lines.append(f"  residual: before each of {len(branches)} residual branches, for parts such as tsm@residual")
+    reasons = dict.fromkeys(rule.why for rule in backbone.layouts if rule.layout is None and rule.why)
+    return lines + [f"  not everywhere: {why}" for why in reasons]

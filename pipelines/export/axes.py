@@ -1,0 +1,77 @@
+"""Which axes of a clip may vary, and why the others may not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from specvid.models.factory import VideoModel
+
+NAMES = {"batch": 0, "time": 2, "height": 3, "width": 4}
+"""Axis of (B, 3, T, H, W)."""
+
+
+class AxisError(Exception):
+    """Something works at the size a program was captured with, but not at another size of ``axis``: ``why``."""
+
+    def __init__(self, axis: str, why: str) -> None:
+        super().__init__(f"{axis}: {why}")
+        self.axis, self.why = axis, why
+
+
+@dataclass(frozen=True)
+class Axes:
+    """``sizes`` (B, 3, T, H, W) of the clip a program is captured with; ``fixed``: axes that must keep them -> why."""
+
+    sizes: tuple[int, int, int, int, int]
+    fixed: Mapping[str, str]
+
+    @property
+    def dynamic(self) -> list[str]:
+        """Names of the axes that may vary."""
+        return [name for name in NAMES if name not in self.fixed]
+
+    def fix(self, axis: str, why: str) -> Axes:
+        """The same with one more axis fixed; height and width go together."""
+        both = ("height", "width") if axis in ("height", "width") else (axis,)
+        return Axes(self.sizes, {**self.fixed, **dict.fromkeys(both, why)})
+
+    def probes(self) -> dict[str, tuple[int, ...]]:
+        """Sizes to compare at: the captured one (``""``), and one for each axis that may vary, as odd as can be."""
+        batch, channels, time, height, width = self.sizes
+        other = {
+            "batch": (1, channels, time, height, width),
+            "time": (batch + 1, channels, time + 3, height, width),
+            "height": (batch, channels, time, height + 9, width + 5),
+        }
+        return {"": self.sizes, **{name: sizes for name, sizes in other.items() if name not in self.fixed}}
+
+    def named(self) -> dict[str, str | int]:
+        """Of each axis its name where it may vary, else its size."""
+        return {name: name if name not in self.fixed else self.sizes[axis] for name, axis in NAMES.items()}
+
+    def lines(self, shortest: int) -> list[str]:
+        """What to tell of each axis; ``shortest``: the least number of frames."""
+        least = f", from {shortest} frames up" if shortest > 1 else ""
+        return [
+            f"{name}: always {size}, because {self.fixed[name]}"
+            if name in self.fixed
+            else f"{name}: may vary{least if name == 'time' else ''}"
+            for name, size in self.named().items()
+        ]
+
+
+def axes_of(model: VideoModel, *, frames: int | None, height: int | None, width: int | None) -> Axes:
+    """The axes of a model before anything is captured: two clips of its own size, or of the one given.
+
+    Raises ``ValueError`` where the model takes no clips of that size.
+    """
+    own_height, own_width = model.input.crop
+    sizes = (2, 3, frames or model.input.frames, height or own_height, width or own_width)
+    built = {"frames": ("time",), "size": ("height", "width")}
+    fixed = {
+        axis: f"the network was built for it ({option}=...)"
+        for name, option in model.fixed.items()
+        for axis in built.get(name, ())
+    }
+    return Axes(sizes, fixed)

@@ -1,0 +1,84 @@
+"""Is what the file computes what the model computes?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from specvid.pipelines.export.axes import Axes, AxisError
+from specvid.pipelines.export.capture import Inputs, draw_inputs, first_line
+from specvid.pipelines.export.network import Exportable
+
+TOLERANCE = 1e-4
+"""Largest deviation of any number that is accepted, relative to the largest one of the original's output."""
+
+Runner = Callable[[Inputs], Tensor]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """``deviation``: the largest one at clips of ``sizes``, relative to the largest number of the original's output."""
+
+    sizes: tuple[int, ...]
+    deviation: float
+
+    def __str__(self) -> str:
+        return f"{' x '.join(map(str, self.sizes))}: {self.deviation:.1e}"
+
+
+def compare(network: Exportable, runner: Runner, axes: Axes, *, mask: bool, device: str) -> list[Comparison]:
+    """Compares ``runner`` (the file) with ``network`` (the original) at the captured size, and at another size of every
+    axis that may vary.
+
+    Raises `AxisError` where either refuses another size of an axis, and ``ValueError`` where the numbers deviate by
+    more than `TOLERANCE`.
+    """
+    found = []
+    for number, (axis, sizes) in enumerate(axes.probes().items()):
+        inputs = draw_inputs(sizes, mask=mask, device=device, seed=number)
+        wanted = _run("the model itself", axis, sizes, network, inputs)
+        given = _run("what was written", axis, sizes, runner, inputs)
+        found.append(Comparison(sizes, deviation(given, wanted)))
+        if not found[-1].deviation <= TOLERANCE:
+            raise ValueError(
+                f"what was written gives other numbers than the model: they deviate by {found[-1].deviation:.1e} of "
+                f"the largest one at clips of {' x '.join(map(str, sizes))}, more than {TOLERANCE:.0e}. "
+                "It was thrown away."
+            )
+    return found
+
+
+def shortest_clip(network: Exportable, runner: Runner, axes: Axes, *, mask: bool, device: str) -> int:
+    """The least number of frames that both the file and the model take, and agree on."""
+    batch, channels, frames, height, width = axes.sizes
+    for fewer in range(1, frames) if "time" in axes.dynamic else ():
+        inputs = draw_inputs((batch, channels, fewer, height, width), mask=mask, device=device)
+        try:
+            with torch.no_grad():
+                if deviation(runner(inputs), network(*inputs)) <= TOLERANCE:
+                    return fewer
+        except Exception:  # either refuses it, in words of its own
+            continue
+    return frames
+
+
+def deviation(given: Tensor, wanted: Tensor) -> float:
+    """max |given - wanted| / max |wanted|; infinite where the shapes differ, or either has a number that is none."""
+    if given.shape != wanted.shape or not torch.isfinite(given).all() or not torch.isfinite(wanted).all():
+        return float("inf")
+    largest = wanted.abs().max().clamp_min(torch.finfo(wanted.dtype).tiny)
+    return float((given.to(wanted) - wanted).abs().max() / largest)
+
+
+def _run(who: str, axis: str, sizes: tuple[int, ...], function: Callable[..., Tensor], inputs: Inputs) -> Tensor:
+    try:
+        with torch.no_grad():
+            return function(*inputs) if isinstance(function, Exportable) else function(inputs)
+    except Exception as error:
+        why = f"{who} refuses clips of {' x '.join(map(str, sizes))}: {first_line(error)}"
+        if not axis:
+            raise ValueError(why) from error
+        raise AxisError(axis, why) from error
