@@ -7,13 +7,13 @@ Importing this file registers, with mmaction2's ``MODELS``:
 
 - ``SpecvidBackbone``: any of the backbones that `specvid.create_model` takes as ``mmaction:NAME``, with blocks in it;
 - ``specvid_snl``, ``specvid_nl`` and so on, one for each of `specvid.list_blocks`: a block as a plugin layer of mmcv,
-  ``dict(type="specvid_snl", in_channels=256, dims=3)``; ``mmcv.cnn.build_plugin_layer`` builds it too, as the
-  ``plugins`` of OpenMMLab's ResNets want it (those of mmaction2 itself have no ``plugins``).
+  ``dict(type="specvid_snl", in_channels=256, dims=3)``; ``mmcv.cnn.build_plugin_layer`` builds it too. mmaction2's own
+  ResNets take no ``plugins``; ``SpecvidBackbone`` does, in the form that OpenMMLab's other ResNets have.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
@@ -21,10 +21,12 @@ from torch import Tensor, nn
 from specvid.models.backbones.mmaction2.families import FAMILIES
 from specvid.models.backbones.mmaction2.interlace import make_tin_run
 from specvid.models.backbones.mmaction2.network import EXTRA, network_input
+from specvid.models.backbones.mmaction2.plugins import PREFIX, read_plugins
 from specvid.models.backbones.spec import Backbone
 from specvid.models.blocks import create_block, list_blocks
 from specvid.models.clip import ClipState
 from specvid.models.extras import require
+from specvid.models.grammar import parse_blocks
 from specvid.models.insertion import insert_blocks
 from specvid.models.suggest import unknown
 
@@ -34,10 +36,15 @@ require("mmaction.models", extra=EXTRA, what="specvid.models.mmaction")
 
 @MODELS.register_module(name="SpecvidBackbone")
 def specvid_backbone(
-    backbone: Mapping[str, Any], blocks: str, input: Mapping[str, Any] | None = None, init_cfg: Any = None
+    backbone: Mapping[str, Any],
+    blocks: str = "",
+    plugins: Iterable[Mapping[str, Any]] = (),
+    input: Mapping[str, Any] | None = None,
+    init_cfg: Any = None,
 ) -> nn.Module:
-    """mmaction2's network ``backbone`` itself, with ``blocks`` inserted (`specvid.models.grammar`): it gives what it
-    gives, and its parameters keep their names, so that its checkpoints load.
+    """mmaction2's network ``backbone`` itself, with ``blocks`` inserted (`specvid.models.grammar`), and ``plugins``
+    (`specvid.models.backbones.mmaction2.plugins`): it gives what it gives, and its parameters keep their names, so
+    that its checkpoints load.
 
     The network is initialised here, with its ``pretrained`` weights if it names any, because mmaction2 would
     initialise the blocks with it otherwise, and a fresh block would no longer be the identity. ``input``: changes to
@@ -60,7 +67,7 @@ def specvid_backbone(
     described = Backbone(
         network, 0, spec, family.dims, family.aliases, layouts=family.layouts(network), fixed=fixed
     ).with_input(input or {})
-    insert_blocks(described, blocks, clip=clip)
+    insert_blocks(described, (*parse_blocks(blocks), *read_plugins(plugins, network)), clip=clip)
     network.specvid_clip = clip  # an attribute, so that a deep copy and its blocks share a copy
     network.specvid_frames = described.input.frames if family.dims == 2 else None
     network.register_forward_pre_hook(_note_clip)
@@ -93,5 +100,5 @@ class _Plugin(nn.Module):
 
 for _name in list_blocks():
     MODELS.register_module(
-        name=f"specvid_{_name}", module=type(f"specvid_{_name}", (_Plugin,), {"name": _name, "_abbr_": _name})
+        name=f"{PREFIX}{_name}", module=type(f"{PREFIX}{_name}", (_Plugin,), {"name": _name, "_abbr_": _name})
     )
