@@ -75,7 +75,7 @@ def write_torch_export(
 WRITERS = {"onnx": write_onnx, "torch-export": write_torch_export}
 
 
-def require_onnx():
+def require_onnx() -> ModuleType:
     """onnxruntime. ``ValueError`` with the command that installs what is missing of it, onnx and onnxscript."""
     for name in ("onnx", "onnxscript"):
         require(name, extra="export", what="format 'onnx'")
