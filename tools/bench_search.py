@@ -1,5 +1,7 @@
 """The indexes of `specvid search` over drawn vectors: seconds to build and to ask, and the recall."""
 
+import contextlib
+import re
 import statistics
 import tempfile
 import time
@@ -25,7 +27,8 @@ _CLUSTER = 50  # rows
 @dataclass(frozen=True)
 class SearchRow:
     """``build``: seconds with training and adding; ``query``: median seconds of one query (k = 10) in the mapped index;
-    ``recall``: recall@10 on new vectors; ``mebibytes``: of the index's files.
+    ``recall``: recall@10 on new vectors; ``mebibytes``: of the index's files; ``peak``: most resident memory of this
+    process while the index was built, MiB (NaN where the system does not tell).
     """
 
     kind: str
@@ -35,6 +38,7 @@ class SearchRow:
     query: float
     recall: float
     mebibytes: float
+    peak: float
 
 
 def bench_search(
@@ -55,7 +59,10 @@ def bench_search(
         _, truth = exact_search(asked, unit_blocks(stored.parts), 10)
         found = []
         for kind in kinds:
+            index = None  # the one before leaves the memory
+            forget_peak()
             about = build_index(folder.path, kind, tell=say)
+            peak = peak_mebibytes()
             index = open_index(folder, stored)
             assert index is not None
             seconds, hits = [], 0
@@ -66,7 +73,8 @@ def bench_search(
                 hits += len(np.intersect1d(answer[0], right))
             size = sum(file.stat().st_size for file in (folder.path / "index").iterdir()) / 2**20
             recall = hits / truth.size
-            found.append(SearchRow(kind, rows, dim, about["build_seconds"], statistics.median(seconds), recall, size))
+            median = statistics.median(seconds)
+            found.append(SearchRow(kind, rows, dim, about["build_seconds"], median, recall, size, peak))
             say(f"{kind}: built in {about['build_seconds']:.0f} s, recall@10 {recall:.3f}")
         return found
 
@@ -97,12 +105,30 @@ def draw_embeddings(out: Path, rows: int, dim: int, *, seed: int = 0) -> Folder:
     return folder
 
 
+def forget_peak() -> None:
+    """Makes `peak_mebibytes` begin anew (Linux)."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_mebibytes() -> float:
+    """The most memory that this process has had resident (Linux; NaN elsewhere)."""
+    with contextlib.suppress(OSError):
+        status = Path("/proc/self/status").read_text()
+        return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) / 1024
+    return float("nan")
+
+
 def print_search_table(found: Sequence[SearchRow]) -> None:
     """Print the rows of `bench_search`."""
-    print(f"{'index':8} {'rows':>10} {'dim':>5} {'build':>9} {'query':>10} {'recall@10':>10} {'MiB':>7}")
+    print(
+        f"{'index':8} {'rows':>10} {'dim':>5} {'build':>9} {'query':>10} {'recall@10':>10} {'MiB':>7} {'peak MiB':>9}"
+    )
     for row in found:
         times = f"{row.build:7.1f} s {1000 * row.query:7.2f} ms"
-        print(f"{row.kind:8} {row.rows:10,} {row.dim:5} {times} {row.recall:10.3f} {row.mebibytes:7.0f}")
+        print(
+            f"{row.kind:8} {row.rows:10,} {row.dim:5} {times} {row.recall:10.3f} {row.mebibytes:7.0f} {row.peak:9.0f}"
+        )
 
 
 def _rows(rng: np.random.Generator, cluster: np.ndarray, dim: int) -> np.ndarray:

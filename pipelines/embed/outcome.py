@@ -5,6 +5,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from specvid.pipelines.embed.sources import one_line
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -29,9 +31,10 @@ class Outcome:
         if not self.complete:
             return f"this process embedded its share, {self.done} videos" + (f" ({speed})" if speed else "")
         now = f"; now {self.done} ({speed})" if self.done else "; nothing was missing"
-        failed = f"{self.failed} failed, see {self.out / 'errors.parquet'}" if self.failed else "0 failed"
+        out, errors = (one_line(str(path)) for path in (self.out, self.out / "errors.parquet"))
+        failed = f"{self.failed} failed, see {errors}" if self.failed else "0 failed"
         good = self.videos - self.failed
-        return f"embedded {good} of {self.videos} videos, {self.rows} rows in {self.out}{now}; {failed}"
+        return f"embedded {good} of {self.videos} videos, {self.rows} rows in {out}{now}; {failed}"
 
 
 _WHY = {

@@ -19,37 +19,41 @@ REFINE = (4, 8, 16, 32)  # candidates for each neighbour asked for
 class HNSW:
     """``links`` of a row; ``construction``: candidates while it is built."""
 
-    links: int = 32
-    construction: int = 128
+    links: int = 16
+    construction: int = 80
 
 
 @dataclass(frozen=True)
 class IVFPQ:
-    """``lists``; ``codes``: parts of a vector; ``bits`` of each part; ``train``: rows that are trained on; ``padded``:
-    the dimensions with zeros added, so that parts are of equal width.
+    """``lists``; ``codes``: parts of a vector; ``bits`` of each part; ``train``: rows that the lists are trained on,
+    ``train_codes``: the codes, for ``rounds`` of k-means; ``padded``: the dimensions with zeros added, so that parts
+    are of equal width.
     """
 
     lists: int
     codes: int
     bits: int
     train: int
+    train_codes: int
     padded: int
+    rounds: int = 10
 
 
 def hnsw_parameters(rows: int) -> HNSW:
-    """Fewer links where few rows are: the graph is shallow."""
-    return HNSW(16, 64) if rows < 10_000 else HNSW()
+    """The time to build grows with links x candidates; what they lack, more candidates make up while searching."""
+    return HNSW(construction=64) if rows < 10_000 else HNSW()
 
 
 def ivfpq_parameters(rows: int, dim: int) -> IVFPQ:
     """About 2 sqrt(N) lists, a power of two, and never fewer than 39 rows to train each centre on (FAISS's own rule);
-    a code for every 4 dimensions: 8 bits, or 4 where there are too few rows to train 256 centres.
+    a code for every 8 dimensions, or 4 where there are few; of 8 bits, or 4 where there are too few rows to train 256
+    centres. 64 rows for each centre are enough: candidates are compared again exactly.
     """
     lists = 1
     while lists * 2 <= min(2 * isqrt(rows), rows // 39):
         lists *= 2
-    padded = -(-dim // 4) * 4
+    width = 8 if dim >= 256 else 4
+    padded = -(-dim // width) * width
     bits = 8 if rows >= 39 * 256 else 4
-    return IVFPQ(
-        lists, codes=padded // 4, bits=bits, train=min(rows, max(64 * lists, 39 * 2**bits, 20_000)), padded=padded
-    )
+    train = min(rows, max(64 * lists, 39 * 2**bits, 20_000))
+    return IVFPQ(lists, padded // width, bits, train, train_codes=min(train, 64 * 2**bits), padded=padded)

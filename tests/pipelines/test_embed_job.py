@@ -196,6 +196,11 @@ def test_bad_files_are_named_and_the_others_go_on(tmp_path: Path, workers: int) 
     assert outcome.line().endswith(f"7 failed, see {tmp_path}/out/errors.parquet")
 
 
+def test_the_last_line_is_one_line(tmp_path: Path) -> None:
+    line = Outcome(tmp_path / "two\nlines", 3, 1, 2, 3, 48, 1.0, True).line()
+    assert line.endswith("1 failed, see " + str(tmp_path) + "/two\\nlines/errors.parquet") and "\n" not in line
+
+
 def test_the_command_line_says_how_many_failed(videos: Path, tmp_path: Path, capsys) -> None:
     (tmp_path / "bad.mp4").write_bytes(b"")
     words = ["embed", str(videos / "Red"), str(tmp_path / "bad.mp4"), "--model", "r3d_tiny", "--device", "cpu"]

@@ -1,5 +1,9 @@
 """Windows and clips of a video, and reading them in one pass in bounded memory."""
 
+import subprocess
+import sys
+import threading
+
 import numpy as np
 import pytest
 from made_videos import read_numbers, write_numbered
@@ -110,3 +114,51 @@ def test_decoded_frames_are_dropped_as_soon_as_no_clip_needs_them(tmp_path, monk
     monkeypatch.setattr(Reader, "_decode", counting)
     count = sum(len(piece.clips) for piece in reader.pieces(Source("x", str(path))))
     assert count == 374 and max(held) <= 16 and len(held) > 40
+
+
+def test_reading_does_not_import_what_takes_longer_than_reading(tmp_path) -> None:
+    """Each decoding process would pay for it."""
+    script = """
+import sys
+from specvid.models.backbones.spec import InputSpec
+from specvid.pipelines.embed import WindowChoice
+from specvid.pipelines.embed.reading import Reader
+from specvid.pipelines.embed.sources import Source
+from specvid.pipelines.embed.windows import Windows
+reader = Reader(InputSpec(8, 2, (32, 32), (32, 48)), Windows(WindowChoice(), 8, 2, "dense"))
+reader.import_all()
+before = set(sys.modules)
+(piece,) = reader.pieces(Source("x", sys.argv[1]))
+assert not piece.error and "albumentations" not in sys.modules
+heavy = {name.split(".")[0] for name in set(sys.modules) - before} - {"specvid"}
+assert not heavy & {"av", "cv2", "decord", "scipy", "torchvision"}, heavy
+"""
+    path = write_numbered(tmp_path, count=10)
+    done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_process_runs_ahead_by_bytes() -> None:
+    from specvid.pipelines.embed.feed import _Ahead
+    from specvid.pipelines.embed.reading import Piece
+
+    ahead, put = _Ahead(100), []
+
+    def work() -> None:
+        for number, size in enumerate((40, 40, 40, 500, 1)):
+            ahead.put(Piece(length=number), size)
+            put.append(number)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+
+    def settled() -> list[int]:
+        thread.join(0.2)
+        return list(put)
+
+    assert settled() == [0, 1]  # the third does not fit
+    assert ahead.get().length == 0 and settled() == [0, 1, 2]
+    assert ahead.get().length == 1 and ahead.get().length == 2
+    assert settled() == [0, 1, 2, 3]  # one that is larger than the limit goes alone
+    assert ahead.get().length == 3 and ahead.get().length == 4 and settled() == [0, 1, 2, 3, 4]
+    assert ahead.held == 0

@@ -100,6 +100,39 @@ def test_half_precision_and_zero_vectors(tmp_path: Path) -> None:
     assert search(tmp_path, "n0", k=49).rows[0]["score"] <= 1.001
 
 
+def test_a_full_disk_leaves_the_index_before(tmp_path: Path) -> None:
+    """A limit on the size of files, which the system itself enforces."""
+    import resource
+    import signal
+
+    few = write_embeddings(tmp_path, clusters(200, 16))
+    before = build_index(few.path, "flat")
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, limit[1]))
+    try:
+        with pytest.raises(OSError, match=r"index cannot be written: .*start again"):
+            build_index(few.path, "hnsw")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, handler)
+    index = open_index(few, Rows(few))
+    assert index is not None and index.about == before and len(index.search(index.vectors[:1], 3)[1][0]) == 3
+    assert sorted(path.name for path in tmp_path.iterdir() if "index" in path.name) == ["index"]
+
+
+def test_the_goal_is_reached_with_room_to_spare(tmp_path: Path) -> None:
+    """Other queries than those that were measured reach the recall too."""
+    vectors = np.random.default_rng(3).normal(size=(4000, 48))  # nothing is near anything: the worst case
+    few = write_embeddings(tmp_path, vectors[:3500])
+    about = build_index(few.path, "ivfpq", recall=0.8)
+    index = open_index(few, Rows(few))
+    assert index is not None and 0.8 <= about["recall@10"] < 1
+    query = unit(vectors[3500:])
+    truth, found = exact_search(query, index.blocks(), 10)[1], index.search(query, 10)[1]
+    assert np.mean([len(np.intersect1d(a, b)) / 10 for a, b in zip(truth, found, strict=True)]) >= 0.8
+
+
 def test_mistakes_are_told(folder: Folder, tmp_path: Path) -> None:
     def told(match: str, function: Any, *arguments: Any, **named: Any) -> None:
         with pytest.raises(ValueError, match=match):
@@ -121,4 +154,5 @@ def test_mistakes_are_told(folder: Folder, tmp_path: Path) -> None:
 def test_parameters_can_be_trained(rows: int, dim: int) -> None:
     made = ivfpq_parameters(rows, dim)
     assert made.lists * 39 <= made.train <= rows and 39 * 2**made.bits <= made.train
-    assert made.padded % made.codes == 0 and 0 <= made.padded - dim < 4
+    assert made.padded % made.codes == 0 and 0 <= made.padded - dim < made.padded // made.codes <= 8
+    assert 39 * 2**made.bits <= made.train_codes <= made.train
