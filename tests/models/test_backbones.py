@@ -14,7 +14,21 @@ from specvid.models.backbones.registry import build_backbone, register_backbone
 from specvid.models.backbones.spec import Backbone, InputSpec
 
 VIDEO = {"r3d_18": (4, 32), "mc3_18": (4, 32), "r2plus1d_18": (4, 32), "s3d": (16, 224)}
-IMAGE = ("resnet18", "resnet50", "mobilenet_v2", "efficientnet_b0")
+VIDEO |= {"swin3d_t": (4, 64), "mvit_v1_b": (16, 224), "mvit_v2_s": (16, 224)}
+IMAGE = ("resnet18", "resnet50", "mobilenet_v2", "efficientnet_b0", "mobilenet_v3_small", "swin_t")
+MORE_IMAGE = (
+    "resnext50_32x4d",
+    "wide_resnet50_2",
+    "efficientnet_v2_s",
+    "convnext_tiny",
+    "densenet121",
+    "regnet_y_400mf",
+)
+SLOW = ("mvit_v1_b", "mvit_v2_s", *MORE_IMAGE)
+
+
+def some_slow(*names: str) -> list:
+    return [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in names]
 
 
 def randomise_norms(network: nn.Module) -> None:
@@ -41,7 +55,7 @@ def image_network(name: str) -> nn.Module:
     return network
 
 
-@pytest.mark.parametrize("name", VIDEO)
+@pytest.mark.parametrize("name", some_slow(*VIDEO))
 def test_video_networks_equal_torchvision(name: str, tmp_path) -> None:
     network = video_network(name)
     torch.save(network.state_dict(), tmp_path / "weights.pth")
@@ -56,7 +70,7 @@ def test_video_networks_equal_torchvision(name: str, tmp_path) -> None:
         assert model.forward_features(x).shape[1] == model.feature_dim
 
 
-@pytest.mark.parametrize("name", IMAGE)
+@pytest.mark.parametrize("name", some_slow(*IMAGE, *MORE_IMAGE))
 def test_image_networks_equal_torchvision(name: str, tmp_path) -> None:
     network = image_network(name)
     torch.save(network.state_dict(), tmp_path / "weights.pth")
