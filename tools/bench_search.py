@@ -75,7 +75,8 @@ def bench_search(
             recall = hits / truth.size
             median = statistics.median(seconds)
             found.append(SearchRow(kind, rows, dim, about["build_seconds"], median, recall, size, peak))
-            say(f"{kind}: built in {about['build_seconds']:.0f} s, recall@10 {recall:.3f}")
+            times = f"built in {about['build_seconds']:.0f} s, {1000 * median:.2f} ms a query"
+            say(f"{kind}: {times}, recall@10 {recall:.3f}")
         return found
 
 
