@@ -29,6 +29,14 @@ _FAMILIES = {
     "pos_encoding.class_token": ("mvit",),
 }
 
+# the same for classes of mmaction2, which need not be installed; its ResNets in 3D are too much alike to tell apart
+_OF_MMACTION = {
+    "slow_path.conv1.conv.weight": "ResNet3dSlowFast",
+    "conv1_s.conv.weight": "X3D",
+    "conv1a.conv.weight": "C3D",
+    "layers.0.blocks.0.attn.relative_position_bias_table": "SwinTransformer3D",
+    "transformer_layers.layers.0.attentions.0.attn.in_proj_weight": "TimeSformer",
+}
 
 # backbones that come in more than one shape under one name
 _OPTIONS: Mapping[str, Mapping[str, object]] = {"resnet3d_": {"shortcut": "A"}}
@@ -36,8 +44,11 @@ _OPTIONS: Mapping[str, Mapping[str, object]] = {"resnet3d_": {"shortcut": "A"}}
 
 def recognise(state: Mapping[str, Tensor]) -> tuple[str, Mapping[str, object]]:
     """The backbone, and its options, all of whose tensors are in ``state``, in their shapes; ``("", {})`` where none of
-    the likely ones is.
+    the likely ones is. Classes of mmaction2 are known by one name alone, without their options.
     """
+    for end, kind in _OF_MMACTION.items():
+        if any(name.endswith(end) for name in state) and (kind == "TimeSformer" or _has_time(state)):
+            return f"mmaction:{kind}", {}
     shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
     families = (starts for end, starts in _FAMILIES.items() if any(name.endswith(end) for name in state))
     starts = tuple(start for family in families for start in family)
@@ -48,6 +59,11 @@ def recognise(state: Mapping[str, Tensor]) -> tuple[str, Mapping[str, object]]:
                 if _is_whole(shapes, name, options):
                     return name, options
     return "", {}
+
+
+def _has_time(state: Mapping[str, Tensor]) -> bool:
+    """Whether it is of a video network: timm's Swin for images has the names of mmaction2's for video."""
+    return any(tensor.ndim == 5 for tensor in state.values())
 
 
 def _is_whole(shapes: Mapping[str, tuple[int, ...]], name: str, options: Mapping[str, object]) -> bool:
