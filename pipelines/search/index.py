@@ -15,7 +15,7 @@ from specvid.pipelines.embed.layout import Folder
 from specvid.pipelines.search.exact import best, exact_search
 from specvid.pipelines.search.vectors import Rows
 
-BLOCK = 16384
+BLOCK = 4096  # rows; a copy of so many stays in the cache
 
 
 @dataclass
@@ -57,10 +57,13 @@ class Index:
         return faiss.rev_swig_ptr(self.flat.get_xb(), count * dim).reshape(count, dim)
 
     def blocks(self) -> Iterator[np.ndarray]:
-        """The unit vectors block by block."""
+        """The unit vectors block by block, aligned: in a mapped file they are not, and numpy multiplies such ones
+        many times slower than it copies them.
+        """
         vectors = self.vectors
         for start in range(0, len(vectors), BLOCK):
-            yield vectors[start : start + BLOCK]
+            block = vectors[start : start + BLOCK]
+            yield block if block.flags.aligned else block.view(np.uint8).copy().view(np.float32)
 
 
 def about_file(folder: Folder) -> Path:

@@ -61,6 +61,8 @@ def test_an_index_finds_what_the_exact_search_finds(folder: Folder, kind: str) -
     assert index is not None and (index.quick is None) == (kind == "flat")
     vectors = np.concatenate(list(unit_blocks(rows.parts)))
     assert np.array_equal(index.vectors, vectors)
+    assert np.array_equal(np.concatenate(list(index.blocks())), vectors)
+    assert all(block.flags.aligned for block in index.blocks())  # or numpy takes many times as long
     query = unit(vectors[5::97] + 0.01)
     scores, found = index.search(query, 10)
     truth = slow(query, vectors, 10)
