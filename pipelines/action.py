@@ -9,13 +9,11 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from specvid import __version__
 from specvid.eval.classification import score_classification
 from specvid.models.factory import VideoModel, create_model
 from specvid.pipelines.action_config import ActionConfig
 from specvid.pipelines.action_data import ActionLists, input_changes, read_lists, train_feed, views_of
 from specvid.pipelines.action_results import describe, keep, summarise
-from specvid.pipelines.config_json import to_dict
 from specvid.pipelines.engine.fabric import make_fabric
 from specvid.pipelines.engine.log import log, logging_to, say
 from specvid.pipelines.engine.loop import fit
@@ -108,16 +106,8 @@ def train(config: ActionConfig) -> dict[str, Any]:
         batches = {"batch_size": config.train.batch_size, "workers": config.train.workers}
         scores = score_views(fabric, trained, test, classes=len(lists.classes), title="test", **batches)
         if fabric.is_global_zero:
-            lines = run.lines()
-            training = {
-                "epochs": config.train.epochs,
-                "seconds": round(sum(line["seconds"] for line in lines), 1),
-                "parameters": parameters,
-                "best_is": task.selection.reason,
-                "last_line": lines[-1],
-            }
-            about = {"specvid": __version__, "task": "action", "run": run.name, "config": to_dict(config)}
-            run.write_results({**run.results(), **about, "training": training})
+            best_is = task.selection.reason
+            run.write_training(config, task="action", parameters=parameters, best_is=best_is)
             entry, score = summarise(lists, scores, checkpoint="last", **views)
             say(describe(run, entry, scores, keep(run, lists, scores, entry, score)))
         fabric.barrier()

@@ -7,9 +7,7 @@ from typing import Any, cast
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from specvid import __version__
 from specvid.models.factory import VideoModel, create_model
-from specvid.pipelines.config_json import to_dict
 from specvid.pipelines.engine.fabric import make_fabric
 from specvid.pipelines.engine.log import log, logging_to, say
 from specvid.pipelines.engine.loop import fit
@@ -97,16 +95,8 @@ def train(config: ReidConfig) -> dict[str, Any]:
         reading: dict[str, Any] = {"batch_size": config.train.batch_size, "workers": config.train.workers}
         found = embed_tracklets(fabric, trained, chunks, title="test", **reading)
         if fabric.is_global_zero:
-            lines = run.lines()
-            training = {
-                "epochs": config.train.epochs,
-                "seconds": round(sum(line["seconds"] for line in lines), 1),
-                "parameters": parameters,
-                "best_is": task.selection.reason,
-                "last_line": lines[-1],
-            }
-            about = {"specvid": __version__, "task": "reid", "run": run.name, "config": to_dict(config)}
-            run.write_results({**run.results(), **about, "training": training})
+            best_is = task.selection.reason
+            run.write_training(config, task="reid", parameters=parameters, best_is=best_is)
             scored = score_all(lists.data, found, checkpoint="last", sampling=config.test_sampling)
             folder = keep(run, scored)
             say(describe(str(run.path), scored, folder))

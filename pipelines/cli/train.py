@@ -1,7 +1,5 @@
 """``specvid train action``."""
 
-import dataclasses
-
 from specvid.pipelines.action_config import ActionConfig
 from specvid.pipelines.cli.verb import Verb, take
 
@@ -38,25 +36,15 @@ tensorboard/, eval/. The final figure is of the last epoch; best/ is never chose
 
 def defaults(words: list[str]) -> tuple[ActionConfig, list[str]]:
     """Options to start from: of ``--config``, or of ``--recipe``, or of the recipe that fits model and weights."""
-    from specvid.pipelines.config_json import read_config
+    from specvid.pipelines.cli.recipe_choice import starting_settings
     from specvid.pipelines.recipes.action import get_recipe, recipe_for
 
-    path, rest = take(words, "--config")
-    name, rest = take(rest, "--recipe")
-    if path is not None:
-        if name is not None:
-            raise ValueError(
-                f"--config {path!r} and --recipe {name!r} exclude each other: a config holds all settings."
-            )
-        config = read_config(ActionConfig, path)
-        resume, _ = take(rest, "--resume")
-        # The same settings in a run of its own, unless that run is to be continued.
-        return dataclasses.replace(config, name=config.name if resume == "auto" else "", resume="never"), rest
-    if name is None:
-        model, _ = take(rest, "--model")
-        weights, _ = take(rest, "--weights")
-        name = recipe_for(model or "", weights or "")
-    return get_recipe(name), rest
+    def fitting(words: list[str]) -> str:
+        model, _ = take(words, "--model")
+        weights, _ = take(words, "--weights")
+        return recipe_for(model or "", weights or "")
+
+    return starting_settings(words, ActionConfig, get_recipe, fitting)
 
 
 def run(config: ActionConfig) -> int:

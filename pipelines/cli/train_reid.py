@@ -1,7 +1,5 @@
 """``specvid train reid``."""
 
-import dataclasses
-
 from specvid.pipelines.cli.verb import Verb, take
 from specvid.pipelines.reid_config import ReidConfig
 
@@ -37,24 +35,14 @@ their protocol, per-query tables, features.parquet. best/ is never chosen on the
 
 def defaults(words: list[str]) -> tuple[ReidConfig, list[str]]:
     """Options to start from: of ``--config``, or of ``--recipe``, or of the recipe that fits the model."""
-    from specvid.pipelines.config_json import read_config
+    from specvid.pipelines.cli.recipe_choice import starting_settings
     from specvid.pipelines.recipes.reid import get_recipe, recipe_for
 
-    path, rest = take(words, "--config")
-    name, rest = take(rest, "--recipe")
-    if path is not None:
-        if name is not None:
-            raise ValueError(
-                f"--config {path!r} and --recipe {name!r} exclude each other: a config holds all settings."
-            )
-        config = read_config(ReidConfig, path)
-        resume, _ = take(rest, "--resume")
-        # The same settings in a run of its own, unless that run is to be continued.
-        return dataclasses.replace(config, name=config.name if resume == "auto" else "", resume="never"), rest
-    if name is None:
-        model, _ = take(rest, "--model")
-        name = recipe_for(model or "")
-    return get_recipe(name), rest
+    def fitting(words: list[str]) -> str:
+        model, _ = take(words, "--model")
+        return recipe_for(model or "")
+
+    return starting_settings(words, ReidConfig, get_recipe, fitting)
 
 
 def run(config: ReidConfig) -> int:

@@ -9,7 +9,9 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from specvid import __version__
 from specvid.models.weights import save_weights
+from specvid.pipelines.config_json import to_dict
 from specvid.pipelines.engine.checkpoint import replace_folder, settle, whole, write_json
 
 WEIGHTS, META, STATE = "model.safetensors", "meta.json", "training.pt"
@@ -79,6 +81,21 @@ class RunFolder:
 
     def write_results(self, results: Mapping[str, Any]) -> None:
         write_json(self.path / "results.json", results)
+
+    def write_training(self, config: Any, *, task: str, parameters: int, best_is: str) -> None:
+        """Adds to results.json what was trained, and how: ``config`` a task's dataclass, ``best_is`` what selected
+        ``best/``.
+        """
+        lines = self.lines()
+        training = {
+            "epochs": config.train.epochs,
+            "seconds": round(sum(line["seconds"] for line in lines), 1),
+            "parameters": parameters,
+            "best_is": best_is,
+            "last_line": lines[-1],
+        }
+        about = {"specvid": __version__, "task": task, "run": self.name, "config": to_dict(config)}
+        self.write_results({**self.results(), **about, "training": training})
 
     def save(
         self, which: str, model: nn.Module, meta: Mapping[str, Any], state: Mapping[str, Any] | None = None
