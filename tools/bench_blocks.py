@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from specvid.models.blocks import create_block
 from specvid.models.blocks.affinities.symmetric import SymmetricAffinity
-from specvid.tools.bench_variants import CLIPS, VARIANTS, left_out, make
+from specvid.tools.bench_variants import CLIPS, QUADRATIC, VARIANTS, left_out, make
 from specvid.tools.timing import Seconds, interleaved, median, ratio
 
-PATIENCE = 10.0  # seconds of one alternative at one size, after which it runs no further rounds
+PATIENCE, PATIENCE_QUADRATIC = 20.0, 4.0  # seconds of one variant at one size, after which it runs no further rounds
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def bench_blocks(
         channels: C.
         batches: B.
         variants: of :data:`VARIANTS`.
-        rounds: timed rounds; fewer of what takes longer than :data:`PATIENCE` in all.
+        rounds: timed rounds; fewer of what takes longer than :data:`PATIENCE` in all (or is quadratic, and slow).
         device: ``cpu`` or ``cuda``.
         dtype: ``float32``, ``bfloat16`` or ``float16`` (by autocast).
 
@@ -87,7 +87,8 @@ def _bench_size(
 
     def times(work: Callable[[nn.Module, Tensor, str], Callable[[], None]]) -> dict[str, Seconds]:
         runs = {name: work(block, x, dtype) for name, block in ready.items()}
-        return interleaved(runs, rounds=rounds, patience=PATIENCE, synchronize=wait)
+        patience = {name: PATIENCE_QUADRATIC if name in QUADRATIC else PATIENCE for name in runs}
+        return interleaved(runs, rounds=rounds, patience=patience, synchronize=wait)
 
     forward, train = times(_forward), times(_train)
     for name, why in why_not.items():

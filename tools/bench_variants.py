@@ -24,6 +24,7 @@ CLIPS = {
 }
 VARIANTS = ("floor", "snl-auto", "snl-linear", "snl-dense", "snl-published", "nl-attention", "nl-dense", "nl-mmcv")
 FORM_MATRICES = ("snl-dense", "snl-published", "nl-dense", "nl-mmcv")
+QUADRATIC = (*FORM_MATRICES, "nl-attention")
 MEMORY_LIMIT = 6 * 2**30  # bytes that N x N matrices may take
 WORK_LIMIT = 1.5e12  # B·N·N·C of a quadratic variant: some minutes a step on two CPU cores
 
@@ -88,6 +89,6 @@ def left_out(variant: str, positions: int, channels: int, batch: int) -> str | N
     """
     if variant in FORM_MATRICES and (need := 16 * batch * positions**2) > MEMORY_LIMIT:
         return f"needs {need / 2**30:.0f} GiB for its N x N matrices"
-    if variant in (*FORM_MATRICES, "nl-attention") and batch * channels * positions**2 > WORK_LIMIT:
+    if variant in QUADRATIC and batch * channels * positions**2 > WORK_LIMIT:
         return "takes minutes a step"
     return None

@@ -14,7 +14,7 @@ def interleaved(
     work: Mapping[str, Callable[[], object]],
     *,
     rounds: int = 5,
-    patience: float = float("inf"),
+    patience: Mapping[str, float] | None = None,
     synchronize: Callable[[], object] | None = None,
 ) -> dict[str, Seconds]:
     """Seconds of each alternative in rounds 1 to ``rounds``; round 0 warms up, and counts only for what is slow.
@@ -22,22 +22,22 @@ def interleaved(
     Args:
         work: name -> what to time.
         rounds: how often each runs.
-        patience: an alternative that took more seconds in all, and was timed, is left out of further rounds.
+        patience: seconds of all runs of an alternative after which it is left out, once it was timed.
         synchronize: waits for a device, called before each reading of the clock.
     """
     wait = synchronize or (lambda: None)
     counted: dict[str, Seconds] = {name: {} for name in work}
-    spent = dict.fromkeys(work, 0.0)
+    left = {name: (patience or {}).get(name, float("inf")) for name in work}
     for round in range(rounds + 1):
         for name, run in work.items():
-            if spent[name] > patience and counted[name]:
+            if left[name] < 0 and counted[name]:
                 continue
             wait()
             start = time.perf_counter()
             run()
             wait()
             elapsed = time.perf_counter() - start
-            spent[name] += elapsed
+            left[name] -= elapsed
             if round or elapsed > SLOW:
                 counted[name][round] = elapsed
     return counted

@@ -34,10 +34,10 @@ def test_the_first_round_warms_up_and_ratios_are_of_a_round(clock: list[float]) 
 
 def test_what_is_slow_counts_at_once_and_runs_no_further_rounds(clock: list[float]) -> None:
     work = {"fast": takes(clock, [0.1] * 4), "slow": takes(clock, [6.0, 8.0])}
-    found = interleaved(work, rounds=3, patience=10)
+    found = interleaved(work, rounds=3, patience={"slow": 10})
     assert found["slow"] == pytest.approx({0: 6, 1: 8})
     assert list(found["fast"]) == [1, 2, 3]
     assert ratio(found, "slow", "fast") == pytest.approx(80)
-    only = interleaved({"fast": takes(clock, [0.1] * 4), "slow": takes(clock, [11.0])}, rounds=3, patience=10)
+    only = interleaved({"fast": takes(clock, [0.1] * 4), "slow": takes(clock, [11.0])}, rounds=3, patience={"slow": 10})
     assert only["slow"] == pytest.approx({0: 11})
     assert ratio(only, "slow", "fast") == pytest.approx(110)  # of the medians: no round has both
