@@ -8,7 +8,7 @@ from typing import Any
 from specvid.eval.report import Figures, group, table
 from specvid.models.suggest import unknown
 
-_CONTEXT = ("dataset", "split", "protocol", "checkpoint", "views", "scored")
+_CONTEXT = ("dataset", "split", "protocol", "checkpoint", "views", "sampling", "rerank", "scored")
 _IDLE = {
     "name",
     "runs",
@@ -22,7 +22,8 @@ _IDLE = {
     "wandb",
     "save_every",
 }
-_NO_FIGURES = {"split", "clips", "crops", "listed", "scored", "trained_on", "whole"}
+_COUNTS = {"queries", "valid_queries", "gallery_tracklets", "junk_tracklets", "left_out_queries", "left_out_junk"}
+_NO_FIGURES = {"split", "splits", "clips", "crops", "listed", "scored", "trained_on", "whole"} | _COUNTS
 _ALWAYS = ("model", "blocks")
 
 
@@ -35,7 +36,7 @@ def report(
     """
     figures = [figure for path in find_results(runs) for figure in read_figures(path)]
     if not figures:
-        raise ValueError("The runs have no scores yet: `specvid eval action --run RUN` makes them.")
+        raise ValueError("The runs have no scores yet: `specvid eval action|reid --run RUN` makes them.")
     known = list(dict.fromkeys(name for figure in figures for name in figure.values))
     for metric in metrics:
         if metric not in known:
@@ -66,17 +67,26 @@ def read_figures(path: Path) -> Iterator[Figures]:
         raise ValueError(f"results {str(path)!r} is not JSON: {error}.") from None
     settings = dict(_flat(results.get("config", {})))
     for entry in results.get("evaluations", []):
-        context = {name: entry[name] for name in _CONTEXT if name in entry}
+        context = {name: entry[name] for name in _CONTEXT if entry.get(name, "") != ""}
         if "clips" in entry:
             context["views"] = f"{entry['clips']} x {entry['crops']}"
         if "listed" in entry:
             context["scored"] = f"{entry['scored']} of {entry['listed']}"
         if entry.get("trained_on"):
             context["honest"] = "NO: trained on"
-        ordered = {name: context[name] for name in (*_CONTEXT, "honest") if name in context}
-        values = {name: value for name, value in entry.items() if _is_figure(name, value)}
-        ours = {name: value for name, value in settings.items() if name not in _IDLE and name not in ordered}
-        yield Figures(results.get("run", path.parent.name), ours, ordered, values)
+        for part in _scores(entry):
+            scored = {**context, **{name: part[name] for name in _CONTEXT if part.get(name, "") != ""}}
+            if "valid_queries" in part:
+                scored["scored"] = f"{part['valid_queries']} of {part['queries']} queries"
+            ordered = {name: scored[name] for name in (*_CONTEXT, "honest") if name in scored}
+            values = {name: value for name, value in part.items() if _is_figure(name, value)}
+            ours = {name: value for name, value in settings.items() if name not in _IDLE and name not in ordered}
+            yield Figures(results.get("run", path.parent.name), ours, ordered, values)
+
+
+def _scores(entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The parts of an evaluation that are rows of their own: each protocol of a re-ID score, else the whole."""
+    return list(entry["protocols"].values()) if "protocols" in entry else [entry]
 
 
 def _is_figure(name: str, value: Any) -> bool:

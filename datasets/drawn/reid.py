@@ -1,10 +1,10 @@
 """Draws small re-ID sets: real image files in the official layouts, with people who are known by their gait alone
 (`gait`).
 
-People are split so that train and test hold half of them each, as far from each other as can be: those with an even and
-those with an odd number of lanes in which arm and leg swing to the same side. A person's tracklets take the sides of
-the arms in turn from a shuffled list of all there are, so that as long as they do not repeat, no two tracklets of a
-person share what they show at any time.
+Every fourth person is tested on, with an angle between those of two people who are trained on. The directions of the
+arms are spread evenly over the tracklets of a person, and no two of them show the same; the first ones, which are all
+that people to test on have, are as far apart as the angles of these people. So whoever only knows how arms and legs go,
+each taken by themselves, finds tracklets of other people as like or liker than those of the same person.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ from specvid.datasets.drawn.gait import Gait, render
 from specvid.datasets.drawn.ucf101 import SETTINGS, DrawnSet
 
 CAMERAS = 6
-_FORMAT = 1  # of the drawing: a new number makes the functions draw again
+_FORMAT = 2  # of the drawing: a new number makes the functions draw again
 
 Files = dict[str, np.ndarray]
 """Files to be written: {path relative to the root: an image, uint8 (H, W, 3), or the bytes (N,) of another file}."""
@@ -31,28 +31,31 @@ Progress = Callable[[int, int], None]
 
 
 def draw_mars(
-    out: str | os.PathLike[str], *, seed: int = 0, tracklets: int = 16, distractors: int = 12, junk: int = 6,
-    task: Gait | None = None, overwrite: bool = False, progress: Progress | None = None,
+    out: str | os.PathLike[str], *, seed: int = 0, tracklets: int = 96, test_tracklets: int | None = None,
+    distractors: int = 12, junk: int = 6, task: Gait | None = None, overwrite: bool = False,
+    progress: Progress | None = None,
 ) -> DrawnSet:  # fmt: skip
-    """Draw a set in MARS's layout: half of the people to train on, half to test on; six cameras.
+    """Draw a set in MARS's layout: three of four people to train on, the fourth to test on; six cameras.
 
-    ``tracklets``: of each person; ``distractors``, ``junk``: test tracklets of id 0 (walkers whose legs follow nobody)
-    and -1 (nobody at all). The first tracklet of a test person in each camera is a query, as on MARS. For the rest see
-    `draw_set`.
+    ``tracklets``: of each person; ``test_tracklets``: of each person to test on, if there shall be fewer (by default as
+    many as are far apart, `patterns`); ``distractors``, ``junk``: test tracklets of id 0 (walkers whose legs follow
+    nobody) and -1 (nobody at all). The first tracklet of a test person in each camera is a query, as on MARS. For the
+    rest see `draw_set`.
     """
     task = task or Gait()
-    if tracklets < 2:
-        raise ValueError(f"tracklets is {tracklets}; each person needs at least 2: a query and its match")
-    settings = {"tracklets": tracklets, "distractors": distractors, "junk": junk}
+    count = {"train": tracklets, "test": min(tracklets, test_tracklets or patterns(task))}
+    if count["test"] < 2:
+        raise ValueError(f"tracklets is {count['test']}; each person needs at least 2: a query and its match")
+    settings = {"tracklets": tracklets, "test_tracklets": count["test"], "distractors": distractors, "junk": junk}
 
     def files() -> Files:
-        train, test = halves(task)
+        train, test = parts(task)
         drawn: Files = {}
         for side, people in (("train", train), ("test", test)):
             rows: list[Any] = []
             names: list[str] = []
             queries: list[int] = []
-            walks = [(person, number) for person in people for number in range(tracklets)]
+            walks = [(person, number) for person in people for number in range(count[side])]
             if side == "test":
                 walks = [(-2, n) for n in range(junk)] + [(-1, n) for n in range(distractors)] + walks
             for person, number in sorted(walks, key=lambda walk: (walk[0], walk[1] % CAMERAS, walk[1])):
@@ -80,7 +83,7 @@ def draw_ilids_vid(
     progress: Progress | None = None,
 ) -> DrawnSet:  # fmt: skip
     """Draw a set in iLIDS-VID's layout: everybody once by cam1 and once by cam2, ten splits in the MATLAB file."""
-    task = task or Gait(lanes=5)
+    task = task or Gait(people=32)
 
     def files() -> Files:
         drawn: Files = {}
@@ -102,7 +105,7 @@ def draw_prid2011(
     progress: Progress | None = None,
 ) -> DrawnSet:  # fmt: skip
     """Draw a set in PRID-2011's layout: every person once by cam_a and once by cam_b, ten random splits as JSON."""
-    task = task or Gait(lanes=5)
+    task = task or Gait(people=32)
 
     def files() -> Files:
         drawn: Files = {}
@@ -127,12 +130,12 @@ def draw_tracklets(
     overwrite: bool = False, progress: Progress | None = None,
 ) -> DrawnSet:  # fmt: skip
     """Draw a folder of one's own: ``train`` and ``test`` / PERSON / CAMERA / TRACKLET; cameras are letters."""
-    task = task or Gait(lanes=3)
+    task = task or Gait(people=8)
     settings = {"tracklets": tracklets}
 
     def files() -> Files:
         drawn: Files = {}
-        for side, people in zip(("train", "test"), halves(task), strict=True):
+        for side, people in zip(("train", "test"), parts(task), strict=True):
             for person in people:
                 for number in range(tracklets):
                     folder = f"{side}/walker{person}/{'abc'[number % 3]}/{number // 3 + 1}"
@@ -188,12 +191,16 @@ def draw_set(
     return DrawnSet(out, len(drawn) + 1, drawn=True)
 
 
-def halves(task: Gait) -> tuple[list[int], list[int]]:
-    """People to train on and to test on: an even and an odd number of lanes with arm and leg on the same side."""
-    sides: tuple[list[int], list[int]] = ([], [])
-    for person in range(task.people):
-        sides[bin(person).count("1") % 2].append(person)
-    return sides
+def parts(task: Gait) -> tuple[list[int], list[int]]:
+    """People to train on and to test on: every fourth is tested on (of fewer than twelve people, every other one)."""
+    every = 4 if task.people >= 12 else 2
+    test = list(range(1, task.people, every))
+    return [person for person in range(task.people) if person not in test], test
+
+
+def patterns(task: Gait) -> int:
+    """How many tracklets of a person are far apart: as many directions of the arms, the legs turned to either side."""
+    return 2 * len(parts(task)[1]) * 2
 
 
 def _walk(task: Gait, seed: int, person: int, number: int) -> np.ndarray:
@@ -202,8 +209,21 @@ def _walk(task: Gait, seed: int, person: int, number: int) -> np.ndarray:
     if person < -1:
         shade = rng.integers(0, 256, (task.height, task.width, 3))
         return np.repeat((shade // 4)[None], task.frames, axis=0).astype(np.uint8)
-    patterns = np.random.default_rng([seed, 3, person + 2]).permutation(task.people)
-    return render(task, person, int(patterns[number % len(patterns)]), rng)
+    arms, side = direction(task, seed, person, number)
+    return render(task, person, arms, side, rng)
+
+
+def direction(task: Gait, seed: int, person: int, number: int) -> tuple[float, int]:
+    """Direction of the arms in radians, and the side of the legs, of tracklet ``number`` of a person.
+
+    The first `patterns` tracklets have, in shuffled order, directions that are as far apart as the angles of two people
+    to test on, and each of them with both sides; the next ones lie between them, and so on.
+    """
+    again, place = divmod(number, patterns(task))
+    order = np.random.default_rng([seed, 3, person + 2, again]).permutation(patterns(task))
+    step, side = divmod(int(order[place]), 2)
+    between = again * (np.sqrt(5) - 1) / 2 % 1  # spread evenly, however many there are
+    return 2 * np.pi * 2 * (step + between) / patterns(task), 2 * side - 1
 
 
 def _mat(variable: str, value: np.ndarray) -> np.ndarray:

@@ -1,7 +1,6 @@
 """The demo's first part: the same small network with and without one spectral block, on clips that need it."""
 
 import dataclasses
-import shutil
 import statistics
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -9,20 +8,13 @@ from typing import Any
 
 from specvid.datasets.drawn import draw_ucf101
 from specvid.eval.report import to_text
-from specvid.models.backbones.receptive_field import receptive_field
-from specvid.models.backbones.registry import build_backbone
 from specvid.pipelines.action import train
 from specvid.pipelines.action_config import ActionConfig
-from specvid.pipelines.config_json import differences, to_dict
-from specvid.pipelines.engine.config import MAY_CHANGE_ON_RESUME
+from specvid.pipelines.demo.runs import BLOCK, describe_seeds, figure, network_cells, with_and_without
 from specvid.pipelines.engine.log import console, say
-from specvid.pipelines.engine.run import RunFolder
 from specvid.pipelines.recipes.action import get_recipe
 
-BLOCK = "snl@layer2.-1"
 BARE_AT_MOST, BLOCK_AT_LEAST = 0.65, 0.90  # top-1: what the demo is there to show
-
-_ABOUT_THE_FOLDER = frozenset({"name", "runs", "resume", "specvid"})
 
 
 def demo_action(root: Path, *, seeds: Iterable[int], recipe: ActionConfig | None = None, scenes: int = 14) -> bool:
@@ -35,18 +27,8 @@ def demo_action(root: Path, *, seeds: Iterable[int], recipe: ActionConfig | None
     recipe = recipe or get_recipe("small")
     console.print(f"drawing clips in UCF-101's layout: {root / 'ucf101'}")
     drawn = draw_ucf101(root / "ucf101", scenes=scenes, overwrite=True)
-    results: dict[str, list[dict[str, Any]]] = {"": [], BLOCK: []}
-    for seed in seeds:
-        for blocks, of_seeds in results.items():
-            config = dataclasses.replace(
-                recipe,
-                name=f"{'snl' if blocks else 'bare'}-seed{seed}",
-                runs=str(root),
-                clips=dataclasses.replace(recipe.clips, data=str(drawn.root)),
-                net=dataclasses.replace(recipe.net, blocks=blocks),
-                train=dataclasses.replace(recipe.train, seed=seed),
-            )
-            of_seeds.append(run_once(config, afresh=drawn.drawn))
+    recipe = dataclasses.replace(recipe, clips=dataclasses.replace(recipe.clips, data=str(drawn.root)))
+    results = with_and_without(recipe, train, root, prefix="", seeds=seeds, afresh=drawn.drawn)
     say(f"\n{describe_task(results)}\n\n{to_text(rows(recipe.net.model, results))}")
     bare, block = (mean_top1(results[blocks]) for blocks in ("", BLOCK))
     if bare < BARE_AT_MOST and block > BLOCK_AT_LEAST:
@@ -58,46 +40,22 @@ def demo_action(root: Path, *, seeds: Iterable[int], recipe: ActionConfig | None
     return False
 
 
-def run_once(config: ActionConfig, *, afresh: bool = False) -> dict[str, Any]:
-    """results.json of the run of ``config``: read where it is finished, trained where it is not.
-
-    A run of this name with other settings, or of other clips (``afresh``), is removed: the folder is the demo's own.
-    """
-    run = RunFolder(Path(config.runs) / config.name)
-    if run.started:
-        other = differences(run.config(), to_dict(config), but=MAY_CHANGE_ON_RESUME | _ABOUT_THE_FOLDER)
-        if other or afresh:
-            shutil.rmtree(run.path)
-    results = run.results()
-    if results.get("evaluations"):
-        return results
-    return train(dataclasses.replace(config, resume="auto"))
-
-
 def describe_task(results: dict[str, list[dict[str, Any]]]) -> str:
     """What is asked of the networks, and what the figures are of."""
     runs = results[BLOCK]
     entry = final_score(runs[0])
-    seeds = [run["config"]["train"]["seed"] for run in runs]
-    what = f"seed {seeds[0]}" if len(seeds) == 1 else f"mean and deviation over seeds {', '.join(map(str, seeds))}"
     return (
         "Two spots, far apart in space and time: do they move the same way? (2 classes, chance is 50 %)\n"
         f"Top-1 on {entry['scored']} of {entry['listed']} unseen clips, split {entry['split']}, "
-        f"{entry['clips']} clip x {entry['crops']} crop, last epoch, {what}."
+        f"{entry['clips']} clip x {entry['crops']} crop, last epoch, {describe_seeds(runs)}."
     )
 
 
 def rows(model: str, results: dict[str, list[dict[str, Any]]]) -> list[list[str]]:
     """The table, heading first."""
-    frames, height, width = receptive_field(build_backbone(model))
-    sees = {"": f"{frames} frames x {height} x {width} px", BLOCK: "all of the clip"}
     table = [["network", "parameters", "each position sees", "top-1 %"]]
     for blocks, runs in results.items():
-        scores = [100 * final_score(run)["top1"] for run in runs]
-        deviation = f" ± {statistics.stdev(scores):.2f}" if len(scores) > 1 else ""
-        network = f"{model} with {blocks}" if blocks else f"{model}, bare"
-        parameters = f"{runs[0]['training']['parameters']:,}"
-        table.append([network, parameters, sees[blocks], f"{statistics.fmean(scores):.2f}{deviation}"])
+        table.append([*network_cells(model, blocks, runs), figure([final_score(run)["top1"] for run in runs])])
     return table
 
 

@@ -17,7 +17,7 @@ from specvid.datasets.drawn.reid import draw_ilids_vid, draw_mars, draw_prid2011
 from specvid.datasets.reid import REID_SETS, read_reid
 from specvid.datasets.reid_set import Tracklet, in_order, labels_of
 
-SMALL = Gait(lanes=2, frames=8, swing=2)
+SMALL = Gait(people=4, frames=8)
 
 
 @pytest.fixture(scope="module")

@@ -8,16 +8,28 @@ import pytest
 
 from specvid.pipelines.cli import run
 from specvid.pipelines.config_json import to_dict
-from specvid.pipelines.demo import action, demo
-from specvid.pipelines.demo.action import BLOCK, demo_action, mean_top1
+from specvid.pipelines.demo import action, demo, reid
+from specvid.pipelines.demo.action import demo_action, mean_top1
+from specvid.pipelines.demo.reid import demo_reid, final_score, mean_map
+from specvid.pipelines.demo.runs import BLOCK
 from specvid.pipelines.demo.search import demo_search
 from specvid.pipelines.engine.run import RunFolder
 from specvid.pipelines.recipes.action import get_recipe
+from specvid.pipelines.recipes.reid import get_recipe as get_reid_recipe
 
 
 def short_recipe():
     small = get_recipe("small")
     return dataclasses.replace(small, train=dataclasses.replace(small.train, epochs=1, workers=0, tensorboard=False))
+
+
+def short_reid_recipe():
+    tiny = get_reid_recipe("tiny")
+    return dataclasses.replace(
+        tiny,
+        tracks=dataclasses.replace(tiny.tracks, repeats=1),
+        train=dataclasses.replace(tiny.train, epochs=1, workers=0, tensorboard=False),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +72,24 @@ def test_a_training_killed_before_its_score_goes_on(stands: Path) -> None:
     demo_action(stands, seeds=[0], recipe=short_recipe(), scenes=1)
     assert run_folder.results()["evaluations"] == before["evaluations"]
     assert len(run_folder.lines()) == 1  # the epoch was not done again
+
+
+def test_walkers_are_trained_on_once_and_printed_with_their_protocol(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert not demo_reid(tmp_path, seeds=[0], recipe=short_reid_recipe(), tracklets=6)  # learned in one step: nothing
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["reid-bare-seed0", "reid-snl-seed0", "walkers"]
+    before = capsys.readouterr().out.splitlines()
+    monkeypatch.setattr(reid, "train", lambda config: pytest.fail("trained again"))
+    demo_reid(tmp_path, seeds=[0], recipe=short_reid_recipe(), tracklets=6)
+    text = capsys.readouterr().out
+    assert "24 of 24 queries, 42 gallery tracklets, people never trained on, protocol mars-ap" in text
+    assert "This is not what the demo is there to show" in text
+    bare, block = (line.split() for line in text.splitlines() if line.startswith("r3d_tiny"))
+    for cells, name in ((bare, "reid-bare-seed0"), (block, "reid-snl-seed0")):
+        score = final_score(RunFolder(tmp_path / name).results())
+        assert cells[-3:] == [f"{100 * score['mAP']:.2f}", f"{100 * score['rank1']:.2f}", "mars-ap"]
+    assert before[-4:] == text.splitlines()[-4:]
 
 
 def test_unseen_clips_are_embedded_and_one_is_searched_for(stands: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -135,3 +165,8 @@ def test_the_block_makes_the_difference(tmp_path: Path, monkeypatch: pytest.Monk
     }
     assert mean_top1(scores[""]) < 0.65
     assert mean_top1(scores[BLOCK]) > 0.90
+    walkers = {
+        name: [RunFolder(f"runs/demo/reid-{name}-seed{seed}").results() for seed in range(3)]
+        for name in ("bare", "snl")
+    }
+    assert mean_map(walkers["snl"]) > mean_map(walkers["bare"]) + 0.05

@@ -49,7 +49,7 @@ def test_a_run_keeps_what_it_did(runs, data):
     assert np.mean([float(row["ap"]) for row in rows]) == pytest.approx(entry["protocols"]["mars"]["mAP"])
     meta = run.meta("last")
     assert meta["test_sampling"] == "all"
-    assert meta["people"] == [1, 4]
+    assert meta["people"] == [1, 3]
     assert "triplet_loss" in run.lines()[-1]
     assert "centre_loss" in run.lines()[-1]
     assert "lowest training loss" in results["training"]["best_is"]
@@ -66,6 +66,20 @@ def test_features_score_again_without_the_model(runs, capsys, tmp_path):
         assert f"{protocol}: mAP {100 * figures['mAP']:.2f}" in text
     assert json.loads((tmp_path / "results.json").read_text())["protocols"].keys() == entry["protocols"].keys()
     assert (tmp_path / "queries-mars-ap.csv").is_file()
+
+
+def test_the_report_has_a_row_for_each_protocol(runs, capsys):
+    assert cli.run(["report", str(runs / "a"), "--metrics", "mAP", "rank1", "--markdown"]) == 0
+    heading, _, *rows = (
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in capsys.readouterr().out.splitlines()
+    )
+    protocols = RunFolder(runs / "a").results()["evaluations"][0]["protocols"]
+    found = {row[heading.index("protocol")]: row for row in rows}
+    assert list(found) == list(protocols)
+    for name, row in found.items():
+        figures = protocols[name]
+        assert row[heading.index("scored")] == f"{figures['valid_queries']} of {figures['queries']} queries"
+        assert row[-2:] == [f"{100 * figures['mAP']:.2f}", f"{100 * figures['rank1']:.2f}"]
 
 
 def test_anybodys_features(tmp_path, capsys):
@@ -133,7 +147,7 @@ def test_held_out_people_select_the_best(tmp_path):
     from specvid.datasets.drawn.gait import Gait
     from specvid.datasets.drawn.reid import draw_mars
 
-    draw_mars(tmp_path / "mars", tracklets=4, task=Gait(lanes=3, frames=6, swing=2))
+    draw_mars(tmp_path / "mars", tracklets=4, task=Gait(people=8, frames=6))
     assert train(tmp_path / "mars", tmp_path, "--name v --epochs 2 --val-fraction 0.5") == 0
     lists = read_lists(TrackletConfig(data=str(tmp_path / "mars"), val_fraction=0.5))
     held = {tracklet.pid for tracklet in lists.validation.test}

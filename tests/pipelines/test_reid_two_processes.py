@@ -25,7 +25,7 @@ def folder(tmp_path_factory):
     """A run that one process trained and scored (on an odd number of tracklets), and what two processes found."""
     folder = tmp_path_factory.mktemp("two")
     data = folder / "mars"
-    draw_mars(data, tracklets=7, distractors=2, junk=1, task=Gait(lanes=3, frames=6, swing=2))
+    draw_mars(data, tracklets=7, distractors=2, junk=1, task=Gait(people=8, frames=6))
     assert train(data, folder, "--name one --width 30 --people 4 --batch-size 8 --epochs 2 --blocks snl@layer2.-1") == 0
     alone = RunFolder(folder / "one").path / "eval/split1-last-all/features.parquet"
     alone.rename(folder / "alone.parquet")

@@ -6,11 +6,11 @@ from specvid.datasets.drawn.gait import Gait
 from specvid.datasets.drawn.reid import draw_mars, draw_prid2011
 from specvid.pipelines import cli
 
-GAIT = Gait(lanes=2, frames=6, swing=2)
+GAIT = Gait(people=4, frames=6)
 QUICK = (
     "--model r3d_tiny --frames 4 --height 24 --width 10 --people 2 --tracklets 2 --batch-size 4 --repeats 1 --workers "
     "0 "
-    "--device cpu --no-tensorboard"
+    "--device cpu --no-tensorboard --triplet 1 --neck bnneck"
 )
 
 
@@ -22,7 +22,7 @@ def draw_tiny_mars(root: Path) -> Path:
 
 def draw_tiny_prid(root: Path) -> Path:
     """8 people, ten splits of 4 / 4."""
-    draw_prid2011(root, task=Gait(lanes=3, frames=6, swing=2))
+    draw_prid2011(root, task=Gait(people=8, frames=6))
     return root
 
 

@@ -12,7 +12,7 @@ from specvid.datasets.drawn.gait import Gait
 from specvid.datasets.drawn.reid import draw_ilids_vid, draw_mars, draw_prid2011, draw_tracklets
 from specvid.tools.check_reid import check_reid
 
-SMALL = Gait(lanes=2, frames=4, swing=2)
+SMALL = Gait(people=4, frames=4)
 DRAW = {"mars": draw_mars, "ilids-vid": draw_ilids_vid, "prid2011": draw_prid2011, "tracklets": draw_tracklets}
 
 

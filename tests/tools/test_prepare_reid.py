@@ -11,7 +11,7 @@ from specvid.datasets.drawn.reid import draw_ilids_vid, draw_mars, draw_prid2011
 from specvid.datasets.reid import read_reid
 from specvid.tools.prepare_reid import prepare_reid
 
-SMALL = Gait(lanes=2, frames=4, swing=2)
+SMALL = Gait(people=4, frames=4)
 
 
 def zip_folder(folder, path, inside):
