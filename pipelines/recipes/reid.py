@@ -58,7 +58,7 @@ def mobile() -> ReidConfig:
 def tiny() -> ReidConfig:
     """The tiny 3D backbone on drawn tracklets, in about a minute on a CPU (docs/reid.md).
 
-    Whole pictures, for a crop could cut arms or legs away, and the classifier alone: the neck's scaling hides the little
+    Whole pictures, for a crop could cut arms or legs away. The classifier alone: the neck's scaling hides the little
     that there is to find at first.
     """
     return ReidConfig(
