@@ -164,6 +164,10 @@ class LowRank(Factored):
 
     def dense(self) -> Tensor:
         """(B, N, N)."""
+        if self.symmetric:  # L^T [[0, I], [I, 0]] L = P + P^T with P of the two halves of L: half the work
+            first, second = self.left_brn.chunk(2, dim=1)
+            product_bnn = torch.bmm(first.mT * self.scale, second)
+            return product_bnn + product_bnn.mT
         return torch.bmm(self.mix(self.left_brn.mT), self.right_brn)
 
     def spectrum(self) -> Tensor:

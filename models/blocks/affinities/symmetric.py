@@ -77,10 +77,10 @@ class SymmetricAffinity(FactoredAffinity):
         return operator
 
     def dense_is_cheaper(self, positions: int) -> bool:
-        """Count multiplications: N^2 (2Cs + k D) to form A and apply it k times, against 4 k N Cs D without it."""
+        """Count multiplications: N^2 (Cs + k D) to form A and apply it k times, against 4 k N Cs D without it."""
         if self.impl != "auto":
             return self.impl == "dense"
-        dense = positions * (2 * self.inner + self.applications * self.value)
+        dense = positions * (self.inner + self.applications * self.value)
         return dense < 4 * self.applications * self.inner * self.value
 
 
