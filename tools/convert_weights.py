@@ -9,7 +9,6 @@ arguments, numpy numbers, a whole pickled network. It is read without running an
 
 from __future__ import annotations
 
-import argparse
 import pickle
 import sys
 import tarfile
@@ -24,6 +23,7 @@ from torch import Tensor
 
 from specvid.models.weights.read import WRAPPERS
 from specvid.models.weights.save import save_tensors
+from specvid.tools.converting import command_line
 from specvid.tools.safe_pickle import Inert, as_module, inert_unpickler
 
 _UNSOUND = (  # all that a damaged or hostile file may make of the reader
@@ -160,18 +160,8 @@ def _kind(value: Any) -> str:
 
 def main(words: Sequence[str] | None = None) -> int:
     """The command line; returns its exit code."""
-    parser = argparse.ArgumentParser(
-        "python -m specvid.tools.convert_weights", description=(__doc__ or "").split(":")[0]
-    )
-    parser.add_argument("source", metavar="IN", help="a checkpoint of torch.save or pickle")
-    parser.add_argument("out", metavar="OUT", help="the .safetensors to write")
-    options = parser.parse_args(words)
-    try:
-        print(f"{options.out}: {convert_weights(options.source, options.out)}")
-    except (ValueError, OSError) as error:
-        print(f"convert_weights: {error}", file=sys.stderr)
-        return 2
-    return 0
+    about = (__doc__ or "").split(":")[0]
+    return command_line("convert_weights", about, "a checkpoint of torch.save or pickle", convert_weights, words)
 
 
 if __name__ == "__main__":

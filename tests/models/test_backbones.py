@@ -7,6 +7,7 @@ import torchvision
 from shared_data import shared
 from torch import nn
 from torch.nn import functional as F
+from trained_norms import randomise_norms
 
 import specvid
 from specvid.models.backbones.inflate import inflate, inflate_weight
@@ -29,16 +30,6 @@ SLOW = ("mvit_v1_b", "mvit_v2_s", *MORE_IMAGE)
 
 def some_slow(*names: str) -> list:
     return [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in names]
-
-
-def randomise_norms(network: nn.Module) -> None:
-    """Statistics and affine parameters as after training, not 0 and 1."""
-    for module in network.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.normal_(module.bias, std=0.1)
-            module.running_mean.normal_(std=0.1)
-            module.running_var.uniform_(0.5, 1.5)
 
 
 def video_network(name: str) -> nn.Module:

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from trained_norms import randomise_norms
 
 from specvid.models.backbones.mmaction2.families import FAMILIES
 
@@ -135,12 +136,7 @@ def build_recogniser(config: dict[str, Any]) -> nn.Module:
     torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope("mmaction"):
         recogniser = MODELS.build(config)
-    for module in recogniser.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.normal_(module.bias, std=0.1)
-            module.running_mean.normal_(std=0.1)
-            module.running_var.uniform_(0.5, 1.5)
+    randomise_norms(recogniser)
     for parameter in (p for name, p in recogniser.named_parameters() if "embed" in name or "cls_token" in name):
         nn.init.normal_(parameter, std=0.2)
     return recogniser.eval()
