@@ -1,4 +1,7 @@
-"""Times of alternatives side by side: every round runs each once, so that a noisy machine disturbs all alike."""
+"""Times of alternatives side by side: every round runs each once, so that a noisy machine disturbs all alike.
+
+Each round starts with the next one, for what an alternative finds in the caches is what the one before it left there.
+"""
 
 import statistics
 import time
@@ -28,8 +31,11 @@ def interleaved(
     wait = synchronize or (lambda: None)
     counted: dict[str, Seconds] = {name: {} for name in work}
     left = {name: (patience or {}).get(name, float("inf")) for name in work}
+    names = list(work)
     for round in range(rounds + 1):
-        for name, run in work.items():
+        first = round % len(names)
+        for name in names[first:] + names[:first]:
+            run = work[name]
             if left[name] < 0 and counted[name]:
                 continue
             wait()

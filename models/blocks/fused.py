@@ -5,8 +5,10 @@
 
 On a CPU the matrix products of the unit cost 1.4 times those of its 1x1 convolutions; what comes on top are passes over
 (2Cs x N) arrays and the arrays themselves. Here theta, phi and g are one product, F replaces E in its place, W_0 and
-W_1 are one product of [Z; A Z], and the backward pass works in place. ``impl`` and the results are those of
-``affinities/symmetric.py``: the tests compare the two.
+W_1 are one product of [Z; A Z], and the backward pass works in place. Where N is so small that A is cheaper to form, it
+is formed. ``impl`` and the results are those of ``affinities/symmetric.py``: the tests compare the two.
+
+Few positions lie side by side in memory, (C, B, N) seen as (B, C, N), so that weights meet all samples in one product.
 
 A position with d = 0 keeps E (r = 1): every product with it is zero all the same, since d = 0 means that no other
 position shares a channel with it.
@@ -14,7 +16,6 @@ position shares a channel with it.
 
 from __future__ import annotations
 
-from math import prod
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -24,6 +25,7 @@ from torch.autograd.function import once_differentiable
 from specvid.models.blocks.affinities.symmetric import SymmetricAffinity
 from specvid.models.blocks.filters.polynomial import FirstOrder
 from specvid.models.blocks.grid import Grid
+from specvid.models.blocks.pointwise import one_product_pays
 from specvid.models.blocks.precision import at_least_float32, full_precision
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ IN_CACHE = 2**18  # elements of a product held at a time: 1 MiB in float32
 
 
 def fuses(block: NonlocalBlock, grid: Grid) -> bool:
-    """Whether a block is one plain SNL unit, which this file computes, on a graph where the linear form is cheaper.
+    """Whether a block is one plain SNL unit, which this file computes, on a graph of all positions.
 
     Under ``torch.compile`` and ``torch.export`` the compiler fuses, from the plain form.
     """
@@ -43,7 +45,7 @@ def fuses(block: NonlocalBlock, grid: Grid) -> bool:
     plain = isinstance(unit.filter, FirstOrder) and unit.filter.pairs == ((1, 0), (0, 1))
     weights = (block.affinity.theta, block.affinity.phi, unit.g, *unit.weights)
     bare = all(weight.bias is None and weight.groups == 1 for weight in weights)
-    return plain and bare and grid.whole and not block.affinity.dense_is_cheaper(prod(grid.sizes))
+    return plain and bare and grid.whole
 
 
 def fused_unit(block: NonlocalBlock, x_bcn: Tensor, mask_bn: Tensor | None) -> Tensor:
@@ -58,17 +60,21 @@ def fused_unit(block: NonlocalBlock, x_bcn: Tensor, mask_bn: Tensor | None) -> T
     if not x_bcn.is_meta and torch.is_autocast_enabled(x_bcn.device.type):
         dtype = torch.get_autocast_dtype(x_bcn.device.type)
         x_bcn, w_in, w_out = x_bcn.to(dtype), w_in.to(dtype), w_out.to(dtype)
-    return _SpectralUnit.apply(x_bcn, w_in, w_out, mask_bn, affinity.inner)
+    if one_product_pays(*x_bcn.shape[::2], unit.g.out_channels):
+        x_bcn = _side_by_side(x_bcn)
+    dense = affinity.dense_is_cheaper(x_bcn.shape[-1])
+    return _SpectralUnit.apply(x_bcn, w_in, w_out, mask_bn, affinity.inner, dense)
 
 
 class _SpectralUnit(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, w_in: Tensor, w_out: Tensor, mask_bn: Tensor | None, inner: int) -> Tensor:
-        batch, _, positions = x.shape
+    def forward(
+        ctx: Any, x: Tensor, w_in: Tensor, w_out: Tensor, mask_bn: Tensor | None, inner: int, dense: bool
+    ) -> Tensor:
         rank, value = 2 * inner, w_out.shape[1] // 2
         with full_precision(x):
-            rows = x.new_empty(batch, rank + 2 * value, positions)  # [F; Z; A Z]
-            torch.bmm(_each(w_in, batch), x, out=rows[:, : rank + value])
+            rows = _like(x, rank + 2 * value)  # [F; Z; A Z]
+            _mix(w_in, x, out=rows[:, : rank + value])
             factor, signal, both = rows[:, :rank], rows[:, rank : rank + value], rows[:, rank:]
             factor.relu_()
             if mask_bn is not None:
@@ -82,27 +88,39 @@ class _SpectralUnit(torch.autograd.Function):
                 factor.mul_(root_b1n)
             else:
                 factor.copy_(wide * root_b1n)
-            coefficients_bdr = _swap(torch.bmm(signal, factor.mT)) * 0.5
-            torch.bmm(coefficients_bdr, factor, out=rows[:, rank + value :])
-            output = torch.bmm(_each(w_out, batch), both)
-        ctx.save_for_backward(x, w_in, w_out, rows, coefficients_bdr, totals_b1r, root_b1n, connected)
+            if dense:
+                related = _plus_transposed(torch.bmm(factor[:, :inner].mT, factor[:, inner:]))  # A, (B, N, N)
+                torch.bmm(signal, related, out=rows[:, rank + value :])
+            else:
+                related = _swap(torch.bmm(signal, factor.mT)) * 0.5  # what A Z is in rows of F, (B, D, 2Cs)
+                torch.bmm(related, factor, out=rows[:, rank + value :])
+            output = _mix(w_out, both, out=_like(x, w_out.shape[0]))
+        ctx.save_for_backward(x, w_in, w_out, rows, related, totals_b1r, root_b1n, connected)
+        ctx.dense = dense
         return output
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, w_in, w_out, rows, coefficients_bdr, totals_b1r, root_b1n, connected = ctx.saved_tensors
-        batch, rank, value = x.shape[0], totals_b1r.shape[-1], w_out.shape[1] // 2
+        x, w_in, w_out, rows, related, totals_b1r, root_b1n, connected = ctx.saved_tensors
+        rank, value = totals_b1r.shape[-1], w_out.shape[1] // 2
         factor, signal, both = rows[:, :rank], rows[:, rank : rank + value], rows[:, rank:]
         with full_precision(x):
-            grad_both = torch.bmm(_each(w_out.mT, batch), grad)
-            grad_filtered = grad_both[:, value:]
-            grad_coefficients = _swap(torch.bmm(grad_filtered, factor.mT)) * 0.5
-            inward = rows.new_empty(batch, rank + value, rows.shape[-1])  # gradients of [E; Z]
+            if _columns(x) is not None:
+                grad = _side_by_side(grad)
+            grad_both = _mix(w_out.mT, grad, out=_like(x, 2 * value))
+            grad_signal, grad_filtered = grad_both[:, :value], grad_both[:, value:]
+            inward = _like(x, rank + value)  # gradients of [E; Z]
             grad_factor = inward[:, :rank]
-            torch.bmm(coefficients_bdr.mT, grad_filtered, out=grad_factor)
-            grad_factor.baddbmm_(grad_coefficients.mT, signal)
-            torch.baddbmm(grad_both[:, :value], grad_coefficients, factor, out=inward[:, rank:])
+            if ctx.dense:
+                grad_related = _plus_transposed(torch.bmm(signal.mT, grad_filtered))
+                torch.bmm(_swap(factor, dim=1), grad_related, out=grad_factor)
+                torch.baddbmm(grad_signal, grad_filtered, related, out=inward[:, rank:])
+            else:
+                grad_related = _swap(torch.bmm(grad_filtered, factor.mT)) * 0.5
+                torch.bmm(related.mT, grad_filtered, out=grad_factor)
+                grad_factor.baddbmm_(grad_related.mT, signal)
+                torch.baddbmm(grad_signal, grad_related, factor, out=inward[:, rank:])
             # F = E r(d), d = totals E / 2: dE = r dF + totals^T dd / 2 + 1 dtotals, where E > 0.
             wide_factor, wide_grad = at_least_float32(factor), at_least_float32(grad_factor)
             slope_b1n = _column_products(wide_grad, wide_factor) * -0.5 * connected
@@ -114,14 +132,51 @@ class _SpectralUnit(torch.autograd.Function):
             if wide_grad is not grad_factor:
                 grad_factor.copy_(wide_grad)
             torch.ops.aten.threshold_backward.grad_input(grad_factor, factor, 0, grad_input=grad_factor)
-            grad_x = torch.bmm(_each(w_in.mT, batch), inward) if ctx.needs_input_grad[0] else None
-            grad_w_in = torch.bmm(inward, x.mT).sum(0) if ctx.needs_input_grad[1] else None
-            grad_w_out = torch.bmm(grad, both.mT).sum(0) if ctx.needs_input_grad[2] else None
-        return grad_x, grad_w_in, grad_w_out, None, None
+            grad_x = _mix(w_in.mT, inward, out=torch.empty_like(x)) if ctx.needs_input_grad[0] else None
+            grad_w_in = _outer(inward, x) if ctx.needs_input_grad[1] else None
+            grad_w_out = _outer(grad, both) if ctx.needs_input_grad[2] else None
+        return grad_x, grad_w_in, grad_w_out, None, None, None
 
 
-def _each(weight: Tensor, batch: int) -> Tensor:
-    return weight.expand(batch, *weight.shape)
+def _side_by_side(x_bcn: Tensor) -> Tensor:
+    return x_bcn.transpose(0, 1).contiguous().transpose(0, 1)
+
+
+def _columns(x_bcn: Tensor) -> Tensor | None:
+    """(C, B·N), where samples lie side by side."""
+    x_cbn = x_bcn.transpose(0, 1)
+    return x_cbn.flatten(1) if x_cbn.is_contiguous() else None
+
+
+def _like(x_bcn: Tensor, channels: int) -> Tensor:
+    """An empty (B, channels, N), in memory as x is."""
+    batch, _, positions = x_bcn.shape
+    if _columns(x_bcn) is not None:
+        return x_bcn.new_empty(channels, batch, positions).transpose(0, 1)
+    return x_bcn.new_empty(batch, channels, positions)
+
+
+def _mix(w_dc: Tensor, x_bcn: Tensor, *, out: Tensor) -> Tensor:
+    """W x, in one product where samples lie side by side."""
+    columns, out_columns = _columns(x_bcn), _columns(out)
+    if columns is not None and out_columns is not None:
+        torch.mm(w_dc, columns, out=out_columns)
+    else:
+        torch.bmm(w_dc.expand(x_bcn.shape[0], *w_dc.shape), x_bcn, out=out)
+    return out
+
+
+def _outer(grad_bdn: Tensor, x_bcn: Tensor) -> Tensor:
+    """The gradient of W in W x, (D, C)."""
+    grad_columns, columns = _columns(grad_bdn), _columns(x_bcn)
+    if grad_columns is not None and columns is not None:
+        return grad_columns @ columns.mT
+    return torch.bmm(grad_bdn, x_bcn.mT).sum(0)
+
+
+def _plus_transposed(a_bnn: Tensor) -> Tensor:
+    """(A + A^T) / 2."""
+    return (a_bnn + a_bnn.mT).mul_(0.5)
 
 
 def _column_products(a_brn: Tensor, b_brn: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ A kernel of one position needs no convolution algorithm: the product is as fast 
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 class Pointwise(nn.Conv1d):
@@ -33,9 +34,24 @@ class Pointwise(nn.Conv1d):
 
 def pointwise(x_bcn: Tensor, weight_dc1: Tensor, bias_d: Tensor | None = None, *, token_major: bool = False) -> Tensor:
     """``W x + b`` on (B, C, N) with W (D, C, 1) -> (B, D, N)."""
-    weight_bdc = weight_dc1.squeeze(-1).expand(x_bcn.shape[0], -1, -1)
-    if token_major:
-        y_bdn = torch.bmm(x_bcn.mT, weight_bdc.mT).mT
+    weight_dc, (batch, _, positions) = weight_dc1.squeeze(-1), x_bcn.shape
+    if not torch.compiler.is_compiling() and one_product_pays(batch, positions, min(weight_dc.shape)):
+        if token_major:
+            y_bdn = F.linear(x_bcn.mT, weight_dc).mT
+        else:
+            y_bdn = (weight_dc @ x_bcn.transpose(0, 1).flatten(1)).unflatten(1, (batch, positions)).transpose(0, 1)
+            y_bdn = y_bdn.contiguous()
+    elif token_major:  # transposed, then expanded: the gradient's sum over the batch runs along its memory
+        y_bdn = torch.bmm(x_bcn.mT, weight_dc.mT.expand(batch, -1, -1)).mT
     else:
-        y_bdn = torch.bmm(weight_bdc, x_bcn)
+        y_bdn = torch.bmm(weight_dc.expand(batch, -1, -1), x_bcn)
     return y_bdn if bias_d is None else y_bdn + bias_d[:, None]
+
+
+def one_product_pays(batch: int, positions: int, channels: int) -> bool:
+    """Whether to lay all samples side by side, (C, B·N), for one product with weights of so many ``channels``.
+
+    A product for each sample also gives a gradient of the weights for each, to be added up: where positions are few,
+    that costs more than to copy them. A single sample lies so as it is.
+    """
+    return batch == 1 or 4 * positions < channels

@@ -12,10 +12,10 @@ CHANNELS = 10
 FAMILY = ["snl", "cheb", "arma", "cayley", "heat", "a2", "relu_dot"]
 
 
-def _pair(name: str, **options) -> tuple[torch.nn.Module, torch.nn.Module]:
+def _pair(name: str, channels: int = CHANNELS, **options) -> tuple[torch.nn.Module, torch.nn.Module]:
     torch.manual_seed(0)
-    linear = create_block(name, CHANNELS, impl="linear", gate=1.0, **options).double().eval()
-    dense = create_block(name, CHANNELS, impl="dense", gate=1.0, **options).double().eval()
+    linear = create_block(name, channels, impl="linear", gate=1.0, **options).double().eval()
+    dense = create_block(name, channels, impl="dense", gate=1.0, **options).double().eval()
     dense.load_state_dict(linear.state_dict())
     return linear, dense
 
@@ -47,9 +47,13 @@ def test_equal_to_1e_12_with_gradients(name: str, mode: str, masked: bool, isola
 
 @pytest.mark.parametrize("isolated", [False, True])
 @pytest.mark.parametrize("masked", [False, True])
-def test_the_fused_unit_equals_the_plain_form(masked: bool, isolated: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    fused, _ = _pair("snl")
-    x = torch.randn(2, CHANNELS, 3, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+@pytest.mark.parametrize("impl", ["linear", "dense"])
+@pytest.mark.parametrize("channels", [CHANNELS, 512])  # 60 positions lie side by side in memory where channels are many
+def test_the_fused_unit_equals_the_plain_form(
+    channels: int, impl: str, masked: bool, isolated: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fused = _pair("snl", channels=channels)[impl == "dense"]
+    x = torch.randn(2, channels, 3, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     if isolated:
         x[:, :, 1, :2] = 0
         fused.affinity.phi.weight.data[1:4] = 0  # active theta without a partner: no neighbours, though not zero
