@@ -8,7 +8,7 @@ On a CPU the matrix products of the unit cost 1.4 times those of its 1x1 convolu
 W_1 are one product of [Z; A Z], and the backward pass works in place. Where N is so small that A is cheaper to form, it
 is formed. ``impl`` and the results are those of ``affinities/symmetric.py``: the tests compare the two.
 
-Few positions lie side by side in memory, (C, B, N) seen as (B, C, N), so that weights meet all samples in one product.
+Samples of few positions are laid side by side (``layout.py``), so that weights meet all of them in one product.
 
 A position with d = 0 keeps E (r = 1): every product with it is zero all the same, since d = 0 means that no other
 position shares a channel with it.
@@ -25,6 +25,7 @@ from torch.autograd.function import once_differentiable
 from specvid.models.blocks.affinities.symmetric import SymmetricAffinity
 from specvid.models.blocks.filters.polynomial import FirstOrder
 from specvid.models.blocks.grid import Grid
+from specvid.models.blocks.layout import columns, empty_as, empty_side_by_side, mix, outer, side_by_side
 from specvid.models.blocks.pointwise import one_product_pays
 from specvid.models.blocks.precision import at_least_float32, full_precision
 
@@ -61,7 +62,7 @@ def fused_unit(block: NonlocalBlock, x_bcn: Tensor, mask_bn: Tensor | None) -> T
         dtype = torch.get_autocast_dtype(x_bcn.device.type)
         x_bcn, w_in, w_out = x_bcn.to(dtype), w_in.to(dtype), w_out.to(dtype)
     if one_product_pays(*x_bcn.shape[::2], unit.g.out_channels):
-        x_bcn = _side_by_side(x_bcn)
+        x_bcn = side_by_side(x_bcn)
     dense = affinity.dense_is_cheaper(x_bcn.shape[-1])
     return _SpectralUnit.apply(x_bcn, w_in, w_out, mask_bn, affinity.inner, dense)
 
@@ -73,8 +74,8 @@ class _SpectralUnit(torch.autograd.Function):
     ) -> Tensor:
         rank, value = 2 * inner, w_out.shape[1] // 2
         with full_precision(x):
-            rows = _like(x, rank + 2 * value)  # [F; Z; A Z]
-            _mix(w_in, x, out=rows[:, : rank + value])
+            rows = empty_as(x, rank + 2 * value)  # [F; Z; A Z]
+            mix(w_in, x, out=rows[:, : rank + value])
             factor, signal, both = rows[:, :rank], rows[:, rank : rank + value], rows[:, rank:]
             factor.relu_()
             if mask_bn is not None:
@@ -94,7 +95,9 @@ class _SpectralUnit(torch.autograd.Function):
             else:
                 related = _swap(torch.bmm(signal, factor.mT)) * 0.5  # what A Z is in rows of F, (B, D, 2Cs)
                 torch.bmm(related, factor, out=rows[:, rank + value :])
-            output = _mix(w_out, both, out=_like(x, w_out.shape[0]))
+            trained = any(ctx.needs_input_grad)  # batch norm comes next, and wants channels in one piece
+            output = (empty_side_by_side if trained else empty_as)(x, w_out.shape[0])
+            mix(w_out, both, out=output)
         ctx.save_for_backward(x, w_in, w_out, rows, related, totals_b1r, root_b1n, connected)
         ctx.dense = dense
         return output
@@ -106,21 +109,21 @@ class _SpectralUnit(torch.autograd.Function):
         rank, value = totals_b1r.shape[-1], w_out.shape[1] // 2
         factor, signal, both = rows[:, :rank], rows[:, rank : rank + value], rows[:, rank:]
         with full_precision(x):
-            if _columns(x) is not None:
-                grad = _side_by_side(grad)
-            grad_both = _mix(w_out.mT, grad, out=_like(x, 2 * value))
-            grad_signal, grad_filtered = grad_both[:, :value], grad_both[:, value:]
-            inward = _like(x, rank + value)  # gradients of [E; Z]
-            grad_factor = inward[:, :rank]
+            if columns(x) is not None:
+                grad = side_by_side(grad)
+            inward = empty_as(x, rank + value)  # gradients of [E; Z]
+            grad_factor, grad_signal = inward[:, :rank], inward[:, rank:]
+            mix(w_out[:, :value].mT, grad, out=grad_signal)
+            grad_filtered = mix(w_out[:, value:].mT, grad, out=empty_as(x, value))
             if ctx.dense:
                 grad_related = _plus_transposed(torch.bmm(signal.mT, grad_filtered))
                 torch.bmm(_swap(factor, dim=1), grad_related, out=grad_factor)
-                torch.baddbmm(grad_signal, grad_filtered, related, out=inward[:, rank:])
+                grad_signal.baddbmm_(grad_filtered, related)
             else:
                 grad_related = _swap(torch.bmm(grad_filtered, factor.mT)) * 0.5
                 torch.bmm(related.mT, grad_filtered, out=grad_factor)
                 grad_factor.baddbmm_(grad_related.mT, signal)
-                torch.baddbmm(grad_signal, grad_related, factor, out=inward[:, rank:])
+                grad_signal.baddbmm_(grad_related, factor)
             # F = E r(d), d = totals E / 2: dE = r dF + totals^T dd / 2 + 1 dtotals, where E > 0.
             wide_factor, wide_grad = at_least_float32(factor), at_least_float32(grad_factor)
             slope_b1n = _column_products(wide_grad, wide_factor) * -0.5 * connected
@@ -132,46 +135,10 @@ class _SpectralUnit(torch.autograd.Function):
             if wide_grad is not grad_factor:
                 grad_factor.copy_(wide_grad)
             torch.ops.aten.threshold_backward.grad_input(grad_factor, factor, 0, grad_input=grad_factor)
-            grad_x = _mix(w_in.mT, inward, out=torch.empty_like(x)) if ctx.needs_input_grad[0] else None
-            grad_w_in = _outer(inward, x) if ctx.needs_input_grad[1] else None
-            grad_w_out = _outer(grad, both) if ctx.needs_input_grad[2] else None
+            grad_x = mix(w_in.mT, inward, out=torch.empty_like(x)) if ctx.needs_input_grad[0] else None
+            grad_w_in = outer(inward, x) if ctx.needs_input_grad[1] else None
+            grad_w_out = outer(grad, both) if ctx.needs_input_grad[2] else None
         return grad_x, grad_w_in, grad_w_out, None, None, None
-
-
-def _side_by_side(x_bcn: Tensor) -> Tensor:
-    return x_bcn.transpose(0, 1).contiguous().transpose(0, 1)
-
-
-def _columns(x_bcn: Tensor) -> Tensor | None:
-    """(C, B·N), where samples lie side by side."""
-    x_cbn = x_bcn.transpose(0, 1)
-    return x_cbn.flatten(1) if x_cbn.is_contiguous() else None
-
-
-def _like(x_bcn: Tensor, channels: int) -> Tensor:
-    """An empty (B, channels, N), in memory as x is."""
-    batch, _, positions = x_bcn.shape
-    if _columns(x_bcn) is not None:
-        return x_bcn.new_empty(channels, batch, positions).transpose(0, 1)
-    return x_bcn.new_empty(batch, channels, positions)
-
-
-def _mix(w_dc: Tensor, x_bcn: Tensor, *, out: Tensor) -> Tensor:
-    """W x, in one product where samples lie side by side."""
-    columns, out_columns = _columns(x_bcn), _columns(out)
-    if columns is not None and out_columns is not None:
-        torch.mm(w_dc, columns, out=out_columns)
-    else:
-        torch.bmm(w_dc.expand(x_bcn.shape[0], *w_dc.shape), x_bcn, out=out)
-    return out
-
-
-def _outer(grad_bdn: Tensor, x_bcn: Tensor) -> Tensor:
-    """The gradient of W in W x, (D, C)."""
-    grad_columns, columns = _columns(grad_bdn), _columns(x_bcn)
-    if grad_columns is not None and columns is not None:
-        return grad_columns @ columns.mT
-    return torch.bmm(grad_bdn, x_bcn.mT).sum(0)
 
 
 def _plus_transposed(a_bnn: Tensor) -> Tensor:

@@ -6,7 +6,8 @@ So the gradient of the gate needs no pass of its own,
 
     d gate = sum G · relu(n) = sum G' · n = sum over channels of weight · s + bias · t,
 
-nor does the factor ``gate`` on all other gradients: it goes into the weight that the pass multiplies with.
+nor does the factor ``gate`` on all other gradients: it goes into the weight that the pass multiplies with. Channels are
+taken some at a time, all samples as one: nothing is copied for that where samples lie side by side (``layout.py``).
 """
 
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+from specvid.models.blocks.layout import apart, as_one
 
 IN_CACHE = 2**19  # elements of each tensor in a block of channels: 2 MiB in float32
 
@@ -55,9 +58,10 @@ class _GatedNorm(torch.autograd.Function):
         for part in _blocks(y):
             running_mean_c, running_var_c = (None if it is None else it[part] for it in (running_mean, running_var))
             normed, mean[part], rstd[part] = torch.native_batch_norm(
-                y[:, part].contiguous(), weight[part], bias[part], running_mean_c, running_var_c, True, momentum, eps
+                as_one(y[:, part]), weight[part], bias[part], running_mean_c, running_var_c, True, momentum, eps
             )
-            torch.addcmul(x[:, part], normed.relu_() if relu else normed, gate, out=output[:, part])
+            normed = apart(normed.relu_() if relu else normed, y)
+            torch.addcmul(x[:, part], normed, gate, out=output[:, part])
         ctx.save_for_backward(y, weight, bias, gate, mean, rstd)
         ctx.eps, ctx.relu = eps, relu
         return output
@@ -68,14 +72,18 @@ class _GatedNorm(torch.autograd.Function):
         y, weight, bias, gate, mean, rstd = ctx.saved_tensors
         grad_y, grad_weight, grad_bias = torch.empty_like(y), torch.empty_like(weight), torch.empty_like(bias)
         for part in _blocks(y):
-            y_part, through = y[:, part].contiguous(), grad[:, part].contiguous()
+            y_part = as_one(y[:, part])
             if ctx.relu:
                 scale_c1 = (rstd * weight)[part, None]
-                normed = torch.addcmul((bias[part] - mean[part] * scale_c1[:, 0])[:, None], y_part, scale_c1)
-                through = torch.ops.aten.threshold_backward(through, normed, 0)
-            grad_y[:, part], grad_weight[part], grad_bias[part] = torch.ops.aten.native_batch_norm_backward(
+                through = torch.addcmul((bias[part] - mean[part] * scale_c1[:, 0])[:, None], y_part, scale_c1)  # n
+                masked = apart(through, y)
+                torch.ops.aten.threshold_backward.grad_input(grad[:, part], masked, 0, grad_input=masked)
+            else:
+                through = as_one(grad[:, part])
+            part_of_grad_y, grad_weight[part], grad_bias[part] = torch.ops.aten.native_batch_norm_backward(
                 through, y_part, (weight * gate)[part], None, None, mean[part], rstd[part], True, ctx.eps, [True] * 3
             )
+            grad_y[:, part] = apart(part_of_grad_y, y)
         grad_gate = (weight * grad_weight + bias * grad_bias).sum().reshape(gate.shape)
         return grad, grad_y, grad_weight * gate, grad_bias * gate, grad_gate, None, None, None, None, None
 
