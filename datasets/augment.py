@@ -6,8 +6,11 @@ resized straight into the result, and what is the same for every pixel runs once
 picture.
 """
 
+import os
 import random
 from typing import Any
+
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else its import asks the network for a newer version
 
 import albumentations as A
 import cv2

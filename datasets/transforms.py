@@ -123,12 +123,10 @@ def train_transform(
             raise ValueError(f"{name} = {value}: expected a number from 0 to 1.")
     if not 0 < scale[0] <= scale[1] <= 1:
         raise ValueError(f"scale = {scale}: expected two shares of the area, 0 < least <= most <= 1.")
-    import albumentations as A
-
     from specvid.datasets import augment
 
     size = as_pair(spec.size)
-    steps: list[A.BasicTransform]
+    steps: list[augment.A.BasicTransform]
     if crop == "random":
         steps = [augment.RandomWindow(size, as_resize(spec.resize))]
     elif crop == "resized":
@@ -142,8 +140,8 @@ def train_transform(
         steps.append(augment.ClipColorJitter(about_one, about_one, about_one, (-jitter / 4, jitter / 4), p=0.8))
     if erase:
         mean_colour = tuple(round(255 * mean) for mean in spec.mean)
-        steps.append(A.Erasing(scale=(0.02, 0.33), ratio=(0.3, 3.3), fill=mean_colour, p=erase))
-    return TrainTransform(A.Compose(steps, is_check_shapes=False), Normalise(spec.mean, spec.std))
+        steps.append(augment.A.Erasing(scale=(0.02, 0.33), ratio=(0.3, 3.3), fill=mean_colour, p=erase))
+    return TrainTransform(augment.A.Compose(steps, is_check_shapes=False), Normalise(spec.mean, spec.std))
 
 
 def test_transform(spec: InputLike, *, crops: int = 1) -> TestTransform:  # noqa: PT028

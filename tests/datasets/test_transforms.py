@@ -1,6 +1,9 @@
 """Clips of pixels: consistent over time, repeatable, normalised, and where the crops lie."""
 
+import os
 import pickle
+import subprocess
+import sys
 from dataclasses import dataclass, replace
 
 import albumentations as A
@@ -251,3 +254,19 @@ def test_a_crop_larger_than_the_frame():
         transforms.test_transform(spec, crops=3)(pictures())
     with pytest.raises(ValueError, match="crops = 2"):
         transforms.test_transform(Input(), crops=2)
+
+
+def test_nothing_is_asked_of_the_network() -> None:
+    """albumentations looks for a newer version of itself when it is imported, unless told not to."""
+    script = """
+import socket, types
+def refuse(*args, **options):
+    raise SystemExit(f"asked for {args}")  # no Exception: albumentations would keep it to itself
+socket.getaddrinfo = socket.create_connection = refuse
+from specvid.datasets.transforms import train_transform
+spec = types.SimpleNamespace(size=8, resize=8, mean=(0.5,) * 3, std=(0.5,) * 3)
+train_transform(spec, erase=0.5)
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "NO_ALBUMENTATIONS_UPDATE"}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
