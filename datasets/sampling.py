@@ -58,11 +58,16 @@ def shortage(length: int, frames: int, stride: int, sampling: str) -> str:
     """What happens to a video of ``length`` frames that is too short for its clip, as half a sentence; empty where it
     is not. ``sampling``: ``dense`` or ``segments``.
     """
-    needed = frames if sampling == "segments" else _span(frames, stride)
+    needed = frames_needed(frames, stride, sampling)
     if length >= needed:
         return ""
     again = "some are taken more than once" if sampling == "segments" else "it is played again from its start"
     return f"{length} frames, fewer than the {needed} of a clip: {again}"
+
+
+def frames_needed(frames: int, stride: int, sampling: str) -> int:
+    """The shortest video that gives a clip without taking a frame twice."""
+    return frames if sampling == "segments" else _span(frames, stride)
 
 
 def _span(frames: int, stride: int) -> int:

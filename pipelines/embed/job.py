@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from specvid import __version__
+from specvid.datasets.sampling import frames_needed
 from specvid.pipelines.config_json import differences, to_dict
 from specvid.pipelines.embed.config import EmbedConfig
 from specvid.pipelines.embed.layout import Folder
@@ -16,7 +17,7 @@ from specvid.pipelines.embed.network import Network
 from specvid.pipelines.embed.outcome import Outcome, disk_error
 from specvid.pipelines.embed.processes import Processes, device_of
 from specvid.pipelines.embed.progress import Progress
-from specvid.pipelines.embed.shards import Embedded, gather_failures, schema_of, write_shard
+from specvid.pipelines.embed.shards import Embedded, count_short, gather_failures, schema_of, write_shard
 from specvid.pipelines.embed.sources import Found, find_inputs
 from specvid.pipelines.embed.stream import Shard, Stream, reader_of, write_behind
 from specvid.pipelines.engine.checkpoint import write_json
@@ -182,16 +183,18 @@ class Job:
 
         facts = self.folder.facts()
         complete = not self.folder.missing(facts["shards"])
-        rows = failed = 0
+        rows = failed = short = 0
         if complete:
             rows = sum(pq.read_metadata(part).num_rows for part in self.folder.parts())
             failed = gather_failures(self.folder, facts["shards"])
+            spec = self.network.input
+            short = count_short(self.folder, frames_needed(spec.frames, spec.stride, self.network.facts.sampling))
             if self.config.output.npz:
                 from specvid.pipelines.embed.npz import write_npz
 
                 write_npz(self.folder)
             self.folder.tidy()
-        return Outcome(self.folder.path, facts["inputs"], failed, rows, done, frames, seconds, complete)
+        return Outcome(self.folder.path, facts["inputs"], failed, short, rows, done, frames, seconds, complete)
 
 
 def _other_inputs(path: Path, table: Any) -> str:

@@ -10,13 +10,15 @@ from specvid.pipelines.embed.sources import one_line
 
 @dataclass(frozen=True)
 class Outcome:
-    """``videos``: inputs; ``failed``: those in errors.parquet; ``rows``: of the data set; ``done``: inputs done now;
+    """``videos``: inputs; ``failed``: those in errors.parquet; ``short``: those with fewer frames than a clip, which
+    were played again from their start; ``rows``: of the data set; ``done``: inputs done now;
     ``frames``: frames that went through the network now; ``seconds``: now; ``complete``: all shards are there.
     """
 
     out: Path
     videos: int
     failed: int
+    short: int
     rows: int
     done: int
     frames: int
@@ -34,7 +36,8 @@ class Outcome:
         out, errors = (one_line(str(path)) for path in (self.out, self.out / "errors.parquet"))
         failed = f"{self.failed} failed, see {errors}" if self.failed else "0 failed"
         good = self.videos - self.failed
-        return f"embedded {good} of {self.videos} videos, {self.rows} rows in {out}{now}; {failed}"
+        short = f"; {self.short} shorter than a clip, with frames taken more than once" if self.short else ""
+        return f"embedded {good} of {self.videos} videos, {self.rows} rows in {out}{now}{short}; {failed}"
 
 
 _WHY = {

@@ -9,6 +9,7 @@ from specvid.pipelines.embed.shards import Embedded
 from specvid.pipelines.embed.sources import one_line
 
 _EVERY = 30.0  # seconds
+_SHORT_SAID = 10  # videos shorter than a clip that are printed
 _SAID = 50  # failures that are printed; all of them are in errors.parquet
 
 
@@ -17,7 +18,7 @@ class Progress:
 
     def __init__(self, total: int, tell: Callable[[str], None], table: Any) -> None:
         self.total, self.tell, self.table = total, tell, table
-        self.done = self.frames = self.failed = 0
+        self.done = self.frames = self.failed = self.short = 0
         self._begun = self._said = time.monotonic()
         self._bar: Any = None
 
@@ -44,15 +45,23 @@ class Progress:
         if result.error:
             self.failed += 1
             if self.failed <= _SAID:
-                name = one_line(self.table["id"][result.row].as_py())
-                self.tell(f"failed: {name}: {one_line(result.error)}")
+                self.tell(f"failed: {self._name(result)}: {one_line(result.error)}")
             if self.failed == _SAID:
                 self.tell("more failures are not printed; errors.parquet names all")
+        if result.short:
+            self.short += 1
+            if self.short <= _SHORT_SAID:
+                self.tell(f"short: {self._name(result)}: {result.short}")
+            if self.short == _SHORT_SAID:
+                self.tell("more short ones are not printed; their last_frame tells")
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], completed=self.done, description=self.line())
         elif time.monotonic() - self._said > _EVERY:
             self._said = time.monotonic()
             self.tell(self.line())
+
+    def _name(self, result: Embedded) -> str:
+        return one_line(self.table["id"][result.row].as_py())
 
     def line(self) -> str:
         """``512 of 10,000 videos  12.3 videos/s  197 frames/s  left 0:12:51``."""

@@ -19,7 +19,7 @@ _INPUT = ("id", "file", "problem")
 @dataclass(frozen=True)
 class Embedded:
     """What came of one input. ``row``: in the table of inputs; ``vectors`` (W, D) with ``first`` and ``last`` (W,)
-    frames, none where there is an ``error``.
+    frames, none where there is an ``error``. ``short``: why frames of it were taken more than once.
     """
 
     row: int
@@ -28,6 +28,7 @@ class Embedded:
     last: np.ndarray | None = None
     vectors: np.ndarray | None = None
     error: str = ""
+    short: str = ""
 
 
 def schema_of(inputs: Any, facts: Mapping[str, Any]) -> Any:
@@ -73,6 +74,20 @@ def gather_failures(folder: Folder, shards: int) -> int:
     table = pa.concat_tables([_failure_schema().empty_table(), *(pq.read_table(path) for path in there)])
     folder.put(folder.errors, lambda path: pq.write_table(table, path))
     return len(table)
+
+
+def count_short(folder: Folder, needed: int) -> int:
+    """Inputs with fewer frames than the ``needed`` of a clip, counted in the shards themselves: the last row of an
+    input that is too short ends with its last frame.
+    """
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    short = 0
+    for part in folder.parts():  # an input is never in two
+        lasts = pq.read_table(part, columns=["id", "last_frame"]).group_by("id").aggregate([("last_frame", "max")])
+        short += pc.sum(pc.less(lasts["last_frame_max"], needed - 1)).as_py() or 0
+    return short
 
 
 def _rows(inputs: Any, results: Sequence[Embedded], schema: Any) -> Any:

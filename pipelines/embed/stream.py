@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from specvid.datasets.sampling import shortage
 from specvid.pipelines.embed.feed import read_ahead
 from specvid.pipelines.embed.network import Network
 from specvid.pipelines.embed.reading import Reader
@@ -98,7 +99,9 @@ class Stream:
         if not np.isfinite(values).all():
             why = "is too large for fp16" if np.isfinite(rows_wd).all() else "is not finite"
             return Embedded(item.row, error=f"the network's feature {why}")
-        return Embedded(item.row, item.fps, plan.first, plan.last, values.astype(np.float32))
+        windows = self.reader.windows
+        short = shortage(item.length, windows.frames, windows.stride, windows.sampling)
+        return Embedded(item.row, item.fps, plan.first, plan.last, values.astype(np.float32), short=short)
 
 
 class _Batch:

@@ -72,7 +72,7 @@ def by_hand(path: str, clips: Callable[[int], np.ndarray], through: Callable[[An
 
 def test_it_gives_the_numbers_of_the_slow_way(videos: Path, tmp_path: Path) -> None:
     outcome = embed([videos], tmp_path / "out", config())
-    assert outcome == Outcome(tmp_path / "out", 12, 0, 12, 12, 12 * 2 * 4, outcome.seconds, True)
+    assert outcome == Outcome(tmp_path / "out", 12, 0, 0, 12, 12, 12 * 2 * 4, outcome.seconds, True)
     found = rows(tmp_path / "out")
     assert [row["path"] for row in found] == sorted(map(str, videos.rglob("*.avi")))
     for row in found[::5]:
@@ -167,6 +167,22 @@ def test_images_are_a_video(tmp_path: Path) -> None:
     assert outcome.failed == 1 and "4.png" in reasons(tmp_path / "again")["walk"]
 
 
+@pytest.mark.parametrize("windows", [{}, {"window": "uniform", "clips": 3, "rows": "window"}, {"sampling": "segments"}])
+def test_videos_shorter_than_a_clip_are_named_and_counted(tmp_path: Path, windows: dict[str, Any]) -> None:
+    """7 frames make a clip of 4, 2 apart; 4 make one of the middles of 4 parts."""
+    folder, least = tmp_path / "in", 4 if "sampling" in windows else 7
+    folder.mkdir()
+    for count in (least - 1, least, 30):
+        write_numbered(folder, count=count).rename(folder / f"{count}.avi")
+    lines: list[str] = []
+    outcome = embed([folder], tmp_path / "out", config(windows=windows), tell=lines.append)
+    assert (outcome.videos, outcome.failed, outcome.short) == (3, 0, 1)
+    (said,) = [line for line in lines if line.startswith("short: ")]
+    assert f"{least - 1}.avi: {least - 1} frames, fewer than the {least} of a clip" in said
+    assert "; 1 shorter than a clip, with frames taken more than once; 0 failed" in outcome.line()
+    assert embed([folder], tmp_path / "out", config(windows=windows)).short == 1, "counted again, with nothing missing"
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_bad_files_are_named_and_the_others_go_on(tmp_path: Path, workers: int) -> None:
     folder = tmp_path / "in"
@@ -197,7 +213,7 @@ def test_bad_files_are_named_and_the_others_go_on(tmp_path: Path, workers: int) 
 
 
 def test_the_last_line_is_one_line(tmp_path: Path) -> None:
-    line = Outcome(tmp_path / "two\nlines", 3, 1, 2, 3, 48, 1.0, True).line()
+    line = Outcome(tmp_path / "two\nlines", 3, 1, 0, 2, 3, 48, 1.0, True).line()
     assert line.endswith("1 failed, see " + str(tmp_path) + "/two\\nlines/errors.parquet") and "\n" not in line
 
 
