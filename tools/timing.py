@@ -1,8 +1,9 @@
 """Times of alternatives side by side: every round runs each once, so that a noisy machine disturbs all alike.
 
-Each round starts with the next one, for what an alternative finds in the caches is what the one before it left there.
+Each round has an order of its own, for what an alternative finds in the caches is what the one before it left there.
 """
 
+import random
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -31,11 +32,9 @@ def interleaved(
     wait = synchronize or (lambda: None)
     counted: dict[str, Seconds] = {name: {} for name in work}
     left = {name: (patience or {}).get(name, float("inf")) for name in work}
-    names = list(work)
+    order = random.Random(0)
     for round in range(rounds + 1):
-        first = round % len(names)
-        for name in names[first:] + names[:first]:
-            run = work[name]
+        for name, run in order.sample(list(work.items()), len(work)):
             if left[name] < 0 and counted[name]:
                 continue
             wait()
