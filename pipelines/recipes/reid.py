@@ -51,7 +51,7 @@ def mobile() -> ReidConfig:
         tracks=TrackletConfig(people=8, tracklets=4, frames=2, height=256, width=128),
         net=ReidNetConfig(model="mobilenet_v2"),
         train=EngineConfig(
-            epochs=30, batch_size=32, optimizer="adamw", lr=1e-3, weight_decay=5e-4, schedule="cosine", warmup=0.1
+            epochs=20, batch_size=32, optimizer="adamw", lr=1e-3, weight_decay=5e-4, schedule="cosine", warmup=0.1
         ),
     )  # fmt: skip
 
