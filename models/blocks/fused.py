@@ -64,13 +64,20 @@ def fused_unit(block: NonlocalBlock, x_bcn: Tensor, mask_bn: Tensor | None) -> T
     if one_product_pays(*x_bcn.shape[::2], unit.g.out_channels):
         x_bcn = side_by_side(x_bcn)
     dense = affinity.dense_is_cheaper(x_bcn.shape[-1])
-    return _SpectralUnit.apply(x_bcn, w_in, w_out, mask_bn, affinity.inner, dense)
+    return _SpectralUnit.apply(x_bcn, w_in, w_out, mask_bn, affinity.inner, dense, block.training)
 
 
 class _SpectralUnit(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, w_in: Tensor, w_out: Tensor, mask_bn: Tensor | None, inner: int, dense: bool
+        ctx: Any,
+        x: Tensor,
+        w_in: Tensor,
+        w_out: Tensor,
+        mask_bn: Tensor | None,
+        inner: int,
+        dense: bool,
+        training: bool,
     ) -> Tensor:
         rank, value = 2 * inner, w_out.shape[1] // 2
         with full_precision(x):
@@ -90,13 +97,13 @@ class _SpectralUnit(torch.autograd.Function):
             else:
                 factor.copy_(wide * root_b1n)
             if dense:
-                related = _plus_transposed(torch.bmm(factor[:, :inner].mT, factor[:, inner:]))  # A, (B, N, N)
+                related = _symmetric_part(torch.bmm(factor[:, :inner].mT, factor[:, inner:]))  # A, (B, N, N)
                 torch.bmm(signal, related, out=rows[:, rank + value :])
             else:
                 related = _swap(torch.bmm(signal, factor.mT)) * 0.5  # what A Z is in rows of F, (B, D, 2Cs)
                 torch.bmm(related, factor, out=rows[:, rank + value :])
-            trained = any(ctx.needs_input_grad)  # batch norm comes next, and wants channels in one piece
-            output = (empty_side_by_side if trained else empty_as)(x, w_out.shape[0])
+            # In training the batch norm that comes next wants each channel in one piece.
+            output = (empty_side_by_side if training else empty_as)(x, w_out.shape[0])
             mix(w_out, both, out=output)
         ctx.save_for_backward(x, w_in, w_out, rows, related, totals_b1r, root_b1n, connected)
         ctx.dense = dense
@@ -116,7 +123,7 @@ class _SpectralUnit(torch.autograd.Function):
             mix(w_out[:, :value].mT, grad, out=grad_signal)
             grad_filtered = mix(w_out[:, value:].mT, grad, out=empty_as(x, value))
             if ctx.dense:
-                grad_related = _plus_transposed(torch.bmm(signal.mT, grad_filtered))
+                grad_related = _symmetric_part(torch.bmm(signal.mT, grad_filtered))
                 torch.bmm(_swap(factor, dim=1), grad_related, out=grad_factor)
                 grad_signal.baddbmm_(grad_filtered, related)
             else:
@@ -138,10 +145,10 @@ class _SpectralUnit(torch.autograd.Function):
             grad_x = mix(w_in.mT, inward, out=torch.empty_like(x)) if ctx.needs_input_grad[0] else None
             grad_w_in = outer(inward, x) if ctx.needs_input_grad[1] else None
             grad_w_out = outer(grad, both) if ctx.needs_input_grad[2] else None
-        return grad_x, grad_w_in, grad_w_out, None, None, None
+        return grad_x, grad_w_in, grad_w_out, None, None, None, None
 
 
-def _plus_transposed(a_bnn: Tensor) -> Tensor:
+def _symmetric_part(a_bnn: Tensor) -> Tensor:
     """(A + A^T) / 2."""
     return (a_bnn + a_bnn.mT).mul_(0.5)
 
