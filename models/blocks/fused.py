@@ -61,9 +61,10 @@ def fused_unit(block: NonlocalBlock, x_bcn: Tensor, mask_bn: Tensor | None) -> T
     if not x_bcn.is_meta and torch.is_autocast_enabled(x_bcn.device.type):
         dtype = torch.get_autocast_dtype(x_bcn.device.type)
         x_bcn, w_in, w_out = x_bcn.to(dtype), w_in.to(dtype), w_out.to(dtype)
-    if one_product_pays(*x_bcn.shape[::2], unit.g.out_channels):
+    batch, _, positions = x_bcn.shape
+    if one_product_pays(batch, positions, unit.g.out_channels):
         x_bcn = side_by_side(x_bcn)
-    dense = affinity.dense_is_cheaper(x_bcn.shape[-1])
+    dense = affinity.dense_is_cheaper(positions)
     return _SpectralUnit.apply(x_bcn, w_in, w_out, mask_bn, affinity.inner, dense, block.training)
 
 
