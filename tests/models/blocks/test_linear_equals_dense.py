@@ -47,12 +47,13 @@ def test_equal_to_1e_12_with_gradients(name: str, mode: str, masked: bool, isola
 
 @pytest.mark.parametrize("isolated", [False, True])
 @pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("impl", ["linear", "dense"])
 @pytest.mark.parametrize("channels", [CHANNELS, 512])  # 60 positions lie side by side in memory where channels are many
 def test_the_fused_unit_equals_the_plain_form(
-    channels: int, impl: str, masked: bool, isolated: bool, monkeypatch: pytest.MonkeyPatch
+    channels: int, impl: str, training: bool, masked: bool, isolated: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fused = _pair("snl", channels=channels)[impl == "dense"]
+    fused = _pair("snl", channels=channels)[impl == "dense"].train(training)
     x = torch.randn(2, channels, 3, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     if isolated:
         x[:, :, 1, :2] = 0
