@@ -69,7 +69,9 @@ class OperatorFunction:
         """f(A) g(A)."""
         inner = other.core if self.gram is None else torch.bmm(self.gram, other.core)
         core = torch.bmm(self.core, inner) + other.core * self.identity + self.core * other.identity
-        return self._with(self.identity * other.identity, core)
+        # A square rather than x · x: torch.compile writes each factor out, 2^k times for the k-th square of a square.
+        identity = self.identity**2 if other is self else self.identity * other.identity
+        return self._with(identity, core)
 
     def _with(self, identity: float | Tensor, core: Tensor) -> OperatorFunction:
         return OperatorFunction(self.operator, identity, core, self.gram)
