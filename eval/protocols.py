@@ -25,7 +25,7 @@ class Protocol:
         ap: ``trapezoid`` (mean of the precisions before and at each match) or ``mean-precision`` (precision at each
             match).
         about: one line for reports.
-        junk: identities that are invisible.
+        junk: identities that are invisible, as numbers and as MARS's folders spell them.
         leaves_out_junk: junk identities are taken out of the gallery, and not counted there, instead of ignored in it.
         leaves_out_queries: queries that also lie in the gallery are taken out of it.
         splits: how many train / test splits a published figure averages.
@@ -34,25 +34,27 @@ class Protocol:
     name: str
     ap: str
     about: str
-    junk: tuple[int, ...] = ()
+    junk: tuple[int | str, ...] = ()
     leaves_out_junk: bool = False
     leaves_out_queries: bool = False
     splits: int = 1
 
 
+_MARS_JUNK = (-1, "00-1")
+
 PROTOCOLS: dict[str, Protocol] = {
     protocol.name: protocol
     for protocol in (
         Protocol(
-            name="mars", ap="trapezoid", junk=(-1,),
+            name="mars", ap="trapezoid", junk=_MARS_JUNK,
             about="the official MATLAB code (Zheng et al. 2016): gallery = all test tracklets, trapezoidal AP",
         ),
         Protocol(
-            name="mars-ap", ap="mean-precision", junk=(-1,),
+            name="mars-ap", ap="mean-precision", junk=_MARS_JUNK,
             about="gallery = all test tracklets, AP = mean precision at the matches (AP3D, SINet, PSTA, TF-CLIP)",
         ),
         Protocol(
-            name="mars-noquery", ap="mean-precision", junk=(-1,), leaves_out_junk=True, leaves_out_queries=True,
+            name="mars-noquery", ap="mean-precision", junk=_MARS_JUNK, leaves_out_junk=True, leaves_out_queries=True,
             about="queries and junk left out of the gallery, AP = mean precision at the matches (torchreid)",
         ),
         Protocol(
@@ -78,8 +80,8 @@ class NoMatchError(ValueError):
 
 def get_protocol(name: str) -> Protocol:
     """The protocol of that name; another name is a ValueError with the nearest right ones."""
-    if name not in PROTOCOLS:
-        raise unknown("protocol", name, PROTOCOLS)
+    if not isinstance(name, str) or name not in PROTOCOLS:
+        raise unknown("protocol", str(name), PROTOCOLS)
     return PROTOCOLS[name]
 
 

@@ -126,10 +126,8 @@ class ReidScore:
         gallery = f"{self.gallery_tracklets:,} gallery tracklets"
         if self.junk_tracklets:
             gallery += f" ({self.junk_tracklets:,} of them junk)"
-        left_out = [
-            f"{n:,} {what}" for n, what in ((self.left_out_queries, "queries"), (self.left_out_junk, "junk")) if n
-        ]
-        gallery += f" (left out: {', '.join(left_out)})" if left_out else ""
+        if get_protocol(self.protocol).leaves_out_queries:
+            gallery += f" (left out: {self.left_out_queries:,} queries, {self.left_out_junk:,} junk)"
         extra = f", {self.rerank}" if self.rerank else ""
         return (
             f"{self.protocol}: {'  '.join(figures)}\n"

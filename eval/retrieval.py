@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from specvid.eval.labels import Labels, encode
-from specvid.eval.protocols import NoMatchError, get_protocol, is_junk, why_no_match
+from specvid.eval.matches import find_matches, rows_of
+from specvid.eval.protocols import get_protocol
 from specvid.eval.ranking import GALLERY_BLOCK, Matches, Pairs, count_ahead, count_ahead_dense, order_matches
 from specvid.eval.reid import CMC_LENGTH, ReidScore
 from specvid.eval.similarity import Similarity
@@ -48,7 +49,8 @@ def score_reid(
         gallery_cams: (G,) cameras.
         protocol: one of ``specvid.eval.PROTOCOLS``.
         query_index: (Q,) gallery row of each query (from 0, negative: not in the gallery), for ``mars-noquery``. By
-            default the gallery rows with a query's identity, camera and exact features.
+            default the gallery rows with a query's identity, camera and features, which warns where it does not find
+            all.
         metric: ``cosine``, or ``euclidean`` for features that are not to be normalised.
         rerank: k-reciprocal re-ranking; by default none.
         block: gallery rows in memory at a time.
@@ -63,24 +65,22 @@ def score_reid(
     rules = get_protocol(protocol)
     if block < 1:
         raise ValueError(f"block is {block}; at least one gallery row must be in memory")
+    if not (rerank is None or hasattr(rerank, "distance_blocks")):
+        raise ValueError(f"rerank is {rerank!r}; it must be None, or KReciprocal() of specvid.eval")
     similarity = Similarity(query, gallery, metric=metric)
     ids = encode(query_ids, gallery_ids, len(similarity.query), len(similarity.gallery), "ids")
     cams = encode(query_cams, gallery_cams, len(similarity.query), len(similarity.gallery), "cameras")
-    junk = is_junk(rules, ids)
-    copies = np.zeros(len(junk), bool)
+    copies = np.zeros(len(similarity.gallery), bool)
     if rules.leaves_out_queries:
         copies = _rows_of_queries(similarity, ids, cams, query_index)
-    stays = ~copies & ~junk if rules.leaves_out_junk else ~copies
-    usable = stays & ~junk
+    part = find_matches(rules, ids, cams, copies)
+    junk, stays, counts = part.junk, part.stays, part.counts
 
     found = np.zeros((4, len(similarity.query)))
-    for matches, ahead in _ranked(similarity, ids, cams, stays, usable, rerank, block):
+    for matches, ahead in _ranked(similarity, ids, cams, stays, part.usable, rerank, block):
         found[:, matches.query] = _figures(matches.start, ahead, rules.ap)
     ap, inp, first_rank, last_rank = found
-    counts = _match_counts(ids, cams, usable)
     valid = counts > 0
-    if not valid.any():
-        raise NoMatchError(why_no_match(rules, ids, cams, stays, junk))
     if rules.splits > 1 and (counts > 1).any():
         warnings.warn(
             f"protocol {protocol} means one match a query, but {(counts > 1).sum()} queries have more", stacklevel=2
@@ -112,15 +112,6 @@ def score_reid(
 def score_protocols(*arrays: Any, protocols: tuple[str, ...], **options: Any) -> dict[str, ReidScore]:
     """``score_reid`` under several protocols, side by side: {name: score}."""
     return {name: score_reid(*arrays, protocol=name, **options) for name in protocols}
-
-
-def _match_counts(ids: Labels, cams: Labels, usable: np.ndarray) -> np.ndarray:
-    """(Q,) number of correct matches: usable tracklets of the same identity less those of the same camera too."""
-    width = len(cams.names)
-    same_id = np.bincount(ids.gallery[usable], minlength=len(ids.names))[ids.query]
-    pair = np.sort(ids.gallery[usable] * width + cams.gallery[usable])
-    own = ids.query * width + cams.query
-    return same_id - (np.searchsorted(pair, own, side="right") - np.searchsorted(pair, own))
 
 
 def _ranked(
@@ -195,18 +186,11 @@ def _figures(start: np.ndarray, ahead: np.ndarray, definition: str) -> np.ndarra
 
 def _rows_of_queries(similarity: Similarity, ids: Labels, cams: Labels, query_index: Any) -> np.ndarray:
     """(G,) bool: gallery tracklets that are queries."""
-    is_query = np.zeros(len(similarity.gallery), bool)
+    query, gallery = similarity.query, similarity.gallery
     if query_index is not None:
-        rows = np.asarray(query_index).reshape(-1)
-        if len(rows) != len(similarity.query) or rows.dtype.kind not in "iu" or rows.max(initial=0) >= len(is_query):
-            raise ValueError(
-                f"query_index has {len(rows)} entries of type {rows.dtype} up to {rows.max(initial=0)}; it must name "
-                f"a gallery row "
-                f"from 0 to {len(is_query) - 1} for each of the {len(similarity.query)} queries (MARS's query_IDX.mat "
-                f"counts from 1)"
-            )
-        is_query[rows[rows >= 0]] = True
-        return is_query
+        return rows_of(query_index, len(query), len(gallery))
+    is_query = np.zeros(len(gallery), bool)
+    coarse = min(query.dtype, gallery.dtype, key=lambda kind: kind.itemsize)  # a copy may have been kept shorter
     width = len(cams.names)
     own = ids.query * width + cams.query
     pair = ids.gallery * width + cams.gallery
@@ -214,14 +198,15 @@ def _rows_of_queries(similarity: Similarity, ids: Labels, cams: Labels, query_in
     begin, end = np.searchsorted(pair[order], own), np.searchsorted(pair[order], own, side="right")
     found = 0
     for i, (first, last) in enumerate(zip(begin, end, strict=True)):
-        same = [row for row in order[first:last] if np.array_equal(similarity.gallery[row], similarity.query[i])]
+        own_feature = query[i].astype(coarse)
+        same = [row for row in order[first:last] if np.array_equal(gallery[row].astype(coarse), own_feature)]
         free = [row for row in same if not is_query[row]]
         found += bool(same)
         is_query[free[:1]] = True
-    if 0 < found < len(own):
+    if found < len(own):
         warnings.warn(
             f"{found} of {len(own)} queries were found in the gallery by their features and left out; pass "
-            f"query_index to be certain",
+            "query_index to be certain (-1 for a query that is not in the gallery)",
             stacklevel=3,
         )
     return is_query

@@ -18,6 +18,7 @@ from specvid.pipelines.engine.task import Batch, Selection
 from specvid.pipelines.reid_config import ReidConfig
 from specvid.pipelines.reid_data import ReidLists, chunks_for, input_of, read_lists, train_feed
 from specvid.pipelines.reid_embed import as_reid_features, embed_tracklets
+from specvid.pipelines.reid_labels import check_scorable
 from specvid.pipelines.reid_loss import CENTRES, ReidLoss, add_centres
 from specvid.pipelines.reid_results import describe, keep, score_all
 
@@ -82,6 +83,7 @@ def train(config: ReidConfig) -> dict[str, Any]:
     fabric = make_fabric(config.train)
     lists = read_lists(config.tracks)
     check_files(config, lists)
+    check_scorable(lists.data)
     seed_all(config.train.seed)
     model = build_model(config, people=len(lists.people))
     task = ReidTask(fabric, model, config, lists)

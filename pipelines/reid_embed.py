@@ -14,6 +14,7 @@ from specvid.eval.feature_files import ReidFeatures
 from specvid.models.factory import VideoModel
 from specvid.pipelines.engine.gather import gather_rows
 from specvid.pipelines.engine.log import console
+from specvid.pipelines.reid_labels import labels_of_test
 
 
 @dataclass(frozen=True)
@@ -88,16 +89,10 @@ def _embed(fabric: Fabric, model: VideoModel, video: torch.Tensor, mask: torch.T
 
 def as_reid_features(data: ReidSet, features: np.ndarray, about: dict[str, object]) -> ReidFeatures:
     """Features (N, E) of ``data.test`` as queries and gallery, with identities, cameras and names."""
-    ids = _labels([tracklet.pid for tracklet in data.test])
-    cams = _labels([tracklet.camid for tracklet in data.test])
+    ids, cams = labels_of_test(data)
     names = np.array([tracklet.name for tracklet in data.test])
     query, gallery = data.query, data.gallery
     return ReidFeatures(
         features[query], features[gallery], ids[query], ids[gallery], cams[query], cams[gallery], data.query_index,
         names[query], names[gallery], dict(about),
     )  # fmt: skip
-
-
-def _labels(values: list[int | str]) -> np.ndarray:
-    """As numbers where all are, else as strings."""
-    return np.array(values if all(isinstance(value, int) for value in values) else [str(value) for value in values])

@@ -13,6 +13,7 @@ from specvid.datasets.reid import REID_SETS, read_reid
 from specvid.datasets.reid_set import ReidSet, Tracklet
 from specvid.datasets.tracklet_frames import read_frame
 from specvid.models.suggest import unknown
+from specvid.pipelines.reid_labels import check_scorable
 from specvid.tools.check import CheckReport
 
 _NAMED = 20  # problems named, the rest counted
@@ -29,7 +30,7 @@ def check_reid(
     workers: int | None = None,
     progress: bool = False,
 ) -> CheckReport:
-    """Check a data set: lists, splits, counts; then every frame, decoded.
+    """Check a data set: lists, splits, counts, whether a query has a match; then every frame, decoded.
 
     ``dataset``: ``mars``, ``ilids-vid``, ``prid2011`` or ``tracklets``; ``fast``: files must be there, none is opened;
     ``workers``: processes that decode (default: one a core); ``progress``: show a bar. A set cut down to a part is
@@ -50,6 +51,11 @@ def check_reid(
         lines.append(f"  {name}: {here:,}{beside}")
         if published is not None and first.is_whole and here != published:
             problems[name] = f"{name}: {here:,} here, {published:,} published"
+    for data in sets:
+        try:
+            check_scorable(data)
+        except ValueError as error:
+            problems[f"score {data.split}"] = str(error)
     missing = _missing(files)
     problems |= {path: f"missing: {path} is not there" for path in missing}
     present = [path for path in files if path not in missing]

@@ -44,8 +44,9 @@ def test_printed_line_names_protocol_and_numbers():
     assert text.startswith(f"mars: mAP {100 * score.mAP:.2f}")
     assert "17 of 20 queries valid, 20 gallery tracklets (3 of them junk), cosine" in text
     assert "trapezoid" in text
-    text = str(score_reid(query, gallery, ids, gallery_ids, cams_a, cams_b, protocol="mars-noquery"))
-    assert "17 gallery tracklets (left out: 3 junk)" in text
+    index = np.full(len(ids), -1)
+    text = str(score_reid(query, gallery, ids, gallery_ids, cams_a, cams_b, protocol="mars-noquery", query_index=index))
+    assert "17 gallery tracklets (left out: 0 queries, 3 junk)" in text
 
 
 def test_json_and_csv(tmp_path):

@@ -166,6 +166,9 @@ def test_junk_is_junk_as_a_number_and_as_a_string():
     assert expected.junk_tracklets == (arrays[3] == -1).sum() > 0
     score = score_reid(*arrays[:2], arrays[2].astype(str), arrays[3].astype(str), *arrays[4:], protocol="mars")
     assert np.array_equal(score.ap, expected.ap, equal_nan=True)
+    folders = np.where(arrays[3] == -1, "00-1", arrays[3].astype(str))  # as MARS calls them
+    score = score_reid(*arrays[:2], arrays[2].astype(str), folders, *arrays[4:], protocol="mars")
+    assert score.junk_tracklets == expected.junk_tracklets
     # Own data may use any number: under cross-camera -1 is a person like others.
     assert score_reid(*arrays, protocol="cross-camera").junk_tracklets == 0
 
@@ -190,8 +193,9 @@ def test_noquery_leaves_the_queries_out():
     # Who leaves them out beforehand gets the same.
     kept = np.setdiff1d(np.arange(len(gallery)), leave_out)
     before = score_reid(
-        gallery[index], gallery[kept], ids[index], ids[kept], cams[index], cams[kept], protocol="mars-noquery"
-    )
+        gallery[index], gallery[kept], ids[index], ids[kept], cams[index], cams[kept], protocol="mars-noquery",
+        query_index=np.full(len(index), -1),
+    )  # fmt: skip
     assert before.mAP == score.mAP
 
 
@@ -201,6 +205,21 @@ def test_noquery_says_when_only_some_queries_are_found():
     query[0] += 1e-3
     with pytest.warns(UserWarning, match=f"{len(index) - 1} of {len(index)} queries were found"):
         score_reid(query, gallery, ids[index], ids, cams[index], cams, protocol="mars-noquery")
+
+
+def test_noquery_says_when_no_query_is_found():
+    gallery, ids, cams, index = mars_like()
+    with pytest.warns(UserWarning, match=f"0 of {len(index)} queries were found"):
+        score = score_reid(gallery[index] + 1e-3, gallery, ids[index], ids, cams[index], cams, protocol="mars-noquery")
+    assert "(left out: 0 queries, " in str(score)
+
+
+@pytest.mark.parametrize("kinds", [(np.float16, np.float32), (np.float64, np.float16)])
+def test_noquery_finds_queries_that_were_kept_in_another_precision(kinds):
+    gallery, ids, cams, index = mars_like()
+    query, gallery = gallery[index].astype(kinds[0]), gallery.astype(kinds[1])
+    score = score_reid(query, gallery, ids[index], ids, cams[index], cams, protocol="mars-noquery")
+    assert score.left_out_queries == len(index)
 
 
 def test_many_matches_in_a_split_protocol_are_said():
@@ -241,6 +260,8 @@ def test_gallery_of_queries_only_names_the_cause():
     ("change", "cause"),
     [
         ({"protocol": "mars-qp"}, "Did you mean"),
+        ({"protocol": None}, "protocol 'None' is unknown"),
+        ({"rerank": True}, r"rerank is True; it must be None, or KReciprocal\(\)"),
         ({"metric": "cosin"}, "Did you mean 'cosine'"),
         ({"query": np.zeros((12, 9), np.float32)}, "9 dimensions and gallery features 8"),
         ({"query": np.full((12, 8), np.nan, np.float32)}, "12 query features are not finite"),

@@ -55,6 +55,16 @@ def test_a_wrong_split_is_named(tmp_path):
     assert "person_0099" in report.problems["split 7"]
 
 
+def test_a_set_that_cannot_be_scored_is_named(tmp_path):
+    for person in "xy":
+        folder = tmp_path / "test" / person / "one"
+        folder.mkdir(parents=True)
+        Image.new("RGB", (4, 8)).save(folder / "1.png")
+    report = check_reid("tracklets", tmp_path, fast=True)
+    assert report.exit_code == 1
+    assert "all tracklets have the camera one" in report.problems["score 1"]
+
+
 def test_no_such_set_at_all(tmp_path):
     with pytest.raises(ValueError, match="is not MARS"):
         check_reid("mars", tmp_path)
