@@ -58,6 +58,7 @@ class ReidSet:
         gallery: (G,) int64 rows of ``test`` that are the gallery; a query may be among them.
         split: number of the split from 1; ``splits``: how many there are.
         is_whole: it has the published numbers of tracklets.
+        source: resolved path of own data, whose title may be that of another; "" where the title says which set it is.
     """
 
     title: str
@@ -69,6 +70,7 @@ class ReidSet:
     split: int = 1
     splits: int = 1
     is_whole: bool = False
+    source: str = ""
 
     @property
     def query_index(self) -> np.ndarray:

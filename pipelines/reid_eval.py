@@ -10,7 +10,7 @@ from lightning_fabric import Fabric
 from specvid.datasets.reid import read_reid
 from specvid.datasets.reid_set import ReidSet
 from specvid.eval.feature_files import load_features
-from specvid.eval.protocols import get_protocol
+from specvid.eval.protocols import MARS_PROTOCOLS, NoMatchError, get_protocol
 from specvid.eval.reid import over_splits
 from specvid.eval.rerank import KReciprocal
 from specvid.pipelines.action_eval import pair
@@ -22,12 +22,12 @@ from specvid.pipelines.engine.run import RunFolder
 from specvid.pipelines.reid_config import ReidConfig, TrackletConfig
 from specvid.pipelines.reid_data import chunks_for
 from specvid.pipelines.reid_embed import embed_tracklets
+from specvid.pipelines.reid_labels import check_scorable
 from specvid.pipelines.reid_results import (
     ReidScored,
     describe,
     entry_of,
     keep,
-    protocols_for,
     score_all,
     score_features,
     write_tables,
@@ -39,20 +39,30 @@ from specvid.pipelines.trained import open_model
 class Asked:
     """What is wanted of each scoring.
 
-    ``protocol``: "" for the data set's own; ``every``: all that the data set is published under.
+    ``protocol``: "" for the data set's own; ``every``: MARS's three; ``metric``: of anybody's features, those of runs
+    have unit length.
     """
 
     protocol: str = ""
     every: bool = False
     rerank: KReciprocal | None = None
+    metric: str = "cosine"
     sampling: str = ""
     flip: bool = False
     checkpoint: str = "last"
     force: bool = False
 
     def protocols(self, own: str) -> tuple[str, ...]:
-        """Names in the order to be printed."""
-        return protocols_for(get_protocol(self.protocol or own).name, every=self.every)
+        """Names in the order to be printed. Raises ValueError where all are asked for and there is but one."""
+        chosen = get_protocol(self.protocol or own).name
+        if not self.every:
+            return (chosen,)
+        if chosen not in MARS_PROTOCOLS:
+            raise ValueError(
+                f"--all-protocols prints MARS's three ({', '.join(MARS_PROTOCOLS)}) side by side, and this is scored "
+                f"under {chosen}. Leave --all-protocols out, or add --protocol mars where the features are MARS's."
+            )
+        return MARS_PROTOCOLS
 
 
 def evaluate(
@@ -94,15 +104,18 @@ def evaluate_features(
 ) -> tuple[dict[str, Any], int]:
     """Scores files of features (Parquet or npz), without any model; several are the splits of one data set.
 
-    The protocol is the one asked for, else the one noted in the file, else ``cross-camera``. ``out``: folder for JSON
-    and CSV.
+    The protocol is the one asked for, else the one noted in the file, else ``cross-camera``, or MARS's three where all
+    are asked for. ``out``: folder for JSON and CSV.
     """
     entries, all_scored = [], []
     for number, file in enumerate(files, start=1):
         features = load_features(file)
-        noted = str(features.about.get("protocol") or "cross-camera")
-        scores, failed = score_features(features, asked.protocols(noted), rerank=asked.rerank)
-        scored = ReidScored(features, scores, failed, features.about)
+        noted = str(features.about.get("protocol") or ("mars" if asked.every else "cross-camera"))
+        protocols = asked.protocols(noted)
+        scores, failed = score_features(features, protocols, rerank=asked.rerank, metric=asked.metric)
+        if not asked.every and failed:
+            raise NoMatchError(f"{file}: {failed[protocols[0]]}")
+        scored = ReidScored(features, scores, failed, features.about, asked.rerank)
         all_scored.append(scored)
         entries.append({"features": str(file), **entry_of(scored)})
         folder = Path(out) / (f"{number:02d}-{Path(file).stem}" if len(files) > 1 else "") if out else None
@@ -141,8 +154,13 @@ def _score(
 ) -> ReidScored:  # fmt: skip
     """One run on one split's test people."""
     model, meta = open_model(folder, asked.checkpoint)
-    same_set = dataset in ("", trained.dataset)
-    test = read_reid(dataset or trained.dataset, data or trained.data, split=split if same_set else 1)
+    same_layout = dataset in ("", trained.dataset)
+    test = read_reid(dataset or trained.dataset, data or trained.data, split=split if same_layout else 1)
+    trained_source = str(Path(trained.data).resolve()) if test.source else ""
+    # A published set numbers its people the same way wherever it lies, and however much of it; own data does not.
+    same_set = same_layout and test.source == trained_source
+    protocols = asked.protocols(test.protocol)
+    check_scorable(test, protocols)
     leaked = _leaked(test, meta["people"]) if same_set else 0
     if leaked and not asked.force:
         raise ValueError(
@@ -158,7 +176,8 @@ def _score(
     found = embed_tracklets(fabric, model, chunks, title=folder.name, **reading)
     return score_all(
         test, found, checkpoint=asked.checkpoint, sampling=sampling + ("-flip" if asked.flip else ""),
-        protocols=asked.protocols(test.protocol), rerank=asked.rerank, leaked=leaked,
+        protocols=protocols, rerank=asked.rerank, leaked=leaked,
+        elsewhere=not same_set or test.title != meta["data"]["title"],
     )  # fmt: skip
 
 

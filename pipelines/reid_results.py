@@ -1,17 +1,22 @@
 """What is kept and said of a scored test set: its entry in results.json, tables, features, the printed lines."""
 
-from dataclasses import dataclass
+import re
+import zlib
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from specvid.datasets.reid_set import ReidSet
 from specvid.eval.feature_files import ReidFeatures, save_features
-from specvid.eval.protocols import MARS_PROTOCOLS, NoMatchError
+from specvid.eval.protocols import MARS_PROTOCOLS, PROTOCOLS, NoMatchError
 from specvid.eval.reid import ReidScore
 from specvid.eval.rerank import KReciprocal
 from specvid.pipelines.engine.checkpoint import write_json
 from specvid.pipelines.engine.run import RunFolder
 from specvid.pipelines.reid_embed import TrackletFeatures, as_reid_features
+
+_SAME = ("dataset", "source", "split", "checkpoint", "sampling", "rerank")
+"""What makes two entries of results.json one evaluation: the same features, ranked in the same way."""
 
 
 @dataclass(frozen=True)
@@ -19,13 +24,15 @@ class ReidScored:
     """One test set scored under some protocols.
 
     ``scores``: in the order asked for; ``failed``: {protocol: why it cannot be scored}; ``about``: where the features
-    come from; ``errors``: unreadable files; ``lost``: names of tracklets without any readable frame.
+    come from; ``rerank``: how they were ranked again; ``errors``: unreadable files; ``lost``: names of tracklets
+    without any readable frame.
     """
 
     features: ReidFeatures
     scores: tuple[ReidScore, ...]
     failed: dict[str, str]
     about: dict[str, Any]
+    rerank: KReciprocal | None = None
     errors: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
 
@@ -35,49 +42,50 @@ class ReidScored:
         return 1 if self.lost or not self.scores else 0
 
 
-def protocols_for(protocol: str, *, every: bool) -> tuple[str, ...]:
-    """``protocol``, or with ``every`` all that the same data set is published under (MARS's three)."""
-    return MARS_PROTOCOLS if every and protocol in MARS_PROTOCOLS else (protocol,)
+def published(protocol: str) -> tuple[str, ...]:
+    """All protocols that the data set of ``protocol`` is published under: MARS's three, or itself."""
+    return MARS_PROTOCOLS if protocol in MARS_PROTOCOLS else (protocol,)
 
 
 def score_features(
-    features: ReidFeatures, protocols: tuple[str, ...], *, rerank: KReciprocal | None = None
+    features: ReidFeatures, protocols: tuple[str, ...], **options: Any
 ) -> tuple[tuple[ReidScore, ...], dict[str, str]]:
-    """The scores, and why there is none for the other protocols. With one protocol its ``NoMatchError`` is raised."""
+    """The scores, and why there is none for the other protocols. ``options``: those of ``score_reid``."""
     scores, failed = [], {}
     for protocol in protocols:
         try:
-            scores.append(features.score(protocol, rerank=rerank))
+            scores.append(features.score(protocol, **options))
         except NoMatchError as error:
-            if len(protocols) == 1:
-                raise
             failed[protocol] = str(error)
     return tuple(scores), failed
 
 
 def score_all(
     data: ReidSet, found: TrackletFeatures, *, checkpoint: str, sampling: str, protocols: tuple[str, ...] | None = None,
-    rerank: KReciprocal | None = None, leaked: int = 0,
+    rerank: KReciprocal | None = None, leaked: int = 0, elsewhere: bool = False,
 ) -> ReidScored:  # fmt: skip
-    """Score the features of a test set; by default under all protocols that it is published under."""
-    protocols = protocols or protocols_for(data.protocol, every=True)
+    """Score the features of a test set; by default under all protocols that it is published under.
+
+    ``leaked``: how many of its people were trained on; ``elsewhere``: it is another data set than the one trained on.
+    """
+    protocols = protocols or published(data.protocol)
     about = {
-        "dataset": data.title, "whole": data.is_whole, "split": data.split, "splits": data.splits,
+        "dataset": data.title, "source": data.source, "elsewhere": elsewhere, "whole": data.is_whole,
+        "split": data.split, "splits": data.splits,
         "protocol": data.protocol,
         "checkpoint": checkpoint, "sampling": sampling, "trained_on": leaked,
     }  # fmt: skip
     features = as_reid_features(data, found.features, about)
     scores, failed = score_features(features, protocols, rerank=rerank)
     lost = tuple(data.test[row].name for row in found.lost)
-    return ReidScored(features, scores, failed, about, tuple(found.errors), lost)
+    return ReidScored(features, scores, failed, about, rerank, tuple(found.errors), lost)
 
 
 def entry_of(scored: ReidScored) -> dict[str, Any]:
     """The entry of results.json."""
-    rerank = scored.scores[0].rerank if scored.scores else ""
     return {
         **scored.about,
-        "rerank": rerank,
+        "rerank": str(scored.rerank or ""),
         "protocols": {score.protocol: score.as_dict() for score in scored.scores},
         "not_scored": scored.failed,
         "unreadable": list(scored.errors),
@@ -86,16 +94,46 @@ def entry_of(scored: ReidScored) -> dict[str, Any]:
 
 
 def keep(run: RunFolder, scored: ReidScored) -> Path:
-    """Writes ``eval/splitS-CHECKPOINT-SAMPLING[-reranked]/`` and the entry of results.json (replacing the same one)."""
-    entry = entry_of(scored)
-    name = f"split{entry['split']}-{entry['checkpoint']}-{entry['sampling']}" + ("-reranked" if entry["rerank"] else "")
-    folder = run.path / "eval" / name
+    """Writes the evaluation's folder in ``eval/`` and its entry of results.json, in the place of earlier ones of it.
+
+    Protocols that only the earlier ones were scored under are scored again: no figure goes, and all are of one set of
+    features.
+    """
+    results, entry = run.results(), entry_of(scored)
+    earlier, others = [], []
+    for old in results.get("evaluations", []):
+        same = all(old.get(key, entry[key]) == entry[key] for key in _SAME)
+        (earlier if same else others).append(old)
+    scored = _with_protocols(scored, {name for old in earlier for name in (*old["protocols"], *old["not_scored"])})
+    folder = run.path / "eval" / folder_name(scored)
     write_tables(folder, scored)
-    results = run.results()
-    same = ("dataset", "split", "checkpoint", "sampling", "rerank")
-    others = [old for old in results.get("evaluations", []) if any(old.get(key) != entry[key] for key in same)]
-    run.write_results({**results, "evaluations": [*others, entry]})
+    run.write_results({**results, "evaluations": [*others, entry_of(scored)]})
     return folder
+
+
+def _with_protocols(scored: ReidScored, protocols: set[str]) -> ReidScored:
+    """``scored`` under ``protocols`` too."""
+    missing = protocols - {score.protocol for score in scored.scores} - scored.failed.keys()
+    scores, failed = score_features(scored.features, tuple(missing), rerank=scored.rerank)
+    in_order = sorted((*scored.scores, *scores), key=lambda score: list(PROTOCOLS).index(score.protocol))
+    return replace(scored, scores=tuple(in_order), failed={**scored.failed, **failed})
+
+
+def folder_name(scored: ReidScored) -> str:
+    """``splitS-CHECKPOINT-SAMPLING[-on-DATASET][-reranked[-K1-K2-LAMBDA]]``: one for each evaluation of a run.
+
+    Without ``on`` it is the data set that was trained on, without numbers the re-ranking of the paper. Own data of the
+    same name in different places differ by a checksum of the place.
+    """
+    about, rerank = scored.about, scored.rerank
+    name = f"split{about['split']}-{about['checkpoint']}-{about['sampling']}"
+    if about["elsewhere"]:
+        name += "-on-" + re.sub(r"[^\w.]+", "-", about["dataset"]).strip("-")
+        name += f"-{zlib.crc32(about['source'].encode()):08x}" if about["source"] else ""
+    if rerank:
+        name += "-reranked"
+        name += "" if rerank == KReciprocal() else f"-{rerank.k1}-{rerank.k2}-{rerank.lambda_value}"
+    return name
 
 
 def write_tables(folder: Path, scored: ReidScored, *, with_features: bool = True) -> None:

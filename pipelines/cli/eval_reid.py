@@ -1,7 +1,8 @@
 """``specvid eval reid``."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from typing import Literal
 
 from specvid.pipelines.cli.verb import Verb
@@ -14,6 +15,7 @@ specvid eval reid: mAP, mINP and CMC of runs, or of anybody's features, under a 
   --protocol NAME           mars, mars-ap, mars-noquery, ilids-vid, prid2011, cross-camera;
                             by default that of the data set, or the one noted in the file
   --all-protocols           MARS's three side by side
+  --metric cosine|euclidean of --features; those of runs have unit length, where both rank alike
   --rerank                  k-reciprocal re-ranking (its numbers: --help-all)
   --splits 1,2,3            several splits, one run each: mean and deviation
   --test-sampling all|even|first   all frames in chunks (default), evenly spaced ones, or the first
@@ -26,13 +28,29 @@ specvid eval reid: mAP, mINP and CMC of runs, or of anybody's features, under a 
   --device cpu|cuda --devices 2 --precision bf16 --batch-size 32 --workers 2
 
 Every figure says its protocol, valid queries and gallery. Writes RUN/results.json and
-RUN/eval/splitS-EPOCH-SAMPLING/: results.json, queries-PROTOCOL.csv, features.parquet.
+RUN/eval/splitS-EPOCH-SAMPLING[-on-DATASET][-reranked]/: results.json, queries-PROTOCOL.csv,
+features.parquet. Protocols that an evaluation was scored under before stay in it.
 Exit code 1: some tracklets could not be read at all; they are named.
 
 Examples:
   specvid eval reid --run runs/gait --all-protocols
   specvid eval reid --features runs/gait/eval/split1-last-all/features.parquet --protocol mars-ap
 """
+
+
+_CONDITIONS: tuple[tuple[str, Callable[["EvalReidOptions"], bool], tuple[str, ...], str], ...] = (
+    (
+        "--run", lambda options: bool(options.run),
+        ("split", "splits", "test_sampling", "flip_test", "data", "dataset", "checkpoint", "force"),
+        "Features are scored as they stand in their file: leave it out.",
+    ),
+    (
+        "--features", lambda options: bool(options.features), ("metric", "out"),
+        "The features of runs have unit length, where both metrics rank alike, and figures go into the run's folder.",
+    ),
+    ("--rerank", lambda options: options.rerank, ("k1", "k2", "lambda_value"), "Add --rerank, or leave it out."),
+)  # fmt: skip
+"""Options that have a meaning under a condition: refused without it, for they would be ignored."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +65,8 @@ class EvalReidOptions:
     """Which; the data set's own if not given."""
     all_protocols: bool = False
     """MARS's three side by side."""
+    metric: Literal["cosine", "euclidean"] = "cosine"
+    """Of --features."""
     rerank: bool = False
     """k-reciprocal re-ranking."""
     k1: int = 20
@@ -91,6 +111,12 @@ class EvalReidOptions:
             raise ValueError(f"--split {self.split} and --splits {self.splits} exclude each other.")
         if self.dataset and not self.data:
             raise ValueError(f"--dataset {self.dataset} needs --data DIR: where that data set lies.")
+        for condition, holds, names, fix in _CONDITIONS:
+            for field in fields(self):
+                value = getattr(self, field.name)
+                if field.name in names and value != field.default and not holds(self):
+                    flag = f"--{field.name.replace('_', '-')}" + ("" if value is True else f" {value}")
+                    raise ValueError(f"{flag} applies to {condition} only. {fix}")
 
     def asked_splits(self) -> list[int]:
         text = self.splits or ("" if self.split is None else str(self.split))
@@ -117,8 +143,8 @@ def run(options: EvalReidOptions) -> int:
 
     again = KReciprocal(options.k1, options.k2, options.lambda_value) if options.rerank else None
     asked = Asked(
-        options.protocol, options.all_protocols, again, options.test_sampling, options.flip_test, options.checkpoint,
-        options.force,
+        options.protocol, options.all_protocols, again, options.metric, options.test_sampling, options.flip_test,
+        options.checkpoint, options.force,
     )  # fmt: skip
     tell = (lambda text: None) if options.json else say
     if options.features:

@@ -69,7 +69,9 @@ def final_entry(results: Mapping[str, Any]) -> dict[str, Any]:
     config = results["config"]
     wanted = {"split": config["tracks"]["split"], "sampling": config["test_sampling"], "checkpoint": "last"}
     wanted |= {"rerank": "", "trained_on": 0}
-    return next(entry for entry in results["evaluations"] if wanted.items() <= entry.items())
+    return next(
+        entry for entry in results["evaluations"] if wanted.items() <= entry.items() and not entry.get("elsewhere")
+    )
 
 
 def final_score(results: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 from tiny_reid import draw_tiny_mars, draw_tiny_prid, evaluate, train
 
 from specvid.eval import load_features, score_reid
@@ -97,6 +98,24 @@ def test_anybodys_features(tmp_path, capsys):
     assert (figures["valid_queries"], figures["gallery_tracklets"]) == (4, 9)
 
 
+def test_all_protocols_of_anybodys_features_are_those_of_mars(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    gallery = rng.standard_normal((9, 8))
+    arrays = {"features": gallery, "ids": [5, 5, 9, 9, -1, 0, 9, 5, 5], "cams": list("abababbab")}
+    np.savez(tmp_path / "f.npz", **arrays, query_index=[0, 2])
+    assert evaluate(f"--features {tmp_path / 'f.npz'} --all-protocols --metric euclidean") == 0
+    text = capsys.readouterr().out
+    assert [line.split(":")[0].strip() for line in text.splitlines() if ": mAP" in line] == [
+        "mars", "mars-ap", "mars-noquery",
+    ]  # fmt: skip
+    assert text.count(", euclidean") == 3
+    features = load_features(tmp_path / "f.npz")
+    assert f"mars: mAP {100 * features.score('mars', metric='euclidean').mAP:.2f}" in text
+    np.savez(tmp_path / "g.npz", **arrays, query_index=[0, 2], about=json.dumps({"protocol": "prid2011"}))
+    assert evaluate(f"--features {tmp_path / 'g.npz'} --all-protocols") == 2
+    assert "scored under prid2011. Leave --all-protocols out" in capsys.readouterr().err
+
+
 def test_a_run_is_scored_again_in_other_ways(runs, capsys):
     assert evaluate(f"--run {runs / 'a'} --protocol mars-ap --test-sampling even --rerank --flip-test") == 0
     text = capsys.readouterr().out
@@ -135,6 +154,56 @@ def test_people_who_were_trained_on_are_not_tested_silently(runs, capsys):
 def test_another_data_set(runs, data, capsys):
     assert evaluate(f"--run {runs}/p1 --dataset mars --data {data}") == 0
     assert "mars: mAP" in capsys.readouterr().out
+
+
+def test_a_narrower_scoring_prints_its_own_and_keeps_all(runs, capsys):
+    def kept():
+        entries = RunFolder(runs / "a").results()["evaluations"]
+        return [entry["protocols"] for entry in entries if entry["sampling"] == "all" and not entry["rerank"]]
+
+    before = kept()
+    assert evaluate(f"--run {runs / 'a'}") == 0
+    assert "mars-ap" not in capsys.readouterr().out
+    assert kept() == before
+    assert list(before[0]) == ["mars", "mars-ap", "mars-noquery"]
+
+
+def test_own_data_numbers_its_people_as_it_likes(tmp_path, capsys):
+    """The same numbers in another table are other people; the same table again holds the people trained on."""
+    tables = [own_table(tmp_path / place, people=(("train", (1, 2)), ("test", (3, 4)))) for place in "ab"]
+    assert train(tables[0], tmp_path, "--name own --dataset tracklets --epochs 1") == 0
+    swapped = own_table(tmp_path / "b", people=(("train", (3, 4)), ("test", (1, 2))))
+    capsys.readouterr()
+    assert evaluate(f"--run {tmp_path / 'own'} --dataset tracklets --data {swapped}") == 0
+    assert "NOT HONEST" not in capsys.readouterr().out
+    folders = sorted(path.name for path in (tmp_path / "own/eval").iterdir())
+    assert folders[0] == "split1-last-all"
+    assert folders[1].startswith("split1-last-all-on-frames.csv-")
+    own_table(tmp_path / "a", people=(("train", (3, 4)), ("test", (1, 2))))
+    assert evaluate(f"--run {tmp_path / 'own'}") == 2
+    assert "2 of the people in the test" in capsys.readouterr().err
+
+
+def test_what_cannot_be_scored_is_not_trained_on(tmp_path, capsys):
+    table = own_table(tmp_path / "a", people=(("train", (1, 2)), ("test", (3, 4))), cameras="a")
+    assert train(table, tmp_path, "--name one --dataset tracklets --epochs 1") == 2
+    assert "all tracklets have the camera a" in capsys.readouterr().err
+    assert not (tmp_path / "one").exists()
+
+
+def own_table(folder, *, people, cameras="ab"):
+    """``frames.csv`` of four frames for each person and camera; ``people``: (set, persons) pairs."""
+    folder.mkdir(exist_ok=True)
+    rows = ["path,pid,camid,set"]
+    for part, persons in people:
+        for person in persons:
+            for camera in cameras:
+                for frame in range(4):
+                    name = f"{person}{camera}{frame}.png"
+                    Image.new("RGB", (10, 24), (60 * person, 40 * frame, 99)).save(folder / name)
+                    rows.append(f"{name},{person},{camera},{part}")
+    (folder / "frames.csv").write_text("\n".join(rows) + "\n")
+    return folder / "frames.csv"
 
 
 def test_a_checkpoint_opens_with_its_centres(runs):
@@ -218,6 +287,12 @@ def test_unreadable_tracklets_are_named_and_change_the_exit_code(tmp_path, capsy
         ("eval reid --features nowhere.npz --protocol marz", "Did you mean 'mars"),
         ("eval reid --run nowhere", "is no folder of a run"),
         ("eval reid --run x --dataset mars", "needs --data DIR"),
+        ("eval reid --run x --metric euclidean", "--metric euclidean applies to --features only"),
+        ("eval reid --run x --k1 5", "--k1 5 applies to --rerank only"),
+        ("eval reid --features x --split 2", "--split 2 applies to --run only"),
+        ("eval reid --features x --test-sampling even", "--test-sampling even applies to --run only"),
+        ("eval reid --features x --flip-test", "--flip-test applies to --run only"),
+        ("eval reid --features marz.npz --all-protocols --protocol cross-camera", "MARS's three"),
         ("eval reid --run x-{split}", "say which with --splits"),
     ],
 )
@@ -225,7 +300,7 @@ def test_mistakes_are_one_clear_line(words, cause, capsys, tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SPECVID_DEBUG", raising=False)
     if "marz" in words:
-        np.savez("nowhere.npz", query=np.eye(2), gallery=np.eye(2), query_ids=[1, 2], gallery_ids=[1, 2],
+        np.savez(words.split()[3], query=np.eye(2), gallery=np.eye(2), query_ids=[1, 2], gallery_ids=[1, 2],
                  query_cams=[0, 0], gallery_cams=[1, 1])  # fmt: skip
     assert cli.run(words.split()) == 2
     err = capsys.readouterr().err
