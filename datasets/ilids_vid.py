@@ -8,10 +8,10 @@ The official layout::
 
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from specvid.datasets.matlab import read_matlab
 from specvid.datasets.reid_set import ReidSet
 from specvid.datasets.two_cameras import Split, TwoCameras, find, people_in, read_json_splits, read_split
 
@@ -60,14 +60,20 @@ def read_splits(root: Path, sequences: Path) -> list[Split]:
 
 def from_matlab(path: Path, people: list[str]) -> list[Split]:
     """``ls_set`` (splits, 300): places in the sorted ``people`` from 1; the first half tests, the second trains."""
-    import scipy.io
-
-    content: dict[str, Any] = scipy.io.loadmat(path)
-    if "ls_set" not in content:
-        raise ValueError(f"{path} has no variable ls_set")
-    places = np.asarray(content["ls_set"]).astype(np.int64)
-    if places.ndim != 2 or sorted(places[0].tolist()) != list(range(1, len(people) + 1)):
-        raise ValueError(f"{path}: each row of ls_set must order the {len(people)} people of {KIND.cameras[0]}")
+    places = read_matlab(path, "ls_set")
+    everybody = np.arange(1, len(people) + 1)
+    if places.ndim != 2 or places.shape[1] != len(everybody):
+        raise ValueError(
+            f"{path}: ls_set has shape {places.shape}; each row must order the {len(people)} people of "
+            f"{KIND.cameras[0]}. Unpack the data set again where people are missing"
+        )
+    for number, row in enumerate(places, start=1):
+        if not np.array_equal(np.sort(row), everybody):
+            wrong = [place for place in row.tolist() if place not in everybody or (row == place).sum() > 1]
+            raise ValueError(
+                f"{path}, row {number} of ls_set: each of the places 1 to {len(people)} in {KIND.cameras[0]} must come "
+                f"once, {wrong[0]} does not; fetch or unpack the file again"
+            )
     half = places.shape[1] // 2
     return [
         ([people[i - 1] for i in sorted(row[half:])], [people[i - 1] for i in sorted(row[:half])])

@@ -12,10 +12,10 @@ The official layout::
 import gzip
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from specvid.datasets.matlab import read_matlab
 from specvid.datasets.reid_set import ReidSet, Tracklet, check_disjoint, in_order
 
 TRAIN_TRACKLETS, TEST_TRACKLETS, QUERIES = 8_298, 12_180, 1_980
@@ -40,7 +40,7 @@ def read_mars(root: str | os.PathLike[str], *, split: int = 1) -> ReidSet:
         raise ValueError(f"{root} is not MARS: it has no folder info/ (with train_name.txt, tracks_train_info.mat ...)")
     train = _read_side(root, "train")
     test = _read_side(root, "test")
-    query = _matrix(info, "query_IDX", "query_IDX").reshape(-1).astype(np.int64) - 1
+    query = read_matlab(info / "query_IDX.mat", "query_IDX").reshape(-1) - 1
     if len(query) == 0 or query.min() < 0 or query.max() >= len(test) or len(np.unique(query)) != len(query):
         raise ValueError(
             f"{info / 'query_IDX.mat'} must name different rows of tracks_test_info from 1 to {len(test)}; "
@@ -57,7 +57,7 @@ def _read_side(root: Path, side: str) -> tuple[Tracklet, ...]:
     """All tracklets of ``train`` or ``test``, in the order of the list."""
     info = root / "info"
     names = _names(info, side)
-    rows = _matrix(info, f"tracks_{side}_info", f"track_{side}_info").astype(np.int64)
+    rows = read_matlab(info / f"tracks_{side}_info.mat", f"track_{side}_info")
     if rows.ndim != 2 or rows.shape[1] != 4 or len(rows) == 0:
         raise ValueError(f"{info}/tracks_{side}_info.mat has shape {rows.shape}; it must be (tracklets, 4)")
     folder = root / f"bbox_{side}"
@@ -96,20 +96,3 @@ def _names(info: Path, side: str) -> list[str]:
     else:
         raise ValueError(f"{plain} is missing; it is one of MARS's official info files")
     return text.split()
-
-
-def _matrix(info: Path, file: str, variable: str) -> np.ndarray:
-    """A variable of a MATLAB file."""
-    import scipy.io
-
-    path = info / f"{file}.mat"
-    if not path.is_file():
-        raise ValueError(f"{path} is missing; it is one of MARS's official info files")
-    try:
-        content: dict[str, Any] = scipy.io.loadmat(path)
-    except Exception as error:
-        raise ValueError(f"{path} cannot be read as a MATLAB file ({error})") from None
-    if variable not in content:
-        known = ", ".join(name for name in content if not name.startswith("__"))
-        raise ValueError(f"{path} has no variable {variable}; it has {known or 'none'}")
-    return np.asarray(content[variable])

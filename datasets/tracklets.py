@@ -14,6 +14,7 @@ Identities and cameras may be any numbers or names. Scores follow the protocol `
 
 import csv
 import os
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -26,6 +27,8 @@ from specvid.datasets.two_cameras import IMAGES
 
 SETS = ("train", "query", "gallery", "test")
 COLUMNS = ("path", "pid", "camid")
+
+_WHOLE = re.compile(r"0|-?[1-9][0-9]*")
 
 
 def read_tracklets(root: str | os.PathLike[str], *, split: int = 1) -> ReidSet:
@@ -127,10 +130,14 @@ def _frame_number(value: Any, path: Path, row: int) -> float | None:
 
 def _csv_rows(path: Path) -> Iterable[Mapping[str, Any]]:
     """The rows of a CSV file; a column of whole numbers only becomes numbers."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        _check_columns(path, reader.fieldnames or [])
-        rows: list[dict[str, Any]] = list(reader)
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            _check_columns(path, reader.fieldnames or [])
+            rows: list[dict[str, Any]] = list(reader)
+    except UnicodeDecodeError as error:
+        text = error.object[max(0, error.start - 20) : error.start + 20]
+        raise ValueError(f"{path} is not UTF-8, near {text!r}; save the table as UTF-8") from None
     for column in ("pid", "camid", "track"):
         values = [row.get(column) for row in rows]
         if all(_is_whole(value) for value in values):
@@ -141,14 +148,16 @@ def _csv_rows(path: Path) -> Iterable[Mapping[str, Any]]:
 
 def _is_whole(value: Any) -> bool:
     """A whole number that is written as one: ``0012`` is a name."""
-    text = str(value)
-    return text.lstrip("-").isdigit() and str(int(text)) == text
+    return _WHOLE.fullmatch(str(value)) is not None
 
 
 def _parquet_rows(path: Path) -> Iterable[Mapping[str, Any]]:
     import pyarrow.parquet as pq
 
-    table = pq.read_table(path)
+    try:
+        table = pq.read_table(path)
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{path} cannot be read as Parquet ({error}); write it again") from None
     _check_columns(path, table.column_names)
     return table.to_pylist()
 

@@ -83,6 +83,12 @@ def read_json_splits(path: Path) -> list[Split]:
         ) from None
     if not splits or any(not train or not test for train, test in splits):
         raise ValueError(f"{path} holds no split with people on both sides")
+    for number, side in ((number, side) for number, split in enumerate(splits, start=1) for side in split):
+        wrong = [person for person in side if not isinstance(person, str) or side.count(person) > 1]
+        if wrong:
+            raise ValueError(
+                f"{path}, split {number}: {wrong[0]!r} must be the name of a person's folder, in quotes, and come once"
+            )
     return splits
 
 

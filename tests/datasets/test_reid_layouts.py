@@ -71,6 +71,7 @@ def test_mars_frames_are_sorted_by_number(copy):
     path.write_text("\n".join([*reversed(names[:8]), *names[8:]]) + "\n")
     assert read_reid("mars", root).train[0] == before
     assert in_order(["F1000.jpg", "F999.jpg", "F2.jpg"]) == ("F2.jpg", "F999.jpg", "F1000.jpg")
+    assert in_order(["10_99.png", "9_100.png"]) == ("9_100.png", "10_99.png")  # as long, and yet not as text
 
 
 def test_mars_lists_may_be_packed(copy):
@@ -88,9 +89,9 @@ def change_rows(root, file, variable, change):
     scipy.io.savemat(path, {variable: change(value)})
 
 
-def with_value(row, column, value):
+def with_value(place, value):
     def change(rows):
-        rows[row, column] = value
+        rows[place] = value
         return rows
 
     return change
@@ -105,12 +106,18 @@ def with_value(row, column, value):
         (lambda root: (root / "info/query_IDX.mat").write_text("no"), "cannot be read as a MATLAB file"),
         (lambda root: change_rows(root, "query_IDX", "query_IDX", lambda q: q - q.min()), "from 1 to 21"),
         (
-            lambda root: change_rows(root, "tracks_train_info", "track_train_info", with_value(1, 1, 10**6)),
+            lambda root: change_rows(root, "tracks_train_info", "track_train_info", with_value((1, 1), 10**6)),
             "do not exist",
         ),
-        (lambda root: change_rows(root, "tracks_train_info", "track_train_info", with_value(1, 0, 8)), "more than one"),
-        (lambda root: change_rows(root, "tracks_train_info", "track_train_info", with_value(1, 2, 9)), "says person 9"),
-        (lambda root: change_rows(root, "tracks_train_info", "track_train_info", with_value(0, 3, 5)), "camera 5"),
+        (
+            lambda root: change_rows(root, "tracks_train_info", "track_train_info", with_value((1, 0), 8)),
+            "more than one",
+        ),
+        (
+            lambda root: change_rows(root, "tracks_train_info", "track_train_info", with_value((1, 2), 9)),
+            "says person 9",
+        ),
+        (lambda root: change_rows(root, "tracks_train_info", "track_train_info", with_value((0, 3), 5)), "camera 5"),
     ],
 )
 def test_damaged_mars_is_named(copy, damage, cause):
@@ -145,6 +152,38 @@ def test_ilids_matlab_splits_count_from_one_and_test_comes_first(drawn):
     half = places.shape[1] // 2
     assert {tracklet.pid for tracklet in data.test} == {f"person{i:03d}" for i in places[2, :half]}
     assert {tracklet.pid for tracklet in data.train} == {f"person{i:03d}" for i in places[2, half:]}
+
+
+@pytest.mark.parametrize(
+    ("damage", "cause"),
+    [
+        (with_value((6, 0), 99), "row 7 of ls_set: each of the places 1 to 4 .* must come once, 99 does not"),
+        (lambda rows: with_value((2, 0), rows[2, 1])(rows), "row 3 of ls_set.*must come once"),
+        (lambda rows: rows[:, :3], r"ls_set has shape \(10, 3\); each row must order the 4 people"),
+        (lambda rows: rows + 0.5, "must hold whole numbers"),
+        (None, "cannot be read as a MATLAB file"),
+    ],
+)
+def test_damaged_ilids_splits_are_named(copy, damage, cause):
+    path = copy("ilids-vid") / "train-test people splits/train_test_splits_ilidsvid.mat"
+    places = scipy.io.loadmat(path)["ls_set"].astype(int)
+    if damage is None:
+        path.write_bytes(b"junk" * 200)
+    else:
+        scipy.io.savemat(path, {"ls_set": damage(places)})
+    with pytest.raises(ValueError, match=cause):
+        read_reid("ilids-vid", path.parents[1])
+
+
+@pytest.mark.parametrize(
+    ("people", "cause"),
+    [([1, 2], "split 1: 1 must be the name"), (["person_0001"] * 2, "split 1: 'person_0001' must .* come once")],
+)
+def test_people_of_json_splits_are_names_that_come_once(copy, people, cause):
+    root = copy("prid2011")
+    (root / "splits_prid2011.json").write_text(json.dumps([{"train": people, "test": ["person_0003"]}]))
+    with pytest.raises(ValueError, match=cause):
+        read_reid("prid2011", root)
 
 
 def test_a_missing_person_is_named(copy):
@@ -214,6 +253,22 @@ def test_own_table_of_few_columns(tmp_path):
     data = read_reid("tracklets", write_table(tmp_path / "frames.csv", rows))
     assert [tracklet.frames for tracklet in data.test] == [("f9.png", "f10.png"), ("g1.png",)]
     assert [tracklet.pid for tracklet in data.test] == [0, 3]
+
+
+def test_odd_numbers_are_names(tmp_path):
+    rows = [{"path": f"{pid}.png", "pid": pid, "camid": "a"} for pid in ("--5", "²", "-0", "7")]
+    data = read_reid("tracklets", write_table(tmp_path / "frames.csv", rows))
+    assert [tracklet.pid for tracklet in data.test] == ["--5", "²", "-0", "7"]
+
+
+def test_tables_that_cannot_be_read_are_named(tmp_path):
+    path = tmp_path / "frames.csv"
+    path.write_bytes("path,pid,camid\na.png,Jörg,1\n".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"frames\.csv is not UTF-8, near .*J.*; save the table as UTF-8"):
+        read_reid("tracklets", path)
+    (tmp_path / "frames.parquet").write_bytes(b"PAR1 no")
+    with pytest.raises(ValueError, match=r"frames\.parquet cannot be read as Parquet"):
+        read_reid("tracklets", tmp_path / "frames.parquet")
 
 
 def write_table(path, rows):
