@@ -17,7 +17,7 @@ _PUBLIC = {
     "NoMatchError": "protocols",
     "KReciprocal": "rerank",
     "nearest": "neighbours",
-    "ReidFeatures": "feature_files",
+    "ReidFeatures": "features",
     "load_features": "feature_files",
     "save_features": "feature_files",
 }

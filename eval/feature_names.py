@@ -22,6 +22,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "names": ("names", "name", "path", "paths", "tracklet"),
     "is_query": ("is_query", "query_mask"),
     "in_gallery": ("in_gallery", "is_gallery", "gallery_mask"),
+    "query_order": ("query_order",),
     "query_index": ("query_index", "query_idx", "query_indices"),
     "query_index1": ("query_IDX",),  # MARS's own name, counted from 1
     "about": ("about",),

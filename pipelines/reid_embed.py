@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from specvid.datasets.reid_set import ReidSet
 from specvid.datasets.tracklet_clips import TestChunks
-from specvid.eval.feature_files import ReidFeatures
+from specvid.eval.features import ReidFeatures
 from specvid.models.factory import VideoModel
 from specvid.pipelines.engine.gather import gather_rows
 from specvid.pipelines.engine.log import console

@@ -112,7 +112,10 @@ def evaluate_features(
         features = load_features(file)
         noted = str(features.about.get("protocol") or ("mars" if asked.every else "cross-camera"))
         protocols = asked.protocols(noted)
-        scores, failed = score_features(features, protocols, rerank=asked.rerank, metric=asked.metric)
+        try:
+            scores, failed = score_features(features, protocols, rerank=asked.rerank, metric=asked.metric)
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from None
         if not asked.every and failed:
             raise NoMatchError(f"{file}: {failed[protocols[0]]}")
         scored = ReidScored(features, scores, failed, features.about, asked.rerank)

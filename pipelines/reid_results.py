@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from specvid.datasets.reid_set import ReidSet
-from specvid.eval.feature_files import ReidFeatures, save_features
+from specvid.eval.feature_files import save_features
+from specvid.eval.features import ReidFeatures
 from specvid.eval.protocols import MARS_PROTOCOLS, PROTOCOLS, NoMatchError
 from specvid.eval.reid import ReidScore
 from specvid.eval.rerank import KReciprocal

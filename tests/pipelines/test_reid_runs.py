@@ -98,6 +98,23 @@ def test_anybodys_features(tmp_path, capsys):
     assert (figures["valid_queries"], figures["gallery_tracklets"]) == (4, 9)
 
 
+def test_flags_as_words_are_scored_as_meant(tmp_path, capsys):
+    rng = np.random.default_rng(1)
+    features, ids, cams = rng.standard_normal((8, 4)), [1, 2, 1, 2, 1, 2, 1, 2], [0, 0, 1, 1, 2, 2, 0, 0]
+    is_query = np.array([True, True, *[False] * 6])
+    for name, flags in (("bools", is_query), ("words", is_query.astype(str))):
+        np.savez(tmp_path / f"{name}.npz", features=features, ids=ids, cams=cams, is_query=flags)
+    found = []
+    for name in ("bools", "words"):
+        assert evaluate(f"--features {tmp_path / name}.npz --json") == 0
+        found.append(json.loads(capsys.readouterr().out)["evaluations"][0]["protocols"]["cross-camera"])
+    assert found[0] == found[1]
+    assert found[1]["queries"] == 2
+    np.savez(tmp_path / "nulls.npz", features=features, ids=ids, cams=cams, is_query=["True", ""] * 4)
+    assert evaluate(f"--features {tmp_path / 'nulls.npz'}") == 2
+    assert "is_query is '' in row 1 (4 such rows); it must be true or false" in capsys.readouterr().err
+
+
 def test_all_protocols_of_anybodys_features_are_those_of_mars(tmp_path, capsys):
     rng = np.random.default_rng(0)
     gallery = rng.standard_normal((9, 8))
