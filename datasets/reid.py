@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 from specvid.datasets.errors import unknown
 from specvid.datasets.ilids_vid import read_ilids_vid
@@ -21,9 +23,12 @@ REID_SETS: dict[str, Callable[..., ReidSet]] = {
 def read_reid(dataset: str, root: str | os.PathLike[str], *, split: int = 1) -> ReidSet:
     """A split of the data set ``mars``, ``ilids-vid``, ``prid2011`` or ``tracklets`` (a folder or table of one's own).
 
+    A published set that is whole is known by its title, wherever it lies; any other also by its path, as ``source``.
+
     Raises:
         ValueError: another name, or whatever does not fit in the folder.
     """
     if dataset not in REID_SETS:
         raise unknown("dataset", dataset, REID_SETS)
-    return REID_SETS[dataset](root, split=split)
+    data = REID_SETS[dataset](root, split=split)
+    return data if data.is_whole else replace(data, source=str(Path(root).resolve()))

@@ -59,7 +59,7 @@ class ReidSet:
         gallery: (G,) int64 rows of ``test`` that are the gallery; a query may be among them.
         split: number of the split from 1; ``splits``: how many there are.
         is_whole: it has the published numbers of tracklets.
-        source: resolved path of own data, whose title may be that of another; "" where the title says which set it is.
+        source: resolved path of own data or a part, for others may have its title; "" where the title says which it is.
     """
 
     title: str

@@ -60,7 +60,6 @@ def read_tracklets(root: str | os.PathLike[str], *, split: int = 1) -> ReidSet:
         root.name, "cross-camera", tuple(parts["train"]), tuple(test),
         query=np.concatenate([np.arange(queries), last]),
         gallery=np.concatenate([np.arange(queries, queries + items), last]),
-        source=str(root.resolve()),
     )  # fmt: skip
 
 

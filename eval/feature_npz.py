@@ -25,7 +25,7 @@ def read_npz(path: Path) -> ReidFeatures:
     if "query_index1" in parts:
         index = parts["query_index1"].reshape(-1).astype(np.int64) - 1
     if all(role in parts for role in GROUPS["separate"]):
-        named = {role: parts.get(role) for role in ("query_names", "gallery_names")}
+        named = {role: parts[role] for role in ("query_names", "gallery_names") if role in parts}
         return ReidFeatures(
             **{role: parts[role] for role in GROUPS["separate"]}, **named, query_index=index, about=about
         )

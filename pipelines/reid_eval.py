@@ -159,12 +159,12 @@ def _score(
     model, meta = open_model(folder, asked.checkpoint)
     same_layout = dataset in ("", trained.dataset)
     test = read_reid(dataset or trained.dataset, data or trained.data, split=split if same_layout else 1)
-    trained_source = str(Path(trained.data).resolve()) if test.source else ""
+    here = not test.source or test.source == str(Path(trained.data).resolve())
     # A published set numbers its people the same way wherever it lies, and however much of it; own data does not.
-    same_set = same_layout and test.source == trained_source
+    same_people = same_layout and (here or trained.dataset != "tracklets")
     protocols = asked.protocols(test.protocol)
     check_scorable(test, protocols)
-    leaked = _leaked(test, meta["people"]) if same_set else 0
+    leaked = _leaked(test, meta["people"]) if same_people else 0
     if leaked and not asked.force:
         raise ValueError(
             f"run {str(folder.path)!r} was trained on split {trained.split}: {leaked} of the people in the test of "
@@ -180,7 +180,7 @@ def _score(
     return score_all(
         test, found, checkpoint=asked.checkpoint, sampling=sampling + ("-flip" if asked.flip else ""),
         protocols=protocols, rerank=asked.rerank, leaked=leaked,
-        elsewhere=not same_set or test.title != meta["data"]["title"],
+        elsewhere=not (same_layout and here and test.title == meta["data"]["title"]),
     )  # fmt: skip
 
 

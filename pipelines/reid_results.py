@@ -16,7 +16,7 @@ from specvid.pipelines.engine.checkpoint import write_json
 from specvid.pipelines.engine.run import RunFolder
 from specvid.pipelines.reid_embed import TrackletFeatures, as_reid_features
 
-_SAME = ("dataset", "source", "split", "checkpoint", "sampling", "rerank")
+_SAME = ("dataset", "elsewhere", "source", "split", "checkpoint", "sampling", "rerank")
 """What makes two entries of results.json one evaluation: the same features, ranked in the same way."""
 
 
@@ -101,9 +101,11 @@ def keep(run: RunFolder, scored: ReidScored) -> Path:
     features.
     """
     results, entry = run.results(), entry_of(scored)
-    earlier, others = [], []
+    earlier: list[dict[str, Any]] = []
+    others: list[dict[str, Any]] = []
+    early = {**entry, "elsewhere": False}  # entries that do not say where are of the data set that was trained on
     for old in results.get("evaluations", []):
-        same = all(old.get(key, entry[key]) == entry[key] for key in _SAME)
+        same = all(old.get(key, early[key]) == entry[key] for key in _SAME)
         (earlier if same else others).append(old)
     scored = _with_protocols(scored, {name for old in earlier for name in (*old["protocols"], *old["not_scored"])})
     folder = run.path / "eval" / folder_name(scored)
@@ -123,8 +125,8 @@ def _with_protocols(scored: ReidScored, protocols: set[str]) -> ReidScored:
 def folder_name(scored: ReidScored) -> str:
     """``splitS-CHECKPOINT-SAMPLING[-on-DATASET][-reranked[-K1-K2-LAMBDA]]``: one for each evaluation of a run.
 
-    Without ``on`` it is the data set that was trained on, without numbers the re-ranking of the paper. Own data of the
-    same name in different places differ by a checksum of the place.
+    Without ``on`` it is the data set that was trained on, without numbers the re-ranking of the paper. Own data, or
+    parts of a published set, that have one title differ by a checksum of where they lie.
     """
     about, rerank = scored.about, scored.rerank
     name = f"split{about['split']}-{about['checkpoint']}-{about['sampling']}"

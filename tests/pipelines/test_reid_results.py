@@ -13,6 +13,7 @@ from specvid.pipelines.demo.reid import final_score
 from specvid.pipelines.engine.run import RunFolder
 from specvid.pipelines.reid_embed import TrackletFeatures
 from specvid.pipelines.reid_results import keep, score_all
+from specvid.pipelines.report import read_figures
 
 MARS = ("mars", "mars-ap", "mars-noquery")
 
@@ -60,18 +61,20 @@ def test_a_narrower_scoring_keeps_the_other_protocols_of_the_same_features(tmp_p
 def test_evaluations_leave_each_other_alone(tmp_path, sets):
     run = RunFolder(tmp_path)
     mars, prid = sets["mars"], sets["prid2011"]
+    whole = dataclasses.replace(prid, title="PRID-2011", source="")
     own = [dataclasses.replace(prid, title="frames.csv", source=f"/data/{place}/frames.csv") for place in "ab"]
+    other = dataclasses.replace(mars, source="/data/other")  # of the same size, so of the same title
     scored = [
         score(mars),
         score(mars, sampling="even"),
         score(mars, rerank=KReciprocal()),
         score(mars, rerank=KReciprocal(5, 3)),
-        *(score(data, elsewhere=True) for data in (prid, *own)),
+        *(score(data, elsewhere=True) for data in (whole, *own, other)),
     ]
     folders = [keep(run, one) for one in scored]
     assert [folder.name for folder in folders[:5]] == [
         "split1-last-all", "split1-last-even", "split1-last-all-reranked", "split1-last-all-reranked-5-3-0.3",
-        "split1-last-all-on-PRID-2011-cut-down-to-4-4-of-89-89-people",
+        "split1-last-all-on-PRID-2011",
     ]  # fmt: skip
     assert len(set(folders)) == len(figures(run)) == len(scored)
     for one, folder, kept in zip(scored, folders, figures(run), strict=True):
@@ -79,3 +82,5 @@ def test_evaluations_leave_each_other_alone(tmp_path, sets):
         assert kept == {score.protocol: score.as_dict() for score in one.scores}
     run.write_results({**run.results(), "config": {"tracks": {"split": 1}, "test_sampling": "all"}})
     assert final_score(run.results())["mAP"] == scored[0].scores[1].mAP
+    rows = {tuple(figure.context.items()) for figure in read_figures(tmp_path / "results.json")}
+    assert len(rows) == sum(len(one.scores) for one in scored)  # the report does not take one for another either

@@ -168,9 +168,17 @@ def test_people_who_were_trained_on_are_not_tested_silently(runs, capsys):
     assert "NOT HONEST" in capsys.readouterr().out
 
 
-def test_another_data_set(runs, data, capsys):
+def test_another_data_set_has_a_place_of_its_own(runs, data, capsys, tmp_path):
+    own = runs / "p1/eval/split1-last-all/features.parquet"
+    before = own.read_bytes()
     assert evaluate(f"--run {runs}/p1 --dataset mars --data {data}") == 0
     assert "mars: mAP" in capsys.readouterr().out
+    # As large as the one trained on, so of its title, and yet another one.
+    other = draw_tiny_prid(tmp_path / "prid")
+    assert evaluate(f"--run {runs}/p1 --data {other}") == 0
+    assert own.read_bytes() == before
+    results = RunFolder(runs / "p1").results()["evaluations"]
+    assert [entry["elsewhere"] for entry in results[-2:]] == [True, True]
 
 
 def test_a_narrower_scoring_prints_its_own_and_keeps_all(runs, capsys):
