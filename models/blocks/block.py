@@ -85,7 +85,7 @@ class Unit(nn.Module):
         terms = self.filter(operator, self.g(x_bcn, token_major=operator.token_major))
         if operator.wide:  # what grows with N would overflow in the weights' product too
             with full_precision(x_bcn):
-                y_bcn = self.project([at_least_float32(term) for term in terms])
+                y_bcn = self.project([at_least_float32(term) for term in terms]).to(self.gate.dtype)
         else:
             y_bcn = self.project(terms)
         return self.add(x_bcn, y_bcn, mask_bn)
@@ -109,7 +109,12 @@ class Unit(nn.Module):
 
     def finish(self, y_bcn: Tensor, mask_bn: Tensor | None) -> Tensor:
         """relu(norm(y)): (B, C, N) -> (B, C, N), 0 outside the mask, which the statistics of training do not see."""
-        y_bcn = self.norm(y_bcn, mask_bn)
+        if isinstance(self.norm, nn.SyncBatchNorm):  # what nn.SyncBatchNorm.convert_sync_batchnorm makes of ours
+            if mask_bn is not None:
+                raise ValueError("a mask goes with the block's own batch norm, not with SyncBatchNorm: leave one away.")
+            y_bcn = self.norm(y_bcn)
+        else:
+            y_bcn = self.norm(y_bcn, mask_bn)
         return y_bcn.relu() if self.relu else y_bcn
 
 
@@ -149,6 +154,11 @@ class NonlocalBlock(nn.Module):
         check_mode(mode, dims)
         if recurrence < 1:
             raise ValueError(f"recurrence={recurrence} is not possible: the block runs at least once.")
+        if affinity.sub_sample and (dims == 1 or mode == "t"):
+            raise ValueError(
+                f"sub_sample=True pools keys over space, which graphs of dims={dims}, mode={mode!r} do not have; use "
+                f"sub_sample=False."
+            )
         self.channels = channels
         self.dims = dims
         self.mode = mode
@@ -212,7 +222,9 @@ class NonlocalBlock(nn.Module):
             mask: as in :meth:`forward`.
 
         Returns:
-            (B', P, n) with B' graphs of n positions; B' = B and n = N for mode ``st``.
+            (B', P, n) with B' graphs of n positions; B' = B and n = N for mode ``st``. With ``sub_sample`` n is the
+            number of pooled positions. For ``cgnl``, which relates channels too, positions are vertices c·N + n of a
+            group: (B', groups, P, c·n).
         """
         return self.operator(x, mask).rows(positions)
 
@@ -260,16 +272,3 @@ class NonlocalBlock(nn.Module):
         return f"channels={self.channels}, dims={self.dims}, mode={self.mode!r}" + (
             f", recurrence={self.recurrence}" * (self.recurrence > 1)
         )
-
-
-class Factorised(nn.Module):
-    """``mode="t+s"``: a block over time at each place, then one over space in each frame."""
-
-    def __init__(self, temporal: NonlocalBlock, spatial: NonlocalBlock) -> None:
-        super().__init__()
-        self.temporal = temporal
-        self.spatial = spatial
-
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """(B, C, T, H, W) -> the same shape."""
-        return self.spatial(self.temporal(x, mask), mask)

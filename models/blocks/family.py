@@ -24,7 +24,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from specvid.models.blocks.affinities.base import Affinity
+from specvid.models.blocks.affinities.base import Affinity, check_implementation
 from specvid.models.blocks.affinities.concatenation import ConcatenationAffinity
 from specvid.models.blocks.affinities.criss_cross import CrissCrossAffinity
 from specvid.models.blocks.affinities.dot import ProductAffinity
@@ -49,6 +49,8 @@ def _each(widths: Widths, make: Callable[[], Filter]) -> list[Filter]:
 
 def _kernel(widths: Widths, kernel: str, *, scale: bool, sub_sample: bool, impl: str) -> Affinity:
     channels, inner, bias = widths.channels, widths.inner, widths.bias
+    if scale and kernel != "embedded":
+        raise ValueError(f"scale=True goes with kernel='embedded', not with {kernel!r}; leave it away.")
     if kernel == "embedded":
         return SoftmaxAffinity(channels, inner, scale=scale, sub_sample=sub_sample, bias=bias, impl=impl)
     if kernel == "gaussian":
@@ -56,6 +58,7 @@ def _kernel(widths: Widths, kernel: str, *, scale: bool, sub_sample: bool, impl:
     if kernel == "dot":
         return ProductAffinity(channels, inner, kind="dot", sub_sample=sub_sample, bias=bias, impl=impl)
     if kernel == "concat":
+        check_implementation(impl, ("auto",))  # sums over sorted positions, the only form
         return ConcatenationAffinity(channels, inner, sub_sample=sub_sample, bias=bias)
     raise unknown("kernel", kernel, KERNELS)
 
@@ -164,6 +167,8 @@ def cayley(widths: Widths, *, order: int = 1, form: str = "rational", impl: str 
     if form not in ("rational", "published"):
         raise unknown("form", form, ("rational", "published"))
     if form == "published":
+        if order != 1:
+            raise ValueError(f"order={order} goes with form='rational': the published polynomial has one form.")
         affinity = SoftmaxAffinity(widths.channels, widths.inner, bias=widths.bias, impl=impl)
         return affinity, _each(widths, lambda: PublishedCayley(widths.value))
     filters = _each(widths, lambda: Cayley(order))
@@ -185,11 +190,17 @@ def heat(widths: Widths, *, order: int = 1, impl: str = "auto") -> Pair:
 
 
 @register_block("spectral", relu=True)
-def spectral(widths: Widths, *, function: Callable[[Tensor], Tensor] | None = None, impl: str = "auto") -> Pair:
+def spectral(
+    widths: Widths,
+    *,
+    function: Callable[[Tensor], Tensor] | None = None,
+    tolerance: float = 1e-13,
+    impl: str = "auto",
+) -> Pair:
     """(I, f(L)) for any smooth ``function`` of the Laplacian's frequencies in [0, 2] (see ``filters/spectral.py``)."""
-    if function is None:
+    if not callable(function):
         raise ValueError(
-            "function=None of block 'spectral' is not possible: give a function of the frequencies in [0, 2]."
+            f"function={function!r} of block 'spectral' is not possible: give a function of the frequencies in [0, 2]."
         )
-    filters = _each(widths, lambda: Spectral(function))
+    filters = _each(widths, lambda: Spectral(function, tolerance=tolerance))
     return _symmetric(widths, filters, impl), filters

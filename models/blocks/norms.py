@@ -1,7 +1,12 @@
-"""The norms of a block on (B, C, N), with statistics over the valid positions only."""
+"""The norms of a block on (B, C, N), with statistics over the valid positions only.
+
+With a mask, sums over positions are taken in float32 at least: their number alone overflows float16.
+"""
 
 import torch
 from torch import Tensor, nn
+
+from specvid.models.blocks.precision import at_least_float32, full_precision
 
 NORMS = ("batch", "group", "none")
 
@@ -15,9 +20,28 @@ class BatchNorm(nn.BatchNorm1d):
             return super().forward(x_bcn)
         if not self.training:
             return super().forward(x_bcn) * mask_bn.unsqueeze(1)
-        valid_mc = super().forward(x_bcn.mT[mask_bn])
-        y_bnc = torch.zeros_like(x_bcn.mT, dtype=valid_mc.dtype)
-        return y_bnc.masked_scatter(mask_bn.unsqueeze(-1), valid_mc).mT
+        with full_precision(x_bcn):
+            return self._valid_only(at_least_float32(x_bcn), mask_bn.unsqueeze(1)).to(x_bcn.dtype)
+
+    def _valid_only(self, x_bcn: Tensor, mask_b1n: Tensor) -> Tensor:
+        """In sums rather than on the valid positions picked out: their number would be unknown to a compiler."""
+        weight_b1n = mask_b1n.to(x_bcn.dtype)
+        count = weight_b1n.sum().clamp_min(1)
+        mean_c = x_bcn.masked_fill(~mask_b1n, 0).sum((0, 2)) / count
+        centred_bcn = (x_bcn - mean_c[:, None]).masked_fill(~mask_b1n, 0)
+        variance_c = centred_bcn.square().sum((0, 2)) / count
+        self._move(mean_c.detach(), (variance_c * count / (count - 1).clamp_min(1)).detach())
+        y_bcn = centred_bcn * (variance_c + self.eps).rsqrt()[:, None]
+        return y_bcn if self.weight is None else y_bcn * self.weight[:, None] + self.bias[:, None] * weight_b1n
+
+    def _move(self, mean_c: Tensor, variance_c: Tensor) -> None:
+        """Moves the running statistics as batch norm does."""
+        if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
+            return
+        self.num_batches_tracked.add_(1)
+        momentum = 1 / self.num_batches_tracked if self.momentum is None else self.momentum
+        self.running_mean.copy_((1 - momentum) * self.running_mean + momentum * mean_c)
+        self.running_var.copy_((1 - momentum) * self.running_var + momentum * variance_c)
 
 
 class GroupNorm(nn.GroupNorm):
@@ -27,14 +51,18 @@ class GroupNorm(nn.GroupNorm):
         """(B, C, N) -> (B, C, N), 0 outside the mask."""
         if mask_bn is None:
             return super().forward(x_bcn)
-        batch, _, positions = x_bcn.shape
-        x_bgcn = x_bcn.reshape(batch, self.num_groups, -1, positions)
-        mask_b11n = mask_bn[:, None, None].to(x_bcn.dtype)
-        count_b111 = (mask_b11n.sum(-1, keepdim=True) * x_bgcn.shape[2]).clamp_min(1)
-        centred = (x_bgcn - (x_bgcn * mask_b11n).sum((2, 3), keepdim=True) / count_b111) * mask_b11n
+        with full_precision(x_bcn):
+            y_bcn = self._valid_only(at_least_float32(x_bcn), mask_bn.unsqueeze(1))
+            return y_bcn.to(torch.promote_types(x_bcn.dtype, self.weight.dtype))  # autocast's own: float32
+
+    def _valid_only(self, x_bcn: Tensor, mask_b1n: Tensor) -> Tensor:
+        batch, channels, positions = x_bcn.shape
+        x_bgcn = x_bcn.masked_fill(~mask_b1n, 0).reshape(batch, self.num_groups, channels // self.num_groups, positions)
+        weight_b11n = mask_b1n.unsqueeze(1).to(x_bcn.dtype)
+        count_b111 = (weight_b11n.sum(-1, keepdim=True) * x_bgcn.shape[2]).clamp_min(1)
+        centred = (x_bgcn - x_bgcn.sum((2, 3), keepdim=True) / count_b111) * weight_b11n
         y_bgcn = centred * (centred.square().sum((2, 3), keepdim=True) / count_b111 + self.eps).rsqrt()
-        y_bcn = y_bgcn.reshape(x_bcn.shape) * self.weight[:, None] + self.bias[:, None]
-        return y_bcn * mask_bn.unsqueeze(1)
+        return (y_bgcn.reshape(x_bcn.shape) * self.weight[:, None] + self.bias[:, None]) * mask_b1n
 
 
 class NoNorm(nn.Module):

@@ -43,8 +43,8 @@ def from_official(name: str, state_dict: State, **options: Any) -> nn.Module:
         state_dict: the module's own keys, e.g. ``t.weight`` and ``stages.0.g.weight``; a ``module.`` prefix is taken
             off.
         **options: what the weights do not tell, e.g. ``relu=True`` (2019's stages), ``recurrence=2`` (cc),
-            ``kernel="dot"`` or ``scale=True``
-            (mmcv), ``groups`` (cgnl: read from the weights), ``gamma`` and ``order``.
+            ``kernel="dot"`` or ``scale=False`` (mmcv, whose own defaults are the embedded Gaussian and ``use_scale``),
+            ``gamma`` and ``order`` (cgnl), ``dims=3`` (a block of images, for video).
 
     Returns:
         A block (see :func:`create_block`) for the dims of the weights: 2 for (D, C, 1, 1), 3 for (D, C, 1, 1, 1).
@@ -65,7 +65,10 @@ def from_official(name: str, state_dict: State, **options: Any) -> nn.Module:
             "dict (cut the keys of the whole model to those of the block)."
         ) from None
     signal = read["units.0.g.weight"]  # (D, C, 1, ...)
-    block = create_block(layout.block, signal.shape[1], dims=signal.dim() - 2, **(layout.options | options))
+    if options.get("kernel", "embedded") != "embedded":
+        layout.options.pop("scale", None)
+    chosen = {"dims": signal.dim() - 2} | layout.options | options
+    block = create_block(layout.block, signal.shape[1], **chosen)
     own = block.state_dict()
     loaded = {ours: value.reshape(own[ours].shape) for ours, value in read.items() if ours in own}
     unread = {theirs for theirs in state if layout.keys.get(theirs) not in own}
@@ -107,7 +110,8 @@ _FIRST, _SECOND, _THIRD = "weights.0.weight", "weights.1.weight", "weights.2.wei
 
 def _nonlocal(state: State) -> Layout:
     """``nl`` of the SNL repository, or mmcv's NonLocal."""
-    if "g.conv.weight" not in state:
+    sub_sample = "g.0.conv.weight" in state  # nn.Sequential(g, max_pool)
+    if "g.conv.weight" not in state and not sub_sample:
         return _stage("nl", {"w_2.weight": _FIRST})(state)
     kernel = (
         "concat"
@@ -124,10 +128,10 @@ def _nonlocal(state: State) -> Layout:
         "concat_project": "affinity.project",
     }
     keys = {key: f"{ours[key.split('.')[0]]}.{key.rsplit('.', 1)[1]}" for key in state}
-    inner = state["g.conv.weight"].shape[0]
-    return Layout(
-        "nl", {"kernel": kernel, "inner": inner, "value": inner, "norm": "none", "bias": True, "gate": 1.0}, keys
-    )
+    inner = state["g.0.conv.weight" if sub_sample else "g.conv.weight"].shape[0]
+    options = {"kernel": kernel, "inner": inner, "value": inner, "norm": "none", "bias": True, "gate": 1.0}
+    options |= {"sub_sample": sub_sample} | ({"scale": True} if kernel == "embedded" else {})
+    return Layout("nl", options, keys)
 
 
 def _double_attention(state: State) -> Layout:

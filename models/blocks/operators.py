@@ -56,6 +56,11 @@ class Operator(ABC):
         """Eigenvalues of A, largest first (by magnitude where complex): (B, N) or, where the rank is known to be R < N,
         its R largest ones."""
         matrix = self.dense().double()
+        if matrix.shape[-2] != matrix.shape[-1]:
+            raise ValueError(
+                f"the affinity is {matrix.shape[-2]} x {matrix.shape[-1]}: only a square one has eigenvalues; use "
+                f"sub_sample=False."
+            )
         if self.symmetric:
             return torch.linalg.eigvalsh(matrix).flip(-1)
         values = torch.linalg.eigvals(matrix)

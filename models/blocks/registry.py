@@ -9,7 +9,8 @@ from typing import Any
 from torch import nn
 
 from specvid.models.blocks.affinities.base import Affinity
-from specvid.models.blocks.block import Factorised, NonlocalBlock, Unit
+from specvid.models.blocks.block import NonlocalBlock, Unit
+from specvid.models.blocks.factorised import Factorised
 from specvid.models.blocks.filters.base import Filter
 from specvid.models.suggest import unknown
 
@@ -61,6 +62,8 @@ COMMON: dict[str, Any] = {
 _UNIT_OPTIONS = tuple(
     name for name in inspect.signature(Unit.__init__).parameters if name in COMMON and name != "value"
 )
+
+_WHOLE = ("channels", "reduction", "units", "recurrence", "groups", "order")
 
 BLOCKS: dict[str, BlockSpec] = {}
 
@@ -118,6 +121,7 @@ def create_block(name: str, channels: int, *, dims: int = 3, **options: Any) -> 
         if option not in known:
             raise unknown(f"option of block {name!r}", option, known)
     values = known | options
+    _check_whole(name, channels, values)
     if values["mode"] == "t+s":
         parts = [create_block(name, channels, dims=dims, **(options | {"mode": mode})) for mode in _checked_parts(dims)]
         return Factorised(*parts)  # type: ignore[arg-type]
@@ -140,6 +144,13 @@ def create_block(name: str, channels: int, *, dims: int = 3, **options: Any) -> 
     )
 
 
+def _check_whole(name: str, channels: int, values: dict[str, Any]) -> None:
+    for option, value in (("channels", channels), *values.items()):
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if option in _WHOLE and not (whole and value >= 1):
+            raise ValueError(f"{option}={value!r} is not possible for block {name!r}: it is a whole number from 1 up.")
+
+
 def _checked_parts(dims: int) -> tuple[str, str]:
     if dims != 3:
         raise ValueError(f"mode='t+s' needs time and space, which dims={dims} does not have; use mode='st' or dims=3.")
@@ -147,11 +158,6 @@ def _checked_parts(dims: int) -> tuple[str, str]:
 
 
 def _widths(name: str, channels: int, values: dict[str, Any]) -> Widths:
-    for option in ("reduction", "units"):
-        if not isinstance(values[option], int) or values[option] < 1:
-            raise ValueError(
-                f"{option}={values[option]!r} of block {name!r} is not possible: it is a whole number from 1 up."
-            )
     inner = values["inner"] if values["inner"] is not None else channels // values["reduction"]
     value = values["value"] if values["value"] is not None else (inner if values["project"] else channels)
     for option, width in (("inner", inner), ("value", value)):

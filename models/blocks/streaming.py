@@ -55,6 +55,7 @@ class _Streamed(Factored):
         self.chunk = chunk
         self.sums = sums
         self.symmetric = chunk.symmetric
+        self.wide = chunk.wide
 
     def analyse(self, z_bdn: Tensor) -> Tensor:
         return self.sums.reduce(self.chunk.analyse(z_bdn))
@@ -100,6 +101,11 @@ def stream(block: NonlocalBlock, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
         raise ValueError(
             "chunks is an iterator, which can be read only once: give a list, or an object whose __iter__ starts anew."
         )
+    if any(isinstance(unit.norm, GroupNorm) for unit in block.units):
+        raise ValueError(
+            "the block has a group norm, which looks at the whole clip: "
+            "chunks equal the whole with norm='batch' or norm='none'."
+        )
     if block.mode == "s" and block.dims == 3:  # graphs are single frames
         yield from map(block, chunks)
         return
@@ -110,10 +116,9 @@ def stream(block: NonlocalBlock, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
             f"use a block of low rank "
             "(snl, cheb, arma, cayley, heat, a2, cgnl, relu_dot, nl with kernel='dot'), mode='s', or the whole clip."
         )
-    if any(isinstance(unit.norm, GroupNorm) for unit in block.units):
+    if affinity.sub_sample:
         raise ValueError(
-            "the block has a group norm, which looks at the whole clip: "
-            "chunks equal the whole with norm='batch' or norm='none'."
+            "sub_sample=True pools keys and values before they are summed; use sub_sample=False or mode='s'."
         )
     sums, complete = _Sums(), False
     while not complete:

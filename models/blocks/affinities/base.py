@@ -17,8 +17,8 @@ class Affinity(nn.Module, ABC):
     """A = A^T with eigenvalues in [-1, 1]: what Cayley, ARMA, heat and other functions of the Laplacian L = I - A ask
     for."""
 
-    rounds_reaching_all = 1
-    """How often A must be applied until every position has seen every other one."""
+    sub_sample = False
+    """Keys and values are max-pooled in space: A is N x N'."""
 
     def forward(self, x_bcn: Tensor, grid: Grid, mask_bn: Tensor | None = None) -> Operator:
         """The operator of features (B, C, N) on the graphs of ``grid``; positions outside ``mask_bn`` (B, N) are

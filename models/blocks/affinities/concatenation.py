@@ -42,7 +42,7 @@ class ConcatenationAffinity(Affinity):
     def operator(self, features: tuple[Tensor, ...], sizes: tuple[int, ...], mask_bn: Tensor | None) -> Operator:
         """relu(a_i + b_j) / N."""
         theta_bcn, phi_bcn = features
-        pool = SpatialPool(sizes) if self.sub_sample else None
+        pool = SpatialPool(sizes, mask_bn) if self.sub_sample else None
         if pool is not None:
             phi_bcn = pool(phi_bcn)
         weight_a, weight_b = self.project.weight.squeeze(-1).chunk(2, dim=1)
@@ -59,7 +59,7 @@ class ReluSum(Operator):
         self.b_bm = at_least_float32(b_bm)
         self.pool = pool
         self.mask_bn = mask_bn
-        self.key_mask_bm = mask_bn if mask_bn is None or pool is None else pool.mask(mask_bn)
+        self.key_mask_bm = mask_bn if pool is None else pool.mask_bm
         if self.key_mask_bm is None:
             self.scale_b1 = self.b_bm.new_full((self.b_bm.shape[0], 1), 1 / self.b_bm.shape[-1])
         else:

@@ -94,17 +94,16 @@ class ProductAffinity(FactoredAffinity):
     def operator(self, features: tuple[Tensor, ...], sizes: tuple[int, ...], mask_bn: Tensor | None) -> Operator:
         """A = left^T right; N x N' with pooled keys."""
         if self.sub_sample:
-            return self._pooled(features, SpatialPool(sizes), mask_bn)
+            return self._pooled(features, SpatialPool(sizes, mask_bn), mask_bn)
         operator = super().operator(features, sizes, mask_bn)
         dense = self.impl == "dense" or (self.impl == "auto" and features[0].shape[-1] < self.inner)
         return Dense(operator.dense()) if dense else operator
 
     def _pooled(self, features: tuple[Tensor, ...], pool: SpatialPool, mask_bn: Tensor | None) -> Operator:
         left_brn, right_brn = features[0], pool(features[1])
-        key_mask_bm = None if mask_bn is None else pool.mask(mask_bn)
-        root_b11 = self.totals((left_brn, right_brn), key_mask_bm).rsqrt().to(right_brn.dtype)
-        if mask_bn is not None and key_mask_bm is not None:
-            left_brn, right_brn = left_brn * mask_bn.unsqueeze(1), right_brn * key_mask_bm.unsqueeze(1)
+        root_b11 = self.totals((left_brn, right_brn), pool.mask_bm).rsqrt().to(right_brn.dtype)
+        if mask_bn is not None:
+            left_brn = left_brn * mask_bn.unsqueeze(1)
         return Pooled(LowRank(left_brn * root_b11, right_brn * root_b11), pool)
 
 

@@ -18,7 +18,7 @@ from specvid.models.blocks.affinities.base import Affinity, check_implementation
 from specvid.models.blocks.attention import attend
 from specvid.models.blocks.operators import Operator
 from specvid.models.blocks.pointwise import Pointwise
-from specvid.models.blocks.precision import full_precision
+from specvid.models.blocks.precision import at_least_float32, full_precision
 
 
 class SoftmaxAffinity(Affinity):
@@ -67,7 +67,7 @@ class SoftmaxAffinity(Affinity):
         theta_bcn, phi_bcn = features[:2]
         if self.whiten:
             theta_bcn, phi_bcn = _centred(theta_bcn, mask_bn), _centred(phi_bcn, mask_bn)
-        pool = SpatialPool(sizes) if self.sub_sample else None
+        pool = SpatialPool(sizes, mask_bn) if self.sub_sample else None
         unary_b1n = features[2] if self.unary is not None else None
         return Attention(
             theta_bcn,
@@ -81,24 +81,38 @@ class SoftmaxAffinity(Affinity):
 
 
 class SpatialPool:
-    """Max-pooling by 2 in height and width of flattened (B, C, N) features with ``sizes`` (..., H, W)."""
+    """Max-pooling by 2 in height and width of flattened (B, C, N) features with ``sizes`` (..., H, W).
 
-    def __init__(self, sizes: tuple[int, ...]) -> None:
+    Args:
+        sizes: of one graph.
+        mask_bn: True where a position is valid; the others are not seen.
+    """
+
+    def __init__(self, sizes: tuple[int, ...], mask_bn: Tensor | None = None) -> None:
         if len(sizes) < 2 or min(sizes[-2:]) < 2:
             raise ValueError(
                 f"sub_sample=True pools 2 x 2 in space, which positions of sizes {sizes} do not allow; use "
                 f"sub_sample=False."
             )
         self.sizes = sizes
+        self.invalid_b1n = None if mask_bn is None else ~mask_bn.unsqueeze(1)
+        self.mask_bm: Tensor | None = None
+        """(B, N'): a pooled position is valid where any of its four is."""
+        if mask_bn is not None:
+            self.mask_bm = self._pool(mask_bn.unsqueeze(1).float()).squeeze(1) > 0
 
     def __call__(self, x_bcn: Tensor) -> Tensor:
-        """(B, C, N) -> (B, C, N'), N' = T·(H // 2)·(W // 2)."""
-        batch, channels = x_bcn.shape[:2]
-        return F.max_pool2d(x_bcn.reshape(batch, -1, *self.sizes[-2:]), 2).reshape(batch, channels, -1)
+        """(B, C, N) -> (B, C, N'), N' = T·(H // 2)·(W // 2); 0 where none of the four is valid."""
+        if self.invalid_b1n is None or self.mask_bm is None:
+            return self._pool(x_bcn)
+        pooled_bcm = self._pool(x_bcn.masked_fill(self.invalid_b1n, torch.finfo(x_bcn.dtype).min))
+        return pooled_bcm.masked_fill(~self.mask_bm.unsqueeze(1), 0)
 
-    def mask(self, mask_bn: Tensor) -> Tensor:
-        """A pooled position is valid where any of its four is."""
-        return self(mask_bn.unsqueeze(1).float()).squeeze(1) > 0
+    def _pool(self, x_bcn: Tensor) -> Tensor:
+        batch, channels, positions = x_bcn.shape
+        height, width = self.sizes[-2:]
+        x = x_bcn.reshape(batch, channels * (positions // (height * width)), height, width)
+        return F.max_pool2d(x, 2).reshape(batch, channels, positions // (height * width) * (height // 2) * (width // 2))
 
 
 class Attention(Operator):
@@ -132,7 +146,7 @@ class Attention(Operator):
         self.scale = scale
         self.pool = pool
         self.query_mask_bn = mask_bn
-        self.key_mask_bm = mask_bn if mask_bn is None or pool is None else pool.mask(mask_bn)
+        self.key_mask_bm = mask_bn if pool is None else pool.mask_bm
         self.is_dense = dense
         self.unary_b1m = None
         if unary_b1n is not None:
@@ -177,9 +191,10 @@ class Attention(Operator):
 
 
 def _centred(x_bcn: Tensor, mask_bn: Tensor | None) -> Tensor:
-    """x minus its mean over the valid positions."""
+    """x minus its mean over the valid positions, which is taken in float32 at least."""
     with full_precision(x_bcn):
         if mask_bn is None:
             return x_bcn - x_bcn.mean(-1, keepdim=True)
-        weight_b1n = mask_bn.unsqueeze(1).to(x_bcn.dtype)
-        return x_bcn - (x_bcn * weight_b1n).sum(-1, keepdim=True) / weight_b1n.sum(-1, keepdim=True).clamp_min(1)
+        wide_bcn = at_least_float32(x_bcn).masked_fill(~mask_bn.unsqueeze(1), 0)
+        mean_bc1 = wide_bcn.sum(-1, keepdim=True) / mask_bn.sum(-1).clamp_min(1)[:, None, None]
+        return x_bcn - mean_bc1.to(x_bcn.dtype)

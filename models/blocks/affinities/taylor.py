@@ -117,4 +117,5 @@ class Taylor(Factored):
         return values.gather(-1, values.abs().argsort(-1, descending=True))
 
     def _vertices(self, x_bcn: Tensor) -> Tensor:
-        return x_bcn.reshape(x_bcn.shape[0], self.groups, -1)
+        batch, channels, positions = x_bcn.shape
+        return x_bcn.reshape(batch, self.groups, channels // self.groups * positions)

@@ -5,7 +5,8 @@
 
 exp by scaling and squaring, f by its Chebyshev series, whose length is doubled until f is met to ``tolerance``
 everywhere: exact to rounding for analytic f. An f that is not smooth has no short series: that is an error, not a
-silent approximation.
+silent approximation. Where f is a module, which learns, the length is looked at again whenever its parameters have
+changed.
 """
 
 from collections.abc import Callable
@@ -69,9 +70,12 @@ class Spectral(Filter):
     """I and f(L) for any smooth f.
 
     Args:
-        function: maps frequencies of the Laplacian in [0, 2], a float64 tensor, to values of the same shape. May be an
-            ``nn.Module``.
+        function: maps frequencies of the Laplacian in [0, 2], a float64 tensor, to values of the same shape. One that
+            learns is an ``nn.Module`` (with parameters in float64, where they meet the frequencies in a product).
         tolerance: largest error of the series on [0, 2], relative to the largest |f|.
+
+    Raises:
+        ValueError: f gives no tensor of the shape of its input, or is not smooth enough.
     """
 
     needs_symmetric = True
@@ -80,7 +84,17 @@ class Spectral(Filter):
     def __init__(self, function: Callable[[Tensor], Tensor], *, tolerance: float = 1e-13) -> None:
         super().__init__()
         self.function = function
+        self.tolerance = tolerance
         self.degree = _degree(function, tolerance)
+        self._met = [parameter.detach().cpu().clone() for parameter in _parameters(function)]
+
+    def _meet(self) -> None:
+        """Sets the degree anew where f has learned; a compiled or exported graph keeps the one it was made with."""
+        if torch.compiler.is_compiling():
+            return
+        now = [parameter.detach().cpu() for parameter in _parameters(self.function)]
+        if any(not torch.equal(one, other) for one, other in zip(now, self._met, strict=True)):
+            self.degree, self._met = _degree(self.function, self.tolerance), [one.clone() for one in now]
 
     def coefficients(self, device: torch.device) -> Tensor:
         """Chebyshev coefficients (degree + 1,) of a -> f(1 - a), float64, differentiable with respect to what f
@@ -93,6 +107,7 @@ class Spectral(Filter):
 
     def forward(self, operator: Operator, z_bdn: Tensor) -> list[Tensor]:
         """[z, f(L) z]."""
+        self._meet()
 
         def build(a: OperatorFunction) -> list[OperatorFunction]:
             return [chebyshev_series(a, self.coefficients(a.core.device).to(a.core.dtype))]
@@ -105,17 +120,31 @@ class Spectral(Filter):
         return torch.stack((torch.ones_like(eigenvalues), values))
 
 
+def _parameters(function: Callable[[Tensor], Tensor]) -> list[Tensor]:
+    return list(function.parameters()) if isinstance(function, nn.Module) else []
+
+
 def _degree(function: Callable[[Tensor], Tensor], tolerance: float) -> int:
     """The smallest power of two whose Chebyshev interpolant meets f to ``tolerance`` on a fine grid."""
     grid = np.cos(np.linspace(0, np.pi, 2001))
+    device = next((parameter.device for parameter in _parameters(function)), None)
+
+    def values(a: np.ndarray) -> np.ndarray:
+        given = function(torch.from_numpy(1 - a).to(device))
+        if not isinstance(given, Tensor) or given.shape != a.shape:
+            shape = tuple(given.shape) if isinstance(given, Tensor) else given
+            raise ValueError(
+                f"function={function!r} gives {shape!r} for frequencies of shape {a.shape}: it must give a tensor of "
+                f"the same shape, e.g. torch.ones_like(frequencies) for a constant."
+            )
+        return given.double().cpu().numpy()
+
     with torch.no_grad():
-        wanted = function(torch.from_numpy(1 - grid)).double().numpy()
+        wanted = values(grid)
         size = max(float(np.abs(wanted).max()), 1e-300)
         degree, error = 1, np.inf
         while degree <= MAX_DEGREE:
-            series = np.polynomial.chebyshev.Chebyshev.interpolate(
-                lambda a: function(torch.from_numpy(1 - a)).double().numpy(), degree
-            )
+            series = np.polynomial.chebyshev.Chebyshev.interpolate(values, degree)
             error = float(np.abs(series(grid) - wanted).max()) / size
             if error <= tolerance:
                 return degree

@@ -175,3 +175,24 @@ def test_sub_sampling_pools_keys_and_values(kernel: str) -> None:
     )
     with pytest.raises(ValueError, match="sub_sample=True pools 2 x 2"):
         block(torch.randn(1, CHANNELS, 2, 1, 6, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("mode", ["st", "s"])
+@pytest.mark.parametrize("kernel", ["embedded", "gaussian", "dot", "concat"])
+def test_sub_sampling_pools_valid_positions_only(kernel: str, mode: str) -> None:
+    block = create_block("nl", 8, kernel=kernel, sub_sample=True, mode=mode, gate=1.0).double().eval()
+    torch.manual_seed(0)
+    x, mask = torch.randn(2, 8, 2, 4, 4, dtype=torch.float64), torch.rand(2, 2, 4, 4) > 0.6
+    mask[0, 0, :2, :2] = False  # a place to pool that has no valid position
+    inside = mask.unsqueeze(1).expand_as(x)
+    y, z = block(x, mask), block(torch.where(inside, x, 1e3), mask)
+    torch.testing.assert_close(y[inside], z[inside], rtol=1e-12, atol=1e-12)
+    assert (y - x)[inside].abs().max() > 1e-3
+    assert block.operator(x, mask).dense().isfinite().all()
+
+
+def test_pooled_affinities_have_no_eigenvalues() -> None:
+    for kernel in ("embedded", "gaussian", "dot", "concat"):
+        block = create_block("nl", 8, kernel=kernel, sub_sample=True)
+        with pytest.raises(ValueError, match="the affinity is 32 x 8: only a square one has eigenvalues"):
+            block.spectrum(torch.randn(1, 8, 2, 4, 4))

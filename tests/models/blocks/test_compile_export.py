@@ -1,5 +1,6 @@
 """``torch.compile`` and ``torch.export`` without graph breaks, and ONNX equal in onnxruntime, for every block."""
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,16 @@ def test_compiles_to_one_graph(name: str) -> None:
     torch.testing.assert_close(compiled(x), block(x), rtol=1e-4, atol=1e-5)
     x = x.requires_grad_()
     torch.testing.assert_close(compiled(x), block(x), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("name", NAMES)
+def test_compiles_with_a_mask(name: str, training: bool) -> None:
+    block, x = _make(name)
+    block.train(training)
+    mask = torch.tensor([[True, False], [True, True]])
+    compiled = torch.compile(copy.deepcopy(block), fullgraph=True, backend="eager")
+    torch.testing.assert_close(compiled(x, mask), block(x, mask), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.slow

@@ -35,15 +35,11 @@ def test_is_the_identity_at_the_start_in_every_dimension_and_mode(name: str, dim
     assert torch.equal(block.eval()(x), x)
 
 
-@pytest.mark.parametrize("mode", ["st", "s", "t"])
+@pytest.mark.parametrize("mode", ["s", "t"])
 def test_modes_are_the_block_on_each_graph(name: str, mode: str) -> None:
     """``s`` equals the 2D block on every frame, ``t`` the 1D block at every place."""
     norm = {"norm": "none"} if name == "cgnl" else {}  # a group norm looks at the whole clip in every mode
     block, x = make(name, mode=mode, gate=1.0, **norm).eval(), features()
-    if mode == "st":
-        flat = make(name, dims=3, mode="st", gate=1.0, **norm).eval()
-        torch.testing.assert_close(block(x), flat(x))
-        return
     one = make(name, dims=2 if mode == "s" else 1, gate=1.0, **norm).eval()
     one.load_state_dict(block.state_dict())
     if mode == "s":
@@ -52,6 +48,33 @@ def test_modes_are_the_block_on_each_graph(name: str, mode: str) -> None:
         columns = [[one(x[:, :, :, h, w]) for w in range(6)] for h in range(4)]
         wanted = torch.stack([torch.stack(row, dim=-1) for row in columns], dim=-2)
     torch.testing.assert_close(block(x), wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_factorised_is_time_and_then_space(name: str) -> None:
+    block, x = make(name, mode="t+s", gate=1.0).double().eval(), features().double()
+    temporal, spatial = (make(name, mode=mode).double().eval() for mode in ("t", "s"))
+    temporal.load_state_dict(block.temporal.state_dict())
+    spatial.load_state_dict(block.spatial.state_dict())
+    mask = torch.tensor([[True, False], [True, True]])
+    for valid in (None, mask):
+        middle = temporal(x, valid)
+        assert not torch.equal(middle, x)
+        assert torch.equal(block(x, valid), spatial(middle, valid))
+    eigenvalues, gain = block.response()
+    assert gain.shape == (2, len(eigenvalues))
+    over_time, over_space = block.spectrum(x)
+    assert (over_time.shape[0], over_space.shape[0]) == (2 * 24, 2 * 2)
+    if name == "cgnl":
+        with pytest.raises(ValueError, match="does not relate positions with positions"):
+            block.affinity_rows(x, torch.tensor([30]))
+        return
+    rows = block.affinity_rows(x, torch.tensor([30, 5]))  # 30: frame 1, place 6
+    along, across = temporal.operator(x).dense(), spatial.operator(temporal(x)).dense()  # (B·24, 2, 2), (B·2, 24, 24)
+    for sample in range(2):
+        for row, (t, place) in zip(rows[sample].unflatten(-1, (2, 24)), ((1, 6), (0, 5)), strict=True):
+            for u in range(2):
+                wanted = across[2 * sample + t, place] * along[24 * sample : 24 * (sample + 1), t, u]
+                torch.testing.assert_close(row[u], wanted, rtol=1e-10, atol=1e-12)
 
 
 def test_learns_from_the_identity(name: str) -> None:
@@ -101,6 +124,26 @@ def test_mask_equals_running_on_the_subset(name: str) -> None:
     torch.testing.assert_close(block(noisy, full), y)
 
 
+@pytest.mark.parametrize("mode", ["st", "s", "t"])
+def test_what_lies_outside_any_mask_is_not_seen(name: str, mode: str) -> None:
+    """Masks of single positions, in every mode: their content changes nothing, and they pass unchanged."""
+    norm = {"norm": "none"} if name == "cgnl" and mode == "t" else {}
+    block, x = make(name, mode=mode, gate=1.0, **norm).double().eval(), features().double()
+    mask = torch.rand(2, *SIZES[3], generator=torch.Generator().manual_seed(3)) > 0.4
+    noisy = torch.where(mask.unsqueeze(1), x, 1e3)
+    y, z = block(x, mask), block(noisy, mask)
+    inside = mask.unsqueeze(1).expand_as(x)
+    torch.testing.assert_close(y[inside], z[inside], rtol=1e-10, atol=1e-10)
+    assert torch.equal(z[~inside], noisy[~inside])
+    assert (y - x)[inside].abs().max() > 1e-4
+    if mode == "st" and name != "cc":  # the graph of the valid positions alone, in one dimension
+        line = make(name, dims=1, gate=1.0, **norm).double().eval()
+        line.load_state_dict(block.state_dict())
+        for sample in range(2):
+            valid = mask[sample]
+            torch.testing.assert_close(y[sample][:, valid], line(x[sample][:, valid][None])[0], rtol=1e-9, atol=1e-9)
+
+
 def test_mask_keeps_padding_out_of_the_statistics_of_training(name: str) -> None:
     if name in ("cc", "cgnl"):
         pytest.skip(f"{name} has no batch norm")
@@ -112,14 +155,40 @@ def test_mask_keeps_padding_out_of_the_statistics_of_training(name: str) -> None
     torch.testing.assert_close(block.units[0].norm.running_mean, alone.units[0].norm.running_mean)
 
 
+@pytest.mark.parametrize("norm", ["batch", "group"])
+@pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_precision_autocast_is_close(name: str, dtype: torch.dtype) -> None:
-    block, x = make(name, gate=1.0).eval(), features()
-    wanted = block(x)
+def test_half_precision_autocast_is_close(name: str, dtype: torch.dtype, masked: bool, norm: str) -> None:
+    block, x = make(name, gate=1.0, norm=norm).eval(), features()
+    mask = torch.tensor([[True, False], [True, True]]) if masked else None
+    wanted = block(x, mask)
     with torch.autocast("cpu", dtype=dtype):
-        y = block(x)
+        y = block(x, mask)
     assert torch.isfinite(y).all()
     assert (y.float() - wanted).norm() / (wanted - x).norm() < (0.05 if dtype == torch.bfloat16 else 0.01)
+
+
+@pytest.mark.parametrize("norm", ["batch", "group"])
+def test_runs_as_a_module_of_half_precision(name: str, norm: str) -> None:
+    block, x = make(name, gate=1.0, norm=norm).eval(), features()
+    wanted = block(x)
+    y = block.to(torch.bfloat16)(x.to(torch.bfloat16))
+    assert y.dtype == torch.bfloat16
+    assert (y.float() - wanted).norm() / (wanted - x).norm() < 0.05
+
+
+def test_empty_batches_pass(name: str) -> None:
+    x = torch.randn(0, CHANNELS, *SIZES[3])
+    assert make(name, gate=1.0).eval()(x).shape == x.shape
+
+
+def test_batch_norm_can_be_synchronised(name: str) -> None:
+    """``convert_sync_batchnorm`` puts a norm without masks in place of ours."""
+    block, x = make(name, gate=1.0, norm="batch").eval(), features()
+    synchronised = torch.nn.SyncBatchNorm.convert_sync_batchnorm(copy.deepcopy(block))
+    assert torch.equal(synchronised(x), block(x))
+    with pytest.raises(ValueError, match="not with SyncBatchNorm"):
+        synchronised(x, torch.ones(2, 2, dtype=torch.bool))
 
 
 def test_gradients_are_right_in_float64(name: str) -> None:
@@ -167,24 +236,55 @@ def test_is_deterministic_in_eval_mode(name: str) -> None:
     assert torch.equal(block(x), block(x))
 
 
-def test_looking_inside(name: str) -> None:
-    block, x = make(name, gate=1.0).eval(), features()
-    spectrum = block.spectrum(x)
-    assert spectrum.shape[0] == 2
+def test_spectrum_is_that_of_the_dense_affinity(name: str) -> None:
+    block, x = make(name).double().eval(), features().double()
+    spectrum, matrices = block.spectrum(x), block.operator(x).dense()
     if name in SYMMETRIC:
         assert not spectrum.is_complex()
-        torch.testing.assert_close(spectrum[:, 0], torch.ones(2, dtype=torch.float64), rtol=0, atol=1e-6)
-        dense = torch.linalg.eigvalsh(block.operator(x).dense().double()).flip(-1)
-        padded = (
-            torch.cat((spectrum, torch.zeros(2, dense.shape[1] - spectrum.shape[1])), 1).sort(descending=True).values
-        )
-        torch.testing.assert_close(padded, dense, rtol=0, atol=1e-5)
-    eigenvalues, gain = block.response()
-    assert gain.shape == (1, len(eigenvalues))
-    assert (gain >= 0).all()
-    assert block.response(torch.tensor([1.0, 0.0]))[1].shape == (1, 2)
-    rows = block.affinity_rows(x, torch.tensor([3]))
-    assert torch.isfinite(rows).all()
+        torch.testing.assert_close(spectrum[:, 0], torch.ones(2, dtype=torch.float64), rtol=0, atol=1e-12)
+    for ours, matrix in zip(spectrum.flatten(0, -2), matrices.flatten(0, -3), strict=True):
+        wanted, size = torch.linalg.eigvals(matrix), max(1.0, matrix.abs().sum(-1).max().item())
+        ours = torch.cat((ours.to(wanted), wanted.new_zeros(len(wanted) - len(ours))))
+        far = [(ours - value).abs().min().item() for value in wanted] + [(wanted - o).abs().min().item() for o in ours]
+        assert max(far) < 1e-6 * size  # eigenvalues that coincide are found to half the digits
+        power = (matrix @ matrix).trace()  # which counts them
+        torch.testing.assert_close(ours.square().sum().real, power, rtol=1e-10, atol=1e-10)
+
+
+def test_response_is_what_the_unit_does_to_an_eigenvector(name: str) -> None:
+    """For z = e v with A v = a v the terms are f_k(a) z, so that all e together have the gain's Frobenius norm."""
+    block, x = make(name).double().eval(), features(batch=1).double()
+    unit, operator = block.units[0], block.operator(x)
+    if name == "cgnl":  # its signals live on channels and positions at once; the filter is A alone
+        torch.testing.assert_close(unit.filter.response(torch.tensor([0.3])), torch.tensor([[0.3]]))
+        return
+    values, vectors = torch.linalg.eig(operator.dense()[0])
+    real = (values.imag.abs() < 1e-12).nonzero().flatten()[:3]
+    assert len(real)
+    for index in real:
+        value, vector = values[index].real, vectors[:, index].real
+        signal = vector.expand(1, unit.g.out_channels, -1)
+        response = unit.filter.response(value[None])[:, 0]
+        for term, factor in zip(unit.filter(operator, signal), response, strict=True):
+            torch.testing.assert_close(term, factor * signal, rtol=1e-9, atol=1e-9)
+    eigenvalues = torch.tensor([1.0, 0.25], dtype=torch.float64)
+    gain = block.response(eigenvalues)[1]
+    assert gain.shape == (1, 2)
+    factors = unit.filter.response(eigenvalues)
+    weights = [weight.weight.squeeze(-1) for weight in unit.weights]
+    for column in range(2):
+        if weights:
+            total = sum(factor[column] * weight for factor, weight in zip(factors, weights, strict=True))
+            torch.testing.assert_close(gain[0, column], total.norm())
+        else:
+            torch.testing.assert_close(gain[0, column], factors[0, column].abs())
+
+
+def test_rows_are_those_of_the_dense_affinity(name: str) -> None:
+    block, x = make(name).double().eval(), features().double()
+    positions = torch.tensor([3, 40, 3])
+    rows, matrix = block.affinity_rows(x, positions), block.operator(x).dense()
+    torch.testing.assert_close(rows, matrix.index_select(-2, positions), rtol=1e-12, atol=1e-12)
 
 
 def test_wrong_input_is_refused(name: str) -> None:

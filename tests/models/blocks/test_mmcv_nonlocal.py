@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 import specvid
+from specvid.models.blocks import from_official
 
 # mmcv's mode -> our options
 MODES = {
@@ -58,8 +59,18 @@ def test_outputs_and_gradients_are_those_of_mmcv(mode: str, sub_sample: bool) ->
     theirs, ours = pair(mode, sub_sample=sub_sample)
     x = torch.randn(2, 16, 3, 4, 6, dtype=torch.float64)
     for got, want in zip(run(ours, x), run(theirs, x), strict=True):
-        torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(got, want, rtol=1e-11, atol=1e-11)
         assert (want - x).abs().max() > 0.1  # the block does something
+
+
+@pytest.mark.parametrize("sub_sample", [False, True])
+@pytest.mark.parametrize("mode", MODES)
+def test_checkpoints_of_mmcv_are_read(mode: str, sub_sample: bool) -> None:
+    theirs, _ = pair(mode, sub_sample=sub_sample)
+    options = {"kernel": "dot"} if mode == "dot_product" else {}  # which the weights do not tell
+    ours = from_official("nl", theirs.state_dict(), **options).double()
+    x = torch.randn(2, 16, 3, 4, 6, dtype=torch.float64)
+    torch.testing.assert_close(ours(x), theirs(x), rtol=1e-5, atol=1e-5)  # ours holds the weights in float32
 
 
 def test_without_the_scale_too() -> None:

@@ -18,6 +18,7 @@ CASES = {
     "a21": ("a2", {}),
     "dnl1": ("dnl", {}),
     "caylay1": ("caylay", {}),
+    "caylay1-cayley": ("cayley", {}),
     "cgnl_g4_o2": ("cgnl", {}),
     "cc": ("cc", {}),
     "cc2": ("cc", {"recurrence": 2}),
@@ -26,8 +27,8 @@ CASES = {
     "snl_2019_s2": ("snl_2019", {"relu": True}),
     "gsnl_2019": ("gsnl_2019", {}),
     "gsnl_2019_s2": ("gsnl_2019", {"relu": True}),
-    "nl3d_embedded": ("nl", {"scale": True}),
-    "nl3d_embedded_noscale": ("nl", {}),
+    "nl3d_embedded": ("nl", {}),
+    "nl3d_embedded_noscale": ("nl", {"scale": False}),
     "nl3d_gaussian": ("nl", {}),
     "nl3d_dot": ("nl", {"kernel": "dot"}),
     "nl3d_concat": ("nl", {}),
@@ -41,7 +42,7 @@ def _golden(file: str) -> tuple[dict, dict]:
 
 @pytest.mark.parametrize("file", CASES)
 def test_equals_the_official_module(file: str) -> None:
-    numbers, state = _golden(file)
+    numbers, state = _golden(file.split("-")[0])
     name, options = CASES[file]
     block = from_official(name, state, **options)
     x = numbers["x"].clone().requires_grad_()
@@ -71,6 +72,13 @@ def test_prefix_of_data_parallel_is_taken_off() -> None:
     numbers, state = _golden("snl1")
     block = from_official("snl", {f"module.{key}": value for key, value in state.items()})
     torch.testing.assert_close(block(numbers["x"]), numbers["y"], rtol=0, atol=1e-5)
+
+
+def test_a_block_of_images_serves_video() -> None:
+    """At a single frame the video block computes what the image block does."""
+    numbers, state = _golden("snl1")
+    video = from_official("snl", state, dims=3)
+    torch.testing.assert_close(video(numbers["x"].unsqueeze(2)).squeeze(2), numbers["y"], rtol=0, atol=1e-5)
 
 
 def test_wrong_checkpoints_say_what_is_wrong() -> None:

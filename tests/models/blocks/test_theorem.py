@@ -67,14 +67,20 @@ def test_snl_is_chebyshev_of_order_1() -> None:
     _same(snl, cheb)
 
 
-@pytest.mark.parametrize("name", ["a2", "relu_dot"])
-def test_the_linear_blocks_are_their_affinity_alone(name: str) -> None:
-    block, x = _block(name), _input()
+def test_snl_2019_is_chebyshev_of_order_1_on_a_softmax() -> None:
+    snl, cheb = _block("snl_2019", relu=True), _block("cheb", order=1, affinity="embedded")
+    cheb.load_state_dict(snl.state_dict())
+    _same(snl, cheb)
+
+
+@pytest.mark.parametrize("name", ["dnl", "cc", "a2", "relu_dot"])
+def test_these_blocks_are_their_affinity_alone(name: str) -> None:
+    block, x = _block(name, recurrence=1), _input()
     unit = block.units[0]
     z_bdn = unit.g(x.flatten(2))
     filtered = torch.einsum("bnm,bdm->bdn", block.operator(x).dense(), z_bdn)
     torch.testing.assert_close(
-        block(x).flatten(2), x.flatten(2) + unit.finish(unit.weights[0](filtered), None), rtol=0, atol=1e-9
+        block(x).flatten(2), x.flatten(2) + unit.finish(unit.project([filtered]), None), rtol=0, atol=1e-9
     )
 
 
@@ -160,3 +166,30 @@ def test_criss_cross_reaches_everything_after_one_round_per_dimension(sizes: tup
     for round in range(1, rounds + 1):
         assert (reached > 0).all() == (round == rounds)
         reached = reached @ a
+
+
+class Decay(torch.nn.Module):
+    """exp(-rate · frequency), the rate learned."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rate = torch.nn.Parameter(torch.tensor(0.5))
+
+    def forward(self, frequencies: torch.Tensor) -> torch.Tensor:
+        return torch.exp(-self.rate * frequencies)
+
+
+def test_a_function_that_learns_stays_exact() -> None:
+    """A sharper function needs a longer series than the one it started with."""
+    decay = Decay()
+    learned = create_block("spectral", 8, function=decay, gate=1.0).double().eval()
+    x = torch.randn(1, 8, 2, 3, 3, dtype=torch.float64)
+    learned(x)
+    before = learned.units[0].filter.degree
+    decay.rate.data.fill_(20.0)
+    fresh = create_block("spectral", 8, function=lambda f: torch.exp(-20 * f), gate=1.0).double().eval()
+    fresh.load_state_dict(learned.state_dict(), strict=False)
+    torch.testing.assert_close(learned(x), fresh(x), rtol=0, atol=1e-12)
+    assert learned.units[0].filter.degree > before
+    learned(x).sum().backward()
+    assert decay.rate.grad.abs() > 0
