@@ -78,17 +78,19 @@ def evaluate(
     """Scores each run on its split's test people, prints and keeps the figures. Returns them, and the exit code.
 
     ``splits``: which ones; each needs a run that was trained on it. Without, each run is scored on its own split.
-    ``dataset``, ``data``: another data set than the one that was trained on, or where it lies now. ``tell`` gets the
-        text.
+    ``dataset``, ``data``: another data set than the one that was trained on (every run is scored on each of ``splits``
+    then, by default the first), or where it lies now. ``tell`` gets the text.
     """
     engine = engine or EngineConfig(batch_size=32)
     fabric = make_fabric(engine)
     folders = [RunFolder(run) for run in runs]
     trained = [_trained_on(folder) for folder in folders]
     entries, scored_runs = [], []
+    foreign = any(dataset not in ("", own.dataset) for own in trained)
     for number, split in pair(
-        [str(folder.path) for folder in folders], [t.split for t in trained], splits, force=asked.force
-    ):
+        [str(folder.path) for folder in folders], [own.split for own in trained],
+        splits or [1] if foreign else splits, force=asked.force or foreign,
+    ):  # fmt: skip
         scored = _score(fabric, folders[number], trained[number], split, asked, dataset, data, engine)
         scored_runs.append(scored)
         entries.append({"run": str(folders[number].path), **entry_of(scored)})
@@ -158,7 +160,7 @@ def _score(
     """One run on one split's test people."""
     model, meta = open_model(folder, asked.checkpoint)
     same_layout = dataset in ("", trained.dataset)
-    test = read_reid(dataset or trained.dataset, data or trained.data, split=split if same_layout else 1)
+    test = read_reid(dataset or trained.dataset, data or trained.data, split=split)
     here = not test.source or test.source == str(Path(trained.data).resolve())
     # A published set numbers its people the same way wherever it lies, and however much of it; own data does not.
     same_people = same_layout and (here or trained.dataset != "tracklets")

@@ -231,6 +231,13 @@ def own_table(folder, *, people, cameras="ab"):
     return folder / "frames.csv"
 
 
+def test_splits_of_another_data_set(runs, capsys):
+    assert evaluate(f"--run {runs}/a --dataset prid2011 --data {runs.parent / 'prid'} --splits 1,3 --json") == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert [entry["split"] for entry in figures["evaluations"]] == [1, 3]
+    assert list(figures["mean"]) == ["prid2011"]
+
+
 def test_a_checkpoint_opens_with_its_centres(runs):
     model, _ = open_model(RunFolder(runs / "a"))
     assert model.centres.shape == (2, model.embedding_dim)
