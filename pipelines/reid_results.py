@@ -16,7 +16,7 @@ from specvid.pipelines.engine.checkpoint import write_json
 from specvid.pipelines.engine.run import RunFolder
 from specvid.pipelines.reid_embed import TrackletFeatures, as_reid_features
 
-_SAME = ("dataset", "elsewhere", "source", "split", "checkpoint", "sampling", "rerank")
+_SAME = ("dataset", "source", "split", "checkpoint", "sampling", "rerank")
 """What makes two entries of results.json one evaluation: the same features, ranked in the same way."""
 
 
@@ -71,9 +71,8 @@ def score_all(
     """
     protocols = protocols or published(data.protocol)
     about = {
-        "dataset": data.title, "source": data.source, "elsewhere": elsewhere, "whole": data.is_whole,
-        "split": data.split, "splits": data.splits,
-        "protocol": data.protocol,
+        "dataset": data.title, "elsewhere": elsewhere, "source": data.source if elsewhere else "",
+        "whole": data.is_whole, "split": data.split, "splits": data.splits, "protocol": data.protocol,
         "checkpoint": checkpoint, "sampling": sampling, "trained_on": leaked,
     }  # fmt: skip
     features = as_reid_features(data, found.features, about)
@@ -103,9 +102,8 @@ def keep(run: RunFolder, scored: ReidScored) -> Path:
     results, entry = run.results(), entry_of(scored)
     earlier: list[dict[str, Any]] = []
     others: list[dict[str, Any]] = []
-    early = {**entry, "elsewhere": False}  # entries that do not say where are of the data set that was trained on
     for old in results.get("evaluations", []):
-        same = all(old.get(key, early[key]) == entry[key] for key in _SAME)
+        same = all(old.get(key, "") == entry[key] for key in _SAME)
         (earlier if same else others).append(old)
     scored = _with_protocols(scored, {name for old in earlier for name in (*old["protocols"], *old["not_scored"])})
     folder = run.path / "eval" / folder_name(scored)
@@ -117,7 +115,7 @@ def keep(run: RunFolder, scored: ReidScored) -> Path:
 def _with_protocols(scored: ReidScored, protocols: set[str]) -> ReidScored:
     """``scored`` under ``protocols`` too."""
     missing = protocols - {score.protocol for score in scored.scores} - scored.failed.keys()
-    scores, failed = score_features(scored.features, tuple(missing), rerank=scored.rerank)
+    scores, failed = score_features(scored.features, tuple(sorted(missing)), rerank=scored.rerank)
     in_order = sorted((*scored.scores, *scores), key=lambda score: list(PROTOCOLS).index(score.protocol))
     return replace(scored, scores=tuple(in_order), failed={**scored.failed, **failed})
 

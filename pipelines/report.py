@@ -68,7 +68,7 @@ def read_figures(path: Path) -> Iterator[Figures]:
     settings = dict(_flat(results.get("config", {})))
     for entry in results.get("evaluations", []):
         context = {name: entry[name] for name in _CONTEXT if entry.get(name, "") != ""}
-        if entry.get("elsewhere") and entry.get("source"):
+        if entry.get("source"):
             context["dataset"] = f"{entry['dataset']} in {entry['source']}"
         if "clips" in entry:
             context["views"] = f"{entry['clips']} x {entry['crops']}"
