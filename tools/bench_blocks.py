@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from specvid.models.blocks import create_block
 from specvid.models.blocks.affinities.symmetric import SymmetricAffinity
-from specvid.tools.bench_variants import CLIPS, QUADRATIC, VARIANTS, left_out, make
+from specvid.tools.bench_memory import MemoryRow
+from specvid.tools.bench_variants import CLIPS, QUADRATIC, VARIANTS, check_choices, left_out, make
 from specvid.tools.timing import Seconds, interleaved, median, ratio
 
 PATIENCE, PATIENCE_QUADRATIC = 20.0, 4.0  # seconds of one variant at one size, after which it runs no further rounds
@@ -63,12 +64,7 @@ def bench_blocks(
     Raises:
         ValueError: an N or a variant that is not known.
     """
-    for n in positions:
-        if n not in CLIPS:
-            raise ValueError(f"positions={n} is not a size of the benchmark: choose from {', '.join(map(str, CLIPS))}.")
-    for variant in variants:
-        if variant not in VARIANTS:
-            raise ValueError(f"variant {variant!r} is unknown: choose from {', '.join(VARIANTS)}.")
+    check_choices(positions, variants)
     for width in channels:
         for batch in batches:
             for n in positions:
@@ -162,13 +158,16 @@ def choice_of_auto(rows: Sequence[Row]) -> list[tuple[Row, str, float, float]]:
     return found
 
 
-def write_csv(rows: Sequence[Row], path: str | Path) -> None:
+def write_csv(rows: Sequence[Row] | Sequence[MemoryRow], path: str | Path) -> None:
     """All rows as they were measured, one a line."""
     with Path(path).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Row)], lineterminator="\n")
+        writer = csv.DictWriter(file, [field.name for field in fields(rows[0])], lineterminator="\n")
         writer.writeheader()
         for row in rows:
-            rounds = f"{row.rounds[0]} {row.rounds[1]}"
-            writer.writerow(
-                {k: f"{v:.4g}" if isinstance(v, float) else v for k, v in asdict(row).items()} | {"rounds": rounds}
-            )
+            writer.writerow({name: _cell(value) for name, value in asdict(row).items()})
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, tuple):
+        return " ".join(map(str, value))
+    return f"{value:.4g}" if isinstance(value, float) else value

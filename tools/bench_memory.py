@@ -1,6 +1,7 @@
 """How much memory the blocks take: a fresh process for each, so that no allocator keeps what another one used."""
 
 import contextlib
+import itertools
 import resource
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from specvid.tools.bench_variants import CLIPS, left_out, make
+from specvid.tools.bench_variants import CLIPS, VARIANTS, check_choices, left_out, make
 
 
 @dataclass(frozen=True)
@@ -26,16 +27,20 @@ class MemoryRow:
 
 def bench_memory(
     *,
-    positions: tuple[int, ...] = (784, 3136, 12544, 50176),
-    channels: int = 512,
-    batch: int = 1,
-    variants: tuple[str, ...] = ("floor", "snl-linear", "snl-published", "nl-attention", "nl-mmcv"),
+    positions: tuple[int, ...] = tuple(CLIPS),
+    channels: tuple[int, ...] = (512, 1024),
+    batches: tuple[int, ...] = (1, 4),
+    variants: tuple[str, ...] = VARIANTS,
 ) -> Iterator[MemoryRow]:
-    """One fresh process per variant and size."""
-    for n in positions:
-        for variant in variants:
-            if not left_out(variant, n, channels, batch) and make(variant, 4) is not None:
-                yield MemoryRow(variant, n, channels, batch, _in_a_process(variant, n, channels, batch))
+    """One fresh process per variant and size, in float32 on the CPU; what `bench_blocks` leaves out is left out here.
+
+    Raises:
+        ValueError: positions or a variant that are none of `CLIPS` or `VARIANTS`.
+    """
+    check_choices(positions, variants)
+    for c, b, n, variant in itertools.product(channels, batches, positions, variants):
+        if not left_out(variant, n, c, b) and make(variant, 4) is not None:
+            yield MemoryRow(variant, n, c, b, _in_a_process(variant, n, c, b))
 
 
 def _in_a_process(variant: str, positions: int, channels: int, batch: int) -> float:

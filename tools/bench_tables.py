@@ -52,11 +52,15 @@ def left_out_lines(rows: Sequence[Row]) -> list[str]:
     return [f"left out: {variant} at {', '.join(sizes)}: {note}" for (variant, note), sizes in lines.items()]
 
 
-def memory_table(peaks: Sequence[MemoryRow]) -> Table:
-    """MiB, a line a variant, a column a size N."""
-    sizes = list(dict.fromkeys(peak.positions for peak in peaks))
-    table = [["variant", *(f"N = {n:,}" for n in sizes)]]
-    for name in dict.fromkeys(peak.variant for peak in peaks):
-        found = {peak.positions: f"{peak.mebibytes:,.0f}" for peak in peaks if peak.variant == name}
-        table.append([name, *(found.get(n, "-") for n in sizes)])
-    return table
+def memory_tables(peaks: Sequence[MemoryRow]) -> list[tuple[str, Table]]:
+    """Title and table for each C and B: MiB, a line a variant, a column a size N."""
+    tables = []
+    for channels, batch in dict.fromkeys((peak.channels, peak.batch) for peak in peaks):
+        here = [peak for peak in peaks if (peak.channels, peak.batch) == (channels, batch)]
+        sizes = list(dict.fromkeys(peak.positions for peak in here))
+        table = [["variant", *(f"N = {n:,}" for n in sizes)]]
+        for name in dict.fromkeys(peak.variant for peak in here):
+            found = {peak.positions: f"{peak.mebibytes:,.0f}" for peak in here if peak.variant == name}
+            table.append([name, *(found.get(n, "-") for n in sizes)])
+        tables.append((f"C = {channels}, B = {batch}", table))
+    return tables

@@ -6,6 +6,8 @@
 ``nl-mmcv``: mmcv's NonLocal3d, where it is installed.
 """
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
@@ -81,6 +83,17 @@ def make(variant: str, channels: int) -> nn.Module | None:
         return NonLocal3d(channels, sub_sample=False)
     name, impl = variant.split("-")
     return create_block(name, channels, impl=impl, gate=1.0)
+
+
+def check_choices(positions: Iterable[int], variants: Iterable[str]) -> None:
+    """Raise ``ValueError`` for positions that are not in :data:`CLIPS`, or a variant that is not in
+    :data:`VARIANTS`."""
+    for n in positions:
+        if n not in CLIPS:
+            raise ValueError(f"positions={n} is not a size of the benchmark: choose from {', '.join(map(str, CLIPS))}.")
+    for variant in variants:
+        if variant not in VARIANTS:
+            raise ValueError(f"variant {variant!r} is unknown: choose from {', '.join(VARIANTS)}.")
 
 
 def left_out(variant: str, positions: int, channels: int, batch: int) -> str | None:

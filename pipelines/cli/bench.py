@@ -45,7 +45,7 @@ specvid bench blocks: time and memory of single blocks over the number of positi
   --variants NAME ...     which; all if not given
   --rounds 5              timed rounds; the figures are medians
   --device cpu|cuda --dtype float32|bfloat16|float16
-  --memory                also peak memory (C 512, B 1), one fresh process each
+  --memory                peak memory of a training step instead of times: a fresh process each
   --csv FILE --markdown   all measurements as a file; tables in Markdown
 
 Example:
@@ -113,7 +113,7 @@ class BlocksOptions:
     device: Literal["cpu", "cuda"] = "cpu"
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     memory: bool = False
-    """Also peak memory."""
+    """Peak memory of a training step instead of times."""
     csv: str = ""
     """File for all measurements."""
     markdown: bool = False
@@ -154,24 +154,35 @@ def blocks(options: BlocksOptions) -> int:
     from specvid.pipelines.engine.log import note
     from specvid.tools.bench_blocks import bench_blocks, write_csv
     from specvid.tools.bench_memory import bench_memory
-    from specvid.tools.bench_tables import auto_table, left_out_lines, memory_table, time_tables
+    from specvid.tools.bench_tables import auto_table, left_out_lines, memory_tables, time_tables
 
+    layout = to_markdown if options.markdown else to_text
     given = {name: value for name in ("positions", "variants") if (value := getattr(options, name))}
-    settings = {name: getattr(options, name) for name in ("channels", "batches", "rounds", "device", "dtype")}
+    sizes = given | {"channels": options.channels, "batches": options.batches}
+    if options.memory:
+        if (options.device, options.dtype) != ("cpu", "float32"):
+            raise ValueError(f"--memory is of float32 on the CPU: leave away --device {options.device} --dtype.")
+        peaks = []
+        for peak in bench_memory(**sizes):
+            peaks.append(peak)
+            note(f"{peak.variant} N {peak.positions} C {peak.channels} B {peak.batch}: {peak.mebibytes:,.0f} MiB")
+            if options.csv:
+                write_csv(peaks, options.csv)
+        for title, table in memory_tables(peaks):
+            print(f"\npeak memory of a training step, {title}: MiB\n\n{layout(table)}")
+        return 0
+    settings = {name: getattr(options, name) for name in ("rounds", "device", "dtype")}
     rows = []
-    for row in bench_blocks(**given, **settings):
+    for row in bench_blocks(**sizes, **settings):
         rows.append(row)
         size = f"{row.variant} N {row.positions} C {row.channels} B {row.batch}"
         note(f"{size}: {row.note or f'{row.forward_ms:.3g} ms forward, {row.train_ms:.3g} ms with backward'}")
         if options.csv:
             write_csv(rows, options.csv)
-    layout = to_markdown if options.markdown else to_text
     for title, table in time_tables(rows):
         print(f"\n{title}: ms (times the floor)\n\n{layout(table)}")
     print(f"\nslope: log-log over N from 784 up, 1 is linear, 2 quadratic\n\n{layout(auto_table(rows))}")
     print("\n".join(["", *left_out_lines(rows)]))
-    if options.memory:
-        print(f"\npeak memory of a training step, C = 512, B = 1, MiB\n\n{layout(memory_table([*bench_memory()]))}")
     return 0
 
 

@@ -11,7 +11,7 @@ from specvid.models.blocks import create_block
 from specvid.models.blocks.pointwise import Pointwise
 from specvid.pipelines.cli import run
 from specvid.tools.bench_blocks import Row, bench_blocks, choice_of_auto, slope, write_csv
-from specvid.tools.bench_memory import bench_memory
+from specvid.tools.bench_memory import MemoryRow, bench_memory
 from specvid.tools.bench_tables import auto_table, left_out_lines, time_tables
 from specvid.tools.bench_variants import VARIANTS, Floor, PublishedSNL, left_out
 
@@ -93,14 +93,28 @@ def test_csv_keeps_what_was_not_measured(tmp_path) -> None:
     header, line = (tmp_path / "x.csv").read_text().splitlines()
     assert header.split(",") == [field.name for field in dataclasses.fields(Row)]
     assert line == "nl-dense,50176,512,1,float32,cpu,nan,nan,nan,nan,0 0,too large"
+    write_csv([MemoryRow("floor", 98, 512, 4, 12.3456)], tmp_path / "x.csv")
+    assert (tmp_path / "x.csv").read_text().splitlines()[1] == "floor,98,512,4,12.35"
     assert "nl-dense" in VARIANTS
+
+
+def test_memory_has_a_table_for_each_size(capfd: pytest.CaptureFixture[str]) -> None:
+    words = "bench blocks --memory --positions 98 392 --channels 512 --batches 1 4 --variants floor snl-auto"
+    assert run(words.split()) == 0
+    text = capfd.readouterr().out
+    assert "C = 512, B = 1: MiB" in text
+    assert "C = 512, B = 4: MiB" in text
+    assert sum(line.startswith("snl-auto") for line in text.splitlines()) == 2
+    assert run(["bench", "blocks", "--memory", "--dtype", "bfloat16"]) == 2
 
 
 @pytest.mark.slow
 def test_memory_is_linear_in_n() -> None:
-    """Between N = 3,136 and 12,544, above what the input takes: four times, not sixteen."""
-    sizes, variants = (3136, 12544), ("snl-linear", "snl-published")
-    rows = bench_memory(positions=sizes, channels=256, variants=variants)
+    """Between N = 3,136 and 12,544, above what the input takes: four times, not sixteen. Attention never holds half of
+    one N x N matrix (600 MiB)."""
+    sizes, variants = (3136, 12544), ("snl-linear", "snl-published", "nl-attention")
+    rows = bench_memory(positions=sizes, channels=(256,), batches=(1,), variants=variants)
     peaks = {(peak.variant, peak.positions): peak.mebibytes for peak in rows}
     assert peaks["snl-linear", 12544] < 5 * peaks["snl-linear", 3136]
     assert peaks["snl-published", 12544] > 8 * peaks["snl-published", 3136]
+    assert peaks["nl-attention", 12544] < 300

@@ -51,3 +51,18 @@ def test_without_gradients_the_kernel_runs_where_the_weights_leave_the_cache(mon
         monkeypatch.setattr(attention, "WEIGHTS_AT_ONCE", at_once)
         torch.testing.assert_close(attend(query, query, query, scale=1.0, mask_bm=None), expected)
         assert len(calls) == kernel
+
+
+def test_the_kernel_gets_features_that_lie_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Handed transposed ones, the CPU kernel forms N x N without a word."""
+    kernel, seen = torch.nn.functional.scaled_dot_product_attention, []
+
+    def watched(*tensors, **options):
+        seen.extend(tensor.is_contiguous() for tensor in tensors)
+        return kernel(*tensors, **options)
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", watched)
+    monkeypatch.setattr(attention, "WEIGHTS_KEPT", 0)
+    features = torch.randn(2, 4, 64, requires_grad=True).mT  # (B, N, C) seen in channels-first memory
+    attend(features, features, features, scale=1.0, mask_bm=None)
+    assert seen == [True] * 3
