@@ -17,7 +17,7 @@ from specvid.tools.bench_memory import MemoryRow
 from specvid.tools.bench_variants import CLIPS, QUADRATIC, VARIANTS, check_choices, left_out, make
 from specvid.tools.timing import Seconds, interleaved, median, ratio
 
-PATIENCE, PATIENCE_QUADRATIC = 20.0, 4.0  # seconds of one variant at one size, after which it runs no further rounds
+PATIENCE, PATIENCE_QUADRATIC = 20.0, 4.0  # seconds of one variant at one size, after which it runs no further round
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ def bench_blocks(
     batches: tuple[int, ...] = (1, 4),
     variants: tuple[str, ...] = VARIANTS,
     rounds: int = 5,
+    patience: float | None = None,
     device: str = "cpu",
     dtype: str = "float32",
 ) -> Iterator[Row]:
@@ -57,7 +58,9 @@ def bench_blocks(
         channels: C.
         batches: B.
         variants: of :data:`VARIANTS`.
-        rounds: timed rounds; fewer of what takes longer than :data:`PATIENCE` in all (or is quadratic, and slow).
+        rounds: timed rounds.
+        patience: seconds of one variant at one size after which it runs no further round; by default :data:`PATIENCE`,
+            or less for what is quadratic.
         device: ``cpu`` or ``cuda``.
         dtype: ``float32``, ``bfloat16`` or ``float16`` (by autocast).
 
@@ -68,11 +71,18 @@ def bench_blocks(
     for width in channels:
         for batch in batches:
             for n in positions:
-                yield from _bench_size(("floor", *variants), n, width, batch, rounds, device, dtype)
+                yield from _bench_size(("floor", *variants), n, width, batch, rounds, patience, device, dtype)
 
 
 def _bench_size(
-    variants: Sequence[str], positions: int, channels: int, batch: int, rounds: int, device: str, dtype: str
+    variants: Sequence[str],
+    positions: int,
+    channels: int,
+    batch: int,
+    rounds: int,
+    patience: float | None,
+    device: str,
+    dtype: str,
 ) -> Iterator[Row]:
     torch.manual_seed(0)
     x = torch.randn(batch, channels, *CLIPS[positions], device=device)
@@ -83,8 +93,8 @@ def _bench_size(
 
     def times(work: Callable[[nn.Module, Tensor, str], Callable[[], None]]) -> dict[str, Seconds]:
         runs = {name: work(block, x, dtype) for name, block in ready.items()}
-        patience = {name: PATIENCE_QUADRATIC if name in QUADRATIC else PATIENCE for name in runs}
-        return interleaved(runs, rounds=rounds, patience=patience, synchronize=wait)
+        limits = {name: patience or (PATIENCE_QUADRATIC if name in QUADRATIC else PATIENCE) for name in runs}
+        return interleaved(runs, rounds=rounds, patience=limits, synchronize=wait)
 
     forward, train = times(_forward), times(_train)
     for name, why in why_not.items():

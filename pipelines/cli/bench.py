@@ -44,6 +44,7 @@ specvid bench blocks: time and memory of single blocks over the number of positi
   --batches 1             clips at a time
   --variants NAME ...     which; all if not given
   --rounds 5              timed rounds; the figures are medians
+  --patience 20           seconds of one variant at one size after which it runs no further round
   --device cpu|cuda --dtype float32|bfloat16|float16
   --memory                peak memory of a training step instead of times: a fresh process each
   --csv FILE --markdown   all measurements as a file; tables in Markdown
@@ -110,6 +111,8 @@ class BlocksOptions:
     variants: tuple[str, ...] = ()
     """Which; all if not given."""
     rounds: int = 5
+    patience: float | None = None
+    """Seconds of one variant at one size after which it runs no further round; 20, or 4 for what is quadratic."""
     device: Literal["cpu", "cuda"] = "cpu"
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     memory: bool = False
@@ -171,7 +174,7 @@ def blocks(options: BlocksOptions) -> int:
         for title, table in memory_tables(peaks):
             print(f"\npeak memory of a training step, {title}: MiB\n\n{layout(table)}")
         return 0
-    settings = {name: getattr(options, name) for name in ("rounds", "device", "dtype")}
+    settings = {name: getattr(options, name) for name in ("rounds", "patience", "device", "dtype")}
     rows = []
     for row in bench_blocks(**sizes, **settings):
         rows.append(row)
