@@ -1,11 +1,9 @@
 """How fast the blocks are over the number of positions N, next to each other in the same run (`bench_variants`)."""
 
-import csv
 import math
 import statistics
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -13,7 +11,6 @@ from torch import Tensor, nn
 
 from specvid.models.blocks import create_block
 from specvid.models.blocks.affinities.symmetric import SymmetricAffinity
-from specvid.tools.bench_memory import MemoryRow
 from specvid.tools.bench_variants import CLIPS, QUADRATIC, VARIANTS, check_choices, left_out, make
 from specvid.tools.timing import Seconds, interleaved, median, ratio
 
@@ -166,18 +163,3 @@ def choice_of_auto(rows: Sequence[Row]) -> list[tuple[Row, str, float, float]]:
         train = measured[picked].train_ms / min(row.train_ms for row in measured.values())
         found.append((auto, picked, forward, train))
     return found
-
-
-def write_csv(rows: Sequence[Row] | Sequence[MemoryRow], path: str | Path) -> None:
-    """All rows as they were measured, one a line."""
-    with Path(path).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(rows[0])], lineterminator="\n")
-        writer.writeheader()
-        for row in rows:
-            writer.writerow({name: _cell(value) for name, value in asdict(row).items()})
-
-
-def _cell(value: object) -> object:
-    if isinstance(value, tuple):
-        return " ".join(map(str, value))
-    return f"{value:.4g}" if isinstance(value, float) else value

@@ -9,36 +9,17 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
+from specvid.eval.features import ReidFeatures
 from specvid.eval.retrieval import score_reid
 
 MARS_QUERIES, MARS_GALLERY = 1980, 12180
 _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
-@dataclass(frozen=True)
-class ReidData:
-    """Drawn tracklets: ``query`` (Q, D) and ``gallery`` (G, D) unit features with identities and cameras."""
-
-    query: np.ndarray
-    gallery: np.ndarray
-    query_ids: np.ndarray
-    gallery_ids: np.ndarray
-    query_cams: np.ndarray
-    gallery_cams: np.ndarray
-
-    @property
-    def arrays(self) -> tuple[np.ndarray, ...]:
-        """In the order of ``score_reid``."""
-        return (
-            self.query, self.gallery, self.query_ids, self.gallery_ids, self.query_cams, self.gallery_cams
-        )  # fmt: skip
-
-
-def draw_features(queries: int, gallery: int, dims: int, *, people: int, noise: float, seed: int = 0) -> ReidData:
+def draw_features(queries: int, gallery: int, dims: int, *, people: int, noise: float, seed: int = 0) -> ReidFeatures:
     """Unit features of ``people`` seen by six cameras: a person's centre plus noise.
 
     ``noise`` is the length of the noise against that of the centre; infinity leaves noise alone, and the mAP of chance.
@@ -48,7 +29,7 @@ def draw_features(queries: int, gallery: int, dims: int, *, people: int, noise: 
     centre = rng.standard_normal((people, dims), dtype=np.float32)
     ids = rng.integers(0, people, gallery)
     asked = rng.integers(0, max(1, people * 3 // 4), queries)
-    return ReidData(
+    return ReidFeatures(
         query=_around(centre, asked, noise, rng), gallery=_around(centre, ids, noise, rng),
         query_ids=asked, gallery_ids=ids,
         query_cams=rng.integers(1, 7, queries), gallery_cams=rng.integers(1, 7, gallery),
@@ -67,7 +48,7 @@ def _around(centre: np.ndarray, ids: np.ndarray, noise: float, rng: np.random.Ge
     return features
 
 
-def rank_in_python(data: ReidData) -> tuple[float, float]:
+def rank_in_python(data: ReidFeatures) -> tuple[float, float]:
     """mAP and rank-1 as torchreid's ``eval_market1501`` finds them: a full argsort, then a loop over the queries."""
     similarity = data.query @ data.gallery.T
     order = np.argsort(-similarity, axis=1)
@@ -104,8 +85,8 @@ def bench_scoring(
     product, score = np.inf, np.inf
     for _ in range(repeat):  # in turn, so that a busy moment of the machine hits all alike
         product = min(product, *(_seconds(run) for run in products))
-        score = min(score, _seconds(lambda: score_reid(*data.arrays, protocol="cross-camera")))
-    figures = score_reid(*data.arrays, protocol="cross-camera")
+        score = min(score, _seconds(lambda: data.score("cross-camera")))
+    figures = data.score("cross-camera")
     start = time.perf_counter()
     slow_map, _ = rank_in_python(data)
     python = time.perf_counter() - start
@@ -131,7 +112,7 @@ def bench_gallery(
     score_reid(data.query[warm], data.query[warm], [0, 1], [0, 1], [0, 0], [1, 1], protocol="cross-camera")
     with PeakMemory() as memory:
         start = time.perf_counter()
-        score = score_reid(*data.arrays, protocol="cross-camera")
+        score = data.score("cross-camera")
         seconds = time.perf_counter() - start
     return {
         "queries": queries, "gallery": gallery, "dims": dims, "score": seconds,

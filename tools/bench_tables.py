@@ -1,6 +1,9 @@
-"""The tables of `specvid bench blocks`: a line a variant, a column a size N, one table for each C and B."""
+"""What `specvid bench blocks` writes: a table for each C and B, a line a variant, a column a size N; rows as CSV."""
 
+import csv
 from collections.abc import Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
 
 from specvid.tools.bench_blocks import Row, choice_of_auto, slope
 from specvid.tools.bench_memory import MemoryRow
@@ -64,3 +67,18 @@ def memory_tables(peaks: Sequence[MemoryRow]) -> list[tuple[str, Table]]:
             table.append([name, *(found.get(n, "-") for n in sizes)])
         tables.append((f"C = {channels}, B = {batch}", table))
     return tables
+
+
+def write_csv(rows: Sequence[Row] | Sequence[MemoryRow], path: str | Path) -> None:
+    """All rows as they were measured, one a line."""
+    with Path(path).open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(rows[0])], lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            writer.writerow({name: _cell(value) for name, value in asdict(row).items()})
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, tuple):
+        return " ".join(map(str, value))
+    return f"{value:.4g}" if isinstance(value, float) else value

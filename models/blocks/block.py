@@ -25,7 +25,7 @@ from specvid.models.blocks.grid import Grid, check_mode, flat_mask
 from specvid.models.blocks.norms import make_norm
 from specvid.models.blocks.operators import Operator
 from specvid.models.blocks.pointwise import Pointwise
-from specvid.models.blocks.precision import at_least_float32, full_precision
+from specvid.models.blocks.precision import full_precision
 
 
 class Unit(nn.Module):
@@ -83,9 +83,9 @@ class Unit(nn.Module):
     def forward(self, x_bcn: Tensor, operator: Operator, mask_bn: Tensor | None = None) -> Tensor:
         """(B, C, N) -> (B, C, N); positions outside the mask pass unchanged."""
         terms = self.filter(operator, self.g(x_bcn, token_major=operator.token_major))
-        if operator.wide:  # what grows with N would overflow in the weights' product too
+        if operator.wide:  # what grows with N would overflow in the weights' product too: in their precision
             with full_precision(x_bcn):
-                y_bcn = self.project([at_least_float32(term) for term in terms]).to(self.gate.dtype)
+                y_bcn = self.project([term.to(self.gate.dtype) for term in terms])
         else:
             y_bcn = self.project(terms)
         return self.add(x_bcn, y_bcn, mask_bn)
@@ -110,9 +110,12 @@ class Unit(nn.Module):
     def finish(self, y_bcn: Tensor, mask_bn: Tensor | None) -> Tensor:
         """relu(norm(y)): (B, C, N) -> (B, C, N), 0 outside the mask, which the statistics of training do not see."""
         if isinstance(self.norm, nn.SyncBatchNorm):  # what nn.SyncBatchNorm.convert_sync_batchnorm makes of ours
-            if mask_bn is not None:
-                raise ValueError("a mask goes with the block's own batch norm, not with SyncBatchNorm: leave one away.")
-            y_bcn = self.norm(y_bcn)
+            if mask_bn is not None and self.training:
+                raise ValueError(
+                    "SyncBatchNorm counts positions outside the mask in its statistics: train with masks without "
+                    "--sync-bn, or with norm='group' or norm='none' in the block."
+                )
+            y_bcn = self.norm(y_bcn) if mask_bn is None else self.norm(y_bcn) * mask_bn.unsqueeze(1)
         else:
             y_bcn = self.norm(y_bcn, mask_bn)
         return y_bcn.relu() if self.relu else y_bcn

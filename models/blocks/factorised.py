@@ -39,20 +39,22 @@ class Factorised(nn.Module):
             (B, P, N): position (t, i) attends to (t', j) with A_s[frame t][i, j] · A_t[place j][t, t'].
 
         Raises:
-            ValueError: the affinity relates channels as well (``cgnl``), or pools its keys.
+            ValueError: the affinity relates channels as well (``cgnl``), or x does not fit.
         """
+        middle = self.temporal(x, mask)
         batch, _, frames, height, width = x.shape
         places = height * width
         time, place = positions // places, positions % places
         rows_t = self.temporal.affinity_rows(x, time, mask)  # (B·places, P, T)
-        rows_s = self.spatial.affinity_rows(self.temporal(x, mask), place, mask)  # (B·T, P, places)
-        if rows_t.dim() != 3 or rows_s.shape[-1] != places:
+        rows_s = self.spatial.affinity_rows(middle, place, mask)  # (B·T, P, places)
+        if rows_t.dim() != 3:
             raise ValueError(
                 f"{type(self.spatial.affinity).__name__} does not relate positions with positions here: look at "
                 f"block.temporal and block.spatial one by one."
             )
         rows_t = rows_t.reshape(batch, places, len(positions), frames).permute(0, 2, 3, 1)
-        rows_s = rows_s.reshape(batch, frames, len(positions), places)[:, time, torch.arange(len(positions))]
+        each = torch.arange(len(positions), device=positions.device)
+        rows_s = rows_s.reshape(batch, frames, len(positions), places)[:, time, each]
         return (rows_t * rows_s.unsqueeze(2)).flatten(2)
 
     def spectrum(self, x: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:

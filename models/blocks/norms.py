@@ -31,8 +31,8 @@ class BatchNorm(nn.BatchNorm1d):
         centred_bcn = (x_bcn - mean_c[:, None]).masked_fill(~mask_b1n, 0)
         variance_c = centred_bcn.square().sum((0, 2)) / count
         self._move(mean_c.detach(), (variance_c * count / (count - 1).clamp_min(1)).detach())
-        y_bcn = centred_bcn * (variance_c + self.eps).rsqrt()[:, None]
-        return y_bcn if self.weight is None else y_bcn * self.weight[:, None] + self.bias[:, None] * weight_b1n
+        scale_c = (variance_c + self.eps).rsqrt() * self.weight
+        return centred_bcn * scale_c[:, None] + self.bias[:, None] * weight_b1n
 
     def _move(self, mean_c: Tensor, variance_c: Tensor) -> None:
         """Moves the running statistics as batch norm does."""

@@ -65,7 +65,7 @@ def from_official(name: str, state_dict: State, **options: Any) -> nn.Module:
             "dict (cut the keys of the whole model to those of the block)."
         ) from None
     signal = read["units.0.g.weight"]  # (D, C, 1, ...)
-    if options.get("kernel", "embedded") != "embedded":
+    if options.get("kernel", "embedded") != "embedded":  # mmcv scales no other, and weights do not tell which it is
         layout.options.pop("scale", None)
     chosen = {"dims": signal.dim() - 2} | layout.options | options
     block = create_block(layout.block, signal.shape[1], **chosen)

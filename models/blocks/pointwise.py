@@ -27,12 +27,9 @@ class Pointwise(nn.Conv1d):
     def forward(self, x_bcn: Tensor, *, token_major: bool = False) -> Tensor:
         """(B, C, N) -> (B, D, N); ``token_major`` lays the result out in memory as (B, N, D), which attention kernels
         want."""
-        weight, bias = self.weight, self.bias
-        if x_bcn.dtype == torch.float32 and weight.dtype in (torch.float16, torch.bfloat16):  # see Operator.wide
-            weight, bias = weight.float(), None if bias is None else bias.float()
         if self.groups > 1:
-            return F.conv1d(x_bcn, weight, bias, groups=self.groups)
-        return pointwise(x_bcn, weight, bias, token_major=token_major)
+            return super().forward(x_bcn)
+        return pointwise(x_bcn, self.weight, self.bias, token_major=token_major)
 
 
 def pointwise(x_bcn: Tensor, weight_dc1: Tensor, bias_d: Tensor | None = None, *, token_major: bool = False) -> Tensor:

@@ -155,16 +155,20 @@ def model(options: ModelOptions) -> int:
 def blocks(options: BlocksOptions) -> int:
     from specvid.eval.report import to_markdown, to_text
     from specvid.pipelines.engine.log import note
-    from specvid.tools.bench_blocks import bench_blocks, write_csv
+    from specvid.tools.bench_blocks import bench_blocks
     from specvid.tools.bench_memory import bench_memory
-    from specvid.tools.bench_tables import auto_table, left_out_lines, memory_tables, time_tables
+    from specvid.tools.bench_tables import auto_table, left_out_lines, memory_tables, time_tables, write_csv
 
     layout = to_markdown if options.markdown else to_text
     given = {name: value for name in ("positions", "variants") if (value := getattr(options, name))}
     sizes = given | {"channels": options.channels, "batches": options.batches}
     if options.memory:
-        if (options.device, options.dtype) != ("cpu", "float32"):
-            raise ValueError(f"--memory is of float32 on the CPU: leave away --device {options.device} --dtype.")
+        plain = BlocksOptions()
+        idle = [
+            name for name in ("rounds", "patience", "device", "dtype") if getattr(options, name) != getattr(plain, name)
+        ]
+        if idle:
+            raise ValueError(f"--memory is of one step in float32 on the CPU: leave out --{', --'.join(idle)}.")
         peaks = []
         for peak in bench_memory(**sizes):
             peaks.append(peak)

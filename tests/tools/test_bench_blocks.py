@@ -10,9 +10,9 @@ import torch
 from specvid.models.blocks import create_block
 from specvid.models.blocks.pointwise import Pointwise
 from specvid.pipelines.cli import run
-from specvid.tools.bench_blocks import Row, bench_blocks, choice_of_auto, slope, write_csv
+from specvid.tools.bench_blocks import Row, bench_blocks, choice_of_auto, slope
 from specvid.tools.bench_memory import MemoryRow, bench_memory
-from specvid.tools.bench_tables import auto_table, left_out_lines, time_tables
+from specvid.tools.bench_tables import auto_table, left_out_lines, time_tables, write_csv
 from specvid.tools.bench_variants import VARIANTS, Floor, PublishedSNL, left_out
 
 
@@ -105,7 +105,9 @@ def test_memory_has_a_table_for_each_size(capfd: pytest.CaptureFixture[str]) -> 
     assert "C = 512, B = 1: MiB" in text
     assert "C = 512, B = 4: MiB" in text
     assert sum(line.startswith("snl-auto") for line in text.splitlines()) == 2
-    assert run(["bench", "blocks", "--memory", "--dtype", "bfloat16"]) == 2
+    for idle in (["--dtype", "bfloat16"], ["--rounds", "9"]):
+        assert run(["bench", "blocks", "--memory", *idle]) == 2
+        assert f"leave out {idle[0]}" in capfd.readouterr().err
 
 
 @pytest.mark.slow

@@ -3,13 +3,12 @@
 import numpy as np
 import pytest
 
-from specvid.eval import score_reid
 from specvid.tools.bench_reid import bench_gallery, bench_scoring, draw_features, rank_in_python
 
 
 def test_the_python_ranking_gives_the_same_figures():
     data = draw_features(40, 300, 16, people=20, noise=1.5)
-    score = score_reid(*data.arrays, protocol="cross-camera")
+    score = data.score("cross-camera")
     mean_ap, rank1 = rank_in_python(data)
     assert 0.1 < mean_ap < 0.99
     assert score.mAP == pytest.approx(mean_ap, abs=1e-9)
@@ -19,7 +18,7 @@ def test_the_python_ranking_gives_the_same_figures():
 def test_drawn_features_are_of_unit_length_and_noise_is_chance():
     data = draw_features(40, 300, 16, people=20, noise=np.inf)
     np.testing.assert_allclose(np.linalg.norm(data.gallery, axis=1), 1, atol=1e-5)
-    assert score_reid(*data.arrays, protocol="cross-camera").mAP < 0.2
+    assert data.score("cross-camera").mAP < 0.2
 
 
 def test_scoring_row():

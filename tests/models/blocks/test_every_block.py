@@ -186,9 +186,11 @@ def test_batch_norm_can_be_synchronised(name: str) -> None:
     """``convert_sync_batchnorm`` puts a norm without masks in place of ours."""
     block, x = make(name, gate=1.0, norm="batch").eval(), features()
     synchronised = torch.nn.SyncBatchNorm.convert_sync_batchnorm(copy.deepcopy(block))
+    mask = torch.tensor([[True, False], [True, True]])
     assert torch.equal(synchronised(x), block(x))
-    with pytest.raises(ValueError, match="not with SyncBatchNorm"):
-        synchronised(x, torch.ones(2, 2, dtype=torch.bool))
+    assert torch.equal(synchronised(x, mask), block(x, mask))
+    with pytest.raises(ValueError, match="SyncBatchNorm counts positions outside the mask"):
+        synchronised.train()(x, mask)
 
 
 def test_gradients_are_right_in_float64(name: str) -> None:

@@ -7,10 +7,14 @@ from specvid.models.blocks import create_block, list_blocks
 
 POSITIONS = 50_176
 QUADRATIC = 3_136  # for blocks whose cost grows with N x N
-OPTIONS = {"spectral": {"function": torch.exp}, "nl-dot": {"kernel": "dot"}, "nl-concat": {"kernel": "concat"}}
+OPTIONS = {
+    "spectral": {"function": torch.exp},
+    "nl-dot": {"kernel": "dot"},
+    "nl-concat": {"kernel": "concat"},
+    "nl-gaussian": {"kernel": "gaussian"},
+}
 LINEAR = ("snl", "cheb", "arma", "cayley", "heat", "spectral", "a2", "relu_dot", "cgnl", "nl-dot", "nl-concat")
 CASES = (*LINEAR, *(name for name in list_blocks() if name not in LINEAR), "nl-gaussian")
-OPTIONS["nl-gaussian"] = {"kernel": "gaussian"}
 
 
 def _block(case: str, norm: str) -> torch.nn.Module:
