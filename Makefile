@@ -5,7 +5,7 @@ READY := .venv/.ready
 
 .PHONY: demo test test-all lint wheel clean
 
-$(READY): pyproject.toml setup.py
+$(READY): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip setuptools
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
@@ -22,15 +22,14 @@ test: $(READY)
 test-all: $(READY)
 	$(BIN)/pytest
 
-# An editable install hides the packages from type checkers, so mypy reads an installed copy.
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	rm -rf .typed && $(BIN)/python -m pip install --quiet --no-deps --target .typed .
-	cd .typed && MYPYPATH=. ../$(BIN)/mypy --config-file ../pyproject.toml --python-executable ../$(BIN)/python -p specvid
+	MYPYPATH=src $(BIN)/mypy -p specvid
+	$(BIN)/lint-imports
 
 wheel: $(READY)
 	$(BIN)/python -m build --wheel
 
 clean:
-	rm -rf .venv .typed build dist src/*.egg-info runs/demo
+	rm -rf .venv build dist src/*.egg-info runs/demo

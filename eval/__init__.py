@@ -5,31 +5,53 @@ nothing to import.
 """
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-_PUBLIC = {
-    "score_reid": "retrieval",
-    "score_protocols": "retrieval",
-    "ReidScore": "reid",
-    "SplitScore": "reid",
-    "over_splits": "reid",
-    "PROTOCOLS": "protocols",
-    "NoMatchError": "protocols",
-    "KReciprocal": "rerank",
+if TYPE_CHECKING:  # what `__getattr__` below imports on first use, for editors and type checkers
+    from specvid.eval.neighbours import nearest
+    from specvid.eval.reid.feature_files import load_features, save_features
+    from specvid.eval.reid.features import ReidFeatures
+    from specvid.eval.reid.protocols import PROTOCOLS, NoMatchError
+    from specvid.eval.reid.rerank import KReciprocal
+    from specvid.eval.reid.result import ReidScore, SplitScore, over_splits
+    from specvid.eval.reid.score import score_protocols, score_reid
+
+__all__ = [
+    "PROTOCOLS",
+    "KReciprocal",
+    "NoMatchError",
+    "ReidFeatures",
+    "ReidScore",
+    "SplitScore",
+    "load_features",
+    "nearest",
+    "over_splits",
+    "save_features",
+    "score_protocols",
+    "score_reid",
+]
+
+_HOME = {
+    "KReciprocal": "reid.rerank",
+    "NoMatchError": "reid.protocols",
+    "PROTOCOLS": "reid.protocols",
+    "ReidFeatures": "reid.features",
+    "ReidScore": "reid.result",
+    "SplitScore": "reid.result",
+    "load_features": "reid.feature_files",
     "nearest": "neighbours",
-    "ReidFeatures": "features",
-    "load_features": "feature_files",
-    "save_features": "feature_files",
+    "over_splits": "reid.result",
+    "save_features": "reid.feature_files",
+    "score_protocols": "reid.score",
+    "score_reid": "reid.score",
 }
-
-__all__ = sorted(_PUBLIC)  # noqa: PLE0605, RUF100
 
 
 def __getattr__(name: str) -> Any:
-    if name in _PUBLIC:
-        return getattr(importlib.import_module(f"specvid.eval.{_PUBLIC[name]}"), name)
+    if name in _HOME:
+        return getattr(importlib.import_module(f"specvid.eval.{_HOME[name]}"), name)
     raise AttributeError(f"module 'specvid.eval' has no attribute {name!r}; it has {', '.join(__all__)}")
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return sorted(__all__)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from specvid.eval.ranking import GALLERY_BLOCK
+from specvid.eval.reid.ranking import GALLERY_BLOCK
 from specvid.eval.similarity import Similarity
 
 _QUERY_BLOCK = 4096

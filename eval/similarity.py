@@ -55,7 +55,7 @@ class Similarity:
 
     def __init__(self, query: Any, gallery: Any, *, metric: str = "cosine") -> None:
         if metric not in METRICS:
-            from specvid.models.suggest import unknown
+            from specvid.errors import unknown
 
             raise unknown("metric", metric, METRICS)
         self.metric = metric

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import torch
 
 from specvid.models.backbones.registry import list_backbones
-from specvid.models.backbones.spec import InputSpec, Pretrained
 from specvid.models.cost import multiply_adds, parameters_of
 from specvid.models.factory import VideoModel, create_model
+from specvid.models.spec import InputSpec, Pretrained
 
 SCHEMES = {
     "inflated": "any of torchvision's convolutional image networks as a video network, e.g. inflated:resnet50",

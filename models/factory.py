@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from specvid.models.backbones.registry import build_backbone
-from specvid.models.backbones.spec import Backbone, Recipe
 from specvid.models.clip import ClipState
-from specvid.models.grammar import format_blocks, parse_blocks
 from specvid.models.heads import Head, Outputs
-from specvid.models.insertion import insert_blocks
+from specvid.models.insertion.grammar import format_blocks, parse_blocks
+from specvid.models.insertion.insert import insert_blocks
 from specvid.models.pooling import create_pooling
+from specvid.models.spec import Backbone, Recipe
 from specvid.models.weights import LoadReport, load_weights, sharing
 
 
@@ -147,13 +147,13 @@ def create_model(
     """Build a video model.
 
     ``name``: a backbone (`list_backbones`); ``options``: options of that backbone, e.g. ``last_stride=1`` of
-    ``resnet50``. ``blocks``: insertions, e.g. ``"snl@layer3.-1"`` (`specvid.models.grammar`,
-    `specvid.models.places`), or parts such as ``"tsm@residual"`` (`specvid.models.parts`). Fresh blocks are
-    identities (parts are not), and they are drawn after everything else from a random stream of their own: with the
-    same seed, the model with blocks computes exactly what the one without does, and so does everything random after
-    it. ``num_classes``: size of the classifier, None for none. ``embedding_dim``, ``neck``, ``dropout``: see `Head`.
-    ``pooling``: ``mean``, ``max`` or ``attention`` over time. ``input``: changes to the backbone's `InputSpec`, e.g.
-    ``{"size": (256, 128)}``. ``weights``: a file (safetensors or torch), or the name of published weights
+    ``resnet50``. ``blocks``: insertions, e.g. ``"snl@layer3.-1"`` (`specvid.models.insertion.grammar`,
+    `specvid.models.insertion.places`), or parts such as ``"tsm@residual"`` (`specvid.models.insertion.parts`). Fresh
+    blocks are identities (parts are not), and they are drawn after everything else from a random stream of their own:
+    with the same seed, the model with blocks computes exactly what the one without does, and so does everything random
+    after it. ``num_classes``: size of the classifier, None for none. ``embedding_dim``, ``neck``, ``dropout``: see
+    `Head`. ``pooling``: ``mean``, ``max`` or ``attention`` over time. ``input``: changes to the backbone's `InputSpec`,
+    e.g. ``{"size": (256, 128)}``. ``weights``: a file (safetensors or torch), or the name of published weights
     (``"DEFAULT"``, ``"kinetics400"``, ``"imagenet"``); what was loaded is in ``model.loaded``, a `LoadReport`.
 
     ``ValueError`` for anything unknown, naming the nearest right answer.

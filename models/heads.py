@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from specvid.models.suggest import unknown
+from specvid.errors import unknown
 
 NECKS = ("none", "bnneck")
 

@@ -18,17 +18,17 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from specvid.errors import unknown
+from specvid.extras import require
 from specvid.models.backbones.mmaction2.families import FAMILIES
 from specvid.models.backbones.mmaction2.interlace import make_tin_run
 from specvid.models.backbones.mmaction2.network import EXTRA, network_input
 from specvid.models.backbones.mmaction2.plugins import PREFIX, read_plugins
-from specvid.models.backbones.spec import Backbone
 from specvid.models.blocks import create_block, list_blocks
 from specvid.models.clip import ClipState
-from specvid.models.extras import require
-from specvid.models.grammar import parse_blocks
-from specvid.models.insertion import insert_blocks
-from specvid.models.suggest import unknown
+from specvid.models.insertion.grammar import parse_blocks
+from specvid.models.insertion.insert import insert_blocks
+from specvid.models.spec import Backbone
 
 MODELS = require("mmaction.registry", extra=EXTRA, what="specvid.models.mmaction").MODELS
 require("mmaction.models", extra=EXTRA, what="specvid.models.mmaction")
@@ -42,9 +42,9 @@ def specvid_backbone(
     input: Mapping[str, Any] | None = None,
     init_cfg: Any = None,
 ) -> nn.Module:
-    """mmaction2's network ``backbone`` itself, with ``blocks`` inserted (`specvid.models.grammar`), and ``plugins``
-    (`specvid.models.backbones.mmaction2.plugins`): it gives what it gives, and its parameters keep their names, so
-    that its checkpoints load.
+    """mmaction2's network ``backbone`` itself, with ``blocks`` inserted (`specvid.models.insertion.grammar`), and
+    ``plugins`` (`specvid.models.backbones.mmaction2.plugins`): it gives what it gives, and its parameters keep their
+    names, so that its checkpoints load.
 
     The network is initialised here, with its ``pretrained`` weights if it names any, because mmaction2 would
     initialise the blocks with it otherwise, and a fresh block would no longer be the identity. ``input``: changes to

@@ -11,8 +11,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from specvid.errors import unknown
 from specvid.models.clip import fit_mask
-from specvid.models.suggest import unknown
 
 
 class MeanPool(nn.Module):

@@ -8,15 +8,15 @@ from typing import Any
 from torch import nn
 
 from specvid.models.backbones.registry import build_backbone
-from specvid.models.backbones.spec import Backbone
 from specvid.models.catalogue import clip_text, on_meta, without_numbers
 from specvid.models.clip import ClipState
 from specvid.models.cost import multiply_adds, parameters_of
-from specvid.models.grammar import Place
-from specvid.models.insertion import InsertedBlock, features_at, insert_blocks
-from specvid.models.layouts import CHANNELS_FIRST, CHANNELS_LAST, TOKENS, find_rule
-from specvid.models.places import Call, container_children, resolve, stages, trace
-from specvid.models.residual import residual_branches
+from specvid.models.insertion.grammar import Place
+from specvid.models.insertion.insert import InsertedBlock, features_at, insert_blocks
+from specvid.models.insertion.layouts import CHANNELS_FIRST, CHANNELS_LAST, TOKENS, find_rule
+from specvid.models.insertion.places import Call, container_children, resolve, stages, trace
+from specvid.models.insertion.residual import residual_branches
+from specvid.models.spec import Backbone
 
 _ORDER = {CHANNELS_FIRST: "", CHANNELS_LAST: " (channels last)", TOKENS: " (tokens x channels)"}
 

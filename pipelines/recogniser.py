@@ -8,7 +8,7 @@ from specvid.models.weights.load import count_classes
 from specvid.models.weights.sharing import from_pretrained, is_shared
 from specvid.pipelines.class_names import class_names
 from specvid.pipelines.engine.run import RunFolder
-from specvid.pipelines.trained import open_model
+from specvid.pipelines.networks import open_model
 
 
 @dataclass(frozen=True)

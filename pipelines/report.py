@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from specvid.errors import unknown
 from specvid.eval.report import Figures, group, table
-from specvid.models.suggest import unknown
 
 _CONTEXT = ("dataset", "split", "protocol", "checkpoint", "views", "sampling", "rerank", "scored")
 _IDLE = {

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
 LOAD = """
@@ -17,14 +19,21 @@ print(specvid.__file__, specvid.models.blocks.__file__, specvid.pipelines.__file
 """
 
 
-def test_a_checkout_alone_is_enough(tmp_path: Path) -> None:
+@pytest.mark.parametrize("links", [True, False], ids=["links", "links-as-text"])
+def test_a_checkout_alone_is_enough(tmp_path: Path, links: bool) -> None:
+    """``links=False``: as in an unpacked zip, or a Windows checkout, where a link is a text file."""
     copy = tmp_path / "checkout"
     for folder in ("src/specvid", "models", "pipelines"):
-        shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / folder, copy / folder, symlinks=True, ignore=ignored)
+    for link in [] if links else [path for path in (copy / "src/specvid").iterdir() if path.is_symlink()]:
+        target = str(link.readlink())
+        link.unlink()
+        link.write_text(target)
     shutil.copy(ROOT / "hubconf.py", copy)
     command = [sys.executable, "-c", LOAD, str(copy)]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
     listed, shape, files = ran.stdout.splitlines()
     assert (listed, shape) == ("True", "(1, 3)")
-    assert [Path(file).relative_to(copy).parts[0] for file in files.split()] == ["src", "models", "pipelines"]
+    assert [Path(file).resolve().relative_to(copy).parts[0] for file in files.split()] == ["src", "models", "pipelines"]

@@ -1,6 +1,7 @@
 """The folders at the root are the subpackages of ``specvid``: in an editable install, and in a wheel."""
 
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -16,8 +17,9 @@ IMPORTS = "import specvid, specvid.models.blocks, specvid.datasets, specvid.pipe
 
 def _modules() -> set[str]:
     """Every module of the checkout, as its path in a wheel."""
+    own = [*(ROOT / "src/specvid").glob("*.py"), *(ROOT / "src/specvid/cli").glob("*.py")]
     files = {f"specvid/{path.relative_to(ROOT)}" for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")}
-    return files | {f"specvid/{path.name}" for path in (ROOT / "src" / "specvid").glob("*.py")}
+    return files | {f"specvid/{path.relative_to(ROOT / 'src/specvid')}" for path in own}
 
 
 def _run(code: str, cwd: Path, **env: str) -> str:
@@ -35,8 +37,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     work = tmp_path_factory.mktemp("wheel")
     source = work / "source"
     source.mkdir()
-    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE", "src", *FOLDERS):
-        (source / name).symlink_to(ROOT / name)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    for name in ("src", *FOLDERS):
+        shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=shutil.ignore_patterns("*.egg-info"))
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", work, source]
     built = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert built.returncode == 0, built.stderr

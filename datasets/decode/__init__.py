@@ -11,7 +11,7 @@ from typing import NamedTuple
 from specvid.datasets.decode.base import Video
 from specvid.datasets.decode.exact import Way, _way_to_frames, way_to_frames
 from specvid.datasets.decode.probe import Probe, _read_header, probe
-from specvid.datasets.errors import unknown
+from specvid.errors import unknown
 
 
 class _Decoder(NamedTuple):

@@ -8,7 +8,7 @@ from types import TracebackType
 import numpy as np
 
 from specvid.datasets.decode.probe import Probe, probe
-from specvid.datasets.errors import VideoError
+from specvid.errors import VideoError
 
 
 class Video(ABC):

@@ -29,7 +29,7 @@ from torch.utils.dlpack import from_dlpack
 from specvid.datasets.decode.base import Video
 from specvid.datasets.decode.exact import way_to_frames
 from specvid.datasets.decode.pyav import PyAVVideo
-from specvid.datasets.errors import VideoError
+from specvid.errors import VideoError
 
 # One thread: workers are what fills the cores. With more, decord costs more in total and fails on some files
 # ("Error sending packet", https://github.com/dmlc/decord/issues/246).

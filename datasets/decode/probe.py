@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from stat import S_ISDIR
 
-from specvid.datasets.errors import VideoError
+from specvid.errors import VideoError
 
 _NO_VIDEO = ("tty", "image2")  # FFmpeg would draw a text, and show a picture for one frame
 _MPEG4 = (b"XVID", b"DIVX", b"DX50", b"FMP4", b"MP4V")  # codes of MPEG-4 part 2 in AVI files

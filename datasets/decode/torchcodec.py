@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from specvid.datasets.decode.base import Video
-from specvid.datasets.errors import VideoError
+from specvid.errors import VideoError
 
 
 class TorchCodecVideo(Video):

@@ -3,7 +3,7 @@
 import os
 
 from specvid.datasets.decode.probe import probe
-from specvid.datasets.errors import VideoError
+from specvid.errors import VideoError
 
 
 def verify_video(path: str | os.PathLike[str]) -> int:

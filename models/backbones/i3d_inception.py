@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from specvid.models.backbones.registry import register_backbone
-from specvid.models.backbones.spec import Backbone, InputSpec, Pretrained
+from specvid.models.spec import Backbone, InputSpec, Pretrained
 
 Triple = tuple[int, int, int]
 

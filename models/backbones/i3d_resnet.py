@@ -6,9 +6,9 @@ from torch import nn
 
 from specvid.models.backbones.inflate import TimePattern, inflate
 from specvid.models.backbones.registry import register_backbone
-from specvid.models.backbones.spec import IMAGENET_MEAN, IMAGENET_STD, Backbone, InputSpec, stack
 from specvid.models.backbones.torchvision_video import RES_STAGES
 from specvid.models.backbones.torchvision_weights import torchvision_weights
+from specvid.models.spec import IMAGENET_MEAN, IMAGENET_STD, Backbone, InputSpec, stack
 
 
 def _build(depth: int, time_padding: str) -> Backbone:

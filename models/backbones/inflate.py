@@ -11,7 +11,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from specvid.models.suggest import unknown
+from specvid.errors import unknown
 
 TIME_PADDINGS = ("replicate", "zeros")
 

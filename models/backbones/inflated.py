@@ -11,11 +11,11 @@ from dataclasses import replace
 
 from torch import nn
 
+from specvid.errors import unknown
 from specvid.models.backbones.inflate import inflate
 from specvid.models.backbones.registry import register_scheme
-from specvid.models.backbones.spec import Backbone
 from specvid.models.backbones.torchvision_image import FAMILIES, build_image_backbone
-from specvid.models.suggest import unknown
+from specvid.models.spec import Backbone
 
 INFLATABLE = tuple(name for name, family in FAMILIES.items() if family.inflates)
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from specvid.models.backbones.registry import register_backbone
-from specvid.models.backbones.spec import Backbone, InputSpec
+from specvid.models.spec import Backbone, InputSpec
 
 _STAGES = {f"res{number + 1}": f"layer{number}" for number in range(1, 5)}
 

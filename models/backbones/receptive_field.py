@@ -5,7 +5,7 @@ import copy
 import torch
 from torch import nn
 
-from specvid.models.backbones.spec import Backbone
+from specvid.models.spec import Backbone
 
 
 def receptive_field(backbone: Backbone, *, probe: tuple[int, int, int] = (33, 65, 65)) -> tuple[int, int, int]:

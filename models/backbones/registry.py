@@ -15,8 +15,8 @@ import pkgutil
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from specvid.models.backbones.spec import Backbone
-from specvid.models.suggest import unknown
+from specvid.errors import unknown
+from specvid.models.spec import Backbone
 
 Builder = TypeVar("Builder", bound=Callable[..., Backbone])
 
@@ -41,7 +41,7 @@ def register_backbone(name: str) -> Callable[[Builder], Builder]:
 def register_scheme(scheme: str) -> Callable[[Builder], Builder]:
     """Decorator: makes a function ``(name, /, **options) -> Backbone`` build all backbones called ``scheme:name``.
 
-    It imports its library itself (`specvid.models.extras.require`), and answers wrong names and options.
+    It imports its library itself (`specvid.extras.require`), and answers wrong names and options.
     """
 
     def register(builder: Builder) -> Builder:

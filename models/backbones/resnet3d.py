@@ -12,10 +12,10 @@ from collections import OrderedDict
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from specvid.errors import unknown
 from specvid.models.backbones.registry import register_backbone
-from specvid.models.backbones.spec import Backbone, InputSpec
 from specvid.models.backbones.torchvision_video import RES_STAGES
-from specvid.models.suggest import unknown
+from specvid.models.spec import Backbone, InputSpec
 
 SHORTCUTS = ("A", "B")
 _DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}

@@ -19,13 +19,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from specvid.errors import nearest
+from specvid.extras import require
 from specvid.models.backbones.registry import register_scheme
-from specvid.models.backbones.spec import IMAGENET_MEAN, IMAGENET_STD, Backbone, InputSpec, Pretrained
 from specvid.models.backbones.torchvision_video import RES_STAGES
-from specvid.models.extras import require
-from specvid.models.layouts import FIRST, LAST, TOKENS, Layout, LayoutRule
-from specvid.models.places import Call, trace
-from specvid.models.suggest import nearest
+from specvid.models.insertion.layouts import FIRST, LAST, TOKENS, Layout, LayoutRule
+from specvid.models.insertion.places import Call, trace
+from specvid.models.spec import IMAGENET_MEAN, IMAGENET_STD, Backbone, InputSpec, Pretrained
 
 _SPATIAL = (nn.Conv2d, nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.PReLU)
 _WHOLE = re.compile(r"(stem|stages|layers|blocks|features)(\.\d+)*(\.blocks(\.\d+)?)?")

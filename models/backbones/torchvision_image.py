@@ -14,11 +14,11 @@ import torch
 from torch import nn
 
 from specvid.models.backbones.registry import register_backbone
-from specvid.models.backbones.spec import Backbone, stack
 from specvid.models.backbones.tails import PooledTail
 from specvid.models.backbones.torchvision_video import RES_STAGES
 from specvid.models.backbones.torchvision_weights import image_input, on_cpu_at_least, torchvision_weights
-from specvid.models.layouts import LayoutRule
+from specvid.models.insertion.layouts import LayoutRule
+from specvid.models.spec import Backbone, stack
 
 RESNETS = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")
 

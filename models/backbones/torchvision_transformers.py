@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from specvid.models.backbones.registry import register_backbone
-from specvid.models.backbones.spec import IMAGENET_MEAN, IMAGENET_STD, Backbone, InputSpec, stack
 from specvid.models.backbones.torchvision_weights import image_input, torchvision_weights
-from specvid.models.layouts import FIRST, LAST, TOKENS, Layout, LayoutRule
+from specvid.models.insertion.layouts import FIRST, LAST, TOKENS, Layout, LayoutRule
+from specvid.models.spec import IMAGENET_MEAN, IMAGENET_STD, Backbone, InputSpec, stack
 
 _MVIT_MEAN, _MVIT_STD = (0.45, 0.45, 0.45), (0.225, 0.225, 0.225)
 _CLASS_TOKEN = Layout(TOKENS, prefix=1)

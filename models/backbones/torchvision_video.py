@@ -7,7 +7,7 @@ from collections.abc import Callable
 from torch import nn
 
 from specvid.models.backbones.registry import register_backbone
-from specvid.models.backbones.spec import Backbone, InputSpec, Pretrained, stack
+from specvid.models.spec import Backbone, InputSpec, Pretrained, stack
 
 # torchvision samples Kinetics at 15 frames / s: every second frame of an ordinary video
 _INPUT_18 = InputSpec(frames=16, stride=2, size=112, resize=(128, 171))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import nn
 
-from specvid.models.backbones.spec import IMAGENET_MEAN, IMAGENET_STD, InputSpec, Pretrained
+from specvid.models.spec import IMAGENET_MEAN, IMAGENET_STD, InputSpec, Pretrained
 
 # torchvision's names of weights -> ours, the best first; it publishes others under licences of their own (SWAG)
 _NAMES = {

@@ -24,6 +24,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from specvid.errors import unknown
 from specvid.models.blocks.affinities.base import Affinity, check_implementation
 from specvid.models.blocks.affinities.concatenation import ConcatenationAffinity
 from specvid.models.blocks.affinities.criss_cross import CrissCrossAffinity
@@ -36,7 +37,6 @@ from specvid.models.blocks.filters.polynomial import Chebyshev, FirstOrder, Publ
 from specvid.models.blocks.filters.rational import Arma, Cayley
 from specvid.models.blocks.filters.spectral import Heat, Spectral
 from specvid.models.blocks.registry import Pair, Widths, register_block
-from specvid.models.suggest import unknown
 
 KERNELS = ("embedded", "gaussian", "dot", "concat")
 
@@ -191,11 +191,7 @@ def heat(widths: Widths, *, order: int = 1, impl: str = "auto") -> Pair:
 
 @register_block("spectral", relu=True)
 def spectral(
-    widths: Widths,
-    *,
-    function: Callable[[Tensor], Tensor] | None = None,
-    tolerance: float = 1e-13,
-    impl: str = "auto",
+    widths: Widths, *, function: Callable[[Tensor], Tensor] | None = None, tolerance: float = 1e-13, impl: str = "auto"
 ) -> Pair:
     """(I, f(L)) for any smooth ``function`` of the Laplacian's frequencies in [0, 2] (see ``filters/spectral.py``)."""
     if not callable(function):

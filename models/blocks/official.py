@@ -19,8 +19,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from specvid.errors import unknown
 from specvid.models.blocks.registry import create_block
-from specvid.models.suggest import unknown
 
 State = Mapping[str, Tensor]
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from torch import nn
 
+from specvid.errors import unknown
 from specvid.models.blocks.affinities.base import Affinity
 from specvid.models.blocks.block import NonlocalBlock, Unit
 from specvid.models.blocks.factorised import Factorised
 from specvid.models.blocks.filters.base import Filter
-from specvid.models.suggest import unknown
 
 Pair = tuple[Affinity, list[Filter]]
 

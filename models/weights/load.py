@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from specvid.errors import nearest
 from specvid.models.backbones.inflate import inflate_weight
-from specvid.models.insertion import InsertedBlock
-from specvid.models.suggest import nearest
+from specvid.models.insertion.insert import InsertedBlock
 from specvid.models.weights.names import BACKBONE, CLASSIFIER, NECKS, PROJECTION, TAIL, match_names
 from specvid.models.weights.read import read_weights
 from specvid.models.weights.recognise import recognise

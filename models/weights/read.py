@@ -59,7 +59,7 @@ def _read_torch(path: Path) -> Any:
         wants_code = re.search(r"GLOBAL (\S+)", str(error))
         if wants_code is None:
             raise ValueError(f"weights {str(path)!r}: not a torch file of tensors and plain values") from error
-        command = shlex.join(["python", "-m", "specvid.tools.convert_weights", str(path), str(path.with_suffix(_SAFE))])
+        command = shlex.join(["python", "-m", "specvid.tools.weights.convert", str(path), str(path.with_suffix(_SAFE))])
         raise ValueError(
             f"weights {str(path)!r}: refused, because it holds more than tensors and plain values ({wants_code[1]}), "
             f"and reading that would run code from the file. `{command}` takes the tensors out without running any"

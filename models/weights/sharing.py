@@ -13,8 +13,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from specvid.models.backbones.spec import InputSpec
-from specvid.models.extras import require
+from specvid.extras import require
+from specvid.models.spec import InputSpec
 from specvid.models.weights.card import model_card
 from specvid.models.weights.load import load_weights
 from specvid.models.weights.report import summarise

@@ -20,10 +20,6 @@ def demo(root: str | Path = "runs/demo", *, seeds: int = 1) -> int:
     from specvid.pipelines.demo.search import demo_search
 
     root = Path(root)
-    shown = [
-        demo_action(root, seeds=range(seeds)),
-        demo_reid(root, seeds=range(seeds)),
-        demo_search(root, "snl-seed0"),
-    ]
+    shown = [demo_action(root, seeds=range(seeds)), demo_reid(root, seeds=range(seeds)), demo_search(root, "snl-seed0")]
     say(f"\nAll of it lies in {root}; `specvid demo` leaves what stands there as it is.")
     return 0 if all(shown) else 1

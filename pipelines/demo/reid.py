@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from specvid.datasets.drawn.reid import draw_mars
+from specvid.datasets.synthetic.reid import draw_mars
 from specvid.eval.report import to_text
 from specvid.pipelines.demo.runs import BLOCK, describe_seeds, figure, network_cells, with_and_without
 from specvid.pipelines.engine.log import console, say
-from specvid.pipelines.recipes.reid import get_recipe
-from specvid.pipelines.reid import train
-from specvid.pipelines.reid_config import ReidConfig
+from specvid.pipelines.reid.config import ReidConfig
+from specvid.pipelines.reid.recipes import get_recipe
+from specvid.pipelines.reid.train import train
 
 PROTOCOL = "mars-ap"
 BETTER_BY = 0.05  # mAP, a share: what the demo is there to show

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from specvid.config import differences, to_dict
 from specvid.models.backbones.receptive_field import receptive_field
 from specvid.models.backbones.registry import build_backbone
-from specvid.pipelines.action_config import ActionConfig
-from specvid.pipelines.config_json import differences, to_dict
+from specvid.pipelines.action.config import ActionConfig
 from specvid.pipelines.engine.config import MAY_CHANGE_ON_RESUME
 from specvid.pipelines.engine.run import RunFolder
-from specvid.pipelines.reid_config import ReidConfig
+from specvid.pipelines.reid.config import ReidConfig
 
 BLOCK = "snl@layer2.-1"
 

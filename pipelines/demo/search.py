@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from specvid.datasets.ucf101 import UCF101
+from specvid.datasets.layouts.ucf101 import UCF101
 from specvid.pipelines.embed.config import EmbedConfig, NetChoice, RunChoice, WindowChoice
 from specvid.pipelines.embed.evaluate import evaluate
 from specvid.pipelines.embed.job import embed

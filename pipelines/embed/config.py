@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
-from specvid.models.suggest import unknown
+from specvid.errors import unknown
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from specvid.datasets.ucf101 import group_of
+from specvid.datasets.layouts.ucf101 import group_of
+from specvid.errors import unknown
 from specvid.eval.embeddings import NeighbourScore, leave_group_out
-from specvid.models.suggest import unknown
 from specvid.pipelines.embed.layout import Folder, batches
 from specvid.pipelines.search.vectors import Rows, matrix_of
 

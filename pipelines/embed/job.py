@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from specvid import __version__
-from specvid.datasets.sampling import frames_needed
-from specvid.pipelines.config_json import differences, to_dict
+from specvid.config import differences, to_dict
+from specvid.datasets.clips.sampling import frames_needed
+from specvid.files import write_json
 from specvid.pipelines.embed.config import EmbedConfig
 from specvid.pipelines.embed.layout import Folder
 from specvid.pipelines.embed.network import Network
@@ -20,7 +21,6 @@ from specvid.pipelines.embed.progress import Progress
 from specvid.pipelines.embed.shards import Embedded, count_short, gather_failures, schema_of, write_shard
 from specvid.pipelines.embed.sources import Found, find_inputs
 from specvid.pipelines.embed.stream import Shard, Stream, reader_of, write_behind
-from specvid.pipelines.engine.checkpoint import write_json
 
 BATCH = {"cpu": 4, "mps": 16, "cuda": 32}
 

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from specvid.datasets.transforms import Normalise, as_pair
-from specvid.models.backbones.spec import InputSpec
+from specvid.datasets.clips.transforms import Normalise, as_pair
+from specvid.errors import nearest
 from specvid.models.factory import VideoModel, create_model
-from specvid.models.places import trace
-from specvid.models.suggest import nearest
+from specvid.models.insertion.places import trace
+from specvid.models.spec import InputSpec
 from specvid.models.weights.sharing import from_pretrained, is_shared
 from specvid.pipelines.embed.config import NetChoice
 
@@ -99,7 +99,7 @@ def open_choice(choice: NetChoice) -> tuple[VideoModel, Mapping[str, Any]]:
         raise ValueError("no network is given: --run RUN, or --model NAME [--weights FILE].")
     if choice.run:
         from specvid.pipelines.engine.run import RunFolder
-        from specvid.pipelines.trained import open_model
+        from specvid.pipelines.networks import open_model
 
         return open_model(RunFolder(choice.run), choice.checkpoint)
     if is_shared(choice.model):

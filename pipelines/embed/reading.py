@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from specvid.datasets.clips.transforms import as_resize, crop_places
 from specvid.datasets.decode import open_video
-from specvid.datasets.errors import VideoError
-from specvid.datasets.tracklet_frames import read_frame
-from specvid.datasets.transforms import as_resize, crop_places
-from specvid.models.backbones.spec import InputSpec
+from specvid.datasets.decode.images import read_frame
+from specvid.errors import VideoError
+from specvid.models.spec import InputSpec
 from specvid.pipelines.embed.sources import Source
 from specvid.pipelines.embed.windows import Windows
 
@@ -46,8 +46,9 @@ class Reader:
         must not cross a fork."""
         import av
 
-        from specvid.datasets import resizing, tracklet_frames
+        from specvid.datasets.clips import resizing
         from specvid.datasets.decode import check_decoder
+        from specvid.datasets.decode import images as tracklet_frames
 
         assert av and resizing and tracklet_frames
         check_decoder(self.decoder)
@@ -112,7 +113,7 @@ class Reader:
 
 def crop_frames(frames: np.ndarray, spec: InputSpec) -> np.ndarray:
     """Resize to ``spec.resize``, cut out the centre, as `test_transform` does: uint8 (T, H, W, 3) -> (T, h, w, 3)."""
-    from specvid.datasets.resizing import check_fit, cut_and_resize, resized_size
+    from specvid.datasets.clips.resizing import check_fit, cut_and_resize, resized_size
 
     full = frames.shape[1], frames.shape[2]
     resized = resized_size(full, as_resize(spec.resize))
@@ -127,8 +128,8 @@ class ImageSequence:
     """Images as a video: all in a folder, in the order of the numbers in their names, or the files given."""
 
     def __init__(self, folder: str, fps: float, files: Sequence[str] = ()) -> None:
-        from specvid.datasets.reid_set import in_order
-        from specvid.datasets.two_cameras import IMAGES
+        from specvid.datasets.layouts.reid_set import in_order
+        from specvid.datasets.layouts.two_cameras import IMAGES
 
         self.folder, self.fps, self.names = folder, fps, tuple(files)
         if not files:

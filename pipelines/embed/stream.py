@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from specvid.datasets.sampling import shortage
+from specvid.datasets.clips.sampling import shortage
 from specvid.pipelines.embed.feed import read_ahead
 from specvid.pipelines.embed.network import Network
 from specvid.pipelines.embed.reading import Reader

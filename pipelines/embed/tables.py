@@ -30,7 +30,7 @@ def read_table(path: str, path_column: str) -> Any:
     import pyarrow.csv as pv
     import pyarrow.parquet as pq
 
-    from specvid.models.suggest import unknown
+    from specvid.errors import unknown
 
     try:
         if path.lower().endswith(".csv"):

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from specvid.datasets.sampling import test_clips, uniform_segments
+from specvid.datasets.clips.sampling import test_clips, uniform_segments
 from specvid.pipelines.embed.config import WindowChoice, parse_span
 
 

@@ -44,13 +44,7 @@ class TrainFeed:
     """
 
     def __init__(
-        self,
-        dataset: Dataset,
-        sampler: EpochIndices,
-        *,
-        config: EngineConfig,
-        world: int = 1,
-        pin_memory: bool = False,
+        self, dataset: Dataset, sampler: EpochIndices, *, config: EngineConfig, world: int = 1, pin_memory: bool = False
     ) -> None:
         parts = world * config.accumulate
         if config.batch_size % parts:

@@ -10,9 +10,9 @@ from safetensors.torch import load_file
 from torch import nn
 
 from specvid import __version__
+from specvid.config import to_dict
+from specvid.files import replace_folder, settle, whole, write_json
 from specvid.models.weights import save_weights
-from specvid.pipelines.config_json import to_dict
-from specvid.pipelines.engine.checkpoint import replace_folder, settle, whole, write_json
 
 WEIGHTS, META, STATE = "model.safetensors", "meta.json", "training.pt"
 

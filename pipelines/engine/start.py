@@ -8,7 +8,7 @@ from typing import Any
 from lightning_fabric import Fabric
 
 from specvid import __version__
-from specvid.pipelines.config_json import differences, to_dict
+from specvid.config import differences, to_dict
 from specvid.pipelines.engine.config import MAY_CHANGE_ON_RESUME
 from specvid.pipelines.engine.gather import on_rank_zero
 from specvid.pipelines.engine.run import RunFolder

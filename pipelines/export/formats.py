@@ -14,7 +14,7 @@ from types import ModuleType
 import torch
 from torch.export import ExportedProgram
 
-from specvid.models.extras import require
+from specvid.extras import require
 from specvid.pipelines.export.axes import NAMES, Axes
 from specvid.pipelines.export.capture import Inputs
 from specvid.pipelines.export.check import Runner

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from specvid.datasets.decode import Video, open_video
-from specvid.datasets.errors import VideoError
-from specvid.datasets.two_cameras import IMAGES
+from specvid.datasets.layouts.two_cameras import IMAGES
+from specvid.errors import VideoError
 from specvid.pipelines.embed.config import NetChoice, WindowChoice
 from specvid.pipelines.embed.layout import Folder
 from specvid.pipelines.embed.network import Network
@@ -95,7 +95,7 @@ def frames_of(path: str, numbers: Sequence[int], fps: float = 25.0) -> list[np.n
     if os.path.isdir(path):
         return list(ImageSequence(path, fps).stream(np.asarray(numbers)))
     if os.path.splitext(path)[1].lower() in IMAGES:
-        from specvid.datasets.tracklet_frames import read_frame
+        from specvid.datasets.decode.images import read_frame
 
         return [read_frame(path)]
     with open_video(path) as video:

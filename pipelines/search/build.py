@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import torch  # noqa: F401  # before FAISS: two OpenMP runtimes in the other order can hang
 
-from specvid.models.suggest import unknown
+from specvid.errors import unknown
+from specvid.files import write_json
 from specvid.pipelines.embed.layout import Folder
 from specvid.pipelines.embed.outcome import disk_error
-from specvid.pipelines.engine.checkpoint import write_json
 from specvid.pipelines.search.exact import exact_search
 from specvid.pipelines.search.index import Index, about_file
 from specvid.pipelines.search.parameters import (

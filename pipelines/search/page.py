@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from specvid.datasets.errors import VideoError
+from specvid.errors import VideoError
 from specvid.pipelines.search.asked import frames_of
 from specvid.pipelines.search.query import Answer
 

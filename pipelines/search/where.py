@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from specvid.models.suggest import unknown
+from specvid.errors import unknown
 from specvid.pipelines.embed.layout import batches
 from specvid.pipelines.search.vectors import Rows
 

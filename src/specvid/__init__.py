@@ -6,24 +6,42 @@ it is used.
 """
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # what `__getattr__` below imports on first use, for editors and type checkers
+    from specvid import datasets, eval, models, pipelines, tools
+    from specvid.models import VideoModel, create_model, list_backbones
+    from specvid.models.blocks import create_block, list_blocks
 
 __version__ = "0.1.0"
 
-_PUBLIC = {
+__all__ = [
+    "VideoModel",
+    "__version__",
+    "create_block",
+    "create_model",
+    "datasets",
+    "eval",
+    "list_backbones",
+    "list_blocks",
+    "models",
+    "pipelines",
+    "tools",
+]
+
+_HOME = {
+    "VideoModel": "specvid.models",
     "create_block": "specvid.models.blocks",
-    "list_blocks": "specvid.models.blocks",
     "create_model": "specvid.models",
     "list_backbones": "specvid.models",
+    "list_blocks": "specvid.models.blocks",
 }
 _SUBPACKAGES = ("datasets", "eval", "models", "pipelines", "tools")
 
-__all__ = ["__version__", *_PUBLIC, *_SUBPACKAGES]  # noqa: PLE0604, RUF100
-
 
 def __getattr__(name: str) -> Any:
-    if name in _PUBLIC:
-        return getattr(importlib.import_module(_PUBLIC[name]), name)
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
     if name in _SUBPACKAGES:
         return importlib.import_module(f"specvid.{name}")
     raise AttributeError(f"module 'specvid' has no attribute {name!r}; it has {', '.join(__all__)}")

@@ -11,7 +11,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "30000")
 
 def main() -> int:
     """Run the command line on ``sys.argv`` and return its exit code."""
-    from specvid.pipelines.cli import run
+    from specvid.cli import run
 
     return run(sys.argv[1:])
 

@@ -9,13 +9,12 @@ import pytest
 import torch
 from torchvision.models import get_model_weights, list_models
 
-from specvid import create_model, list_backbones
+from specvid import cli, create_model, list_backbones
 from specvid.models.backbones.registry import list_schemes
 from specvid.models.catalogue import SCHEMES, clip_text, entry, matching, on_meta
 from specvid.models.cost import multiply_adds
-from specvid.models.insertion import InsertedBlock
+from specvid.models.insertion.insert import InsertedBlock
 from specvid.models.tree import describe
-from specvid.pipelines import cli
 
 QUICK = ("r3d_18", "mobilenet_v2", "swin_t")
 TORCHVISION = [name for name in list_backbones() if name in list_models() and list(get_model_weights(name))]

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from specvid.pipelines.cli import run
-from specvid.pipelines.config_json import to_dict
+from specvid.cli import run
+from specvid.config import to_dict
+from specvid.pipelines.action.recipes import get_recipe
 from specvid.pipelines.demo import action, demo, reid
 from specvid.pipelines.demo.action import demo_action, mean_top1
 from specvid.pipelines.demo.reid import demo_reid, final_score, mean_map
 from specvid.pipelines.demo.runs import BLOCK
 from specvid.pipelines.demo.search import demo_search
 from specvid.pipelines.engine.run import RunFolder
-from specvid.pipelines.recipes.action import get_recipe
-from specvid.pipelines.recipes.reid import get_recipe as get_reid_recipe
+from specvid.pipelines.reid.recipes import get_recipe as get_reid_recipe
 
 
 def short_recipe():

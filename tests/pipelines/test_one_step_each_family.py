@@ -10,9 +10,9 @@ import torch
 from backbone_cases import CASES
 from shared_data import shared
 
-from specvid.pipelines.action import ActionTask
-from specvid.pipelines.action_config import ActionConfig, ClipConfig
-from specvid.pipelines.action_data import read_lists
+from specvid.pipelines.action.config import ActionConfig, ClipConfig
+from specvid.pipelines.action.data import read_lists
+from specvid.pipelines.action.train import ActionTask
 from specvid.pipelines.engine.config import EngineConfig
 from specvid.pipelines.engine.fabric import make_fabric
 from specvid.pipelines.engine.loop import fit

@@ -98,10 +98,7 @@ OTHERS = {
     "inflated-efficientnet_b0": BackboneCase("inflated:efficientnet_b0", FEATURES),
     "timm-resnet18": BackboneCase("timm:resnet18", STAGE, **_TIMM),
     "timm-vit": BackboneCase(
-        "timm:vit_tiny_patch16_224",
-        ("blocks.6", "blocks.6.attn", "blocks.6.end"),
-        options={"img_size": 32},
-        **_TIMM,
+        "timm:vit_tiny_patch16_224", ("blocks.6", "blocks.6.attn", "blocks.6.end"), options={"img_size": 32}, **_TIMM
     ),
     "timm-swin": BackboneCase(
         "timm:swin_tiny_patch4_window7_224",

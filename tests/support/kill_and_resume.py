@@ -15,8 +15,8 @@ from pathlib import Path
 
 import torch
 
-from specvid.pipelines.action import train
-from specvid.pipelines.action_config import ActionConfig, ClipConfig, NetConfig
+from specvid.pipelines.action.config import ActionConfig, ClipConfig, NetConfig
+from specvid.pipelines.action.train import train
 from specvid.pipelines.engine.config import EngineConfig
 
 torch.set_num_threads(1)

@@ -26,13 +26,7 @@ SLOWFAST = {
         "fusion_kernel": 3,
         "inflate": [0, 0, 1, 1],
     },
-    "fast_pathway": {
-        "type": "resnet3d",
-        "depth": 18,
-        "base_channels": 4,
-        "lateral": False,
-        "conv1_kernel": [5, 7, 7],
-    },
+    "fast_pathway": {"type": "resnet3d", "depth": 18, "base_channels": 4, "lateral": False, "conv1_kernel": [5, 7, 7]},
 }
 SWIN = {
     "arch": {"embed_dims": 12, "depths": [2, 2, 2, 1], "num_heads": [1, 2, 3, 4]},
@@ -96,12 +90,7 @@ CASES = {
         {"spatial_type": None, "in_channels": 4096},
     ),
     "swin": Case(
-        "SwinTransformer3D",
-        SWIN,
-        "I3DHead",
-        4,
-        64,
-        ("layers.2.blocks.0", "layers.2.blocks.-1", "layers.2.blocks.end"),
+        "SwinTransformer3D", SWIN, "I3DHead", 4, 64, ("layers.2.blocks.0", "layers.2.blocks.-1", "layers.2.blocks.end")
     ),
     "timesformer": Case("TimeSformer", TIMESFORMER, "TimeSformerHead", places=_TRANSFORMER),
     "timesformer_joint": Case(

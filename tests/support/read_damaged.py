@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from specvid.datasets.decode import open_video
-from specvid.datasets.errors import VideoError
+from specvid.errors import VideoError
 
 
 def read_all(paths: Sequence[Path], results: "Queue[str]") -> None:

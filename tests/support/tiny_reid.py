@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from specvid.datasets.drawn.gait import Gait
-from specvid.datasets.drawn.reid import draw_mars, draw_prid2011
-from specvid.pipelines import cli
+from specvid import cli
+from specvid.datasets.synthetic.gait import Gait
+from specvid.datasets.synthetic.reid import draw_mars, draw_prid2011
 
 GAIT = Gait(people=4, frames=6)
 QUICK = (

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
-from specvid.datasets.samplers import EpochSampler
+from specvid.datasets.clips.samplers import EpochSampler
 from specvid.pipelines.engine.config import EngineConfig
 from specvid.pipelines.engine.feed import TrainFeed
 from specvid.pipelines.engine.task import Selection

@@ -13,9 +13,9 @@ from pathlib import Path
 import torch
 from toy_task import ToyTask, toy_model
 
-from specvid.pipelines.action import train
-from specvid.pipelines.action_config import ActionConfig, ClipConfig, NetConfig
-from specvid.pipelines.action_eval import evaluate
+from specvid.pipelines.action.config import ActionConfig, ClipConfig, NetConfig
+from specvid.pipelines.action.evaluate import evaluate
+from specvid.pipelines.action.train import train
 from specvid.pipelines.engine.config import EngineConfig
 from specvid.pipelines.engine.fabric import make_fabric
 from specvid.pipelines.engine.gather import gather_rows, share_buffers, sum_over_processes

@@ -6,9 +6,9 @@ import two_processes
 from two_processes import CPU
 
 from specvid.pipelines.engine.config import EngineConfig
-from specvid.pipelines.reid import train
-from specvid.pipelines.reid_config import ReidConfig, ReidLossConfig, ReidNetConfig, TrackletConfig
-from specvid.pipelines.reid_eval import Asked, evaluate
+from specvid.pipelines.reid.config import ReidConfig, ReidLossConfig, ReidNetConfig, TrackletConfig
+from specvid.pipelines.reid.evaluate import Asked, evaluate
+from specvid.pipelines.reid.train import train
 
 
 def everything(data: str, run: str, out: Path) -> dict:

@@ -7,14 +7,14 @@ from typing import Any
 
 from torch import nn
 
+from specvid.errors import unknown
+from specvid.extras import require
 from specvid.models.backbones.mmaction2.config import Recogniser, find_config, read_config
 from specvid.models.backbones.mmaction2.families import FAMILIES, make_tail
 from specvid.models.backbones.mmaction2.network import EXTRA, build_network, network_input
 from specvid.models.backbones.registry import register_scheme
-from specvid.models.backbones.spec import Backbone, InputSpec, Recipe, stack
-from specvid.models.extras import require
-from specvid.models.places import trace
-from specvid.models.suggest import unknown
+from specvid.models.insertion.places import trace
+from specvid.models.spec import Backbone, InputSpec, Recipe, stack
 
 
 @register_scheme("mmaction")

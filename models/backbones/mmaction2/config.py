@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from specvid.errors import nearest
 from specvid.models.backbones.mmaction2.families import FAMILIES
 from specvid.models.backbones.mmaction2.network import without_pretrained
-from specvid.models.backbones.spec import InputSpec
-from specvid.models.suggest import nearest
+from specvid.models.spec import InputSpec
 
 SUFFIXES = (".py", ".json", ".yml", ".yaml")
 SAMPLERS = ("SampleFrames", "DenseSampleFrames", "UniformSample", "UntrimmedSampleFrames")

@@ -12,9 +12,9 @@ from torch.nn import functional as F
 
 from specvid.models.backbones.mmaction2.layouts import SWIN, timesformer
 from specvid.models.backbones.mmaction2.tails import C3DTail, X3DTail
-from specvid.models.backbones.spec import IMAGENET_MEAN, IMAGENET_STD, InputSpec
 from specvid.models.backbones.torchvision_video import RES_STAGES
-from specvid.models.layouts import LayoutRule
+from specvid.models.insertion.layouts import LayoutRule
+from specvid.models.spec import IMAGENET_MEAN, IMAGENET_STD, InputSpec
 
 
 def _input(frames: int, stride: int, size: int = 224, resize: int | tuple[int, int] = 256, **norm: Any) -> InputSpec:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from specvid.models.layouts import LAST, TOKENS, Layout, LayoutRule
+from specvid.models.insertion.layouts import LAST, TOKENS, Layout, LayoutRule
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from typing import Any
 
 from torch import nn
 
+from specvid.errors import unknown
+from specvid.extras import require
 from specvid.models.backbones.mmaction2.families import FAMILIES
 from specvid.models.backbones.mmaction2.interlace import make_tin_run
-from specvid.models.backbones.spec import InputSpec
-from specvid.models.extras import require
-from specvid.models.suggest import unknown
+from specvid.models.spec import InputSpec
 
 EXTRA = "mmaction"
 

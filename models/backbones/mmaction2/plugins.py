@@ -11,8 +11,8 @@ from typing import Any
 
 from torch import nn
 
-from specvid.models.grammar import Insertion, Place
-from specvid.models.suggest import unknown
+from specvid.errors import unknown
+from specvid.models.insertion.grammar import Insertion, Place
 
 PREFIX = "specvid_"
 _FIELDS = ("cfg", "stages", "position")

@@ -5,13 +5,13 @@ import pickle
 
 import numpy as np
 import pytest
-from made_videos import blank_frames, lose_frames, read_numbers, spoil_frames, write_numbered, write_sound
 from read_damaged import read_all
+from synthetic_videos import blank_frames, lose_frames, read_numbers, spoil_frames, write_numbered, write_sound
 
 from specvid.datasets.decode import list_decoders, open_video, probe
 from specvid.datasets.decode.probe import _avi_header, _ffmpeg_header
 from specvid.datasets.decode.verify import verify_video
-from specvid.datasets.errors import VideoError
+from specvid.errors import VideoError
 
 DECODERS = ("decord", "pyav")
 

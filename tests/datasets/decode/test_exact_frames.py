@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from made_videos import KINDS, numbered_frame, read_numbers, write_numbered, write_video
 from shared_data import shared
+from synthetic_videos import KINDS, numbered_frame, read_numbers, write_numbered, write_video
 
 from specvid.datasets.decode import list_decoders, open_video
 from specvid.datasets.decode.exact import way_to_frames

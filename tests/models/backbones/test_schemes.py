@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 from torch import nn
 
+from specvid.extras import require
 from specvid.models.backbones import registry
 from specvid.models.backbones.registry import build_backbone, list_backbones, list_schemes, register_scheme
-from specvid.models.backbones.spec import Backbone, InputSpec
-from specvid.models.extras import require
+from specvid.models.spec import Backbone, InputSpec
 
 
 @pytest.fixture

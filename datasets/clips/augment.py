@@ -1,0 +1,106 @@
+"""The albumentations transforms of a clip: each random choice is drawn once and holds for all frames (the ``images``
+target).
+
+They override ``apply_to_images``, because albumentations' own loop over frames costs more than the work: frames are
+resized straight into the result, and what is the same for every pixel runs once on all frames stacked into one tall
+picture.
+"""
+
+import os
+import random
+from typing import Any
+
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else its import asks the network for a newer version
+
+import albumentations as A
+import cv2
+import numpy as np
+
+from specvid.datasets.clips.resizing import Window, check_fit, cut_and_resize, resized_size
+
+# TSN's multi-scale cropping: shares of the short side, https://arxiv.org/abs/1608.00859, section 3.3.
+MULTISCALE = (1.0, 0.875, 0.75, 0.66)
+
+
+class RandomWindow(A.DualTransform):
+    """Resize to ``resize``, then cut ``size`` out of a random place; done as cutting first, which resizes fewer
+    pixels."""
+
+    def __init__(self, size: tuple[int, int], resize: int | tuple[int, int]) -> None:
+        super().__init__(p=1.0)
+        self.size, self.resize = size, resize
+
+    def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+        """Draw the window."""
+        full = params["shape"][0], params["shape"][1]
+        return {"window": self.draw(full, self.py_random)}
+
+    def draw(self, full: tuple[int, int], rng: random.Random) -> Window:
+        """A window in a frame of ``full`` (height, width) px."""
+        resized = resized_size(full, self.resize)
+        check_fit(resized, self.size)
+        height, width = (max(1, round(full[i] * self.size[i] / resized[i])) for i in (0, 1))
+        return rng.randint(0, full[0] - height), rng.randint(0, full[1] - width), height, width
+
+    def apply_to_images(self, images: np.ndarray, *args: Any, window: Window, **params: Any) -> np.ndarray:
+        """Cut and resize all frames alike."""
+        return cut_and_resize(images, window, self.size)
+
+
+class RandomResizedWindow(RandomWindow):
+    """A window with a random share of the area and a random aspect ratio, resized to ``size`` (Inception,
+    arXiv:1409.4842, section 6)."""
+
+    def __init__(self, size: tuple[int, int], scale: tuple[float, float], ratio: tuple[float, float]) -> None:
+        super().__init__(size, size)
+        self.scale, self.ratio = scale, ratio
+
+    def draw(self, full: tuple[int, int], rng: random.Random) -> Window:
+        """Ten tries; then the largest centred window of an allowed ratio, as torchvision does."""
+        full_h, full_w = full
+        low, high = np.log(self.ratio)
+        for _ in range(10):
+            area, ratio = full_h * full_w * rng.uniform(*self.scale), np.exp(rng.uniform(low, high))
+            height, width = round(np.sqrt(area / ratio)), round(np.sqrt(area * ratio))
+            if 0 < height <= full_h and 0 < width <= full_w:
+                return rng.randint(0, full_h - height), rng.randint(0, full_w - width), height, width
+        ratio = min(max(full_w / full_h, self.ratio[0]), self.ratio[1])
+        height, width = min(full_h, round(full_w / ratio)), min(full_w, round(full_h * ratio))
+        return (full_h - height) // 2, (full_w - width) // 2, height, width
+
+
+class MultiScaleWindow(RandomWindow):
+    """TSN's window, resized to ``size``: sides from ``MULTISCALE`` x short side, at most one step apart, at one of 13
+    fixed places."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        super().__init__(size, size)
+
+    def draw(self, full: tuple[int, int], rng: random.Random) -> Window:
+        """Corners, edges, centre, and the points half-way between centre and corners."""
+        steps = range(len(MULTISCALE))
+        a, b = rng.choice([(a, b) for a in steps for b in steps if abs(a - b) <= 1])
+        height, width = (max(1, int(min(full) * MULTISCALE[step])) for step in (a, b))
+        y, x = rng.choice([(y, x) for y in (0, 2, 4) for x in (0, 2, 4)] + [(y, x) for y in (1, 3) for x in (1, 3)])
+        return (full[0] - height) * y // 4, (full[1] - width) * x // 4, height, width
+
+
+class ClipFlip(A.HorizontalFlip):
+    """Mirror all frames."""
+
+    def apply_to_images(self, images: np.ndarray, *args: Any, **params: Any) -> np.ndarray:
+        """One flip of the tall picture."""
+        return cv2.flip(_tall(images), 1).reshape(images.shape)
+
+
+class ClipColorJitter(A.ColorJitter):
+    """Brightness, contrast, saturation and hue; the contrast turns about the mean of the clip, not of each frame, so
+    nothing flickers."""
+
+    def apply_to_images(self, images: np.ndarray, *args: Any, **params: Any) -> np.ndarray:
+        """One jitter of the tall picture."""
+        return self.apply(_tall(images), **params).reshape(images.shape)
+
+
+def _tall(images: np.ndarray) -> np.ndarray:
+    return images.reshape(-1, images.shape[2], images.shape[3])

@@ -1,0 +1,184 @@
+"""From decoded frames, uint8 (T, H, W, 3), to what a backbone eats: cropped, augmented, normalised float32 (3, T, h,
+w).
+
+Augmentation is the same for all frames of a clip and stays in bytes (albumentations); the crop becomes float and
+channels-first in one pass.
+"""
+
+import random
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from specvid.errors import unknown
+
+CROPS = ("random", "resized", "multiscale")
+VIEWS = (1, 3, 5, 10)
+
+
+class InputLike(Protocol):
+    """The part of a backbone's ``InputSpec`` that transforms need: px for sizes; mean and std of RGB on [0, 1]."""
+
+    @property
+    def size(self) -> int | tuple[int, int]: ...
+    @property
+    def resize(self) -> int | tuple[int, int]: ...
+    @property
+    def mean(self) -> tuple[float, float, float]: ...
+    @property
+    def std(self) -> tuple[float, float, float]: ...
+
+
+class Normalise:
+    """``(x / 255 - mean) / std`` per channel: uint8 (T, H, W, 3) -> float32 (3, T, H, W), contiguous, written into
+    ``out`` if given."""
+
+    def __init__(self, mean: tuple[float, float, float], std: tuple[float, float, float]) -> None:
+        if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
+            raise ValueError(f"mean = {mean}, std = {std}: expected three numbers each, std above 0.")
+        self.scale = [1 / (255 * s) for s in std]
+        self.shift = [-m / s for m, s in zip(mean, std, strict=True)]
+
+    def __call__(self, frames: np.ndarray, out: torch.Tensor | None = None) -> torch.Tensor:
+        import cv2
+
+        if out is None:
+            out = torch.empty(3, *frames.shape[:3])
+        height, width = len(frames) * frames.shape[1], frames.shape[2]
+        # All frames as one tall picture, whose channels OpenCV separates faster than any strided copy, and turns to
+        # floats, scales and shifts while it writes them.
+        channels = cv2.split(np.ascontiguousarray(frames).reshape(height, width, 3))
+        planes = out.numpy().reshape(3, height, width)
+        for plane, channel, scale, shift in zip(planes, channels, self.scale, self.shift, strict=True):
+            cv2.addWeighted(channel, scale, channel, 0, shift, dst=plane, dtype=cv2.CV_32F)
+        return out
+
+
+class TrainTransform:
+    """What `train_transform` makes: ``transform(frames, rng)`` -> float32 (3, T, h, w)."""
+
+    def __init__(self, pipeline: Any, normalise: Normalise) -> None:
+        self.pipeline, self.normalise = pipeline, normalise
+
+    def __call__(self, frames: np.ndarray, rng: np.random.Generator | None) -> torch.Tensor:
+        if rng is None:
+            raise ValueError("a training transform is random: pass a numpy Generator.")
+        draw = random.Random(int(rng.integers(2**63)))
+        for (
+            step
+        ) in self.pipeline.transforms:  # albumentations keeps its own generators: these replace them, clip by clip
+            step.set_random_state(rng, draw)
+        return self.normalise(self.pipeline(images=frames)["images"])
+
+
+class TestTransform:
+    """What `test_transform` makes: ``transform(frames)`` -> float32 (crops, 3, T, h, w). Nothing random; a generator
+    is ignored."""
+
+    __test__ = False  # not a test, whatever pytest thinks of its name
+
+    def __init__(self, resize: int | tuple[int, int], size: tuple[int, int], crops: int, normalise: Normalise) -> None:
+        self.resize, self.size, self.crops, self.normalise = resize, size, crops, normalise
+
+    def __call__(self, frames: np.ndarray, rng: np.random.Generator | None = None) -> torch.Tensor:
+        from specvid.datasets.clips.resizing import check_fit, cut_and_resize, resized_size
+
+        full_h, full_w = frames.shape[1:3]
+        resized = resized_size((full_h, full_w), self.resize)
+        check_fit(resized, self.size)
+        frames = cut_and_resize(frames, (0, 0, full_h, full_w), resized)
+        height, width = self.size
+        views = torch.empty(self.crops, 3, len(frames), height, width)
+        for view, (y, x) in zip(views, crop_places(*resized, self.size, self.crops), strict=False):
+            self.normalise(frames[:, y : y + height, x : x + width], out=view)
+        if self.crops == 10:
+            views[5:] = views[:5].flip(-1)
+        return views
+
+
+def train_transform(
+    spec: InputLike,
+    *,
+    crop: str = "random",
+    scale: tuple[float, float] = (0.5, 1.0),
+    flip: float = 0.5,
+    jitter: float = 0.0,
+    erase: float = 0.0,
+) -> TrainTransform:
+    """Augmentation for training; each random choice holds for the whole clip and comes from the generator that is
+    passed in.
+
+    ``crop``: ``random`` (resize to ``spec.resize``, cut out ``spec.size``), ``resized`` (a part with ``scale`` of the
+    area and an aspect ratio of 3/4 to 4/3, resized to ``spec.size``; Inception) or ``multiscale`` (TSN's corners and
+    scales, resized); ``flip``: probability of mirroring;
+    ``jitter``: strength of brightness, contrast and saturation changes, hue a quarter of it (0 = none); ``erase``:
+    probability of blanking a rectangle with the mean colour (random erasing, https://arxiv.org/abs/1708.04896).
+    Returns: callable (uint8 (T, H, W, 3), rng) -> float32 (3, T, h, w).
+    """
+    if crop not in CROPS:
+        raise unknown("crop", crop, CROPS)
+    for name, value in (("flip", flip), ("erase", erase), ("jitter", jitter)):
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name} = {value}: expected a number from 0 to 1.")
+    if not 0 < scale[0] <= scale[1] <= 1:
+        raise ValueError(f"scale = {scale}: expected two shares of the area, 0 < least <= most <= 1.")
+    from specvid.datasets.clips import augment
+
+    size = as_pair(spec.size)
+    steps: list[augment.A.BasicTransform]
+    if crop == "random":
+        steps = [augment.RandomWindow(size, as_resize(spec.resize))]
+    elif crop == "resized":
+        steps = [augment.RandomResizedWindow(size, scale, (3 / 4, 4 / 3))]
+    else:
+        steps = [augment.MultiScaleWindow(size)]
+    if flip:
+        steps.append(augment.ClipFlip(p=flip))
+    if jitter:
+        about_one = (1 - jitter, 1 + jitter)
+        steps.append(augment.ClipColorJitter(about_one, about_one, about_one, (-jitter / 4, jitter / 4), p=0.8))
+    if erase:
+        mean_colour = tuple(round(255 * mean) for mean in spec.mean)
+        steps.append(augment.A.Erasing(scale=(0.02, 0.33), ratio=(0.3, 3.3), fill=mean_colour, p=erase))
+    return TrainTransform(augment.A.Compose(steps, is_check_shapes=False), Normalise(spec.mean, spec.std))
+
+
+def test_transform(spec: InputLike, *, crops: int = 1) -> TestTransform:  # noqa: PT028
+    """Resize to ``spec.resize``, then cut out ``spec.size``: 1 = centre; 3 = evenly along the longer side; 5 = centre
+    and corners; 10 = 5 and mirrored.
+
+    Returns: callable (uint8 (T, H, W, 3)) -> float32 (crops, 3, T, h, w).
+    """
+    if crops not in VIEWS:
+        raise ValueError(f"crops = {crops}: expected 1, 3, 5 or 10.")
+    return TestTransform(as_resize(spec.resize), as_pair(spec.size), crops, Normalise(spec.mean, spec.std))
+
+
+test_transform.__test__ = False  # type: ignore[attr-defined]  # not a test, whatever pytest thinks of its name
+
+
+def crop_places(full_h: int, full_w: int, size: tuple[int, int], crops: int) -> list[tuple[int, int]]:
+    """(top, left) in px of each crop of ``size`` in a frame of ``full_h`` x ``full_w``; ten crops share the places of
+    five."""
+    room_h, room_w = full_h - size[0], full_w - size[1]
+    centre = (room_h // 2, room_w // 2)
+    if crops == 1:
+        return [centre]
+    if crops == 3:
+        return (
+            [(centre[0], x) for x in (0, centre[1], room_w)]
+            if room_w >= room_h
+            else [(y, centre[1]) for y in (0, centre[0], room_h)]
+        )
+    return [centre, (0, 0), (0, room_w), (room_h, 0), (room_h, room_w)]
+
+
+def as_pair(size: int | tuple[int, int]) -> tuple[int, int]:
+    """(height, width) of a size given as one side or as both."""
+    return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
+
+
+def as_resize(resize: int | tuple[int, int]) -> int | tuple[int, int]:
+    """The short side in px, or (height, width) as a tuple (a list comes from JSON)."""
+    return resize if isinstance(resize, int) else as_pair(resize)

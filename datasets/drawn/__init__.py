@@ -1,6 +1,0 @@
-"""Drawn data sets: real encoded files in the exact layouts of the real ones, with tasks that need long-range blocks."""
-
-from specvid.datasets.drawn.encode import write_video
-from specvid.datasets.drawn.ucf101 import DrawnSet, draw_ucf101
-
-__all__ = ["DrawnSet", "draw_ucf101", "write_video"]

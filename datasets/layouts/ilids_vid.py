@@ -1,0 +1,81 @@
+"""iLIDS-VID: 300 people, two cameras, ten splits of 150 / 150 (Wang et al., ECCV 2014).
+
+The official layout::
+
+    i-LIDS-VID/sequences/cam1/person001/cam1_person001_00317.png train-test people splits/train_test_splits_ilidsvid.mat
+    or splits_ilidsvid*.json: [{"train": [...], "test": [...]}]
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from specvid.datasets.layouts.matlab import read_matlab
+from specvid.datasets.layouts.reid_set import ReidSet
+from specvid.datasets.layouts.two_cameras import Split, TwoCameras, find, people_in, read_json_splits, read_split
+
+PEOPLE, PER_SIDE, SPLITS, FRAMES = 300, 150, 10, 42_459
+KIND = TwoCameras("iLIDS-VID", "ilids-vid", ("cam1", "cam2"))
+
+_SEQUENCES = ("i-LIDS-VID/sequences", "sequences")
+_MAT = (
+    "train-test people splits/train_test_splits_ilidsvid.mat", "train_test_splits_ilidsvid.mat",
+    "../train-test people splits/train_test_splits_ilidsvid.mat",
+)  # fmt: skip
+_JSON = ("splits_ilidsvid*.json", "splits.json", "train-test people splits/*.json")
+
+
+def read_ilids_vid(root: str | os.PathLike[str], *, split: int = 1) -> ReidSet:
+    """One of the ten splits: queries are the test people by cam1, the gallery the same by cam2.
+
+    Raises:
+        ValueError: missing folders or splits, or a split that does not exist.
+    """
+    root = Path(root)
+    sequences = find_sequences(root)
+    return read_split(KIND, sequences, read_splits(root, sequences), split, (PER_SIDE, PER_SIDE))
+
+
+def find_sequences(root: Path) -> Path:
+    """The folder that holds cam1 and cam2."""
+    sequences = find(root, _SEQUENCES)
+    if sequences is None or not all((sequences / camera).is_dir() for camera in KIND.cameras):
+        raise ValueError(f"{root} is not iLIDS-VID: it has no i-LIDS-VID/sequences/cam1 and cam2")
+    return sequences
+
+
+def read_splits(root: Path, sequences: Path) -> list[Split]:
+    """The ten splits as names of people, from JSON or from the official MATLAB file."""
+    if path := find(root, _JSON):
+        return read_json_splits(path)
+    path = find(root, _MAT)
+    if path is None:
+        raise ValueError(
+            f"{root} has no splits: expected 'train-test people splits/train_test_splits_ilidsvid.mat' "
+            "or splits_ilidsvid.json"
+        )
+    return from_matlab(path, people_in(sequences, KIND.cameras[0]))
+
+
+def from_matlab(path: Path, people: list[str]) -> list[Split]:
+    """``ls_set`` (splits, 300): places in the sorted ``people`` from 1; the first half tests, the second trains."""
+    places = read_matlab(path, "ls_set")
+    everybody = np.arange(1, len(people) + 1)
+    if places.ndim != 2 or places.shape[1] != len(everybody):
+        raise ValueError(
+            f"{path}: ls_set has shape {places.shape}; each row must order the {len(people)} people of "
+            f"{KIND.cameras[0]}. Unpack the data set again where people are missing"
+        )
+    for number, row in enumerate(places, start=1):
+        if not np.array_equal(np.sort(row), everybody):
+            wrong = [place for place in row.tolist() if place not in everybody or (row == place).sum() > 1]
+            raise ValueError(
+                f"{path}, row {number} of ls_set: each of the places 1 to {len(people)} in {KIND.cameras[0]} must come "
+                f"once, {wrong[0]} does not; fetch or unpack the file again"
+            )
+    half = places.shape[1] // 2
+    return [
+        ([people[i - 1] for i in sorted(row[half:])], [people[i - 1] for i in sorted(row[:half])])
+        for row in places.tolist()
+    ]

@@ -1,0 +1,98 @@
+"""MARS: 20,478 tracklets of 1,261 people by six cameras (Zheng et al., ECCV 2016).
+
+The official layout::
+
+    bbox_train/0001/0001C1T0001F001.jpg     person, camera, tracklet, frame
+    bbox_test/0000/...  bbox_test/00-1/...  id 0: distractors, which stay; id -1: junk, which is ignored
+    info/train_name.txt  test_name.txt      all frames, one name a line (or packed as .txt.gz)
+    info/tracks_train_info.mat  tracks_test_info.mat    first and last line (from 1), id, camera of each tracklet
+    info/query_IDX.mat                      queries: rows of tracks_test_info from 1; uint16
+"""
+
+import gzip
+import os
+from pathlib import Path
+
+import numpy as np
+
+from specvid.datasets.layouts.matlab import read_matlab
+from specvid.datasets.layouts.reid_set import ReidSet, Tracklet, check_disjoint, in_order
+
+TRAIN_TRACKLETS, TEST_TRACKLETS, QUERIES = 8_298, 12_180, 1_980
+TRAIN_IDS, DISTRACTORS, JUNK = 625, 3_248, 870
+TRAIN_FRAMES, TEST_FRAMES = 509_914, 681_089
+CAMERAS = 6
+
+
+def read_mars(root: str | os.PathLike[str], *, split: int = 1) -> ReidSet:
+    """The one split of MARS, or of a part of it in the same layout.
+
+    Frames are not looked for: ``specvid data check mars`` does that.
+
+    Raises:
+        ValueError: a split other than 1, a missing or damaged list, or lists that contradict each other.
+    """
+    if split != 1:
+        raise ValueError(f"split = {split!r}: MARS has one split, 1")
+    root = Path(root)
+    info = root / "info"
+    if not info.is_dir():
+        raise ValueError(f"{root} is not MARS: it has no folder info/ (with train_name.txt, tracks_train_info.mat ...)")
+    train = _read_side(root, "train")
+    test = _read_side(root, "test")
+    query = read_matlab(info / "query_IDX.mat", "query_IDX").reshape(-1) - 1
+    if len(query) == 0 or query.min() < 0 or query.max() >= len(test) or len(np.unique(query)) != len(query):
+        raise ValueError(
+            f"{info / 'query_IDX.mat'} must name different rows of tracks_test_info from 1 to {len(test)}; "
+            f"it has {len(query)} from {query.min(initial=0) + 1} to {query.max(initial=-1) + 1}"
+        )
+    check_disjoint(train, test, str(root))
+    is_whole = (len(train), len(test), len(query)) == (TRAIN_TRACKLETS, TEST_TRACKLETS, QUERIES)
+    title = "MARS" if is_whole else f"MARS cut down to {len(test):,} of {TEST_TRACKLETS:,} test tracklets"
+    gallery = np.arange(len(test))
+    return ReidSet(title, "mars", train, test, query, gallery, is_whole=is_whole)
+
+
+def _read_side(root: Path, side: str) -> tuple[Tracklet, ...]:
+    """All tracklets of ``train`` or ``test``, in the order of the list."""
+    info = root / "info"
+    names = _names(info, side)
+    rows = read_matlab(info / f"tracks_{side}_info.mat", f"track_{side}_info")
+    if rows.ndim != 2 or rows.shape[1] != 4 or len(rows) == 0:
+        raise ValueError(f"{info}/tracks_{side}_info.mat has shape {rows.shape}; it must be (tracklets, 4)")
+    folder = root / f"bbox_{side}"
+    tracklets = []
+    for number, (first, last, pid, camera) in enumerate(rows.tolist(), start=1):
+        where = f"{info}/tracks_{side}_info.mat, row {number}"
+        if not 1 <= first <= last <= len(names):
+            raise ValueError(f"{where}: lines {first} to {last} of {side}_name.txt do not exist; it has {len(names)}")
+        own = names[first - 1 : last]
+        name = _tracklet_of(own[0])
+        if any(_tracklet_of(frame) != name for frame in own):
+            raise ValueError(f"{where}: lines {first} to {last} of {side}_name.txt belong to more than one tracklet")
+        if name[:4] != _person(pid) or name[4:6] != f"C{camera}":
+            raise ValueError(f"{where} says person {pid}, camera {camera}, but its frames are called {own[0]}")
+        tracklets.append(Tracklet(name, pid, camera, folder, in_order([f"{frame[:4]}/{frame}" for frame in own])))
+    return tuple(tracklets)
+
+
+def _tracklet_of(frame: str) -> str:
+    """``0001C1T0001`` of ``0001C1T0001F001.jpg``."""
+    return frame.rpartition("F")[0]
+
+
+def _person(pid: int) -> str:
+    """How an identity begins a file name: 7 is 0007, junk (-1) is 00-1."""
+    return f"{pid:04d}" if pid >= 0 else f"00{pid}"
+
+
+def _names(info: Path, side: str) -> list[str]:
+    """The frames' names, one a line."""
+    plain, packed = info / f"{side}_name.txt", info / f"{side}_name.txt.gz"
+    if plain.is_file():
+        text = plain.read_text(encoding="ascii")
+    elif packed.is_file():
+        text = gzip.decompress(packed.read_bytes()).decode("ascii")
+    else:
+        raise ValueError(f"{plain} is missing; it is one of MARS's official info files")
+    return text.split()

@@ -1,0 +1,170 @@
+"""Own re-ID data: a folder of tracklets, or a table (CSV or Parquet) that names each frame.
+
+A folder::
+
+    train/PERSON/CAMERA/TRACKLET/*.jpg      or without the level TRACKLET: one tracklet for each person and camera
+    query/...  gallery/...                  or test/...: every tracklet asks, and every tracklet answers
+
+A table, one row a frame: ``path`` (relative to the table's folder), ``pid``, ``camid``; and if there are such,
+``track`` (several tracklets of a person in a camera), ``frame`` (a number to sort by; else the order is that of the
+file names) and ``set`` (train, query, gallery or test; without it every row is test).
+
+Identities and cameras may be any numbers or names. Scores follow the protocol ``cross-camera``.
+"""
+
+import csv
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from specvid.datasets.layouts.reid_set import Identity, ReidSet, Tracklet, check_disjoint, in_order, natural_key
+from specvid.datasets.layouts.two_cameras import IMAGES
+
+SETS = ("train", "query", "gallery", "test")
+COLUMNS = ("path", "pid", "camid")
+
+_WHOLE = re.compile(r"0|-?[1-9][0-9]*")
+
+
+def read_tracklets(root: str | os.PathLike[str], *, split: int = 1) -> ReidSet:
+    """The data set of a folder, or of a ``.csv`` or ``.parquet`` table.
+
+    Raises:
+        ValueError: a split other than 1, a missing folder, column or value, or nothing to test on.
+    """
+    if split != 1:
+        raise ValueError(f"split = {split!r}: own data has one split, 1")
+    root = Path(root)
+    if root.is_dir():
+        parts = read_folder(root)
+    elif root.is_file() and root.suffix.lower() in (".csv", ".parquet"):
+        parts = read_table(root)
+    else:
+        raise ValueError(f"{root} is neither a folder nor a .csv or .parquet table")
+    test = [*parts["query"], *parts["gallery"], *parts["test"]]
+    queries, items, both = (len(parts[name]) for name in ("query", "gallery", "test"))
+    last = np.arange(queries + items, queries + items + both)
+    if not test or not (queries or both) or not (items or both):
+        raise ValueError(
+            f"{root} has {queries} query, {items} gallery and {both} test tracklets; scoring needs queries and a "
+            f"gallery "
+            "(query and gallery, or test for both)"
+        )
+    check_disjoint(parts["train"], test, str(root))
+    return ReidSet(
+        root.name, "cross-camera", tuple(parts["train"]), tuple(test),
+        query=np.concatenate([np.arange(queries), last]),
+        gallery=np.concatenate([np.arange(queries, queries + items), last]),
+    )  # fmt: skip
+
+
+def read_folder(root: Path) -> dict[str, list[Tracklet]]:
+    """The tracklets of each of ``SETS`` in a folder."""
+    parts: dict[str, list[Tracklet]] = {name: [] for name in SETS}
+    for part in SETS:
+        for person in _folders(root / part):
+            for camera in _folders(person):
+                inner = _folders(camera)
+                for folder in inner or [camera]:
+                    frames = in_order([file.name for file in folder.iterdir() if file.suffix.lower() in IMAGES])
+                    if not frames:
+                        raise ValueError(f"{folder} holds no image (.png, .jpg, .bmp)")
+                    name = folder.relative_to(root).as_posix()
+                    parts[part].append(Tracklet(name, person.name, camera.name, folder, frames))
+    if not any(parts.values()):
+        raise ValueError(f"{root} has none of the folders {', '.join(SETS)} with PERSON/CAMERA/*.jpg in it")
+    return parts
+
+
+def read_table(path: Path) -> dict[str, list[Tracklet]]:
+    """The tracklets of each of ``SETS`` in a table."""
+    rows = _parquet_rows(path) if path.suffix.lower() == ".parquet" else _csv_rows(path)
+    frames: dict[tuple[str, Identity, Identity, Identity], list[tuple[Any, str]]] = defaultdict(list)
+    for number, row in enumerate(rows, start=1):
+        values: list[Any] = [row.get(column) for column in COLUMNS]
+        if any(value is None or value == "" for value in values):
+            raise ValueError(f"{path}, row {number}: {', '.join(COLUMNS)} must all be given, it has {values}")
+        part = str(row.get("set") or "test")
+        if part not in SETS:
+            raise ValueError(f"{path}, row {number}: set {part!r} is none of {', '.join(SETS)}")
+        name, pid, camid = values
+        track: Any = row.get("track")
+        frame = row.get("frame")
+        key = (part, pid, camid, "" if track is None else track)
+        frames[key].append((_frame_number(frame, path, number), str(name)))
+    parts: dict[str, list[Tracklet]] = {name: [] for name in SETS}
+    for (part, pid, camid, track), own in frames.items():
+        if len({number is None for number, _ in own}) > 1:
+            raise ValueError(
+                f"{path}: person {pid}, camera {camid}, track {track!r} has frame numbers in some rows only"
+            )
+        numbered = own[0][0] is not None
+        own.sort(key=(lambda item: item[0]) if numbered else (lambda item: natural_key(item[1])))
+        title = "/".join(str(piece) for piece in (part, pid, camid, track) if piece != "")
+        parts[part].append(Tracklet(title, pid, camid, path.parent, tuple(name for _, name in own)))
+    return parts
+
+
+def _folders(folder: Path) -> list[Path]:
+    """Folders inside, in natural order; none where there is no such folder."""
+    if not folder.is_dir():
+        return []
+    return sorted((entry for entry in folder.iterdir() if entry.is_dir()), key=lambda entry: natural_key(entry.name))
+
+
+def _frame_number(value: Any, path: Path, row: int) -> float | None:
+    """A frame number as something to sort by; None where there is none."""
+    if value is None or value == "":
+        return None
+    try:
+        return float(value)
+    except ValueError:
+        raise ValueError(f"{path}, row {row}: frame {value!r} is no number") from None
+
+
+def _csv_rows(path: Path) -> Iterable[Mapping[str, Any]]:
+    """The rows of a CSV file; a column of whole numbers only becomes numbers."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            _check_columns(path, reader.fieldnames or [])
+            rows: list[dict[str, Any]] = list(reader)
+    except UnicodeDecodeError as error:
+        text = error.object[max(0, error.start - 20) : error.start + 20]
+        raise ValueError(f"{path} is not UTF-8, near {text!r}; save the table as UTF-8") from None
+    for column in ("pid", "camid", "track"):
+        values = [row.get(column) for row in rows]
+        if all(_is_whole(value) for value in values):
+            for row in rows:
+                row[column] = int(row[column])
+    return rows
+
+
+def _is_whole(value: Any) -> bool:
+    """A whole number that is written as one: ``0012`` is a name."""
+    return _WHOLE.fullmatch(str(value)) is not None
+
+
+def _parquet_rows(path: Path) -> Iterable[Mapping[str, Any]]:
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{path} cannot be read as Parquet ({error}); write it again") from None
+    _check_columns(path, table.column_names)
+    return table.to_pylist()
+
+
+def _check_columns(path: Path, columns: Iterable[str]) -> None:
+    missing = [column for column in COLUMNS if column not in columns]
+    if missing:
+        raise ValueError(
+            f"{path} lacks the columns {', '.join(missing)}; it needs {', '.join(COLUMNS)} and may have track, frame, "
+            f"set"
+        )

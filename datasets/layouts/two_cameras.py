@@ -1,0 +1,101 @@
+"""Data sets of people seen once by each of two cameras: folders of frames, and ten random splits of the people.
+
+What iLIDS-VID and PRID-2011 share: ``CAMERA/PERSON/*.png``, queries by the first camera, gallery by the second.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from specvid.datasets.layouts.reid_set import ReidSet, Tracklet, check_disjoint, in_order, natural_key
+
+IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp"})
+
+Split = tuple[list[str], list[str]]  # people to train on, people to test on
+
+
+@dataclass(frozen=True)
+class TwoCameras:
+    """``title``: the data set; ``protocol``: as ``specvid.eval`` names it; ``cameras``: folders, the queries' first."""
+
+    title: str
+    protocol: str
+    cameras: tuple[str, str]
+
+
+def read_split(
+    kind: TwoCameras, sequences: Path, splits: Sequence[Split], split: int, published: tuple[int, int]
+) -> ReidSet:
+    """Split ``split`` (from 1): both cameras' tracklets of its people. ``published``: people in train and in test.
+
+    Raises:
+        ValueError: a split that does not exist, a person without frames in one of the cameras, or one on both sides.
+    """
+    if not 1 <= split <= len(splits):
+        raise ValueError(f"split = {split!r}: {kind.title} has splits 1 to {len(splits)} here")
+    people = splits[split - 1]
+    missing = [
+        f"{camera}/{person}" for person in [*people[0], *people[1]] for camera in kind.cameras
+        if not (sequences / camera / person).is_dir()
+    ]  # fmt: skip
+    if missing:
+        raise ValueError(f"{sequences}: {len(missing)} folders of split {split} are missing, e.g. {missing[0]}")
+    train, test = (
+        tuple(tracklet_of(sequences, camera, person) for camera in kind.cameras for person in side) for side in people
+    )
+    check_disjoint(train, test, where=f"split {split} of {kind.title}")
+    count = len(people[1])
+    is_whole = (len(people[0]), count) == published and len(splits) == 10
+    whole = f"{published[0]} / {published[1]}"
+    title = kind.title if is_whole else f"{kind.title} cut down to {len(people[0])} / {count} of {whole} people"
+    return ReidSet(
+        title, kind.protocol, train, test, query=np.arange(count), gallery=np.arange(count, 2 * count),
+        split=split, splits=len(splits), is_whole=is_whole,
+    )  # fmt: skip
+
+
+def tracklet_of(sequences: Path, camera: str, person: str) -> Tracklet:
+    """The tracklet of a person's folder."""
+    folder = sequences / camera / person
+    frames = in_order([file.name for file in folder.iterdir() if file.suffix.lower() in IMAGES])
+    if not frames:
+        raise ValueError(f"{folder} holds no image (.png, .jpg, .bmp)")
+    return Tracklet(f"{camera}/{person}", person, camera, folder, frames)
+
+
+def people_in(sequences: Path, camera: str) -> list[str]:
+    """The folders of a camera, in order of their numbers."""
+    return sorted((entry.name for entry in (sequences / camera).iterdir() if entry.is_dir()), key=natural_key)
+
+
+def read_json_splits(path: Path) -> list[Split]:
+    """``[{"train": [people], "test": [people]}, ...]`` as the usual code bases keep the splits."""
+    try:
+        content: Any = json.loads(path.read_text(encoding="utf-8"))
+        splits = [(list(entry["train"]), list(entry["test"])) for entry in content]
+    except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f'{path} is no list of splits: expected [{{"train": [people], "test": [people]}}, ...] ({error!r})'
+        ) from None
+    if not splits or any(not train or not test for train, test in splits):
+        raise ValueError(f"{path} holds no split with people on both sides")
+    for number, side in ((number, side) for number, split in enumerate(splits, start=1) for side in split):
+        wrong = [person for person in side if not isinstance(person, str) or side.count(person) > 1]
+        if wrong:
+            raise ValueError(
+                f"{path}, split {number}: {wrong[0]!r} must be the name of a person's folder, in quotes, and come once"
+            )
+    return splits
+
+
+def find(root: Path, choices: Sequence[str]) -> Path | None:
+    """The first of ``choices`` (paths relative to ``root``, with ``*``) that exists."""
+    for choice in choices:
+        found = sorted(root.glob(choice)) if "*" in choice else [root / choice]
+        if found and found[0].exists():
+            return found[0]
+    return None

@@ -1,0 +1,111 @@
+"""The task of the drawn re-ID sets: people who are known by their gait alone, and by no single frame of it.
+
+A walker's arms are spots that glide through a band along the top of the picture, the legs spots that glide through
+another one along the bottom. The arms glide in a random direction, another one in each tracklet; the legs glide in a
+direction that is turned from it by the walker's own *angle*, to the one side or to the other. That angle, between 0 and
+180 degrees, is the person. Where the spots are is random too.
+
+Why a network needs to relate far-apart places:
+
+- One frame shows where the spots are, and that is random wherever they go: it says nothing about anything.
+- Arms and legs are ``gap`` px apart. A local feature sees the arms or the legs, and with the directions of the arms
+  drawn evenly, those of the legs are even too. So for a network whose features see no more than ``gap`` px, pooled by a
+  mean, an embedding is f(arms) + g(legs), and its mean over all directions of the arms is the same for every person. By
+  convexity a linear classifier's mean cross-entropy over them is at least that of guessing, log(people): there is
+  nothing to learn, not even about the tracklets that are trained on. (`tests/datasets/synthetic/test_reid.py`.)
+
+Why it can be learned, and for people who were never seen: a person is one continuous number, and the people to test on
+have angles between those of the people to train on (`reid.parts`). The first thing to find is that arms and legs go
+more or less the same way, and everything else is a finer view of that. People made of several yes-or-no relations (the
+legs of each colour go with the arms, or against them) would be more in number, and compose; but there each relation has
+to be found from nothing, and the small network finds a first one within minutes and then no other.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Gait:
+    """How tracklets look. Lengths in px, ``speed`` in px / frame, brightness on a scale from black 0 to white 1."""
+
+    people: int = 15
+    """How many there are; their angles are spread evenly between 0 and 180 degrees."""
+    frames: int = 16
+    width: int = 20
+    band: int = 12
+    """Height of the band of arms, and of that of legs."""
+    radius: float = 4.0
+    """Of a spot."""
+    stride: int = 10
+    """From one spot to the next, across and down."""
+    speed: float = 1.0
+    gap: int = 20
+    """Between the bands: no pixel that an arm ever touches is nearer than this to one that a leg touches."""
+    ground: float = 0.1
+    """Brightness of the picture without anybody."""
+    light: float = 0.8
+    """Added to it in the middle of a spot."""
+    noise: float = 0.01
+    """Standard deviation of a grey noise, independent in each pixel and frame."""
+
+    def __post_init__(self) -> None:
+        if self.people < 2:
+            raise ValueError(f"people is {self.people}; it must be at least 2, one to train on and one to test on")
+        if self.frames < 2:
+            raise ValueError(f"frames is {self.frames}; it must be at least 2: one frame shows no motion")
+        if self.width < self.stride or self.band < self.stride:
+            raise ValueError(
+                f"width is {self.width} px and band {self.band} px; both must be at least the stride of {self.stride} "
+                "px, so that a spot is always seen"
+            )
+        if not 0 < self.speed < self.stride / 2:
+            raise ValueError(
+                f"speed is {self.speed} px / frame; it must be more than 0 and less than half the stride of "
+                f"{self.stride} px, or nobody can say which way the spots go"
+            )
+
+    @property
+    def height(self) -> int:
+        """Of a frame, in px: arms, gap, legs."""
+        return self.gap + 2 * self.band
+
+    def angle(self, person: int) -> float:
+        """Between arms and legs, in radians, of a person from 0 to ``people`` - 1."""
+        return float(np.pi * (person + 1) / (self.people + 1))
+
+
+def render(task: Gait, person: int, arms: float, side: int, rng: np.random.Generator) -> np.ndarray:
+    """A tracklet, uint8 (T, H, W, 3) RGB.
+
+    ``person``: from 0 to ``task.people`` - 1; -1 for nobody: the legs go anywhere, another way in each quarter.
+    ``arms``: the direction of the arms in radians, from right to down; ``side``: to which the legs are turned from it,
+    -1 or 1. ``rng`` draws everything else: where the spots are, and noise.
+    """
+    legs = np.full(task.frames, arms + side * task.angle(max(person, 0)))
+    if person < 0:
+        legs = np.repeat(rng.uniform(0, 2 * np.pi, 4), -(-task.frames // 4))[: task.frames]
+    heading_tn = np.stack([np.full(task.frames, arms), legs], axis=1)
+    step_tnd = task.speed * np.stack([np.cos(heading_tn), np.sin(heading_tn)], axis=2)
+    clip = paint(task, rng.uniform(0, task.stride, (2, 2)) + np.cumsum(step_tnd, axis=0))
+    clip += task.noise * rng.standard_normal(clip.shape[:3])[..., None]
+    return np.rint(255 * np.clip(clip, 0, 1)).astype(np.uint8)
+
+
+def paint(task: Gait, places_tnd: np.ndarray) -> np.ndarray:
+    """Frames without noise (T, H, W, 3), from the place (column, row in px) of one spot of the arms and of the legs.
+
+    ``places_tnd`` (T, 2, 2): arms, then legs. There are spots at every stride from it, across and down, cut off by the
+    edges of the band.
+    """
+    clip = np.full((len(places_tnd), task.height, task.width, 3), task.ground)
+    columns, rows, half = np.arange(task.width), np.arange(task.band), task.stride / 2
+    for limb, first in enumerate((0, task.height - task.band)):
+        x_tw = (columns - places_tnd[:, limb, 0, None] + half) % task.stride - half  # to the nearest spot
+        y_th = (rows - places_tnd[:, limb, 1, None] + half) % task.stride - half
+        square_thw = x_tw[:, None] ** 2 + y_th[:, :, None] ** 2
+        # Smooth, and exactly zero beyond the radius: what is outside really does not know about the spot.
+        cover_thw = np.clip(1 - square_thw / task.radius**2, 0, None) ** 2
+        clip[:, first : first + task.band] += task.light * cover_thw[..., None]
+    return clip

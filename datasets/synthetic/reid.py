@@ -1,0 +1,256 @@
+"""Draws small re-ID sets: real image files in the official layouts, with people who are known by their gait alone
+(`gait`).
+
+Every fourth person is tested on, with an angle between those of two people who are trained on. The directions of the
+arms are spread evenly over the tracklets of a person, and no two of them show the same; the first ones, which are all
+that people to test on have, are as far apart as the angles of these people. So whoever only knows how arms and legs go,
+each taken by themselves, finds tracklets of other people as like or liker than those of the same person.
+"""
+
+import dataclasses
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from specvid.datasets.synthetic.gait import Gait, render
+from specvid.datasets.synthetic.ucf101 import SETTINGS, DrawnSet
+
+CAMERAS = 6
+_FORMAT = 2  # of the drawing: a new number makes the functions draw again
+
+Files = dict[str, np.ndarray]
+"""Files to be written: {path relative to the root: an image, uint8 (H, W, 3), or the bytes (N,) of another file}."""
+
+Progress = Callable[[int, int], None]
+"""Called after each file: (files written, of how many)."""
+
+
+def draw_mars(
+    out: str | os.PathLike[str], *, seed: int = 0, tracklets: int = 96, test_tracklets: int | None = None,
+    distractors: int = 12, junk: int = 6, task: Gait | None = None, overwrite: bool = False,
+    progress: Progress | None = None,
+) -> DrawnSet:  # fmt: skip
+    """Draw a set in MARS's layout: three of four people to train on, the fourth to test on; six cameras.
+
+    ``tracklets``: of each person; ``test_tracklets``: of each person to test on, if there shall be fewer (by default as
+    many as are far apart, `patterns`); ``distractors``, ``junk``: test tracklets of id 0 (walkers whose legs follow
+    nobody) and -1 (nobody at all). The first tracklet of a test person in each camera is a query, as on MARS. For the
+    rest see `draw_set`.
+    """
+    task = task or Gait()
+    count = {"train": tracklets, "test": min(tracklets, test_tracklets or patterns(task))}
+    if count["test"] < 2:
+        raise ValueError(f"tracklets is {count['test']}; each person needs at least 2: a query and its match")
+    settings = {"tracklets": tracklets, "test_tracklets": count["test"], "distractors": distractors, "junk": junk}
+
+    def files() -> Files:
+        train, test = parts(task)
+        drawn: Files = {}
+        for side, people in (("train", train), ("test", test)):
+            rows: list[Any] = []
+            names: list[str] = []
+            queries: list[int] = []
+            walks = [(person, number) for person in people for number in range(count[side])]
+            if side == "test":
+                walks = [(-2, n) for n in range(junk)] + [(-1, n) for n in range(distractors)] + walks
+            for person, number in sorted(walks, key=lambda walk: (walk[0], walk[1] % CAMERAS, walk[1])):
+                camera, track = number % CAMERAS + 1, number // CAMERAS + 1
+                pid = {-2: -1, -1: 0}.get(person, person + 1)
+                label = "00-1" if pid == -1 else f"{pid:04d}"
+                clip = _walk(task, seed, person, number)
+                first = len(names) + 1
+                for frame, image in enumerate(clip, start=1):
+                    names.append(f"{label}C{camera}T{track:04d}F{frame:03d}.jpg")
+                    drawn[f"bbox_{side}/{label}/{names[-1]}"] = image
+                rows.append((first, len(names), pid, camera))
+                if person >= 0 and track == 1:
+                    queries.append(len(rows))
+            drawn[f"info/{side}_name.txt"] = _text(names)
+            drawn[f"info/tracks_{side}_info.mat"] = _mat(f"track_{side}_info", np.array(rows, np.int32))
+        drawn["info/query_IDX.mat"] = _mat("query_IDX", np.array([queries], np.uint16))
+        return drawn
+
+    return draw_set(out, "mars", seed, task, settings, files, overwrite=overwrite, progress=progress)
+
+
+def draw_ilids_vid(
+    out: str | os.PathLike[str], *, seed: int = 0, task: Gait | None = None, overwrite: bool = False,
+    progress: Progress | None = None,
+) -> DrawnSet:  # fmt: skip
+    """Draw a set in iLIDS-VID's layout: everybody once by cam1 and once by cam2, ten splits in the MATLAB file."""
+    task = task or Gait(people=32)
+
+    def files() -> Files:
+        drawn: Files = {}
+        for camera in (1, 2):
+            for person in range(task.people):
+                folder = f"i-LIDS-VID/sequences/cam{camera}/person{person + 1:03d}"
+                for frame, image in enumerate(_walk(task, seed, person, camera - 1), start=1):
+                    drawn[f"{folder}/cam{camera}_person{person + 1:03d}_{frame:05d}.png"] = image
+        places = np.stack([np.random.default_rng([seed, 1, s]).permutation(task.people) + 1 for s in range(10)])
+        path = "train-test people splits/train_test_splits_ilidsvid.mat"
+        drawn[path] = _mat("ls_set", places.astype(np.float64))
+        return drawn
+
+    return draw_set(out, "ilids-vid", seed, task, {}, files, overwrite=overwrite, progress=progress)
+
+
+def draw_prid2011(
+    out: str | os.PathLike[str], *, seed: int = 0, task: Gait | None = None, overwrite: bool = False,
+    progress: Progress | None = None,
+) -> DrawnSet:  # fmt: skip
+    """Draw a set in PRID-2011's layout: every person once by cam_a and once by cam_b, ten random splits as JSON."""
+    task = task or Gait(people=32)
+
+    def files() -> Files:
+        drawn: Files = {}
+        for number, camera in enumerate(("cam_a", "cam_b")):
+            for person in range(task.people):
+                folder = f"prid_2011/multi_shot/{camera}/person_{person + 1:04d}"
+                for frame, image in enumerate(_walk(task, seed, person, number), start=1):
+                    drawn[f"{folder}/{frame:04d}.png"] = image
+        splits = []
+        for split in range(10):
+            people = [f"person_{i + 1:04d}" for i in np.random.default_rng([seed, 1, split]).permutation(task.people)]
+            half = task.people // 2
+            splits.append({"train": sorted(people[:half]), "test": sorted(people[half:])})
+        drawn["splits_prid2011.json"] = np.frombuffer(json.dumps(splits, indent=1).encode(), np.uint8)
+        return drawn
+
+    return draw_set(out, "prid2011", seed, task, {}, files, overwrite=overwrite, progress=progress)
+
+
+def draw_tracklets(
+    out: str | os.PathLike[str], *, seed: int = 0, tracklets: int = 8, task: Gait | None = None,
+    overwrite: bool = False, progress: Progress | None = None,
+) -> DrawnSet:  # fmt: skip
+    """Draw a folder of one's own: ``train`` and ``test`` / PERSON / CAMERA / TRACKLET; cameras are letters."""
+    task = task or Gait(people=8)
+    settings = {"tracklets": tracklets}
+
+    def files() -> Files:
+        drawn: Files = {}
+        for side, people in zip(("train", "test"), parts(task), strict=True):
+            for person in people:
+                for number in range(tracklets):
+                    folder = f"{side}/walker{person}/{'abc'[number % 3]}/{number // 3 + 1}"
+                    for frame, image in enumerate(_walk(task, seed, person, number), start=1):
+                        drawn[f"{folder}/{frame}.png"] = image
+        return drawn
+
+    return draw_set(out, "tracklets", seed, task, settings, files, overwrite=overwrite, progress=progress)
+
+
+def draw_set(
+    out: str | os.PathLike[str], layout: str, seed: int, task: Gait, settings: dict[str, Any],
+    files: Callable[[], Files], *, overwrite: bool, progress: Progress | None = None,
+) -> DrawnSet:  # fmt: skip
+    """Write what ``files`` gives below ``out``: the folder appears whole or not at all.
+
+    The same seed and settings give the same pictures. A set that was drawn with them is left as it is. ``ValueError``
+    where ``out`` holds anything else, unless it is another drawn set and ``overwrite`` is given.
+    """
+    if seed < 0:
+        raise ValueError(f"seed is {seed}; it must be a whole number >= 0")
+    out = Path(out)
+    settings = {"layout": layout, "format": _FORMAT, "seed": seed, **settings, **dataclasses.asdict(task)}
+    if out.is_dir() and any(out.iterdir()):
+        try:
+            found = json.loads((out / SETTINGS).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            raise ValueError(
+                f"{out} is there and is no drawn set (it has no {SETTINGS}); choose another folder"
+            ) from None
+        written = found.pop("files", None)
+        if found == settings and sum(1 for path in out.rglob("*") if path.is_file()) == written:
+            return DrawnSet(out, written, drawn=False)
+        if not overwrite:
+            raise ValueError(f"{out} holds another drawn set, or a part of one; choose another folder, or overwrite it")
+    elif out.exists() and not out.is_dir():
+        raise ValueError(f"{out} is a file; the set needs a folder")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    work = out.with_name(f".{out.name}.drawing-{os.getpid()}")
+    try:
+        drawn = files()
+        for number, (name, content) in enumerate(drawn.items(), start=1):
+            _write(work / name, content)
+            if progress is not None:
+                progress(number, len(drawn))
+        text = json.dumps({**settings, "files": len(drawn) + 1}, indent=2) + "\n"
+        (work / SETTINGS).write_text(text, encoding="utf-8")
+        if out.exists():
+            shutil.rmtree(out)
+        work.replace(out)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return DrawnSet(out, len(drawn) + 1, drawn=True)
+
+
+def parts(task: Gait) -> tuple[list[int], list[int]]:
+    """People to train on and to test on: every fourth is tested on (of fewer than twelve people, every other one)."""
+    every = 4 if task.people >= 12 else 2
+    test = list(range(1, task.people, every))
+    return [person for person in range(task.people) if person not in test], test
+
+
+def patterns(task: Gait) -> int:
+    """How many tracklets of a person are far apart: as many directions of the arms, the legs turned to either side."""
+    return 2 * len(parts(task)[1]) * 2
+
+
+def _walk(task: Gait, seed: int, person: int, number: int) -> np.ndarray:
+    """Tracklet ``number`` of a person; -1: a distractor; -2: junk, a picture without anybody. uint8 (T, H, W, 3)."""
+    rng = np.random.default_rng([seed, 2, person + 2, number])
+    if person < -1:
+        shade = rng.integers(0, 256, (task.height, task.width, 3))
+        return np.repeat((shade // 4)[None], task.frames, axis=0).astype(np.uint8)
+    arms, side = direction(task, seed, person, number)
+    return render(task, person, arms, side, rng)
+
+
+def direction(task: Gait, seed: int, person: int, number: int) -> tuple[float, int]:
+    """Direction of the arms in radians, and the side of the legs, of tracklet ``number`` of a person.
+
+    The first `patterns` tracklets have, in shuffled order, directions that are as far apart as the angles of two people
+    to test on, and each of them with both sides; the next ones lie between them, and so on.
+    """
+    again, place = divmod(number, patterns(task))
+    order = np.random.default_rng([seed, 3, person + 2, again]).permutation(patterns(task))
+    step, side = divmod(int(order[place]), 2)
+    between = again * (np.sqrt(5) - 1) / 2 % 1  # spread evenly, however many there are
+    return 2 * np.pi * 2 * (step + between) / patterns(task), 2 * side - 1
+
+
+def _mat(variable: str, value: np.ndarray) -> np.ndarray:
+    """A MATLAB file with one variable, as bytes; without the date that scipy writes into its header."""
+    import io
+
+    import scipy.io
+
+    buffer = io.BytesIO()
+    scipy.io.savemat(buffer, {variable: value})
+    content = bytearray(buffer.getvalue())
+    content[:116] = b"MATLAB 5.0 MAT-file, drawn by specvid".ljust(116)
+    return np.frombuffer(bytes(content), np.uint8)
+
+
+def _text(lines: Sequence[str]) -> np.ndarray:
+    return np.frombuffer(("\n".join(lines) + "\n").encode(), np.uint8)
+
+
+def _write(path: Path, content: np.ndarray) -> None:
+    """An image (H, W, 3) or the bytes (N,) of any other file."""
+    from PIL import Image
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if content.ndim == 1:
+        path.write_bytes(content.tobytes())
+    elif path.suffix == ".jpg":
+        Image.fromarray(content).save(path, quality=95, subsampling=0)
+    else:
+        Image.fromarray(content).save(path)

@@ -1,0 +1,153 @@
+"""Draws a small UCF-101: real video files in the official layout, with a task that only a long-range block can solve.
+
+The task is in `two_spots`; this file is about groups, names, lists, and when to draw at all.
+"""
+
+import dataclasses
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from specvid.datasets.synthetic.encode import write_video
+from specvid.datasets.synthetic.two_spots import CLASSES, PAIRS, Scene, TwoSpots, draw_background, draw_scene, render
+
+GROUPS = 25
+TEST_GROUPS = {
+    1: range(1, 8),
+    2: range(8, 15),
+    3: range(15, 22),
+}  # of the three official splits; the rest is to train on
+SETTINGS = "drawn.json"  # lies beside the official folders and says what was drawn
+
+_FORMAT = 2  # of the drawing: a new number makes `draw_ucf101` draw again
+
+
+@dataclass(frozen=True)
+class DrawnClip:
+    """One clip to be drawn.
+
+    ``name``: as in the lists, ``Class/v_Class_gXX_cYY.avi``; ``label``: from 0; ``group``: from 1; ``directions``: of
+    the first and the second spot.
+    """
+
+    name: str
+    label: int
+    group: int
+    scene: Scene
+    directions: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class DrawnSet:
+    """``root``: the folder; ``clips``: number of files; ``drawn``: False where they already stood there."""
+
+    root: Path
+    clips: int
+    drawn: bool
+
+
+def plan_ucf101(*, seed: int = 0, scenes: int = 14, task: TwoSpots | None = None) -> Iterator[DrawnClip]:
+    """All clips of a drawn set, group by group; nothing is written. The options are those of `draw_ucf101`."""
+    task = task or TwoSpots()
+    for group in range(1, GROUPS + 1):
+        background = draw_background(np.random.default_rng([seed, group]))
+        for number in range(scenes):
+            scene = draw_scene(task, background, np.random.default_rng([seed, group, number]))
+            for label, name in enumerate(CLASSES):
+                for which, directions in enumerate(PAIRS[name]):
+                    file = f"v_{name}_g{group:02d}_c{2 * number + which + 1:02d}.avi"
+                    yield DrawnClip(f"{name}/{file}", label, group, scene, directions)
+
+
+def draw_ucf101(
+    out: str | os.PathLike[str],
+    *,
+    seed: int = 0,
+    scenes: int = 14,
+    task: TwoSpots | None = None,
+    overwrite: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> DrawnSet:
+    """Draw two classes in UCF-101's layout: ``out/videos/Class/v_Class_gXX_cYY.avi`` and ``out/ucfTrainTestlist/``.
+
+    ``seed``: the same seed and settings give the same files, byte for byte (with the same FFmpeg libraries);
+    ``scenes``: in a group, 1 to 49; each gives two clips of either class, so there are 25 x 4 x ``scenes`` files;
+    ``task``: how they look; ``progress(done, total)`` is called after each clip.
+
+    The folder appears whole or not at all. One that was drawn with the same settings is left as it is.
+    ``ValueError`` where ``out`` holds anything else, unless it is another drawn set and ``overwrite`` is given.
+    """
+    if not 1 <= scenes <= 49:
+        raise ValueError(
+            f"scenes is {scenes}; it must be 1 to 49: a group has clips c01 to c99 of a class, and a scene makes two"
+        )
+    if seed < 0:
+        raise ValueError(f"seed is {seed}; it must be a whole number >= 0")
+    task = task or TwoSpots()
+    out = Path(out)
+    settings = {"format": _FORMAT, "seed": seed, "scenes": scenes, **dataclasses.asdict(task)}
+    total = GROUPS * 4 * scenes
+    if out.exists() and _standing(out, settings, total, overwrite=overwrite):
+        return DrawnSet(out, total, drawn=False)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    work = out.with_name(f".{out.name}.drawing-{os.getpid()}")
+    try:
+        names = []
+        for clip in plan_ucf101(seed=seed, scenes=scenes, task=task):
+            path = work / "videos" / clip.name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_video(path, render(task, clip.scene, clip.directions), task.fps)
+            names.append(clip)
+            if progress is not None:
+                progress(len(names), total)
+        write_lists(work / "ucfTrainTestlist", names)
+        (work / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+        if out.exists():
+            shutil.rmtree(out)
+        work.replace(out)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return DrawnSet(out, total, drawn=True)
+
+
+def write_lists(folder: Path, clips: list[DrawnClip]) -> None:
+    """``classInd.txt`` and the lists of the three splits, as the official ones: labels in the train lists only."""
+    folder.mkdir(parents=True)
+    _write(folder / "classInd.txt", [f"{label} {name}" for label, name in enumerate(CLASSES, start=1)])
+    ordered = sorted(clips, key=lambda clip: clip.name)
+    for split, groups in TEST_GROUPS.items():
+        train = [f"{clip.name} {clip.label + 1}" for clip in ordered if clip.group not in groups]
+        _write(folder / f"trainlist{split:02d}.txt", train)
+        _write(folder / f"testlist{split:02d}.txt", [clip.name for clip in ordered if clip.group in groups])
+
+
+def _write(path: Path, lines: list[str]) -> None:
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _standing(out: Path, settings: dict[str, Any], total: int, *, overwrite: bool) -> bool:
+    """Whether ``out`` already is the wanted set. ``ValueError`` where it must not be replaced; False where it may."""
+    if out.is_dir() and not any(out.iterdir()):
+        return False
+    try:
+        found = json.loads((out / SETTINGS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise ValueError(
+            f"{out} is there and is no drawn set (it has no {SETTINGS}); choose another folder, or remove it"
+        ) from None
+    if found == settings and sum(1 for _ in out.glob("videos/*/*.avi")) == total:
+        return True
+    if not overwrite:
+        keys = [key for key in settings if found.get(key) != settings[key]] if isinstance(found, dict) else []
+        what = (
+            ", ".join(f"{key} {found.get(key)} instead of {settings[key]}" for key in keys)
+            or "some of its clips are missing"
+        )
+        raise ValueError(f"{out} holds another drawn set ({what}); choose another folder, or overwrite it")
+    return False

@@ -1,0 +1,136 @@
+"""Features in Parquet: one row for each tracklet, read and written in batches."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from specvid.eval.reid.feature_names import find
+from specvid.eval.reid.features import ReidFeatures, from_table, read_note
+from specvid.eval.reid.matches import rows_of
+from specvid.eval.similarity import as_matrix
+
+_ROWS = 16384
+_ABOUT = "specvid"
+_ROLES = ("features", "ids", "cams", "is_query", "in_gallery", "query_order", "names")
+
+
+def read_parquet(path: Path) -> ReidFeatures:
+    """The features of a table. Raises ValueError, without the file's name, for what is damaged or missing in it."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(path)
+    columns = file.schema_arrow.names
+    roles = {role: find(role, columns) for role in _ROLES}
+    missing = [role for role in ("features", "ids", "cams", "is_query") if roles[role] is None]
+    if missing:
+        raise ValueError(
+            f"it has the columns {', '.join(columns)}; it lacks {', '.join(missing)} "
+            "(columns: feature, id, camera, is_query; and in_gallery, name)"
+        )
+    table = file.read(columns=[column for role, column in roles.items() if column and role != "features"])
+    labels = {
+        role: np.asarray(table[column].to_pylist()) for role, column in roles.items() if column and role != "features"
+    }
+    kind = file.schema_arrow.field(roles["features"]).type
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    if not is_list or not (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)):
+        raise ValueError(f"column {roles['features']} is of type {kind}; each row must be a list of numbers")
+    matrix = _read_lists(file, str(roles["features"]))
+    about = read_note((file.schema_arrow.metadata or {}).get(_ABOUT.encode(), b"{}"))
+    return from_table(
+        matrix, labels["ids"], labels["cams"], labels["is_query"], labels.get("in_gallery"),
+        order=labels.get("query_order"), names=labels.get("names"), about=about,
+    )  # fmt: skip
+
+
+def _read_lists(file: Any, column: str) -> np.ndarray:
+    """A column of equally long lists of floats as (N, D), read in batches: no second copy stands."""
+    matrix, done = None, 0
+    for batch in file.iter_batches(batch_size=_ROWS, columns=[column]):
+        lists = batch.column(0)
+        values = lists.flatten().to_numpy(zero_copy_only=False)
+        if len(lists) == 0:
+            continue
+        width = len(values) // len(lists)
+        if matrix is None:
+            matrix = np.empty((file.metadata.num_rows, width), values.dtype)
+        lengths = lists.value_lengths().to_numpy(zero_copy_only=False) if hasattr(lists, "value_lengths") else width
+        if width != matrix.shape[1] or lists.null_count or np.any(np.asarray(lengths) != width):
+            raise ValueError(f"the lists of column {column} are missing or of different length near row {done}")
+        matrix[done : done + len(lists)] = values.reshape(len(lists), width)
+        done += len(lists)
+    if matrix is None:
+        raise ValueError("it has no rows")
+    return matrix
+
+
+def _row_of_each_query(features: ReidFeatures) -> np.ndarray:
+    """(Q,) the gallery row that a query shares, -1 where it takes one of its own.
+
+    Raises ValueError where that row would not say all about the query.
+    """
+    if features.query_index is None:
+        return np.full(len(features.query), -1)
+    index = np.asarray(features.query_index)
+    rows_of(index, len(features.query), len(features.gallery))
+    inside = np.flatnonzero(index >= 0)
+    shared = index[inside]
+    again, times = np.unique(shared, return_counts=True)
+    if (times > 1).any():
+        raise ValueError(
+            f"query_index names gallery row {again[times > 1][0]} more than once, and in Parquet a query in the "
+            "gallery is its row there; name each row once, or save the features as .npz"
+        )
+    pairs = {
+        "features": (as_matrix(features.query, "query"), as_matrix(features.gallery, "gallery")),
+        "ids": (features.query_ids, features.gallery_ids),
+        "cameras": (features.query_cams, features.gallery_cams),
+    }
+    for what, (query, gallery) in pairs.items():
+        if not np.array_equal(np.asarray(query)[inside], np.asarray(gallery)[shared]):
+            raise ValueError(
+                f"the queries' {what} are not those of the gallery rows that query_index names, and in Parquet a query "
+                "in the gallery is its row there; correct query_index, or save the features as .npz"
+            )
+    return index
+
+
+def write_parquet(path: Path, features: ReidFeatures) -> None:
+    """A row for each gallery tracklet, queries among them, and for each query that is not in the gallery."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    index = _row_of_each_query(features)
+    outside = np.flatnonzero(index < 0)
+    order_in_gallery = np.full(len(features.gallery), -1)
+    order_in_gallery[index[index >= 0]] = np.flatnonzero(index >= 0)
+    query, gallery = as_matrix(features.query, "query"), as_matrix(features.gallery, "gallery")
+    value = pa.from_numpy_dtype(gallery.dtype)
+    sides = [
+        (gallery, np.arange(len(gallery)), features.gallery_ids, features.gallery_cams, features.gallery_names,
+         order_in_gallery, True),
+        (query, outside, features.query_ids, features.query_cams, features.query_names,
+         np.arange(len(query)), False),
+    ]  # fmt: skip
+    writer = None
+    for matrix, rows, ids, cams, names, order, in_gallery in sides:
+        for start in range(0, len(rows), _ROWS):
+            part = rows[start : start + _ROWS]
+            flat = pa.array(np.ascontiguousarray(matrix[part], gallery.dtype).reshape(-1), value)
+            columns = {
+                "name": pa.array(["" if names is None else str(names[row]) for row in part]),
+                "id": pa.array(np.asarray(ids)[part].tolist()),
+                "camera": pa.array(np.asarray(cams)[part].tolist()),
+                "is_query": pa.array(order[part] >= 0),
+                "in_gallery": pa.array(np.full(len(part), in_gallery)),
+                "query_order": pa.array(order[part]),
+                "feature": pa.FixedSizeListArray.from_arrays(flat, matrix.shape[1]),
+            }
+            batch = pa.table(columns).replace_schema_metadata({_ABOUT: json.dumps(features.about)})
+            writer = writer or pq.ParquetWriter(path, batch.schema, compression="NONE", use_dictionary=["id", "camera"])
+            writer.write_table(batch)
+    if writer is not None:
+        writer.close()

@@ -1,0 +1,150 @@
+"""The insertion grammar: text <-> frozen dataclasses. It knows nothing of networks.
+
+    blocks    = insertion {"," insertion}
+    insertion = block ["(" option "=" value {"," option "=" value} ")"] "@" place
+    place     = path [":" count]            layer3.-1   layer3.end   layer3:5   res4   features.13
+
+Values are Python literals (``3``, ``0.5``, ``True``, ``(1, 2)``, ``"text"``) or bare words (``linear``, ``t+s``).
+What a place means in a network is the business of `specvid.models.insertion.places`.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass
+from typing import Any
+
+_BLOCK = re.compile(r"[A-Za-z][\w\-]*")
+_OPTION = re.compile(r"[A-Za-z_]\w*")
+_PATH = re.compile(r"[\w\-]+(\.[\w\-]+)*")
+_WORD = re.compile(r"[A-Za-z_][\w+\-.]*")
+_HELP = "the form is block[(option=value, ...)]@place[, ...], e.g. 'snl@layer3.-1' or 'nl(mode=t+s)@layer2:2, snl@res4'"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a block goes: a module path, and how many blocks are spread over it (None: one, at the path itself)."""
+
+    path: str
+    count: int | None = None
+
+    def __post_init__(self) -> None:
+        if not _PATH.fullmatch(self.path):
+            raise ValueError(f"place {self.path!r} is not a module path such as 'layer3.-1': {_HELP}")
+        if self.count is not None and self.count < 1:
+            raise ValueError(f"place '{self.path}:{self.count}' asks for {self.count} blocks; it must be at least 1")
+
+    def __str__(self) -> str:
+        return self.path if self.count is None else f"{self.path}:{self.count}"
+
+
+@dataclass(frozen=True)
+class Insertion:
+    """One block with its options, as (name, value) pairs, and its place."""
+
+    block: str
+    place: Place
+    options: tuple[tuple[str, Any], ...] = ()
+
+    def __post_init__(self) -> None:
+        if not _BLOCK.fullmatch(self.block):
+            raise ValueError(f"block name {self.block!r} is not a name: {_HELP}")
+        names = [name for name, _ in self.options]
+        for name, value in self.options:
+            if not _OPTION.fullmatch(name):
+                raise ValueError(f"option name {name!r} of block {self.block!r} is not a name: {_HELP}")
+            if names.count(name) > 1:
+                raise ValueError(f"option {name!r} of block {self.block!r} is given twice; give it once")
+            if not _is_literal(value):
+                raise ValueError(f"option {name!r} of block {self.block!r} is {value!r}, which is not a Python literal")
+
+    def __str__(self) -> str:
+        options = ", ".join(f"{name}={_format_value(value)}" for name, value in self.options)
+        return f"{self.block}({options})@{self.place}" if options else f"{self.block}@{self.place}"
+
+
+def parse_blocks(text: str) -> tuple[Insertion, ...]:
+    """Parse e.g. ``"nl(mode=t+s)@layer2:2, snl@res4"``. ``ValueError`` names what is wrong and the right form."""
+    if not text.strip():
+        return ()
+    return tuple(_parse_insertion(part, text) for part in _split(text, text))
+
+
+def format_blocks(insertions: tuple[Insertion, ...]) -> str:
+    """The inverse of `parse_blocks`, in canonical form."""
+    return ", ".join(str(insertion) for insertion in insertions)
+
+
+def _parse_insertion(part: str, text: str) -> Insertion:
+    head, at, place = part.rpartition("@")
+    if not at or not head.strip() or not place.strip():
+        raise ValueError(f"blocks {text!r}: {part.strip()!r} does not say which block goes where; {_HELP}")
+    block, bracket, inner = head.strip().partition("(")
+    if bracket and not inner.endswith(")"):
+        raise ValueError(f"blocks {text!r}: the options of {block!r} do not end with ')'; {_HELP}")
+    options = tuple(_parse_option(option, text) for option in _split(inner[:-1], text)) if inner[:-1].strip() else ()
+    path, colon, count = (piece.strip() for piece in place.partition(":"))
+    if colon and not count.isdecimal():
+        raise ValueError(f"blocks {text!r}: {count!r} after ':' in {place.strip()!r} is not a number of blocks")
+    return Insertion(block.strip(), Place(path, int(count) if colon else None), options)
+
+
+def _parse_option(text: str, whole: str) -> tuple[str, Any]:
+    name, equals, value = (piece.strip() for piece in text.partition("="))
+    if not equals or not value:
+        raise ValueError(f"blocks {whole!r}: option {text.strip()!r} is not of the form name=value; {_HELP}")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        if _WORD.fullmatch(value):
+            return name, value
+        raise ValueError(
+            f"blocks {whole!r}: value {value!r} of option {name!r} is neither a Python literal nor a bare word; "
+            "put text with other characters in quotes"
+        ) from None
+
+
+def _format_value(value: Any) -> str:
+    if isinstance(value, str) and _WORD.fullmatch(value) and not _evaluates(value):
+        return value
+    return repr(value)
+
+
+def _evaluates(text: str) -> bool:
+    try:
+        ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return False
+    return True
+
+
+def _is_literal(value: Any) -> bool:
+    try:
+        return bool(ast.literal_eval(repr(value)) == value)
+    except (ValueError, SyntaxError):
+        return False
+
+
+def _split(text: str, whole: str) -> list[str]:
+    """Split at the commas that are in no bracket and no quotes."""
+    parts, closers, quote, start, escaped = [], [], "", 0, False
+    pairs = {"(": ")", "[": "]", "{": "}"}
+    for i, character in enumerate(text):
+        if quote:
+            if character == quote and not escaped:
+                quote = ""
+            escaped = character == "\\" and not escaped
+        elif character in "'\"":
+            quote = character
+        elif character in pairs:
+            closers.append(pairs[character])
+        elif character in pairs.values():
+            if not closers or closers.pop() != character:
+                raise ValueError(f"blocks {whole!r}: {character!r} closes nothing; {_HELP}")
+        elif character == "," and not closers:
+            parts.append(text[start:i])
+            start = i + 1
+    if quote or closers:
+        raise ValueError(f"blocks {whole!r}: {(quote or closers[-1])!r} is missing; {_HELP}")
+    return [*parts, text[start:]]

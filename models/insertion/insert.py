@@ -1,0 +1,268 @@
+"""Insertion of blocks into a network: ``insert_blocks(backbone, "snl@layer3.-1, nl@layer2:2", clip=clip)``.
+
+A block becomes a child of an ``nn.Sequential``, in its place and under a name of its own (``snl_before_5``), so that
+all other parameter names stay as they are and ``repr``, ``copy.deepcopy``, pickle, ``torch.compile`` and
+``torch.export`` just work. Where there is no such container the block becomes a child of the module itself, run by a
+forward hook that finds it there.
+
+The grammar is in `specvid.models.insertion.grammar`, the meaning of places in `specvid.models.insertion.places`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from typing import Any, TypeGuard
+
+from torch import Tensor, nn
+
+from specvid.errors import unknown
+from specvid.models.blocks import create_block, list_blocks
+from specvid.models.clip import ClipState, fit_mask
+from specvid.models.insertion.grammar import Insertion, parse_blocks
+from specvid.models.insertion.layouts import FIRST, TOKENS, Layout, find_rule
+from specvid.models.insertion.parts import create_part, list_parts
+from specvid.models.insertion.places import Call, Site, call_grid, place_help, resolve, trace
+from specvid.models.spec import Backbone
+
+
+class InsertedBlock(nn.Module):
+    """A block inside a network: gives it features channels first, the frame mask and, in an image network, whole clips
+    instead of single frames.
+
+    ``per_frame``: the features are (B·T, C, H, W), of an image network that runs on the frames of B clips; unless the
+    block has ``dims=2`` itself they are unfolded to (B, C, T, H, W), so that it sees all frames of a clip together.
+    ``layout``: how the features lie at this place.
+    """
+
+    block: Any
+
+    def __init__(
+        self, block: nn.Module, *, clip: ClipState, dims: int, per_frame: bool, after: bool, layout: Layout = FIRST
+    ) -> None:
+        super().__init__()
+        self.block, self.clip, self.layout = block, clip, layout
+        self.dims, self.per_frame, self.after = dims, per_frame, after
+
+    def forward(self, x: Tensor, grid: tuple[int, ...] | None = None) -> Tensor:
+        """Features in, features of the same layout out; ``grid``: that of tokens, where it is not fixed."""
+        return self.layout.from_map(self._run(self.layout.to_map(x, grid)), x)
+
+    def _run(self, x: Tensor) -> Tensor:
+        if self.dims == 2:
+            return self.block(x)
+        if not self.per_frame:
+            return self._on_clip(x)
+        if self.clip.frames is None:
+            raise ValueError(
+                "a block in an image network must know the clip length: call the VideoModel, not its backbone"
+            )
+        x_bcthw = x.unflatten(0, (-1, self.clip.frames)).transpose(1, 2)
+        return self._on_clip(x_bcthw).transpose(1, 2).flatten(0, 1)
+
+    def _on_clip(self, x_bcthw: Tensor) -> Tensor:
+        frames = x_bcthw.shape[2]
+        y_bcthw = self.block(x_bcthw, fit_mask(self.clip.mask_bt, frames))
+        if changes_time(self.block):  # those that come after must know
+            self.clip.mask_bt = self.block.pool_mask(self.clip.mask_bt, frames)
+            if self.per_frame:
+                self.clip.frames = y_bcthw.shape[2]
+        return y_bcthw
+
+
+Planned = tuple[Site, Insertion, InsertedBlock]
+
+
+def changes_time(block: nn.Module) -> bool:
+    """Whether ``block`` gives fewer frames than it gets; it then has ``pool_mask``."""
+    return getattr(block, "changes_time", False)
+
+
+def insert_blocks(backbone: Backbone, blocks: str | tuple[Insertion, ...], *, clip: ClipState) -> list[str]:
+    """Insert ``blocks`` (and parts, such as ``tsm``) into ``backbone.module`` in place; returns the paths of the new
+    `InsertedBlock` modules.
+
+    All places mean the bare network: an insertion does not shift the indices of the next one. Several blocks at one
+    place stand in the order given. ``ValueError`` for an unknown block, option or place; the network is then
+    unchanged.
+    """
+    insertions = parse_blocks(blocks) if isinstance(blocks, str) else blocks
+    if not insertions:
+        return []
+    network = backbone.module
+    frames, (height, width) = backbone.input.frames, backbone.input.crop
+    # two clips: batch norm in training refuses a single value per channel
+    shape = (2, 3, frames, height, width) if backbone.dims == 3 else (2 * frames, 3, height, width)
+    calls = trace(network, shape)
+    ran = {path: network.get_submodule(path) for path in calls}
+    planned: list[Planned] = [
+        (site, insertion, _create(insertion, site, calls.get(site.target), backbone, clip))
+        for insertion in insertions
+        for site in resolve(network, insertion.place, backbone.aliases)
+    ]
+    children = {module: dict(module._modules) for module in network.modules()}
+    for site, insertion, block in planned:
+        _attach(ran, site, insertion.block, block)
+    try:
+        _check(network, shape, planned, clip, frames)
+    except ValueError:
+        for module, before in children.items():  # the hooks then find nothing to run
+            module._modules.clear()
+            module._modules.update(before)
+        raise
+    return [path for path, module in network.named_modules() if isinstance(module, InsertedBlock)]
+
+
+class _Through(nn.Module):
+    """Stands for a block while the network is run for its shapes."""
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        return x
+
+
+def _check(network: nn.Module, shape: tuple[int, ...], planned: list[Planned], clip: ClipState, frames: int) -> None:
+    """Run the network for its shapes once more where an insertion may not do what it says: a part that shortens the
+    clip may stand where all frames are wanted, and a module that runs all its children runs a block among them too.
+    """
+    shorter = [str(insertion) for _, insertion, block in planned if changes_time(block.block)]
+    paths = {module: path for path, module in network.named_modules()}
+    parents = (network.get_submodule(paths[block].rpartition(".")[0]) for _, _, block in planned)
+    if not shorter and all(_is_plain_sequential(parent) for parent in parents):
+        return
+    blocks = [(block, block.block) for _, _, block in planned if not changes_time(block.block)]
+    for block, _ in blocks:
+        block.block = _Through()
+    clip.frames, problem = frames, None
+    try:
+        calls = trace(network, shape)
+    except (RuntimeError, ValueError, TypeError, AttributeError) as error:
+        calls, problem = {}, error
+    finally:
+        clip.frames = clip.mask_bt = None
+        for block, own in blocks:
+            block.block = own
+    if problem is not None and shorter:
+        raise ValueError(
+            f"blocks: {', '.join(map(repr, shorter))} gives fewer frames than it gets, which does not fit there: "
+            "inside a residual branch, the shortcut keeps them all. Put it between stages, e.g. at 'layer2.end'"
+        ) from problem
+    for site, insertion, block in planned:
+        if problem is not None or calls[paths[block]].calls != 1:
+            raise ValueError(
+                f"blocks: {str(insertion)!r} cannot stand at {site.target!r}, which runs whatever children it has. "
+                f"Choose one of them, {site.target}.NAME"
+            ) from problem
+
+
+def features_at(backbone: Backbone, site: Site, call: Call | None) -> tuple[Layout, int] | str:
+    """How the features at a site lie, and how many channels they have; or why no block can stand there.
+
+    ``call``: what the site's module was given and gave, as `trace` saw it.
+    """
+    if call is None or call.calls != 1:
+        times = "never" if call is None else f"{call.calls} times"
+        return f"it runs {times} in a forward pass; choose a place that is passed once"
+    rule = find_rule(backbone.layouts, f"{site.target}.end" if site.after else site.target)
+    if rule.layout is None:
+        return rule.why
+    shape, grid = (call.output, call.output_grid) if site.after else (call.input, call.input_grid)
+    channels = rule.layout.map_shape(shape, backbone.dims, grid)
+    if isinstance(channels, str):
+        return f"{channels}; choose a place between feature maps"
+    return rule.layout, channels
+
+
+def _create(insertion: Insertion, site: Site, call: Call | None, backbone: Backbone, clip: ClipState) -> InsertedBlock:
+    """The block for ``site``, as wide as the features that flow there."""
+    problem = f"blocks: {str(insertion)!r} cannot stand {'after' if site.after else 'before'} {site.target!r}"
+    help = place_help(backbone.module, backbone.aliases)
+    found = features_at(backbone, site, call)
+    if isinstance(found, str):
+        raise ValueError(f"{problem}: {found}. {help}")
+    layout, channels = found
+    options = dict(insertion.options)
+    dims = options.pop("dims", 3)
+    allowed = (3,) if backbone.dims == 3 or insertion.block in list_parts() else (3, 2)
+    if dims not in allowed:
+        raise ValueError(f"{problem}: dims={dims!r}; this backbone takes {' or '.join(map(str, allowed))}")
+    try:
+        block = _block(insertion.block, channels, dims, options)
+    except ValueError as error:
+        raise ValueError(f"blocks: {str(insertion)!r}: {error}") from error
+    if changes_time(block) and "frames" in backbone.fixed:
+        raise ValueError(f"{problem}: this network mixes clips of {backbone.input.frames} frames and no others. {help}")
+    if changes_time(block) and layout.kind == TOKENS and backbone.dims == 3:
+        raise ValueError(f"{problem}: the tokens there lie on a grid of a fixed number of time steps. {help}")
+    per_frame = backbone.dims == 2
+    return InsertedBlock(block, clip=clip, dims=dims, per_frame=per_frame, after=site.after, layout=layout)
+
+
+def _block(name: str, channels: int, dims: int, options: dict[str, Any]) -> nn.Module:
+    if name in list_parts():
+        return create_part(name, channels, **options)
+    if name not in list_blocks():
+        raise unknown("block", name, [*list_blocks(), *list_parts()])
+    return create_block(name, channels, dims=dims, **options)
+
+
+def _attach(ran: dict[str, nn.Module], site: Site, name: str, block: InsertedBlock) -> None:
+    """Put ``block`` at ``site``. ``ran``: the modules that ran in the trace, by path, as they were called in the bare
+    network.
+    """
+    parent_path, _, child = site.target.rpartition(".")
+    parent, target = ran.get(parent_path), ran[site.target]
+    name = re.sub(r"\W", "_", name) + ("_after" if site.after else "_before")
+    if _is_plain_sequential(parent):
+        _insert(parent, child, f"{name}_{child}", block)
+    elif _is_plain_sequential(target):
+        own = [key for key, module in target._modules.items() if not isinstance(module, InsertedBlock)]
+        edge = own[-1] if site.after else own[0]
+        _insert(target, edge, f"{name}_{edge}", block)
+    else:
+        target.add_module(_free_name(target, name), block)
+        if site.after and _run_after not in target._forward_hooks.values():
+            target.register_forward_hook(_run_after)
+        if not site.after and _run_before not in target._forward_pre_hooks.values():
+            target.register_forward_pre_hook(_run_before)
+
+
+def _insert(parent: nn.Module, child: str, name: str, block: InsertedBlock) -> None:
+    """Make ``block`` a child of ``parent``, next to ``child`` and, where there are blocks already, behind them."""
+    items = list(parent._modules.items())
+    at = [key for key, _ in items].index(child)
+    if block.after:
+        at += 1
+        while at < len(items) and isinstance(items[at][1], InsertedBlock):
+            at += 1
+    items.insert(at, (_free_name(parent, name), block))
+    parent._modules.clear()
+    parent._modules.update(items)
+
+
+def _is_plain_sequential(module: nn.Module | None) -> TypeGuard[nn.Sequential]:
+    """Whether the module runs its children one after the other, nothing else."""
+    return isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
+
+
+def _free_name(parent: nn.Module, name: str) -> str:
+    candidates = itertools.chain([name], (f"{name}_{number}" for number in itertools.count(2)))
+    return next(candidate for candidate in candidates if not hasattr(parent, candidate))
+
+
+# The hooks are plain functions that find their blocks among the children of the module they are called for: so a deep
+# copy runs its own copies of the blocks.
+def _run_before(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    x, grid = args[0], call_grid(args)
+    for child in module.children():
+        if isinstance(child, InsertedBlock) and not child.after:
+            x = child(x, grid)
+    return (x, *args[1:])
+
+
+def _run_after(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+    grid = call_grid(output)
+    x = output if grid is None else output[0]
+    for child in module.children():
+        if isinstance(child, InsertedBlock) and child.after:
+            x = child(x, grid)
+    return x if grid is None else (x, grid)

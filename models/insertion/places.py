@@ -1,0 +1,179 @@
+"""Places of a network: where a block can stand, what a place of the insertion grammar means, and what flows there.
+
+Semantics are those of ``list.insert`` on a container (``nn.Sequential``, ``nn.ModuleList``), that is, a stage of the
+network:
+
+    layer3.2      before child 2 of layer3         layer3.-1    before its last child
+    layer3.end    after its last child             layer3       = layer3.-1, the papers' default
+    layer3:5      five blocks spread evenly over it; the last one is always layer3.-1, so layer3:1 = layer3; of six
+                  children, five blocks fill all gaps between them, three stand before every second one, and twelve
+                  stand in pairs before each
+    res4          = layer3, where the backbone has such aliases
+    residual      before the first layer of every residual branch, where TSM shifts; layer3.residual: those in layer3
+
+Any other module is a place too: ``layer3.0.relu`` is before it runs, ``layer3.0.relu.end`` after it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from specvid.errors import nearest
+from specvid.models.insertion.grammar import Place
+from specvid.models.insertion.residual import residual_branches
+
+_NUMBER = re.compile(r"-?\d+")
+
+
+@dataclass(frozen=True)
+class Site:
+    """A place resolved: right before, or right ``after``, the module called ``target`` runs."""
+
+    target: str
+    after: bool = False
+
+
+@dataclass(frozen=True)
+class Call:
+    """What one module was given and what it gave, as shapes (None: no tensor), and how often it ran in one forward
+    pass; the grid that came with it, where it takes and gives tokens with their grid.
+    """
+
+    input: tuple[int, ...] | None
+    output: tuple[int, ...] | None
+    calls: int
+    input_grid: tuple[int, ...] | None = None
+    output_grid: tuple[int, ...] | None = None
+
+
+def resolve(network: nn.Module, place: Place, aliases: Mapping[str, str]) -> list[Site]:
+    """The sites of ``place`` in ``network``, in the order in which data passes them. ``ValueError`` for an unknown
+    place.
+    """
+    first, dot, rest = place.path.partition(".")
+    parts = f"{aliases.get(first, first)}{dot}{rest}".split(".")
+    if parts[-1] == "residual":
+        return _residual(network, parts[:-1], place, aliases)
+    at_end = parts[-1] == "end"
+    target = _walk(network, parts[:-1] if at_end else parts, place, aliases)
+    children = container_children(network.get_submodule(target))
+    if place.count is not None:
+        if at_end or not children:
+            raise ValueError(
+                f"place '{place}': {place.path!r} is not a stage to spread blocks over. {place_help(network, aliases)}"
+            )
+        ceilings = (-(-step * len(children) // place.count) for step in range(1, place.count + 1))
+        return [Site(_join(target, children[ceiling - 1])) for ceiling in ceilings]
+    if not children or (not at_end and _NUMBER.fullmatch(parts[-1])):  # a module, or a child named by its index
+        return [Site(target, after=at_end)]
+    return [Site(_join(target, children[-1]), after=at_end)]
+
+
+def trace(network: nn.Module, shape: tuple[int, ...]) -> dict[str, Call]:
+    """What each module (by path) sees when ``network`` runs on an input of ``shape``: on the meta device, so at no
+    cost.
+    """
+    seen: dict[str, Call] = {}
+
+    def watch(path: str, module: nn.Module) -> RemovableHandle:
+        def hook(module: nn.Module, args: tuple[object, ...], output: object) -> None:
+            calls = seen[path].calls + 1 if path in seen else 1
+            grid = call_grid(output)
+            given = _shape(output if grid is None else output[0])  # type: ignore[index]
+            seen[path] = Call(_shape(args[0] if args else None), given, calls, call_grid(args), grid)
+
+        return module.register_forward_hook(hook)
+
+    state = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+    meta = {name: torch.empty_like(tensor, device="meta") for name, tensor in state.items()}
+    handles = [watch(path, module) for path, module in network.named_modules()]
+    try:
+        with torch.no_grad():
+            torch.func.functional_call(network, meta, (torch.empty(shape, device="meta"),))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return seen
+
+
+def stages(network: nn.Module) -> dict[str, int]:
+    """The stages, as path -> number of children: containers, within containers only, whose children are mostly
+    composite.
+    """
+    found: dict[str, int] = {}
+    for name, module in network.named_children():
+        children = list(module.children()) if container_children(module) else []
+        composite = sum(1 for child in children if next(child.children(), None) is not None)
+        if composite and 2 * composite >= len(children):
+            found[name] = len(children)
+            found |= {f"{name}.{path}": count for path, count in stages(module).items()}
+    return found
+
+
+def container_children(module: nn.Module) -> list[str]:
+    """Names of the children of a container (``nn.Sequential``, ``nn.ModuleList``); empty for any other module."""
+    return list(module._modules) if isinstance(module, (nn.Sequential, nn.ModuleList)) else []
+
+
+def call_grid(value: object) -> tuple[int, ...] | None:
+    """The grid in ``(tokens, grid)``, the arguments or the result of a module; None for anything else."""
+    if not isinstance(value, tuple) or len(value) != 2 or not isinstance(value[1], (tuple, list)):
+        return None
+    return tuple(value[1]) if all(isinstance(size, (int, torch.SymInt)) for size in value[1]) else None
+
+
+def _residual(network: nn.Module, parts: list[str], place: Place, aliases: Mapping[str, str]) -> list[Site]:
+    stage = _walk(network, parts, place, aliases)
+    branches = [path for path in residual_branches(network) if f"{path}.".startswith(f"{stage}." if stage else "")]
+    if place.count is not None or not branches:
+        why = "it is all residual branches already" if branches else "no residual branches of convolutions are known"
+        where = f" in {stage!r}" if stage else " in this backbone"
+        raise ValueError(f"place '{place}': {why}{where}. {place_help(network, aliases)}")
+    return [Site(path) for path in branches]
+
+
+def _walk(network: nn.Module, parts: list[str], place: Place, aliases: Mapping[str, str]) -> str:
+    """The path of the module that ``parts`` lead to, with negative indices made real names."""
+    here = ""
+    for part in parts:
+        module = network.get_submodule(here)
+        children = container_children(module)
+        where = repr(here) if here else "the backbone"
+        if part in module._modules:
+            here = _join(here, part)
+        elif children and _NUMBER.fullmatch(part):
+            if not -len(children) <= int(part) < len(children):
+                raise ValueError(
+                    f"place '{place}': {where} has {len(children)} children, {part} is out of range; "
+                    f"use 0 to {len(children) - 1}, -1 to -{len(children)}, or 'end'"
+                )
+            here = _join(here, children[int(part)])
+        else:
+            paths = [*aliases, *(path for path, _ in network.named_modules() if path)]
+            hint = nearest(place.path, paths)
+            raise ValueError(
+                f"place '{place}' is unknown: {where} has no {part!r}.{hint} {place_help(network, aliases)}"
+            )
+    return here
+
+
+def place_help(network: nn.Module, aliases: Mapping[str, str]) -> str:
+    """A sentence that names the places of a backbone."""
+    listed = [f"{path} (0 to {count - 1}, -1, end)" for path, count in stages(network).items()]
+    listed = listed or [name for name, _ in network.named_children()]
+    short = ", ".join(f"{name} = {path}" for name, path in aliases.items())
+    return f"Places of this backbone: {', '.join(listed)}{f'; short names: {short}' if short else ''}."
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _shape(value: object) -> tuple[int, ...] | None:
+    return tuple(value.shape) if isinstance(value, Tensor) else None

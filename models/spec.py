@@ -1,0 +1,152 @@
+"""What a backbone is, and what it wants to eat: plain frozen data, no behaviour beyond checking itself."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from torch import nn
+
+from specvid.errors import unknown
+from specvid.models.insertion.layouts import FIRST, Layout, LayoutRule
+
+KINETICS_MEAN, KINETICS_STD = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """The clip a backbone was designed for: what a data pipeline must deliver.
+
+    ``frames``: clip length in frames; ``stride``: distance of consecutive frames of the clip in frames of the video;
+    ``size``: side of the square crop in pixels, or ``(height, width)``; ``resize``: length of the short side in
+    pixels before the crop, or ``(height, width)``; ``mean``, ``std``: of the RGB channels, on pixel values in [0, 1].
+    """
+
+    frames: int
+    stride: int
+    size: int | tuple[int, int]
+    resize: int | tuple[int, int]
+    mean: tuple[float, float, float] = KINETICS_MEAN
+    std: tuple[float, float, float] = KINETICS_STD
+
+    def __post_init__(self) -> None:
+        for name in ("size", "resize", "mean", "std"):  # lists come from JSON
+            value = getattr(self, name)
+            if isinstance(value, (list, tuple)):
+                object.__setattr__(self, name, tuple(value))
+                wanted = 3 if name in ("mean", "std") else 2
+                if len(value) != wanted:
+                    raise ValueError(f"input: {name} is {value!r}; it takes {wanted} numbers")
+        for name in ("frames", "stride"):
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
+                raise ValueError(f"input: {name} is {getattr(self, name)!r}; it must be a whole number >= 1")
+        if min(self.crop) < 1:
+            raise ValueError(f"input: size is {self.size!r}; it must be one or two whole numbers of pixels >= 1")
+
+    @property
+    def crop(self) -> tuple[int, int]:
+        """Height and width of the crop in pixels."""
+        return self.size if isinstance(self.size, tuple) else (self.size, self.size)
+
+    def override(self, changes: Mapping[str, Any]) -> InputSpec:
+        """A copy with some fields replaced, e.g. ``{"size": (256, 128)}`` for people. ``ValueError`` for an unknown
+        field.
+        """
+        names = [f.name for f in fields(self)]
+        for name in changes:
+            if name not in names:
+                raise unknown("input field", name, names)
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """Published weights: where they lie (``url``), what they were trained on (``data``), under which ``licence`` they
+    come.
+    """
+
+    url: str
+    data: str
+    licence: str
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Arguments of `specvid.create_model` that build a backbone again: JSON-able."""
+
+    name: str
+    options: Mapping[str, Any]
+    input: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A network without its classifier, and the facts that the rest of specvid needs of it.
+
+    ``module``: maps ``(B, 3, T, H, W)`` to ``(B, feature_dim, T', H', W')`` when ``dims`` is 3; when ``dims`` is 2 it
+    is an image network, ``(N, 3, H, W)`` to ``(N, feature_dim, H', W')``, and `VideoModel` runs it per frame.
+    Parameter names are those of the published checkpoints (an ``nn.Sequential`` with named children keeps them and
+    makes every stage a place for blocks). ``aliases``: short names of places, e.g. the papers' ``res4`` for
+    torchvision's ``layer3``. ``classifier``: name of the classifier layer in published checkpoints (``fc`` for
+    ``fc.weight`` and ``fc.bias``). ``window``: the (time, height, width) window that the original slides, with stride
+    1, over the features before its classifier, where it does not simply average over all positions. ``pretrained``:
+    published weights by name (``kinetics400``, ``imagenet``); the first one is also ``DEFAULT``.
+
+    Three fields are for networks that are not plain stacks of convolutions. ``layouts``: where features do not lie
+    channels first, and where no block can stand (`specvid.models.insertion.layouts`). ``output``: how ``module`` gives
+    its features, if not channels first. ``tail``: what the original does between its features and its classifier, if
+    not averaging alone (a class token, a norm after pooling, a hidden layer): maps what ``module`` gives to ``(N,
+    tail_dim)``, N = B·T frames, of an image network, and ``(B, tail_dim)`` or ``(B, tail_dim, T')`` of a video network;
+    time is pooled after it. Its parameters bear the published names too.
+
+    ``fixed``: fields of ``input`` for whose value alone the network was built (a position table, a shift over so many
+    frames), each with the option that sets it: ``{"frames": "num_segments"}``. ``recipe``: name, options and input
+    that build it again, where those given name a file that may be gone or different by then.
+    """
+
+    module: nn.Module
+    feature_dim: int
+    input: InputSpec
+    dims: int = 3
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    classifier: str = "fc"
+    window: tuple[int, int, int] | None = None
+    pretrained: Mapping[str, Pretrained] = field(default_factory=dict)
+    layouts: tuple[LayoutRule, ...] = ()
+    output: Layout = FIRST
+    tail: nn.Module | None = None
+    tail_dim: int | None = None
+    fixed: Mapping[str, str] = field(default_factory=dict)
+    recipe: Recipe | None = None
+
+    @property
+    def vector_dim(self) -> int:
+        """Length of the vector that the head gets."""
+        return self.feature_dim if self.tail_dim is None else self.tail_dim
+
+    def __post_init__(self) -> None:
+        if (self.tail is None) != (self.tail_dim is None):
+            raise ValueError("backbone: tail and tail_dim belong together; give both or none")
+        if self.dims not in (2, 3):
+            raise ValueError(f"backbone: dims is {self.dims!r}; it must be 2 (image network) or 3 (video network)")
+
+    def with_input(self, changes: Mapping[str, Any]) -> Backbone:
+        """A copy that wants other clips. ``ValueError`` for an unknown field, and for one that is fixed."""
+        spec = self.input.override(changes)
+        for name, option in self.fixed.items():
+            if getattr(spec, name) != getattr(self.input, name):
+                raise ValueError(
+                    f"input: {name} is {getattr(spec, name)!r}, but this network was built for "
+                    f"{getattr(self.input, name)!r} and takes nothing else; build it with {option}=..."
+                )
+        return replace(self, input=spec)
+
+
+def stack(network: nn.Module, *names: str) -> nn.Sequential:
+    """The children of ``network`` called ``names``, run one after the other under their own names (so its checkpoints
+    load).
+    """
+    return nn.Sequential(OrderedDict((name, network.get_submodule(name)) for name in names))

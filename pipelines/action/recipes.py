@@ -1,0 +1,80 @@
+"""Settings for action recognition that are known to go together."""
+
+from collections.abc import Callable
+
+from specvid.errors import unknown
+from specvid.pipelines.action.config import ActionConfig, ClipConfig, NetConfig
+from specvid.pipelines.engine.config import EngineConfig
+
+RECIPES: dict[str, Callable[[], ActionConfig]] = {}
+
+
+def recipe(function: Callable[[], ActionConfig]) -> Callable[[], ActionConfig]:
+    """Registers a recipe under its function's name."""
+    RECIPES[function.__name__] = function
+    return function
+
+
+def get_recipe(name: str) -> ActionConfig:
+    """The settings of a recipe. Raises ValueError for an unknown one."""
+    if name not in RECIPES:
+        raise unknown("recipe", name, RECIPES)
+    return RECIPES[name]()
+
+
+def recipe_for(model: str, weights: str) -> str:
+    """Where none is named: ``finetune`` from given weights, ``small`` for the tiny backbone, else ``scratch``."""
+    return "finetune" if weights else "small" if model == "r3d_tiny" else "scratch"
+
+
+@recipe
+def small() -> ActionConfig:
+    """The tiny backbone on drawn clips, in some minutes on a CPU (docs/drawn.md); real clips want more epochs.
+
+    Whole pictures: a crop could cut away the one thing that decides the class.
+    """
+    return ActionConfig(
+        net=NetConfig(model="r3d_tiny"),
+        train=EngineConfig(
+            epochs=10, batch_size=16, optimizer="adamw", lr=2e-2, weight_decay=0.05, schedule="onecycle", workers=1
+        ),
+    )
+
+
+@recipe
+def scratch() -> ActionConfig:
+    """A 3D ResNet without pretraining: strong augmentation, SGD, long."""
+    return ActionConfig(
+        label_smoothing=0.1,
+        clips=ClipConfig(crop="multiscale", jitter=0.2),
+        net=NetConfig(dropout=0.5),
+        train=EngineConfig(
+            epochs=120,
+            batch_size=32,
+            optimizer="sgd",
+            lr=0.02,
+            weight_decay=1e-3,
+            warmup=0.05,
+            schedule="cosine",
+            clip_norm=10,
+        ),
+    )
+
+
+@recipe
+def finetune() -> ActionConfig:
+    """From published or own weights: a low rate, few epochs."""
+    return ActionConfig(
+        clips=ClipConfig(crop="multiscale"),
+        net=NetConfig(dropout=0.5),
+        train=EngineConfig(
+            epochs=30,
+            batch_size=32,
+            optimizer="sgd",
+            lr=5e-3,
+            weight_decay=5e-4,
+            warmup=0.05,
+            schedule="cosine",
+            clip_norm=10,
+        ),
+    )

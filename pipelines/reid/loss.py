@@ -1,0 +1,70 @@
+"""The losses of person re-identification."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from specvid.models.heads import Outputs
+from specvid.pipelines.reid.config import ReidLossConfig
+
+CENTRES = "centres"  # buffer of the trained model that holds the centres
+
+
+class ReidLoss:
+    """``CE(logits) + triplet * L_triplet(feature) + centre * L_centre(feature)``.
+
+    Cross-entropy with label smoothing on the embedding after the neck; batch-hard triplets (Hermans et al. 2017,
+    arXiv:1703.07737) and centres (Wen et al., ECCV 2016) on the feature before it, as in the strong baseline of Luo et
+    al. (CVPRW 2019). Distances are Euclidean, features are not normalised.
+    """
+
+    def __init__(self, config: ReidLossConfig) -> None:
+        from pytorch_metric_learning import distances, losses, miners
+
+        self.config = config
+        distance = distances.LpDistance(normalize_embeddings=False)
+        self.miner = miners.BatchHardMiner(distance=distance)
+        self.triplet = losses.TripletMarginLoss(margin=config.margin, smooth_loss=config.margin == 0, distance=distance)
+
+    def __call__(
+        self, outputs: Outputs, label: Tensor, centres: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Mean loss of a batch (a scalar), and its parts.
+
+        ``outputs``: of the model; ``label`` (B,); ``centres`` (classes, E): of the centre loss, moved towards the
+        batch's features in place (over all processes).
+        """
+        config = self.config
+        feature = outputs.feature.float()
+        assert outputs.logits is not None
+        loss = F.cross_entropy(outputs.logits.float(), label, label_smoothing=config.label_smoothing)
+        figures = {"classifier_loss": loss.detach()}
+        figures["accuracy"] = (outputs.logits.detach().argmax(dim=1) == label).float().mean()
+        if config.triplet:
+            triplet = self.triplet(feature, label, self.miner(feature, label))
+            loss = loss + config.triplet * triplet
+            figures["triplet_loss"] = triplet.detach()
+        if config.centre and centres is not None:
+            centre = (feature - centres[label]).square().sum(dim=1).mean() / 2
+            loss = loss + config.centre * centre
+            figures["centre_loss"] = centre.detach()
+            move_centres(centres, feature.detach(), label)
+        return loss, figures
+
+
+@torch.no_grad()
+def move_centres(centres: Tensor, feature: Tensor, label: Tensor, *, rate: float = 0.5) -> None:
+    """Wen et al. 2016, equation 4: ``c_j -= rate * sum(c_j - x_i) / (1 + n_j)`` over the n_j features of person j."""
+    change = torch.zeros_like(centres).index_add_(0, label, centres[label] - feature)
+    count = torch.zeros(len(centres), device=centres.device).index_add_(
+        0, label, torch.ones(len(label), device=label.device)
+    )
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.all_reduce(change)
+        torch.distributed.all_reduce(count)
+    centres -= rate * change / (1 + count[:, None])
+
+
+def add_centres(model: nn.Module, classes: int, dims: int) -> None:
+    """Give a model the buffer of the centre loss: it is saved and continued with the weights."""
+    model.register_buffer(CENTRES, torch.zeros(classes, dims))

@@ -1,0 +1,119 @@
+"""The command line: ``specvid VERB ...``. Each verb has a file of its own, imported only when it is called."""
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from specvid import __version__
+from specvid.cli.verb import Verb, problem
+from specvid.errors import nearest
+
+VERBS = {
+    "train action": "train:TRAIN_ACTION",
+    "eval action": "eval:EVAL_ACTION",
+    "train reid": "train_reid:TRAIN_REID",
+    "eval reid": "eval_reid:EVAL_REID",
+    "predict": "predict:PREDICT",
+    "embed": "embed:EMBED",
+    "search build": "search:BUILD",
+    "search query": "search:QUERY",
+    "eval embeddings": "embed:EVAL_EMBEDDINGS",
+    "report": "report:REPORT",
+    "export": "export:EXPORT",
+    "models": "models:MODELS",
+    "models show": "models:SHOW",
+    "data check": "data:CHECK",
+    "data prepare": "data:PREPARE",
+    "data draw": "data:DRAW",
+    "bench loader": "bench:LOADER",
+    "bench model": "bench:MODEL",
+    "bench blocks": "bench:BLOCKS",
+    "bench reid": "bench:REID",
+    "bench embed": "bench_embed:EMBED",
+    "bench search": "bench_embed:SEARCH",
+    "demo": "demo:DEMO",
+}
+
+HELP = """\
+specvid: spectral nonlocal blocks for video
+
+  specvid data draw ucf101 DIR      draw a small video data set in UCF-101's layout
+  specvid data check ucf101 DIR     verify a data set: counts, files, lists
+  specvid data prepare ucf101 ...   unpack the archives as they are distributed
+  specvid train action ...          train an action recogniser, with or without blocks
+  specvid eval action ...           score a run on a test list: top-1, top-5, per class
+  specvid train reid ...            train a person re-identifier, with or without blocks
+  specvid eval reid ...             mAP, mINP, CMC of runs or features, under a named protocol
+  specvid predict VIDEO... ...      name what happens in video files
+  specvid embed VIDEO... ...        from videos to a Parquet data set of embeddings
+  specvid search build|query DIR    an index over embeddings; what is most like a video
+  specvid eval embeddings DIR       nearest-neighbour accuracy of embeddings
+  specvid export RUN ...            a model as one file for other programs: ONNX, torch.export
+  specvid report RUN...             a table over runs: mean and deviation over seeds
+  specvid models [show NAME]        backbones, what they cost, whence weights; where blocks can go
+  specvid bench WHAT                speed, beside what it must beat: loader, model, blocks, reid, ...
+  specvid demo                      the main job on drawn data, in minutes on a CPU
+
+  specvid VERB --help               one verb, with an example; --help-all: every option
+
+Example:
+  specvid data draw ucf101 drawn
+  specvid train action --data drawn --model r3d_tiny --blocks "snl@layer2.-1" --name first
+  specvid predict drawn/videos/*/*_g01_c01.avi --run runs/first
+"""
+
+
+def group_help(group: str) -> str:
+    """What `specvid GROUP --help` prints for a word that several verbs begin with; empty for any other."""
+    names = [name for name in VERBS if name.startswith(f"{group} ")]
+    lines = [f"specvid {group} needs a second word:", *(f"  specvid {name} --help" for name in names)]
+    return "\n".join(lines) + "\n" if names else ""
+
+
+def find(words: Sequence[str]) -> tuple[Verb, list[str]]:
+    """The verb that a command line begins with, and the rest. Raises ValueError where there is none."""
+    for length in (2, 1):
+        name = " ".join(words[:length])
+        if len(words) >= length and name in VERBS:
+            module, attribute = VERBS[name].split(":")
+            return getattr(importlib.import_module(f"{__name__}.{module}"), attribute), list(words[length:])
+    second = [name.split()[1] for name in VERBS if name.split()[0] == words[0] and " " in name]
+    if second and (len(words) == 1 or words[1].startswith("-")):
+        raise ValueError(
+            f"{words[0]} needs to know what: {', '.join(f'`specvid {words[0]} {name}`' for name in second)}."
+        )
+    given = " ".join(words[:2]) if second else words[0]
+    choices = [name for name in VERBS if name.split()[0] == words[0]] if second else list(VERBS)
+    firsts = sorted({name.split()[0] for name in choices})
+    guess = nearest(given, choices if second else firsts) or nearest(given, choices)
+    raise ValueError(f"verb {given!r} is unknown.{guess} Verbs: {', '.join(choices)}.")
+
+
+def run(argv: Sequence[str]) -> int:
+    """Runs a command line; returns its exit code. 2: it asked for something wrong; 1: part of it did not work out."""
+    words = list(argv)
+    try:
+        if not words or words[0] in ("-h", "--help", "help"):
+            sys.stdout.write(HELP)
+            return 0
+        if words[0] in ("--version", "-V"):
+            sys.stdout.write(f"specvid {__version__}\n")
+            return 0
+        if words[1:] in (["-h"], ["--help"]) and words[0] not in VERBS and group_help(words[0]):
+            sys.stdout.write(group_help(words[0]))
+            return 0
+        verb, rest = find(words)
+        return verb(rest)
+    except KeyboardInterrupt:
+        sys.stderr.write("\nstopped; a training continues with --resume auto\n")
+        return 130
+    except BrokenPipeError:  # the reader of our output, e.g. `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        text = problem(error)
+        if text is None or os.environ.get("SPECVID_DEBUG"):
+            raise
+        sys.stderr.write(f"specvid: {text}\n")
+        return 2

@@ -1,0 +1,192 @@
+"""``specvid data check|prepare|draw``. A data set is added by a line in one of the three tables."""
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tyro.conf import Positional
+
+from specvid.cli.verb import Verb
+from specvid.errors import unknown
+
+CHECKS = {
+    "ucf101": "specvid.tools.data.check:check_ucf101",
+    "mars": "specvid.tools.data.check_reid:check_mars",
+    "ilids-vid": "specvid.tools.data.check_reid:check_ilids_vid",
+    "prid2011": "specvid.tools.data.check_reid:check_prid2011",
+    "tracklets": "specvid.tools.data.check_reid:check_tracklets",
+}
+PREPARES = {
+    "ucf101": "specvid.tools.data.prepare:prepare_ucf101",
+    "mars": "specvid.tools.data.prepare_reid:prepare_mars",
+    "ilids-vid": "specvid.tools.data.prepare_reid:prepare_ilids_vid",
+    "prid2011": "specvid.tools.data.prepare_reid:prepare_prid2011",
+}
+DRAWS = {
+    "ucf101": "specvid.datasets.synthetic:draw_ucf101",
+    "mars": "specvid.datasets.synthetic.reid:draw_mars",
+    "ilids-vid": "specvid.datasets.synthetic.reid:draw_ilids_vid",
+    "prid2011": "specvid.datasets.synthetic.reid:draw_prid2011",
+    "tracklets": "specvid.datasets.synthetic.reid:draw_tracklets",
+}
+
+CHECK_HELP = """\
+specvid data check: is a data set whole? Lists, counts, groups, names, and every file to its last frame
+
+  DATASET DIR     ucf101, mars, ilids-vid, prid2011, or tracklets (own people), and its folder
+  --fast          names only: nothing is opened
+  --workers 2     processes that decode; one a core if not given
+
+Says by name what is missing or damaged; the exit code is then 1. Counts stand beside the published
+ones. A set that is cut down to some of its classes or people is accepted, and called so.
+
+Example:
+  specvid data check ucf101 drawn --fast
+"""
+
+PREPARE_HELP = """\
+specvid data prepare: unpack archives, as they are distributed, into the layout that specvid reads
+
+  DATASET ARCHIVE [ARCHIVE ...]   the archives, or the folder that holds them:
+      ucf101      UCF101.rar and the zip of the splits
+      mars        bbox_train.zip, bbox_test.zip, and info/ (MARS-evaluation-master.zip)
+      ilids-vid   iLIDS-VID.tar
+      prid2011    prid_2011.zip, and --splits FILE: the ten splits as JSON, which it does not bring
+  --out DIR                       where the data set shall lie
+
+What is unpacked already stays as it is. A .rar needs bsdtar, unar or unrar.
+
+Example:
+  specvid data prepare ucf101 downloads --out ucf101
+"""
+
+DRAW_HELP = """\
+specvid data draw: a small data set of real files in the layout of the real one, in which the class
+depends on how two far-apart things relate (ucf101), or people are known by their gait alone (the others)
+
+  DATASET DIR     ucf101, mars, ilids-vid, prid2011 or tracklets, and the folder to write
+  --scenes 14     size of ucf101: 100 clips a scene
+  --tracklets 16  size of mars and tracklets: tracklets of each person
+  --seed 0        the same seed gives the same files
+  --overwrite     replace a set that was drawn with other settings
+
+Example:
+  specvid data draw ucf101 drawn --scenes 2
+"""
+
+
+@dataclass(frozen=True)
+class CheckOptions:
+    """Options of ``specvid data check``."""
+
+    dataset: Positional[str] = ""
+    """Layout."""
+    folder: Positional[str] = ""
+    """The data set."""
+    fast: bool = False
+    """Names only."""
+    workers: int | None = None
+    """Processes that decode."""
+
+
+@dataclass(frozen=True)
+class PrepareOptions:
+    """Options of ``specvid data prepare``."""
+
+    dataset: Positional[str] = ""
+    """Layout."""
+    archives: Positional[tuple[str, ...]] = ()
+    """Archives, or folders with them."""
+    out: str = ""
+    """Where the data set shall lie."""
+    splits: str = ""
+    """JSON file of the splits, for a set that comes without."""
+
+
+@dataclass(frozen=True)
+class DrawOptions:
+    """Options of ``specvid data draw``."""
+
+    dataset: Positional[str] = ""
+    """Layout."""
+    folder: Positional[str] = ""
+    """The folder to write."""
+    scenes: int | None = None
+    """Size of ucf101: 100 clips a scene."""
+    tracklets: int | None = None
+    """Size of mars and tracklets: tracklets of each person."""
+    seed: int = 0
+    overwrite: bool = False
+    """Replace a set that was drawn with other settings."""
+
+
+def check(options: CheckOptions) -> int:
+    function = _find(CHECKS, options.dataset)
+    folder = _given("DIR", options.folder)
+
+    from specvid.pipelines.engine.log import console
+
+    report = function(folder, fast=options.fast, workers=options.workers, progress=console.is_terminal)
+    print("\n".join(report.lines))
+    return report.exit_code
+
+
+def prepare(options: PrepareOptions) -> int:
+    function = _find(PREPARES, options.dataset)
+    archives = _given("ARCHIVE", options.archives)
+    report = function(list(archives), _given("--out DIR", options.out), **_options(function, options, "splits"))
+    print("\n".join(report.lines))
+    return report.exit_code
+
+
+def draw(options: DrawOptions) -> int:
+    function = _find(DRAWS, options.dataset)
+    folder = _given("DIR", options.folder)
+    sizes = _options(function, options, "scenes", "tracklets")
+
+    from rich.progress import Progress
+
+    from specvid.pipelines.engine.log import console
+
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task("drawing")
+        drawn = function(
+            folder,
+            seed=options.seed,
+            **sizes,
+            overwrite=options.overwrite,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    what = f"{drawn.clips:,} files" if drawn.drawn else f"{drawn.clips:,} files stood there already, drawn alike"
+    print(f"{drawn.root}: {what}")
+    return 0
+
+
+def _find(table: Mapping[str, str], dataset: str) -> Callable[..., Any]:
+    if dataset not in table:
+        raise unknown("data set", dataset, table)
+    module, name = table[dataset].split(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def _options(function: Callable[..., Any], options: Any, *names: str) -> dict[str, Any]:
+    """Those of the options that were given. Raises ValueError for one that this data set does not have."""
+    given = {name: getattr(options, name) for name in names if getattr(options, name) not in (None, "")}
+    known = inspect.signature(function).parameters
+    for name in given:
+        if name not in known:
+            raise ValueError(f"--{name} is no option of {options.dataset}. See --help.")
+    return given
+
+
+def _given(what: str, value: Any) -> Any:
+    if not value:
+        raise ValueError(f"{what} is not given. See --help for an example.")
+    return value
+
+
+CHECK = Verb("data check", CHECK_HELP, CheckOptions, check)
+PREPARE = Verb("data prepare", PREPARE_HELP, PrepareOptions, prepare)
+DRAW = Verb("data draw", DRAW_HELP, DrawOptions, draw)

@@ -1,0 +1,118 @@
+"""``specvid embed``."""
+
+import json
+from dataclasses import dataclass, field
+
+from tyro.conf import Positional
+
+from specvid.cli.verb import Verb
+from specvid.pipelines.embed.config import EmbedConfig
+
+HELP = """\
+specvid embed: from videos to a Parquet data set of embeddings
+
+  VIDEO [VIDEO ...]         files, folders, "globs/**/*.mp4", a .txt list, a .csv / .parquet table with
+                            a path column (the others are carried over); a folder of images is a video
+  --out DIR                 writes DIR/embeddings/*.parquet and DIR/errors.parquet
+  --run RUN                 a trained run; or --model NAME [--weights FILE] [--blocks "..."];
+                            or --model FOLDER, what save_pretrained wrote
+  --feature penultimate     or logits, or block:NAME (the mean of a module's output)
+  --window whole            the mean over the whole video, one row each
+  --window uniform --clips 4            the mean of clips spread evenly
+  --window sliding --length 2s --every 1s   a row for each window (s, or frames); --rows video pools
+  --dtype fp32|fp16 --l2 --npz          what is written
+  --device cuda --precision bf16 --batch-size 32 --workers 4
+  --retry-errors            do the shards again in which a file failed
+  --engine ray --actors 8   on a Ray cluster; for several GPUs: torchrun -m specvid embed ...
+
+Killed at any moment and started again, it does only what is missing. The exit code is 1 where
+files failed; errors.parquet says which and why. All about it: docs/embeddings.md.
+
+Example:
+  specvid embed videos/ --model r3d_18 --weights DEFAULT --window uniform --clips 4 --out emb
+  specvid search query emb videos/one.mp4
+"""
+
+
+@dataclass(frozen=True)
+class EmbedOptions:
+    """Options of ``specvid embed``."""
+
+    videos: Positional[tuple[str, ...]] = ()
+    """Files, folders, globs, lists, tables."""
+    out: str = ""
+    """Folder to write."""
+    path_column: str = "path"
+    """Column of a table that names the file."""
+    config: EmbedConfig = field(default_factory=EmbedConfig)
+
+
+def run(options: EmbedOptions) -> int:
+    if not options.out:
+        raise ValueError("out is not given: --out DIR must name the folder to write.")
+
+    from specvid.pipelines.embed.job import embed
+    from specvid.pipelines.engine.log import note, say
+
+    outcome = embed(options.videos, options.out, options.config, path_column=options.path_column, tell=note)
+    say(outcome.line())
+    return 1 if outcome.failed else 0
+
+
+EVAL_HELP = """\
+specvid eval embeddings: how well embeddings tell classes apart, without training anything
+
+  DIR                     the folder that `specvid embed --out` wrote
+  --label COLUMN --group COLUMN   class of a row, and the source it was cut from; without them
+                          both are read from UCF-101's file names (v_CLASS_gXX_cYY.avi)
+  --json
+
+Each row is given the class of its nearest neighbour (cosine) among the rows of all other groups:
+clips that were cut from one film do not answer for each other. Inputs that failed are counted.
+
+Example:
+  specvid eval embeddings emb
+"""
+
+
+@dataclass(frozen=True)
+class EvalOptions:
+    """Options of ``specvid eval embeddings``."""
+
+    folder: Positional[str] = ""
+    """Folder of embeddings."""
+    label: str = ""
+    """Column with the class."""
+    group: str = ""
+    """Column with the source."""
+    json: bool = False
+    """Print JSON."""
+
+
+def evaluate(options: EvalOptions) -> int:
+    if not options.folder:
+        raise ValueError("DIR is not given: name the folder that `specvid embed --out` wrote.")
+
+    from specvid.pipelines.embed.evaluate import evaluate
+    from specvid.pipelines.engine.log import say
+
+    found = evaluate(options.folder, label=options.label, group=options.group)
+    score = found.score
+    if options.json:
+        figures = {"accuracy": score.accuracy, "per_class": {str(k): v for k, v in score.per_class.items()}}
+        counts = {"rows": found.rows, "groups": found.groups, "failed": found.failed, "hopeless": score.hopeless}
+        say(json.dumps({**figures, **counts}, indent=2, ensure_ascii=False))
+        return 0
+    for name, share in score.per_class.items():
+        say(f"{share:8.2%}  {name}")
+    alone = f", {score.hopeless} rows whose class no other group has count as wrong" if score.hopeless else ""
+    failed = f", {found.failed} inputs failed and are not scored" if found.failed else ""
+    say(
+        f"{score.accuracy:8.2%}  leave-one-group-out nearest neighbour: {found.rows} rows, {found.groups} groups, "
+        f"{len(score.per_class)} classes{alone}{failed}"
+    )
+    return 0
+
+
+EMBED = Verb("embed", HELP, EmbedOptions, run)
+EVAL_EMBEDDINGS = Verb("eval embeddings", EVAL_HELP, EvalOptions, evaluate)

@@ -1,0 +1,37 @@
+"""``specvid export``."""
+
+from specvid.cli.verb import Verb
+from specvid.pipelines.export.config import ExportConfig
+
+HELP = """\
+specvid export: a model as one file that other programs run, compared with the original
+
+  RUN                        a trained run; or --model NAME [--weights FILE] [--blocks "..."]
+  --to onnx|torch-export     ONNX (onnxruntime, TensorRT, ...), or a program of torch.export (.pt2)
+  --out FILE                 RUN.onnx or RUN.pt2 here, if not given
+  --feature logits|embedding what it gives; logits where there is a classifier
+  --frames T --height H --width W   the clip it is captured with; the model's own if not given
+  --mask                     a second input says which frames are real
+  --checkpoint last|best     which epoch of the run
+  --device cpu|cuda          where it is captured and compared
+
+Batch, clip length, height and width may vary in the file wherever the model allows it; the output
+says which may, and why others may not. The file gets its name only when it gives the model's numbers,
+at the size it was captured with and at another size of every axis that may vary; otherwise the exit
+code is 2 and there is no file. Needs `pip install 'specvid[export]'` for ONNX. More: docs/export.md.
+
+Example:
+  specvid export runs/first --to onnx --out first.onnx
+  specvid export --model r3d_tiny --blocks "snl@layer2.-1" --classes 5 --to torch-export
+"""
+
+
+def run(options: ExportConfig) -> int:
+    from specvid.pipelines.engine.log import note, say
+    from specvid.pipelines.export.job import export
+
+    say(export(options, tell=note).text())
+    return 0
+
+
+EXPORT = Verb("export", HELP, ExportConfig, run)

@@ -1,0 +1,108 @@
+"""``specvid models`` and ``specvid models show``."""
+
+import dataclasses
+import json as json_
+from dataclasses import dataclass
+
+from tyro.conf import Positional
+
+from specvid.cli.verb import Verb
+
+HELP = """\
+specvid models: the backbones there are, what they cost, and where weights come from
+
+  PATTERN     only names that have it in them, or that fit it where it has * or ?, e.g. "resnet*"
+  --json      everything as JSON, with the addresses of the weights
+
+GFLOPs are 10^9 multiply-adds of one clip of the size shown, from pixels to the embedding, as papers
+count. `specvid models show NAME` prints one backbone's stages and where blocks can go.
+
+Example:
+  specvid models r3d
+"""
+
+SHOW_HELP = """\
+specvid models show: the stages of a backbone with their shapes, and where blocks can go
+
+  NAME                     a backbone, as `specvid models` lists them
+  --blocks "snl@layer3.-1" inserts blocks, and marks them with +
+  --frames T --size PX     the clip, if not the backbone's own
+
+Example:
+  specvid models show r3d_18 --blocks "snl@layer3.-1, nl@res3"
+"""
+
+FOOTNOTE = """\
+licence: of the project that publishes the weights. torchvision adds that its pre-trained models may have their own
+licences or terms, derived from the data sets they were trained on (ImageNet, Kinetics-400), and that whether you may
+use them is yours to determine."""
+
+
+@dataclass(frozen=True)
+class ModelsOptions:
+    """Options of ``specvid models``."""
+
+    pattern: Positional[str] = ""
+    """Part of a name, or a pattern with * and ?."""
+    json: bool = False
+    """Print JSON."""
+
+
+def run(options: ModelsOptions) -> int:
+    from specvid.eval.report import to_text
+    from specvid.models.blocks import list_blocks
+    from specvid.models.catalogue import SCHEMES, clip_text, entry, matching
+    from specvid.models.insertion.parts import list_parts
+    from specvid.pipelines.engine.log import note, say
+
+    names = matching(options.pattern)
+    if len(names) > 20:
+        note(f"weighing {len(names)} backbones; with a PATTERN it is quicker")
+    entries = [entry(name) for name in names]
+    if options.json:
+        say(json_.dumps([dataclasses.asdict(one) for one in entries], indent=2))
+        return 0
+    rows = [["backbone", "kind", "parameters", "GFLOPs", "of a clip of", "vector", "weights", "trained on", "licence"]]
+    for one in entries:
+        kind = "per frame" if one.per_frame else "3D"
+        row = [one.name, kind, f"{one.parameters / 1e6:.2f} M", f"{one.gmacs:.2f}", clip_text(one.input)]
+        published = [[name, w.data, w.licence] for name, w in one.pretrained.items()] or [["-", "-", "-"]]
+        rows.append([*row, str(one.features), *published[0]])
+        rows += [[*[""] * (len(row) + 1), *more] for more in published[1:]]
+    say(to_text(rows))
+    if not options.pattern:
+        say("\nalso, as SCHEME:NAME:")
+        say("\n".join(f"  {scheme}: {text}" for scheme, text in SCHEMES.items()))
+        say(f"\nblocks: {', '.join(list_blocks())}; parts: {', '.join(list_parts())}")
+    say(f"\nGFLOPs: 10^9 multiply-adds of one clip, from pixels to the embedding.\n{FOOTNOTE}")
+    return 0
+
+
+@dataclass(frozen=True)
+class ShowOptions:
+    """Options of ``specvid models show``."""
+
+    name: Positional[str] = ""
+    """A backbone."""
+    blocks: str = ""
+    """Blocks to insert."""
+    frames: int | None = None
+    """Frames of the clip."""
+    size: int | None = None
+    """Its height and width, px."""
+
+
+def show(options: ShowOptions) -> int:
+    if not options.name:
+        raise ValueError("NAME is not given: name a backbone; `specvid models` lists them.")
+
+    from specvid.models.tree import describe
+    from specvid.pipelines.engine.log import say
+
+    changes = {name: value for name in ("frames", "size") if (value := getattr(options, name)) is not None}
+    say(describe(options.name, blocks=options.blocks, input=changes))
+    return 0
+
+
+MODELS = Verb("models", HELP, ModelsOptions, run)
+SHOW = Verb("models show", SHOW_HELP, ShowOptions, show)

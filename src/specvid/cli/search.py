@@ -1,0 +1,141 @@
+"""``specvid search build|query``."""
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+from tyro.conf import Positional
+
+from specvid.cli.verb import Verb
+
+if TYPE_CHECKING:
+    from specvid.pipelines.embed.config import NetChoice
+
+BUILD_HELP = """\
+specvid search build: a FAISS index beside a data set of embeddings
+
+  DIR                     the folder that `specvid embed --out` wrote
+  --index flat            exact: every row is compared
+  --index hnsw            a graph: quick, the vectors should fit into memory
+  --index ivfpq           lists of codes: small; the best ones are compared exactly
+  --recall 0.95           recall@10 up to which an approximate index is tuned
+
+Parameters follow from the number of rows. The recall against the exact search is measured and
+printed. Small sets need no index: `specvid search query` then compares every row.
+
+Example:
+  specvid search build emb --index hnsw
+"""
+
+QUERY_HELP = """\
+specvid search query: what is most like a video, images, or a row of the data set
+
+  DIR                     the folder that `specvid embed --out` wrote
+  VIDEO | IMAGES | ID     a file, a folder of images, several images of one thing, or an id of a row
+  -k 10                   how many answers
+  --where "camid != 3"    only rows for which this holds: == != < <= > >= in, and or not, is None
+  --json                  JSON instead of a table
+  --html PAGE             write a page with frames of each answer
+  --run RUN, --weights FILE   where the network lies now, if it moved
+  --device cpu|cuda
+
+Examples:
+  specvid search query emb videos/one.mp4 -k 5 --html answer.html
+  specvid search query emb videos/one.mp4 --where "label in ['run', 'walk'] and start_s < 60"
+"""
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """Options of ``specvid search build``."""
+
+    folder: Positional[str] = ""
+    """Folder of embeddings."""
+    index: Literal["flat", "hnsw", "ivfpq"] = "flat"
+    """Kind of index."""
+    recall: float = 0.95
+    """recall@10 that an approximate index is tuned to."""
+
+
+@dataclass(frozen=True)
+class QueryOptions:
+    """Options of ``specvid search query``."""
+
+    folder: Positional[str] = ""
+    """Folder of embeddings."""
+    what: Positional[tuple[str, ...]] = ()
+    """A video, images, or an id."""
+    k: Annotated[int, tyro.conf.arg(aliases=["-k"])] = 10
+    """How many answers."""
+    where: str = ""
+    """A filter on columns."""
+    json: bool = False
+    """Print JSON."""
+    html: str = ""
+    """Write a page."""
+    run: str = ""
+    """Folder of the run, if it moved."""
+    weights: str = ""
+    """File of the weights, if it moved."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+
+
+def build(options: BuildOptions) -> int:
+    _need(options.folder)
+
+    from specvid.pipelines.engine.log import note, say
+    from specvid.pipelines.search.build import build_index
+
+    about = build_index(options.folder, options.index, recall=options.recall, tell=note)
+    settings = ", ".join(f"{name} {value}" for name, value in {**about["build"], **about["search"]}.items())
+    say(
+        f"{about['kind']} index of {about['rows']:,} rows x {about['dim']} in {options.folder}/index: "
+        f"{settings + '; ' if settings else ''}recall@10 {about['recall@10']:.3f}, built in {about['build_seconds']} s"
+    )
+    return 1 if about["recall@10"] < options.recall else 0
+
+
+def query(options: QueryOptions) -> int:
+    _need(options.folder)
+    if not options.what:
+        raise ValueError("nothing is asked for: name a video, a folder of images, images, or an id after DIR.")
+
+    from specvid.pipelines.engine.log import say
+    from specvid.pipelines.search.page import write_page
+    from specvid.pipelines.search.query import search
+    from specvid.pipelines.search.table import as_text
+
+    answer = search(
+        options.folder, options.what, k=options.k, where=options.where, device=options.device, net=_net(options)
+    )
+    if options.html:
+        write_page(answer, list(options.what), options.html)
+    if options.json:
+        print(json.dumps(answer.rows, indent=2, ensure_ascii=False, default=str))
+    else:
+        say(as_text(answer))
+    return 0
+
+
+def _need(folder: str) -> None:
+    if not folder:
+        raise ValueError("DIR is not given: name the folder that `specvid embed --out` wrote.")
+
+
+def _net(options: QueryOptions) -> "NetChoice | None":
+    """The network of the data set, found elsewhere; None where nothing moved."""
+    if not (options.run or options.weights):
+        return None
+    import dataclasses
+
+    from specvid.pipelines.embed.config import NetChoice
+    from specvid.pipelines.embed.layout import Folder
+
+    choice = NetChoice(**Folder(options.folder).facts()["network"]["source"])
+    moved = {name: value for name in ("run", "weights") if (value := getattr(options, name))}
+    return dataclasses.replace(choice, **moved)
+
+
+BUILD = Verb("search build", BUILD_HELP, BuildOptions, build)
+QUERY = Verb("search query", QUERY_HELP, QueryOptions, query, extra=("-k",))

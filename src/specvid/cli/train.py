@@ -1,0 +1,57 @@
+"""``specvid train action``."""
+
+from specvid.cli.verb import Verb, take
+from specvid.pipelines.action.config import ActionConfig
+
+HELP = """\
+specvid train action: train an action recogniser, score its last epoch, keep both in runs/NAME
+
+  --data DIR --dataset ucf101 --split 1    clips: the folder, its layout, the official split
+  --model r3d_18                           backbone (`specvid models` lists them)
+  --blocks "snl@layer3.-1"                 blocks to insert: block[(option=value)]@place, ...
+  --weights FILE|DEFAULT                   weights to start from
+  --recipe scratch|finetune|small          settings that go together; an option here wins
+  --epochs 30 --batch-size 32 --lr 0.01    a batch is what one step takes, over all devices
+  --optimizer sgd|adamw                    no weight decay on biases, norms, block gates
+  --schedule cosine|onecycle|step          with --warmup 0.05, --milestones 20 40
+  --frames 16 --stride 2 --size 112        the clip; the backbone's own if not given
+  --crop multiscale --jitter 0.2 --mixup 0.2 --label-smoothing 0.1
+  --val-fraction 0.2                       hold out groups of the train list to select best/
+  --precision bf16 --accumulate 2 --clip-norm 10 --ema 0.999 --compile
+  --device cpu|cuda --devices 2 --nodes 1  or start it with torchrun: nothing else changes
+  --workers 2                              decoding processes per device
+  --seed 0 --name NAME                     the run is runs/NAME
+  --resume auto                            continue runs/NAME if it was started: killed and
+                                           continued, it ends as if it had not been killed
+  --config runs/NAME/config.json           train again with the settings of a run
+  --help-all                               every option
+
+Example:
+  specvid train action --data drawn --model r3d_tiny --blocks "snl@layer2.-1" --epochs 20 --name first
+
+runs/NAME: config.json, metrics.jsonl (a line an epoch), results.json, last/, best/, log.txt,
+tensorboard/, eval/. The final figure is of the last epoch; best/ is never chosen on the test list.
+"""
+
+
+def defaults(words: list[str]) -> tuple[ActionConfig, list[str]]:
+    """Options to start from: of ``--config``, or of ``--recipe``, or of the recipe that fits model and weights."""
+    from specvid.cli.recipe_choice import starting_settings
+    from specvid.pipelines.action.recipes import get_recipe, recipe_for
+
+    def fitting(words: list[str]) -> str:
+        model, _ = take(words, "--model")
+        weights, _ = take(words, "--weights")
+        return recipe_for(model or "", weights or "")
+
+    return starting_settings(words, ActionConfig, get_recipe, fitting)
+
+
+def run(config: ActionConfig) -> int:
+    from specvid.pipelines.action.train import train
+
+    train(config)
+    return 0
+
+
+TRAIN_ACTION = Verb("train action", HELP, ActionConfig, run, defaults=defaults, extra=("--config", "--recipe"))

@@ -1,0 +1,55 @@
+"""``specvid train reid``."""
+
+from specvid.cli.verb import Verb, take
+from specvid.pipelines.reid.config import ReidConfig
+
+HELP = """\
+specvid train reid: train a person re-identifier, score its last epoch, keep both in runs/NAME
+
+  --data DIR --dataset mars --split 1      mars, ilids-vid, prid2011, or tracklets: an own folder/table
+  --model resnet50 --last-stride 1         backbone (`specvid models`); images run per frame, and
+  --blocks "snl@layer3.-1"                 blocks see all frames together: block[(option=value)]@place
+  --weights FILE|imagenet                  weights to start from
+  --recipe baseline|mobile|tiny            settings that go together; an option here wins
+  --frames 8 --height 256 --width 128      the clip: one random frame from each of 8 parts
+  --people 8 --tracklets 4 --batch-size 32 batches: P people x K tracklets = batch size
+  --epochs 120 --repeats 1                 everybody comes --repeats times in an epoch
+  --pooling mean|max|attention --neck bnneck|none --embedding-dim 512
+  --label-smoothing 0.1 --triplet 1 --margin 0.3 --centre 5e-4
+  --lr 3.5e-4 --schedule step --warmup 0.08 --milestones 40 70
+  --zoom 1.125 --flip 0.5 --erase 0.5      augmentation, the same for all frames of a clip
+  --val-fraction 0.1                       hold out people to select best/
+  --test-sampling all|even|first           frames of a test tracklet
+  --precision bf16 --device cpu|cuda --devices 2 --workers 2 --seed 0 --name NAME
+  --resume auto                            continue runs/NAME if it was started
+  --config runs/NAME/config.json           train again with the settings of a run
+  --help-all                               every option
+
+Example (`specvid data draw mars walkers` draws the data):
+  specvid train reid --data walkers --model r3d_tiny --blocks "snl@layer2.-1" --name gait
+
+runs/NAME: config.json, metrics.jsonl, results.json, last/, best/, log.txt, and eval/: figures with
+their protocol, per-query tables, features.parquet. best/ is never chosen on the test set.
+"""
+
+
+def defaults(words: list[str]) -> tuple[ReidConfig, list[str]]:
+    """Options to start from: of ``--config``, or of ``--recipe``, or of the recipe that fits the model."""
+    from specvid.cli.recipe_choice import starting_settings
+    from specvid.pipelines.reid.recipes import get_recipe, recipe_for
+
+    def fitting(words: list[str]) -> str:
+        model, _ = take(words, "--model")
+        return recipe_for(model or "")
+
+    return starting_settings(words, ReidConfig, get_recipe, fitting)
+
+
+def run(config: ReidConfig) -> int:
+    from specvid.pipelines.reid.train import train
+
+    results = train(config)
+    return 1 if results["evaluations"][-1]["lost"] else 0
+
+
+TRAIN_REID = Verb("train reid", HELP, ReidConfig, run, defaults=defaults, extra=("--config", "--recipe"))

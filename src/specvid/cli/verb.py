@@ -1,0 +1,125 @@
+"""One verb of the command line: a short help written by hand, a dataclass of options, the function it calls."""
+
+import contextlib
+import dataclasses
+import io
+import re
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, get_type_hints
+
+from specvid.errors import nearest
+
+Defaults = Callable[[list[str]], tuple[Any, list[str]]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Verb:
+    """``name``: as typed; ``help``: fits a screen, with an example; ``options``: a dataclass, its fields are the flags.
+
+    ``defaults``: takes a command line, gives the options to start from and the rest of it (for ``--config`` and the
+    like, which ``extra`` names); ``run``: gets the options, returns the exit code.
+    """
+
+    name: str
+    help: str
+    options: type
+    run: Callable[[Any], int]
+    defaults: Defaults | None = None
+    extra: tuple[str, ...] = ()
+
+    def __call__(self, words: list[str]) -> int:
+        if "--help-all" in words:
+            self._tyro(["--help"], None)
+        if "--help" in words or "-h" in words:
+            sys.stdout.write(self.help)
+            return 0
+        return self.run(self.parse(words))
+
+    def flags(self) -> list[str]:
+        """All ``--flags`` that the verb takes."""
+        return [*_flags(self.options), *self.extra, "--help", "--help-all"]
+
+    def parse(self, words: list[str]) -> Any:
+        """The options of a command line. Raises ValueError for an unknown flag or a value that does not fit."""
+        for word in words:
+            flag = word.split("=")[0].replace("_", "-")
+            if flag.startswith("--") and flag not in self.flags():
+                raise ValueError(
+                    f"option {flag!r} of specvid {self.name} is unknown.{nearest(flag, self.flags())} "
+                    "--help shows the common ones, --help-all every one."
+                )
+        default, rest = self.defaults(words) if self.defaults else (None, words)
+        stderr = io.StringIO()
+        try:
+            with contextlib.redirect_stderr(stderr):
+                return self._tyro(rest, default)
+        except SystemExit as stop:
+            if not stop.code:
+                raise
+            raise ValueError(f"{_sentence(stderr.getvalue())} See `specvid {self.name} --help`.") from None
+
+    def _tyro(self, words: list[str], default: Any) -> Any:
+        import tyro
+
+        given = {} if default is None else {"default": default}
+        flat = (tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes)
+        return tyro.cli(self.options, args=words, prog=f"specvid {self.name}", config=flat, **given)
+
+
+def take(words: list[str], flag: str) -> tuple[str | None, list[str]]:
+    """The value of ``--flag value`` or ``--flag=value`` (None if it is not there), and the command line without it."""
+    rest, value, waiting = [], None, False
+    for word in words:
+        if waiting:
+            value, waiting = word, False
+        elif word == flag:
+            waiting = True
+        elif word.startswith(f"{flag}="):
+            value = word.partition("=")[2]
+        else:
+            rest.append(word)
+    if waiting:
+        raise ValueError(f"{flag} needs a value.")
+    return value, rest
+
+
+def problem(error: BaseException) -> str | None:
+    """What to tell the user about ``error`` in one line; None for a fault of the program, which wants a traceback."""
+    text = str(error).strip()
+    if isinstance(error, ValueError):
+        if text.startswith("Caught "):  # by a worker of a data loader, whose traceback is in the message
+            return text.splitlines()[-1].partition(": ")[2]
+        return " ".join(text.split())
+    if isinstance(error, ImportError) and "pip install" in text:
+        return text
+    if isinstance(error, OSError):
+        return text
+    if isinstance(error, RuntimeError) and text.startswith("DataLoader worker"):
+        return f"a decoding process died ({text.split(':')[-1].strip(' .')}). Out of memory? Lower --workers."
+    if type(error).__name__ == "OutOfMemoryError":
+        return "the device is out of memory. Raise --accumulate (the same batch in more parts) or lower --batch-size."
+    return None
+
+
+def _flags(options: type) -> Iterator[str]:
+    hints = get_type_hints(options)
+    for field in dataclasses.fields(options):
+        if dataclasses.is_dataclass(hints[field.name]):
+            yield from _flags(hints[field.name])
+            continue
+        name = field.name.replace("_", "-")
+        yield f"--{name}"
+        if hints[field.name] is bool:
+            yield f"--no-{name}"
+
+
+def _sentence(box: str) -> str:
+    """The message inside a frame that tyro draws, as one line."""
+    lines = [re.sub(r"[│╭╮╰╯─]+", " ", line).strip() for line in box.splitlines()]
+    text: list[str] = []
+    for line in lines[1:]:  # the first one is the frame's heading
+        if not line:
+            break
+        text.append(line)
+    return re.sub(r"^Error parsing \w+: ", "", " ".join(text) or " ".join(filter(None, lines)))

@@ -1,0 +1,91 @@
+"""Frozen dataclasses to JSON and back, strictly: a misspelt key in a saved config never trains something else."""
+
+import dataclasses
+import json
+import types
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from specvid.errors import unknown
+
+Config = TypeVar("Config")
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """A dataclass, with dataclasses in it, as what JSON knows (tuples become lists)."""
+    return json.loads(json.dumps(dataclasses.asdict(config)))
+
+
+def from_dict(kind: type[Config], content: Mapping[str, Any], *, where: str = "config") -> Config:
+    """The inverse of ``to_dict``. Keys left out take their defaults; unknown keys and wrong types are a ValueError."""
+    hints = get_type_hints(kind)
+    values: dict[str, Any] = {}
+    for key, value in content.items():
+        if key not in hints:
+            raise unknown(f"{where}: key", key, hints)
+        if dataclasses.is_dataclass(hints[key]):
+            if not isinstance(value, Mapping):
+                raise ValueError(f"{where}: {key} is {value!r}; it must be an object with keys of its own.")
+            values[key] = from_dict(hints[key], value, where=f"{where}: {key}")
+        else:
+            value = tuple(value) if isinstance(value, list) else value
+            if not _fits(value, hints[key]):
+                raise ValueError(f"{where}: {key} is {value!r}; it must be {_say(hints[key])}.")
+            values[key] = value
+    return kind(**values)
+
+
+def read_config(kind: type[Config], path: str | Path) -> Config:
+    """A config.json. Raises ValueError, naming the file, where it is missing, no JSON, or does not fit."""
+    path = Path(path)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"config {str(path)!r} cannot be read ({error.strerror}). Give a run's config.json.") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"config {str(path)!r} is not JSON: {error}.") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"config {str(path)!r} must hold one JSON object, as runs/NAME/config.json does.")
+    return from_dict(kind, {key: value for key, value in content.items() if key != "specvid"}, where=f"config {path}")
+
+
+def differences(a: Mapping[str, Any], b: Mapping[str, Any], *, but: frozenset[str] = frozenset()) -> list[str]:
+    """``"key: old -> new"`` for each setting (of any depth) that differs, except those named in ``but``."""
+    found: list[str] = []
+    for key in sorted(a.keys() | b.keys()):
+        left, right = a.get(key), b.get(key)
+        if key in but or left == right:
+            continue
+        if isinstance(left, Mapping) and isinstance(right, Mapping):
+            found += differences(left, right, but=but)
+        else:
+            found.append(f"{key}: {left!r} -> {right!r}")
+    return found
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return value in arguments
+    if origin in (Union, types.UnionType):
+        return any(_fits(value, argument) for argument in arguments)
+    if origin is tuple:
+        return isinstance(value, tuple) and all(_fits(item, arguments[0]) for item in value)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, hint)
+
+
+def _say(hint: Any) -> str:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return "one of " + ", ".join(map(str, arguments))
+    if origin in (Union, types.UnionType):
+        return " or ".join(map(_say, arguments))
+    if origin is tuple:
+        return f"a list of {_say(arguments[0])}"
+    names = {float: "a number", int: "a whole number", str: "text", bool: "true or false", type(None): "null"}
+    return names.get(hint, str(hint))

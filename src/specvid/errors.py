@@ -1,0 +1,33 @@
+"""Errors of every room: a wrong name, answered with the nearest right ones, and a video that cannot be used."""
+
+import difflib
+import os
+from collections.abc import Iterable
+
+
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """``" Did you mean 'snl'?"`` for a name close to some of ``choices``, else ``""``."""
+    close = difflib.get_close_matches(name, list(choices), n=3, cutoff=0.5)
+    return f" Did you mean {' or '.join(repr(match) for match in close)}?" if close else ""
+
+
+def unknown(kind: str, value: str, choices: Iterable[str]) -> ValueError:
+    """The error for a ``value`` that is none of ``choices``: names the thing, its value, the rule and the nearest
+    fix."""
+    choices = sorted(choices)
+    return ValueError(f"{kind} {value!r} is unknown.{nearest(value, choices)} Choose from: {', '.join(choices)}.")
+
+
+class VideoError(ValueError):
+    """A video that cannot be used, and why: ``str(error)`` is one line, ``path: reason``.
+
+    Survives pickling, so a data loader's worker can send it to the main process with its path.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], reason: str) -> None:
+        self.path = os.fspath(path)
+        self.reason = " ".join(str(reason).split())
+        super().__init__(f"{self.path}: {self.reason}")
+
+    def __reduce__(self) -> tuple[type["VideoError"], tuple[str, str]]:
+        return type(self), (self.path, self.reason)

@@ -1,0 +1,180 @@
+"""The command line without a model: helps that are true and short, examples that parse, mistakes that are answered."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import time
+
+import pytest
+
+from specvid import cli
+from specvid.cli import VERBS, find
+from specvid.cli.verb import Verb, problem, take
+
+EXAMPLES = [
+    (name, line) for name in VERBS for line in re.findall(r"^  (specvid .+)$", find(name.split())[0].help, re.M)
+]
+
+
+def verb(name: str) -> Verb:
+    return find(name.split())[0]
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_help_fits_a_screen_and_every_flag_in_it_exists(name: str, capsys) -> None:
+    assert cli.run([*name.split(), "--help"]) == 0
+    text = capsys.readouterr().out
+    assert text == verb(name).help
+    assert len(text.splitlines()) <= 40
+    assert max(map(len, text.splitlines())) <= 110
+    assert text.startswith(f"specvid {name}:")
+    own = re.sub(
+        rf"^  specvid (?!{name}).*$|`specvid (?!{name})[^`]*`", "", text, flags=re.M
+    )  # other verbs named in it
+    flags = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", own))
+    assert flags <= set(verb(name).flags()), flags - set(verb(name).flags())
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_help_shows_an_example(name: str) -> None:
+    assert any(own == name and line.startswith(f"specvid {name}") for own, line in EXAMPLES)
+
+
+@pytest.mark.parametrize(("name", "line"), EXAMPLES)
+def test_examples_parse(name: str, line: str) -> None:
+    found, rest = find(shlex.split(line)[1:])
+    assert isinstance(found.parse(rest), found.options)
+
+
+def test_the_main_help_fits_a_screen_and_its_examples_parse(capsys) -> None:
+    assert cli.run([]) == 0
+    text = capsys.readouterr().out
+    assert len(text.splitlines()) <= 40
+    examples = re.findall(r"^  (specvid .+)$", text.split("Example:")[1], re.M)
+    assert len(examples) == 3
+    for line in examples:
+        found, rest = find(shlex.split(line)[1:])
+        found.parse(rest)
+    for name in VERBS:
+        assert f"specvid {name.split()[0]}" in text
+
+
+@pytest.mark.parametrize("name", ["train action", "eval action", "predict", "report"])
+def test_help_all_lists_every_option(name: str, capsys) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.run([*name.split(), "--help-all"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    for flag in verb(name).flags():
+        if not flag.startswith("--no-") and flag not in ("--help-all", *verb(name).extra, "--videos", "--runs"):
+            assert flag in text, flag
+
+
+def test_every_setting_of_a_training_can_be_given() -> None:
+    words = "--epochs 3 --milestones 1 2 --schedule step --size 32 --no-tensorboard --blocks snl@layer2.-1 --compile"
+    config = verb("train action").parse(words.split())
+    assert (config.train.epochs, config.train.milestones, config.clips.size) == (3, (1, 2), 32)
+    assert (config.train.tensorboard, config.train.compile, config.net.blocks) == (False, True, "snl@layer2.-1")
+
+
+def test_options_win_over_recipes_and_recipes_over_defaults() -> None:
+    parse = verb("train action").parse
+    assert parse([]).train.optimizer == "sgd"
+    assert parse(["--model", "r3d_tiny"]).train.schedule == "onecycle"
+    assert parse(["--model", "r3d_tiny", "--schedule", "cosine"]).train.schedule == "cosine"
+    assert parse(["--weights", "DEFAULT"]).train.epochs == 30
+    assert parse(["--recipe=small"]).net.model == "r3d_tiny"
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("trian action", r"verb 'trian' is unknown. Did you mean 'train'"),
+        ("train actoin", r"verb 'train actoin' is unknown. Did you mean 'train action'"),
+        ("train", r"train needs to know what: `specvid train action`"),
+        ("train action --blokcs snl", r"option '--blokcs' of specvid train action is unknown. Did you mean '--blocks'"),
+        ("train action --lr fast", r"could not convert string to float: 'fast'"),
+        ("train action --optimizer adam", r"invalid choice 'adam'.*'sgd', 'adamw'"),
+        ("train action --epochs 0", r"epochs 0 must be at least 1"),
+        ("train action --batch-size 10 --accumulate 4", r"batch_size 10 must be a multiple of accumulate 4"),
+        ("train action --recipe smal", r"recipe 'smal' is unknown. Did you mean 'small'"),
+        ("train action --config", r"--config needs a value"),
+        ("train action --config x --recipe small", r"exclude each other"),
+        ("train action --config nowhere.json", r"config 'nowhere.json' cannot be read"),
+        ("train action --name ../x --data d", r"name '../x' must be a plain folder name"),
+        ("train action", r"data is not given: --data DIR"),
+        ("train action --data nowhere", r"nowhere is not a folder"),
+        ("eval action", r"run is not given"),
+        ("eval action --run nowhere", r"run 'nowhere' is no folder of a run"),
+        ("eval action --run x --splits 1;2", r"splits '1;2' must be numbers"),
+        ("eval action --run x --split 1 --splits 1,2", r"exclude each other"),
+        ("eval action --run x-{split}", r"say which with --splits"),
+        ("eval action --run x --clips 0", r"clips 0 must be at least 1"),
+        ("predict", r"no VIDEO is given"),
+        ("predict a.avi", r"run is not given"),
+        ("predict a.avi --run nowhere", r"run 'nowhere' is no folder of a run"),
+        ("report", r"no RUN is given"),
+        ("report nowhere", r"run 'nowhere' is not a folder"),
+        ("bench loader", r"DATA is not given"),
+        ("data", r"data needs to know what: `specvid data check`"),
+        ("data check", r"data set '' is unknown.*ucf101"),
+        ("data check ucf102 x", r"data set 'ucf102' is unknown. Did you mean 'ucf101'"),
+        ("data check ucf101", r"DIR is not given"),
+        ("data check ucf101 nowhere", r"nowhere is not a folder"),
+        ("data prepare ucf101 nowhere --out x", r"nowhere does not exist"),
+        ("data prepare ucf101 .", r"--out DIR is not given"),
+        ("data draw ucf101 x --scenes 0", r"scenes is 0"),
+    ],
+)
+def test_mistakes_are_one_clear_line(line: str, says: str, capsys, monkeypatch) -> None:
+    monkeypatch.delenv("SPECVID_DEBUG", raising=False)
+    assert cli.run(shlex.split(line.replace(";", r"\;"))) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert len(err.splitlines()) == 1
+    assert err.startswith("specvid: ")
+    assert re.search(says, err), err
+
+
+def test_debug_shows_the_traceback(monkeypatch) -> None:
+    monkeypatch.setenv("SPECVID_DEBUG", "1")
+    with pytest.raises(ValueError, match="no VIDEO"):
+        cli.run(["predict"])
+
+
+def test_a_fault_of_the_program_is_not_dressed_up_as_the_users() -> None:
+    assert problem(RuntimeError("bug")) is None
+    assert problem(KeyError("bug")) is None
+    assert problem(ValueError("a\n  b")) == "a b"
+    worker = "Caught VideoError in DataLoader worker process 0.\nTraceback ...\nspecvid.x.VideoError: a.avi: damaged"
+    assert problem(ValueError(worker)) == "a.avi: damaged"
+    assert problem(ImportError("x is missing: pip install x")) == "x is missing: pip install x"
+    killed = RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")
+    assert problem(killed) == "a decoding process died (Killed). Out of memory? Lower --workers."
+    assert problem(ImportError("cannot import name y")) is None
+
+
+def test_take() -> None:
+    assert take(["a", "--config", "x", "b"], "--config") == ("x", ["a", "b"])
+    assert take(["--config=x", "--configs"], "--config") == ("x", ["--configs"])
+    assert take(["a"], "--config") == (None, ["a"])
+
+
+def test_help_is_quick() -> None:
+    """Best of three; no torch is imported for it."""
+    code = "import sys; from specvid.cli import run; run(['--help']); assert 'torch' not in sys.modules"
+    seconds = []
+    for _ in range(3):
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, env=os.environ)
+        seconds.append(time.perf_counter() - started)
+    assert min(seconds) < 0.5
+
+
+@pytest.mark.parametrize("group", ["data", "train", "eval", "bench", "search"])
+def test_help_of_a_first_word_names_its_second_words(group: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run([group, "--help"]) == 0
+    printed = capsys.readouterr().out
+    assert all(f"specvid {name} --help" in printed for name in VERBS if name.split()[0] == group)

@@ -1,0 +1,136 @@
+"""`specvid predict` and `embed` with a shared folder, or a backbone and its weights: whose classes are named?"""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from shared_data import shared
+from tiny_ucf101 import draw_tiny_ucf101
+
+from specvid import cli
+from specvid.models import create_model
+from specvid.models.weights.load import count_classes
+from specvid.pipelines.class_names import class_names, read_labels
+
+NAMES = ("Blue", "Green", "Red")
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> str:
+    root = draw_tiny_ucf101(tmp_path_factory.mktemp("data") / "tiny", groups=4, clips=1)
+    return str(root / "videos/Red/v_Red_g01_c01.avi")
+
+
+def made(**options: object):
+    """A network that says class 2 to everything."""
+    wanted = {
+        "num_classes": 3,
+        "blocks": "snl@layer2.-1",
+        "input": {"frames": 4, "stride": 1, "size": 16, "resize": 20},
+    }
+    model = create_model("r3d_tiny", **{**wanted, **options})
+    torch.nn.init.zeros_(model.head.classifier.weight)
+    model.head.classifier.bias.data = torch.tensor([0.0, 0.0, 5.0])
+    return model
+
+
+def predict(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[list, str]:
+    code = cli.run(["predict", *words, "--json", "--clips", "1", "--device", "cpu", "--workers", "0"])
+    out, err = capsys.readouterr()
+    return (json.loads(out)["classes"] if code == 0 else []), " ".join(err.split())
+
+
+def test_a_shared_folder(video: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = str(tmp_path / "it")
+    made().save_pretrained(folder, classes=NAMES)
+    classes, said = predict(capsys, video, "--model", folder, "--top", "2")
+    assert (classes[0][0], len(classes), said) == ("Red", 2, "")
+    labels = tmp_path / "classInd.txt"
+    labels.write_text("1 a\n2 b\n3 Red car\n")
+    assert predict(capsys, video, "--model", folder, "--labels", str(labels))[0][0][0] == "Red car"
+    assert "brings its own" in predict(capsys, video, "--model", folder, "--weights", "x.pth")[1]
+    assert "cannot be set with --run" in predict(capsys, video, "--run", "r", "--model", folder)[1]
+    made(num_classes=3).save_pretrained(tmp_path / "nameless")
+    classes, said = predict(capsys, video, "--model", str(tmp_path / "nameless"))
+    assert classes[0][0] == "class 2" and "the classes have no names: --labels FILE" in said
+    assert "no classifier" in predict(capsys, video, "--model", str(bare(tmp_path / "bare")))[1]
+    out = tmp_path / "emb"
+    assert cli.run(["embed", video, "--model", folder, "--out", str(out), "--device", "cpu", "--workers", "0"]) == 0
+    assert "only initialised" not in capsys.readouterr().err
+    assert cli.run(["embed", video, "--model", folder, "--blocks", "snl@layer1", "--out", str(tmp_path / "no")]) == 2
+    assert "blocks cannot be set" in " ".join(capsys.readouterr().err.split())
+
+
+def bare(folder: Path) -> Path:
+    create_model("r3d_tiny").save_pretrained(folder)
+    return folder
+
+
+def test_a_backbone_and_a_checkpoint(video: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The number of classes is the checkpoint's, whatever the head is called."""
+    path = tmp_path / "theirs.pth"
+    state = {name.replace("head.classifier", "backbone.fc")[9:]: value for name, value in made().state_dict().items()}
+    torch.save({"state_dict": {f"module.{name}": value for name, value in state.items()}}, path)
+    model = ("--model", "r3d_tiny", "--blocks", "snl@layer2.-1")
+    classes, said = predict(capsys, video, *model, "--weights", str(path))
+    assert classes[0][0] == "class 2" and "have no names" in said
+    (tmp_path / "my_labels.txt").write_text("\n".join(NAMES))
+    (tmp_path / "other_labels.txt").write_text("one\ntwo\n")  # of something else: two names
+    classes, said = predict(capsys, video, *model, "--weights", str(path))
+    assert classes[0][0] == "Red" and "named as in" in said and "my_labels.txt" in said
+    assert (
+        "2 names for the 3 classes"
+        in predict(capsys, video, *model, "--weights", str(path), "--labels", str(tmp_path / "other_labels.txt"))[1]
+    )
+    assert "weights are not given: --model r3d_tiny needs --weights FILE" in predict(capsys, video, *model)[1]
+    torch.save({name: value for name, value in state.items() if not name.startswith("fc.")}, path)
+    assert "bring no classifier" in predict(capsys, video, *model, "--weights", str(path))[1]
+
+
+def test_the_names_of_kinetics_and_imagenet() -> None:
+    with torch.device("meta"):
+        kinetics, image = create_model("i3d_inception", num_classes=400), create_model("resnet18", num_classes=1000)
+        other = create_model("i3d_inception", num_classes=101)
+    names, said = class_names(kinetics, weights="some.pt")
+    assert names[:2] == ("abseiling", "air drumming") and names[-1] == "zumba"
+    assert said.startswith("classes are named as in Kinetics-400, since there are as many")
+    assert class_names(kinetics, weights="DEFAULT") == (names, "")
+    assert class_names(image, weights="imagenet")[0][0] == "tench"
+    assert class_names(other, weights="some.pt")[0][100] == "class 100"
+
+
+def test_labels(tmp_path: Path) -> None:
+    path = tmp_path / "names.json"
+    path.write_text('["a b", "c"]')
+    assert read_labels(path) == ("a b", "c")
+    for text, names in (
+        ("a\n\nb c\n", ("a", "b c")),
+        ("0 a\n1 b\n", ("a", "b")),
+        ("3 point\n1 b\n", ("3 point", "1 b")),
+    ):
+        (tmp_path / "names.txt").write_text(text)
+        assert read_labels(tmp_path / "names.txt") == names
+    for text, says in (("{}", "must be a list"), ("[", "is no JSON")):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=says):
+            read_labels(path)
+    with pytest.raises(ValueError, match="there is no such file"):
+        read_labels(tmp_path / "gone.txt")
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_inception_i3d_names_what_happens(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Real weights on a real clip of UCF-101; and the same weights as the usual port's .pt."""
+    from safetensors.torch import load_file
+
+    path = shared("weights/i3d_inception_rgb_k400.safetensors")
+    video = str(shared("data/ucf101-5") / "videos/PlayingPiano/v_PlayingPiano_g01_c01.avi")
+    classes, said = predict(capsys, video, "--model", "i3d_inception", "--weights", str(path))
+    assert classes[0][0] == "playing piano" and "kinetics400_labels.txt" in said
+    torch.save({f"module.{name}": tensor for name, tensor in load_file(path).items()}, tmp_path / "rgb_imagenet.pt")
+    port = str(tmp_path / "rgb_imagenet.pt")
+    assert count_classes(create_model("i3d_inception"), port) == 400
+    again, said = predict(capsys, video, "--model", "i3d_inception", "--weights", port)
+    assert again == classes and "named as in Kinetics-400" in said

@@ -1,0 +1,232 @@
+"""Exported files, read back by onnxruntime and `torch.export.load`, give the model's numbers at sizes of their own."""
+
+import json
+import re
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from specvid import __version__, cli, create_model, list_blocks
+from specvid.models.blocks import create_block
+from specvid.models.factory import VideoModel
+from specvid.models.insertion.insert import InsertedBlock
+from specvid.pipelines.engine.run import RunFolder
+from specvid.pipelines.export import formats
+from specvid.pipelines.export.axes import axes_of
+from specvid.pipelines.export.job import export_model
+
+OPTIONS = {"spectral": {"function": torch.exp}}
+QUICK = ("snl", "nl")
+FORMATS = {"onnx": ".onnx", "torch-export": ".pt2"}
+SMALL = {"frames": 4, "height": 16, "width": 24}
+
+
+def tiny(block: str = "snl") -> VideoModel:
+    """r3d_tiny with ``block`` in its last stage, its gate open; a function is no text, so it is put in by hand."""
+    torch.manual_seed(0)
+    model = create_model("r3d_tiny", blocks="snl@layer2.-1", num_classes=3).eval()
+    (inserted,) = [module for module in model.modules() if isinstance(module, InsertedBlock)]
+    inserted.block = create_block(block, 64, gate=1.0, **OPTIONS.get(block, {})).eval()
+    return model
+
+
+def read(path: Path) -> tuple[Callable[..., Tensor], dict]:
+    """What runs a file, and what it says of itself, without specvid."""
+    if path.suffix == ".pt2":
+        files = {"specvid.json": ""}
+        return torch.export.load(path, extra_files=files).module(), json.loads(files["specvid.json"])
+    onnxruntime = pytest.importorskip("onnxruntime")
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    names = [one.name for one in session.get_inputs()]
+
+    def run(*inputs: Tensor) -> Tensor:
+        (y,) = session.run(None, dict(zip(names, (value.numpy() for value in inputs), strict=True)))
+        return torch.from_numpy(y)
+
+    return run, json.loads(session.get_modelmeta().custom_metadata_map["specvid"])
+
+
+@pytest.mark.parametrize("to", FORMATS)
+@pytest.mark.parametrize(
+    "block", [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in list_blocks()]
+)
+def test_every_block_at_any_size(block: str, to: str, tmp_path: Path) -> None:
+    model, path = tiny(block), tmp_path / f"model{FORMATS[to]}"
+    done = export_model(model, path, to=to, classes=["a", "b", "c"], **SMALL)
+    assert done.axes.fixed == {}
+    assert [comparison.sizes for comparison in done.comparisons] == [
+        (2, 3, 4, 16, 24),
+        (1, 3, 4, 16, 24),
+        (3, 3, 7, 16, 24),
+        (2, 3, 4, 25, 29),
+    ]
+    run, facts = read(path)
+    for sizes in ((1, 3, 9, 33, 20), (5, 3, done.shortest, 18, 50)):
+        clip = torch.randn(sizes)
+        with torch.no_grad():
+            wanted = model(clip)
+            torch.testing.assert_close(run(clip), wanted, rtol=1e-4, atol=1e-4 * float(wanted.abs().max()))
+    assert facts["specvid"] == __version__
+    assert (facts["axes"], facts["output"], facts["classes"]) == (
+        ["batch", 3, "time", "height", "width"],
+        "logits",
+        ["a", "b", "c"],
+    )
+    assert (facts["model"], facts["input"]["mean"]) == (model.config, list(model.input.mean))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_mask_is_an_input_of_a_network_that_shortens_clips(tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+    model, path = tiny(), tmp_path / "masked.onnx"
+    done = export_model(model, path, mask=True, feature="embedding", **SMALL)
+    assert done.axes.fixed == {}
+    run, facts = read(path)
+    clip, mask = torch.randn(2, 3, 9, 20, 16), torch.ones(2, 9, dtype=torch.bool)
+    mask[1, 4:] = False
+    with torch.no_grad():
+        torch.testing.assert_close(run(clip, mask), model.embed(clip, mask), rtol=1e-4, atol=1e-6)
+        assert not torch.allclose(run(clip, mask)[1], model.embed(clip)[1], rtol=1e-3)
+    assert facts["inputs"] == ["clip", "mask"]
+    assert "mask: bool (batch, time)" in done.text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("to", FORMATS)
+def test_an_image_network_with_blocks_and_masks(to: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    blocks = "snl(gate=1.0)@features.13, cc(gate=1.0)@features.16"
+    model = create_model("mobilenet_v2", blocks=blocks, embedding_dim=8).eval()
+    path = tmp_path / f"frames{FORMATS[to]}"
+    done = export_model(model, path, to=to, mask=True, frames=3, height=64, width=48)
+    assert done.axes.fixed == {}
+    run, _ = read(path)
+    clip, mask = torch.randn(3, 3, 5, 80, 40), torch.ones(3, 5, dtype=torch.bool)
+    mask[0, 2:] = False
+    with torch.no_grad():
+        wanted = model.embed(clip, mask)
+        torch.testing.assert_close(run(clip, mask), wanted, rtol=1e-3, atol=1e-4 * float(wanted.abs().max()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("to", FORMATS)
+def test_a_transformer_keeps_the_size_it_was_built_for(to: str, tmp_path: Path) -> None:
+    model = create_model("mvit_v2_s", frames=4, size=32, blocks="snl(gate=1.0)@blocks.14", num_classes=3).eval()
+    path = tmp_path / f"mvit{FORMATS[to]}"
+    done = export_model(model, path, to=to)
+    assert done.axes.dynamic == ["batch"]
+    assert "the network was built for it (frames=...)" in done.axes.fixed["time"]
+    run, facts = read(path)
+    assert facts["axes"] == ["batch", 3, 4, 32, 32]
+    clip = torch.randn(5, 3, 4, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(run(clip), model(clip), rtol=1e-3, atol=1e-5)
+
+
+class Stubborn(nn.Module):
+    """Pooling that has a weight for each of a fixed number of steps."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.rand(steps))
+
+    def forward(self, x_bdthw: Tensor, mask_bt: Tensor | None = None) -> Tensor:
+        return (x_bdthw.mean((3, 4)) * self.weight).sum(2)
+
+
+def test_an_axis_that_cannot_vary_is_fixed_and_says_why(tmp_path: Path) -> None:
+    model = tiny()
+    model.pool = Stubborn(2)
+    done = export_model(model, tmp_path / "model.pt2", to="torch-export", **SMALL)
+    assert done.axes.dynamic == ["batch", "height", "width"]
+    assert done.facts["axes"] == ["batch", 3, 4, "height", "width"]
+    assert "time: always 4, because " in done.text()
+    run, _ = read(done.path)
+    clip = torch.randn(3, 3, 4, 20, 30)
+    with torch.no_grad():
+        torch.testing.assert_close(run(clip), model(clip), rtol=1e-4, atol=1e-6)
+
+
+def test_a_size_the_network_was_built_for_is_fixed_from_the_start() -> None:
+    model = tiny()
+    model.fixed = {"size": "img_size"}
+    axes = axes_of(model, frames=5, height=None, width=None)
+    assert (axes.dynamic, axes.sizes) == (["batch", "time"], (2, 3, 5, 40, 40))
+    assert list(axes.probes().values()) == [(2, 3, 5, 40, 40), (1, 3, 5, 40, 40), (3, 3, 8, 40, 40)]
+    assert axes.lines(3)[:3] == [
+        "batch: may vary",
+        "time: may vary, from 3 frames up",
+        "height: always 40, because the network was built for it (img_size=...)",
+    ]
+
+
+def test_other_numbers_than_the_models_are_an_error_and_leave_no_file(tmp_path: Path, monkeypatch) -> None:
+    model, path = tiny(), tmp_path / "model.pt2"
+
+    def writes_another(program, path, **kwargs):
+        runner = formats.write_torch_export(program, path, **kwargs)
+        return lambda inputs: runner(inputs) * 1.001
+
+    path.write_text("what stood there")
+    monkeypatch.setitem(formats.WRITERS, "torch-export", writes_another)
+    with pytest.raises(ValueError, match=r"other numbers than the model: they deviate by 1\.0e-03 .* 2 x 3 x 4 x 16"):
+        export_model(model, path, to="torch-export", **SMALL)
+    assert path.read_text() == "what stood there"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_run_is_exported_with_its_classes(tmp_path: Path, capsys, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    model, run = create_model("r3d_tiny", blocks="snl(gate=1.0)@layer2.-1", num_classes=2).eval(), RunFolder("runs/one")
+    run.start({"task": "action"})
+    run.save("last", model, {"model": model.config, "classes": ["jump", "run"]})
+    assert cli.run(shlex.split("export runs/one --to torch-export --frames 4 --height 16 --width 16")) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("one.pt2 (")
+    assert "time: may vary" in out
+    assert "logits: float32 (batch, 2)" in out
+    program, facts = read(Path("one.pt2"))
+    assert facts["classes"] == ["jump", "run"]
+    clip = torch.randn(1, 3, 6, 20, 20)
+    with torch.no_grad():
+        torch.testing.assert_close(program(clip), model(clip), rtol=1e-4, atol=1e-6)
+    feed = [line.strip() for line in out.splitlines() if "program" in line]
+    names = {"torch": torch, "json": json, "clip": clip}
+    exec("\n".join(feed), names)  # what it prints is what works
+    assert names["facts"] == facts
+    assert torch.equal(names["logits"], program(clip))
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("export", r"no model is given: name a trained RUN, or --model NAME"),
+        ("export nowhere", r"run 'nowhere' is no folder of a run"),
+        ("export runs/x --model r3d_tiny", r"run 'runs/x' and model 'r3d_tiny' exclude each other"),
+        ("export --model r3d_tiny --frames 0", r"frames 0 must be at least 1"),
+        ("export --model r3d_tiny --out x.pt", r"out 'x.pt' must end with .onnx"),
+        ("export --model r3d_tny --to torch-export", r"backbone 'r3d_tny' is unknown. Did you mean 'r3d_tiny'"),
+        ("export --model r3d_tiny --feature logits", r"feature 'logits' needs a classifier"),
+        ("export --model r3d_tiny --to onxx", r"invalid choice 'onxx'"),
+    ],
+)
+def test_mistakes_are_one_clear_line(line: str, says: str, capsys, monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SPECVID_DEBUG", raising=False)
+    assert cli.run(shlex.split(line)) == 2
+    err = capsys.readouterr().err.splitlines()[-1]
+    assert err.startswith("specvid: ")
+    assert re.search(says, err), err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_that_installs_what_is_missing(monkeypatch, tmp_path: Path, capsys) -> None:
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    assert cli.run(["export", "--model", "r3d_tiny", "--out", str(tmp_path / "x.onnx")]) == 2
+    assert "format 'onnx' needs onnxscript" in (said := capsys.readouterr().err)
+    assert "pip install 'specvid[export]'" in said

@@ -1,0 +1,124 @@
+"""Asking for videos and images; the page; the command line."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from tiny_ucf101 import draw_tiny_ucf101
+
+from specvid.cli import run as command
+from specvid.models import create_model
+from specvid.models.weights import save_weights
+from specvid.pipelines.embed import EmbedConfig, NetChoice, RunChoice, WindowChoice, embed
+from specvid.pipelines.search.query import search
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    base = tmp_path_factory.mktemp("search")
+    draw_tiny_ucf101(base / "ucf", clips=1)
+    save_weights(create_model("r3d_tiny"), base / "w.safetensors")
+    net = NetChoice(model="r3d_tiny", weights=str(base / "w.safetensors"), frames=4, size=16, resize=20)
+    for name, windows in (("videos", WindowChoice()), ("windows", WindowChoice(window="sliding", length="4"))):
+        config = EmbedConfig(net, windows, running=RunChoice(device="cpu", workers=0))
+        embed([base / "ucf" / "videos"], base / name, config)
+    return base
+
+
+def test_a_video_finds_itself_first(base: Path) -> None:
+    path = str(base / "ucf/videos/Red/v_Red_g02_c01.avi")
+    copy = shutil.copy(path, base / "copy.avi")
+    answer = search(base / "videos", copy, k=3, device="cpu")
+    assert answer.rows[0]["id"] == path and answer.rows[0]["score"] == pytest.approx(1, abs=1e-5)
+    by_id = search(base / "videos", path, k=2)
+    assert [row["id"] for row in by_id.rows] == [row["id"] for row in answer.rows[1:]]
+    assert search(base / "windows", copy, k=3, device="cpu").rows[0]["id"].startswith(str(base / "ucf/videos/Red"))
+    others = search(base / "windows", path, k=100).rows
+    assert len(others) == 44 and path not in {row["id"] for row in others}  # all of its four windows are left out
+
+
+def test_images_are_asked_as_a_folder_or_one_by_one(base: Path) -> None:
+    from PIL import Image
+
+    from specvid.datasets.decode import open_video
+
+    (base / "frames").mkdir()
+    with open_video(base / "ucf/videos/Blue/v_Blue_g01_c01.avi") as video:
+        for number, frame in enumerate(video.frames(range(10))):
+            Image.fromarray(frame).save(base / "frames" / f"{number}.png")
+    folder = search(base / "videos", str(base / "frames"), k=3, device="cpu")
+    assert folder.rows[0]["id"].endswith("v_Blue_g01_c01.avi") and folder.rows[0]["score"] > 0.999
+    files = [str(base / "frames" / f"{number}.png") for number in range(10)]
+    assert search(base / "videos", files, k=3, device="cpu").rows == folder.rows
+    one = search(base / "videos", files[:1], k=12, device="cpu")
+    assert len(one.rows) == 12
+    with pytest.raises(ValueError, match="2 things are asked for at once"):
+        search(base / "videos", [files[0], str(base / "frames")], device="cpu")
+
+
+def test_the_network_must_be_the_same(base: Path) -> None:
+    path = str(shutil.copy(base / "ucf/videos/Red/v_Red_g02_c01.avi", base / "other.avi"))
+    moved = base / "moved.safetensors"
+    (base / "w.safetensors").rename(moved)
+    try:
+        with pytest.raises(ValueError, match="no such file"):
+            search(base / "videos", path, device="cpu")
+        assert command(["search", "query", str(base / "videos"), path, "--weights", str(moved), "-k", "1"]) == 0
+        save_weights(create_model("r3d_tiny"), base / "w.safetensors")
+        with pytest.raises(ValueError, match=r"not the one that made.*--run or --weights"):
+            search(base / "videos", path, device="cpu")
+    finally:
+        moved.rename(base / "w.safetensors")
+
+
+def test_the_command_line_answers_as_table_json_and_page(base: Path, capsys, monkeypatch) -> None:
+    monkeypatch.chdir(base)
+    path = "ucf/videos/Green/v_Green_g03_c01.avi"
+    words = ["search", "query", "videos", path, "-k", "3", "--device", "cpu"]
+    assert command([*words, "--json", "--html", "page.html"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["rank"] for row in rows] == [1, 2, 3] and rows[0]["id"].endswith("v_Green_g03_c01.avi")
+    page = Path("page.html").read_text()
+    assert len(re.findall(r'<img alt="" src="data:image/jpeg;base64,[\w+/=]{200,}">', page)) == 1 + 3 * 3
+    assert page.count("<article>") == 4 and "v_Green_g03_c01.avi" in page and "http" not in page
+    assert command([*words, "--where", "path != ''"]) == 0
+    table = capsys.readouterr().out.splitlines()
+    assert table[0].split() == ["cosine", "stretch", "id"] and table[-1] == "3 of 12 rows (exact)"
+    assert command(["search", "build", "videos", "--index", "hnsw"]) == 0
+    assert "recall@10 1.000" in capsys.readouterr().out
+    assert command(words) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "3 of 12 rows (hnsw)"
+    for wrong, match in (
+        ([*words, "--where", "x == 1"], "column 'x' is unknown"),
+        (["search", "query", "videos"], "nothing is asked for"),
+        (["search", "query", "nowhere", path], "holds no embeddings"),
+        (["search", "build", "videos", "--index", "ivfpq"], "cannot be trained"),
+    ):
+        assert command(wrong) == 2
+        assert match in capsys.readouterr().err
+
+
+def test_a_page_stands_without_its_videos(base: Path, tmp_path: Path) -> None:
+    from specvid.pipelines.search.page import write_page
+    from specvid.pipelines.search.query import Answer
+
+    row = {"rank": 1, "score": 0.5, "id": "<b>&", "path": "gone.avi", "start_s": None, "end_s": None}
+    row |= {"first_frame": 0, "last_frame": 3, "label": "x<y"}
+    write_page(Answer("q", [row], "exact", 1), ["q"], tmp_path / "p.html")
+    page = (tmp_path / "p.html").read_text()
+    assert "no such file" in page and "&lt;b&gt;&amp; frames 0-3" in page and "label: x&lt;y" in page
+    assert "<img" not in page
+
+
+def test_embeddings_are_scored_from_the_command_line(base: Path, capsys) -> None:
+    assert command(["eval", "embeddings", str(base / "windows")]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert "leave-one-group-out nearest neighbour: 48 rows, 12 groups, 3 classes" in last
+    assert command(["eval", "embeddings", str(base / "videos"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["rows"] == 12 and found["accuracy"] >= 0.9 and found["per_class"].keys() == {"Blue", "Green", "Red"}
+    assert command(["eval", "embeddings", str(base / "videos"), "--label", "id"]) == 2
+    assert command(["eval", "embeddings", str(base / "videos"), "--label", "id", "--group", "pth"]) == 2
+    assert "Did you mean 'path'" in capsys.readouterr().err

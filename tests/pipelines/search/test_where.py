@@ -1,0 +1,91 @@
+"""Filters on columns: what they mean, and that nothing in them is ever run."""
+
+import ast
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from synthetic_embeddings import write_embeddings
+
+from specvid.pipelines.embed.layout import Folder
+from specvid.pipelines.search.vectors import Rows
+from specvid.pipelines.search.where import matching, parse
+
+COLUMNS = {"camid": [1, 2, 3, None], "label": ["run", "walk", None, "it's"], "odd name": [1.5, -2.0, 0.0, 7.0]}
+COLUMNS["good"] = [True, False, True, None]
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> Rows:
+    folder = tmp_path_factory.mktemp("emb")
+    write_embeddings(folder, [[1.0, 0.0]] * 4, columns=COLUMNS, shard_size=3)
+    return Rows(Folder(folder))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("camid != 3", [0, 1]),  # a missing value never matches, as in SQL
+        ("camid == 3 or label == 'run'", [0, 2]),
+        ("not camid > 1", [0]),
+        ("1 < camid <= 3", [1, 2]),
+        ("2 <= camid", [1, 2]),
+        ("label in ['run', 'walk']", [0, 1]),
+        ("label not in ('run',)", [1, 3]),
+        ("camid is None", [3]),
+        ("label is not None and camid is not None", [0, 1]),
+        ("column('odd name') < -1", [1]),
+        ("-1.0 < column('odd name') and (camid == 1 or camid is None)", [0, 3]),
+        ('label == "it\'s"', [3]),
+        ("good", [0, 2]),
+        ("good == False", [1]),
+        ("first_frame == 0 and end_s > 0.5", [0, 1, 2, 3]),
+    ],
+)
+def test_a_filter_chooses_rows(rows: Rows, text: str, expected: list[int]) -> None:
+    assert matching(rows, text).nonzero()[0].tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("camdi == 3", r"column 'camdi' is unknown. Did you mean 'camid'\?"),
+        ("camid = 3", "cannot be read"),
+        ("camid == '3'", "does not fit the columns .camid is int64"),
+        ("camid ==", "cannot be read"),
+        ("", "cannot be read"),
+        ("3 == 3", "neither is a column"),
+        ("camid", "does not fit"),
+        ("camid in camid", "wants a list"),
+        ("camid is 3", "None only"),
+        ("camid == 1 + 1", "no number"),
+        ("label == -'x'", "cannot be read|no number"),
+        ("__import__('os').system('false')", "no condition|is no column"),
+        ("camid.__class__ == 1", "neither is a column"),
+        ("(lambda: camid)() == 1", "no column"),
+        ("column(camid) == 1", "no column"),
+        ("embedding is None", "'embedding' is unknown"),
+        ("not " * 100_000 + "camid == 1", "cannot be read"),
+    ],
+)
+def test_anything_else_is_refused_in_words(rows: Rows, text: str, match: str) -> None:
+    with pytest.raises(ValueError, match=match):
+        matching(rows, text)
+
+
+def test_nothing_is_evaluated(monkeypatch) -> None:
+    """The text is parsed to a tree; the tree becomes an Arrow expression, and only of the columns given."""
+    import builtins
+
+    for name in ("eval", "exec"):
+        monkeypatch.setattr(builtins, name, lambda *a: pytest.fail("evaluated"))
+    expression, columns = parse("camid != 3 and label == 'x'", ["camid", "label"])
+    assert columns == ["camid", "label"] and "camid" in str(expression)
+    assert isinstance(ast.parse("camid != 3", mode="eval"), ast.Expression)
+
+
+def test_times_and_decimals_are_not_in_the_way(tmp_path: Path) -> None:
+    write_embeddings(tmp_path, [[1.0, 0.0]], columns={"when": pa.array([3], pa.timestamp("s"))})
+    assert pq.read_table(tmp_path / "embeddings").num_rows == 1
+    assert matching(Rows(Folder(tmp_path)), "when is not None").tolist() == [True]

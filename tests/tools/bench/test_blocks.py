@@ -1,0 +1,122 @@
+"""`specvid bench blocks`: every variant is what it is called, every size is there or said to be left out."""
+
+import csv
+import dataclasses
+import math
+
+import pytest
+import torch
+
+from specvid.cli import run
+from specvid.models.blocks import create_block
+from specvid.models.blocks.pointwise import Pointwise
+from specvid.tools.bench.blocks import Row, bench_blocks, choice_of_auto, slope
+from specvid.tools.bench.memory import MemoryRow, bench_memory
+from specvid.tools.bench.tables import auto_table, left_out_lines, time_tables, write_csv
+from specvid.tools.bench.variants import VARIANTS, Floor, PublishedSNL, left_out
+
+
+def test_the_published_form_equals_our_block() -> None:
+    torch.manual_seed(0)
+    published, ours = PublishedSNL(16).eval().double(), create_block("snl", 16, gate=1.0).eval().double()
+    (unit,) = ours.units
+    pairs = {"theta": ours.affinity.theta, "phi": ours.affinity.phi, "g": unit.g}
+    pairs |= {"w_1": unit.weights[0], "w_2": unit.weights[1]}
+    for name, module in pairs.items():
+        module.weight.data.copy_(getattr(published, name).weight.flatten(2))
+    x = torch.randn(2, 16, 3, 4, 5, dtype=torch.float64)
+    torch.testing.assert_close(ours(x), published(x), rtol=1e-12, atol=1e-12)
+
+
+def test_the_floor_has_the_convolutions_of_snl() -> None:
+    def shapes(module: torch.nn.Module) -> list:
+        return sorted(tuple(part.weight.shape) for part in module.modules() if isinstance(part, Pointwise))
+
+    assert shapes(Floor(16)) == shapes(create_block("snl", 16))
+
+
+def test_a_run_prints_writes_and_says_what_is_left_out(tmp_path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "rows.csv"
+    words = ["--positions", "98", "392", "--channels", "8", "--batches", "1", "--rounds", "1", "--csv", str(file)]
+    variants = ["snl-auto", "snl-linear", "snl-dense", "nl-attention"]
+    assert run(["bench", "blocks", *words, "--variants", *variants]) == 0
+    text = capsys.readouterr().out
+    assert "forward + backward, C = 8, B = 1: ms (times the floor)" in text
+    assert "N = 98" in text and "N = 392" in text
+    with file.open() as lines:
+        rows = list(csv.DictReader(lines))
+    assert [(row["variant"], row["positions"]) for row in rows] == [
+        (variant, size) for size in ("98", "392") for variant in ("floor", *variants)
+    ]
+    assert all(float(row["train_ms"]) > 0 for row in rows)
+
+
+def test_limits() -> None:
+    assert left_out("snl-published", 50176, 512, 1) == "needs 38 GiB for its N x N matrices"
+    assert left_out("snl-published", 12544, 512, 1) is None
+    assert left_out("nl-attention", 50176, 512, 1) is None
+    assert left_out("nl-attention", 50176, 1024, 1) == "takes minutes a step"
+    assert left_out("snl-linear", 50176, 1024, 4) is None
+    row = Row("nl-dense", 50176, 512, 1, "float32", "cpu", note="too large")
+    assert left_out_lines([row]) == ["left out: nl-dense at N 50,176 C 512 B 1: too large"]
+    ((_, table), _) = time_tables([row])
+    assert table[1] == ["nl-dense", "-"]
+
+
+def row(variant: str, n: int, ms: float) -> Row:
+    return Row(variant, n, 512, 1, "float32", "cpu", ms, 1.0, 3 * ms, 1.0, (5, 5))
+
+
+def test_slope_counts_from_784_up() -> None:
+    rows = [row("a", 98, 77.0)] + [row("a", n, n**2 / 1e6) for n in (784, 3136, 12544)]
+    assert slope(rows, "a", 512, 1) == pytest.approx(2)
+    assert math.isnan(slope(rows[:2], "a", 512, 1))
+
+
+def test_what_auto_takes_is_compared_with_the_better_form() -> None:
+    rows = [row("snl-auto", 98, 9.0), row("snl-linear", 98, 2.0), row("snl-dense", 98, 1.0)]
+    rows += [row("snl-auto", 784, 9.0), row("snl-linear", 784, 2.0), row("snl-dense", 784, 1.6)]
+    assert [found[1] for found in choice_of_auto(rows)] == ["dense", "linear"]
+    assert [found[2:] for found in choice_of_auto(rows)] == [(1, 1), (pytest.approx(1.25), pytest.approx(1.25))]
+    assert auto_table(rows)[2] == ["512", "1", "784", "linear", "1.25", "1.25"]
+
+
+def test_unknown_sizes_and_variants() -> None:
+    with pytest.raises(ValueError, match="positions=100 is not a size"):
+        next(bench_blocks(positions=(100,)))
+    with pytest.raises(ValueError, match="variant 'snl' is unknown: choose from floor"):
+        next(bench_blocks(variants=("snl",)))
+
+
+def test_csv_keeps_what_was_not_measured(tmp_path) -> None:
+    write_csv([Row("nl-dense", 50176, 512, 1, "float32", "cpu", note="too large")], tmp_path / "x.csv")
+    header, line = (tmp_path / "x.csv").read_text().splitlines()
+    assert header.split(",") == [field.name for field in dataclasses.fields(Row)]
+    assert line == "nl-dense,50176,512,1,float32,cpu,nan,nan,nan,nan,0 0,too large"
+    write_csv([MemoryRow("floor", 98, 512, 4, 12.3456)], tmp_path / "x.csv")
+    assert (tmp_path / "x.csv").read_text().splitlines()[1] == "floor,98,512,4,12.35"
+    assert "nl-dense" in VARIANTS
+
+
+def test_memory_has_a_table_for_each_size(capfd: pytest.CaptureFixture[str]) -> None:
+    words = "bench blocks --memory --positions 98 392 --channels 512 --batches 1 4 --variants floor snl-auto"
+    assert run(words.split()) == 0
+    text = capfd.readouterr().out
+    assert "C = 512, B = 1: MiB" in text
+    assert "C = 512, B = 4: MiB" in text
+    assert sum(line.startswith("snl-auto") for line in text.splitlines()) == 2
+    for idle in (["--dtype", "bfloat16"], ["--rounds", "9"]):
+        assert run(["bench", "blocks", "--memory", *idle]) == 2
+        assert f"leave out {idle[0]}" in capfd.readouterr().err
+
+
+@pytest.mark.slow
+def test_memory_is_linear_in_n() -> None:
+    """Between N = 3,136 and 12,544, above what the input takes: four times, not sixteen. Attention never holds half of
+    one N x N matrix (600 MiB)."""
+    sizes, variants = (3136, 12544), ("snl-linear", "snl-published", "nl-attention")
+    rows = bench_memory(positions=sizes, channels=(256,), batches=(1,), variants=variants)
+    peaks = {(peak.variant, peak.positions): peak.mebibytes for peak in rows}
+    assert peaks["snl-linear", 12544] < 5 * peaks["snl-linear", 3136]
+    assert peaks["snl-published", 12544] > 8 * peaks["snl-published", 3136]
+    assert peaks["nl-attention", 12544] < 300

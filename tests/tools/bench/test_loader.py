@@ -1,0 +1,60 @@
+"""The loader's benchmark: it compares the same frames, and its table says what was measured."""
+
+import numpy as np
+import pytest
+from shared_data import shared
+from synthetic_videos import numbered_frame, read_numbers, write_video
+
+from specvid.datasets.clips.videos import TrainClips
+from specvid.datasets.layouts.ucf101 import VideoRecord
+from specvid.tools.bench import loader as tool
+from specvid.tools.bench.loader import BARE, FIRST, LOADER, THREADED, bench_loader, print_loader_table
+
+
+@pytest.fixture
+def small(tmp_path):
+    lists, names = tmp_path / "ucfTrainTestlist", []
+    for group in range(1, 7):
+        names.append(f"Archery/v_Archery_g{group:02d}_c01.avi")
+        (tmp_path / "videos/Archery").mkdir(parents=True, exist_ok=True)
+        write_video(tmp_path / "videos" / names[-1], map(numbered_frame, range(10 * group)), options={"g": "12"})
+    lists.mkdir()
+    (lists / "classInd.txt").write_text("1 Archery\n")
+    (lists / "trainlist01.txt").write_text("".join(f"{name} 1\n" for name in names[1:]))
+    (lists / "testlist01.txt").write_text(f"{names[0]}\n")
+    return tmp_path
+
+
+def test_rows(small, capsys):
+    said = []
+    rows = bench_loader(small, frames=4, size=32, resize=(40, 60), clips=3, rounds=2, workers=1, progress=said.append)
+    assert [(row.name, row.workers) for row in rows] == [
+        *((name, 0) for name in (BARE, THREADED, LOADER, FIRST)),
+        *((name, 1) for name in (BARE, LOADER)),
+    ]
+    assert all(row.clips_per_second > 0 and row.ratio > 0 for row in rows)
+    assert [row.ratio for row in rows if row.name == BARE] == [1, 1]
+    assert len(said) == 4
+    print_loader_table(rows)
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == 7
+    assert printed[0].split() == ["workers", "clips", "/", "s", "ratio", "to", "bare"]
+
+
+def test_both_sides_read_the_same_frames(small):
+    records = [VideoRecord(path, path.name, 0) for path in sorted((small / "videos/Archery").iterdir())]
+    bare = tool._Bare(records, 8, 3, 1)
+    loader = TrainClips(records, frames=8, stride=3, transform=lambda frames, rng: frames)
+    for epoch in range(3):
+        for index in range(len(records)):
+            wanted = np.unique(read_numbers(loader[epoch, index]["video"]))
+            assert read_numbers(bare[epoch, index].numpy()) == wanted.tolist()
+
+
+@pytest.mark.data
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ucf101-raw", "ucf101-5"])
+def test_the_loader_keeps_up_with_decord(name):
+    """The promise is 0.9 on a quiet machine (docs/benchmarks.md); this guards against a loader that got much slower."""
+    rows = bench_loader(shared(f"data/{name}"), clips=30, rounds=3, workers=0)
+    assert {row.name: row.ratio for row in rows}[LOADER] > 0.7

@@ -1,0 +1,51 @@
+"""`specvid bench model`: one row for the bare backbone, one for each set of blocks, on the same clips."""
+
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from specvid.models import create_model
+from specvid.tools.bench import model as tool
+from specvid.tools.bench.model import StepTime, bench_model, print_model_table
+
+
+def test_rows_and_progress() -> None:
+    lines: list[str] = []
+    blocks = ("snl@layer2", "nl@layer2:2, snl@layer1")
+    rows = bench_model("r3d_tiny", blocks, frames=4, size=16, steps=3, num_classes=7, progress=lines.append)
+    assert [row.blocks for row in rows] == ["", *blocks]
+    for row in rows:
+        model = create_model("r3d_tiny", blocks=row.blocks, num_classes=7)
+        assert row.parameters == sum(parameter.numel() for parameter in model.parameters())
+        assert row.seconds > 0
+        assert row.quartiles[0] <= row.ratio <= row.quartiles[1]
+    assert (rows[0].ratio, rows[0].quartiles) == (1, (1, 1))
+    assert len(lines) == 5  # with the two rounds that warm up
+    assert lines[-1].startswith("round 3 of 3: ")
+
+
+def test_the_ratio_is_of_neighbouring_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that gets slower and slower: the ratio of the rounds stays what it is."""
+    clock = iter([0.0] * 8 + [0, 1, 0, 1.5, 0, 10, 0, 15, 0, 100, 0, 150])
+    monkeypatch.setattr(tool, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    _, row = bench_model("r3d_tiny", ["snl@layer2"], frames=2, size=16, steps=3, batch=2, num_classes=2)
+    assert (row.seconds, row.ratio, row.quartiles) == (15, 1.5, (1.5, 1.5))
+
+
+def test_table(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [StepTime("", 1000, 0.5, 1.0, (1.0, 1.0)), StepTime("snl@layer3.-1", 12345, 0.52, 1.03, (1.01, 1.06))]
+    print_model_table(rows)
+    assert capsys.readouterr().out.splitlines() == [
+        "blocks         parameters  s / step   added         quartiles",
+        "(bare)              1,000     0.500",
+        "snl@layer3.-1      12,345     0.520  +3.0 %  +1.0 % to +6.0 %",
+    ]
+
+
+@pytest.mark.slow
+def test_an_snl_block_adds_little_to_r3d_18(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The goal is 5 % at 16 x 112 x 112. In CPU time, of which other processes take nothing; with room for noise."""
+    monkeypatch.setattr(tool, "time", SimpleNamespace(perf_counter=time.process_time))
+    _, row = bench_model(batch=1, steps=5)
+    assert row.ratio < 1.1

@@ -1,0 +1,150 @@
+"""data check for UCF-101: whole is whole, cut down is said, and what is wrong is named."""
+
+import pytest
+from read_damaged import verify_or_die
+from shared_data import shared
+from synthetic_videos import lose_frames, numbered_frame, write_video
+
+from specvid.datasets.layouts import ucf101
+from specvid.tools.data import check
+from specvid.tools.data.check import check_ucf101
+
+CLIPS = [f"{name}/v_{name}_g0{group}_c01.avi" for name in ("Archery", "Bowling") for group in (1, 2)]
+
+
+@pytest.fixture
+def small(tmp_path):
+    """Two classes of two short clips each."""
+    for name in CLIPS:
+        path = tmp_path / "videos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_video(path, map(numbered_frame, range(20)), options={"g": "12"})
+    lists = tmp_path / "ucfTrainTestlist"
+    lists.mkdir()
+    (lists / "classInd.txt").write_text("1 Archery\n2 Bowling\n")
+    for split in (1, 2, 3):
+        (lists / f"trainlist0{split}.txt").write_text(f"{CLIPS[1]} 1\n{CLIPS[3]} 2\n")
+        (lists / f"testlist0{split}.txt").write_text(f"{CLIPS[0]}\n{CLIPS[2]}\n")
+    return tmp_path
+
+
+def test_a_sound_cut_down_set(small):
+    report = check_ucf101(small, workers=1)
+    assert report.ok
+    assert report.exit_code == 0
+    assert report.title == "UCF-101 cut down to 2 of 101 classes"
+    assert report.lines == [
+        f"UCF-101 cut down to 2 of 101 classes: 4 clips listed, 2 classes, in {small}",
+        *(f"split {split}: 2 to train, 2 to test" for split in (1, 2, 3)),
+        "4 of 4 clips decode to their last frame: 80 frames",
+        "nothing is wrong",
+    ]
+
+
+def test_missing_damaged_and_unlisted_files_are_named(small):
+    videos = small / "videos"
+    (videos / CLIPS[0]).unlink()
+    (videos / CLIPS[1]).write_bytes((videos / CLIPS[1]).read_bytes()[:-500])
+    lose_frames(videos / CLIPS[2], range(10, 20))
+    (videos / "Archery" / "notes.txt").touch()
+    fast, whole = check_ucf101(small, fast=True), check_ucf101(small, workers=2)
+    assert list(fast.problems) == [CLIPS[0]]
+    assert set(whole.problems) == set(CLIPS[:3])
+    for report in (fast, whole):
+        assert report.exit_code == 1
+        assert report.problems[CLIPS[0]] == f"missing: {videos / CLIPS[0]} is not there"
+        assert any("1 files" in line and "Archery/notes.txt" in line for line in report.lines)
+    assert "is cut off" in whole.problems[CLIPS[1]]
+    assert "frames cannot be decoded" in whole.problems[CLIPS[2]]
+    assert "2 problems, 1 clips missing:" in whole.lines
+    assert sum(str(videos / name) in line for name in CLIPS for line in whole.lines) == 3
+    assert "1 of 4 clips decode to their last frame: 20 frames" in whole.lines
+
+
+def test_a_file_that_kills_the_decoder_is_named(small, monkeypatch):
+    monkeypatch.setattr(check, "_verify_one", verify_or_die)
+    report = check_ucf101(small, workers=2)
+    assert report.problems == {CLIPS[1]: f"{small / 'videos' / CLIPS[1]}: is damaged: the decoder crashes on it"}
+    assert "3 of 4 clips decode to their last frame: 60 frames" in report.lines
+
+
+def test_wrong_lists_are_named(small):
+    lists = small / "ucfTrainTestlist"
+    (lists / "testlist02.txt").write_text(f"{CLIPS[1]}\n")
+    (lists / "testlist03.txt").unlink()
+    (lists / "trainlist01.txt").write_text("Archery/v_Archery_g01_c02.avi 1\n")
+    problems = check_ucf101(small, fast=True).problems
+    assert problems["split 2"] == f"1 clips are in the train list and in the test list, e.g. {CLIPS[1]}"
+    assert "testlist03.txt cannot be read" in problems["testlist03.txt"]
+    assert "Archery_g01; a group never crosses a split" in problems["split 1"]
+    assert problems["Archery/v_Archery_g01_c02.avi"].startswith("missing: ")
+
+
+def test_no_ucf101_at_all(tmp_path):
+    with pytest.raises(ValueError, match="has no split lists"):
+        check_ucf101(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def official(tmp_path_factory):
+    """The official lists, and an empty file for each of the 13,320 clips."""
+    root = tmp_path_factory.mktemp("ucf101")
+    source, lists = shared("data/ucf101-lists"), root / "ucfTrainTestlist"
+    lists.mkdir()
+    for file in source.glob("*.txt"):
+        (lists / file.name).write_bytes(file.read_bytes())
+    classes = ucf101.read_classes(lists / "classInd.txt")
+    for name in classes:
+        (root / "videos" / name).mkdir(parents=True)
+    for side in ("train", "test"):
+        for name in ucf101.read_list(lists / f"{side}list01.txt", classes):
+            (root / "videos" / name).touch()
+    return root
+
+
+@pytest.mark.data
+def test_the_whole_set_by_name(official):
+    report = check_ucf101(official, fast=True)
+    assert report.ok
+    assert report.lines == [
+        f"UCF-101: 13,320 clips listed, 101 classes, in {official}",
+        "split 1: 9,537 to train, 3,783 to test",
+        "split 2: 9,586 to train, 3,734 to test",
+        "split 3: 9,624 to train, 3,696 to test",
+        "13,320 of 13,320 files are there (names only: nothing was opened)",
+        "nothing is wrong",
+    ]
+
+
+@pytest.mark.data
+def test_the_whole_set_with_something_missing(official):
+    lists = official / "ucfTrainTestlist"
+    names = (lists / "trainlist02.txt").read_text().splitlines()
+    gone = [official / "videos" / name.split()[0] for name in names[:30]]
+    for path in gone:
+        path.unlink()
+    (lists / "trainlist02.txt").write_text("\n".join(names[:-7]))
+    try:
+        report = check_ucf101(official, fast=True)
+    finally:
+        for path in gone:
+            path.touch()
+        (lists / "trainlist02.txt").write_text("\n".join(names))
+    assert not report.ok
+    assert report.title == "UCF-101 with fewer clips than the official lists"
+    assert len(report.problems) == 31
+    assert report.problems["trainlist02.txt"] == "trainlist02.txt names 9,579 clips; the official list names 9,586"
+    assert "1 problems, 30 clips missing:" in report.lines
+    assert report.lines[-1] == "  ... and 10 more"
+
+
+@pytest.mark.data
+def test_real_clips():
+    report = check_ucf101(shared("data/ucf101-raw"), workers=2)
+    assert report.ok, report.lines
+    assert "30 of 30 clips decode to their last frame: 3,030 frames" in report.lines
+
+
+def test_progress_bar(small, capsys):
+    check_ucf101(small, workers=1, progress=True)
+    assert "4/4" in capsys.readouterr().out

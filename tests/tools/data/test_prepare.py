@@ -1,0 +1,136 @@
+"""Archives as they are distributed become the layout that specvid reads: with real .rar files and with stand-ins for
+the programs."""
+
+import os
+import shutil
+import zipfile
+
+import pytest
+from stored_rar import write_rar
+
+from specvid.tools.data import prepare
+from specvid.tools.data.prepare import LISTS, UNPACKERS, VIDEOS, prepare_ucf101
+
+CLIPS = [f"{name}/v_{name}_g0{group}_c01.avi" for name in ("Archery", "Bowling") for group in (1, 2)]
+
+
+def write_lists(path, without=""):
+    files = {"classInd.txt": "1 Archery\r\n2 Bowling\r\n"}
+    for split in (1, 2, 3):
+        files[f"trainlist0{split}.txt"] = f"{CLIPS[1]} 1\r\n{CLIPS[3]} 2\r\n"
+        files[f"testlist0{split}.txt"] = f"{CLIPS[0]}\r\n{CLIPS[2]}\r\n"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in files.items():
+            if name != without:
+                archive.writestr(f"ucfTrainTestlist/{name}", text)
+    return path
+
+
+@pytest.fixture
+def archives(tmp_path):
+    folder = tmp_path / "downloads"
+    folder.mkdir()
+    write_lists(folder / LISTS)
+    write_rar(folder / VIDEOS, {f"UCF-101/{name}": name.encode() for name in CLIPS})
+    return folder
+
+
+def only_programs(monkeypatch, tmp_path, **scripts):
+    """A PATH on which there are no programs but these shell scripts."""
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    for name, script in scripts.items():
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder))
+
+
+# Stand-ins: like the real programs, they find archive and folder among their arguments, and unpack.
+MKDIR, TOUCH = shutil.which("mkdir"), shutil.which("touch")
+FILL = " ".join(
+    [f"{MKDIR} -p $to/UCF-101/Archery $to/UCF-101/Bowling;", *(f"{TOUCH} $to/UCF-101/{name};" for name in CLIPS)]
+)
+STAND_INS = {
+    "bsdtar": f'[ "$1 $2 $4" = "-x -f -C" ] || exit 2; [ -f "$3" ] || exit 3; to="$5"; {FILL}',
+    "unar": f'[ "$3" = -output-directory ] || exit 2; [ -f "$5" ] || exit 3; to="$4"; {FILL}',
+    "unrar": f'[ "$1" = x ] || exit 2; [ -f "$4" ] || exit 3; to="$5"; {FILL}',
+}
+
+
+@pytest.mark.parametrize("program", sorted(UNPACKERS))
+def test_real_archives(archives, tmp_path, monkeypatch, program):
+    if not shutil.which(program):
+        pytest.skip(f"{program} is not installed")
+    monkeypatch.setattr(prepare, "UNPACKERS", {program: UNPACKERS[program]})
+    said = []
+    report = prepare_ucf101(archives, tmp_path / "out", say=said.append)
+    assert report.ok, report.lines
+    assert "4 of 4 files are there (names only: nothing was opened)" in report.lines
+    for name in CLIPS:
+        assert (tmp_path / "out/videos" / name).read_bytes() == name.encode()
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["ucfTrainTestlist", "videos"]
+    assert [line.split()[0] for line in said] == ["unpacking", "unpacking"]
+
+
+@pytest.mark.parametrize("program", sorted(STAND_INS))
+def test_whichever_program_is_there(archives, tmp_path, monkeypatch, program):
+    only_programs(monkeypatch, tmp_path, **{program: STAND_INS[program]})
+    assert prepare_ucf101([archives / VIDEOS, archives / LISTS], tmp_path / "out", say=lambda line: None).ok
+
+
+def test_the_next_program_where_one_fails(archives, tmp_path, monkeypatch):
+    broken = 'echo "this version of RAR is unsupported" >&2; exit 1'
+    only_programs(monkeypatch, tmp_path, bsdtar=broken, unrar=STAND_INS["unrar"])
+    assert prepare_ucf101(archives, tmp_path / "out", say=lambda line: None).ok
+
+
+def test_no_program(archives, tmp_path, monkeypatch):
+    only_programs(monkeypatch, tmp_path)
+    with pytest.raises(ValueError, match=r"one of bsdtar, unar, unrar.*apt install libarchive-tools"):
+        prepare_ucf101(archives, tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["ucfTrainTestlist"]  # nothing half done
+
+
+def test_all_programs_fail(archives, tmp_path, monkeypatch):
+    failing = f'{MKDIR} -p "$5/UCF-101/Archery"; echo "checksum error" >&2; exit 1'
+    only_programs(monkeypatch, tmp_path, bsdtar=failing, unrar=failing)
+    with pytest.raises(
+        ValueError, match=r"cannot be unpacked .bsdtar: checksum error; unrar: checksum error.: download"
+    ):
+        prepare_ucf101(archives, tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["ucfTrainTestlist"]
+
+
+def test_repeating_changes_nothing_and_needs_no_archive(archives, tmp_path, monkeypatch):
+    only_programs(monkeypatch, tmp_path, unar=STAND_INS["unar"])
+    out = tmp_path / "out"
+    prepare_ucf101(archives, out, say=lambda line: None)
+    (out / "videos" / CLIPS[0]).write_text("mine")
+    shutil.rmtree(archives)
+    archives.mkdir()
+    said = []
+    assert prepare_ucf101(archives, out, say=said.append).ok
+    assert [line.endswith("is there already") for line in said] == [True, True]
+    assert (out / "videos" / CLIPS[0]).read_text() == "mine"
+
+
+def test_missing_or_wrong_archives(archives, tmp_path, monkeypatch):
+    only_programs(monkeypatch, tmp_path, unar=STAND_INS["unar"])
+    with pytest.raises(ValueError, match=r"nowhere does not exist: name the folder with UCF101.rar and"):
+        prepare_ucf101(tmp_path / "nowhere", tmp_path / "out")
+    os.rename(archives / VIDEOS, tmp_path / "elsewhere.rar")
+    with pytest.raises(ValueError, match=r"UCF101.rar is not in .*: download it from https://www.crcv.ucf.edu"):
+        prepare_ucf101(archives, tmp_path / "out")
+    write_lists(archives / LISTS, without="testlist02.txt")
+    with pytest.raises(ValueError, match=r"lacks testlist02.txt: it is not the archive of the official splits"):
+        prepare_ucf101(archives, tmp_path / "out2")
+    (archives / LISTS).write_bytes(b"no zip")
+    with pytest.raises(ValueError, match="cannot be unpacked"):
+        prepare_ucf101(archives, tmp_path / "out3")
+    assert list((tmp_path / "out3").iterdir()) == []
+
+
+def test_an_archive_without_clips(archives, tmp_path, monkeypatch):
+    only_programs(monkeypatch, tmp_path, unrar="exit 0")
+    with pytest.raises(ValueError, match="holds no clips"):
+        prepare_ucf101(archives, tmp_path / "out")
