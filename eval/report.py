@@ -77,23 +77,6 @@ def table(groups: Sequence[Group], metrics: Sequence[str], *, always: Sequence[s
     return rows
 
 
-def to_markdown(rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, padded so that its source reads well too."""
-    cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
-    lines = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in cells
-    ]
-    return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
-
-
-def to_text(rows: Sequence[Sequence[str]]) -> str:
-    """Columns of plain text."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
-
-
 def _differs(groups: Sequence[Group], name: str) -> bool:
     return len({repr(group_.settings.get(name)) for group_ in groups}) > 1
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from specvid.datasets.synthetic import draw_ucf101
-from specvid.eval.report import to_text
 from specvid.pipelines.action.config import ActionConfig
 from specvid.pipelines.action.recipes import get_recipe
 from specvid.pipelines.action.train import train
 from specvid.pipelines.demo.runs import BLOCK, describe_seeds, figure, network_cells, with_and_without
 from specvid.pipelines.engine.log import console, say
+from specvid.text import to_text
 
 BARE_AT_MOST, BLOCK_AT_LEAST = 0.65, 0.90  # top-1: what the demo is there to show
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from specvid.datasets.synthetic.reid import draw_mars
-from specvid.eval.report import to_text
 from specvid.pipelines.demo.runs import BLOCK, describe_seeds, figure, network_cells, with_and_without
 from specvid.pipelines.engine.log import console, say
 from specvid.pipelines.reid.config import ReidConfig
 from specvid.pipelines.reid.recipes import get_recipe
 from specvid.pipelines.reid.train import train
+from specvid.text import to_text
 
 PROTOCOL = "mars-ap"
 BETTER_BY = 0.05  # mAP, a share: what the demo is there to show

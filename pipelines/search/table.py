@@ -1,9 +1,9 @@
 """An answer as a table in text: rank, cosine, stretch, carried columns, id."""
 
-from specvid.eval.report import to_text
 from specvid.pipelines.embed.sources import one_line
 from specvid.pipelines.search.page import span
 from specvid.pipelines.search.query import Answer
+from specvid.text import to_text
 
 _SHOWN_OTHERWISE = ("rank", "score", "id", "path", "start_s", "end_s", "first_frame", "last_frame")
 

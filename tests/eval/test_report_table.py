@@ -2,7 +2,7 @@
 
 import statistics
 
-from specvid.eval.report import Figures, group, table, to_markdown, to_text
+from specvid.eval.report import Figures, group, table
 
 CONTEXT = {"split": 1, "views": "1 x 1"}
 
@@ -42,12 +42,3 @@ def test_another_split_or_view_is_another_row_unless_averaged_over() -> None:
 def test_a_single_run_has_no_deviation_and_a_missing_figure_no_number() -> None:
     rows = table(group([figures("", 0, 0.5)]), ["top1", "mAP"])
     assert rows[1][-2:] == ["50.00", "-"]
-
-
-def test_text_and_markdown_align() -> None:
-    rows = table(group([figures("", 0, 0.5), figures("a|b", 0, 1.0)]), ["top1"])
-    markdown = to_markdown(rows).splitlines()
-    assert len({len(line) for line in markdown}) == 1
-    assert "a\\|b" in markdown[3]
-    assert markdown[1].startswith("|--")
-    assert to_text(rows).splitlines()[1].startswith("------")

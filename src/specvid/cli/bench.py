@@ -153,8 +153,8 @@ def model(options: ModelOptions) -> int:
 
 
 def blocks(options: BlocksOptions) -> int:
-    from specvid.eval.report import to_markdown, to_text
     from specvid.pipelines.engine.log import note
+    from specvid.text import to_markdown, to_text
     from specvid.tools.bench.blocks import bench_blocks
     from specvid.tools.bench.memory import bench_memory
     from specvid.tools.bench.tables import auto_table, left_out_lines, memory_tables, time_tables, write_csv

@@ -49,11 +49,11 @@ class ModelsOptions:
 
 
 def run(options: ModelsOptions) -> int:
-    from specvid.eval.report import to_text
     from specvid.models.blocks import list_blocks
     from specvid.models.catalogue import SCHEMES, clip_text, entry, matching
     from specvid.models.insertion.parts import list_parts
     from specvid.pipelines.engine.log import note, say
+    from specvid.text import to_text
 
     names = matching(options.pattern)
     if len(names) > 20:

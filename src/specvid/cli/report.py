@@ -42,8 +42,8 @@ class ReportOptions:
 
 
 def run(options: ReportOptions) -> int:
-    from specvid.eval.report import to_markdown, to_text
     from specvid.pipelines.report import report
+    from specvid.text import to_markdown, to_text
 
     rows = report(options.runs, metrics=options.metrics, over=options.over)
     text = to_markdown(rows) if options.markdown else to_text(rows)

@@ -1,0 +1,47 @@
+"""Tables as plain text and as Markdown: rows of cells that are text already, the heading first."""
+
+from collections.abc import Sequence
+
+
+def to_text(rows: Sequence[Sequence[str]], *, align: str = "", rule: bool = True) -> str:
+    """Columns of plain text, each as wide as its widest cell.
+
+    Args:
+        rows: the heading, then the rows; all of the same length.
+        align: ``<`` (left) or ``>`` (right) for each column; the last one stands for the columns beyond it, and left is
+            the default.
+        rule: draw a line under the heading.
+
+    Returns:
+        Lines without spaces at their ends and without a last line break.
+    """
+    widths = _widths(rows)
+    sides = align.ljust(len(widths), align[-1:] or "<")
+    lines = [
+        "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    ruled = ["  ".join("-" * width for width in widths)] if rule else []
+    return "\n".join([lines[0], *ruled, *lines[1:]])
+
+
+def to_markdown(rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table, padded so that its source reads well too.
+
+    Args:
+        rows: the heading, then the rows; all of the same length. A ``|`` in a cell is escaped.
+
+    Returns:
+        The table without a last line break.
+    """
+    cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    widths = _widths(cells)
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in cells
+    ]
+    return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
+
+
+def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
+    """The width of the widest cell of each column."""
+    return [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
