@@ -12,6 +12,7 @@ import torch
 from torch.utils.data import Dataset
 
 from specvid.datasets.clips.sampling import uniform_segments
+from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.clips.tracklet_sampling import chunks_of
 from specvid.datasets.clips.videos import Transform
 from specvid.datasets.decode.images import read_frames, stack
@@ -29,25 +30,31 @@ class TrainTracklets(Dataset[dict[str, Any]]):
     An item: ``video`` float32 (3, T, H, W), ``label`` int, ``index`` int (the tracklet that was read), ``error`` str.
     For an unreadable frame another one of the tracklet stands in, for an unreadable tracklet another one of the same
     person if there is one; ``error`` then names every file that failed and why.
+
+    Args:
+        tracklets: what to read.
+        labels: (N,) class of each tracklet.
+        spec: length of the clip, and the size that frames of different sizes are brought to.
+        transform: from `train_transform`.
+        seed: of everything random.
+
+    Raises:
+        ValueError: no tracklets, or another number of labels.
     """
 
     def __init__(
         self,
         tracklets: Sequence[Tracklet],
         labels: Sequence[int] | np.ndarray,
+        spec: ClipSpec,
         *,
-        frames: int,
         transform: Transform,
-        size: tuple[int, int],
         seed: int = 0,
     ) -> None:
-        """``labels``: (N,) class of each tracklet; ``size``: (height, width) px for frames of different sizes."""
         if not tracklets or len(labels) != len(tracklets):
             raise ValueError(f"{len(tracklets)} tracklets and {len(labels)} labels: expected as many of both, not none")
-        if frames < 1:
-            raise ValueError(f"frames = {frames}: expected a whole number of at least 1")
         self.tracklets, self.labels = tracklets, np.asarray(labels)
-        self.frames, self.transform, self.size, self.seed = frames, transform, size, seed
+        self.spec, self.transform, self.seed = spec, transform, seed
 
     def __len__(self) -> int:
         return len(self.tracklets)
@@ -70,7 +77,7 @@ class TrainTracklets(Dataset[dict[str, Any]]):
 
     def _read(self, tracklet: Tracklet, rng: np.random.Generator) -> tuple[np.ndarray | None, list[str]]:
         """The drawn frames, uint8 (T, H, W, 3), and the errors; None where no frame can be read."""
-        indices = uniform_segments(len(tracklet), self.frames, rng)
+        indices = uniform_segments(len(tracklet), self.spec.frames, rng)
         frames, errors = read_frames(tracklet, indices.tolist())
         good = [i for i, frame in enumerate(frames) if frame is not None]
         if not good:
@@ -80,11 +87,11 @@ class TrainTracklets(Dataset[dict[str, Any]]):
                     (frame,), failed = read_frames(tracklet, [index])
                     errors += failed
                     if frame is not None:
-                        return np.repeat(frame[None], self.frames, axis=0), errors
+                        return np.repeat(frame[None], self.spec.frames, axis=0), errors
             return None, errors
         nearest = [min(good, key=lambda other: abs(other - i)) for i in range(len(frames))]
         readable = [frame for frame in (frames[i] for i in nearest) if frame is not None]
-        return stack(readable, self.size), errors
+        return stack(readable, self.spec.frame_size), errors
 
     def _other(self, index: int, rng: np.random.Generator) -> int:
         """Another tracklet of the same person; of anybody where there is none."""
@@ -101,23 +108,21 @@ class TestChunks(Dataset[dict[str, Any]]):
     An item: ``video`` float32 (3, T, H, W), ``mask`` bool (T,), True = a frame that counts, ``tracklet`` int, ``error``
     str. Unreadable frames do not count, another frame of the chunk fills their place; ``error`` names them. A chunk
     without any readable frame is black, and its mask is False throughout.
+
+    Args:
+        tracklets: what to read.
+        spec: length of a chunk, and the size that frames of different sizes are brought to.
+        transform: from `test_transform`, one crop.
+        sampling: which frames of a tracklet are tested, one of `TEST_SAMPLINGS`.
     """
 
     __test__ = False  # not a test, whatever pytest thinks of its name
 
     def __init__(
-        self,
-        tracklets: Sequence[Tracklet],
-        *,
-        frames: int,
-        transform: Transform,
-        size: tuple[int, int],
-        sampling: str = "all",
+        self, tracklets: Sequence[Tracklet], spec: ClipSpec, *, transform: Transform, sampling: str = "all"
     ) -> None:
-        """``transform``: of `test_transform`, one crop; ``size``: (height, width) px for frames of different sizes."""
-        self.tracklets, self.frames, self.transform, self.size = tracklets, frames, transform, size
-        self.sampling = sampling
-        counts = [len(chunks_of(len(tracklet), frames, sampling)[0]) for tracklet in tracklets]
+        self.tracklets, self.spec, self.transform, self.sampling = tracklets, spec, transform, sampling
+        counts = [len(chunks_of(len(tracklet), spec.frames, sampling)[0]) for tracklet in tracklets]
         self.tracklet = np.repeat(np.arange(len(tracklets)), counts)
         self._number = np.arange(len(self.tracklet)) - np.repeat(np.cumsum(counts) - counts, counts)
 
@@ -127,12 +132,12 @@ class TestChunks(Dataset[dict[str, Any]]):
     def __getitem__(self, index: int) -> dict[str, Any]:
         which, number = int(self.tracklet[index]), int(self._number[index])
         tracklet = self.tracklets[which]
-        indices, valid = (array[number] for array in chunks_of(len(tracklet), self.frames, self.sampling))
+        indices, valid = (array[number] for array in chunks_of(len(tracklet), self.spec.frames, self.sampling))
         frames, errors = read_frames(tracklet, indices.tolist())
         good = [i for i, frame in enumerate(frames) if frame is not None]
         mask = valid & np.array([frame is not None for frame in frames])
-        filler: Any = frames[good[0]] if good else np.zeros((*self.size, 3), np.uint8)
+        filler: Any = frames[good[0]] if good else np.zeros((*self.spec.frame_size, 3), np.uint8)
         whole: list[np.ndarray] = [filler if frame is None else frame for frame in frames]
-        clip = stack(whole, self.size)
+        clip = stack(whole, self.spec.frame_size)
         video = self.transform(clip, None)[0]
         return {"video": video, "mask": torch.from_numpy(mask), "tracklet": which, "error": "\n".join(errors)}

@@ -6,28 +6,16 @@ channels-first in one pass.
 """
 
 import random
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 
+from specvid.datasets.clips.spec import ClipSpec
 from specvid.errors import unknown
 
 CROPS = ("random", "resized", "multiscale")
 VIEWS = (1, 3, 5, 10)
-
-
-class InputLike(Protocol):
-    """The part of a backbone's ``InputSpec`` that transforms need: px for sizes; mean and std of RGB on [0, 1]."""
-
-    @property
-    def size(self) -> int | tuple[int, int]: ...
-    @property
-    def resize(self) -> int | tuple[int, int]: ...
-    @property
-    def mean(self) -> tuple[float, float, float]: ...
-    @property
-    def std(self) -> tuple[float, float, float]: ...
 
 
 class Normalise:
@@ -65,9 +53,7 @@ class TrainTransform:
         if rng is None:
             raise ValueError("a training transform is random: pass a numpy Generator.")
         draw = random.Random(int(rng.integers(2**63)))
-        for (
-            step
-        ) in self.pipeline.transforms:  # albumentations keeps its own generators: these replace them, clip by clip
+        for step in self.pipeline.transforms:  # albumentations keeps its own generators: these replace them
             step.set_random_state(rng, draw)
         return self.normalise(self.pipeline(images=frames)["images"])
 
@@ -98,7 +84,7 @@ class TestTransform:
 
 
 def train_transform(
-    spec: InputLike,
+    spec: ClipSpec,
     *,
     crop: str = "random",
     scale: tuple[float, float] = (0.5, 1.0),
@@ -125,10 +111,10 @@ def train_transform(
         raise ValueError(f"scale = {scale}: expected two shares of the area, 0 < least <= most <= 1.")
     from specvid.datasets.clips import augment
 
-    size = as_pair(spec.size)
+    size = spec.crop
     steps: list[augment.A.BasicTransform]
     if crop == "random":
-        steps = [augment.RandomWindow(size, as_resize(spec.resize))]
+        steps = [augment.RandomWindow(size, spec.resize)]
     elif crop == "resized":
         steps = [augment.RandomResizedWindow(size, scale, (3 / 4, 4 / 3))]
     else:
@@ -144,7 +130,7 @@ def train_transform(
     return TrainTransform(augment.A.Compose(steps, is_check_shapes=False), Normalise(spec.mean, spec.std))
 
 
-def test_transform(spec: InputLike, *, crops: int = 1) -> TestTransform:  # noqa: PT028
+def test_transform(spec: ClipSpec, *, crops: int = 1) -> TestTransform:  # noqa: PT028
     """Resize to ``spec.resize``, then cut out ``spec.size``: 1 = centre; 3 = evenly along the longer side; 5 = centre
     and corners; 10 = 5 and mirrored.
 
@@ -152,7 +138,7 @@ def test_transform(spec: InputLike, *, crops: int = 1) -> TestTransform:  # noqa
     """
     if crops not in VIEWS:
         raise ValueError(f"crops = {crops}: expected 1, 3, 5 or 10.")
-    return TestTransform(as_resize(spec.resize), as_pair(spec.size), crops, Normalise(spec.mean, spec.std))
+    return TestTransform(spec.resize, spec.crop, crops, Normalise(spec.mean, spec.std))
 
 
 test_transform.__test__ = False  # type: ignore[attr-defined]  # not a test, whatever pytest thinks of its name
@@ -172,13 +158,3 @@ def crop_places(full_h: int, full_w: int, size: tuple[int, int], crops: int) -> 
             else [(y, centre[1]) for y in (0, centre[0], room_h)]
         )
     return [centre, (0, 0), (0, room_w), (room_h, 0), (room_h, room_w)]
-
-
-def as_pair(size: int | tuple[int, int]) -> tuple[int, int]:
-    """(height, width) of a size given as one side or as both."""
-    return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
-
-
-def as_resize(resize: int | tuple[int, int]) -> int | tuple[int, int]:
-    """The short side in px, or (height, width) as a tuple (a list comes from JSON)."""
-    return resize if isinstance(resize, int) else as_pair(resize)

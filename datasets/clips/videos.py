@@ -12,42 +12,37 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, get_worker_info
 
-from specvid.datasets.clips.sampling import dense_clip, shortage, test_clips, uniform_segments
-from specvid.datasets.decode import check_decoder, open_video
+from specvid.datasets.clips.spec import ClipSpec
+from specvid.datasets.decode import open_video
 from specvid.datasets.layouts.ucf101 import VideoRecord
-from specvid.errors import VideoError, unknown
+from specvid.errors import VideoError
 
 Transform = Callable[[np.ndarray, np.random.Generator | None], torch.Tensor]
 
-SAMPLING = ("dense", "segments")
 _REPLACEMENTS = 20  # unreadable clips in a row before a training sample gives up
 
 
 class TrainClips(Dataset[dict[str, Any]]):
     """Training clips, indexed by ``(epoch, i)`` as `EpochSampler` yields them.
 
-    ``frames``, ``stride``: of the clip, in frames; ``transform``: from `train_transform`; ``sampling``: ``dense``
-    (consecutive frames, ``stride`` apart) or ``segments`` (one frame from each of ``frames`` parts).
     An item: ``video`` float32 (3, T, H, W), ``label`` int, ``index`` int (the record that was read), ``error`` str,
     ``short`` str (file and reason where a video shorter than the clip gives frames more than once).
     An unreadable clip is replaced by another one, drawn by the same generator; ``error`` then names every file that
     failed and why, so the loop can warn and count.
+
+    Args:
+        records: clips to read.
+        spec: which frames make a clip, and how they are decoded.
+        transform: from `train_transform`.
+        seed: of everything random.
+
+    Raises:
+        ValueError: no records.
     """
 
-    def __init__(
-        self,
-        records: Sequence[VideoRecord],
-        *,
-        frames: int,
-        stride: int,
-        transform: Transform,
-        sampling: str = "dense",
-        decoder: str = "decord",
-        seed: int = 0,
-    ) -> None:
-        _check(records, frames, stride, sampling, decoder)
-        self.records, self.frames, self.stride, self.transform = records, frames, stride, transform
-        self.sampling, self.decoder, self.seed = sampling, decoder, seed
+    def __init__(self, records: Sequence[VideoRecord], spec: ClipSpec, *, transform: Transform, seed: int = 0) -> None:
+        _check(records)
+        self.records, self.spec, self.transform, self.seed = records, spec, transform, seed
 
     def __len__(self) -> int:
         return len(self.records)
@@ -79,45 +74,38 @@ class TrainClips(Dataset[dict[str, Any]]):
         )
 
     def _read(self, record: VideoRecord, rng: np.random.Generator) -> tuple[np.ndarray, str]:
-        with open_video(record.path, self.decoder) as video:
-            if self.sampling == "dense":
-                indices = dense_clip(len(video), self.frames, self.stride, rng)
-            else:
-                indices = uniform_segments(len(video), self.frames, rng)
-            return video.frames(indices), shortage(len(video), self.frames, self.stride, self.sampling)
+        with open_video(record.path, self.spec.decoder) as video:
+            frames = video.frames(self.spec.train_frames(len(video), rng))
+            return frames, self.spec.shortage(len(video))
 
 
 class TestViews(Dataset[dict[str, Any]]):
     """Test views: V = clips x crops of each record, indexed by ``i``; always the same.
 
-    ``clips``: dense clips spread evenly over the video (with ``segments`` sampling there is one, made of the middles
-    of the parts);
-    ``transform``: from `test_transform`, it makes the crops.
     An item: ``video`` float32 (V, 3, T, H, W), crop fastest; ``label``, ``index`` int; ``error``, ``short`` str. An
     unreadable clip has its ``error`` set and a video of zeros: it counts as wrong, and is never dropped. ``short``:
     why a video shorter than the clip gives frames more than once.
+
+    Args:
+        records: clips to read.
+        spec: which frames make a clip, and how they are decoded.
+        transform: from `test_transform`, it makes the crops.
+        clips: dense clips spread evenly over the video; with ``segments`` sampling there is one, made of the middles
+            of the parts.
+
+    Raises:
+        ValueError: no records, or more than one clip with ``segments`` sampling.
     """
 
     __test__ = False  # not a test, whatever pytest thinks of its name
 
-    def __init__(
-        self,
-        records: Sequence[VideoRecord],
-        *,
-        frames: int,
-        stride: int,
-        transform: Transform,
-        clips: int = 1,
-        sampling: str = "dense",
-        decoder: str = "decord",
-    ) -> None:
-        _check(records, frames, stride, sampling, decoder)
-        if clips < 1 or (sampling == "segments" and clips != 1):
+    def __init__(self, records: Sequence[VideoRecord], spec: ClipSpec, *, transform: Transform, clips: int = 1) -> None:
+        _check(records)
+        if clips < 1 or (spec.sampling == "segments" and clips != 1):
             raise ValueError(
-                f"clips = {clips} with {sampling} sampling: expected at least 1, and exactly 1 for segments."
+                f"clips = {clips} with {spec.sampling} sampling: expected at least 1, and exactly 1 for segments."
             )
-        self.records, self.frames, self.stride, self.transform = records, frames, stride, transform
-        self.clips, self.sampling, self.decoder = clips, sampling, decoder
+        self.records, self.spec, self.transform, self.clips = records, spec, transform, clips
 
     def __len__(self) -> int:
         return len(self.records)
@@ -130,21 +118,18 @@ class TestViews(Dataset[dict[str, Any]]):
         except VideoError as failure:
             error = str(failure)
             # Black frames of any size pass through the transform to learn the shape of a view.
-            clips = [np.zeros((self.frames, 240, 320, 3), dtype=np.uint8)] * self.clips
+            clips = [np.zeros((self.spec.frames, 240, 320, 3), dtype=np.uint8)] * self.clips
         views = torch.cat([_apply(self.transform, clip, None, record) for clip in clips])
         if error:
             views.zero_()
         return {"video": views, "label": record.label, "index": index, "error": error, "short": short}
 
     def _read(self, record: VideoRecord) -> tuple[list[np.ndarray], str]:
-        with open_video(record.path, self.decoder) as video:
-            if self.sampling == "dense":
-                indices = test_clips(len(video), self.frames, self.stride, self.clips)
-            else:
-                indices = uniform_segments(len(video), self.frames, None)[None]
+        with open_video(record.path, self.spec.decoder) as video:
+            indices = self.spec.test_frames(len(video), self.clips)
             frames = video.frames(indices.reshape(-1))  # one pass through the file for all clips
-            short = shortage(len(video), self.frames, self.stride, self.sampling)
-        return list(frames.reshape(len(indices), self.frames, *frames.shape[1:])), short
+            short = self.spec.shortage(len(video))
+        return list(frames.reshape(*indices.shape, *frames.shape[1:])), short
 
 
 def _apply(
@@ -165,12 +150,6 @@ def _one_thread_per_worker() -> None:
         cv2.setNumThreads(0)
 
 
-def _check(records: Sequence[VideoRecord], frames: int, stride: int, sampling: str, decoder: str) -> None:
+def _check(records: Sequence[VideoRecord]) -> None:
     if not records:
         raise ValueError("records is empty: a data set needs at least one clip.")
-    for name, value in (("frames", frames), ("stride", stride)):
-        if value < 1:
-            raise ValueError(f"{name} = {value}: expected a whole number of at least 1.")
-    if sampling not in SAMPLING:
-        raise unknown("sampling", sampling, SAMPLING)
-    check_decoder(decoder)

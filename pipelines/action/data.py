@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from specvid.datasets.clips.samplers import EpochSampler
+from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.clips.transforms import test_transform, train_transform
 from specvid.datasets.clips.videos import TestViews, TrainClips
 from specvid.datasets.layouts.ucf101 import UCF101, VideoRecord, group_of
@@ -76,45 +77,26 @@ def input_changes(config: ClipConfig, default: InputSpec) -> dict[str, int]:
 
 
 def train_feed(
-    records: Sequence[VideoRecord], spec: InputSpec, config: ActionConfig, *, rank: int, world: int, pin_memory: bool
+    records: Sequence[VideoRecord], spec: ClipSpec, config: ActionConfig, *, rank: int, world: int, pin_memory: bool
 ) -> TrainFeed:
     """Training batches of ``records``."""
     clips, seed = config.clips, config.train.seed
     transform = train_transform(spec, crop=clips.crop, flip=clips.flip, jitter=clips.jitter, erase=clips.erase)
-    dataset = TrainClips(
-        records,
-        frames=spec.frames,
-        stride=spec.stride,
-        transform=transform,
-        sampling=clips.sampling,
-        decoder=clips.decoder,
-        seed=seed,
-    )
+    dataset = TrainClips(records, spec, transform=transform, seed=seed)
     sampler = EpochSampler(len(records), shuffle=True, seed=seed, rank=rank, world=world, drop_last=True)
     return TrainFeed(dataset, sampler, config=config.train, world=world, pin_memory=pin_memory)
 
 
-def views_of(
-    records: Sequence[VideoRecord],
-    spec: InputSpec,
-    *,
-    clips: int,
-    crops: int,
-    sampling: str = "dense",
-    decoder: str = "decord",
-) -> TestViews:
-    """``clips`` x ``crops`` views of each record, as the model's ``spec`` wants them."""
+def clip_spec(spec: InputSpec, config: ClipConfig) -> ClipSpec:
+    """The clips that a network takes, sampled and decoded as the config says."""
+    return ClipSpec.of(spec, sampling=config.sampling, decoder=config.decoder)
+
+
+def views_of(records: Sequence[VideoRecord], spec: ClipSpec, *, clips: int, crops: int) -> TestViews:
+    """``clips`` x ``crops`` views of each record."""
     room = min(spec.resize) if isinstance(spec.resize, tuple) else spec.resize
     if room < max(spec.crop):
         raise ValueError(
             f"size {spec.size} px is larger than resize {spec.resize} px, from which it is cut. Raise --resize."
         )
-    return TestViews(
-        records,
-        frames=spec.frames,
-        stride=spec.stride,
-        transform=test_transform(spec, crops=crops),
-        clips=clips,
-        sampling=sampling,
-        decoder=decoder,
-    )
+    return TestViews(records, spec, transform=test_transform(spec, crops=crops), clips=clips)

@@ -10,7 +10,7 @@ from lightning_fabric import Fabric
 
 from specvid.config import from_dict
 from specvid.pipelines.action.config import ActionConfig, ClipConfig
-from specvid.pipelines.action.data import read_lists, views_of
+from specvid.pipelines.action.data import clip_spec, read_lists, views_of
 from specvid.pipelines.action.results import describe, keep, summarise
 from specvid.pipelines.action.scores import score_views
 from specvid.pipelines.engine.config import EngineConfig
@@ -132,9 +132,7 @@ def _score(
             "Give a run trained on that split, or --force to print it anyway, marked."
         )
     clips, crops = views
-    dataset = views_of(
-        lists.test, model.input, clips=clips, crops=crops, sampling=trained_on.sampling, decoder=trained_on.decoder
-    )
+    dataset = views_of(lists.test, clip_spec(model.input, trained_on), clips=clips, crops=crops)
     scores = score_views(
         fabric,
         fabric.to_device(model),

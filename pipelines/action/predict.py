@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
+from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.layouts.ucf101 import VideoRecord
 from specvid.eval.classification import average_views
 from specvid.pipelines.action.data import views_of
@@ -49,10 +50,10 @@ def predict(
     fabric = make_fabric(engine)
     model = recogniser.model
     fabric.to_device(model)  # in place
-    reading = {"sampling": recogniser.sampling, "decoder": recogniser.decoder}
+    spec = ClipSpec.of(model.input, sampling=recogniser.sampling, decoder=recogniser.decoder)
     clips = 1 if recogniser.sampling == "segments" else clips
     records = [VideoRecord(Path(video), str(video), -1) for video in videos]
-    views = views_of(records, model.input, clips=clips, crops=crops, **reading)
+    views = views_of(records, spec, clips=clips, crops=crops)
     loader = DataLoader(
         views, batch_size=None, num_workers=min(engine.workers, len(records)), generator=torch.Generator()
     )

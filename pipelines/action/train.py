@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from specvid.eval.classification import score_classification
 from specvid.models.factory import VideoModel, create_model
 from specvid.pipelines.action.config import ActionConfig
-from specvid.pipelines.action.data import ActionLists, input_changes, read_lists, train_feed, views_of
+from specvid.pipelines.action.data import ActionLists, clip_spec, input_changes, read_lists, train_feed, views_of
 from specvid.pipelines.action.results import describe, keep, summarise
 from specvid.pipelines.action.scores import score_views
 from specvid.pipelines.engine.fabric import make_fabric
@@ -31,7 +31,8 @@ class ActionTask:
 
     def __init__(self, fabric: Fabric, model: VideoModel, config: ActionConfig, lists: ActionLists) -> None:
         self.fabric, self.config, self.lists = fabric, config, lists
-        self.model_config, self.spec = model.config, model.input
+        self.model_config, self.input = model.config, model.input
+        self.spec = clip_spec(model.input, config.clips)
         on_gpu = fabric.device.type == "cuda"
         rank, world = fabric.global_rank, fabric.world_size
         self.feed = train_feed(lists.train, self.spec, config, rank=rank, world=world, pin_memory=on_gpu)
@@ -50,10 +51,8 @@ class ActionTask:
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         if not self.lists.validation:
             return {}
-        engine, clips = self.config.train, self.config.clips
-        views = views_of(
-            self.lists.validation, self.spec, clips=1, crops=1, sampling=clips.sampling, decoder=clips.decoder
-        )
+        engine = self.config.train
+        views = views_of(self.lists.validation, self.spec, clips=1, crops=1)
         reading: dict[str, Any] = {"batch_size": engine.batch_size, "workers": engine.workers, "title": "validation"}
         scores = score_views(self.fabric, model, views, classes=len(self.lists.classes), **reading)
         score = score_classification(scores.probabilities, [record.label for record in self.lists.validation])
@@ -62,7 +61,7 @@ class ActionTask:
     def meta(self) -> Mapping[str, Any]:
         data = {"dataset": self.config.clips.dataset, "title": self.lists.title, "split": self.lists.split}
         reading = {"sampling": self.config.clips.sampling, "decoder": self.config.clips.decoder}
-        model = {"model": self.model_config, "input": dataclasses.asdict(self.spec)}
+        model = {"model": self.model_config, "input": dataclasses.asdict(self.input)}
         return {"task": "action", **model, "classes": self.lists.classes, "data": {**data, **reading}}
 
 
@@ -97,7 +96,7 @@ def train(config: ActionConfig) -> dict[str, Any]:
     model = build_model(config, classes=len(lists.classes))
     task = ActionTask(fabric, model, config, lists)
     views = {"clips": config.test_clips, "crops": config.test_crops}
-    test = views_of(lists.test, task.spec, **views, sampling=config.clips.sampling, decoder=config.clips.decoder)
+    test = views_of(lists.test, task.spec, **views)
     run = start_run(fabric, config)
     with logging_to(run.path, is_main=fabric.is_global_zero):
         announce(run, model, config, lists)

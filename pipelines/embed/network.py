@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from specvid.datasets.clips.transforms import Normalise, as_pair
+from specvid.datasets.clips.spec import as_pair
+from specvid.datasets.clips.transforms import Normalise
 from specvid.errors import nearest
 from specvid.models.factory import VideoModel, create_model
 from specvid.models.insertion.places import trace

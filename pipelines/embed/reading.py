@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from specvid.datasets.clips.transforms import as_resize, crop_places
+from specvid.datasets.clips.transforms import crop_places
 from specvid.datasets.decode import open_video
 from specvid.datasets.decode.images import read_frame
 from specvid.errors import VideoError
@@ -116,7 +116,7 @@ def crop_frames(frames: np.ndarray, spec: InputSpec) -> np.ndarray:
     from specvid.datasets.clips.resizing import check_fit, cut_and_resize, resized_size
 
     full = frames.shape[1], frames.shape[2]
-    resized = resized_size(full, as_resize(spec.resize))
+    resized = resized_size(full, spec.resize)
     height, width = spec.crop
     check_fit(resized, (height, width))
     frames = cut_and_resize(frames, (0, 0, *full), resized)

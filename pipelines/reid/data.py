@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from specvid.datasets.clips.identity_sampler import IdentitySampler
+from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.clips.tracklets import TestChunks, TrainTracklets
 from specvid.datasets.clips.transforms import test_transform, train_transform
 from specvid.datasets.layouts.registry import read_reid
@@ -81,10 +82,9 @@ def train_feed(
     tracks, seed = config.tracks, config.train.seed
     height, width = spec.crop
     larger = (math.ceil(tracks.zoom * height), math.ceil(tracks.zoom * width))
-    transform = train_transform(
-        replace(spec, resize=larger), flip=tracks.flip, jitter=tracks.jitter, erase=tracks.erase
-    )
-    dataset = TrainTracklets(lists.train, lists.labels, frames=spec.frames, transform=transform, size=larger, seed=seed)
+    clip = replace(ClipSpec.of(spec), resize=larger)
+    transform = train_transform(clip, flip=tracks.flip, jitter=tracks.jitter, erase=tracks.erase)
+    dataset = TrainTracklets(lists.train, lists.labels, clip, transform=transform, seed=seed)
     cameras = [tracklet.camid for tracklet in lists.train]
     sampler = IdentitySampler(
         lists.labels, cameras, people=tracks.people, tracklets=tracks.tracklets, repeats=tracks.repeats,
@@ -95,4 +95,5 @@ def train_feed(
 
 def chunks_for(tracklets: Sequence[Tracklet], spec: InputSpec, sampling: str) -> TestChunks:
     """The test chunks of tracklets, as the model's ``spec`` wants them."""
-    return TestChunks(tracklets, frames=spec.frames, transform=test_transform(spec), size=spec.crop, sampling=sampling)
+    clip = ClipSpec.of(spec)
+    return TestChunks(tracklets, clip, transform=test_transform(clip), sampling=sampling)

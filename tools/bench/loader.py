@@ -20,6 +20,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from specvid.datasets.clips.sampling import dense_clip
+from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.clips.transforms import train_transform
 from specvid.datasets.clips.videos import TrainClips
 from specvid.datasets.decode import forget_headers, open_video
@@ -44,14 +45,6 @@ class LoaderRow:
     ratio: float
 
 
-@dataclass(frozen=True)
-class _Input:
-    size: tuple[int, int]
-    resize: tuple[int, int]
-    mean: tuple[float, float, float] = (0.45, 0.45, 0.45)
-    std: tuple[float, float, float] = (0.225, 0.225, 0.225)
-
-
 def bench_loader(
     data: str | os.PathLike[str],
     *,
@@ -73,8 +66,8 @@ def bench_loader(
     """
     records = UCF101(data, split=1, train=True).records
     records = records[:: max(1, len(records) // clips)][:clips]
-    transform = train_transform(_Input((size, size), resize), crop=crop)
-    loader = TrainClips(records, frames=frames, stride=stride, transform=transform)
+    spec = ClipSpec(frames, stride, size, resize, mean=(0.45, 0.45, 0.45), std=(0.225, 0.225, 0.225))
+    loader = TrainClips(records, spec, transform=train_transform(spec, crop=crop))
     bare, threaded = (_Bare(records, frames, stride, threads) for threads in (1, 0))
     say = progress or (lambda line: None)
 

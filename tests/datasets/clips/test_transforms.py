@@ -4,7 +4,6 @@ import os
 import pickle
 import subprocess
 import sys
-from dataclasses import dataclass, replace
 
 import albumentations as A
 import cv2
@@ -15,14 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from specvid.datasets.clips import augment, transforms
+from specvid.datasets.clips.spec import ClipSpec
 
 
-@dataclass(frozen=True)
-class Input:
-    size: int | tuple[int, int] = 32
-    resize: int | tuple[int, int] = 40
-    mean: tuple[float, float, float] = (0.4, 0.5, 0.6)
-    std: tuple[float, float, float] = (0.2, 0.25, 0.3)
+def clip_of(size=32, resize=40):
+    return ClipSpec(5, 1, size, resize, mean=(0.4, 0.5, 0.6), std=(0.2, 0.25, 0.3))
 
 
 def pictures(frames=5, height=60, width=80, seed=0):
@@ -37,7 +33,7 @@ def slow_normalise(frames, spec):
 
 
 def test_normalise():
-    frames, spec = pictures(), Input()
+    frames, spec = pictures(), clip_of()
     out = transforms.Normalise(spec.mean, spec.std)(frames[:, 3:40, 5:30])
     assert out.dtype == torch.float32
     assert out.is_contiguous()
@@ -53,7 +49,7 @@ ALL = {"jitter": 0.4, "erase": 1.0, "flip": 0.5}
 @pytest.mark.parametrize("crop", transforms.CROPS)
 @pytest.mark.parametrize("options", [{}, {"jitter": 0.4}, {"erase": 1.0}, ALL], ids=str)
 @pytest.mark.parametrize(
-    "spec", [Input(), Input(size=(40, 24), resize=(48, 64)), Input(size=[32, 24], resize=[40, 50])]
+    "spec", [clip_of(), clip_of(size=(40, 24), resize=(48, 64)), clip_of(size=[32, 24], resize=[40, 50])]
 )
 def test_training_treats_all_frames_alike_and_repeats(crop, options, spec):
     transform = transforms.train_transform(spec, crop=crop, **options)
@@ -61,7 +57,7 @@ def test_training_treats_all_frames_alike_and_repeats(crop, options, spec):
     results = []
     for seed in (1, 1, 2):
         clip = transform(frames.copy(), np.random.default_rng(seed))
-        assert clip.shape == (3, 6, *transforms.as_pair(spec.size))
+        assert clip.shape == (3, 6, *spec.crop)
         assert clip.dtype == torch.float32
         assert clip.is_contiguous()
         assert (clip == clip[:, :1]).all()
@@ -72,7 +68,7 @@ def test_training_treats_all_frames_alike_and_repeats(crop, options, spec):
 
 def test_training_follows_the_generator_alone():
     """Neither earlier clips nor the global generators matter, and the transform survives the way to a worker."""
-    transform = transforms.train_transform(Input(), crop="resized", **ALL)
+    transform = transforms.train_transform(clip_of(), crop="resized", **ALL)
     first = transform(pictures(), np.random.default_rng(5))
     np.random.seed(7)
     for seed in range(3):
@@ -88,12 +84,12 @@ def test_training_leaves_its_input_alone():
     frames = pictures()
     before = frames.copy()
     for crop in transforms.CROPS:
-        transforms.train_transform(Input(size=60, resize=60), crop=crop, **ALL)(frames, np.random.default_rng(0))
+        transforms.train_transform(clip_of(size=60, resize=60), crop=crop, **ALL)(frames, np.random.default_rng(0))
     assert np.array_equal(frames, before)
 
 
 def test_flip():
-    spec = Input(size=(60, 80), resize=(60, 80))
+    spec = clip_of(size=(60, 80), resize=(60, 80))
     frames = pictures()
     kept = transforms.train_transform(spec, flip=0)(frames, np.random.default_rng(0))
     mirrored = transforms.train_transform(spec, flip=1)(frames, np.random.default_rng(0))
@@ -107,12 +103,12 @@ def test_flip():
 def test_jitter_is_albumentations_and_keeps_equal_pixels_equal():
     frames = pictures()
     frames[3] = frames[0]
-    transform = transforms.train_transform(Input(size=(60, 80), resize=(60, 80)), flip=0, jitter=0.5)
+    transform = transforms.train_transform(clip_of(size=(60, 80), resize=(60, 80)), flip=0, jitter=0.5)
     changed = 0
     for seed in range(10):
         clip = transform(frames, np.random.default_rng(seed))
         assert torch.equal(clip[:, 3], clip[:, 0])
-        changed += not np.allclose(clip.numpy(), slow_normalise(frames, Input()), atol=1e-6)
+        changed += not np.allclose(clip.numpy(), slow_normalise(frames, clip_of()), atol=1e-6)
     assert 5 <= changed <= 10  # applied with probability 0.8
     jitter = augment.ClipColorJitter((1.3, 1.3), (1, 1), (1, 1), (0, 0), p=1)
     plain = A.ColorJitter((1.3, 1.3), (1, 1), (1, 1), (0, 0), p=1)
@@ -124,7 +120,7 @@ def test_jitter_is_albumentations_and_keeps_equal_pixels_equal():
 
 def test_erasing_blanks_one_rectangle_with_the_mean():
     frames = np.full((4, 60, 80, 3), 255, dtype=np.uint8)
-    transform = transforms.train_transform(Input(size=(60, 80), resize=(60, 80)), flip=0, erase=1)
+    transform = transforms.train_transform(clip_of(size=(60, 80), resize=(60, 80)), flip=0, erase=1)
     for seed in range(10):
         clip = transform(frames, np.random.default_rng(seed)).numpy()
         blank = np.abs(clip).max(0) < 0.02  # the mean colour, rounded to bytes, is 0 after normalisation
@@ -204,7 +200,7 @@ def test_resized_size(full, resize, wanted):
 @pytest.mark.parametrize("crops", transforms.VIEWS)
 @pytest.mark.parametrize("shape", [(60, 80), (80, 60)])
 def test_test_views_are_the_right_crops(crops, shape):
-    spec = Input(size=(30, 20), resize=shape)
+    spec = clip_of(size=(30, 20), resize=shape)
     frames = pictures(3, *shape)
     views = transforms.test_transform(spec, crops=crops)(frames)
     assert views.shape == (crops, 3, 3, 30, 20)
@@ -225,7 +221,7 @@ def test_test_views_are_the_right_crops(crops, shape):
 
 
 def test_test_views_resize_first():
-    spec = Input(size=32, resize=40)
+    spec = clip_of(size=32, resize=40)
     frames = pictures(3, 120, 160)
     views = transforms.test_transform(spec, crops=1)(frames, np.random.default_rng(0))
     small = np.stack([cv2.resize(frame, (53, 40), interpolation=cv2.INTER_LINEAR) for frame in frames])
@@ -243,29 +239,29 @@ def test_test_views_resize_first():
 )
 def test_wrong_options(options, message):
     with pytest.raises(ValueError, match=message):
-        transforms.train_transform(Input(), **options)
+        transforms.train_transform(clip_of(), **options)
 
 
 def test_a_crop_larger_than_the_frame():
-    spec = replace(Input(), size=64, resize=40)
+    spec = clip_of(size=64, resize=40)
     with pytest.raises(ValueError, match="size = 64 x 64 px does not fit into the resized frame of 40 x 53 px"):
         transforms.train_transform(spec)(pictures(), np.random.default_rng(0))
     with pytest.raises(ValueError, match="make `resize` at least as large"):
         transforms.test_transform(spec, crops=3)(pictures())
     with pytest.raises(ValueError, match="crops = 2"):
-        transforms.test_transform(Input(), crops=2)
+        transforms.test_transform(clip_of(), crops=2)
 
 
 def test_nothing_is_asked_of_the_network() -> None:
     """albumentations looks for a newer version of itself when it is imported, unless told not to."""
     script = """
-import socket, types
+import socket
 def refuse(*args, **options):
     raise SystemExit(f"asked for {args}")  # no Exception: albumentations would keep it to itself
 socket.getaddrinfo = socket.create_connection = refuse
+from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.clips.transforms import train_transform
-spec = types.SimpleNamespace(size=8, resize=8, mean=(0.5,) * 3, std=(0.5,) * 3)
-train_transform(spec, erase=0.5)
+train_transform(ClipSpec(8, 1, 8, 8), erase=0.5)
 """
     environment = {name: value for name, value in os.environ.items() if name != "NO_ALBUMENTATIONS_UPDATE"}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)

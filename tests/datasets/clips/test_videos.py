@@ -1,7 +1,6 @@
 """Samples: what is in them, that they depend on (seed, epoch, index) alone, and what becomes of files that cannot be
 read."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,23 +11,19 @@ from torch.utils.data import DataLoader
 
 from specvid.datasets.clips.samplers import EpochSampler
 from specvid.datasets.clips.sampling import dense_clip, test_clips, uniform_segments
+from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.clips.transforms import test_transform, train_transform
 from specvid.datasets.clips.videos import TestViews, TrainClips
 from specvid.datasets.layouts.ucf101 import VideoRecord
 
 
-@dataclass(frozen=True)
-class Whole:
+def clip_of(frames=4, stride=2, **options):
     """Nothing is cut or resized, so that the frames' numbers stay readable."""
-
-    size: tuple[int, int] = (64, 96)
-    resize: tuple[int, int] = (64, 96)
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    return ClipSpec(frames, stride, **{"size": (64, 96), "resize": (64, 96)} | options)
 
 
-PLAIN = train_transform(Whole(), flip=0)
-RICH = train_transform(Whole(), crop="resized", jitter=0.4, erase=0.5)
+PLAIN = train_transform(clip_of(), flip=0)
+RICH = train_transform(clip_of(), crop="resized", jitter=0.4, erase=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +47,8 @@ def broken(records: list[VideoRecord], *indices: int) -> list[VideoRecord]:
 
 @pytest.mark.parametrize("decoder", ["decord", "pyav"])
 def test_training_takes_the_frames_that_sampling_says(records, decoder):
-    dataset = TrainClips(records, frames=8, stride=3, transform=PLAIN, decoder=decoder, seed=4)
-    segments = TrainClips(records, frames=8, stride=3, transform=PLAIN, sampling="segments", decoder=decoder, seed=4)
+    dataset = TrainClips(records, clip_of(8, 3, decoder=decoder), transform=PLAIN, seed=4)
+    segments = TrainClips(records, clip_of(8, 3, decoder=decoder, sampling="segments"), transform=PLAIN, seed=4)
     assert len(dataset) == 5
     for epoch, index in ((0, 0), (0, 1), (3, 2), (3, 4)):
         length = (60, 20, 90, 45, 100)[index]
@@ -68,7 +63,7 @@ def test_training_takes_the_frames_that_sampling_says(records, decoder):
 
 
 def test_samples_do_not_depend_on_workers_or_order(records):
-    dataset = TrainClips(records, frames=4, stride=2, transform=RICH, seed=1)
+    dataset = TrainClips(records, clip_of(), transform=RICH, seed=1)
     alone = {index: dataset[2, index]["video"] for index in reversed(range(5))}
     for workers in (0, 2):
         sampler = EpochSampler(5, shuffle=True, seed=1)
@@ -77,14 +72,14 @@ def test_samples_do_not_depend_on_workers_or_order(records):
             for video, index in zip(batch["video"], batch["index"].tolist(), strict=True):
                 assert torch.equal(video, alone[index])
     assert not torch.equal(dataset[3, 0]["video"], alone[0])
-    other = TrainClips(records, frames=4, stride=2, transform=RICH, seed=2)
+    other = TrainClips(records, clip_of(), transform=RICH, seed=2)
     assert not torch.equal(other[2, 0]["video"], alone[0])
 
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_an_unreadable_training_clip_is_replaced_and_named(records, workers):
-    dataset = TrainClips(broken(records, 1, 3), frames=4, stride=2, transform=PLAIN, seed=0)
-    sound = TrainClips(records, frames=4, stride=2, transform=PLAIN, seed=0)
+    dataset = TrainClips(broken(records, 1, 3), clip_of(), transform=PLAIN, seed=0)
+    sound = TrainClips(records, clip_of(), transform=PLAIN, seed=0)
     loader = DataLoader(dataset, batch_size=None, sampler=[(0, i) for i in range(5)], num_workers=workers)
     for index, item in enumerate(loader):
         if index in (1, 3):
@@ -99,10 +94,10 @@ def test_an_unreadable_training_clip_is_replaced_and_named(records, workers):
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_other_mistakes_name_the_file(records, workers):
-    too_large = train_transform(Whole(size=(80, 96)))
+    too_large = clip_of(size=(80, 96))
     for dataset in (
-        TrainClips(records, frames=4, stride=2, transform=too_large),
-        TestViews(records, frames=4, stride=2, transform=test_transform(Whole(size=(80, 96)), crops=1)),
+        TrainClips(records, too_large, transform=train_transform(too_large)),
+        TestViews(records, too_large, transform=test_transform(too_large)),
     ):
         key = (0, 1) if isinstance(dataset, TrainClips) else 1
         loader = DataLoader(dataset, batch_size=None, sampler=[key], num_workers=workers)
@@ -111,7 +106,7 @@ def test_other_mistakes_name_the_file(records, workers):
 
 
 def test_nothing_can_be_read(records):
-    dataset = TrainClips(broken(records, *range(5)), frames=4, stride=2, transform=PLAIN)
+    dataset = TrainClips(broken(records, *range(5)), clip_of(), transform=PLAIN)
     with pytest.raises(
         ValueError, match=r"20 clips in a row cannot be read.*gone.avi: no such file.*specvid data check"
     ):
@@ -119,12 +114,12 @@ def test_nothing_can_be_read(records):
 
 
 def test_views(records):
-    spec = Whole(size=(32, 48))
-    views = TestViews(records, frames=6, stride=4, transform=test_transform(spec, crops=3), clips=4)
+    spec = clip_of(6, 4, size=(32, 48))
+    views = TestViews(records, spec, transform=test_transform(spec, crops=3), clips=4)
     item = views[2]
     assert item["video"].shape == (12, 3, 6, 32, 48)
     assert (item["label"], item["index"], item["error"]) == (2, 2, "")
-    whole = TestViews(records, frames=6, stride=4, transform=test_transform(Whole(), crops=1), clips=4)[2]["video"]
+    whole = TestViews(records, clip_of(6, 4), transform=test_transform(clip_of()), clips=4)[2]["video"]
     assert [numbers(clip) for clip in whole] == test_clips(90, 6, 4, 4).tolist()
     by_hand = torch.cat([test_transform(spec, crops=3)(to_bytes(clip)) for clip in whole])  # clips, then crops
     assert (item["video"] - by_hand).abs().max() < 0.01
@@ -136,12 +131,12 @@ def to_bytes(clip):
 
 
 def test_views_of_segments(records):
-    views = TestViews(records, frames=6, stride=1, transform=test_transform(Whole(), crops=1), sampling="segments")
+    views = TestViews(records, clip_of(6, 1, sampling="segments"), transform=test_transform(clip_of()))
     assert numbers(views[3]["video"][0]) == uniform_segments(45, 6, None).tolist()
 
 
 def test_an_unreadable_test_clip_stays(records):
-    dataset = TestViews(broken(records, 2), frames=6, stride=4, transform=test_transform(Whole(), crops=3), clips=2)
+    dataset = TestViews(broken(records, 2), clip_of(6, 4), transform=test_transform(clip_of(), crops=3), clips=2)
     assert len(dataset) == 5
     batches = list(DataLoader(dataset, batch_size=5, num_workers=1))
     assert batches[0]["error"] == ["", "", "gone.avi: no such file", "", ""]
@@ -154,29 +149,17 @@ def test_files_of_other_kinds(tmp_path):
     paths = [write_numbered(tmp_path, kind, 30) for kind in ("b_frames.avi", "open.mp4", "stream.ts")]
     records = [VideoRecord(path, path.name, 0) for path in paths]
     for index in range(3):
-        item = TrainClips(records, frames=4, stride=5, transform=PLAIN)[1, index]
+        item = TrainClips(records, clip_of(4, 5), transform=PLAIN)[1, index]
         assert item["error"] == ""
         assert numbers(item["video"]) == dense_clip(30, 4, 5, np.random.default_rng([0, 1, index])).tolist()
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"frames": 0}, "frames = 0"),
-        ({"stride": 0}, "stride = 0"),
-        ({"sampling": "dens"}, "Did you mean 'dense'"),
-        ({"decoder": "cv2"}, "decoder 'cv2' is unknown"),
-        ({"records": []}, "records is empty"),
-    ],
-)
-def test_wrong_options(records, options, message):
-    given = {"records": records, "frames": 8, "stride": 2, "transform": PLAIN} | options
+def test_no_records():
     for kind in (TrainClips, TestViews):
-        with pytest.raises(ValueError, match=message):
-            kind(given["records"], **{name: value for name, value in given.items() if name != "records"})
+        with pytest.raises(ValueError, match="records is empty"):
+            kind([], clip_of(), transform=PLAIN)
 
 
 def test_segments_have_one_view(records):
-    transform = test_transform(Whole(), crops=1)
     with pytest.raises(ValueError, match="clips = 3 with segments sampling"):
-        TestViews(records, frames=8, stride=2, transform=transform, sampling="segments", clips=3)
+        TestViews(records, clip_of(sampling="segments"), transform=test_transform(clip_of()), clips=3)

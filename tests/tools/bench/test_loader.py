@@ -5,6 +5,7 @@ import pytest
 from shared_data import shared
 from synthetic_videos import numbered_frame, read_numbers, write_video
 
+from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.clips.videos import TrainClips
 from specvid.datasets.layouts.ucf101 import VideoRecord
 from specvid.tools.bench import loader as tool
@@ -44,7 +45,7 @@ def test_rows(small, capsys):
 def test_both_sides_read_the_same_frames(small):
     records = [VideoRecord(path, path.name, 0) for path in sorted((small / "videos/Archery").iterdir())]
     bare = tool._Bare(records, 8, 3, 1)
-    loader = TrainClips(records, frames=8, stride=3, transform=lambda frames, rng: frames)
+    loader = TrainClips(records, ClipSpec(8, 3, 64, 64), transform=lambda frames, rng: frames)
     for epoch in range(3):
         for index in range(len(records)):
             wanted = np.unique(read_numbers(loader[epoch, index]["video"]))

@@ -1,0 +1,138 @@
+"""What a clip is: how many frames, which ones, at what size, normalised how, read by what. It travels as one thing."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from specvid.datasets.clips.sampling import dense_clip, shortage, test_clips, uniform_segments
+from specvid.datasets.decode import check_decoder
+from specvid.errors import unknown
+
+SAMPLINGS = ("dense", "segments")
+
+
+class InputLike(Protocol):
+    """A network's ``InputSpec``, or anything else with these fields; what they mean says `ClipSpec`."""
+
+    @property
+    def frames(self) -> int: ...
+    @property
+    def stride(self) -> int: ...
+    @property
+    def size(self) -> int | tuple[int, int]: ...
+    @property
+    def resize(self) -> int | tuple[int, int]: ...
+    @property
+    def mean(self) -> tuple[float, float, float]: ...
+    @property
+    def std(self) -> tuple[float, float, float]: ...
+
+
+@dataclass(frozen=True)
+class ClipSpec:
+    """How a clip is read from a video.
+
+    Args:
+        frames: length of the clip.
+        stride: distance of its consecutive frames, in frames of the video.
+        size: side of the square crop in px, or (height, width).
+        resize: short side before the crop in px, or exactly (height, width).
+        mean: of the RGB channels, on pixel values in [0, 1].
+        std: of the RGB channels, on pixel values in [0, 1].
+        sampling: ``dense`` (consecutive frames, ``stride`` apart) or ``segments`` (one frame from each of ``frames``
+            equal parts of the video).
+        decoder: video decoder, see `specvid.datasets.decode.list_decoders`.
+
+    Raises:
+        ValueError: numbers out of range, an unknown sampling, or a decoder that is unknown or not installed.
+    """
+
+    frames: int
+    stride: int
+    size: int | tuple[int, int]
+    resize: int | tuple[int, int]
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    sampling: str = "dense"
+    decoder: str = "decord"
+
+    def __post_init__(self) -> None:
+        for name in ("frames", "stride"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} = {getattr(self, name)}: expected a whole number of at least 1.")
+        for name in ("size", "resize"):
+            value = getattr(self, name)
+            if min(as_pair(value)) < 1:
+                raise ValueError(f"{name} = {value}: expected one or two whole numbers of pixels of at least 1.")
+            if not isinstance(value, int):  # a list comes from JSON
+                object.__setattr__(self, name, as_pair(value))
+        for name in ("mean", "std"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+            raise ValueError(f"mean = {self.mean}, std = {self.std}: expected three numbers each, std above 0.")
+        if self.sampling not in SAMPLINGS:
+            raise unknown("sampling", self.sampling, SAMPLINGS)
+        check_decoder(self.decoder)
+
+    @classmethod
+    def of(cls, source: InputLike, *, sampling: str = "dense", decoder: str = "decord") -> "ClipSpec":
+        """The clips that a network was made for.
+
+        Args:
+            source: ``model.input``, or anything with its fields.
+            sampling: as above.
+            decoder: as above.
+
+        Returns:
+            The spec.
+        """
+        fields: dict[str, Any] = {name: getattr(source, name) for name in ("frames", "stride", "size", "resize")}
+        return cls(**fields, mean=source.mean, std=source.std, sampling=sampling, decoder=decoder)
+
+    @property
+    def crop(self) -> tuple[int, int]:
+        """Height and width of a frame as the network gets it, px."""
+        return as_pair(self.size)
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """Height and width that frames of different sizes are brought to before anything else, px."""
+        return self.resize if isinstance(self.resize, tuple) else self.crop
+
+    def train_frames(self, length: int, rng: np.random.Generator) -> np.ndarray:
+        """Frame numbers of a random clip of a video.
+
+        Args:
+            length: frames of the video.
+            rng: draws the clip.
+
+        Returns:
+            int64 (frames,).
+        """
+        if self.sampling == "dense":
+            return dense_clip(length, self.frames, self.stride, rng)
+        return uniform_segments(length, self.frames, rng)
+
+    def test_frames(self, length: int, clips: int) -> np.ndarray:
+        """Frame numbers of the clips that a video is tested on; nothing is random.
+
+        Args:
+            length: frames of the video.
+            clips: how many, spread evenly; with ``segments`` there is only one.
+
+        Returns:
+            int64 (clips, frames).
+        """
+        if self.sampling == "dense":
+            return test_clips(length, self.frames, self.stride, clips)
+        return uniform_segments(length, self.frames, None)[None]
+
+    def shortage(self, length: int) -> str:
+        """Why a video of ``length`` frames gives some of them more than once; empty where it does not."""
+        return shortage(length, self.frames, self.stride, self.sampling)
+
+
+def as_pair(size: int | tuple[int, int]) -> tuple[int, int]:
+    """(height, width) of a size given as one side or as both."""
+    return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
