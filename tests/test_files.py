@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from specvid import files as checkpoint
-from specvid.files import replace_folder, settle, whole, write_json
+from specvid import files
+from specvid.files import current, recover, replacing_file, replacing_folder, write_json
 from specvid.pipelines.engine.run import RunFolder
 
 
@@ -16,17 +16,15 @@ class Killed(BaseException):
     """In place of a SIGKILL: nothing catches it."""
 
 
-def write(version: int):
-    def into(folder: Path) -> None:
+def write(folder: Path, version: int) -> None:
+    with replacing_folder(folder) as staging:
         for name in ("a", "b"):
-            (folder / name).write_text(str(version))
-
-    return into
+            (staging / name).write_text(str(version))
 
 
 def content(folder: Path) -> str | None:
     """The version of a complete folder; fails on a mixture."""
-    found = whole(folder)
+    found = current(folder)
     if not found.exists():
         return None
     assert {path.name for path in found.iterdir()} == {"a", "b"}
@@ -55,8 +53,8 @@ def kill_at(monkeypatch):
 
             return counted
 
-        monkeypatch.setattr(checkpoint.os, "replace", wrap(os.replace))
-        monkeypatch.setattr(checkpoint.shutil, "rmtree", wrap(shutil.rmtree))
+        monkeypatch.setattr(files.os, "replace", wrap(os.replace))
+        monkeypatch.setattr(files.shutil, "rmtree", wrap(shutil.rmtree))
         monkeypatch.setattr(Path, "mkdir", wrap(Path.mkdir))
         monkeypatch.setattr(Path, "write_text", wrap(Path.write_text))
 
@@ -67,10 +65,10 @@ def kill_at(monkeypatch):
 @pytest.mark.parametrize("n", range(1, 14))
 def test_killed_at_any_change_it_is_whole(tmp_path: Path, monkeypatch, kill_at, n: int, after: bool) -> None:
     folder = tmp_path / "last"
-    replace_folder(folder, write(1))
+    write(folder, 1)
     kill_at(n, after=after)
     try:
-        replace_folder(folder, write(2))
+        write(folder, 2)
         finished = True
     except Killed:
         finished = False
@@ -79,10 +77,10 @@ def test_killed_at_any_change_it_is_whole(tmp_path: Path, monkeypatch, kill_at, 
     assert seen in ("1", "2")
     if finished:
         assert seen == "2"
-    settle(folder)
+    recover(folder)
     assert content(folder) in (seen, "2")  # never back to the old one
     assert folder.exists()
-    replace_folder(folder, write(3))
+    write(folder, 3)
     assert content(folder) == "3"
     assert {path.name for path in tmp_path.iterdir()} == {"last"}
 
@@ -92,10 +90,10 @@ def test_there_are_kills_before_and_after_the_turning_point(tmp_path: Path, monk
     seen = set()
     for n in range(1, 14):
         folder = tmp_path / str(n) / "last"
-        replace_folder(folder, write(1))
+        write(folder, 1)
         kill_at(n, after=True)
         try:
-            replace_folder(folder, write(2))
+            write(folder, 2)
         except Killed:
             monkeypatch.undo()
             seen.add(content(folder))
@@ -106,12 +104,44 @@ def test_there_are_kills_before_and_after_the_turning_point(tmp_path: Path, monk
 def test_json_is_replaced_whole(tmp_path: Path, monkeypatch) -> None:
     path = tmp_path / "results.json"
     write_json(path, {"a": 1})
-    monkeypatch.setattr(checkpoint.os, "replace", lambda *_: (_ for _ in ()).throw(Killed))
+    monkeypatch.setattr(files.os, "replace", lambda *_: (_ for _ in ()).throw(Killed))
     with pytest.raises(Killed):
         write_json(path, {"a": 2})
     assert json.loads(path.read_text()) == {"a": 1}
     with pytest.raises(ValueError, match="JSON"):
         write_json(path, {"a": float("nan")})
+
+
+@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
+def test_what_fails_leaves_the_old_and_no_rest(tmp_path: Path, error: BaseException) -> None:
+    file, folder = tmp_path / "a.csv", tmp_path / "last"
+    file.write_text("old")
+    write(folder, 1)
+
+    def fail_in_file() -> None:
+        with replacing_file(file) as staging:
+            assert staging.suffix == ".csv"
+            staging.write_text("half")
+            raise error
+
+    def fail_in_folder() -> None:
+        with replacing_folder(folder) as staging:
+            (staging / "a").write_text("2")
+            raise error
+
+    for fail in (fail_in_file, fail_in_folder):
+        with pytest.raises(type(error)):
+            fail()
+    assert file.read_text() == "old" and content(folder) == "1"
+    assert {path.name for path in tmp_path.iterdir()} == {"a.csv", "last"}
+
+
+def test_processes_that_write_one_file_do_not_share_an_unfinished_one(tmp_path: Path) -> None:
+    path, aside = tmp_path / "new" / "part.parquet", tmp_path / "aside"
+    with replacing_file(path, folder=aside) as staging:
+        assert staging.parent == aside and str(os.getpid()) in staging.name
+        staging.write_text("content")
+    assert path.read_text() == "content" and not any(aside.iterdir())
 
 
 def test_a_line_cut_off_by_a_kill_is_forgotten(tmp_path: Path) -> None:

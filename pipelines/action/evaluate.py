@@ -15,7 +15,7 @@ from specvid.pipelines.action.results import describe, keep, summarise
 from specvid.pipelines.action.scores import score_views
 from specvid.pipelines.engine.config import EngineConfig
 from specvid.pipelines.engine.fabric import make_fabric
-from specvid.pipelines.engine.log import say
+from specvid.pipelines.engine.log import echo
 from specvid.pipelines.engine.run import RunFolder
 from specvid.pipelines.networks import open_model
 
@@ -30,13 +30,13 @@ def evaluate(
     data: str = "",
     force: bool = False,
     engine: EngineConfig | None = None,
-    tell: Callable[[str], None] = say,
+    echo: Callable[[str], None] = echo,
 ) -> dict[str, Any]:
     """Scores each run on the test list of a split, prints and keeps the figures, and returns them.
 
     ``splits``: which ones; each needs a run that was trained on it (``pair``). Without, each run is scored on its own
     split. ``clips`` x ``crops``: views per video, by default 10 x 1 (1 x 1 for a run that samples segments). ``data``:
-    the data set's folder, if it moved. ``tell`` gets the printed text. ``engine``: device, precision, batch size and
+    the data set's folder, if it moved. ``echo`` gets the printed text. ``engine``: device, precision, batch size and
     workers. Returns ``{"evaluations": [...], "mean": {...}}``.
     """
     engine = engine or EngineConfig()
@@ -47,11 +47,11 @@ def evaluate(
     entries = []
     for number, split in pair([str(folder.path) for folder in folders], trained, splits, force=force):
         views = clips or (1 if configs[number].clips.sampling == "segments" else 10), crops
-        entry = _score(fabric, folders[number], configs[number].clips, split, views, checkpoint, force, engine, tell)
+        entry = _score(fabric, folders[number], configs[number].clips, split, views, checkpoint, force, engine, echo)
         entries.append({"run": str(folders[number].path), **entry})
     mean = average(entries) if len(entries) > 1 else {}
     if mean and fabric.is_global_zero:
-        tell(mean["text"])
+        echo(mean["text"])
     return {"evaluations": entries, "mean": mean}
 
 
@@ -113,7 +113,7 @@ def _score(
     checkpoint: str,
     force: bool,
     engine: EngineConfig,
-    tell: Callable[[str], None],
+    echo: Callable[[str], None],
 ) -> dict[str, Any]:
     """One run on one split's test list."""
     model, meta = open_model(folder, checkpoint)
@@ -146,5 +146,5 @@ def _score(
     if checkpoint == "best":
         entry["best_is"] = meta["best_is"]
     if fabric.is_global_zero:
-        tell(describe(folder, entry, scores, keep(folder, lists, scores, entry, score)))
+        echo(describe(folder, entry, scores, keep(folder, lists, scores, entry, score)))
     return entry

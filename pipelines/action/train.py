@@ -16,7 +16,7 @@ from specvid.pipelines.action.data import ActionLists, clip_spec, input_changes,
 from specvid.pipelines.action.results import describe, keep, summarise
 from specvid.pipelines.action.scores import score_views
 from specvid.pipelines.engine.fabric import make_fabric
-from specvid.pipelines.engine.log import log, logging_to, say
+from specvid.pipelines.engine.log import echo, log, logging_to
 from specvid.pipelines.engine.loop import fit
 from specvid.pipelines.engine.run import RunFolder
 from specvid.pipelines.engine.seeds import seed_all
@@ -108,7 +108,7 @@ def train(config: ActionConfig) -> dict[str, Any]:
             best_is = task.selection.reason
             run.write_training(config, task="action", parameters=parameters, best_is=best_is)
             entry, score = summarise(lists, scores, checkpoint="last", **views)
-            say(describe(run, entry, scores, keep(run, lists, scores, entry, score)))
+            echo(describe(run, entry, scores, keep(run, lists, scores, entry, score)))
         fabric.barrier()
     return run.results()
 

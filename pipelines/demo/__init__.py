@@ -5,7 +5,7 @@ Everything lies in one folder. What stands there is not made again, so a second 
 
 from pathlib import Path
 
-from specvid.pipelines.engine.log import say
+from specvid.pipelines.engine.log import echo
 
 
 def demo(root: str | Path = "runs/demo", *, seeds: int = 1) -> int:
@@ -21,5 +21,5 @@ def demo(root: str | Path = "runs/demo", *, seeds: int = 1) -> int:
 
     root = Path(root)
     shown = [demo_action(root, seeds=range(seeds)), demo_reid(root, seeds=range(seeds)), demo_search(root, "snl-seed0")]
-    say(f"\nAll of it lies in {root}; `specvid demo` leaves what stands there as it is.")
+    echo(f"\nAll of it lies in {root}; `specvid demo` leaves what stands there as it is.")
     return 0 if all(shown) else 1

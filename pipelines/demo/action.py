@@ -11,7 +11,7 @@ from specvid.pipelines.action.config import ActionConfig
 from specvid.pipelines.action.recipes import get_recipe
 from specvid.pipelines.action.train import train
 from specvid.pipelines.demo.runs import BLOCK, describe_seeds, figure, network_cells, with_and_without
-from specvid.pipelines.engine.log import console, say
+from specvid.pipelines.engine.log import console, echo
 from specvid.text import to_text
 
 BARE_AT_MOST, BLOCK_AT_LEAST = 0.65, 0.90  # top-1: what the demo is there to show
@@ -29,11 +29,11 @@ def demo_action(root: Path, *, seeds: Iterable[int], recipe: ActionConfig | None
     drawn = draw_ucf101(root / "ucf101", scenes=scenes, overwrite=True)
     recipe = dataclasses.replace(recipe, clips=dataclasses.replace(recipe.clips, data=str(drawn.root)))
     results = with_and_without(recipe, train, root, prefix="", seeds=seeds, afresh=drawn.drawn)
-    say(f"\n{describe_task(results)}\n\n{to_text(rows(recipe.net.model, results))}")
+    echo(f"\n{describe_task(results)}\n\n{to_text(rows(recipe.net.model, results))}")
     bare, block = (mean_top1(results[blocks]) for blocks in ("", BLOCK))
     if bare < BARE_AT_MOST and block > BLOCK_AT_LEAST:
         return True
-    say(
+    echo(
         f"This is not what the demo is there to show: top-1 below {100 * BARE_AT_MOST:.0f} % without the block, "
         f"above {100 * BLOCK_AT_LEAST:.0f} % with it."
     )

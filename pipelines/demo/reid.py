@@ -8,7 +8,7 @@ from typing import Any
 
 from specvid.datasets.synthetic.reid import draw_mars
 from specvid.pipelines.demo.runs import BLOCK, describe_seeds, figure, network_cells, with_and_without
-from specvid.pipelines.engine.log import console, say
+from specvid.pipelines.engine.log import console, echo
 from specvid.pipelines.reid.config import ReidConfig
 from specvid.pipelines.reid.recipes import get_recipe
 from specvid.pipelines.reid.train import train
@@ -30,11 +30,11 @@ def demo_reid(root: Path, *, seeds: Iterable[int], recipe: ReidConfig | None = N
     drawn = draw_mars(root / "walkers", tracklets=tracklets, overwrite=True)
     recipe = dataclasses.replace(recipe, tracks=dataclasses.replace(recipe.tracks, data=str(drawn.root)))
     results = with_and_without(recipe, train, root, prefix="reid-", seeds=seeds, afresh=drawn.drawn)
-    say(f"\n{describe_task(results)}\n\n{to_text(rows(recipe.net.model, results))}")
+    echo(f"\n{describe_task(results)}\n\n{to_text(rows(recipe.net.model, results))}")
     bare, block = (mean_map(results[blocks]) for blocks in ("", BLOCK))
     if block > bare + BETTER_BY:
         return True
-    say(f"This is not what the demo is there to show: mAP {100 * BETTER_BY:.0f} points better with the block.")
+    echo(f"This is not what the demo is there to show: mAP {100 * BETTER_BY:.0f} points better with the block.")
     return False
 
 

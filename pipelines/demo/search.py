@@ -6,7 +6,7 @@ from specvid.datasets.layouts.ucf101 import UCF101
 from specvid.pipelines.embed.config import EmbedConfig, NetChoice, RunChoice, WindowChoice
 from specvid.pipelines.embed.evaluate import evaluate
 from specvid.pipelines.embed.job import embed
-from specvid.pipelines.engine.log import console, note, say
+from specvid.pipelines.engine.log import console, echo, status
 from specvid.pipelines.search.query import search
 from specvid.pipelines.search.table import as_text
 
@@ -28,9 +28,9 @@ def demo_search(root: Path, run: str, *, answers: int = 5) -> bool:
         windows=WindowChoice(window="uniform"),
         running=RunChoice(overwrite=True),  # of a run that was trained again
     )
-    embed(clips, out, config, tell=note)
+    embed(clips, out, config, tell=status)
     scored, answer = evaluate(out), search(out, clips[0], k=answers)
-    say(
+    echo(
         f"\nEmbeddings of {scored.rows} unseen clips by {run}: the nearest one of another group has the same class for "
         f"{100 * scored.score.accuracy:.2f} %.\nMost like {clips[0].name}:\n\n{as_text(answer)}"
     )

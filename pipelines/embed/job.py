@@ -16,11 +16,12 @@ from specvid.pipelines.embed.config import EmbedConfig
 from specvid.pipelines.embed.layout import Folder
 from specvid.pipelines.embed.network import Network
 from specvid.pipelines.embed.outcome import Outcome, disk_error
-from specvid.pipelines.embed.processes import Processes, device_of
 from specvid.pipelines.embed.progress import Progress
 from specvid.pipelines.embed.shards import Embedded, count_short, gather_failures, schema_of, write_shard
 from specvid.pipelines.embed.sources import Found, find_inputs
 from specvid.pipelines.embed.stream import Shard, Stream, reader_of, write_behind
+from specvid.pipelines.engine.devices import select_device
+from specvid.pipelines.engine.processes import Processes
 
 BATCH = {"cpu": 4, "mps": 16, "cuda": 32}
 
@@ -73,9 +74,7 @@ class Job:
     @classmethod
     def open(cls, out: str | os.PathLike[str], config: EmbedConfig, processes: Processes) -> "Job":
         running = config.running
-        device = device_of(running.device, processes.local)
-        if running.precision == "fp16" and device == "cpu":
-            raise ValueError("precision 'fp16' needs a GPU: on the CPU use bf16 or fp32.")
+        device = select_device(running.device, precision=running.precision, local_rank=processes.local)
         network = Network(config.net, device=device, precision=running.precision, sampling=config.windows.sampling)
         return cls(Folder(out), config, network, running.batch_size or BATCH[network.device.type])
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from specvid.pipelines.embed.config import EmbedConfig
 from specvid.pipelines.embed.job import Job
-from specvid.pipelines.embed.processes import Processes
+from specvid.pipelines.engine.processes import Processes
 
 
 class EmbedShards:

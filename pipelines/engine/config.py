@@ -1,4 +1,4 @@
-"""What can be set about a training, whatever its task.
+"""What can be set about computing, and about a training, whatever its task.
 
 Imports nothing heavy: the command line reads it to parse its options.
 """
@@ -6,10 +6,43 @@ Imports nothing heavy: the command line reads it to parse its options.
 from dataclasses import dataclass
 from typing import Literal
 
+from specvid.config import require_at_least
+
 
 @dataclass(frozen=True)
-class EngineConfig:
-    """Optimisation, precision, devices and logging of one training."""
+class ComputeConfig:
+    """Where and how a network is computed; what it computes does not depend on it (but for rounding)."""
+
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where to compute; auto: a GPU where there is one."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """Autocast; weights stay in fp32."""
+    batch_size: int = 16
+    """Clips at a time."""
+    workers: int = 2
+    """Decoding processes per device; 0 decodes in the main process."""
+
+    def __post_init__(self) -> None:
+        require_at_least(self, batch_size=1, workers=0)
+
+
+@dataclass(frozen=True)
+class DistributedConfig(ComputeConfig):
+    """Computing in several processes, which Lightning Fabric starts."""
+
+    devices: int = 1
+    """Processes on this machine, one device each; under torchrun its own numbers count."""
+    nodes: int = 1
+    """Machines."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_at_least(self, devices=1, nodes=1)
+
+
+@dataclass(frozen=True)
+class EngineConfig(DistributedConfig):
+    """One training: its optimisation, what it is computed on, and its logging."""
 
     epochs: int = 30
     """Passes over the training list."""
@@ -35,8 +68,6 @@ class EngineConfig:
     """Factor of the step schedule."""
     clip_norm: float = 0.0
     """Largest norm of the gradient; 0 = no clipping."""
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    """Autocast; weights stay in fp32."""
     compile: bool = False
     """Compile the model with torch.compile."""
     ema: float = 0.0
@@ -47,14 +78,6 @@ class EngineConfig:
     """Seeds weights, order, augmentation, dropout."""
     deterministic: bool = False
     """Deterministic GPU kernels (slower). The CPU is deterministic anyway."""
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    """Where to compute."""
-    devices: int = 1
-    """Processes on this machine, one device each; under torchrun its own numbers count."""
-    nodes: int = 1
-    """Machines."""
-    workers: int = 2
-    """Decoding processes per device; 0 decodes in the main process."""
     save_every: int = 0
     """Also save last/ every so many steps; 0 = at the end of each epoch only."""
     eval_every: int = 1
@@ -65,10 +88,8 @@ class EngineConfig:
     """Log to Weights & Biases (pip install wandb)."""
 
     def __post_init__(self) -> None:
-        positive = ("epochs", "batch_size", "accumulate", "devices", "nodes", "eval_every")
-        for name, least in [(name, 1) for name in positive] + [("workers", 0), ("save_every", 0), ("seed", 0)]:
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} {getattr(self, name)} must be at least {least}.")
+        super().__post_init__()
+        require_at_least(self, epochs=1, accumulate=1, eval_every=1, save_every=0, seed=0)
         for name in ("lr", "gamma"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} {getattr(self, name)} must be greater than 0.")

@@ -8,32 +8,41 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.strategies import DDPStrategy
 
-from specvid.pipelines.engine.config import EngineConfig
+from specvid.pipelines.engine.config import ComputeConfig, DistributedConfig, EngineConfig
+from specvid.pipelines.engine.devices import select_device
 
 PRECISIONS: dict[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
-def make_fabric(config: EngineConfig) -> Fabric:
-    """A launched Fabric: one process and device, or DDP over several, on one machine or many.
+def make_fabric(config: ComputeConfig) -> Fabric:
+    """Start Lightning Fabric: one process and device, or DDP over several, on one machine or many.
 
     Processes come from ``torchrun`` (its numbers win over ``devices`` and ``nodes``), from SLURM, or are started by
-    Fabric, which runs this command
-    line again once per device. Machines must share the disk that the run's folder is on.
+    Fabric, which runs this command line again once per device. Machines must share the disk that holds the run's
+    folder.
+
+    Args:
+        config: device and precision; ``devices`` and ``nodes`` where it is a `DistributedConfig`, determinism where it
+            is an `EngineConfig`.
+
+    Returns:
+        The launched Fabric.
+
+    Raises:
+        ValueError: a setting that this machine cannot serve.
     """
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    device = _device(config)
-    if torch.distributed.is_available() and torch.distributed.is_torchelastic_launched():
-        devices = int(os.environ["LOCAL_WORLD_SIZE"])
-        nodes = int(os.environ["WORLD_SIZE"]) // devices
-    else:
-        devices, nodes = config.devices, config.nodes
+    device = select_device(config.device, precision=config.precision)
+    devices, nodes = _processes(config)
     if device == "cuda" and devices > torch.cuda.device_count():
         raise ValueError(f"devices {devices} is more than the {torch.cuda.device_count()} GPUs here. Lower --devices.")
     if device == "mps" and devices * nodes > 1:
         raise ValueError(
             f"devices {devices} x nodes {nodes}: mps computes in one process only. Use --devices 1 or --device cpu."
         )
-    if config.deterministic:
+    if isinstance(config, EngineConfig) and config.sync_bn and device != "cuda":
+        raise ValueError(f"sync_bn needs GPUs, not device {device!r}: leave out --sync-bn.")
+    if isinstance(config, EngineConfig) and config.deterministic:
         torch.use_deterministic_algorithms(True, warn_only=True)
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     elif device == "cuda":
@@ -50,15 +59,9 @@ def make_fabric(config: EngineConfig) -> Fabric:
     return fabric
 
 
-def _device(config: EngineConfig) -> str:
-    usable = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    device = next(name for name in ("cuda", "mps", "cpu") if usable[name]) if config.device == "auto" else config.device
-    if not usable[device]:
-        raise ValueError(
-            f"device {device!r} is not usable here. Usable: {', '.join(name for name in usable if usable[name])}."
-        )
-    if config.sync_bn and device != "cuda":
-        raise ValueError(f"sync_bn needs GPUs, not device {device!r}: leave out --sync-bn.")
-    if config.precision == "fp16" and device == "cpu":
-        raise ValueError("precision 'fp16' needs a GPU: on the CPU use --precision bf16 or fp32.")
-    return device
+def _processes(config: ComputeConfig) -> tuple[int, int]:
+    """Processes on each machine, and machines."""
+    if torch.distributed.is_available() and torch.distributed.is_torchelastic_launched():
+        devices = int(os.environ["LOCAL_WORLD_SIZE"])
+        return devices, int(os.environ["WORLD_SIZE"]) // devices
+    return (config.devices, config.nodes) if isinstance(config, DistributedConfig) else (1, 1)

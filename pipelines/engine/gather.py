@@ -1,6 +1,6 @@
 """Between processes: collecting rows, equal buffers. With one process all of it does nothing."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -47,17 +47,3 @@ def sum_over_processes(fabric: Fabric, values: Sequence[float]) -> list[float]:
     if fabric.world_size == 1:
         return list(values)
     return [sum(column) for column in zip(*gather_objects(fabric, list(values)), strict=True)]
-
-
-def on_rank_zero(fabric: Fabric, function: Callable[[], Row]) -> Row:
-    """What ``function`` gives on rank 0, for all processes; its ValueError too: none waits for a stopped one."""
-    outcome: Any = None
-    if fabric.is_global_zero:
-        try:
-            outcome = function()
-        except ValueError as error:
-            outcome = error
-    outcome = fabric.broadcast(outcome)
-    if isinstance(outcome, ValueError):
-        raise outcome
-    return outcome

@@ -1,4 +1,4 @@
-"""Where a run's text goes: the terminal and ``log.txt``. Any code says ``log.info(...)``; this decides who reads it."""
+"""Where a run's text goes: the terminal and ``log.txt``. Any code calls ``log.info``; this decides who reads it."""
 
 import logging
 import sys
@@ -17,12 +17,19 @@ class _Terminal(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         warning = record.levelno >= logging.WARNING
-        note(f"warning: {self.format(record)}" if warning else self.format(record), style="yellow" if warning else None)
+        status(
+            f"warning: {self.format(record)}" if warning else self.format(record), style="yellow" if warning else None
+        )
 
 
 @contextmanager
 def logging_to(folder: Path, *, is_main: bool) -> Iterator[None]:
-    """Inside, ``log`` goes to the terminal, and in the main process to ``folder/log.txt``; the others only warn."""
+    """Send ``log`` to the terminal and to ``folder/log.txt`` while the block runs.
+
+    Args:
+        folder: of the run.
+        is_main: whether this is the main process; the others write no file, and only warnings to the terminal.
+    """
     handlers: list[logging.Handler] = [_Terminal(logging.INFO if is_main else logging.WARNING)]
     if is_main:
         folder.mkdir(parents=True, exist_ok=True)
@@ -43,12 +50,21 @@ def logging_to(folder: Path, *, is_main: bool) -> Iterator[None]:
             handler.close()
 
 
-def note(text: str, *, style: str | None = None) -> None:
-    """A line on stderr: what goes on, above a live bar where there is one."""
+def status(text: str, *, style: str | None = None) -> None:
+    """Print a line on stderr: what goes on, above a live bar where there is one.
+
+    Args:
+        text: the line.
+        style: colour, as rich names it.
+    """
     console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
-def say(text: str) -> None:
-    """A plain line on stdout: results, meant to be read or piped."""
+def echo(text: str) -> None:
+    """Print a plain line on stdout: results, meant to be read or piped.
+
+    Args:
+        text: the line, or several.
+    """
     sys.stdout.write(text + "\n")
     sys.stdout.flush()

@@ -11,7 +11,7 @@ from torch import nn
 
 from specvid import __version__
 from specvid.config import to_dict
-from specvid.files import replace_folder, settle, whole, write_json
+from specvid.files import current, recover, replacing_folder, write_json, write_text
 from specvid.models.weights import save_weights
 
 WEIGHTS, META, STATE = "model.safetensors", "meta.json", "training.pt"
@@ -48,10 +48,10 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         write_json(self.path / "config.json", config)
 
-    def settle(self) -> None:
-        """Finishes what a killed training left half written. Only the process that writes the run may call it."""
+    def recover(self) -> None:
+        """Finish what a killed training left half written. Only the process that writes the run may call it."""
         for which in ("last", "best"):
-            settle(self.path / which)
+            recover(self.path / which)
 
     def append(self, line: Mapping[str, Any]) -> None:
         """Adds an epoch's line to metrics.jsonl."""
@@ -71,9 +71,7 @@ class RunFolder:
     def forget_epochs_from(self, epoch: int) -> None:
         """Drops the lines of epochs that a continued training will do again."""
         kept = [line for line in self.lines() if line["epoch"] < epoch]
-        staging = self.path / ".metrics.jsonl.writing"
-        staging.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in kept), encoding="utf-8")
-        staging.replace(self.path / "metrics.jsonl")
+        write_text(self.path / "metrics.jsonl", "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in kept))
 
     def results(self) -> dict[str, Any]:
         path = self.path / "results.json"
@@ -100,21 +98,18 @@ class RunFolder:
     def save(
         self, which: str, model: nn.Module, meta: Mapping[str, Any], state: Mapping[str, Any] | None = None
     ) -> None:
-        """Replaces ``last`` or ``best`` in one go."""
-
-        def write(folder: Path) -> None:
+        """Replace ``last`` or ``best`` in one go."""
+        with replacing_folder(self.path / which) as folder:
             save_weights(model, folder / WEIGHTS)
             write_json(folder / META, meta)
             if state is not None:
                 torch.save(dict(state), folder / STATE)
 
-        replace_folder(self.path / which, write)
-
     def checkpoint(self, which: str) -> Path:
         """The folder of checkpoint ``last`` or ``best``. Raises ValueError where it is not there."""
-        folder = whole(self.path / which)
+        folder = current(self.path / which)
         if not (folder / META).is_file():
-            there = [name for name in ("last", "best") if (whole(self.path / name) / META).is_file()]
+            there = [name for name in ("last", "best") if (current(self.path / name) / META).is_file()]
             has = ", ".join(there) or "none yet (no epoch is complete)"
             raise ValueError(f"run {str(self.path)!r} has no checkpoint {which!r}. It has: {has}.")
         return folder

@@ -10,7 +10,7 @@ from lightning_fabric import Fabric
 from specvid import __version__
 from specvid.config import differences, to_dict
 from specvid.pipelines.engine.config import MAY_CHANGE_ON_RESUME
-from specvid.pipelines.engine.gather import on_rank_zero
+from specvid.pipelines.engine.processes import from_rank_zero
 from specvid.pipelines.engine.run import RunFolder
 
 _ABOUT_THE_FOLDER = frozenset({"name", "runs", "resume", "specvid"})
@@ -26,7 +26,7 @@ def start_run(fabric: Fabric, config: Any) -> RunFolder:
     was given must be free, and a made one gets a number (``-2``) where it is not. Raises ValueError where that does
     not work out.
     """
-    return RunFolder(on_rank_zero(fabric, lambda: _open(config)))
+    return RunFolder(from_rank_zero(lambda: _open(config), rank=fabric.global_rank, broadcast=fabric.broadcast))
 
 
 def _open(config: Any) -> str:

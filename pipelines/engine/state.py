@@ -128,7 +128,7 @@ class TrainState:
     def _restore(self) -> None:
         """Continues from ``last/``, if the run has one."""
         if self.fabric.is_global_zero:
-            self.run.settle()
+            self.run.recover()
         self.fabric.barrier()
         saved = self.run.load_state()
         if saved is not None:

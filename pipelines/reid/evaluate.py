@@ -17,7 +17,7 @@ from specvid.eval.reid.result import over_splits
 from specvid.pipelines.action.evaluate import pair
 from specvid.pipelines.engine.config import EngineConfig
 from specvid.pipelines.engine.fabric import make_fabric
-from specvid.pipelines.engine.log import say
+from specvid.pipelines.engine.log import echo
 from specvid.pipelines.engine.run import RunFolder
 from specvid.pipelines.networks import open_model
 from specvid.pipelines.reid.config import ReidConfig, TrackletConfig
@@ -73,13 +73,13 @@ def evaluate(
     dataset: str = "",
     data: str = "",
     engine: EngineConfig | None = None,
-    tell: Callable[[str], None] = say,
+    echo: Callable[[str], None] = echo,
 ) -> tuple[dict[str, Any], int]:
     """Scores each run on its split's test people, prints and keeps the figures. Returns them, and the exit code.
 
     ``splits``: which ones; each needs a run that was trained on it. Without, each run is scored on its own split.
     ``dataset``, ``data``: another data set than the one that was trained on (every run is scored on each of ``splits``
-    then, by default the first), or where it lies now. ``tell`` gets the text.
+    then, by default the first), or where it lies now. ``echo`` gets the text.
     """
     engine = engine or EngineConfig(batch_size=32)
     fabric = make_fabric(engine)
@@ -95,14 +95,14 @@ def evaluate(
         scored_runs.append(scored)
         entries.append({"run": str(folders[number].path), **entry_of(scored)})
         if fabric.is_global_zero:
-            tell(describe(str(folders[number].path), scored, keep(folders[number], scored)))
+            echo(describe(str(folders[number].path), scored, keep(folders[number], scored)))
         fabric.barrier()
-    means = _means(scored_runs, tell if fabric.is_global_zero else lambda text: None)
+    means = _means(scored_runs, echo if fabric.is_global_zero else lambda text: None)
     return {"evaluations": entries, "mean": means}, max(scored.exit_code for scored in scored_runs)
 
 
 def evaluate_features(
-    files: Sequence[str | Path], asked: Asked, *, out: str = "", tell: Callable[[str], None] = say
+    files: Sequence[str | Path], asked: Asked, *, out: str = "", echo: Callable[[str], None] = echo
 ) -> tuple[dict[str, Any], int]:
     """Scores files of features (Parquet or npz), without any model; several are the splits of one data set.
 
@@ -126,13 +126,13 @@ def evaluate_features(
         folder = Path(out) / (f"{number:02d}-{Path(file).stem}" if len(files) > 1 else "") if out else None
         if folder is not None:
             write_tables(folder, scored, with_features=False)
-        tell(describe(str(file), replace(scored, about={})))
+        echo(describe(str(file), replace(scored, about={})))
         if folder is not None:
-            tell(f"  per query: {folder}")
-    return {"evaluations": entries, "mean": _means(all_scored, tell)}, max(scored.exit_code for scored in all_scored)
+            echo(f"  per query: {folder}")
+    return {"evaluations": entries, "mean": _means(all_scored, echo)}, max(scored.exit_code for scored in all_scored)
 
 
-def _means(scored: Sequence[ReidScored], tell: Callable[[str], None]) -> dict[str, Any]:
+def _means(scored: Sequence[ReidScored], echo: Callable[[str], None]) -> dict[str, Any]:
     """Mean and deviation over several scorings, for each protocol that all of them have."""
     if len(scored) < 2:
         return {}
@@ -142,7 +142,7 @@ def _means(scored: Sequence[ReidScored], tell: Callable[[str], None]) -> dict[st
         if len(scores) == len(scored):
             mean = over_splits(scores)
             means[protocol] = {key: value for key, value in mean.as_dict().items() if key != "splits"}
-            tell(str(mean))
+            echo(str(mean))
     return means
 
 

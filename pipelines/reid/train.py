@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from specvid.models.factory import VideoModel, create_model
 from specvid.pipelines.engine.fabric import make_fabric
-from specvid.pipelines.engine.log import log, logging_to, say
+from specvid.pipelines.engine.log import echo, log, logging_to
 from specvid.pipelines.engine.loop import fit
 from specvid.pipelines.engine.run import RunFolder
 from specvid.pipelines.engine.seeds import seed_all
@@ -101,7 +101,7 @@ def train(config: ReidConfig) -> dict[str, Any]:
             run.write_training(config, task="reid", parameters=parameters, best_is=best_is)
             scored = score_all(lists.data, found, checkpoint="last", sampling=config.test_sampling)
             folder = keep(run, scored)
-            say(describe(str(run.path), scored, folder))
+            echo(describe(str(run.path), scored, folder))
         fabric.barrier()
     return run.results()
 

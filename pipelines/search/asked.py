@@ -13,9 +13,9 @@ from specvid.errors import VideoError
 from specvid.pipelines.embed.config import NetChoice, WindowChoice
 from specvid.pipelines.embed.layout import Folder
 from specvid.pipelines.embed.network import Network
-from specvid.pipelines.embed.processes import device_of
 from specvid.pipelines.embed.reading import ImageSequence, Reader
 from specvid.pipelines.embed.stream import reader_of
+from specvid.pipelines.engine.devices import select_device
 from specvid.pipelines.search.vectors import Rows, unit
 
 
@@ -52,7 +52,7 @@ def _embed(folder: Folder, what: Sequence[str], device: str, net: NetChoice | No
     made = facts["network"]
     network = Network(
         net or NetChoice(**made["source"]),
-        device=device_of(device, 0),
+        device=select_device(device, local_rank=0),
         precision=facts["computing"]["precision"],
         sampling=made["sampling"],
     )

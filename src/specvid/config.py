@@ -64,6 +64,21 @@ def differences(a: Mapping[str, Any], b: Mapping[str, Any], *, but: frozenset[st
     return found
 
 
+def require_at_least(config: Any, **least: int) -> None:
+    """Check numbers of a config.
+
+    Args:
+        config: a dataclass.
+        least: for each of some fields, the least value that it may have.
+
+    Raises:
+        ValueError: a field is less.
+    """
+    for name, bound in least.items():
+        if getattr(config, name) < bound:
+            raise ValueError(f"{name} {getattr(config, name)} must be at least {bound}.")
+
+
 def _fits(value: Any, hint: Any) -> bool:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Literal:

@@ -1,40 +1,117 @@
-"""Folders that are replaced whole: a checkpoint is the old one or the new one, wherever the process is killed."""
+"""Atomic writes: whatever reads a file or folder sees the old content or the new one, wherever the writer is killed.
+
+| to write                       | use                                           |
+|--------------------------------|-----------------------------------------------|
+| a file                         | `replacing_file`, `write_text`, `write_json`  |
+| a folder that belongs together | `replacing_folder`; `recover` after a kill    |
+| to read such a folder          | `current`                                     |
+
+New content is written beside the old one, under a hidden name with ``.writing`` in it, is forced onto the disk and then
+takes its place in one rename.
+"""
 
 import json
 import os
 import shutil
-from collections.abc import Callable
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 
-def _beside(folder: Path, what: str) -> Path:
-    return folder.with_name(f".{folder.name}.{what}")
+@contextmanager
+def replacing_file(path: str | Path, *, folder: Path | None = None, durable: bool = True) -> Iterator[Path]:
+    """A file to write in place of ``path``, which it becomes where the block ends without an error.
 
+    Args:
+        path: the file to replace or to create; its folder is created where it is missing.
+        folder: where the unfinished file lies, on the same disk; for files that several processes may write at the same
+            time, since its name then tells host and process. Beside ``path`` if not given.
+        durable: force the content onto the disk before the rename, so that a crash of the machine loses nothing.
 
-def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:
-    """Replaces ``folder`` by what ``write(staging folder)`` writes.
-
-    The new content is written aside and flushed to disk, gets the name ``.NAME.ready`` in one rename (from here on it
-    counts), and then takes the
-    place of the old one. A kill at any point leaves either the old folder, or a ready one that ``settle`` puts in
-    place.
+    Yields:
+        The path of the unfinished file, with the suffix of ``path``. An error removes it.
     """
-    settle(folder)
+    path = Path(path)
+    if folder is None:
+        staging = path.with_name(f".{path.stem}.writing{path.suffix}")
+    else:
+        staging = folder / f"{path.stem}.{socket.gethostname()}.{os.getpid()}{path.suffix}"
+    for parent in {path.parent, staging.parent}:
+        parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield staging
+        if durable:
+            _flush(staging)
+        os.replace(staging, path)
+    except (Exception, KeyboardInterrupt):
+        staging.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write UTF-8 text to ``path`` in one rename.
+
+    Args:
+        path: the file to replace or to create.
+        text: its content.
+    """
+    with replacing_file(path) as staging:
+        staging.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    """Write JSON to ``path`` in one rename.
+
+    Args:
+        path: the file to replace or to create.
+        content: what JSON knows.
+
+    Raises:
+        ValueError: a number is not finite; JSON has no word for it.
+    """
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+@contextmanager
+def replacing_folder(folder: str | Path, *, durable: bool = True) -> Iterator[Path]:
+    """A folder to fill in place of ``folder``, which it becomes where the block ends without an error.
+
+    The filled folder is first renamed to ``.NAME.ready``: from here on it counts. Then it takes the place of the old
+    one. A kill at any point leaves either the old folder, or a ready one that `recover` puts in place and `current`
+    reads.
+
+    Args:
+        folder: the folder to replace or to create. Only one process may write it at a time.
+        durable: force all files onto the disk before the rename, so that a crash of the machine loses nothing.
+
+    Yields:
+        The empty folder to fill. An error removes it.
+    """
+    folder = Path(folder)
+    recover(folder)
     staging = _beside(folder, "writing")
     staging.mkdir(parents=True)
-    write(staging)
-    for path in [*staging.rglob("*"), staging]:
-        _flush(path)
-    os.replace(staging, _beside(folder, "ready"))
-    settle(folder)
+    try:
+        yield staging
+        if durable:
+            for path in [*staging.rglob("*"), staging]:
+                _flush(path)
+        os.replace(staging, _beside(folder, "ready"))
+    except (Exception, KeyboardInterrupt):
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+    recover(folder)
 
 
-def settle(folder: Path) -> None:
-    """Finishes a replacement that was interrupted and removes its leftovers.
+def recover(folder: str | Path) -> None:
+    """Finish a replacement of ``folder`` that was interrupted, and remove what it left behind.
 
-    Only the process that writes may call it.
+    Args:
+        folder: as given to `replacing_folder`. Only the process that writes it may call this.
     """
+    folder = Path(folder)
     ready, old = _beside(folder, "ready"), _beside(folder, "old")
     if ready.exists():
         if folder.exists():
@@ -45,22 +122,27 @@ def settle(folder: Path) -> None:
         shutil.rmtree(leftover, ignore_errors=True)
 
 
-def whole(folder: Path) -> Path:
-    """Where the complete content of ``folder`` lies now, without touching anything: for readers."""
+def current(folder: str | Path) -> Path:
+    """Where the complete content of ``folder`` lies now; nothing is changed, so any reader may ask.
+
+    Args:
+        folder: as given to `replacing_folder`.
+
+    Returns:
+        ``folder`` itself, or the ready one beside it where a kill came before the last rename.
+    """
+    folder = Path(folder)
     ready = _beside(folder, "ready")
     return ready if ready.exists() and not folder.exists() else folder
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Writes JSON in one rename."""
-    staging = path.with_name(f".{path.name}.writing")
-    staging.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-    _flush(staging)
-    os.replace(staging, path)
+def _beside(folder: Path, state: str) -> Path:
+    """The hidden neighbour of ``folder`` in a state of its replacement."""
+    return folder.with_name(f".{folder.name}.{state}")
 
 
 def _flush(path: Path) -> None:
-    """Forces a file, or a folder's list of names, onto the disk."""
+    """Force a file, or a folder's list of names, onto the disk."""
     if os.name == "nt" and path.is_dir():
         return
     descriptor = os.open(path, os.O_RDONLY)

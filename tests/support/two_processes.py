@@ -67,7 +67,7 @@ def everything(data: str, run: str, out: Path) -> dict:
     found["buffers"] = norm.running_mean.tolist()
 
     engine = EngineConfig(**CPU, batch_size=4)
-    evaluations = evaluate([run], clips=2, crops=3, engine=engine, tell=lambda text: None)
+    evaluations = evaluate([run], clips=2, crops=3, engine=engine, echo=lambda text: None)
     found["evaluation"] = evaluations["evaluations"][0]
 
     short = {"frames": 4, "stride": 1, "size": 16, "resize": 20}

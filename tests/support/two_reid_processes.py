@@ -14,7 +14,7 @@ from specvid.pipelines.reid.train import train
 def everything(data: str, run: str, out: Path) -> dict:
     """All checks of one process."""
     asked = Asked(every=True, sampling="all")
-    figures, code = evaluate([run], asked, engine=EngineConfig(**CPU, batch_size=4), tell=lambda text: None)
+    figures, code = evaluate([run], asked, engine=EngineConfig(**CPU, batch_size=4), echo=lambda text: None)
     settings = ReidConfig(
         name="pair", runs=str(out),
         tracks=TrackletConfig(data=data, frames=4, height=24, width=30, people=4, tracklets=2, val_fraction=0.0),

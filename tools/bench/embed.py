@@ -24,9 +24,9 @@ from specvid.pipelines.embed import EmbedConfig, NetChoice, OutputChoice, RunCho
 from specvid.pipelines.embed.feed import read_ahead
 from specvid.pipelines.embed.job import Job
 from specvid.pipelines.embed.layout import Folder
-from specvid.pipelines.embed.processes import Processes
 from specvid.pipelines.embed.sources import Sources, find_inputs
 from specvid.pipelines.embed.stream import reader_of
+from specvid.pipelines.engine.processes import Processes
 
 
 @dataclass(frozen=True)

@@ -135,25 +135,25 @@ def loader(options: LoaderOptions) -> int:
     if not options.data:
         raise ValueError("DATA is not given: name the folder of a data set in UCF-101's layout.")
 
-    from specvid.pipelines.engine.log import note
+    from specvid.pipelines.engine.log import status
     from specvid.tools.bench.loader import bench_loader, print_loader_table
 
     settings = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
-    print_loader_table(bench_loader(settings.pop("data"), **settings, progress=note))
+    print_loader_table(bench_loader(settings.pop("data"), **settings, progress=status))
     return 0
 
 
 def model(options: ModelOptions) -> int:
-    from specvid.pipelines.engine.log import note
+    from specvid.pipelines.engine.log import status
     from specvid.tools.bench.model import bench_model, print_model_table
 
     settings = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
-    print_model_table(bench_model(settings.pop("model"), settings.pop("blocks"), **settings, progress=note))
+    print_model_table(bench_model(settings.pop("model"), settings.pop("blocks"), **settings, progress=status))
     return 0
 
 
 def blocks(options: BlocksOptions) -> int:
-    from specvid.pipelines.engine.log import note
+    from specvid.pipelines.engine.log import status
     from specvid.text import to_markdown, to_text
     from specvid.tools.bench.blocks import bench_blocks
     from specvid.tools.bench.memory import bench_memory
@@ -172,7 +172,7 @@ def blocks(options: BlocksOptions) -> int:
         peaks = []
         for peak in bench_memory(**sizes):
             peaks.append(peak)
-            note(f"{peak.variant} N {peak.positions} C {peak.channels} B {peak.batch}: {peak.mebibytes:,.0f} MiB")
+            status(f"{peak.variant} N {peak.positions} C {peak.channels} B {peak.batch}: {peak.mebibytes:,.0f} MiB")
             if options.csv:
                 write_csv(peaks, options.csv)
         for title, table in memory_tables(peaks):
@@ -183,7 +183,7 @@ def blocks(options: BlocksOptions) -> int:
     for row in bench_blocks(**sizes, **settings):
         rows.append(row)
         size = f"{row.variant} N {row.positions} C {row.channels} B {row.batch}"
-        note(f"{size}: {row.note or f'{row.forward_ms:.3g} ms forward, {row.train_ms:.3g} ms with backward'}")
+        status(f"{size}: {row.note or f'{row.forward_ms:.3g} ms forward, {row.train_ms:.3g} ms with backward'}")
         if options.csv:
             write_csv(rows, options.csv)
     for title, table in time_tables(rows):

@@ -70,7 +70,7 @@ def embed(options: EmbedOptions) -> int:
     if not options.videos:
         raise ValueError("no VIDEO is given: name files or folders to embed.")
 
-    from specvid.pipelines.engine.log import note
+    from specvid.pipelines.engine.log import status
     from specvid.tools.bench.embed import bench_embed, bench_memory, print_embed_row
 
     settings = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
@@ -79,16 +79,16 @@ def embed(options: EmbedOptions) -> int:
         held = bench_memory(videos, count=memory, model=options.model, workers=options.workers)
         print("MiB after each tenth: " + " ".join(f"{value:.0f}" for value in held))
     else:
-        print_embed_row(bench_embed(videos, **settings, progress=note))
+        print_embed_row(bench_embed(videos, **settings, progress=status))
     return 0
 
 
 def search(options: SearchOptions) -> int:
-    from specvid.pipelines.engine.log import note
+    from specvid.pipelines.engine.log import status
     from specvid.tools.bench.search import bench_search, print_search_table
 
     settings = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
-    print_search_table(bench_search(**settings, progress=note))
+    print_search_table(bench_search(**settings, progress=status))
     return 0
 
 

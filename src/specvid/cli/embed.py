@@ -52,10 +52,10 @@ def run(options: EmbedOptions) -> int:
         raise ValueError("out is not given: --out DIR must name the folder to write.")
 
     from specvid.pipelines.embed.job import embed
-    from specvid.pipelines.engine.log import note, say
+    from specvid.pipelines.engine.log import echo, status
 
-    outcome = embed(options.videos, options.out, options.config, path_column=options.path_column, tell=note)
-    say(outcome.line())
+    outcome = embed(options.videos, options.out, options.config, path_column=options.path_column, tell=status)
+    echo(outcome.line())
     return 1 if outcome.failed else 0
 
 
@@ -94,20 +94,20 @@ def evaluate(options: EvalOptions) -> int:
         raise ValueError("DIR is not given: name the folder that `specvid embed --out` wrote.")
 
     from specvid.pipelines.embed.evaluate import evaluate
-    from specvid.pipelines.engine.log import say
+    from specvid.pipelines.engine.log import echo
 
     found = evaluate(options.folder, label=options.label, group=options.group)
     score = found.score
     if options.json:
         figures = {"accuracy": score.accuracy, "per_class": {str(k): v for k, v in score.per_class.items()}}
         counts = {"rows": found.rows, "groups": found.groups, "failed": found.failed, "hopeless": score.hopeless}
-        say(json.dumps({**figures, **counts}, indent=2, ensure_ascii=False))
+        echo(json.dumps({**figures, **counts}, indent=2, ensure_ascii=False))
         return 0
     for name, share in score.per_class.items():
-        say(f"{share:8.2%}  {name}")
+        echo(f"{share:8.2%}  {name}")
     alone = f", {score.hopeless} rows whose class no other group has count as wrong" if score.hopeless else ""
     failed = f", {found.failed} inputs failed and are not scored" if found.failed else ""
-    say(
+    echo(
         f"{score.accuracy:8.2%}  leave-one-group-out nearest neighbour: {found.rows} rows, {found.groups} groups, "
         f"{len(score.per_class)} classes{alone}{failed}"
     )

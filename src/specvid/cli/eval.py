@@ -90,13 +90,13 @@ def run(options: EvalOptions) -> int:
 
     from specvid.pipelines.action.evaluate import evaluate
     from specvid.pipelines.engine.config import EngineConfig
-    from specvid.pipelines.engine.log import say
+    from specvid.pipelines.engine.log import echo
 
     shared = ("device", "devices", "nodes", "precision", "batch_size", "workers")
     engine = EngineConfig(**{name: getattr(options, name) for name in shared})
     views: dict[str, Any] = {"clips": options.clips, "crops": options.crops, "checkpoint": options.checkpoint}
-    tell = (lambda text: None) if options.json else say
-    figures = evaluate(runs, splits=splits, **views, data=options.data, force=options.force, engine=engine, tell=tell)
+    echo = (lambda text: None) if options.json else echo
+    figures = evaluate(runs, splits=splits, **views, data=options.data, force=options.force, engine=engine, echo=echo)
     if options.json:
         print(json.dumps(figures, indent=2, ensure_ascii=False))
     return 0

@@ -138,7 +138,7 @@ def run(options: EvalReidOptions) -> int:
 
     from specvid.eval.reid.rerank import KReciprocal
     from specvid.pipelines.engine.config import EngineConfig
-    from specvid.pipelines.engine.log import say
+    from specvid.pipelines.engine.log import echo
     from specvid.pipelines.reid.evaluate import Asked, evaluate, evaluate_features
 
     again = KReciprocal(options.k1, options.k2, options.lambda_value) if options.rerank else None
@@ -146,14 +146,14 @@ def run(options: EvalReidOptions) -> int:
         options.protocol, options.all_protocols, again, options.metric, options.test_sampling, options.flip_test,
         options.checkpoint, options.force,
     )  # fmt: skip
-    tell = (lambda text: None) if options.json else say
+    echo = (lambda text: None) if options.json else echo
     if options.features:
-        figures, code = evaluate_features(options.features, asked, out=options.out, tell=tell)
+        figures, code = evaluate_features(options.features, asked, out=options.out, echo=echo)
     else:
         shared = ("device", "devices", "nodes", "precision", "batch_size", "workers")
         engine = EngineConfig(**{name: getattr(options, name) for name in shared})
         where = {"dataset": options.dataset, "data": options.data}
-        figures, code = evaluate(runs, asked, splits=splits, **where, engine=engine, tell=tell)
+        figures, code = evaluate(runs, asked, splits=splits, **where, engine=engine, echo=echo)
     if options.json:
         print(json.dumps(figures, indent=2, ensure_ascii=False))
     return code

@@ -27,10 +27,10 @@ Example:
 
 
 def run(options: ExportConfig) -> int:
-    from specvid.pipelines.engine.log import note, say
+    from specvid.pipelines.engine.log import echo, status
     from specvid.pipelines.export.job import export
 
-    say(export(options, tell=note).text())
+    echo(export(options, tell=status).text())
     return 0
 
 

@@ -52,15 +52,15 @@ def run(options: ModelsOptions) -> int:
     from specvid.models.blocks import list_blocks
     from specvid.models.catalogue import SCHEMES, clip_text, entry, matching
     from specvid.models.insertion.parts import list_parts
-    from specvid.pipelines.engine.log import note, say
+    from specvid.pipelines.engine.log import echo, status
     from specvid.text import to_text
 
     names = matching(options.pattern)
     if len(names) > 20:
-        note(f"weighing {len(names)} backbones; with a PATTERN it is quicker")
+        status(f"weighing {len(names)} backbones; with a PATTERN it is quicker")
     entries = [entry(name) for name in names]
     if options.json:
-        say(json_.dumps([dataclasses.asdict(one) for one in entries], indent=2))
+        echo(json_.dumps([dataclasses.asdict(one) for one in entries], indent=2))
         return 0
     rows = [["backbone", "kind", "parameters", "GFLOPs", "of a clip of", "vector", "weights", "trained on", "licence"]]
     for one in entries:
@@ -69,12 +69,12 @@ def run(options: ModelsOptions) -> int:
         published = [[name, w.data, w.licence] for name, w in one.pretrained.items()] or [["-", "-", "-"]]
         rows.append([*row, str(one.features), *published[0]])
         rows += [[*[""] * (len(row) + 1), *more] for more in published[1:]]
-    say(to_text(rows))
+    echo(to_text(rows))
     if not options.pattern:
-        say("\nalso, as SCHEME:NAME:")
-        say("\n".join(f"  {scheme}: {text}" for scheme, text in SCHEMES.items()))
-        say(f"\nblocks: {', '.join(list_blocks())}; parts: {', '.join(list_parts())}")
-    say(f"\nGFLOPs: 10^9 multiply-adds of one clip, from pixels to the embedding.\n{FOOTNOTE}")
+        echo("\nalso, as SCHEME:NAME:")
+        echo("\n".join(f"  {scheme}: {text}" for scheme, text in SCHEMES.items()))
+        echo(f"\nblocks: {', '.join(list_blocks())}; parts: {', '.join(list_parts())}")
+    echo(f"\nGFLOPs: 10^9 multiply-adds of one clip, from pixels to the embedding.\n{FOOTNOTE}")
     return 0
 
 
@@ -97,10 +97,10 @@ def show(options: ShowOptions) -> int:
         raise ValueError("NAME is not given: name a backbone; `specvid models` lists them.")
 
     from specvid.models.tree import describe
-    from specvid.pipelines.engine.log import say
+    from specvid.pipelines.engine.log import echo
 
     changes = {name: value for name in ("frames", "size") if (value := getattr(options, name)) is not None}
-    say(describe(options.name, blocks=options.blocks, input=changes))
+    echo(describe(options.name, blocks=options.blocks, input=changes))
     return 0
 
 

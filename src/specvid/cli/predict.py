@@ -92,7 +92,7 @@ def run(options: PredictOptions) -> int:
         own = {name: getattr(options, name) for name in ("weights", "blocks", "labels")}
         recogniser = of_model(options.model, **own)
     if recogniser.note:
-        log.note(recogniser.note)
+        log.status(recogniser.note)
     views = {"top": options.top, "clips": options.clips, "crops": options.crops}
     failed = 0
     for prediction in predict(options.videos, recogniser, **views, engine=engine):

@@ -84,12 +84,12 @@ class QueryOptions:
 def build(options: BuildOptions) -> int:
     _need(options.folder)
 
-    from specvid.pipelines.engine.log import note, say
+    from specvid.pipelines.engine.log import echo, status
     from specvid.pipelines.search.build import build_index
 
-    about = build_index(options.folder, options.index, recall=options.recall, tell=note)
+    about = build_index(options.folder, options.index, recall=options.recall, tell=status)
     settings = ", ".join(f"{name} {value}" for name, value in {**about["build"], **about["search"]}.items())
-    say(
+    echo(
         f"{about['kind']} index of {about['rows']:,} rows x {about['dim']} in {options.folder}/index: "
         f"{settings + '; ' if settings else ''}recall@10 {about['recall@10']:.3f}, built in {about['build_seconds']} s"
     )
@@ -101,7 +101,7 @@ def query(options: QueryOptions) -> int:
     if not options.what:
         raise ValueError("nothing is asked for: name a video, a folder of images, images, or an id after DIR.")
 
-    from specvid.pipelines.engine.log import say
+    from specvid.pipelines.engine.log import echo
     from specvid.pipelines.search.page import write_page
     from specvid.pipelines.search.query import search
     from specvid.pipelines.search.table import as_text
@@ -114,7 +114,7 @@ def query(options: QueryOptions) -> int:
     if options.json:
         print(json.dumps(answer.rows, indent=2, ensure_ascii=False, default=str))
     else:
-        say(as_text(answer))
+        echo(as_text(answer))
     return 0
 
 

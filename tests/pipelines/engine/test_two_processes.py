@@ -79,7 +79,7 @@ def test_an_epochs_line_is_of_all_processes(folder: Path, tmp_path: Path) -> Non
 def test_every_clip_is_counted_once(folder: Path, found: list[dict]) -> None:
     pair_csv = rows(folder / "one/eval/split1-last-2x3/clips.csv")
     alone = evaluate(
-        [folder / "one"], clips=2, crops=3, engine=EngineConfig(**CPU, batch_size=4), tell=lambda text: None
+        [folder / "one"], clips=2, crops=3, engine=EngineConfig(**CPU, batch_size=4), echo=lambda text: None
     )
     alone_csv = rows(folder / "one/eval/split1-last-2x3/clips.csv")
     (entry,) = alone["evaluations"]
