@@ -2,8 +2,8 @@
 
 `job` is the whole of it. An input (`sources`, `tables`) is cut into windows and clips (`windows`), decoded in one pass
 (`reading`) by processes that run ahead (`feed`), goes through the network (`network`) while the shard before is written
-(`stream`, `shards`), into a folder that a kill cannot harm (`layout`). The engine's `processes` share the work under torchrun,
-`on_ray` on a Ray cluster.
+(`stream`, `shards`), into a folder that a kill cannot harm (`layout`). The engine's `processes` share the work under
+torchrun, `on_ray` on a Ray cluster.
 """
 
 from specvid.pipelines.embed.config import EmbedConfig, NetChoice, OutputChoice, RunChoice, WindowChoice
