@@ -1,0 +1,1 @@
+"""Tools: benchmarks, checking and preparing data sets, converting weights."""

@@ -1,0 +1,1 @@
+"""Backbones: networks without a classifier, in the names of their published checkpoints."""

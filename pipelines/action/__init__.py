@@ -1,0 +1,1 @@
+"""Action recognition: settings, recipes, data, training, evaluation, prediction."""

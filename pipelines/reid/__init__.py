@@ -1,0 +1,1 @@
+"""Person re-identification: settings, recipes, data, training, evaluation."""

@@ -1,0 +1,1 @@
+"""Converters: published checkpoints that are not safe to load, as safetensors."""
