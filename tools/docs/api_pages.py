@@ -12,7 +12,7 @@ GROUND = ("errors", "files", "config", "text", "extras")
 
 
 def modules() -> dict[str, Path]:
-    """The public modules by their dotted names; those whose names begin with an underscore are nobody else's business."""
+    """The public modules by their dotted names (a name that begins with an underscore is private)."""
     files = {f"specvid.{name}": ROOT / "src/specvid" / f"{name}.py" for name in GROUND}
     for room in (*ROOMS, "src/specvid/cli"):
         for path in sorted((ROOT / room).rglob("*.py")):
