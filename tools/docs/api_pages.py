@@ -44,5 +44,5 @@ def on_config(config: MkDocsConfig, **_: Any) -> MkDocsConfig:
         sections.setdefault(section, []).append({rest or room: f"api/{name}.md"})
     api: list[Any] = [{"specvid": "api/index.md"}, *({room: pages} for room, pages in sections.items())]
     assert config.nav is not None
-    config.nav = [{"API": api} if "API" in item else item for item in config.nav]
+    config["nav"] = [{"API": api} if "API" in item else item for item in config.nav]
     return config
