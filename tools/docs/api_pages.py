@@ -43,6 +43,6 @@ def on_config(config: MkDocsConfig, **_: Any) -> MkDocsConfig:
         section = room if room in (*ROOMS, "cli") else "ground"
         sections.setdefault(section, []).append({rest or room: f"api/{name}.md"})
     api: list[Any] = [{"specvid": "api/index.md"}, *({room: pages} for room, pages in sections.items())]
-    assert config.nav is not None
-    config["nav"] = [{"API": api} if "API" in item else item for item in config.nav]
+    nav: list[Any] = list(config.nav or [])
+    config["nav"] = [{"API": api} if "API" in item else item for item in nav]
     return config
