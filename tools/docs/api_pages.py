@@ -35,7 +35,7 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     return files
 
 
-def on_config(config: MkDocsConfig, **_: Any) -> MkDocsConfig:
+def on_config(config: MkDocsConfig, **kwargs: Any) -> MkDocsConfig:
     """Puts the pages of the API into the navigation, a section a room."""
     sections: dict[str, list[dict[str, str]]] = {}
     for name in modules():
