@@ -1,4 +1,4 @@
-"""P x K batches: P people, K tracklets of each, as batch-hard triplets need (Hermans et al. 2017, arXiv:1703.07737)."""
+"""P x K batches: P identities, K tracklets of each, as batch-hard triplets need (Hermans et al., arXiv:1703.07737)."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,21 +11,21 @@ class IdentitySampler(Sampler[tuple[int, int]]):
 
     In an epoch every person comes once, with K tracklets: different cameras first (two walks past one camera are too
     easy a pair), then further ones, then the same ones again where there are fewer. Everything follows from ``(seed,
-    epoch)``. With several processes each gets whole people, P / world of every batch; people left over for less than a
-    batch are left out, other ones in each epoch.
+    epoch)``. With several processes each gets whole identities, P / world of every batch; identities left over for less
+    than a batch are left out, other ones in each epoch.
 
     Args:
         labels: (N,) identity of each tracklet.
         cameras: (N,) camera of each tracklet.
-        people: P, over all processes.
+        identities: P, over all processes.
         tracklets: K.
-        repeats: how many times every person comes in an epoch, each time with K freshly drawn tracklets.
+        repeats: how many times every person comes in an epoch, each time with K freshly synthetic tracklets.
         seed: of the order.
         rank: of this process.
         world: number of processes.
 
     Raises:
-        ValueError: fewer than P people, P that ``world`` does not divide, or one person in a process's batch.
+        ValueError: fewer than P identities, P that ``world`` does not divide, or one person in a process's batch.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class IdentitySampler(Sampler[tuple[int, int]]):
         labels: Sequence[int] | np.ndarray,
         cameras: Sequence[object] | np.ndarray,
         *,
-        people: int,
+        identities: int,
         tracklets: int,
         repeats: int = 1,
         seed: int = 0,
@@ -44,22 +44,22 @@ class IdentitySampler(Sampler[tuple[int, int]]):
         self.cameras = np.unique([str(camera) for camera in cameras], return_inverse=True)[1].reshape(-1)
         if len(labels) != len(self.cameras):
             raise ValueError(f"{len(labels)} labels and {len(self.cameras)} cameras; each tracklet needs both")
-        for name, value in (("people", people), ("tracklets", tracklets), ("repeats", repeats)):
+        for name, value in (("identities", identities), ("tracklets", tracklets), ("repeats", repeats)):
             if value < 1:
                 raise ValueError(f"{name} = {value}: expected a whole number of at least 1")
         if not 0 <= rank < world:
             raise ValueError(f"rank = {rank} of world = {world}: expected 0 <= rank < world")
         self.own = [np.flatnonzero(labels == label) for label in np.unique(labels)]
-        if len(self.own) < people:
+        if len(self.own) < identities:
             raise ValueError(
-                f"people = {people}: there are only {len(self.own)} to train on; lower the number of people"
+                f"identities = {identities}: there are only {len(self.own)} to train on; lower the number of identities"
             )
-        if people % world or (people // world < 2 and people > 1):
+        if identities % world or (identities // world < 2 and identities > 1):
             raise ValueError(
-                f"people = {people} over {world} processes: expected at least 2 whole people for each, "
-                f"e.g. {max(2, people // world + bool(people % world)) * world}"
+                f"identities = {identities} over {world} processes: expected at least 2 whole identities for each, "
+                f"e.g. {max(2, identities // world + bool(identities % world)) * world}"
             )
-        self.people, self.tracklets, self.repeats, self.seed = people, tracklets, repeats, seed
+        self.identities, self.tracklets, self.repeats, self.seed = identities, tracklets, repeats, seed
         self.rank, self.world = rank, world
         self.epoch = 0
 
@@ -69,16 +69,16 @@ class IdentitySampler(Sampler[tuple[int, int]]):
 
     def __len__(self) -> int:
         """Samples for this process and epoch."""
-        return self.repeats * (len(self.own) // self.people) * (self.people // self.world) * self.tracklets
+        return self.repeats * (len(self.own) // self.identities) * (self.identities // self.world) * self.tracklets
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         rng = np.random.default_rng([self.seed, self.epoch])
-        share = self.people // self.world
+        share = self.identities // self.world
         for _ in range(self.repeats):
             order = rng.permutation(len(self.own))
-            for start in range(0, len(order) - self.people + 1, self.people):
+            for start in range(0, len(order) - self.identities + 1, self.identities):
                 # Drawn for all processes, so that each one's generator stands at the same place.
-                batch = [self._draw(self.own[person], rng) for person in order[start : start + self.people]]
+                batch = [self._draw(self.own[person], rng) for person in order[start : start + self.identities]]
                 for drawn in batch[self.rank * share : (self.rank + 1) * share]:
                     yield from ((self.epoch, int(i)) for i in drawn)
 

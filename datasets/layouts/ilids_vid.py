@@ -1,4 +1,4 @@
-"""iLIDS-VID: 300 people, two cameras, ten splits of 150 / 150 (Wang et al., ECCV 2014).
+"""iLIDS-VID: 300 identities, two cameras, ten splits of 150 / 150 (Wang et al., ECCV 2014).
 
 The official layout::
 
@@ -13,9 +13,9 @@ import numpy as np
 
 from specvid.datasets.layouts.matlab import read_matlab
 from specvid.datasets.layouts.reid_set import ReidSet
-from specvid.datasets.layouts.two_cameras import Split, TwoCameras, find, people_in, read_json_splits, read_split
+from specvid.datasets.layouts.two_cameras import Split, TwoCameras, find, identities_in, read_json_splits, read_split
 
-PEOPLE, PER_SIDE, SPLITS, FRAMES = 300, 150, 10, 42_459
+IDENTITIES, PER_SIDE, SPLITS, FRAMES = 300, 150, 10, 42_459
 KIND = TwoCameras("iLIDS-VID", "ilids-vid", ("cam1", "cam2"))
 
 _SEQUENCES = ("i-LIDS-VID/sequences", "sequences")
@@ -27,7 +27,7 @@ _JSON = ("splits_ilidsvid*.json", "splits.json", "train-test people splits/*.jso
 
 
 def read_ilids_vid(root: str | os.PathLike[str], *, split: int = 1) -> ReidSet:
-    """One of the ten splits: queries are the test people by cam1, the gallery the same by cam2.
+    """One of the ten splits: queries are the test identities by cam1, the gallery the same by cam2.
 
     Raises:
         ValueError: missing folders or splits, or a split that does not exist.
@@ -46,7 +46,7 @@ def find_sequences(root: Path) -> Path:
 
 
 def read_splits(root: Path, sequences: Path) -> list[Split]:
-    """The ten splits as names of people, from JSON or from the official MATLAB file."""
+    """The ten splits as names of identities, from JSON or from the official MATLAB file."""
     if path := find(root, _JSON):
         return read_json_splits(path)
     path = find(root, _MAT)
@@ -55,27 +55,27 @@ def read_splits(root: Path, sequences: Path) -> list[Split]:
             f"{root} has no splits: expected 'train-test people splits/train_test_splits_ilidsvid.mat' "
             "or splits_ilidsvid.json"
         )
-    return from_matlab(path, people_in(sequences, KIND.cameras[0]))
+    return from_matlab(path, identities_in(sequences, KIND.cameras[0]))
 
 
-def from_matlab(path: Path, people: list[str]) -> list[Split]:
-    """``ls_set`` (splits, 300): places in the sorted ``people`` from 1; the first half tests, the second trains."""
+def from_matlab(path: Path, identities: list[str]) -> list[Split]:
+    """``ls_set`` (splits, 300): places in the sorted ``identities`` from 1; the first half tests, the second trains."""
     places = read_matlab(path, "ls_set")
-    everybody = np.arange(1, len(people) + 1)
+    everybody = np.arange(1, len(identities) + 1)
     if places.ndim != 2 or places.shape[1] != len(everybody):
         raise ValueError(
-            f"{path}: ls_set has shape {places.shape}; each row must order the {len(people)} people of "
-            f"{KIND.cameras[0]}. Unpack the data set again where people are missing"
+            f"{path}: ls_set has shape {places.shape}; each row must order the {len(identities)} identities of "
+            f"{KIND.cameras[0]}. Unpack the data set again where identities are missing"
         )
     for number, row in enumerate(places, start=1):
         if not np.array_equal(np.sort(row), everybody):
             wrong = [place for place in row.tolist() if place not in everybody or (row == place).sum() > 1]
             raise ValueError(
-                f"{path}, row {number} of ls_set: each of the places 1 to {len(people)} in {KIND.cameras[0]} must come "
-                f"once, {wrong[0]} does not; fetch or unpack the file again"
+                f"{path}, row {number} of ls_set: each of the places 1 to {len(identities)} in {KIND.cameras[0]} must "
+                f"come once, {wrong[0]} does not; fetch or unpack the file again"
             )
     half = places.shape[1] // 2
     return [
-        ([people[i - 1] for i in sorted(row[half:])], [people[i - 1] for i in sorted(row[:half])])
+        ([identities[i - 1] for i in sorted(row[half:])], [identities[i - 1] for i in sorted(row[:half])])
         for row in places.tolist()
     ]

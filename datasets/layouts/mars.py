@@ -1,4 +1,4 @@
-"""MARS: 20,478 tracklets of 1,261 people by six cameras (Zheng et al., ECCV 2016).
+"""MARS: 20,478 tracklets of 1,261 identities by six cameras (Zheng et al., ECCV 2016).
 
 The official layout::
 

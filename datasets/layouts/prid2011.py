@@ -12,7 +12,7 @@ from pathlib import Path
 from specvid.datasets.layouts.reid_set import ReidSet
 from specvid.datasets.layouts.two_cameras import TwoCameras, find, read_json_splits, read_split
 
-PEOPLE, PER_SIDE, SPLITS = 178, 89, 10
+IDENTITIES, PER_SIDE, SPLITS = 178, 89, 10
 IN_CAM_A, IN_CAM_B = 385, 749
 KIND = TwoCameras("PRID-2011", "prid2011", ("cam_a", "cam_b"))
 
@@ -21,7 +21,7 @@ _JSON = ("splits_prid2011*.json", "prid_2011/splits_prid2011*.json", "splits.jso
 
 
 def read_prid2011(root: str | os.PathLike[str], *, split: int = 1) -> ReidSet:
-    """One of the ten splits: queries are the test people by cam_a, the gallery the same by cam_b.
+    """One of the ten splits: queries are the test identities by cam_a, the gallery the same by cam_b.
 
     Raises:
         ValueError: missing folders or splits, or a split that does not exist.

@@ -107,5 +107,5 @@ def check_disjoint(train: Sequence[Tracklet], test: Sequence[Tracklet], where: s
     if shared:
         some = ", ".join(str(pid) for pid in sorted(shared, key=str)[:4])
         raise ValueError(
-            f"{where}: {len(shared)} people are in train and in test (e.g. {some}); no person may be in both"
+            f"{where}: {len(shared)} identities are in train and in test (e.g. {some}); no person may be in both"
         )

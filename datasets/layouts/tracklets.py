@@ -6,7 +6,7 @@ A folder::
     query/...  gallery/...                  or test/...: every tracklet asks, and every tracklet answers
 
 A table, one row a frame: ``path`` (relative to the table's folder), ``pid``, ``camid``; and if there are such,
-``track`` (several tracklets of a person in a camera), ``frame`` (a number to sort by; else the order is that of the
+``tracklet`` (several tracklets of a person in a camera), ``frame`` (a number to sort by; else the order is that of the
 file names) and ``set`` (train, query, gallery or test; without it every row is test).
 
 Identities and cameras may be any numbers or names. Scores follow the protocol ``cross-camera``.
@@ -93,19 +93,19 @@ def read_table(path: Path) -> dict[str, list[Tracklet]]:
         if part not in SETS:
             raise ValueError(f"{path}, row {number}: set {part!r} is none of {', '.join(SETS)}")
         name, pid, camid = values
-        track: Any = row.get("track")
+        tracklet: Any = row.get("tracklet")
         frame = row.get("frame")
-        key = (part, pid, camid, "" if track is None else track)
+        key = (part, pid, camid, "" if tracklet is None else tracklet)
         frames[key].append((_frame_number(frame, path, number), str(name)))
     parts: dict[str, list[Tracklet]] = {name: [] for name in SETS}
-    for (part, pid, camid, track), own in frames.items():
+    for (part, pid, camid, tracklet), own in frames.items():
         if len({number is None for number, _ in own}) > 1:
             raise ValueError(
-                f"{path}: person {pid}, camera {camid}, track {track!r} has frame numbers in some rows only"
+                f"{path}: person {pid}, camera {camid}, tracklet {tracklet!r} has frame numbers in some rows only"
             )
         numbered = own[0][0] is not None
         own.sort(key=(lambda item: item[0]) if numbered else (lambda item: natural_key(item[1])))
-        title = "/".join(str(piece) for piece in (part, pid, camid, track) if piece != "")
+        title = "/".join(str(piece) for piece in (part, pid, camid, tracklet) if piece != "")
         parts[part].append(Tracklet(title, pid, camid, path.parent, tuple(name for _, name in own)))
     return parts
 
@@ -137,7 +137,7 @@ def _csv_rows(path: Path) -> Iterable[Mapping[str, Any]]:
     except UnicodeDecodeError as error:
         text = error.object[max(0, error.start - 20) : error.start + 20]
         raise ValueError(f"{path} is not UTF-8, near {text!r}; save the table as UTF-8") from None
-    for column in ("pid", "camid", "track"):
+    for column in ("pid", "camid", "tracklet"):
         values = [row.get(column) for row in rows]
         if all(_is_whole(value) for value in values):
             for row in rows:
@@ -165,6 +165,6 @@ def _check_columns(path: Path, columns: Iterable[str]) -> None:
     missing = [column for column in COLUMNS if column not in columns]
     if missing:
         raise ValueError(
-            f"{path} lacks the columns {', '.join(missing)}; it needs {', '.join(COLUMNS)} and may have track, frame, "
-            f"set"
+            f"{path} lacks the columns {', '.join(missing)}; it needs {', '.join(COLUMNS)} and may have "
+            "tracklet, frame, set"
         )

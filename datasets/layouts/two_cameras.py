@@ -1,4 +1,4 @@
-"""Data sets of people seen once by each of two cameras: folders of frames, and ten random splits of the people.
+"""Data sets of identities seen once by each of two cameras: folders of frames, and ten random splits of the identities.
 
 What iLIDS-VID and PRID-2011 share: ``CAMERA/PERSON/*.png``, queries by the first camera, gallery by the second.
 """
@@ -15,7 +15,7 @@ from specvid.datasets.layouts.reid_set import ReidSet, Tracklet, check_disjoint,
 
 IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp"})
 
-Split = tuple[list[str], list[str]]  # people to train on, people to test on
+Split = tuple[list[str], list[str]]  # identities to train on, identities to test on
 
 
 @dataclass(frozen=True)
@@ -30,28 +30,31 @@ class TwoCameras:
 def read_split(
     kind: TwoCameras, sequences: Path, splits: Sequence[Split], split: int, published: tuple[int, int]
 ) -> ReidSet:
-    """Split ``split`` (from 1): both cameras' tracklets of its people. ``published``: people in train and in test.
+    """Split ``split`` (from 1): both cameras' tracklets of its identities.
+
+    ``published``: how many identities are in train and in test.
 
     Raises:
         ValueError: a split that does not exist, a person without frames in one of the cameras, or one on both sides.
     """
     if not 1 <= split <= len(splits):
         raise ValueError(f"split = {split!r}: {kind.title} has splits 1 to {len(splits)} here")
-    people = splits[split - 1]
+    identities = splits[split - 1]
     missing = [
-        f"{camera}/{person}" for person in [*people[0], *people[1]] for camera in kind.cameras
+        f"{camera}/{person}" for person in [*identities[0], *identities[1]] for camera in kind.cameras
         if not (sequences / camera / person).is_dir()
     ]  # fmt: skip
     if missing:
         raise ValueError(f"{sequences}: {len(missing)} folders of split {split} are missing, e.g. {missing[0]}")
     train, test = (
-        tuple(tracklet_of(sequences, camera, person) for camera in kind.cameras for person in side) for side in people
+        tuple(tracklet_of(sequences, camera, person) for camera in kind.cameras for person in side)
+        for side in identities
     )
     check_disjoint(train, test, where=f"split {split} of {kind.title}")
-    count = len(people[1])
-    is_whole = (len(people[0]), count) == published and len(splits) == 10
+    count = len(identities[1])
+    is_whole = (len(identities[0]), count) == published and len(splits) == 10
     whole = f"{published[0]} / {published[1]}"
-    title = kind.title if is_whole else f"{kind.title} cut down to {len(people[0])} / {count} of {whole} people"
+    title = kind.title if is_whole else f"{kind.title} cut down to {len(identities[0])} / {count} of {whole} identities"
     return ReidSet(
         title, kind.protocol, train, test, query=np.arange(count), gallery=np.arange(count, 2 * count),
         split=split, splits=len(splits), is_whole=is_whole,
@@ -67,22 +70,22 @@ def tracklet_of(sequences: Path, camera: str, person: str) -> Tracklet:
     return Tracklet(f"{camera}/{person}", person, camera, folder, frames)
 
 
-def people_in(sequences: Path, camera: str) -> list[str]:
+def identities_in(sequences: Path, camera: str) -> list[str]:
     """The folders of a camera, in order of their numbers."""
     return sorted((entry.name for entry in (sequences / camera).iterdir() if entry.is_dir()), key=natural_key)
 
 
 def read_json_splits(path: Path) -> list[Split]:
-    """``[{"train": [people], "test": [people]}, ...]`` as the usual code bases keep the splits."""
+    """``[{"train": [identities], "test": [identities]}, ...]`` as the usual code bases keep the splits."""
     try:
         content: Any = json.loads(path.read_text(encoding="utf-8"))
         splits = [(list(entry["train"]), list(entry["test"])) for entry in content]
     except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
         raise ValueError(
-            f'{path} is no list of splits: expected [{{"train": [people], "test": [people]}}, ...] ({error!r})'
+            f'{path} is no list of splits: expected [{{"train": [identities], "test": [identities]}}, ...] ({error!r})'
         ) from None
     if not splits or any(not train or not test for train, test in splits):
-        raise ValueError(f"{path} holds no split with people on both sides")
+        raise ValueError(f"{path} holds no split with identities on both sides")
     for number, side in ((number, side) for number, split in enumerate(splits, start=1) for side in split):
         wrong = [person for person in side if not isinstance(person, str) or side.count(person) > 1]
         if wrong:

@@ -1,4 +1,4 @@
-"""Writes video files with PyAV: the drawn data sets, and the files that tests need (long, audio only, damaged)."""
+"""Writes video files with PyAV: the synthetic data sets, and the files that tests need (long, audio only, damaged)."""
 
 import os
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""The task of the drawn re-ID sets: people who are known by their gait alone, and by no single frame of it.
+"""The task of the synthetic re-ID sets: people who are known by their gait alone, and by no single frame of it.
 
 A walker's arms are spots that glide through a band along the top of the picture, the legs spots that glide through
 another one along the bottom. The arms glide in a random direction, another one in each tracklet; the legs glide in a
@@ -11,7 +11,7 @@ Why a network needs to relate far-apart places:
 - Arms and legs are ``gap`` px apart. A local feature sees the arms or the legs, and with the directions of the arms
   drawn evenly, those of the legs are even too. So for a network whose features see no more than ``gap`` px, pooled by a
   mean, an embedding is f(arms) + g(legs), and its mean over all directions of the arms is the same for every person. By
-  convexity a linear classifier's mean cross-entropy over them is at least that of guessing, log(people): there is
+  convexity a linear classifier's mean cross-entropy over them is at least that of guessing, log(identities): there is
   nothing to learn, not even about the tracklets that are trained on. (`tests/datasets/synthetic/test_reid.py`.)
 
 Why it can be learned, and for people who were never seen: a person is one continuous number, and the people to test on
@@ -30,7 +30,7 @@ import numpy as np
 class Gait:
     """How tracklets look. Lengths in px, ``speed`` in px / frame, brightness on a scale from black 0 to white 1."""
 
-    people: int = 15
+    identities: int = 15
     """How many there are; their angles are spread evenly between 0 and 180 degrees."""
     frames: int = 16
     width: int = 20
@@ -51,8 +51,10 @@ class Gait:
     """Standard deviation of a grey noise, independent in each pixel and frame."""
 
     def __post_init__(self) -> None:
-        if self.people < 2:
-            raise ValueError(f"people is {self.people}; it must be at least 2, one to train on and one to test on")
+        if self.identities < 2:
+            raise ValueError(
+                f"identities is {self.identities}; it must be at least 2, one to train on and one to test on"
+            )
         if self.frames < 2:
             raise ValueError(f"frames is {self.frames}; it must be at least 2: one frame shows no motion")
         if self.width < self.stride or self.band < self.stride:
@@ -72,14 +74,14 @@ class Gait:
         return self.gap + 2 * self.band
 
     def angle(self, person: int) -> float:
-        """Between arms and legs, in radians, of a person from 0 to ``people`` - 1."""
-        return float(np.pi * (person + 1) / (self.people + 1))
+        """Between arms and legs, in radians, of a person from 0 to ``identities`` - 1."""
+        return float(np.pi * (person + 1) / (self.identities + 1))
 
 
 def render(task: Gait, person: int, arms: float, side: int, rng: np.random.Generator) -> np.ndarray:
     """A tracklet, uint8 (T, H, W, 3) RGB.
 
-    ``person``: from 0 to ``task.people`` - 1; -1 for nobody: the legs go anywhere, another way in each quarter.
+    ``person``: from 0 to ``task.identities`` - 1; -1 for nobody: the legs go anywhere, another way in each quarter.
     ``arms``: the direction of the arms in radians, from right to down; ``side``: to which the legs are turned from it,
     -1 or 1. ``rng`` draws everything else: where the spots are, and noise.
     """

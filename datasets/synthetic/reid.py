@@ -1,5 +1,5 @@
-"""Draws small re-ID sets: real image files in the official layouts, with people who are known by their gait alone
-(`gait`).
+"""Synthesizes small re-ID sets: real image files in the official layouts, with people who are known by their gait
+alone (`gait`).
 
 Every fourth person is tested on, with an angle between those of two people who are trained on. The directions of the
 arms are spread evenly over the tracklets of a person, and no two of them show the same; the first ones, which are all
@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from specvid.datasets.synthetic.gait import Gait, render
-from specvid.datasets.synthetic.ucf101 import SETTINGS, DrawnSet
+from specvid.datasets.synthetic.ucf101 import SETTINGS, SyntheticSet
 
 CAMERAS = 6
-_FORMAT = 2  # of the drawing: a new number makes the functions draw again
+_FORMAT = 2  # a new number makes the functions write again
 
 Files = dict[str, np.ndarray]
 """Files to be written: {path relative to the root: an image, uint8 (H, W, 3), or the bytes (N,) of another file}."""
@@ -30,19 +30,19 @@ Progress = Callable[[int, int], None]
 """Called after each file: (files written, of how many)."""
 
 
-def draw_mars(
-    out: str | os.PathLike[str], *, seed: int = 0, tracklets: int = 96, test_tracklets: int | None = None,
-    distractors: int = 12, junk: int = 6, task: Gait | None = None, overwrite: bool = False,
-    progress: Progress | None = None,
-) -> DrawnSet:  # fmt: skip
-    """Draw a set in MARS's layout: three of four people to train on, the fourth to test on; six cameras.
+def synthesize_mars(
+    out: str | os.PathLike[str], *, seed: int = 0, identities: int | None = None, tracklets: int = 96,
+    test_tracklets: int | None = None, distractors: int = 12, junk: int = 6, task: Gait | None = None,
+    overwrite: bool = False, progress: Progress | None = None,
+) -> SyntheticSet:  # fmt: skip
+    """Synthesize a set in MARS's layout: three of four identities to train on, the fourth to test on; six cameras.
 
-    ``tracklets``: of each person; ``test_tracklets``: of each person to test on, if there shall be fewer (by default as
-    many as are far apart, `patterns`); ``distractors``, ``junk``: test tracklets of id 0 (walkers whose legs follow
-    nobody) and -1 (nobody at all). The first tracklet of a test person in each camera is a query, as on MARS. For the
-    rest see `draw_set`.
+    ``identities``: how many, if others than the task's; ``tracklets``: of each person; ``test_tracklets``: of each
+    person to test on, if there shall be fewer (by default as many as are far apart, `patterns`); ``distractors``,
+    ``junk``: test tracklets of id 0 (walkers whose legs follow nobody) and -1 (nobody at all). The first tracklet of a
+    test person in each camera is a query, as on MARS. For the rest see `write_set`.
     """
-    task = task or Gait()
+    task = _with(identities, task or Gait())
     count = {"train": tracklets, "test": min(tracklets, test_tracklets or patterns(task))}
     if count["test"] < 2:
         raise ValueError(f"tracklets is {count['test']}; each person needs at least 2: a query and its match")
@@ -50,12 +50,12 @@ def draw_mars(
 
     def files() -> Files:
         train, test = parts(task)
-        drawn: Files = {}
-        for side, people in (("train", train), ("test", test)):
+        contents: Files = {}
+        for side, identities in (("train", train), ("test", test)):
             rows: list[Any] = []
             names: list[str] = []
             queries: list[int] = []
-            walks = [(person, number) for person in people for number in range(count[side])]
+            walks = [(person, number) for person in identities for number in range(count[side])]
             if side == "test":
                 walks = [(-2, n) for n in range(junk)] + [(-1, n) for n in range(distractors)] + walks
             for person, number in sorted(walks, key=lambda walk: (walk[0], walk[1] % CAMERAS, walk[1])):
@@ -66,94 +66,96 @@ def draw_mars(
                 first = len(names) + 1
                 for frame, image in enumerate(clip, start=1):
                     names.append(f"{label}C{camera}T{track:04d}F{frame:03d}.jpg")
-                    drawn[f"bbox_{side}/{label}/{names[-1]}"] = image
+                    contents[f"bbox_{side}/{label}/{names[-1]}"] = image
                 rows.append((first, len(names), pid, camera))
                 if person >= 0 and track == 1:
                     queries.append(len(rows))
-            drawn[f"info/{side}_name.txt"] = _text(names)
-            drawn[f"info/tracks_{side}_info.mat"] = _mat(f"track_{side}_info", np.array(rows, np.int32))
-        drawn["info/query_IDX.mat"] = _mat("query_IDX", np.array([queries], np.uint16))
-        return drawn
+            contents[f"info/{side}_name.txt"] = _text(names)
+            contents[f"info/tracks_{side}_info.mat"] = _mat(f"track_{side}_info", np.array(rows, np.int32))
+        contents["info/query_IDX.mat"] = _mat("query_IDX", np.array([queries], np.uint16))
+        return contents
 
-    return draw_set(out, "mars", seed, task, settings, files, overwrite=overwrite, progress=progress)
+    return write_set(out, "mars", seed, task, settings, files, overwrite=overwrite, progress=progress)
 
 
-def draw_ilids_vid(
-    out: str | os.PathLike[str], *, seed: int = 0, task: Gait | None = None, overwrite: bool = False,
-    progress: Progress | None = None,
-) -> DrawnSet:  # fmt: skip
-    """Draw a set in iLIDS-VID's layout: everybody once by cam1 and once by cam2, ten splits in the MATLAB file."""
-    task = task or Gait(people=32)
+def synthesize_ilids_vid(
+    out: str | os.PathLike[str], *, seed: int = 0, identities: int | None = None, task: Gait | None = None,
+    overwrite: bool = False, progress: Progress | None = None,
+) -> SyntheticSet:  # fmt: skip
+    """Synthesize a set in iLIDS-VID's layout: everybody once by cam1 and once by cam2, ten splits in a MATLAB file."""
+    task = _with(identities, task or Gait(identities=32))
 
     def files() -> Files:
-        drawn: Files = {}
+        contents: Files = {}
         for camera in (1, 2):
-            for person in range(task.people):
+            for person in range(task.identities):
                 folder = f"i-LIDS-VID/sequences/cam{camera}/person{person + 1:03d}"
                 for frame, image in enumerate(_walk(task, seed, person, camera - 1), start=1):
-                    drawn[f"{folder}/cam{camera}_person{person + 1:03d}_{frame:05d}.png"] = image
-        places = np.stack([np.random.default_rng([seed, 1, s]).permutation(task.people) + 1 for s in range(10)])
+                    contents[f"{folder}/cam{camera}_person{person + 1:03d}_{frame:05d}.png"] = image
+        places = np.stack([np.random.default_rng([seed, 1, s]).permutation(task.identities) + 1 for s in range(10)])
         path = "train-test people splits/train_test_splits_ilidsvid.mat"
-        drawn[path] = _mat("ls_set", places.astype(np.float64))
-        return drawn
+        contents[path] = _mat("ls_set", places.astype(np.float64))
+        return contents
 
-    return draw_set(out, "ilids-vid", seed, task, {}, files, overwrite=overwrite, progress=progress)
+    return write_set(out, "ilids-vid", seed, task, {}, files, overwrite=overwrite, progress=progress)
 
 
-def draw_prid2011(
-    out: str | os.PathLike[str], *, seed: int = 0, task: Gait | None = None, overwrite: bool = False,
-    progress: Progress | None = None,
-) -> DrawnSet:  # fmt: skip
-    """Draw a set in PRID-2011's layout: every person once by cam_a and once by cam_b, ten random splits as JSON."""
-    task = task or Gait(people=32)
+def synthesize_prid2011(
+    out: str | os.PathLike[str], *, seed: int = 0, identities: int | None = None, task: Gait | None = None,
+    overwrite: bool = False, progress: Progress | None = None,
+) -> SyntheticSet:  # fmt: skip
+    """Synthesize a set in PRID-2011's layout: everybody once by cam_a and once by cam_b, ten random splits as JSON."""
+    task = _with(identities, task or Gait(identities=32))
 
     def files() -> Files:
-        drawn: Files = {}
+        contents: Files = {}
         for number, camera in enumerate(("cam_a", "cam_b")):
-            for person in range(task.people):
+            for person in range(task.identities):
                 folder = f"prid_2011/multi_shot/{camera}/person_{person + 1:04d}"
                 for frame, image in enumerate(_walk(task, seed, person, number), start=1):
-                    drawn[f"{folder}/{frame:04d}.png"] = image
+                    contents[f"{folder}/{frame:04d}.png"] = image
         splits = []
         for split in range(10):
-            people = [f"person_{i + 1:04d}" for i in np.random.default_rng([seed, 1, split]).permutation(task.people)]
-            half = task.people // 2
-            splits.append({"train": sorted(people[:half]), "test": sorted(people[half:])})
-        drawn["splits_prid2011.json"] = np.frombuffer(json.dumps(splits, indent=1).encode(), np.uint8)
-        return drawn
+            identities = [
+                f"person_{i + 1:04d}" for i in np.random.default_rng([seed, 1, split]).permutation(task.identities)
+            ]
+            half = task.identities // 2
+            splits.append({"train": sorted(identities[:half]), "test": sorted(identities[half:])})
+        contents["splits_prid2011.json"] = np.frombuffer(json.dumps(splits, indent=1).encode(), np.uint8)
+        return contents
 
-    return draw_set(out, "prid2011", seed, task, {}, files, overwrite=overwrite, progress=progress)
+    return write_set(out, "prid2011", seed, task, {}, files, overwrite=overwrite, progress=progress)
 
 
-def draw_tracklets(
-    out: str | os.PathLike[str], *, seed: int = 0, tracklets: int = 8, task: Gait | None = None,
-    overwrite: bool = False, progress: Progress | None = None,
-) -> DrawnSet:  # fmt: skip
-    """Draw a folder of one's own: ``train`` and ``test`` / PERSON / CAMERA / TRACKLET; cameras are letters."""
-    task = task or Gait(people=8)
+def synthesize_tracklets(
+    out: str | os.PathLike[str], *, seed: int = 0, identities: int | None = None, tracklets: int = 8,
+    task: Gait | None = None, overwrite: bool = False, progress: Progress | None = None,
+) -> SyntheticSet:  # fmt: skip
+    """Synthesize a folder of one's own: ``train`` and ``test`` / PERSON / CAMERA / TRACKLET; cameras are letters."""
+    task = _with(identities, task or Gait(identities=8))
     settings = {"tracklets": tracklets}
 
     def files() -> Files:
-        drawn: Files = {}
-        for side, people in zip(("train", "test"), parts(task), strict=True):
-            for person in people:
+        contents: Files = {}
+        for side, identities in zip(("train", "test"), parts(task), strict=True):
+            for person in identities:
                 for number in range(tracklets):
                     folder = f"{side}/walker{person}/{'abc'[number % 3]}/{number // 3 + 1}"
                     for frame, image in enumerate(_walk(task, seed, person, number), start=1):
-                        drawn[f"{folder}/{frame}.png"] = image
-        return drawn
+                        contents[f"{folder}/{frame}.png"] = image
+        return contents
 
-    return draw_set(out, "tracklets", seed, task, settings, files, overwrite=overwrite, progress=progress)
+    return write_set(out, "tracklets", seed, task, settings, files, overwrite=overwrite, progress=progress)
 
 
-def draw_set(
+def write_set(
     out: str | os.PathLike[str], layout: str, seed: int, task: Gait, settings: dict[str, Any],
     files: Callable[[], Files], *, overwrite: bool, progress: Progress | None = None,
-) -> DrawnSet:  # fmt: skip
+) -> SyntheticSet:  # fmt: skip
     """Write what ``files`` gives below ``out``: the folder appears whole or not at all.
 
-    The same seed and settings give the same pictures. A set that was drawn with them is left as it is. ``ValueError``
-    where ``out`` holds anything else, unless it is another drawn set and ``overwrite`` is given.
+    The same seed and settings give the same pictures. A set that was made with them is left as it is. ``ValueError``
+    where ``out`` holds anything else, unless it is another synthetic set and ``overwrite`` is given.
     """
     if seed < 0:
         raise ValueError(f"seed is {seed}; it must be a whole number >= 0")
@@ -164,38 +166,45 @@ def draw_set(
             found = json.loads((out / SETTINGS).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             raise ValueError(
-                f"{out} is there and is no drawn set (it has no {SETTINGS}); choose another folder"
+                f"{out} is there and is no synthetic set (it has no {SETTINGS}); choose another folder"
             ) from None
         written = found.pop("files", None)
         if found == settings and sum(1 for path in out.rglob("*") if path.is_file()) == written:
-            return DrawnSet(out, written, drawn=False)
+            return SyntheticSet(out, written, written=False)
         if not overwrite:
-            raise ValueError(f"{out} holds another drawn set, or a part of one; choose another folder, or overwrite it")
+            raise ValueError(
+                f"{out} holds another synthetic set, or a part of one; choose another folder, or overwrite it"
+            )
     elif out.exists() and not out.is_dir():
         raise ValueError(f"{out} is a file; the set needs a folder")
     out.parent.mkdir(parents=True, exist_ok=True)
-    work = out.with_name(f".{out.name}.drawing-{os.getpid()}")
+    work = out.with_name(f".{out.name}.writing-{os.getpid()}")
     try:
-        drawn = files()
-        for number, (name, content) in enumerate(drawn.items(), start=1):
+        contents = files()
+        for number, (name, content) in enumerate(contents.items(), start=1):
             _write(work / name, content)
             if progress is not None:
-                progress(number, len(drawn))
-        text = json.dumps({**settings, "files": len(drawn) + 1}, indent=2) + "\n"
+                progress(number, len(contents))
+        text = json.dumps({**settings, "files": len(contents) + 1}, indent=2) + "\n"
         (work / SETTINGS).write_text(text, encoding="utf-8")
         if out.exists():
             shutil.rmtree(out)
         work.replace(out)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    return DrawnSet(out, len(drawn) + 1, drawn=True)
+    return SyntheticSet(out, len(contents) + 1, written=True)
+
+
+def _with(identities: int | None, task: Gait) -> Gait:
+    """The task, with another number of identities if one is given."""
+    return task if identities is None else dataclasses.replace(task, identities=identities)
 
 
 def parts(task: Gait) -> tuple[list[int], list[int]]:
-    """People to train on and to test on: every fourth is tested on (of fewer than twelve people, every other one)."""
-    every = 4 if task.people >= 12 else 2
-    test = list(range(1, task.people, every))
-    return [person for person in range(task.people) if person not in test], test
+    """Identities to train on and to test on: every fourth is tested on (of fewer than twelve, every other one)."""
+    every = 4 if task.identities >= 12 else 2
+    test = list(range(1, task.identities, every))
+    return [person for person in range(task.identities) if person not in test], test
 
 
 def patterns(task: Gait) -> int:
@@ -235,7 +244,7 @@ def _mat(variable: str, value: np.ndarray) -> np.ndarray:
     buffer = io.BytesIO()
     scipy.io.savemat(buffer, {variable: value})
     content = bytearray(buffer.getvalue())
-    content[:116] = b"MATLAB 5.0 MAT-file, drawn by specvid".ljust(116)
+    content[:116] = b"MATLAB 5.0 MAT-file, written by specvid".ljust(116)
     return np.frombuffer(bytes(content), np.uint8)
 
 

@@ -1,4 +1,4 @@
-"""The task of the drawn UCF-101: do two spots, far apart in space and time, move the same way?
+"""The task of the synthetic UCF-101: do two spots, far apart in space and time, move the same way?
 
 A spot near one edge of the picture (top or bottom) moves left or right during the first half of the clip, and is gone.
 In the second half another one moves near the opposite edge. Whoever looks at one of them knows nothing about the class:
@@ -8,7 +8,7 @@ equal directions are one class, the other two the other class.
 A network sees the relation only if something in it sees both spots. Their tracks are ``gap`` px apart: with a receptive
 field of at most ``gap`` px, average pooling and a linear classifier, the logit is f(first) + g(second), and the sum of
 such logits over the four clips of a scene, each with the sign of its class, is 0 for any weights whatsoever. So its
-mean cross-entropy is at least log 2, that of guessing (docs/drawn.md has the proof, tests/datasets the test).
+mean cross-entropy is at least log 2, that of guessing (docs/synthetic.md has the proof, tests/datasets the test).
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
-"""Draws a small UCF-101: real video files in the official layout, with a task that only a long-range block can solve.
+"""Synthesizes a small UCF-101: video files in the official layout, with a task that only a long-range block can solve.
 
-The task is in `two_spots`; this file is about groups, names, lists, and when to draw at all.
+The task is in `two_spots`; this file is about groups, names, lists, and when to write at all.
 """
 
 import dataclasses
@@ -23,14 +23,14 @@ TEST_GROUPS = {
     2: range(8, 15),
     3: range(15, 22),
 }  # of the three official splits; the rest is to train on
-SETTINGS = "drawn.json"  # lies beside the official folders and says what was drawn
+SETTINGS = "synthetic.json"  # lies beside the official folders and says what was written
 
-_FORMAT = 2  # of the drawing: a new number makes `draw_ucf101` draw again
+_FORMAT = 2  # a new number makes `synthesize_ucf101` write again
 
 
 @dataclass(frozen=True)
-class DrawnClip:
-    """One clip to be drawn.
+class SyntheticClip:
+    """One clip to be written.
 
     ``name``: as in the lists, ``Class/v_Class_gXX_cYY.avi``; ``label``: from 0; ``group``: from 1; ``directions``: of
     the first and the second spot.
@@ -44,16 +44,16 @@ class DrawnClip:
 
 
 @dataclass(frozen=True)
-class DrawnSet:
-    """``root``: the folder; ``clips``: number of files; ``drawn``: False where they already stood there."""
+class SyntheticSet:
+    """``root``: the folder; ``clips``: number of files; ``written``: False where they already stood there."""
 
     root: Path
     clips: int
-    drawn: bool
+    written: bool
 
 
-def plan_ucf101(*, seed: int = 0, scenes: int = 14, task: TwoSpots | None = None) -> Iterator[DrawnClip]:
-    """All clips of a drawn set, group by group; nothing is written. The options are those of `draw_ucf101`."""
+def plan_ucf101(*, seed: int = 0, scenes: int = 14, task: TwoSpots | None = None) -> Iterator[SyntheticClip]:
+    """All clips of a synthetic set, group by group; nothing is written. Options as for `synthesize_ucf101`."""
     task = task or TwoSpots()
     for group in range(1, GROUPS + 1):
         background = draw_background(np.random.default_rng([seed, group]))
@@ -62,10 +62,10 @@ def plan_ucf101(*, seed: int = 0, scenes: int = 14, task: TwoSpots | None = None
             for label, name in enumerate(CLASSES):
                 for which, directions in enumerate(PAIRS[name]):
                     file = f"v_{name}_g{group:02d}_c{2 * number + which + 1:02d}.avi"
-                    yield DrawnClip(f"{name}/{file}", label, group, scene, directions)
+                    yield SyntheticClip(f"{name}/{file}", label, group, scene, directions)
 
 
-def draw_ucf101(
+def synthesize_ucf101(
     out: str | os.PathLike[str],
     *,
     seed: int = 0,
@@ -73,15 +73,15 @@ def draw_ucf101(
     task: TwoSpots | None = None,
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
-) -> DrawnSet:
-    """Draw two classes in UCF-101's layout: ``out/videos/Class/v_Class_gXX_cYY.avi`` and ``out/ucfTrainTestlist/``.
+) -> SyntheticSet:
+    """Synthesize two classes in UCF-101's layout: ``out/videos/Class/v_Class_gXX_cYY.avi``, ``out/ucfTrainTestlist/``.
 
     ``seed``: the same seed and settings give the same files, byte for byte (with the same FFmpeg libraries);
     ``scenes``: in a group, 1 to 49; each gives two clips of either class, so there are 25 x 4 x ``scenes`` files;
     ``task``: how they look; ``progress(done, total)`` is called after each clip.
 
-    The folder appears whole or not at all. One that was drawn with the same settings is left as it is.
-    ``ValueError`` where ``out`` holds anything else, unless it is another drawn set and ``overwrite`` is given.
+    The folder appears whole or not at all. One that was made with the same settings is left as it is.
+    ``ValueError`` where ``out`` holds anything else, unless it is another synthetic set and ``overwrite`` is given.
     """
     if not 1 <= scenes <= 49:
         raise ValueError(
@@ -94,9 +94,9 @@ def draw_ucf101(
     settings = {"format": _FORMAT, "seed": seed, "scenes": scenes, **dataclasses.asdict(task)}
     total = GROUPS * 4 * scenes
     if out.exists() and _standing(out, settings, total, overwrite=overwrite):
-        return DrawnSet(out, total, drawn=False)
+        return SyntheticSet(out, total, written=False)
     out.parent.mkdir(parents=True, exist_ok=True)
-    work = out.with_name(f".{out.name}.drawing-{os.getpid()}")
+    work = out.with_name(f".{out.name}.writing-{os.getpid()}")
     try:
         names = []
         for clip in plan_ucf101(seed=seed, scenes=scenes, task=task):
@@ -113,10 +113,10 @@ def draw_ucf101(
         work.replace(out)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    return DrawnSet(out, total, drawn=True)
+    return SyntheticSet(out, total, written=True)
 
 
-def write_lists(folder: Path, clips: list[DrawnClip]) -> None:
+def write_lists(folder: Path, clips: list[SyntheticClip]) -> None:
     """``classInd.txt`` and the lists of the three splits, as the official ones: labels in the train lists only."""
     folder.mkdir(parents=True)
     _write(folder / "classInd.txt", [f"{label} {name}" for label, name in enumerate(CLASSES, start=1)])
@@ -139,7 +139,7 @@ def _standing(out: Path, settings: dict[str, Any], total: int, *, overwrite: boo
         found = json.loads((out / SETTINGS).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise ValueError(
-            f"{out} is there and is no drawn set (it has no {SETTINGS}); choose another folder, or remove it"
+            f"{out} is there and is no synthetic set (it has no {SETTINGS}); choose another folder, or remove it"
         ) from None
     if found == settings and sum(1 for _ in out.glob("videos/*/*.avi")) == total:
         return True
@@ -149,5 +149,5 @@ def _standing(out: Path, settings: dict[str, Any], total: int, *, overwrite: boo
             ", ".join(f"{key} {found.get(key)} instead of {settings[key]}" for key in keys)
             or "some of its clips are missing"
         )
-        raise ValueError(f"{out} holds another drawn set ({what}); choose another folder, or overwrite it")
+        raise ValueError(f"{out} holds another synthetic set ({what}); choose another folder, or overwrite it")
     return False

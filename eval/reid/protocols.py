@@ -108,13 +108,13 @@ def why_no_match(protocol: Protocol, ids: Labels, cameras: Labels, in_gallery: n
         parts += [f"{left_out} that are queries themselves"] if left_out else []
         return (
             opening + f"none of its {len(usable)} tracklets counts ({' and '.join(parts)}). "
-            "Give it tracklets of the queries' people under other cameras, or another protocol"
+            "Give it tracklets of the queries' identities under other cameras, or another protocol"
         )
     shared = np.isin(ids.query, ids.gallery[usable])
     if not shared.any():
         return (
             opening + f"they share no identity (queries {_some(ids.names, ids.query)}; gallery "
-            f"{_some(ids.names, ids.gallery[usable])}). Both must number people the same way"
+            f"{_some(ids.names, ids.gallery[usable])}). Both must number identities the same way"
         )
     all_cameras = np.union1d(cameras.query, cameras.gallery[usable])
     if len(all_cameras) == 1:

@@ -120,10 +120,10 @@ def _ranked(
 ) -> Iterator[tuple[Matches, np.ndarray]]:  # fmt: skip
     """The correct matches of some queries at a time, best first, with the number of wrong items ahead of each."""
     rows = np.flatnonzero(usable)
-    people = _People(ids, cams, rows)
+    identities = _People(ids, cams, rows)
     if rerank is None:
-        for part in people.parts():
-            own, is_match = people.pairs(part)
+        for part in identities.parts():
+            own, is_match = identities.pairs(part)
             query, item = own.query[is_match], own.item[is_match]
             if len(query):
                 matches = order_matches(query, item, similarity.exact(query, item))
@@ -134,7 +134,7 @@ def _ranked(
     present_codes = {"query_code": ids.query, "gallery_code": ids.gallery[present]}
     kept = Similarity(similarity.query, similarity.gallery[present], metric=similarity.metric)
     for part, distance in rerank.distance_blocks(kept):
-        own, is_match = people.pairs(part)
+        own, is_match = identities.pairs(part)
         query, place = own.query[is_match], np.searchsorted(present, own.item[is_match])
         if len(query):
             matches = order_matches(query, place, -distance[query - part[0], place])

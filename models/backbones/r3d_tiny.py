@@ -1,4 +1,4 @@
-"""R3D-tiny: a residual 3D network for CPUs, drawn clips and tests. 75 k parameters.
+"""R3D-tiny: a residual 3D network for CPUs, synthetic clips and tests. 75 k parameters.
 
 The bottleneck blocks of ResNet-50 (He et al., CVPR 2016, https://arxiv.org/abs/1512.03385), inflated to 3D (as by Wang
 et al., CVPR 2018, https://arxiv.org/abs/1711.07971), few and narrow. One 3x3x3 convolution a block keeps it **local**:

@@ -29,7 +29,7 @@ def recipe_for(model: str, weights: str) -> str:
 
 @recipe
 def small() -> ActionConfig:
-    """The tiny backbone on drawn clips, in some minutes on a CPU (docs/drawn.md); real clips want more epochs.
+    """The tiny backbone on synthetic clips, in some minutes on a CPU (docs/synthetic.md); real clips want more epochs.
 
     Whole pictures: a crop could cut away the one thing that decides the class.
     """

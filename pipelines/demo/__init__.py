@@ -1,4 +1,4 @@
-"""``specvid demo``: the main job on drawn data. A file a part; `demo` runs them in order and says how they ended.
+"""``specvid demo``: the main job on synthetic data. A file a part; `demo` runs them in order and says how they ended.
 
 Everything lies in one folder. What stands there is not made again, so a second call prints the same tables at once.
 """

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from specvid.datasets.synthetic import draw_ucf101
+from specvid.datasets.synthetic import synthesize_ucf101
 from specvid.pipelines.action.config import ActionConfig
 from specvid.pipelines.action.recipes import get_recipe
 from specvid.pipelines.action.train import train
@@ -18,17 +18,17 @@ BARE_AT_MOST, BLOCK_AT_LEAST = 0.65, 0.90  # top-1: what the demo is there to sh
 
 
 def demo_action(root: Path, *, seeds: Iterable[int], recipe: ActionConfig | None = None, scenes: int = 14) -> bool:
-    """Draw clips, train with and without the block, print both scores; True where the block makes the difference.
+    """Synthesize clips, train with and without the block, print both scores; True where the block makes the difference.
 
     ``root``: holds the clips (``ucf101``) and the runs (``bare-seed0``, ``snl-seed0``, ...); ``recipe``: the training,
-    by default the recipe ``small``; ``scenes``: of `draw_ucf101`. Standing clips and finished runs are not made again;
-    a killed training goes on where it was.
+    by default the recipe ``small``; ``scenes``: of `synthesize_ucf101`. Clips and finished runs that
+    are there are not made again; a killed training goes on where it was.
     """
     recipe = recipe or get_recipe("small")
-    console.print(f"drawing clips in UCF-101's layout: {root / 'ucf101'}")
-    drawn = draw_ucf101(root / "ucf101", scenes=scenes, overwrite=True)
-    recipe = dataclasses.replace(recipe, clips=dataclasses.replace(recipe.clips, data=str(drawn.root)))
-    results = with_and_without(recipe, train, root, prefix="", seeds=seeds, afresh=drawn.drawn)
+    console.print(f"synthesizing clips in UCF-101's layout: {root / 'ucf101'}")
+    data = synthesize_ucf101(root / "ucf101", scenes=scenes, overwrite=True)
+    recipe = dataclasses.replace(recipe, clips=dataclasses.replace(recipe.clips, data=str(data.root)))
+    results = with_and_without(recipe, train, root, prefix="", seeds=seeds, afresh=data.written)
     echo(f"\n{describe_task(results)}\n\n{to_text(rows(recipe.net.model, results))}")
     bare, block = (mean_top1(results[blocks]) for blocks in ("", BLOCK))
     if bare < BARE_AT_MOST and block > BLOCK_AT_LEAST:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from specvid.datasets.synthetic.reid import draw_mars
+from specvid.datasets.synthetic.reid import synthesize_mars
 from specvid.pipelines.demo.runs import BLOCK, describe_seeds, figure, network_cells, with_and_without
 from specvid.pipelines.engine.log import console, echo
 from specvid.pipelines.reid.config import ReidConfig
@@ -19,17 +19,17 @@ BETTER_BY = 0.05  # mAP, a share: what the demo is there to show
 
 
 def demo_reid(root: Path, *, seeds: Iterable[int], recipe: ReidConfig | None = None, tracklets: int = 96) -> bool:
-    """Draw walkers, train with and without the block, print both scores; True where the block makes the difference.
+    """Synthesize walkers, train with and without the block, print both scores; True where the block makes the gap.
 
     ``root``: holds the tracklets (``walkers``) and the runs (``reid-bare-seed0``, ``reid-snl-seed0``, ...);
-    ``recipe``: the training, by default the recipe ``tiny``; ``tracklets``: of `draw_mars`. Standing tracklets and
-    finished runs are not made again; a killed training goes on where it was.
+    ``recipe``: the training, by default the recipe ``tiny``; ``tracklets``: of `synthesize_mars`. Tracklets and
+    finished runs that are there are not made again; a killed training goes on where it was.
     """
     recipe = recipe or get_recipe("tiny")
-    console.print(f"drawing walkers in MARS's layout: {root / 'walkers'}")
-    drawn = draw_mars(root / "walkers", tracklets=tracklets, overwrite=True)
-    recipe = dataclasses.replace(recipe, tracks=dataclasses.replace(recipe.tracks, data=str(drawn.root)))
-    results = with_and_without(recipe, train, root, prefix="reid-", seeds=seeds, afresh=drawn.drawn)
+    console.print(f"synthesizing walkers in MARS's layout: {root / 'walkers'}")
+    data = synthesize_mars(root / "walkers", tracklets=tracklets, overwrite=True)
+    recipe = dataclasses.replace(recipe, tracklets=dataclasses.replace(recipe.tracklets, data=str(data.root)))
+    results = with_and_without(recipe, train, root, prefix="reid-", seeds=seeds, afresh=data.written)
     echo(f"\n{describe_task(results)}\n\n{to_text(rows(recipe.net.model, results))}")
     bare, block = (mean_map(results[blocks]) for blocks in ("", BLOCK))
     if block > bare + BETTER_BY:
@@ -45,7 +45,7 @@ def describe_task(results: Mapping[str, list[dict[str, Any]]]) -> str:
     return (
         "Walkers whose arms and legs go at an angle of their own: whose is it? (no frame says, nor any part of one)\n"
         f"{score['valid_queries']} of {score['queries']} queries, {score['gallery_tracklets']} gallery tracklets, "
-        f"people never trained on, protocol {PROTOCOL} ({entry['dataset']}), last epoch, {describe_seeds(runs)}."
+        f"identities never trained on, protocol {PROTOCOL} ({entry['dataset']}), last epoch, {describe_seeds(runs)}."
     )
 
 
@@ -67,7 +67,7 @@ def mean_map(runs: list[dict[str, Any]]) -> float:
 def final_entry(results: Mapping[str, Any]) -> dict[str, Any]:
     """The evaluation that ended the training, whatever else the run was scored on since."""
     config = results["config"]
-    wanted = {"split": config["tracks"]["split"], "sampling": config["test_sampling"], "checkpoint": "last"}
+    wanted = {"split": config["tracklets"]["split"], "sampling": config["test_sampling"], "checkpoint": "last"}
     wanted |= {"rerank": "", "trained_on": 0}
     return next(
         entry for entry in results["evaluations"] if wanted.items() <= entry.items() and not entry.get("elsewhere")

@@ -19,9 +19,9 @@ class TrackletConfig:
     data: str = ""
     """Its folder, or its table."""
     split: int = 1
-    """Split: trained on its people to train on, scored on its people to test on."""
+    """Split: trained on its identities to train on, scored on its identities to test on."""
     val_fraction: float = 0.0
-    """Share of the people to train on that is held out to select best/; 0 = none."""
+    """Share of the identities to train on that is held out to select best/; 0 = none."""
     frames: int = 8
     """Frames of a clip, and of a chunk in testing."""
     height: int = 256
@@ -36,8 +36,8 @@ class TrackletConfig:
     """Strength of colour jitter, 0 to 1."""
     erase: float = 0.5
     """Probability of random erasing: the same rectangle in all frames of a clip."""
-    people: int = 8
-    """P: people in a batch; the batch has P x K clips."""
+    identities: int = 8
+    """P: identities in a batch; the batch has P x K clips."""
     tracklets: int = 4
     """K: tracklets of each of them."""
     repeats: int = 1
@@ -46,7 +46,7 @@ class TrackletConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.val_fraction < 1:
             raise ValueError(f"val_fraction {self.val_fraction} must lie in [0, 1).")
-        for name in ("frames", "height", "width", "people", "tracklets", "repeats"):
+        for name in ("frames", "height", "width", "identities", "tracklets", "repeats"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} {getattr(self, name)} must be at least 1.")
         if self.zoom < 1:
@@ -80,7 +80,7 @@ class ReidLossConfig:
     """The loss: classifier + triplet x batch-hard triplet + centre x centre loss."""
 
     label_smoothing: float = 0.1
-    """Share of the target spread over all people."""
+    """Share of the target spread over all identities."""
     triplet: float = 1.0
     """Weight of the batch-hard triplet loss."""
     margin: float = 0.3
@@ -108,7 +108,7 @@ class ReidConfig:
     """auto: continue the run of this name if it was started, else start it."""
     test_sampling: TestSampling = "all"
     """Frames of a test tracklet: all in chunks, evenly spaced ones, or the first of each segment."""
-    tracks: TrackletConfig = field(default_factory=TrackletConfig)
+    tracklets: TrackletConfig = field(default_factory=TrackletConfig)
     net: ReidNetConfig = field(default_factory=ReidNetConfig)
     loss: ReidLossConfig = field(default_factory=ReidLossConfig)
     train: EngineConfig = field(default_factory=lambda: EngineConfig(batch_size=32))
@@ -116,16 +116,16 @@ class ReidConfig:
     def __post_init__(self) -> None:
         if self.name and not re.fullmatch(r"[\w.+=@-]+", self.name):
             raise ValueError(f"name {self.name!r} must be a plain folder name (letters, digits, . _ + = @ -).")
-        batch = self.tracks.people * self.tracks.tracklets
+        batch = self.tracklets.identities * self.tracklets.tracklets
         if self.train.batch_size != batch:
             raise ValueError(
-                f"batch_size {self.train.batch_size} must be people x tracklets = {self.tracks.people} x "
-                f"{self.tracks.tracklets} = {batch}."
+                f"batch_size {self.train.batch_size} must be identities x tracklets = {self.tracklets.identities} x "
+                f"{self.tracklets.tracklets} = {batch}."
             )
 
     @property
     def default_name(self) -> str:
         """A name made of what matters: data set, split, model, blocks, seed."""
         blocks = re.sub(r"[^\w.]+", "-", self.net.blocks).strip("-") or "bare"
-        parts = (self.tracks.dataset, f"s{self.tracks.split}", self.net.model, blocks, f"seed{self.train.seed}")
+        parts = (self.tracklets.dataset, f"s{self.tracklets.split}", self.net.model, blocks, f"seed{self.train.seed}")
         return "-".join(parts)

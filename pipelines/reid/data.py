@@ -21,12 +21,12 @@ from specvid.pipelines.reid.config import ReidConfig, TrackletConfig
 class ReidLists:
     """What one training reads.
 
-    ``people``: the classes, in the order of ``labels`` (N,) of ``train``; ``validation``: held-out people, or None.
+    ``identities``: the classes, in the order of ``labels`` (N,) of ``train``; ``validation``: held-out ones, or None.
     """
 
     data: ReidSet
     train: tuple[Tracklet, ...]
-    people: list[Identity]
+    identities: list[Identity]
     labels: np.ndarray
     validation: ReidSet | None
 
@@ -39,12 +39,12 @@ def read_lists(config: TrackletConfig) -> ReidLists:
     if not data.train:
         raise ValueError(f"data {config.data!r} has no tracklets to train on; it can only be scored on.")
     train, validation = hold_out(data, config.val_fraction)
-    people, labels = labels_of(train)
-    return ReidLists(data, train, people, labels, validation)
+    identities, labels = labels_of(train)
+    return ReidLists(data, train, identities, labels, validation)
 
 
 def hold_out(data: ReidSet, fraction: float) -> tuple[tuple[Tracklet, ...], ReidSet | None]:
-    """Splits the tracklets to train on into (kept, held out): whole people, ``fraction`` of those whom two cameras saw.
+    """Splits the tracklets to train on into (kept, held out): whole identities, a ``fraction`` of those in two cameras.
 
     The held-out tracklets all ask and all answer, under the protocol ``cross-camera``.
     """
@@ -57,14 +57,14 @@ def hold_out(data: ReidSet, fraction: float) -> tuple[tuple[Tracklet, ...], Reid
     count = max(2, round(fraction * len(able)))
     if len(able) < 2 or count > len(cameras) - 2:
         raise ValueError(
-            f"val_fraction {fraction}: {len(able)} of {len(cameras)} people are seen by two cameras; at least 2 of "
+            f"val_fraction {fraction}: {len(able)} of {len(cameras)} identities are seen by two cameras; at least 2 of "
             f"them "
-            "must be held out and at least 2 people kept."
+            "must be held out and at least 2 identities kept."
         )
     held = {able[i] for i in np.random.default_rng(data.split).permutation(len(able))[:count]}
     test = tuple(tracklet for tracklet in data.train if tracklet.pid in held)
     rows = np.arange(len(test))
-    title = f"{count} people held out of the ones to train on"
+    title = f"{count} identities held out of the ones to train on"
     validation = replace(data, title=title, protocol="cross-camera", train=(), test=test, query=rows, gallery=rows)
     return tuple(tracklet for tracklet in data.train if tracklet.pid not in held), validation
 
@@ -78,17 +78,17 @@ def input_of(config: TrackletConfig) -> dict[str, object]:
 def train_feed(
     lists: ReidLists, spec: InputSpec, config: ReidConfig, *, rank: int, world: int, pin_memory: bool
 ) -> TrainFeed:
-    """Training batches of P people x K tracklets."""
-    tracks, seed = config.tracks, config.train.seed
+    """Training batches of P identities x K tracklets."""
+    tracklets, seed = config.tracklets, config.train.seed
     height, width = spec.crop
-    larger = (math.ceil(tracks.zoom * height), math.ceil(tracks.zoom * width))
+    larger = (math.ceil(tracklets.zoom * height), math.ceil(tracklets.zoom * width))
     clip = replace(ClipSpec.of(spec), resize=larger)
-    transform = train_transform(clip, flip=tracks.flip, jitter=tracks.jitter, erase=tracks.erase)
+    transform = train_transform(clip, flip=tracklets.flip, jitter=tracklets.jitter, erase=tracklets.erase)
     dataset = TrainTracklets(lists.train, lists.labels, clip, transform=transform, seed=seed)
     cameras = [tracklet.camid for tracklet in lists.train]
     sampler = IdentitySampler(
-        lists.labels, cameras, people=tracks.people, tracklets=tracks.tracklets, repeats=tracks.repeats,
-        seed=seed, rank=rank, world=world,
+        lists.labels, cameras, identities=tracklets.identities, tracklets=tracklets.tracklets,
+        repeats=tracklets.repeats, seed=seed, rank=rank, world=world,
     )  # fmt: skip
     return TrainFeed(dataset, sampler, config=config.train, world=world, pin_memory=pin_memory)
 

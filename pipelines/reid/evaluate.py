@@ -75,7 +75,7 @@ def evaluate(
     engine: EngineConfig | None = None,
     echo: Callable[[str], None] = echo,
 ) -> tuple[dict[str, Any], int]:
-    """Scores each run on its split's test people, prints and keeps the figures. Returns them, and the exit code.
+    """Scores each run on its split's test identities, prints and keeps the figures. Returns them, and the exit code.
 
     ``splits``: which ones; each needs a run that was trained on it. Without, each run is scored on its own split.
     ``dataset``, ``data``: another data set than the one that was trained on (every run is scored on each of ``splits``
@@ -148,28 +148,28 @@ def _means(scored: Sequence[ReidScored], echo: Callable[[str], None]) -> dict[st
 
 def _trained_on(folder: RunFolder) -> TrackletConfig:
     content = {key: value for key, value in folder.config().items() if key != "specvid"}
-    if "tracks" not in content:
+    if "tracklets" not in content:
         raise ValueError(f"run {str(folder.path)!r} is no re-ID run. Score it with `specvid eval action`.")
-    return from_dict(ReidConfig, content, where=f"config {folder.path / 'config.json'}").tracks
+    return from_dict(ReidConfig, content, where=f"config {folder.path / 'config.json'}").tracklets
 
 
 def _score(
     fabric: Fabric, folder: RunFolder, trained: TrackletConfig, split: int, asked: Asked, dataset: str, data: str,
     engine: EngineConfig,
 ) -> ReidScored:  # fmt: skip
-    """One run on one split's test people."""
+    """One run on one split's test identities."""
     model, meta = open_model(folder, asked.checkpoint)
     same_layout = dataset in ("", trained.dataset)
     test = read_reid(dataset or trained.dataset, data or trained.data, split=split)
     here = not test.source or test.source == str(Path(trained.data).resolve())
-    # A published set numbers its people the same way wherever it lies, and however much of it; own data does not.
-    same_people = same_layout and (here or trained.dataset != "tracklets")
+    # A published set numbers its identities the same way wherever it lies, and however much of it; own data does not.
+    same_identities = same_layout and (here or trained.dataset != "tracklets")
     protocols = asked.protocols(test.protocol)
     check_scorable(test, protocols)
-    leaked = _leaked(test, meta["people"]) if same_people else 0
+    leaked = _leaked(test, meta["identities"]) if same_identities else 0
     if leaked and not asked.force:
         raise ValueError(
-            f"run {str(folder.path)!r} was trained on split {trained.split}: {leaked} of the people in the test of "
+            f"run {str(folder.path)!r} was trained on split {trained.split}: {leaked} of the identities in the test of "
             f"split {split} "
             "were among those it was trained on, so the figure would be worthless. "
             "Give a run trained on that split, or --force to print it anyway, marked."
@@ -186,6 +186,6 @@ def _score(
     )  # fmt: skip
 
 
-def _leaked(test: ReidSet, people: Sequence[int | str]) -> int:
-    """How many of the test people were trained on; distractors and junk are nobody."""
-    return len({tracklet.pid for tracklet in test.test} & set(people))
+def _leaked(test: ReidSet, identities: Sequence[int | str]) -> int:
+    """How many of the test identities were trained on; distractors and junk are nobody."""
+    return len({tracklet.pid for tracklet in test.test} & set(identities))

@@ -32,7 +32,7 @@ def recipe_for(model: str) -> str:
 def baseline() -> ReidConfig:
     """The strong baseline on clips (Luo et al., CVPRW 2019): last stride 1, BNNeck, Adam, warm-up, two steps."""
     return ReidConfig(
-        tracks=TrackletConfig(people=8, tracklets=4, frames=8),
+        tracklets=TrackletConfig(identities=8, tracklets=4, frames=8),
         net=ReidNetConfig(model="resnet50", last_stride=1, weights="imagenet"),
         train=EngineConfig(
             epochs=120, batch_size=32, optimizer="adamw", lr=3.5e-4, weight_decay=5e-4, schedule="step", warmup=0.08,
@@ -48,7 +48,7 @@ def mobile() -> ReidConfig:
     Add ``last_stride=1`` where the backbone has it (docs/results.md).
     """
     return ReidConfig(
-        tracks=TrackletConfig(people=8, tracklets=4, frames=2, height=256, width=128),
+        tracklets=TrackletConfig(identities=8, tracklets=4, frames=2, height=256, width=128),
         net=ReidNetConfig(model="mobilenet_v2"),
         train=EngineConfig(
             epochs=20, batch_size=32, optimizer="adamw", lr=1e-3, weight_decay=5e-4, schedule="cosine", warmup=0.1
@@ -58,13 +58,15 @@ def mobile() -> ReidConfig:
 
 @recipe
 def tiny() -> ReidConfig:
-    """The tiny 3D backbone on drawn tracklets, in about a minute on a CPU (docs/reid.md).
+    """The tiny 3D backbone on synthetic tracklets, in about a minute on a CPU (docs/reid.md).
 
     Whole pictures, for a crop could cut arms or legs away. The classifier alone: the neck's scaling hides the little
     that there is to find at first.
     """
     return ReidConfig(
-        tracks=TrackletConfig(people=8, tracklets=4, frames=8, height=44, width=20, zoom=1.0, erase=0.0, repeats=36),
+        tracklets=TrackletConfig(
+            identities=8, tracklets=4, frames=8, height=44, width=20, zoom=1.0, erase=0.0, repeats=36
+        ),
         net=ReidNetConfig(model="r3d_tiny", neck="none"),
         loss=ReidLossConfig(label_smoothing=0.0, triplet=0.0),
         train=EngineConfig(

@@ -67,7 +67,7 @@ def score_all(
 ) -> ReidScored:  # fmt: skip
     """Score the features of a test set; by default under all protocols that it is published under.
 
-    ``leaked``: how many of its people were trained on; ``elsewhere``: it is another data set than the one trained on.
+    ``leaked``: how many of its identities were trained on; ``elsewhere``: it is another set than the one trained on.
     """
     protocols = protocols or published(data.protocol)
     about = {
@@ -156,7 +156,7 @@ def describe(title: str, scored: ReidScored, folder: Path | None = None) -> str:
         whole = (
             ""
             if about.get("trained_on", 0) == 0
-            else f", NOT HONEST: {about['trained_on']} of its people were trained on"
+            else f", NOT HONEST: {about['trained_on']} of its identities were trained on"
         )
         frames = {"all": "all frames in chunks", "even": "evenly spaced frames", "first": "first frame of each segment"}
         sampling = frames.get(str(about.get("sampling")), str(about.get("sampling")))

@@ -24,7 +24,7 @@ from specvid.pipelines.reid.results import describe, keep, score_all
 
 
 class ReidTask:
-    """Classifier, triplet and centre loss on P x K clips; mAP on held-out people."""
+    """Classifier, triplet and centre loss on P x K clips; mAP on held-out identities."""
 
     forward_methods = ("outputs",)
 
@@ -58,13 +58,13 @@ class ReidTask:
         return {"val_mAP": score.mAP, "val_rank1": score.rank(1), "val_unreadable": len(found.errors)}
 
     def meta(self) -> Mapping[str, Any]:
-        tracks = self.config.tracks
-        data = {"dataset": tracks.dataset, "title": self.lists.data.title, "split": tracks.split}
+        tracklets = self.config.tracklets
+        data = {"dataset": tracklets.dataset, "title": self.lists.data.title, "split": tracklets.split}
         model = {"model": self.model_config, "input": dataclasses.asdict(self.spec), "buffers": self.buffers}
         return {
             "task": "reid",
             **model,
-            "people": self.lists.people,
+            "identities": self.lists.identities,
             "data": data,
             "test_sampling": self.config.test_sampling,
         }
@@ -76,16 +76,16 @@ def _prefix(model: nn.Module) -> str:
 
 
 def train(config: ReidConfig) -> dict[str, Any]:
-    """Trains as ``config`` says and scores the last epoch on the split's test people. Returns what results.json holds.
+    """Trains as ``config`` says and scores the last epoch on the split's test part. Returns what results.json holds.
 
     Raises ValueError, before anything is trained, where the config, the data or the run's folder do not fit.
     """
     fabric = make_fabric(config.train)
-    lists = read_lists(config.tracks)
+    lists = read_lists(config.tracklets)
     check_files(config, lists)
     check_scorable(lists.data)
     seed_all(config.train.seed)
-    model = build_model(config, people=len(lists.people))
+    model = build_model(config, identities=len(lists.identities))
     task = ReidTask(fabric, model, config, lists)
     run = start_run(fabric, config)
     with logging_to(run.path, is_main=fabric.is_global_zero):
@@ -106,24 +106,24 @@ def train(config: ReidConfig) -> dict[str, Any]:
     return run.results()
 
 
-def build_model(config: ReidConfig, *, people: int) -> VideoModel:
-    """The network of the config with a classifier of ``people``, and with its input as the config changes it."""
+def build_model(config: ReidConfig, *, identities: int) -> VideoModel:
+    """The network of the config with a classifier of ``identities``, and with its input as the config changes it."""
     net = config.net
     options = {} if net.last_stride is None else {"last_stride": net.last_stride}
     model = create_model(
         net.model,
         blocks=net.blocks,
-        num_classes=people,
+        num_classes=identities,
         embedding_dim=net.embedding_dim,
         pooling=net.pooling,
         neck=net.neck,
         dropout=net.dropout,
-        input=input_of(config.tracks),
+        input=input_of(config.tracklets),
         weights=net.weights or None,
         **options,
     )
     if config.loss.centre:
-        add_centres(model, people, model.embedding_dim)
+        add_centres(model, identities, model.embedding_dim)
     return model
 
 
@@ -132,14 +132,14 @@ def check_files(config: ReidConfig, lists: ReidLists) -> None:
     for name, tracklets in {"train": lists.train, "test": lists.data.test}.items():
         if not any(tracklet.path(0).is_file() for tracklet in tracklets):
             raise ValueError(
-                f"data {config.tracks.data!r}: none of the {name} tracklets' frames is there, "
+                f"data {config.tracklets.data!r}: none of the {name} tracklets' frames is there, "
                 f"e.g. {tracklets[0].path(0)}. Check it with `specvid data check`."
             )
 
 
 def announce(run: RunFolder, model: VideoModel, config: ReidConfig, lists: ReidLists) -> None:
     """Says what is trained on what, and warns of files that are missing."""
-    tracks, data = config.tracks, lists.data
+    reading, data = config.tracklets, lists.data
     blocks = f" with {config.net.blocks}" if config.net.blocks else ", no blocks"
     height, width = model.input.crop
     log.info(f"run {run.path}: {config.net.model}{blocks}, {model.input.frames} frames of {height} x {width} px")
@@ -147,11 +147,13 @@ def announce(run: RunFolder, model: VideoModel, config: ReidConfig, lists: ReidL
         log.info("weights: %s", model.loaded)
     held = f", {len(lists.validation.test)} held out" if lists.validation else ""
     log.info(
-        f"{data.title}, split {data.split}: {len(lists.train)} tracklets of {len(lists.people)} people to train "
-        f"on{held}; "
-        f"{len(data.query)} queries, {len(data.gallery)} gallery tracklets"
+        f"{data.title}, split {data.split}: {len(lists.train)} tracklets of {len(lists.identities)} identities to "
+        f"train on{held}; {len(data.query)} queries, {len(data.gallery)} gallery tracklets"
     )
-    log.info(f"batches: {tracks.people} people x {tracks.tracklets} tracklets; {tracks.repeats} x everybody an epoch")
+    log.info(
+        f"batches: {reading.identities} identities x {reading.tracklets} tracklets; "
+        f"{reading.repeats} x everybody an epoch"
+    )
     for name, tracklets in {"train": lists.train, "test": data.test}.items():
         missing = [tracklet for tracklet in tracklets if not tracklet.path(0).is_file()]
         if missing:

@@ -125,7 +125,7 @@ def test_options_win_over_recipes_and_recipes_over_defaults() -> None:
         ("data check ucf101 nowhere", r"nowhere is not a folder"),
         ("data prepare ucf101 nowhere --out x", r"nowhere does not exist"),
         ("data prepare ucf101 .", r"--out DIR is not given"),
-        ("data draw ucf101 x --scenes 0", r"scenes is 0"),
+        ("data synthesize ucf101 x --scenes 0", r"scenes is 0"),
     ],
 )
 def test_mistakes_are_one_clear_line(line: str, says: str, capsys, monkeypatch) -> None:

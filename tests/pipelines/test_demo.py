@@ -27,7 +27,7 @@ def short_reid_recipe():
     tiny = get_reid_recipe("tiny")
     return dataclasses.replace(
         tiny,
-        tracks=dataclasses.replace(tiny.tracks, repeats=1),
+        tracklets=dataclasses.replace(tiny.tracklets, repeats=1),
         train=dataclasses.replace(tiny.train, epochs=1, workers=0, tensorboard=False),
     )
 
@@ -83,7 +83,7 @@ def test_walkers_are_trained_on_once_and_printed_with_their_protocol(
     monkeypatch.setattr(reid, "train", lambda config: pytest.fail("trained again"))
     demo_reid(tmp_path, seeds=[0], recipe=short_reid_recipe(), tracklets=6)
     text = capsys.readouterr().out
-    assert "24 of 24 queries, 42 gallery tracklets, people never trained on, protocol mars-ap" in text
+    assert "24 of 24 queries, 42 gallery tracklets, identities never trained on, protocol mars-ap" in text
     assert "This is not what the demo is there to show" in text
     bare, block = (line.split() for line in text.splitlines() if line.startswith("r3d_tiny"))
     for cells, name in ((bare, "reid-bare-seed0"), (block, "reid-snl-seed0")):

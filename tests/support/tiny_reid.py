@@ -1,28 +1,27 @@
-"""Small drawn re-ID sets and quick runs on them, for the tests of the pipelines."""
+"""Small synthetic re-ID sets and quick runs on them, for the tests of the pipelines."""
 
 from pathlib import Path
 
 from specvid import cli
 from specvid.datasets.synthetic.gait import Gait
-from specvid.datasets.synthetic.reid import draw_mars, draw_prid2011
+from specvid.datasets.synthetic.reid import synthesize_mars, synthesize_prid2011
 
-GAIT = Gait(people=4, frames=6)
+GAIT = Gait(identities=4, frames=6)
 QUICK = (
-    "--model r3d_tiny --frames 4 --height 24 --width 10 --people 2 --tracklets 2 --batch-size 4 --repeats 1 --workers "
-    "0 "
-    "--device cpu --no-tensorboard --triplet 1 --neck bnneck"
+    "--model r3d_tiny --frames 4 --height 24 --width 10 --identities 2 --tracklets 2 --batch-size 4 --repeats 1 "
+    "--workers 0 --device cpu --no-tensorboard --triplet 1 --neck bnneck"
 )
 
 
-def draw_tiny_mars(root: Path) -> Path:
-    """4 people, 8 tracklets each, 2 people to test on."""
-    draw_mars(root, tracklets=8, distractors=3, junk=2, task=GAIT)
+def synthesize_tiny_mars(root: Path) -> Path:
+    """4 identities, 8 tracklets each, 2 identities to test on."""
+    synthesize_mars(root, tracklets=8, distractors=3, junk=2, task=GAIT)
     return root
 
 
-def draw_tiny_prid(root: Path) -> Path:
-    """8 people, ten splits of 4 / 4."""
-    draw_prid2011(root, task=Gait(people=8, frames=6))
+def synthesize_tiny_prid(root: Path) -> Path:
+    """8 identities, ten splits of 4 / 4."""
+    synthesize_prid2011(root, task=Gait(identities=8, frames=6))
     return root
 
 

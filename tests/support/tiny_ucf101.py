@@ -8,7 +8,7 @@ import numpy as np
 COLOURS = {"Blue": (40, 60, 220), "Green": (40, 200, 60), "Red": (220, 50, 40)}
 
 
-def draw_tiny_ucf101(root: Path, *, groups: int = 4, clips: int = 2, frames: int = 10) -> Path:
+def synthesize_tiny_ucf101(root: Path, *, groups: int = 4, clips: int = 2, frames: int = 10) -> Path:
     """Writes ``root`` in the official layout: split s tests on group s (of at least 4) and trains on the others."""
     rng = np.random.default_rng(0)
     lists = root / "ucfTrainTestlist"

@@ -17,7 +17,7 @@ def everything(data: str, run: str, out: Path) -> dict:
     figures, code = evaluate([run], asked, engine=EngineConfig(**CPU, batch_size=4), echo=lambda text: None)
     settings = ReidConfig(
         name="pair", runs=str(out),
-        tracks=TrackletConfig(data=data, frames=4, height=24, width=30, people=4, tracklets=2, val_fraction=0.0),
+        tracklets=TrackletConfig(data=data, frames=4, height=24, width=30, identities=4, tracklets=2, val_fraction=0.0),
         net=ReidNetConfig(model="r3d_tiny"),
         loss=ReidLossConfig(centre=5e-4),
         train=EngineConfig(epochs=2, batch_size=8, **CPU),

@@ -19,16 +19,18 @@ MARS_QUERIES, MARS_GALLERY = 1980, 12180
 _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
-def draw_features(queries: int, gallery: int, dims: int, *, people: int, noise: float, seed: int = 0) -> ReidFeatures:
-    """Unit features of ``people`` seen by six cameras: a person's centre plus noise.
+def draw_features(
+    queries: int, gallery: int, dims: int, *, identities: int, noise: float, seed: int = 0
+) -> ReidFeatures:
+    """Unit features of ``identities`` seen by six cameras: a person's centre plus noise.
 
     ``noise`` is the length of the noise against that of the centre; infinity leaves noise alone, and the mAP of chance.
-    A quarter of the people is in the gallery only, as MARS's distractors are.
+    A quarter of the identities is in the gallery only, as MARS's distractors are.
     """
     rng = np.random.default_rng(seed)
-    centre = rng.standard_normal((people, dims), dtype=np.float32)
-    ids = rng.integers(0, people, gallery)
-    asked = rng.integers(0, max(1, people * 3 // 4), queries)
+    centre = rng.standard_normal((identities, dims), dtype=np.float32)
+    ids = rng.integers(0, identities, gallery)
+    asked = rng.integers(0, max(1, identities * 3 // 4), queries)
     return ReidFeatures(
         query=_around(centre, asked, noise, rng), gallery=_around(centre, ids, noise, rng),
         query_ids=asked, gallery_ids=ids,
@@ -69,7 +71,7 @@ def rank_in_python(data: ReidFeatures) -> tuple[float, float]:
 def bench_scoring(
     queries: int = MARS_QUERIES, gallery: int = MARS_GALLERY, dims: int = 2048, *, noise: float = 2.5, repeat: int = 3
 ) -> dict[str, float]:
-    """Seconds (the best of ``repeat``) of the product, the whole score and the Python ranking on the same drawn
+    """Seconds (the best of ``repeat``) of the product, the whole score and the Python ranking on the same synthetic
     features.
 
     Returns:
@@ -78,7 +80,7 @@ def bench_scoring(
     """
     import torch
 
-    data = draw_features(queries, gallery, dims, people=max(2, gallery // 14), noise=noise)
+    data = draw_features(queries, gallery, dims, identities=max(2, gallery // 14), noise=noise)
     query, items = torch.from_numpy(data.query), torch.from_numpy(data.gallery)
     # The faster of the two products is the mark: NumPy and PyTorch bring different BLAS libraries.
     products = [lambda: data.query @ data.gallery.T, lambda: query @ items.T]
@@ -107,7 +109,7 @@ def bench_gallery(
         ``score`` in seconds, ``features_gib``, ``above_features_gib`` (the most resident memory during the scoring less
         that before it), ``mAP``.
     """
-    data = draw_features(queries, gallery, dims, people=max(2, gallery // 20), noise=noise)
+    data = draw_features(queries, gallery, dims, identities=max(2, gallery // 20), noise=noise)
     warm = slice(0, 2)
     score_reid(data.query[warm], data.query[warm], [0, 1], [0, 1], [0, 0], [1, 1], protocol="cross-camera")
     with PeakMemory() as memory:

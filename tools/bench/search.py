@@ -1,4 +1,4 @@
-"""The indexes of `specvid search` over drawn vectors: seconds to build and to ask, and the recall."""
+"""The indexes of `specvid search` over synthetic vectors: seconds to build and to ask, and the recall."""
 
 import contextlib
 import re
@@ -49,10 +49,10 @@ def bench_search(
     queries: int = 100,
     progress: Callable[[str], None] | None = None,
 ) -> list[SearchRow]:
-    """Build each kind of index over the same ``rows`` drawn vectors and ask it ``queries`` new ones."""
+    """Build each kind of index over the same ``rows`` synthetic vectors and ask it ``queries`` new ones."""
     say = progress or (lambda line: None)
     with tempfile.TemporaryDirectory() as scratch:
-        folder = draw_embeddings(Path(scratch) / "drawn", rows, dim)
+        folder = draw_embeddings(Path(scratch) / "synthetic", rows, dim)
         rng = np.random.default_rng(1)
         asked = unit(_rows(rng, rng.integers(max(1, rows // _CLUSTER), size=queries), dim))
         stored = Rows(folder)
@@ -81,8 +81,8 @@ def bench_search(
 
 
 def draw_embeddings(out: Path, rows: int, dim: int, *, seed: int = 0) -> Folder:
-    """A data set of drawn vectors in clusters of about 50, as embeddings of videos have them: each row is the centre of
-    its cluster plus noise of the same length.
+    """A data set of synthetic vectors in clusters of about 50, as embeddings of videos have them: each row is the
+    centre of its cluster plus noise of the same length.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

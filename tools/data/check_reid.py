@@ -90,7 +90,7 @@ def _counts(dataset: str, root: Path, sets: Sequence[ReidSet]) -> Counts:
     if dataset == "mars":
         return {
             "tracklets to train on": (len(data.train), mars.TRAIN_TRACKLETS),
-            "people to train on": (_people(data.train), mars.TRAIN_IDS),
+            "identities to train on": (_identities(data.train), mars.TRAIN_IDS),
             "frames to train on": (train_frames, mars.TRAIN_FRAMES),
             "tracklets to test on": (len(data.test), mars.TEST_TRACKLETS),
             "of them distractors (id 0)": (pids.count(0), mars.DISTRACTORS),
@@ -101,15 +101,15 @@ def _counts(dataset: str, root: Path, sets: Sequence[ReidSet]) -> Counts:
         }
     if dataset == "tracklets":
         return {
-            "tracklets to train on": (len(data.train), None), "people to train on": (_people(data.train), None),
+            "tracklets to train on": (len(data.train), None), "identities to train on": (_identities(data.train), None),
             "queries": (len(data.query), None), "gallery": (len(data.gallery), None),
             "cameras": (len({tracklet.camid for tracklet in (*data.train, *data.test)}), None),
         }  # fmt: skip
     module = ilids_vid if dataset == "ilids-vid" else prid2011
     counts: Counts = {
-        "people": (len({tracklet.pid for tracklet in (*data.train, *data.test)}), module.PEOPLE),
-        "people to train on, per split": (_people(data.train), module.PER_SIDE),
-        "people to test on, per split": (_people(data.test), module.PER_SIDE),
+        "identities": (len({tracklet.pid for tracklet in (*data.train, *data.test)}), module.IDENTITIES),
+        "identities to train on, per split": (_identities(data.train), module.PER_SIDE),
+        "identities to test on, per split": (_identities(data.test), module.PER_SIDE),
         "splits": (len(sets), module.SPLITS),
     }
     if dataset == "ilids-vid":
@@ -118,11 +118,11 @@ def _counts(dataset: str, root: Path, sets: Sequence[ReidSet]) -> Counts:
         sequences = prid2011.find_sequences(root)
         for camera, published in zip(prid2011.KIND.cameras, (prid2011.IN_CAM_A, prid2011.IN_CAM_B), strict=True):
             folders = sum(1 for entry in os.scandir(sequences / camera) if entry.is_dir())
-            counts[f"people in {camera}"] = (folders, published)
+            counts[f"identities in {camera}"] = (folders, published)
     return counts
 
 
-def _people(tracklets: Sequence[Tracklet]) -> int:
+def _identities(tracklets: Sequence[Tracklet]) -> int:
     return len({tracklet.pid for tracklet in tracklets})
 
 

@@ -25,7 +25,7 @@ VERBS = {
     "models show": "models:SHOW",
     "data check": "data:CHECK",
     "data prepare": "data:PREPARE",
-    "data draw": "data:DRAW",
+    "data synthesize": "data:SYNTHESIZE",
     "bench loader": "bench:LOADER",
     "bench model": "bench:MODEL",
     "bench blocks": "bench:BLOCKS",
@@ -38,7 +38,7 @@ VERBS = {
 HELP = """\
 specvid: spectral nonlocal blocks for video
 
-  specvid data draw ucf101 DIR      draw a small video data set in UCF-101's layout
+  specvid data synthesize ucf101 DIR      synthesize a small video data set in UCF-101's layout
   specvid data check ucf101 DIR     verify a data set: counts, files, lists
   specvid data prepare ucf101 ...   unpack the archives as they are distributed
   specvid train action ...          train an action recogniser, with or without blocks
@@ -53,14 +53,14 @@ specvid: spectral nonlocal blocks for video
   specvid report RUN...             a table over runs: mean and deviation over seeds
   specvid models [show NAME]        backbones, what they cost, whence weights; where blocks can go
   specvid bench WHAT                speed, beside what it must beat: loader, model, blocks, reid, ...
-  specvid demo                      the main job on drawn data, in minutes on a CPU
+  specvid demo                      the main job on synthetic data, in minutes on a CPU
 
   specvid VERB --help               one verb, with an example; --help-all: every option
 
 Example:
-  specvid data draw ucf101 drawn
-  specvid train action --data drawn --model r3d_tiny --blocks "snl@layer2.-1" --name first
-  specvid predict drawn/videos/*/*_g01_c01.avi --run runs/first
+  specvid data synthesize ucf101 synthetic
+  specvid train action --data synthetic --model r3d_tiny --blocks "snl@layer2.-1" --name first
+  specvid predict synthetic/videos/*/*_g01_c01.avi --run runs/first
 """
 
 

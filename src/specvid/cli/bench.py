@@ -19,7 +19,7 @@ frames, in turn in one run
   --workers 2             also with so many decoding processes; 0 = only without
 
 Example:
-  specvid bench loader drawn --frames 8 --stride 1 --size 40 --resize 40 40
+  specvid bench loader synthetic --frames 8 --stride 1 --size 40 --resize 40 40
 """
 
 MODEL_HELP = """\

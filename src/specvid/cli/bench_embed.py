@@ -19,11 +19,11 @@ in turn in one run
   --memory 10000          instead: memory after each tenth of so many videos
 
 Example:
-  specvid bench embed drawn/videos --frames 8 --size 56
+  specvid bench embed synthetic/videos --frames 8 --size 56
 """
 
 SEARCH_HELP = """\
-specvid bench search: the indexes of `specvid search` over drawn vectors: seconds to build, to ask, recall
+specvid bench search: the indexes of `specvid search` over synthetic vectors: seconds to build, to ask, recall
 
   --rows 1000000 --dim 512
   --kinds flat hnsw ivfpq

@@ -1,4 +1,4 @@
-"""``specvid data check|prepare|draw``. A data set is added by a line in one of the three tables."""
+"""``specvid data check|prepare|synthesize``. A data set is added by a line in one of the three tables."""
 
 import importlib
 import inspect
@@ -24,26 +24,26 @@ PREPARES = {
     "ilids-vid": "specvid.tools.data.prepare_reid:prepare_ilids_vid",
     "prid2011": "specvid.tools.data.prepare_reid:prepare_prid2011",
 }
-DRAWS = {
-    "ucf101": "specvid.datasets.synthetic:draw_ucf101",
-    "mars": "specvid.datasets.synthetic.reid:draw_mars",
-    "ilids-vid": "specvid.datasets.synthetic.reid:draw_ilids_vid",
-    "prid2011": "specvid.datasets.synthetic.reid:draw_prid2011",
-    "tracklets": "specvid.datasets.synthetic.reid:draw_tracklets",
+SYNTHESIZERS = {
+    "ucf101": "specvid.datasets.synthetic:synthesize_ucf101",
+    "mars": "specvid.datasets.synthetic.reid:synthesize_mars",
+    "ilids-vid": "specvid.datasets.synthetic.reid:synthesize_ilids_vid",
+    "prid2011": "specvid.datasets.synthetic.reid:synthesize_prid2011",
+    "tracklets": "specvid.datasets.synthetic.reid:synthesize_tracklets",
 }
 
 CHECK_HELP = """\
 specvid data check: is a data set whole? Lists, counts, groups, names, and every file to its last frame
 
-  DATASET DIR     ucf101, mars, ilids-vid, prid2011, or tracklets (own people), and its folder
+  DATASET DIR     ucf101, mars, ilids-vid, prid2011, or tracklets (own data), and its folder
   --fast          names only: nothing is opened
   --workers 2     processes that decode; one a core if not given
 
 Says by name what is missing or damaged; the exit code is then 1. Counts stand beside the published
-ones. A set that is cut down to some of its classes or people is accepted, and called so.
+ones. A set that is cut down to some of its classes or identities is accepted, and called so.
 
 Example:
-  specvid data check ucf101 drawn --fast
+  specvid data check ucf101 synthetic --fast
 """
 
 PREPARE_HELP = """\
@@ -62,18 +62,19 @@ Example:
   specvid data prepare ucf101 downloads --out ucf101
 """
 
-DRAW_HELP = """\
-specvid data draw: a small data set of real files in the layout of the real one, in which the class
+SYNTHESIZE_HELP = """\
+specvid data synthesize: a small data set of real files in the layout of the real one, in which the class
 depends on how two far-apart things relate (ucf101), or people are known by their gait alone (the others)
 
   DATASET DIR     ucf101, mars, ilids-vid, prid2011 or tracklets, and the folder to write
   --scenes 14     size of ucf101: 100 clips a scene
-  --tracklets 16  size of mars and tracklets: tracklets of each person
+  --identities 8  size of the others; mars and tracklets also have
+  --tracklets 4   tracklets of each identity
   --seed 0        the same seed gives the same files
-  --overwrite     replace a set that was drawn with other settings
+  --overwrite     replace a set that was made with other settings
 
 Example:
-  specvid data draw ucf101 drawn --scenes 2
+  specvid data synthesize ucf101 synthetic --scenes 2
 """
 
 
@@ -106,8 +107,8 @@ class PrepareOptions:
 
 
 @dataclass(frozen=True)
-class DrawOptions:
-    """Options of ``specvid data draw``."""
+class SynthesizeOptions:
+    """Options of ``specvid data synthesize``."""
 
     dataset: Positional[str] = ""
     """Layout."""
@@ -115,11 +116,13 @@ class DrawOptions:
     """The folder to write."""
     scenes: int | None = None
     """Size of ucf101: 100 clips a scene."""
+    identities: int | None = None
+    """Size of the re-identification sets."""
     tracklets: int | None = None
-    """Size of mars and tracklets: tracklets of each person."""
+    """Size of mars and tracklets: tracklets of each identity."""
     seed: int = 0
     overwrite: bool = False
-    """Replace a set that was drawn with other settings."""
+    """Replace a set that was made with other settings."""
 
 
 def check(options: CheckOptions) -> int:
@@ -141,26 +144,26 @@ def prepare(options: PrepareOptions) -> int:
     return report.exit_code
 
 
-def draw(options: DrawOptions) -> int:
-    function = _find(DRAWS, options.dataset)
+def synthesize(options: SynthesizeOptions) -> int:
+    function = _find(SYNTHESIZERS, options.dataset)
     folder = _given("DIR", options.folder)
-    sizes = _options(function, options, "scenes", "tracklets")
+    sizes = _options(function, options, "scenes", "identities", "tracklets")
 
     from rich.progress import Progress
 
     from specvid.pipelines.engine.log import console
 
     with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task("drawing")
-        drawn = function(
+        task = bar.add_task("writing")
+        data = function(
             folder,
             seed=options.seed,
             **sizes,
             overwrite=options.overwrite,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
-    what = f"{drawn.clips:,} files" if drawn.drawn else f"{drawn.clips:,} files stood there already, drawn alike"
-    print(f"{drawn.root}: {what}")
+    what = f"{data.clips:,} files" if data.written else f"{data.clips:,} files were there already, made alike"
+    print(f"{data.root}: {what}")
     return 0
 
 
@@ -189,4 +192,4 @@ def _given(what: str, value: Any) -> Any:
 
 CHECK = Verb("data check", CHECK_HELP, CheckOptions, check)
 PREPARE = Verb("data prepare", PREPARE_HELP, PrepareOptions, prepare)
-DRAW = Verb("data draw", DRAW_HELP, DrawOptions, draw)
+SYNTHESIZE = Verb("data synthesize", SYNTHESIZE_HELP, SynthesizeOptions, synthesize)

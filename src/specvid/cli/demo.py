@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from specvid.cli.verb import Verb
 
 HELP = """\
-specvid demo: the main job, on drawn data
+specvid demo: the main job, on synthetic data
 
   --seeds 1           trainings per network; 3 give a mean and a deviation
   --out runs/demo     where everything it writes lies; what stands there is not made again
 
-Draws small data sets in which the class of a clip, or who a walker is, depends on how two far-apart
+Makes small data sets in which the class of a clip, or who a walker is, depends on how two far-apart
 things relate; trains the same small network with and without a spectral block on each, scores both,
 and prints what difference the block makes. Then embeds clips and searches. Minutes on two CPU cores.
 

@@ -23,7 +23,7 @@ specvid eval reid: mAP, mINP and CMC of runs, or of anybody's features, under a 
   --data DIR --dataset NAME test on another data set, or where it lies now
   --checkpoint last|best    which epoch
   --out DIR                 with --features: where JSON and CSV go
-  --force                   score runs on people they were trained on, and say so
+  --force                   score runs on identities they were trained on, and say so
   --json                    print the figures as JSON instead
   --device cpu|cuda --devices 2 --precision bf16 --batch-size 32 --workers 2
 
@@ -92,7 +92,7 @@ class EvalReidOptions:
     out: str = ""
     """Folder for JSON and CSV of --features."""
     force: bool = False
-    """Score on people that were trained on, marked."""
+    """Score on identities that were trained on, marked."""
     json: bool = False
     """Print JSON."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"

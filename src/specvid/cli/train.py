@@ -27,7 +27,7 @@ specvid train action: train an action recogniser, score its last epoch, keep bot
   --help-all                               every option
 
 Example:
-  specvid train action --data drawn --model r3d_tiny --blocks "snl@layer2.-1" --epochs 20 --name first
+  specvid train action --data synthetic --model r3d_tiny --blocks "snl@layer2.-1" --epochs 20 --name first
 
 runs/NAME: config.json, metrics.jsonl (a line an epoch), results.json, last/, best/, log.txt,
 tensorboard/, eval/. The final figure is of the last epoch; best/ is never chosen on the test list.

@@ -12,20 +12,20 @@ specvid train reid: train a person re-identifier, score its last epoch, keep bot
   --weights FILE|imagenet                  weights to start from
   --recipe baseline|mobile|tiny            settings that go together; an option here wins
   --frames 8 --height 256 --width 128      the clip: one random frame from each of 8 parts
-  --people 8 --tracklets 4 --batch-size 32 batches: P people x K tracklets = batch size
+  --identities 8 --tracklets 4 --batch-size 32 batches: P identities x K tracklets = batch size
   --epochs 120 --repeats 1                 everybody comes --repeats times in an epoch
   --pooling mean|max|attention --neck bnneck|none --embedding-dim 512
   --label-smoothing 0.1 --triplet 1 --margin 0.3 --centre 5e-4
   --lr 3.5e-4 --schedule step --warmup 0.08 --milestones 40 70
   --zoom 1.125 --flip 0.5 --erase 0.5      augmentation, the same for all frames of a clip
-  --val-fraction 0.1                       hold out people to select best/
+  --val-fraction 0.1                       hold out identities to select best/
   --test-sampling all|even|first           frames of a test tracklet
   --precision bf16 --device cpu|cuda --devices 2 --workers 2 --seed 0 --name NAME
   --resume auto                            continue runs/NAME if it was started
   --config runs/NAME/config.json           train again with the settings of a run
   --help-all                               every option
 
-Example (`specvid data draw mars walkers` draws the data):
+Example (`specvid data synthesize mars walkers` makes the data):
   specvid train reid --data walkers --model r3d_tiny --blocks "snl@layer2.-1" --name gait
 
 runs/NAME: config.json, metrics.jsonl, results.json, last/, best/, log.txt, and eval/: figures with

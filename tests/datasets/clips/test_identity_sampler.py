@@ -5,28 +5,28 @@ import pytest
 
 from specvid.datasets.clips.identity_sampler import IdentitySampler
 
-# 7 people with 1 to 7 tracklets, cameras in turn.
+# 7 identities with 1 to 7 tracklets, cameras in turn.
 LABELS = np.repeat(np.arange(7) + 40, np.arange(1, 8))
 CAMERAS = [f"c{i % 3}" for i in range(len(LABELS))]
 
 
-def batches(people=3, tracklets=4, epoch=0, **options):
-    sampler = IdentitySampler(LABELS, CAMERAS, people=people, tracklets=tracklets, **options)
+def batches(identities=3, tracklets=4, epoch=0, **options):
+    sampler = IdentitySampler(LABELS, CAMERAS, identities=identities, tracklets=tracklets, **options)
     sampler.set_epoch(epoch)
     pairs = list(sampler)
     assert len(pairs) == len(sampler)
     assert all(pair[0] == epoch for pair in pairs)
     indices = np.array([i for _, i in pairs])
-    return indices.reshape(-1, people // options.get("world", 1), tracklets)
+    return indices.reshape(-1, identities // options.get("world", 1), tracklets)
 
 
-def test_each_batch_has_p_people_with_k_tracklets():
+def test_each_batch_has_p_identities_with_k_tracklets():
     for epoch in range(20):
         drawn = batches(epoch=epoch)
-        assert drawn.shape == (2, 3, 4)  # 7 people: one is left out
-        people = LABELS[drawn]
-        assert (people == people[:, :, :1]).all()
-        assert len(set(people[:, :, 0].reshape(-1))) == 6
+        assert drawn.shape == (2, 3, 4)  # 7 identities: one is left out
+        identities = LABELS[drawn]
+        assert (identities == identities[:, :, :1]).all()
+        assert len(set(identities[:, :, 0].reshape(-1))) == 6
         for own in drawn.reshape(-1, 4):
             available = (LABELS[own[0]] == LABELS).sum()
             assert len(set(own)) == min(4, available)
@@ -38,7 +38,7 @@ def test_everybody_and_everything_comes_at_some_time():
     drawn = np.concatenate([batches(epoch=epoch).reshape(-1) for epoch in range(40)])
     assert set(drawn) == set(range(len(LABELS)))
     shares = np.bincount(LABELS[drawn] - 40)
-    assert shares.min() > 0.8 * shares.max()  # balanced over people, whatever the number of their tracklets
+    assert shares.min() > 0.8 * shares.max()  # balanced over identities, whatever the number of their tracklets
 
 
 def test_an_epoch_is_a_function_of_the_seed():
@@ -48,8 +48,8 @@ def test_an_epoch_is_a_function_of_the_seed():
 
 
 def test_processes_share_the_batches():
-    whole = batches(people=6, epoch=2)
-    shares = [batches(people=6, epoch=2, rank=rank, world=3) for rank in range(3)]
+    whole = batches(identities=6, epoch=2)
+    shares = [batches(identities=6, epoch=2, rank=rank, world=3) for rank in range(3)]
     assert np.array_equal(np.concatenate(shares, axis=1), whole)
 
 
@@ -62,19 +62,19 @@ def test_repeats_make_a_longer_epoch():
 @pytest.mark.parametrize(
     ("options", "cause"),
     [
-        ({"people": 8}, "there are only 7"),
-        ({"people": 0}, "people = 0"),
+        ({"identities": 8}, "there are only 7"),
+        ({"identities": 0}, "identities = 0"),
         ({"tracklets": 0}, "tracklets = 0"),
-        ({"people": 3, "world": 2}, "e.g. 4"),
-        ({"people": 2, "world": 2}, "e.g. 4"),
+        ({"identities": 3, "world": 2}, "e.g. 4"),
+        ({"identities": 2, "world": 2}, "e.g. 4"),
         ({"rank": 1}, "rank = 1 of world = 1"),
     ],
 )
 def test_what_cannot_be_is_named(options, cause):
     with pytest.raises(ValueError, match=cause):
-        IdentitySampler(LABELS, CAMERAS, **{"people": 3, "tracklets": 2, **options})
+        IdentitySampler(LABELS, CAMERAS, **{"identities": 3, "tracklets": 2, **options})
 
 
 def test_labels_and_cameras_must_fit():
     with pytest.raises(ValueError, match="28 labels and 2 cameras"):
-        IdentitySampler(LABELS, [1, 2], people=2, tracklets=2)
+        IdentitySampler(LABELS, [1, 2], identities=2, tracklets=2)

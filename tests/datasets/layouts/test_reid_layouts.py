@@ -15,31 +15,36 @@ from shared_data import shared
 from specvid.datasets.layouts.registry import REID_SETS, read_reid
 from specvid.datasets.layouts.reid_set import Tracklet, in_order, labels_of
 from specvid.datasets.synthetic.gait import Gait
-from specvid.datasets.synthetic.reid import draw_ilids_vid, draw_mars, draw_prid2011, draw_tracklets
+from specvid.datasets.synthetic.reid import (
+    synthesize_ilids_vid,
+    synthesize_mars,
+    synthesize_prid2011,
+    synthesize_tracklets,
+)
 
-SMALL = Gait(people=4, frames=8)
+SMALL = Gait(identities=4, frames=8)
 
 
 @pytest.fixture(scope="module")
-def drawn(tmp_path_factory):
-    """{dataset: folder} of small drawn sets in every layout. Copy before changing."""
-    root = tmp_path_factory.mktemp("drawn")
-    draw_mars(root / "mars", tracklets=8, distractors=3, junk=2, task=SMALL)
-    draw_ilids_vid(root / "ilids-vid", task=SMALL)
-    draw_prid2011(root / "prid2011", task=SMALL)
-    draw_tracklets(root / "tracklets", tracklets=4, task=SMALL)
+def synthetic(tmp_path_factory):
+    """{dataset: folder} of small synthetic sets in every layout. Copy before changing."""
+    root = tmp_path_factory.mktemp("synthetic")
+    synthesize_mars(root / "mars", tracklets=8, distractors=3, junk=2, task=SMALL)
+    synthesize_ilids_vid(root / "ilids-vid", task=SMALL)
+    synthesize_prid2011(root / "prid2011", task=SMALL)
+    synthesize_tracklets(root / "tracklets", tracklets=4, task=SMALL)
     return {name: root / name for name in REID_SETS}
 
 
 @pytest.fixture
-def copy(drawn, tmp_path):
+def copy(synthetic, tmp_path):
     """A copy of one layout that may be damaged."""
-    return lambda name: shutil.copytree(drawn[name], tmp_path / "copy")
+    return lambda name: shutil.copytree(synthetic[name], tmp_path / "copy")
 
 
 @pytest.mark.parametrize("name", sorted(REID_SETS))
-def test_drawn_layouts(drawn, name):
-    data = read_reid(name, drawn[name])
+def test_synthetic_layouts(synthetic, name):
+    data = read_reid(name, synthetic[name])
     for tracklet in (*data.train, *data.test):
         assert len(tracklet) == 8
         assert all(tracklet.path(i).is_file() for i in range(8))
@@ -49,8 +54,8 @@ def test_drawn_layouts(drawn, name):
     assert data.protocol == {"tracklets": "cross-camera"}.get(name, name)
 
 
-def test_mars(drawn):
-    data = read_reid("mars", drawn["mars"])
+def test_mars(synthetic):
+    data = read_reid("mars", synthetic["mars"])
     assert len(data.train) == 2 * 8
     assert len(data.test) == 2 * 8 + 3 + 2
     assert [tracklet.pid for tracklet in data.test].count(0) == 3
@@ -128,10 +133,10 @@ def test_damaged_mars_is_named(copy, damage, cause):
 
 
 @pytest.mark.parametrize("name", ["ilids-vid", "prid2011"])
-def test_two_cameras(drawn, name):
+def test_two_cameras(synthetic, name):
     queries = set()
     for split in range(1, 11):
-        data = read_reid(name, drawn[name], split=split)
+        data = read_reid(name, synthetic[name], split=split)
         assert (len(data.train), len(data.test)) == (4, 4)
         query, gallery = ([data.test[row] for row in rows] for rows in (data.query, data.gallery))
         assert [tracklet.pid for tracklet in query] == [tracklet.pid for tracklet in gallery]
@@ -142,11 +147,11 @@ def test_two_cameras(drawn, name):
         queries.add(tuple(tracklet.pid for tracklet in query))
     assert len(queries) > 1
     with pytest.raises(ValueError, match="splits 1 to 10"):
-        read_reid(name, drawn[name], split=11)
+        read_reid(name, synthetic[name], split=11)
 
 
-def test_ilids_matlab_splits_count_from_one_and_test_comes_first(drawn):
-    root = drawn["ilids-vid"]
+def test_ilids_matlab_splits_count_from_one_and_test_comes_first(synthetic):
+    root = synthetic["ilids-vid"]
     places = scipy.io.loadmat(root / "train-test people splits/train_test_splits_ilidsvid.mat")["ls_set"].astype(int)
     data = read_reid("ilids-vid", root, split=3)
     half = places.shape[1] // 2
@@ -159,7 +164,7 @@ def test_ilids_matlab_splits_count_from_one_and_test_comes_first(drawn):
     [
         (with_value((6, 0), 99), "row 7 of ls_set: each of the places 1 to 4 .* must come once, 99 does not"),
         (lambda rows: with_value((2, 0), rows[2, 1])(rows), "row 3 of ls_set.*must come once"),
-        (lambda rows: rows[:, :3], r"ls_set has shape \(10, 3\); each row must order the 4 people"),
+        (lambda rows: rows[:, :3], r"ls_set has shape \(10, 3\); each row must order the 4 identities"),
         (lambda rows: rows + 0.5, "must hold whole numbers"),
         (None, "cannot be read as a MATLAB file"),
     ],
@@ -176,12 +181,12 @@ def test_damaged_ilids_splits_are_named(copy, damage, cause):
 
 
 @pytest.mark.parametrize(
-    ("people", "cause"),
+    ("identities", "cause"),
     [([1, 2], "split 1: 1 must be the name"), (["person_0001"] * 2, "split 1: 'person_0001' must .* come once")],
 )
-def test_people_of_json_splits_are_names_that_come_once(copy, people, cause):
+def test_identities_of_json_splits_are_names_that_come_once(copy, identities, cause):
     root = copy("prid2011")
-    (root / "splits_prid2011.json").write_text(json.dumps([{"train": people, "test": ["person_0003"]}]))
+    (root / "splits_prid2011.json").write_text(json.dumps([{"train": identities, "test": ["person_0003"]}]))
     with pytest.raises(ValueError, match=cause):
         read_reid("prid2011", root)
 
@@ -205,14 +210,14 @@ def test_missing_splits_are_named(copy):
 
 def test_a_person_on_both_sides_is_named(copy):
     root = copy("prid2011")
-    people = [f"person_{i:04d}" for i in (1, 2, 3, 4)]
-    (root / "splits_prid2011.json").write_text(json.dumps([{"train": people[:3], "test": people[2:]}]))
+    identities = [f"person_{i:04d}" for i in (1, 2, 3, 4)]
+    (root / "splits_prid2011.json").write_text(json.dumps([{"train": identities[:3], "test": identities[2:]}]))
     with pytest.raises(ValueError, match=r"person_0003.*no person may be in both"):
         read_reid("prid2011", root)
 
 
-def test_own_folder(drawn):
-    data = read_reid("tracklets", drawn["tracklets"])
+def test_own_folder(synthetic):
+    data = read_reid("tracklets", synthetic["tracklets"])
     assert {tracklet.camid for tracklet in data.test} == {"a", "b", "c"}
     assert np.array_equal(data.query, data.gallery)
     assert data.test[0].name == "test/walker1/a/1"
@@ -230,10 +235,10 @@ def test_own_folder_with_query_and_gallery(tmp_path):
 
 
 ROWS = [
-    {"path": "b.png", "pid": "7", "camid": "left", "track": "1", "frame": "2", "set": "test"},
-    {"path": "a.png", "pid": "7", "camid": "left", "track": "1", "frame": "10", "set": "test"},
-    {"path": "c.png", "pid": "7", "camid": "right", "track": "1", "frame": "1", "set": "test"},
-    {"path": "d.png", "pid": "12", "camid": "right", "track": "1", "frame": "1", "set": "train"},
+    {"path": "b.png", "pid": "7", "camid": "left", "tracklet": "1", "frame": "2", "set": "test"},
+    {"path": "a.png", "pid": "7", "camid": "left", "tracklet": "1", "frame": "10", "set": "test"},
+    {"path": "c.png", "pid": "7", "camid": "right", "tracklet": "1", "frame": "1", "set": "test"},
+    {"path": "d.png", "pid": "12", "camid": "right", "tracklet": "1", "frame": "1", "set": "train"},
 ]
 
 
@@ -296,11 +301,11 @@ def test_wrong_tables_are_named(tmp_path, change, cause):
         read_reid("tracklets", write_table(tmp_path / "frames.csv", rows))
 
 
-def test_other_mistakes_are_named(tmp_path, drawn):
+def test_other_mistakes_are_named(tmp_path, synthetic):
     with pytest.raises(ValueError, match="Did you mean 'mars'"):
         read_reid("marz", tmp_path)
     with pytest.raises(ValueError, match="MARS has one split"):
-        read_reid("mars", drawn["mars"], split=2)
+        read_reid("mars", synthetic["mars"], split=2)
     with pytest.raises(ValueError, match="neither a folder nor"):
         read_reid("tracklets", tmp_path / "none")
     with pytest.raises(ValueError, match="none of the folders"):
@@ -347,10 +352,10 @@ def test_the_real_tracklets():
 
 @pytest.mark.data
 @pytest.mark.parametrize(
-    ("name", "file", "people"),
+    ("name", "file", "identities"),
     [("ilids-vid", "splits_ilidsvid_derived.json", 150), ("prid2011", "splits_prid2011.json", 89)],
 )
-def test_published_splits(tmp_path, name, file, people):
+def test_published_splits(tmp_path, name, file, identities):
     """The published splits, with one frame for each person: the whole set by its numbers."""
     source = shared("data/reid-splits") / file
     shutil.copy(source, tmp_path / file)
@@ -366,5 +371,5 @@ def test_published_splits(tmp_path, name, file, people):
             (folder / "0001.png").touch()
     data = read_reid(name, tmp_path, split=4)
     assert data.is_whole
-    assert (len(data.query), len(data.gallery), len(data.train)) == (people, people, 2 * people)
+    assert (len(data.query), len(data.gallery), len(data.train)) == (identities, identities, 2 * identities)
     assert sorted({tracklet.pid for tracklet in data.test}) == sorted(splits[3]["test"])

@@ -1,4 +1,4 @@
-"""The helper that writes video files for the drawn sets and for tests."""
+"""The helper that writes video files for the synthetic sets and for tests."""
 
 from pathlib import Path
 

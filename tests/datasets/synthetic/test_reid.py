@@ -1,16 +1,23 @@
-"""The drawn re-ID sets: identity shows over time only, and sets are drawn whole, once, and always the same."""
+"""The synthetic re-ID sets: identity shows over time only, and sets are written whole, once, and always the same."""
 
 import numpy as np
 import pytest
 import torch
 
 from specvid.datasets.synthetic.gait import Gait, paint, render
-from specvid.datasets.synthetic.reid import direction, draw_mars, draw_prid2011, draw_tracklets, parts, patterns
+from specvid.datasets.synthetic.reid import (
+    direction,
+    parts,
+    patterns,
+    synthesize_mars,
+    synthesize_prid2011,
+    synthesize_tracklets,
+)
 from specvid.models.backbones.receptive_field import receptive_field
 from specvid.models.backbones.registry import build_backbone
 from specvid.models.factory import create_model
 
-SMALL = Gait(people=4, frames=4)
+SMALL = Gait(identities=4, frames=4)
 ARMS, LEGS = 0, 1
 
 
@@ -69,7 +76,7 @@ def test_arms_alone_and_legs_alone_say_nothing():
     np.testing.assert_allclose(headings, np.repeat(headings[:1], len(test), axis=0), atol=1e-5)
 
 
-def test_directions_of_people_to_train_on_are_even():
+def test_directions_of_identities_to_train_on_are_even():
     task = Gait()
     for person in parts(task)[0]:
         walks = [direction(task, 0, person, number) for number in range(96)]
@@ -128,19 +135,19 @@ def test_a_distractor_has_no_gait():
     assert np.ptp(angles) > 20
 
 
-def test_people_to_test_on_lie_between_those_to_train_on():
+def test_identities_to_test_on_lie_between_those_to_train_on():
     train, test = parts(Gait())
     assert sorted(train + test) == list(range(15))
     assert test == [1, 5, 9, 13]
     assert [round(np.degrees(Gait().angle(person)), 6) for person in test] == [22.5, 67.5, 112.5, 157.5]
-    assert parts(Gait(people=4)) == ([0, 2], [1, 3])
+    assert parts(Gait(identities=4)) == ([0, 2], [1, 3])
 
 
-def test_people_to_test_on_have_no_more_tracklets_than_are_far_apart(tmp_path):
-    draw_mars(tmp_path / "mars", tracklets=10, distractors=1, junk=1, task=SMALL)
+def test_identities_to_test_on_have_no_more_tracklets_than_are_far_apart(tmp_path):
+    synthesize_mars(tmp_path / "mars", tracklets=10, distractors=1, junk=1, task=SMALL)
     folders = {path.name: len(list(path.iterdir())) for path in (tmp_path / "mars").glob("bbox_*/0*")}
     assert folders == {"0001": 40, "0003": 40, "0002": 32, "0004": 32, "0000": 4, "00-1": 4}
-    draw_mars(tmp_path / "more", tracklets=3, test_tracklets=2, distractors=1, junk=1, task=SMALL)
+    synthesize_mars(tmp_path / "more", tracklets=3, test_tracklets=2, distractors=1, junk=1, task=SMALL)
     assert len(list((tmp_path / "more/bbox_test/0002").iterdir())) == 2 * 4
 
 
@@ -148,7 +155,7 @@ def test_the_same_seed_draws_the_same_files(tmp_path):
     def digest(root):
         return {path.relative_to(root): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
 
-    for draw in (draw_mars, draw_prid2011, draw_tracklets):
+    for draw in (synthesize_mars, synthesize_prid2011, synthesize_tracklets):
         name = draw.__name__
         for number, seed in enumerate((0, 0, 1)):
             draw(tmp_path / f"{name}{number}", seed=seed, task=SMALL)
@@ -158,29 +165,29 @@ def test_the_same_seed_draws_the_same_files(tmp_path):
         assert first != other
 
 
-def test_a_drawn_set_is_left_as_it_is(tmp_path):
+def test_a_synthetic_set_is_left_as_it_is(tmp_path):
     out = tmp_path / "set"
-    assert draw_tracklets(out, task=SMALL).drawn
-    again = draw_tracklets(out, task=SMALL)
-    assert not again.drawn
+    assert synthesize_tracklets(out, task=SMALL).written
+    again = synthesize_tracklets(out, task=SMALL)
+    assert not again.written
     assert again.clips == sum(1 for path in out.rglob("*") if path.is_file())
-    with pytest.raises(ValueError, match="holds another drawn set"):
-        draw_tracklets(out, seed=1, task=SMALL)
-    assert draw_tracklets(out, seed=1, task=SMALL, overwrite=True).drawn
+    with pytest.raises(ValueError, match="holds another synthetic set"):
+        synthesize_tracklets(out, seed=1, task=SMALL)
+    assert synthesize_tracklets(out, seed=1, task=SMALL, overwrite=True).written
     next(out.rglob("*.png")).unlink()
     with pytest.raises(ValueError, match="or a part of one"):
-        draw_tracklets(out, seed=1, task=SMALL)
+        synthesize_tracklets(out, seed=1, task=SMALL)
     (tmp_path / "own").mkdir()
     (tmp_path / "own/thesis.txt").write_text("mine")
-    with pytest.raises(ValueError, match="is no drawn set"):
-        draw_tracklets(tmp_path / "own", task=SMALL, overwrite=True)
+    with pytest.raises(ValueError, match="is no synthetic set"):
+        synthesize_tracklets(tmp_path / "own", task=SMALL, overwrite=True)
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["own", "set"]
 
 
 @pytest.mark.parametrize(
     ("options", "cause"),
     [
-        ({"people": 1}, "people is 1"),
+        ({"identities": 1}, "identities is 1"),
         ({"frames": 1}, "shows no motion"),
         ({"width": 8}, "at least the stride of 10 px"),
         ({"speed": 5.0}, "less than half the stride"),
@@ -193,9 +200,9 @@ def test_impossible_gaits_are_named(options, cause):
 
 def test_impossible_sets_are_named(tmp_path):
     with pytest.raises(ValueError, match="at least 2"):
-        draw_mars(tmp_path / "a", tracklets=1)
+        synthesize_mars(tmp_path / "a", tracklets=1)
     with pytest.raises(ValueError, match="seed is -1"):
-        draw_mars(tmp_path / "a", seed=-1)
+        synthesize_mars(tmp_path / "a", seed=-1)
     (tmp_path / "file").write_text("x")
     with pytest.raises(ValueError, match="is a file"):
-        draw_mars(tmp_path / "file")
+        synthesize_mars(tmp_path / "file")

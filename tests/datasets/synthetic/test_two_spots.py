@@ -1,4 +1,4 @@
-"""The task of the drawn UCF-101: no cue in one spot, no local network can solve it, a nonlocal block can."""
+"""The task of the synthetic UCF-101: no cue in one spot, no local network can solve it, a nonlocal block can."""
 
 from collections import Counter
 
@@ -144,7 +144,7 @@ def test_render_is_seeded_and_clean() -> None:
         ({"size": 32}, "at least 34 px"),
     ],
 )
-def test_impossible_drawings_are_refused(options: dict, message: str) -> None:
+def test_impossible_settings_are_refused(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         TwoSpots(**options)
 

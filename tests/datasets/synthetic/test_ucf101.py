@@ -1,4 +1,4 @@
-"""The drawn UCF-101: exact layout, seeds, idempotence, and what decoding gives back."""
+"""The synthetic UCF-101: exact layout, seeds, idempotence, and what decoding gives back."""
 
 import hashlib
 import re
@@ -10,14 +10,14 @@ import pytest
 
 from specvid.datasets.decode import open_video
 from specvid.datasets.layouts.ucf101 import UCF101
-from specvid.datasets.synthetic import draw_ucf101
+from specvid.datasets.synthetic import synthesize_ucf101
 from specvid.datasets.synthetic.two_spots import TwoSpots, render
 from specvid.datasets.synthetic.ucf101 import SETTINGS, plan_ucf101
 
 
 @pytest.fixture(scope="module")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return draw_ucf101(tmp_path_factory.mktemp("drawn") / "ucf101", seed=1, scenes=2).root
+def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return synthesize_ucf101(tmp_path_factory.mktemp("synthetic") / "ucf101", seed=1, scenes=2).root
 
 
 def digests(root: Path) -> dict[str, str]:
@@ -25,12 +25,12 @@ def digests(root: Path) -> dict[str, str]:
     return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def test_layout_is_that_of_ucf101(drawn: Path) -> None:
-    assert sorted(path.name for path in drawn.iterdir()) == [SETTINGS, "ucfTrainTestlist", "videos"]
-    lists = sorted(path.name for path in (drawn / "ucfTrainTestlist").iterdir())
+def test_layout_is_that_of_ucf101(synthetic: Path) -> None:
+    assert sorted(path.name for path in synthetic.iterdir()) == [SETTINGS, "ucfTrainTestlist", "videos"]
+    lists = sorted(path.name for path in (synthetic / "ucfTrainTestlist").iterdir())
     assert lists == ["classInd.txt"] + [f"{side}list0{split}.txt" for side in ("test", "train") for split in (1, 2, 3)]
-    assert (drawn / "ucfTrainTestlist/classInd.txt").read_text() == "1 OppositeWays\n2 SameWay\n"
-    videos = sorted(str(path.relative_to(drawn / "videos")) for path in drawn.glob("videos/*/*"))
+    assert (synthetic / "ucfTrainTestlist/classInd.txt").read_text() == "1 OppositeWays\n2 SameWay\n"
+    videos = sorted(str(path.relative_to(synthetic / "videos")) for path in synthetic.glob("videos/*/*"))
     assert len(videos) == 25 * 4 * 2
     groups = Counter()
     for name in videos:
@@ -42,9 +42,9 @@ def test_layout_is_that_of_ucf101(drawn: Path) -> None:
 
 
 @pytest.mark.parametrize("split", [1, 2, 3])
-def test_lists_have_the_official_form_and_groups(drawn: Path, split: int) -> None:
-    train = (drawn / f"ucfTrainTestlist/trainlist0{split}.txt").read_text().splitlines()
-    test = (drawn / f"ucfTrainTestlist/testlist0{split}.txt").read_text().splitlines()
+def test_lists_have_the_official_form_and_groups(synthetic: Path, split: int) -> None:
+    train = (synthetic / f"ucfTrainTestlist/trainlist0{split}.txt").read_text().splitlines()
+    test = (synthetic / f"ucfTrainTestlist/testlist0{split}.txt").read_text().splitlines()
     assert all(re.fullmatch(r"OppositeWays/\S+ 1|SameWay/\S+ 2", line) for line in train)
     assert all(re.fullmatch(r"(OppositeWays|SameWay)/v_\1_g\d\d_c\d\d\.avi", line) for line in test)
     first = 7 * split - 6  # the official splits test on groups 1-7, 8-14, 15-21
@@ -53,29 +53,29 @@ def test_lists_have_the_official_form_and_groups(drawn: Path, split: int) -> Non
     assert (len(train), len(test)) == (18 * 8, 7 * 8)
 
 
-def test_the_reader_takes_it(drawn: Path) -> None:
+def test_the_reader_takes_it(synthetic: Path) -> None:
     for train, count in ((True, 144), (False, 56)):
-        data = UCF101(drawn, split=2, train=train)
+        data = UCF101(synthetic, split=2, train=train)
         assert data.title == "UCF-101 cut down to 2 of 101 classes"
         assert not data.missing
         assert Counter(record.label for record in data.records) == {0: count // 2, 1: count // 2}
 
 
-def test_same_seed_same_bytes_other_seed_other_bytes(drawn: Path, tmp_path: Path) -> None:
-    again = draw_ucf101(tmp_path / "again", seed=1, scenes=2).root
-    other = draw_ucf101(tmp_path / "other", seed=2, scenes=2).root
-    assert digests(again) == digests(drawn)
-    ours, others = digests(drawn), digests(other)
+def test_same_seed_same_bytes_other_seed_other_bytes(synthetic: Path, tmp_path: Path) -> None:
+    again = synthesize_ucf101(tmp_path / "again", seed=1, scenes=2).root
+    other = synthesize_ucf101(tmp_path / "other", seed=2, scenes=2).root
+    assert digests(again) == digests(synthetic)
+    ours, others = digests(synthetic), digests(other)
     assert ours.keys() == others.keys()
     assert not any(ours[name] == others[name] for name in ours if name.endswith(".avi"))
 
 
 @pytest.mark.parametrize("decoder", ["decord", "pyav"])
-def test_decoding_gives_the_drawing_back(drawn: Path, decoder: str) -> None:
+def test_decoding_gives_the_pictures_back(synthetic: Path, decoder: str) -> None:
     clips = list(plan_ucf101(seed=1, scenes=2))
     errors = []
     for clip in clips[:: len(clips) // 20]:
-        with open_video(drawn / "videos" / clip.name, decoder) as video:
+        with open_video(synthetic / "videos" / clip.name, decoder) as video:
             assert len(video) == 16
             assert video.fps == 25
             decoded = video.frames(np.arange(16)).astype(int)
@@ -84,34 +84,34 @@ def test_decoding_gives_the_drawing_back(drawn: Path, decoder: str) -> None:
     assert np.max(errors) < 40  # at the rims of the spots: colours are stored at half the resolution
 
 
-def test_standing_set_is_left_alone_and_others_are_protected(drawn: Path, tmp_path: Path) -> None:
+def test_standing_set_is_left_alone_and_others_are_protected(synthetic: Path, tmp_path: Path) -> None:
     root = tmp_path / "set"
-    assert draw_ucf101(root, seed=3, scenes=1).drawn
+    assert synthesize_ucf101(root, seed=3, scenes=1).written
     stamps = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
-    assert not draw_ucf101(root, seed=3, scenes=1).drawn
+    assert not synthesize_ucf101(root, seed=3, scenes=1).written
     assert stamps == {path: path.stat().st_mtime_ns for path in root.rglob("*")}
-    with pytest.raises(ValueError, match=r"another drawn set \(seed 3 instead of 4\)"):
-        draw_ucf101(root, seed=4, scenes=1)
-    assert draw_ucf101(root, seed=4, scenes=1, overwrite=True).drawn
+    with pytest.raises(ValueError, match=r"another synthetic set \(seed 3 instead of 4\)"):
+        synthesize_ucf101(root, seed=4, scenes=1)
+    assert synthesize_ucf101(root, seed=4, scenes=1, overwrite=True).written
     next(root.glob("videos/*/*.avi")).unlink()
     with pytest.raises(ValueError, match="some of its clips are missing"):
-        draw_ucf101(root, seed=4, scenes=1)
-    assert draw_ucf101(root, seed=4, scenes=1, overwrite=True).drawn
+        synthesize_ucf101(root, seed=4, scenes=1)
+    assert synthesize_ucf101(root, seed=4, scenes=1, overwrite=True).written
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "thesis.txt").write_text("precious")
-    with pytest.raises(ValueError, match="is no drawn set"):
-        draw_ucf101(mine, overwrite=True)
+    with pytest.raises(ValueError, match="is no synthetic set"):
+        synthesize_ucf101(mine, overwrite=True)
     assert (mine / "thesis.txt").read_text() == "precious"
 
 
-def test_a_killed_drawing_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_killed_writing_leaves_nothing_behind(tmp_path: Path) -> None:
     def stop(done: int, total: int) -> None:
         if done == 5:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        draw_ucf101(tmp_path / "set", scenes=1, progress=stop)
+        synthesize_ucf101(tmp_path / "set", scenes=1, progress=stop)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -121,4 +121,4 @@ def test_a_killed_drawing_leaves_nothing_behind(tmp_path: Path) -> None:
 )
 def test_wrong_options_are_named(tmp_path: Path, options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        draw_ucf101(tmp_path / "set", **options)
+        synthesize_ucf101(tmp_path / "set", **options)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from shared_data import shared
-from tiny_ucf101 import draw_tiny_ucf101
+from tiny_ucf101 import synthesize_tiny_ucf101
 
 from specvid import cli
 from specvid.models import create_model
@@ -18,7 +18,7 @@ NAMES = ("Blue", "Green", "Red")
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory: pytest.TempPathFactory) -> str:
-    root = draw_tiny_ucf101(tmp_path_factory.mktemp("data") / "tiny", groups=4, clips=1)
+    root = synthesize_tiny_ucf101(tmp_path_factory.mktemp("data") / "tiny", groups=4, clips=1)
     return str(root / "videos/Red/v_Red_g01_c01.avi")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_ucf101 import COLOURS, draw_tiny_ucf101, write_video
+from tiny_ucf101 import COLOURS, synthesize_tiny_ucf101, write_video
 
 from specvid import cli
 from specvid.datasets.synthetic.encode import damage, write_audio_only
@@ -24,7 +24,7 @@ QUICK = "--frames 4 --stride 1 --size 16 --resize 20 --batch-size 6 --workers 0 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
-    return draw_tiny_ucf101(tmp_path_factory.mktemp("data") / "tiny")
+    return synthesize_tiny_ucf101(tmp_path_factory.mktemp("data") / "tiny")
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +160,7 @@ def test_a_finished_run_is_only_scored_again(runs: Path, data: Path) -> None:
 @pytest.fixture(scope="module")
 def damaged(tmp_path_factory) -> Path:
     """A data set with a clip that is damaged, one empty, one audio only, one missing, on both sides of split 1."""
-    data = draw_tiny_ucf101(tmp_path_factory.mktemp("damaged") / "tiny", groups=5, clips=2, frames=10)
+    data = synthesize_tiny_ucf101(tmp_path_factory.mktemp("damaged") / "tiny", groups=5, clips=2, frames=10)
     for group in (1, 2):
         videos = data / "videos"
         damage(videos / f"Red/v_Red_g0{group}_c01.avi", start=0.0, share=1.0)

@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 from synthetic_videos import blank_frames, write_numbered, write_sound
-from tiny_ucf101 import draw_tiny_ucf101
+from tiny_ucf101 import synthesize_tiny_ucf101
 
 from specvid.cli import run as command
 from specvid.datasets.clips.sampling import test_clips as even_clips
@@ -42,7 +42,7 @@ def config(*, net: Any = None, windows: Any = None, output: Any = None, running:
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return draw_tiny_ucf101(tmp_path_factory.mktemp("data") / "ucf", groups=4, clips=1) / "videos"
+    return synthesize_tiny_ucf101(tmp_path_factory.mktemp("data") / "ucf", groups=4, clips=1) / "videos"
 
 
 def rows(out: Path) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from synthetic_videos import write_sound
-from tiny_ucf101 import draw_tiny_ucf101
+from tiny_ucf101 import synthesize_tiny_ucf101
 
 DRIVER = Path(__file__).parents[2] / "support" / "embed_driver.py"
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the driver forks")
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the driver fork
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = draw_tiny_ucf101(tmp_path_factory.mktemp("data") / "ucf") / "videos"
+    folder = synthesize_tiny_ucf101(tmp_path_factory.mktemp("data") / "ucf") / "videos"
     write_sound(folder / "Green" / "sound.avi")
     (folder / "Red" / "empty.avi").write_bytes(b"")
     return folder

@@ -1,4 +1,4 @@
-"""A drawn video of one hour: decoded as a stream, in the memory of a shorter one."""
+"""A synthetic video of one hour: decoded as a stream, in the memory of a shorter one."""
 
 import json
 import os

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from tiny_ucf101 import draw_tiny_ucf101
+from tiny_ucf101 import synthesize_tiny_ucf101
 
 from specvid.pipelines.embed import EmbedConfig, NetChoice, OutputChoice, RunChoice, embed
 
@@ -11,7 +11,7 @@ from specvid.pipelines.embed import EmbedConfig, NetChoice, OutputChoice, RunCho
 @pytest.mark.slow
 def test_ray_gives_the_bytes_of_the_local_engine(tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="the extra specvid[ray] is not installed")
-    videos = draw_tiny_ucf101(tmp_path / "data", clips=1) / "videos"
+    videos = synthesize_tiny_ucf101(tmp_path / "data", clips=1) / "videos"
     (videos / "bad.mp4").write_bytes(b"")
     net, output = NetChoice(model="r3d_tiny"), OutputChoice(shard_size=3)
     lines: list[str] = []
@@ -32,7 +32,7 @@ def test_ray_gives_the_bytes_of_the_local_engine(tmp_path: Path) -> None:
 def test_without_ray_it_says_how_to_install_it(tmp_path: Path, monkeypatch) -> None:
     import sys
 
-    videos = draw_tiny_ucf101(tmp_path / "data", clips=1) / "videos"
+    videos = synthesize_tiny_ucf101(tmp_path / "data", clips=1) / "videos"
     monkeypatch.setitem(sys.modules, "ray", None)
     config = EmbedConfig(NetChoice(model="r3d_tiny"), running=RunChoice(engine="ray", device="cpu"))
     with pytest.raises(ImportError, match=r"pip install specvid\[ray\]"):

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_ucf101 import draw_tiny_ucf101
+from tiny_ucf101 import synthesize_tiny_ucf101
 
 DRIVER = Path(__file__).parents[2] / "support" / "kill_and_resume.py"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the driver forks")
 def test_killed_and_resumed_it_is_bit_for_bit_the_same(tmp_path: Path) -> None:
-    data, out = draw_tiny_ucf101(tmp_path / "data"), tmp_path / "runs"
+    data, out = synthesize_tiny_ucf101(tmp_path / "data"), tmp_path / "runs"
     command = [sys.executable, str(DRIVER), str(data), str(out)]
     done = subprocess.run(
         command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_ucf101 import draw_tiny_ucf101
+from tiny_ucf101 import synthesize_tiny_ucf101
 from toy_task import LENGTH, ToyTask, toy_model
 
 from specvid.pipelines.action.config import ActionConfig, ClipConfig, NetConfig
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the driver fork
 def folder(tmp_path_factory) -> Path:
     """A data set with 5 test clips on split 1 (an odd number), a trained run, and what the two processes found."""
     folder = tmp_path_factory.mktemp("two")
-    data = draw_tiny_ucf101(folder / "data")
+    data = synthesize_tiny_ucf101(folder / "data")
     tests = data / "ucfTrainTestlist/testlist01.txt"
     tests.write_text("\n".join(tests.read_text().splitlines()[:5]) + "\n")
     (data / "videos" / tests.read_text().splitlines()[2]).write_bytes(b"not a video")

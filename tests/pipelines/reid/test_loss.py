@@ -11,11 +11,11 @@ from specvid.pipelines.reid.config import ReidConfig, ReidLossConfig, TrackletCo
 from specvid.pipelines.reid.loss import ReidLoss, add_centres, move_centres
 
 
-def batch(seed=0, people=4, tracklets=3, dims=6):
+def batch(seed=0, identities=4, tracklets=3, dims=6):
     torch.manual_seed(seed)
-    label = torch.arange(people).repeat_interleave(tracklets)
+    label = torch.arange(identities).repeat_interleave(tracklets)
     feature = torch.randn(len(label), dims, requires_grad=True)
-    return Outputs(feature, feature, torch.randn(len(label), people, requires_grad=True)), label
+    return Outputs(feature, feature, torch.randn(len(label), identities, requires_grad=True)), label
 
 
 def slow_triplet(feature, label, margin):
@@ -96,7 +96,10 @@ def test_centres_are_saved_with_the_model():
 @pytest.mark.parametrize(
     ("make", "cause"),
     [
-        (lambda: ReidConfig(tracks=TrackletConfig(people=5, tracklets=4)), r"people x tracklets = 5 x 4 = 20"),
+        (
+            lambda: ReidConfig(tracklets=TrackletConfig(identities=5, tracklets=4)),
+            r"identities x tracklets = 5 x 4 = 20",
+        ),
         (lambda: ReidConfig(name="a/b"), "plain folder name"),
         (lambda: TrackletConfig(val_fraction=1.0), r"val_fraction 1\.0"),
         (lambda: TrackletConfig(frames=0), "frames 0"),

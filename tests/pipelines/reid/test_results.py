@@ -5,7 +5,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from tiny_reid import draw_tiny_mars, draw_tiny_prid
+from tiny_reid import synthesize_tiny_mars, synthesize_tiny_prid
 
 from specvid.datasets.layouts.registry import read_reid
 from specvid.eval import KReciprocal, load_features
@@ -22,8 +22,8 @@ MARS = ("mars", "mars-ap", "mars-noquery")
 def sets(tmp_path_factory):
     root = tmp_path_factory.mktemp("sets")
     return {
-        "mars": read_reid("mars", draw_tiny_mars(root / "mars")),
-        "prid2011": read_reid("prid2011", draw_tiny_prid(root / "prid")),
+        "mars": read_reid("mars", synthesize_tiny_mars(root / "mars")),
+        "prid2011": read_reid("prid2011", synthesize_tiny_prid(root / "prid")),
     }
 
 
@@ -54,7 +54,7 @@ def test_a_narrower_scoring_keeps_the_other_protocols_of_the_same_features(tmp_p
         with (folder / f"queries-{name}.csv").open() as file:
             assert np.mean([float(row["ap"]) for row in csv.DictReader(file)]) == pytest.approx(after[name]["mAP"])
     # The demo finds its protocol whatever the run was scored under since.
-    run.write_results({**run.results(), "config": {"tracks": {"split": 1}, "test_sampling": "all"}})
+    run.write_results({**run.results(), "config": {"tracklets": {"split": 1}, "test_sampling": "all"}})
     assert final_score(run.results()) == after["mars-ap"]
 
 
@@ -80,7 +80,7 @@ def test_evaluations_leave_each_other_alone(tmp_path, sets):
     for one, folder, kept in zip(scored, folders, figures(run), strict=True):
         assert np.array_equal(load_features(folder / "features.parquet").query, one.features.query)
         assert kept == {score.protocol: score.as_dict() for score in one.scores}
-    run.write_results({**run.results(), "config": {"tracks": {"split": 1}, "test_sampling": "all"}})
+    run.write_results({**run.results(), "config": {"tracklets": {"split": 1}, "test_sampling": "all"}})
     assert final_score(run.results())["mAP"] == scored[0].scores[1].mAP
     rows = {tuple(figure.context.items()) for figure in read_figures(tmp_path / "results.json")}
     assert len(rows) == sum(len(one.scores) for one in scored)  # the report does not take one for another either

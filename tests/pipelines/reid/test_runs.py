@@ -1,4 +1,4 @@
-"""Training and scoring a re-identifier through the command line, on small drawn sets."""
+"""Training and scoring a re-identifier through the command line, on small synthetic sets."""
 
 import csv
 import json
@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_reid import draw_tiny_mars, draw_tiny_prid, evaluate, train
+from tiny_reid import evaluate, synthesize_tiny_mars, synthesize_tiny_prid, train
 
 from specvid import cli
 from specvid.eval import load_features, score_reid
@@ -18,7 +18,7 @@ from specvid.pipelines.reid.data import read_lists
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return draw_tiny_mars(tmp_path_factory.mktemp("data") / "mars")
+    return synthesize_tiny_mars(tmp_path_factory.mktemp("data") / "mars")
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def runs(data, tmp_path_factory):
     """Runs a (with a block and a centre loss) and p1, p2 (on splits of a PRID)."""
     runs = tmp_path_factory.mktemp("runs")
     assert train(data, runs, "--name a --blocks snl@layer2.-1 --epochs 2 --centre 5e-4") == 0
-    prid = draw_tiny_prid(runs.parent / "prid")
+    prid = synthesize_tiny_prid(runs.parent / "prid")
     for split in (1, 2):
         assert train(prid, runs, f"--name p{split} --dataset prid2011 --split {split} --epochs 1") == 0
     return runs
@@ -50,7 +50,7 @@ def test_a_run_keeps_what_it_did(runs, data):
     assert np.mean([float(row["ap"]) for row in rows]) == pytest.approx(entry["protocols"]["mars"]["mAP"])
     meta = run.meta("last")
     assert meta["test_sampling"] == "all"
-    assert meta["people"] == [1, 3]
+    assert meta["identities"] == [1, 3]
     assert "triplet_loss" in run.lines()[-1]
     assert "centre_loss" in run.lines()[-1]
     assert "lowest training loss" in results["training"]["best_is"]
@@ -162,7 +162,7 @@ def test_splits_have_a_mean_and_a_deviation(runs, capsys):
     assert figures["mean"]["prid2011"]["mAP_deviation"] == pytest.approx(np.std(each, ddof=1))
 
 
-def test_people_who_were_trained_on_are_not_tested_silently(runs, capsys):
+def test_identities_who_were_trained_on_are_not_tested_silently(runs, capsys):
     assert evaluate(f"--run {runs}/p1 --split 2") == 2
     assert evaluate(f"--run {runs}/p1 --split 2 --force") == 0
     assert "NOT HONEST" in capsys.readouterr().out
@@ -174,7 +174,7 @@ def test_another_data_set_has_a_place_of_its_own(runs, data, capsys, tmp_path):
     assert evaluate(f"--run {runs}/p1 --dataset mars --data {data}") == 0
     assert "mars: mAP" in capsys.readouterr().out
     # As large as the one trained on, so of its title, and yet another one.
-    other = draw_tiny_prid(tmp_path / "prid")
+    other = synthesize_tiny_prid(tmp_path / "prid")
     assert evaluate(f"--run {runs}/p1 --data {other}") == 0
     assert own.read_bytes() == before
     results = RunFolder(runs / "p1").results()["evaluations"]
@@ -193,34 +193,34 @@ def test_a_narrower_scoring_prints_its_own_and_keeps_all(runs, capsys):
     assert list(before[0]) == ["mars", "mars-ap", "mars-noquery"]
 
 
-def test_own_data_numbers_its_people_as_it_likes(tmp_path, capsys):
-    """The same numbers in another table are other people; the same table again holds the people trained on."""
-    tables = [own_table(tmp_path / place, people=(("train", (1, 2)), ("test", (3, 4)))) for place in "ab"]
+def test_own_data_numbers_its_identities_as_it_likes(tmp_path, capsys):
+    """The same numbers in another table are other identities; the same table again holds the identities trained on."""
+    tables = [own_table(tmp_path / place, identities=(("train", (1, 2)), ("test", (3, 4)))) for place in "ab"]
     assert train(tables[0], tmp_path, "--name own --dataset tracklets --epochs 1") == 0
-    swapped = own_table(tmp_path / "b", people=(("train", (3, 4)), ("test", (1, 2))))
+    swapped = own_table(tmp_path / "b", identities=(("train", (3, 4)), ("test", (1, 2))))
     capsys.readouterr()
     assert evaluate(f"--run {tmp_path / 'own'} --dataset tracklets --data {swapped}") == 0
     assert "NOT HONEST" not in capsys.readouterr().out
     folders = sorted(path.name for path in (tmp_path / "own/eval").iterdir())
     assert folders[0] == "split1-last-all"
     assert folders[1].startswith("split1-last-all-on-frames.csv-")
-    own_table(tmp_path / "a", people=(("train", (3, 4)), ("test", (1, 2))))
+    own_table(tmp_path / "a", identities=(("train", (3, 4)), ("test", (1, 2))))
     assert evaluate(f"--run {tmp_path / 'own'}") == 2
-    assert "2 of the people in the test" in capsys.readouterr().err
+    assert "2 of the identities in the test" in capsys.readouterr().err
 
 
 def test_what_cannot_be_scored_is_not_trained_on(tmp_path, capsys):
-    table = own_table(tmp_path / "a", people=(("train", (1, 2)), ("test", (3, 4))), cameras="a")
+    table = own_table(tmp_path / "a", identities=(("train", (1, 2)), ("test", (3, 4))), cameras="a")
     assert train(table, tmp_path, "--name one --dataset tracklets --epochs 1") == 2
     assert "all tracklets have the camera a" in capsys.readouterr().err
     assert not (tmp_path / "one").exists()
 
 
-def own_table(folder, *, people, cameras="ab"):
-    """``frames.csv`` of four frames for each person and camera; ``people``: (set, persons) pairs."""
+def own_table(folder, *, identities, cameras="ab"):
+    """``frames.csv`` of four frames for each person and camera; ``identities``: (set, persons) pairs."""
     folder.mkdir(exist_ok=True)
     rows = ["path,pid,camid,set"]
-    for part, persons in people:
+    for part, persons in identities:
         for person in persons:
             for camera in cameras:
                 for frame in range(4):
@@ -244,16 +244,16 @@ def test_a_checkpoint_opens_with_its_centres(runs):
     assert model.centres.abs().sum() > 0
 
 
-def test_held_out_people_select_the_best(tmp_path):
+def test_held_out_identities_select_the_best(tmp_path):
     from specvid.datasets.synthetic.gait import Gait
-    from specvid.datasets.synthetic.reid import draw_mars
+    from specvid.datasets.synthetic.reid import synthesize_mars
 
-    draw_mars(tmp_path / "mars", tracklets=4, task=Gait(people=8, frames=6))
+    synthesize_mars(tmp_path / "mars", tracklets=4, task=Gait(identities=8, frames=6))
     assert train(tmp_path / "mars", tmp_path, "--name v --epochs 2 --val-fraction 0.5") == 0
     lists = read_lists(TrackletConfig(data=str(tmp_path / "mars"), val_fraction=0.5))
     held = {tracklet.pid for tracklet in lists.validation.test}
-    assert len(held) == len(lists.people) == 2
-    assert not held & set(lists.people)
+    assert len(held) == len(lists.identities) == 2
+    assert not held & set(lists.identities)
     assert not held & {tracklet.pid for tracklet in lists.data.test}
     run = RunFolder(tmp_path / "v")
     assert all(0 <= line["val_mAP"] <= 1 for line in run.lines())
@@ -289,7 +289,7 @@ def test_training_continues_where_it_stopped(data, tmp_path):
 
 
 def test_unreadable_tracklets_are_named_and_change_the_exit_code(tmp_path, capsys):
-    data = draw_tiny_mars(tmp_path / "mars")
+    data = synthesize_tiny_mars(tmp_path / "mars")
     lost = sorted((data / "bbox_test").glob("0002/0002C1T0002F*"))
     for file in lost:
         file.write_bytes(b"")
@@ -310,7 +310,7 @@ def test_unreadable_tracklets_are_named_and_change_the_exit_code(tmp_path, capsy
 @pytest.mark.parametrize(
     ("words", "cause"),
     [
-        ("train reid --people 3", "people x tracklets = 3 x 4 = 12"),
+        ("train reid --identities 3", "identities x tracklets = 3 x 4 = 12"),
         ("train reid --model resnet18", "data is not given"),
         ("train reid --recipe mobil", "Did you mean 'mobile'"),
         ("eval reid", "give either --run RUN"),

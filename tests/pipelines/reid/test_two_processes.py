@@ -11,7 +11,7 @@ import pytest
 from tiny_reid import train
 
 from specvid.datasets.synthetic.gait import Gait
-from specvid.datasets.synthetic.reid import draw_mars
+from specvid.datasets.synthetic.reid import synthesize_mars
 from specvid.eval import load_features
 from specvid.pipelines.engine.run import RunFolder
 
@@ -25,8 +25,11 @@ def folder(tmp_path_factory):
     """A run that one process trained and scored (on an odd number of tracklets), and what two processes found."""
     folder = tmp_path_factory.mktemp("two")
     data = folder / "mars"
-    draw_mars(data, tracklets=7, distractors=2, junk=1, task=Gait(people=8, frames=6))
-    assert train(data, folder, "--name one --width 30 --people 4 --batch-size 8 --epochs 2 --blocks snl@layer2.-1") == 0
+    synthesize_mars(data, tracklets=7, distractors=2, junk=1, task=Gait(identities=8, frames=6))
+    assert (
+        train(data, folder, "--name one --width 30 --identities 4 --batch-size 8 --epochs 2 --blocks snl@layer2.-1")
+        == 0
+    )
     alone = RunFolder(folder / "one").path / "eval/split1-last-all/features.parquet"
     alone.rename(folder / "alone.parquet")
     command = [sys.executable, str(DRIVER), str(data), str(folder / "one"), str(folder)]
@@ -56,5 +59,5 @@ def test_two_processes_train_together(folder):
     found = [json.loads((folder / f"rank{rank}.json").read_text()) for rank in (0, 1)]
     assert found[0]["pair"] == found[1]["pair"]
     lines = RunFolder(folder / "pair").lines()
-    assert [line["clips"] for line in lines] == [8, 8]  # one batch of 4 people x 2 tracklets an epoch, over both
+    assert [line["clips"] for line in lines] == [8, 8]  # one batch of 4 identities x 2 tracklets an epoch, over both
     assert all(line["centre_loss"] > 0 for line in lines)

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tiny_ucf101 import draw_tiny_ucf101
+from tiny_ucf101 import synthesize_tiny_ucf101
 
 from specvid.cli import run as command
 from specvid.models import create_model
@@ -18,7 +18,7 @@ from specvid.pipelines.search.query import search
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.mktemp("search")
-    draw_tiny_ucf101(base / "ucf", clips=1)
+    synthesize_tiny_ucf101(base / "ucf", clips=1)
     save_weights(create_model("r3d_tiny"), base / "w.safetensors")
     net = NetChoice(model="r3d_tiny", weights=str(base / "w.safetensors"), frames=4, size=16, resize=20)
     for name, windows in (("videos", WindowChoice()), ("windows", WindowChoice(window="sliding", length="4"))):

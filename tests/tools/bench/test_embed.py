@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from tiny_ucf101 import draw_tiny_ucf101
+from tiny_ucf101 import synthesize_tiny_ucf101
 
 from specvid.cli import run as command
 from specvid.tools.bench.embed import bench_embed, bench_memory
@@ -12,7 +12,7 @@ from specvid.tools.bench.search import bench_search
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(draw_tiny_ucf101(tmp_path_factory.mktemp("data"), clips=1) / "videos")
+    return str(synthesize_tiny_ucf101(tmp_path_factory.mktemp("data"), clips=1) / "videos")
 
 
 def test_the_job_is_measured_against_its_halves(videos: str, capsys) -> None:

@@ -7,7 +7,7 @@ from specvid.tools.bench.reid import bench_gallery, bench_scoring, draw_features
 
 
 def test_the_python_ranking_gives_the_same_figures():
-    data = draw_features(40, 300, 16, people=20, noise=1.5)
+    data = draw_features(40, 300, 16, identities=20, noise=1.5)
     score = data.score("cross-camera")
     mean_ap, rank1 = rank_in_python(data)
     assert 0.1 < mean_ap < 0.99
@@ -15,8 +15,8 @@ def test_the_python_ranking_gives_the_same_figures():
     assert score.rank(1) == pytest.approx(rank1, abs=1e-9)
 
 
-def test_drawn_features_are_of_unit_length_and_noise_is_chance():
-    data = draw_features(40, 300, 16, people=20, noise=np.inf)
+def test_synthetic_features_are_of_unit_length_and_noise_is_chance():
+    data = draw_features(40, 300, 16, identities=20, noise=np.inf)
     np.testing.assert_allclose(np.linalg.norm(data.gallery, axis=1), 1, atol=1e-5)
     assert data.score("cross-camera").mAP < 0.2
 

@@ -9,16 +9,26 @@ from PIL import Image
 from shared_data import shared
 
 from specvid.datasets.synthetic.gait import Gait
-from specvid.datasets.synthetic.reid import draw_ilids_vid, draw_mars, draw_prid2011, draw_tracklets
+from specvid.datasets.synthetic.reid import (
+    synthesize_ilids_vid,
+    synthesize_mars,
+    synthesize_prid2011,
+    synthesize_tracklets,
+)
 from specvid.tools.data.check_reid import check_reid
 
-SMALL = Gait(people=4, frames=4)
-DRAW = {"mars": draw_mars, "ilids-vid": draw_ilids_vid, "prid2011": draw_prid2011, "tracklets": draw_tracklets}
+SMALL = Gait(identities=4, frames=4)
+SYNTHESIZE = {
+    "mars": synthesize_mars,
+    "ilids-vid": synthesize_ilids_vid,
+    "prid2011": synthesize_prid2011,
+    "tracklets": synthesize_tracklets,
+}
 
 
-@pytest.mark.parametrize("name", sorted(DRAW))
-def test_drawn_sets_are_sound(tmp_path, name):
-    DRAW[name](tmp_path / name, task=SMALL)
+@pytest.mark.parametrize("name", sorted(SYNTHESIZE))
+def test_synthetic_sets_are_sound(tmp_path, name):
+    SYNTHESIZE[name](tmp_path / name, task=SMALL)
     report = check_reid(name, tmp_path / name, workers=1)
     assert report.exit_code == 0
     assert report.lines[-1] == "nothing is wrong"
@@ -29,7 +39,7 @@ def test_drawn_sets_are_sound(tmp_path, name):
 
 
 def test_missing_and_damaged_frames_are_named(tmp_path):
-    draw_mars(tmp_path / "mars", task=SMALL)
+    synthesize_mars(tmp_path / "mars", task=SMALL)
     frames = sorted((tmp_path / "mars/bbox_train/0001").iterdir())
     frames[0].unlink()
     frames[1].write_bytes(frames[1].read_bytes()[:-100])
@@ -45,7 +55,7 @@ def test_missing_and_damaged_frames_are_named(tmp_path):
 
 
 def test_a_wrong_split_is_named(tmp_path):
-    draw_prid2011(tmp_path / "prid", task=SMALL)
+    synthesize_prid2011(tmp_path / "prid", task=SMALL)
     path = tmp_path / "prid/splits_prid2011.json"
     splits = json.loads(path.read_text())
     splits[6]["test"][0] = "person_0099"
@@ -109,7 +119,7 @@ def test_the_real_tracklets():
 
 
 def test_odd_images_are_fine(tmp_path):
-    draw_tracklets(tmp_path / "own", task=SMALL)
+    synthesize_tracklets(tmp_path / "own", task=SMALL)
     frame = next((tmp_path / "own/test").rglob("*.png"))
     Image.new("L", (7, 9)).save(frame)
     assert check_reid("tracklets", tmp_path / "own", workers=1).ok

@@ -8,10 +8,10 @@ import pytest
 
 from specvid.datasets.layouts.registry import read_reid
 from specvid.datasets.synthetic.gait import Gait
-from specvid.datasets.synthetic.reid import draw_ilids_vid, draw_mars, draw_prid2011
+from specvid.datasets.synthetic.reid import synthesize_ilids_vid, synthesize_mars, synthesize_prid2011
 from specvid.tools.data.prepare_reid import prepare_reid
 
-SMALL = Gait(people=4, frames=4)
+SMALL = Gait(identities=4, frames=4)
 
 
 def zip_folder(folder, path, inside):
@@ -24,12 +24,12 @@ def zip_folder(folder, path, inside):
 @pytest.fixture
 def mars(tmp_path):
     """Archives as MARS has them: two zips of pictures and a copy of the repository with the lists."""
-    draw_mars(tmp_path / "drawn", task=SMALL, tracklets=2)
+    synthesize_mars(tmp_path / "synthetic", task=SMALL, tracklets=2)
     archives = tmp_path / "archives"
     archives.mkdir()
     for side in ("train", "test"):
-        zip_folder(tmp_path / f"drawn/bbox_{side}", archives / f"bbox_{side}.zip", f"bbox_{side}")
-    zip_folder(tmp_path / "drawn/info", archives / "MARS-evaluation-master.zip", "MARS-evaluation-master/info")
+        zip_folder(tmp_path / f"synthetic/bbox_{side}", archives / f"bbox_{side}.zip", f"bbox_{side}")
+    zip_folder(tmp_path / "synthetic/info", archives / "MARS-evaluation-master.zip", "MARS-evaluation-master/info")
     return tmp_path
 
 
@@ -37,7 +37,7 @@ def test_mars(mars):
     said = []
     report = prepare_reid("mars", mars / "archives", mars / "out", say=said.append)
     assert report.ok
-    expected, got = (read_reid("mars", mars / name) for name in ("drawn", "out"))
+    expected, got = (read_reid("mars", mars / name) for name in ("synthetic", "out"))
     assert [tracklet.frames for tracklet in got.test] == [tracklet.frames for tracklet in expected.test]
     assert len(said) == 3
     assert sorted(path.name for path in (mars / "out").iterdir()) == ["bbox_test", "bbox_train", "info"]
@@ -49,7 +49,7 @@ def test_mars(mars):
 
 def test_lists_that_were_unpacked_by_hand(mars):
     (mars / "archives/MARS-evaluation-master.zip").unlink()
-    shutil.copytree(mars / "drawn/info", mars / "archives/info")
+    shutil.copytree(mars / "synthetic/info", mars / "archives/info")
     assert prepare_reid("mars", mars / "archives", mars / "out", say=lambda text: None).ok
     assert (mars / "archives/info").is_dir()
 
@@ -72,21 +72,21 @@ def test_missing_and_wrong_archives_are_named(mars):
 
 
 def test_ilids_vid(tmp_path):
-    draw_ilids_vid(tmp_path / "drawn", task=SMALL)
+    synthesize_ilids_vid(tmp_path / "synthetic", task=SMALL)
     with tarfile.open(tmp_path / "iLIDS-VID.tar", "w") as archive:
         for name in ("i-LIDS-VID", "train-test people splits"):
-            archive.add(tmp_path / "drawn" / name, name)
+            archive.add(tmp_path / "synthetic" / name, name)
     assert prepare_reid("ilids-vid", tmp_path / "iLIDS-VID.tar", tmp_path / "out", say=lambda text: None).ok
-    expected, got = (read_reid("ilids-vid", tmp_path / name, split=7) for name in ("drawn", "out"))
+    expected, got = (read_reid("ilids-vid", tmp_path / name, split=7) for name in ("synthetic", "out"))
     assert [tracklet.name for tracklet in got.test] == [tracklet.name for tracklet in expected.test]
 
 
 def test_prid2011_takes_the_splits_from_a_file(tmp_path):
-    draw_prid2011(tmp_path / "drawn", task=SMALL)
-    zip_folder(tmp_path / "drawn/prid_2011/multi_shot", tmp_path / "prid_2011.zip", "prid_2011/multi_shot")
+    synthesize_prid2011(tmp_path / "synthetic", task=SMALL)
+    zip_folder(tmp_path / "synthetic/prid_2011/multi_shot", tmp_path / "prid_2011.zip", "prid_2011/multi_shot")
     with pytest.raises(ValueError, match="--splits FILE"):
         prepare_reid("prid2011", tmp_path, tmp_path / "out", say=lambda text: None)
-    splits = tmp_path / "drawn/splits_prid2011.json"
+    splits = tmp_path / "synthetic/splits_prid2011.json"
     assert prepare_reid("prid2011", tmp_path, tmp_path / "out", splits=splits, say=lambda text: None).ok
     assert len(read_reid("prid2011", tmp_path / "out", split=10).query) == 2
     with pytest.raises(ValueError, match="no list of splits"):
