@@ -1,5 +1,8 @@
-"""Blocks: affinity x graph filter. ``create_block`` builds one, ``list_blocks`` names them, ``from_official`` loads
-published weights."""
+"""Blocks: affinity x graph filter.
+
+``create_block`` builds a block, ``list_blocks`` names them, ``block_options`` tells what each can be built with,
+``from_official`` builds one from published weights.
+"""
 
 from specvid.models.blocks import family
 from specvid.models.blocks.block import NonlocalBlock

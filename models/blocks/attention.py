@@ -3,7 +3,7 @@
 PyTorch's fused CPU kernel is fast forward, but its backward is slower than the plain N x N form for the wide heads of
 nonlocal blocks (one head of C / 2 channels). Ours recomputes the weights of one sample for some rows at a time, in
 matrix products that stay in the cache: O(rows·N) memory at any moment. To recompute costs one product in seven, so what
-is small enough is kept instead, by the plain form: a bound on memory that does not grow with N. Without gradients the
+is small enough is saved instead, by the plain form: a bound on memory that does not grow with N. Without gradients the
 plain form serves where all weights fit the cache: there the fused kernel is up to a tenth slower.
 """
 
@@ -14,19 +14,29 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-WEIGHTS_AT_ONCE = 2**21  # elements of A held at a time where they need not be kept: 8 MiB in float32
-WEIGHTS_KEPT = 2**24  # elements of A that are kept from the forward for the backward pass: 64 MiB in float32
+WEIGHTS_AT_ONCE = 2**21  # elements of A held at a time where they need not be saved: 8 MiB in float32
+WEIGHTS_SAVED = 2**24  # elements of A that are saved from the forward for the backward pass: 64 MiB in float32
 
 
 def attend(query_bnc: Tensor, key_bmc: Tensor, value_bmd: Tensor, *, scale: float, mask_bm: Tensor | None) -> Tensor:
-    """softmax_j(query_i . key_j · scale) value: (B, N, C), (B, M, C), (B, M, D) -> (B, N, D); masked keys weigh 0.
+    """Softmax attention of one head: softmax_j(query_i . key_j · scale) value.
 
-    All three are made contiguous in their last dimension: otherwise the CPU silently takes the N x N path.
+    All three tensors are made contiguous in their last dimension: otherwise the CPU silently takes the N x N path.
+
+    Args:
+        query_bnc: (B, N, C).
+        key_bmc: (B, M, C).
+        value_bmd: (B, M, D).
+        scale: factor on the scores.
+        mask_bm: (B, M) bool; keys where it is False have weight 0.
+
+    Returns:
+        (B, N, D).
     """
     query, key, value = (t.contiguous() for t in (query_bnc, key_bmc, value_bmd))
     differentiated = torch.is_grad_enabled() and any(t.requires_grad for t in (query, key, value))
     if query.is_cpu and not torch.compiler.is_compiling():
-        if query.shape[0] * query.shape[1] * key.shape[1] <= (WEIGHTS_KEPT if differentiated else WEIGHTS_AT_ONCE):
+        if query.shape[0] * query.shape[1] * key.shape[1] <= (WEIGHTS_SAVED if differentiated else WEIGHTS_AT_ONCE):
             return torch.bmm(_weights(query, key, scale, mask_bm), value)
         if differentiated:
             return _CpuAttention.apply(query, key, value, scale, mask_bm)
@@ -42,12 +52,15 @@ def _weights(query_bnc: Tensor, key_bmc: Tensor, scale: float, mask_bm: Tensor |
 
 
 def _fused(query_bnc: Tensor, key_bmc: Tensor, value_bmd: Tensor, scale: float, mask_bm: Tensor | None) -> Tensor:
+    """The same by torch's kernel."""
     query, key, value = (t.unsqueeze(1) for t in (query_bnc, key_bmc, value_bmd))  # one head
     mask = None if mask_bm is None else mask_bm[:, None, None]
     return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale).squeeze(1)
 
 
 class _CpuAttention(torch.autograd.Function):
+    """torch's kernel forward; backward some rows of A at a time."""
+
     @staticmethod
     def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, scale: float, mask_bm: Tensor | None) -> Tensor:
         output = _fused(query, key, value, scale, mask_bm)

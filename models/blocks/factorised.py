@@ -11,7 +11,7 @@ from specvid.models.blocks.block import NonlocalBlock
 class Factorised(nn.Module):
     """A temporal block followed by a spatial one, on (B, C, T, H, W) features.
 
-    Looking inside takes the affinities of both: the spatial one is that of what the temporal block puts out.
+    Looking inside takes the affinities of both; the spatial one is that of the output of the temporal block.
 
     Args:
         temporal: a block with ``mode="t"``.
@@ -24,7 +24,15 @@ class Factorised(nn.Module):
         self.spatial = spatial
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """(B, C, T, H, W) -> the same shape; ``mask`` as in :meth:`NonlocalBlock.forward`."""
+        """Run the temporal block, then the spatial one.
+
+        Args:
+            x: features (B, C, T, H, W).
+            mask: as in :meth:`NonlocalBlock.forward`.
+
+        Returns:
+            (B, C, T, H, W).
+        """
         return self.spatial(self.temporal(x, mask), mask)
 
     def affinity_rows(self, x: Tensor, positions: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -58,17 +66,37 @@ class Factorised(nn.Module):
         return (rows_t * rows_s.unsqueeze(2)).flatten(2)
 
     def spectrum(self, x: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Eigenvalues of the temporal affinities (B·H·W, R) and of the spatial ones (B·T, R'), as in
-        :meth:`NonlocalBlock.spectrum`."""
+        """The eigenvalues of both affinities, as in :meth:`NonlocalBlock.spectrum`.
+
+        Args:
+            x: features (B, C, T, H, W).
+            mask: as in :meth:`forward`.
+
+        Returns:
+            Those of the temporal affinities (B·H·W, R), and those of the spatial ones (B·T, R').
+        """
         return self.temporal.spectrum(x, mask), self.spatial.spectrum(self.temporal(x, mask), mask)
 
     def response(self, eigenvalues: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """As :meth:`NonlocalBlock.response`: eigenvalues (L,), and gains of the temporal units, then of the spatial
-        ones (units, L)."""
+        """What the learned filters do to each frequency, as in :meth:`NonlocalBlock.response`.
+
+        Args:
+            eigenvalues: (L,), as there.
+
+        Returns:
+            eigenvalues (L,), and the gains of the temporal units, then of the spatial ones (units, L).
+        """
         eigenvalues, temporal = self.temporal.response(eigenvalues)
         return eigenvalues, torch.cat((temporal, self.spatial.response(eigenvalues)[1]))
 
     def stream(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
-        """As :meth:`NonlocalBlock.stream`: the spatial block sees whole frames in every chunk."""
+        """Run in chunks along time, as in :meth:`NonlocalBlock.stream`: every chunk has complete frames.
+
+        Args:
+            chunks: (B, C, T_i, H, W), iterated several times.
+
+        Yields:
+            The output of each chunk.
+        """
         for chunk in self.temporal.stream(chunks):
             yield from self.spatial.stream([chunk])

@@ -39,10 +39,20 @@ class OperatorFunction:
 
     @classmethod
     def of(cls, operator: Operator) -> OperatorFunction:
-        """A itself, for a dense A or one with a Gram matrix."""
+        """A itself as a function of A.
+
+        Args:
+            operator: a dense A, or one with a Gram matrix.
+
+        Returns:
+            f(A) = A.
+
+        Raises:
+            TypeError: the operator is neither.
+        """
         if isinstance(operator, Dense):
             return cls(operator, 0.0, operator.matrix_bnn, None)
-        gram = operator.gram()  # a TypeError where there is none
+        gram = operator.gram()
         assert isinstance(operator, Factored)
         eye = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device).expand_as(gram)
         return cls(operator, 0.0, operator.mix(eye), gram)
@@ -88,7 +98,16 @@ Build = Callable[[OperatorFunction], Sequence[OperatorFunction]]
 
 
 def apply_functions(operator: Operator, build: Build, z_bdn: Tensor) -> list[Tensor]:
-    """[f(A) z for f in build(A)], each (B, D, N), computed in float32 at least."""
+    """Apply several functions of A to signals, in float32 at least.
+
+    Args:
+        operator: A.
+        build: makes the functions from A itself.
+        z_bdn: z (B, D, N).
+
+    Returns:
+        f(A) z for each f in ``build(A)``, each (B, D, N).
+    """
     if isinstance(operator, Folded):
         folded = apply_functions(operator.inner, build, operator.grid.fold(z_bdn))
         return [operator.grid.unfold(y, z_bdn.shape[0]) for y in folded]
@@ -98,7 +117,15 @@ def apply_functions(operator: Operator, build: Build, z_bdn: Tensor) -> list[Ten
 
 
 def geometric(x: OperatorFunction, doublings: int) -> OperatorFunction:
-    """(I - x)^-1 = (I + x)(I + x^2)(I + x^4)..., with 2^doublings terms of the series, for x of spectral radius < 1."""
+    """The geometric series (I - x)^-1 = (I + x)(I + x^2)(I + x^4)...
+
+    Args:
+        x: of spectral radius < 1.
+        doublings: how often the number of terms is doubled: 2^doublings terms.
+
+    Returns:
+        (I - x)^-1.
+    """
     total = x.shifted(1.0)
     for _ in range(doublings - 1):
         x = x.times(x)
@@ -107,7 +134,16 @@ def geometric(x: OperatorFunction, doublings: int) -> OperatorFunction:
 
 
 def exponential(x: OperatorFunction, halvings: int, order: int = 14) -> OperatorFunction:
-    """exp(x) by scaling and squaring: a Taylor polynomial of x / 2^halvings, squared that often; |x| <= 2^halvings."""
+    """The exponential by scaling and squaring: a Taylor polynomial of x / 2^halvings, squared that often.
+
+    Args:
+        x: with |x| <= 2^halvings.
+        halvings: how often x is halved.
+        order: of the polynomial.
+
+    Returns:
+        exp(x).
+    """
     x = x.scaled(0.5**halvings)
     total = x.scaled(1 / order)
     for power in range(order - 1, 0, -1):
@@ -119,7 +155,15 @@ def exponential(x: OperatorFunction, halvings: int, order: int = 14) -> Operator
 
 
 def chebyshev_series(x: OperatorFunction, coefficients: Tensor) -> OperatorFunction:
-    """sum_k c_k T_k(x) by Clenshaw's recurrence, for x with eigenvalues in [-1, 1]; coefficients (K + 1,), K >= 1."""
+    """The series sum_k c_k T_k(x) of Chebyshev polynomials, by Clenshaw's recurrence.
+
+    Args:
+        x: with eigenvalues in [-1, 1].
+        coefficients: c (K + 1,), K >= 1.
+
+    Returns:
+        The sum.
+    """
     zero = x.scaled(0.0)
     ahead, current = zero, zero.shifted(coefficients[-1])
     for coefficient in reversed(coefficients[1:-1].unbind()):

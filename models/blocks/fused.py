@@ -1,4 +1,4 @@
-"""The linear part of an SNL unit as one function: the same numbers with fewer passes over memory.
+"""The linear part of an SNL unit as one function: the same results with fewer passes over memory.
 
     x -> W_0 Z + W_1 A Z,    Z = W_g x,    A = F^T s(F) / 2,    F = E · d^-1/2
     E = relu(W_theta,phi x),    d = s(E·1)^T E / 2
@@ -8,55 +8,66 @@ On a CPU the matrix products of the unit cost 1.4 times those of its 1x1 convolu
 W_1 are one product of [Z; A Z], and the backward pass works in place. Where N is so small that A is cheaper to form, it
 is formed. ``impl`` and the results are those of ``affinities/symmetric.py``: the tests compare the two.
 
-Samples of few positions are laid side by side (``layout.py``), so that weights meet all of them in one product.
+Samples of few positions are packed side by side (``packing.py``), so that weights meet all of them in one product.
 
-A position with d = 0 keeps E (r = 1): every product with it is zero all the same, since d = 0 means that no other
+At a position with d = 0, F = E (r = 1): every product with it is zero all the same, since d = 0 means that no other
 position shares a channel with it.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Sequence
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from specvid.models.blocks.affinities.base import Affinity
 from specvid.models.blocks.affinities.symmetric import SymmetricAffinity
 from specvid.models.blocks.filters.polynomial import FirstOrder
 from specvid.models.blocks.grid import Grid
-from specvid.models.blocks.layout import columns, empty_as, empty_side_by_side, mix, outer, side_by_side
+from specvid.models.blocks.packing import columns, empty_as, empty_side_by_side, mix, outer, side_by_side
 from specvid.models.blocks.pointwise import one_product_pays
 from specvid.models.blocks.precision import at_least_float32, full_precision
-
-if TYPE_CHECKING:
-    from specvid.models.blocks.block import NonlocalBlock
+from specvid.models.blocks.unit import Unit
 
 IN_CACHE = 2**18  # elements of a product held at a time: 1 MiB in float32
 
 
-def fuses(block: NonlocalBlock, grid: Grid) -> bool:
-    """Whether a block is one plain SNL unit, which this file computes, on a graph of all positions.
+def fuses(affinity: Affinity, units: Sequence[Unit], grid: Grid) -> TypeGuard[SymmetricAffinity]:
+    """Whether a block is one plain SNL unit on a graph of all positions, which this file computes.
 
-    Under ``torch.compile`` and ``torch.export`` the compiler fuses, from the plain form.
+    Under ``torch.compile`` and ``torch.export`` it never is: the compiler fuses, from the plain form.
+
+    Args:
+        affinity: that of the block.
+        units: those of the block.
+        grid: the positions of its input.
+
+    Returns:
+        Whether :func:`fused_unit` computes it.
     """
-    if len(block.units) != 1 or not isinstance(block.affinity, SymmetricAffinity) or torch.compiler.is_compiling():
+    if len(units) != 1 or not isinstance(affinity, SymmetricAffinity) or torch.compiler.is_compiling():
         return False
-    (unit,) = block.units
+    (unit,) = units
     plain = isinstance(unit.filter, FirstOrder) and unit.filter.pairs == ((1, 0), (0, 1))
-    weights = (block.affinity.theta, block.affinity.phi, unit.g, *unit.weights)
+    weights = (affinity.theta, affinity.phi, unit.g, *unit.weights)
     bare = all(weight.bias is None and weight.groups == 1 for weight in weights)
-    return plain and bare and grid.whole
+    return plain and bare and grid.is_one_graph
 
 
-def fused_unit(block: NonlocalBlock, x_bcn: Tensor, mask_bn: Tensor | None) -> Tensor:
-    """W_0 Z + W_1 A Z of a block that :func:`fuses`: (B, C, N) -> (B, C, N), in autocast's precision where it is on.
+def fused_unit(affinity: SymmetricAffinity, unit: Unit, x_bcn: Tensor, mask_bn: Tensor | None) -> Tensor:
+    """W_0 Z + W_1 A Z of a block for which :func:`fuses` is true.
 
-    Positions outside the mask (B, N) are related to nothing.
+    Args:
+        affinity: that of the block.
+        unit: its one unit.
+        x_bcn: features (B, C, N).
+        mask_bn: (B, N) bool; positions outside it are related to nothing.
+
+    Returns:
+        (B, C, N), in autocast's precision where autocast is on.
     """
-    affinity, (unit,) = cast(SymmetricAffinity, block.affinity), block.units
-    inward = (affinity.theta.weight, affinity.phi.weight, unit.g.weight)
-    w_in = torch.cat(inward).squeeze(-1)
+    w_in = torch.cat((affinity.theta.weight, affinity.phi.weight, unit.g.weight)).squeeze(-1)
     w_out = torch.cat([weight.weight for weight in unit.weights], dim=1).squeeze(-1)
     if not x_bcn.is_meta and torch.is_autocast_enabled(x_bcn.device.type):
         dtype = torch.get_autocast_dtype(x_bcn.device.type)
@@ -65,10 +76,12 @@ def fused_unit(block: NonlocalBlock, x_bcn: Tensor, mask_bn: Tensor | None) -> T
     if one_product_pays(batch, positions, unit.g.out_channels):
         x_bcn = side_by_side(x_bcn)
     dense = affinity.dense_is_cheaper(positions)
-    return _SpectralUnit.apply(x_bcn, w_in, w_out, mask_bn, affinity.inner, dense, block.training)
+    return _SpectralUnit.apply(x_bcn, w_in, w_out, mask_bn, affinity.inner, dense, unit.training)
 
 
 class _SpectralUnit(torch.autograd.Function):
+    """W_0 Z + W_1 A Z and its gradient, in place where the numbers allow it."""
+
     @staticmethod
     def forward(
         ctx: Any,
@@ -166,4 +179,5 @@ def _column_products(a_brn: Tensor, b_brn: Tensor) -> Tensor:
 
 
 def _swap(x: Tensor, *, dim: int = -1) -> Tensor:
+    """The two halves of a dimension, exchanged."""
     return torch.cat(x.chunk(2, dim=dim)[::-1], dim=dim)

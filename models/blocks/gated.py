@@ -7,7 +7,7 @@ So the gradient of the gate needs no pass of its own,
     d gate = sum G · relu(n) = sum G' · n = sum over channels of weight · s + bias · t,
 
 nor does the factor ``gate`` on all other gradients: it goes into the weight that the pass multiplies with. Channels are
-taken some at a time, all samples as one: nothing is copied for that where samples lie side by side (``layout.py``).
+taken some at a time, all samples as one, which copies nothing where samples are packed side by side (``packing.py``).
 """
 
 from collections.abc import Iterator
@@ -17,13 +17,24 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from specvid.models.blocks.layout import apart, as_one
+from specvid.models.blocks.packing import apart, as_one
 
 IN_CACHE = 2**19  # elements of each tensor in a block of channels: 2 MiB in float32
 
 
 def gated_norm(x_bcn: Tensor, y_bcn: Tensor, norm: torch.nn.BatchNorm1d, gate: Tensor, *, relu: bool) -> Tensor:
-    """x + gate · relu(norm(y)) of (B, C, N), with the statistics of y; the running ones move as batch norm's do."""
+    """Compute x + gate · relu(norm(y)) with the statistics of y; the running ones are updated as batch norm does.
+
+    Args:
+        x_bcn: features (B, C, N).
+        y_bcn: what the unit adds, before its norm, (B, C, N).
+        norm: a batch norm of C channels in training mode.
+        gate: (1,).
+        relu: apply the ReLU.
+
+    Returns:
+        (B, C, N).
+    """
     momentum = norm.momentum
     if norm.track_running_stats and norm.num_batches_tracked is not None:
         norm.num_batches_tracked.add_(1)
@@ -35,7 +46,16 @@ def gated_norm(x_bcn: Tensor, y_bcn: Tensor, norm: torch.nn.BatchNorm1d, gate: T
 
 
 def can_gate(x_bcn: Tensor, y_bcn: Tensor, norm: torch.nn.Module) -> bool:
-    """Whether :func:`gated_norm` computes this: batch norm in training, on a CPU, in one precision."""
+    """Whether :func:`gated_norm` computes this: a batch norm in training, on a CPU, in one precision.
+
+    Args:
+        x_bcn: features (B, C, N).
+        y_bcn: what the unit adds, before its norm, (B, C, N).
+        norm: any norm.
+
+    Returns:
+        Whether it does.
+    """
     return (
         isinstance(norm, torch.nn.BatchNorm1d)
         and norm.training
@@ -49,6 +69,8 @@ def can_gate(x_bcn: Tensor, y_bcn: Tensor, norm: torch.nn.Module) -> bool:
 
 
 class _GatedNorm(torch.autograd.Function):
+    """x + gate · relu(batch_norm(y)) and its gradient, some channels at a time."""
+
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, y: Tensor, weight: Tensor, bias: Tensor, gate: Tensor,

@@ -19,12 +19,19 @@ MODES = ("st", "s", "t", "t+s")
 
 
 def check_mode(mode: str, dims: int) -> None:
-    """Raise ``ValueError`` unless inputs with ``dims`` dimensions (1: T; 2: H, W; 3: T, H, W) have graphs of this
-    ``mode``."""
+    """Check that inputs of some dimensions have graphs of a mode.
+
+    Args:
+        mode: ``st``, ``s``, ``t`` or ``t+s``.
+        dims: 1 (T), 2 (H, W) or 3 (T, H, W).
+
+    Raises:
+        ValueError: either is unknown, or the dimensions lack what the mode needs.
+    """
     if mode not in MODES:
         raise ValueError(
             f"mode={mode!r} is unknown: a graph spans 'st' (space-time), 's' (space), 't' (time) or 't+s' (one after "
-            f"the other)."
+            "the other)."
         )
     if dims not in (1, 2, 3):
         raise ValueError(f"dims={dims!r} is not possible: a block works on 1 (T), 2 (H, W) or 3 (T, H, W) dimensions.")
@@ -32,33 +39,37 @@ def check_mode(mode: str, dims: int) -> None:
     if mode in lacking:
         raise ValueError(
             f"mode={mode!r} needs {'space' if dims == 1 else 'time'}, which dims={dims} does not have; use mode='st' "
-            f"or dims=3."
+            "or dims=3."
         )
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The positions of one input: its ``sizes`` ((T, H, W), (H, W) or (T,)) and the ``mode`` that splits them into
-    graphs."""
+    """The positions of one input, and how they are split into graphs.
+
+    Args:
+        sizes: (T, H, W), (H, W) or (T,).
+        mode: ``st``, ``s`` or ``t``.
+    """
 
     sizes: tuple[int, ...]
     mode: str = "st"
 
     @property
-    def whole(self) -> bool:
-        """True where the graph spans all positions and nothing needs folding."""
+    def is_one_graph(self) -> bool:
+        """Whether one graph spans all positions, so that nothing needs folding."""
         return self.mode == "st" or len(self.sizes) < 3
 
     @property
     def graph_sizes(self) -> tuple[int, ...]:
         """Sizes of one graph: (T, H, W), (H, W) or (T,)."""
-        if self.whole:
+        if self.is_one_graph:
             return self.sizes
         return self.sizes[1:] if self.mode == "s" else self.sizes[:1]
 
     def fold(self, x_bcn: Tensor) -> Tensor:
-        """(B, C, N) -> (B', C, n): one batch entry per graph."""
-        if self.whole:
+        """Make each graph an entry of the batch: (B, C, N) -> (B', C, n)."""
+        if self.is_one_graph:
             return x_bcn
         batch, channels, _ = x_bcn.shape
         frames, places = self.sizes[0], prod(self.sizes[1:])
@@ -67,8 +78,8 @@ class Grid:
         return x.permute(order).reshape(-1, channels, places if self.mode == "s" else frames)
 
     def unfold(self, x_bcn: Tensor, batch: int) -> Tensor:
-        """(B', C, n) -> (B, C, N): the inverse of :meth:`fold` for B = ``batch``."""
-        if self.whole:
+        """The inverse of :meth:`fold` for B = ``batch``: (B', C, n) -> (B, C, N)."""
+        if self.is_one_graph:
             return x_bcn
         channels = x_bcn.shape[1]
         frames, places = self.sizes[0], prod(self.sizes[1:])
@@ -80,10 +91,17 @@ class Grid:
 
 
 def flat_mask(mask: Tensor | None, x: Tensor) -> Tensor | None:
-    """A mask of valid positions, (B, T) or (B, *dims), as (B, N) bool for ``x`` (B, C, *dims).
+    """Flatten a mask of valid positions as the features are flattened.
+
+    Args:
+        mask: (B, T) or (B, *dims), True where a position is valid; ``None``: all are.
+        x: features (B, C, *dims).
+
+    Returns:
+        (B, N) bool, or ``None``.
 
     Raises:
-        ValueError: the shape is neither of the two.
+        ValueError: the shape of the mask is neither of the two.
     """
     if mask is None:
         return None
@@ -95,6 +113,5 @@ def flat_mask(mask: Tensor | None, x: Tensor) -> Tensor | None:
         return expanded.reshape(batch, -1).to(torch.bool)
     raise ValueError(
         f"mask has shape {tuple(mask.shape)}, but an input of shape {tuple(x.shape)} needs (B, T) = "
-        f"{(batch, sizes[0])} "
-        f"or (B, *dims) = {(batch, *sizes)}: True where a position is valid."
+        f"{(batch, sizes[0])} or (B, *dims) = {(batch, *sizes)}: True where a position is valid."
     )

@@ -1,6 +1,7 @@
 """The norms of a block on (B, C, N), with statistics over the valid positions only.
 
-With a mask, sums over positions are taken in float32 at least: their number alone overflows float16.
+With a mask, sums over positions are taken in float32 at least: their number alone overflows float16. Every norm has
+``forward(x_bcn, mask_bn=None)``, (B, C, N) and (B, N) bool -> (B, C, N), 0 outside the mask.
 """
 
 import torch
@@ -30,12 +31,12 @@ class BatchNorm(nn.BatchNorm1d):
         mean_c = x_bcn.masked_fill(~mask_b1n, 0).sum((0, 2)) / count
         centred_bcn = (x_bcn - mean_c[:, None]).masked_fill(~mask_b1n, 0)
         variance_c = centred_bcn.square().sum((0, 2)) / count
-        self._move(mean_c.detach(), (variance_c * count / (count - 1).clamp_min(1)).detach())
+        self._update(mean_c.detach(), (variance_c * count / (count - 1).clamp_min(1)).detach())
         scale_c = (variance_c + self.eps).rsqrt() * self.weight
         return centred_bcn * scale_c[:, None] + self.bias[:, None] * weight_b1n
 
-    def _move(self, mean_c: Tensor, variance_c: Tensor) -> None:
-        """Moves the running statistics as batch norm does."""
+    def _update(self, mean_c: Tensor, variance_c: Tensor) -> None:
+        """Update the running statistics as batch norm does."""
         if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
             return
         self.num_batches_tracked.add_(1)
@@ -56,6 +57,7 @@ class GroupNorm(nn.GroupNorm):
             return y_bcn.to(torch.promote_types(x_bcn.dtype, self.weight.dtype))  # autocast's own: float32
 
     def _valid_only(self, x_bcn: Tensor, mask_b1n: Tensor) -> Tensor:
+        """Each group of channels normalised over its valid positions."""
         batch, channels, positions = x_bcn.shape
         x_bgcn = x_bcn.masked_fill(~mask_b1n, 0).reshape(batch, self.num_groups, channels // self.num_groups, positions)
         weight_b11n = mask_b1n.unsqueeze(1).to(x_bcn.dtype)
@@ -69,12 +71,24 @@ class NoNorm(nn.Module):
     """The identity, 0 outside the mask."""
 
     def forward(self, x_bcn: Tensor, mask_bn: Tensor | None = None) -> Tensor:
-        """(B, C, N) -> (B, C, N)."""
+        """(B, C, N) -> (B, C, N), 0 outside the mask."""
         return x_bcn if mask_bn is None else x_bcn * mask_bn.unsqueeze(1)
 
 
 def make_norm(norm: str, channels: int, groups: int) -> nn.Module:
-    """``batch``, ``group`` (with ``groups``) or ``none``; anything else is a ``ValueError``."""
+    """Make a norm by name.
+
+    Args:
+        norm: ``batch``, ``group`` or ``none``.
+        channels: C.
+        groups: those of the group norm.
+
+    Returns:
+        The norm, on (B, C, N).
+
+    Raises:
+        ValueError: the name is unknown.
+    """
     if norm not in NORMS:
         raise ValueError(f"norm={norm!r} is unknown: choose from {', '.join(map(repr, NORMS))}.")
     if norm == "batch":

@@ -1,11 +1,11 @@
 """An affinity seen as what it is: a linear operator A (N x N) on the positions of one graph.
 
-Signals are kept channels first, z (B, D, N), so that ``apply`` computes z A^T, that is (A z^T)^T. Three kinds cover the
+Signals lie channels first, z (B, D, N), so that ``apply`` computes z A^T, that is (A z^T)^T. Three kinds cover the
 family:
 
     LowRank   A = L^T K R with L, R (B, R, N): applied in O(N·R·D) time and O(N·(R + D)) memory, never formed
     Dense     A (B, N, N) in memory: the definition, and the faster one on small graphs
-    (softmax, criss-cross, ... keep their own kind beside their affinity)
+    (softmax, criss-cross, ... have their own kind beside their affinity)
 """
 
 from abc import ABC, abstractmethod
@@ -18,7 +18,7 @@ from specvid.models.blocks.precision import at_least_float32, full_precision
 
 
 class Operator(ABC):
-    """A (N x N) for each graph of a batch."""
+    """A linear operator A (N x N) for each graph of a batch."""
 
     symmetric = False
     """A = A^T: its eigenvalues are real, and rational filters are defined."""
@@ -27,25 +27,43 @@ class Operator(ABC):
     """A z grows with N: half precision overflows, so it is computed in float32 at least."""
 
     token_major = False
-    """``apply`` is fastest on z laid out in memory as (B, N, D)."""
+    """``apply`` is fastest on z packed in memory as (B, N, D)."""
 
     @abstractmethod
     def apply(self, z_bdn: Tensor) -> Tensor:
-        """A z: (B, D, N) -> (B, D, N)."""
+        """Apply A to signals.
+
+        Args:
+            z_bdn: D signals (B, D, N).
+
+        Returns:
+            A z, (B, D, N).
+        """
 
     @abstractmethod
     def rows(self, positions: Tensor) -> Tensor:
-        """Rows of A at ``positions`` (P,) int64 -> (B, P, N), without forming A."""
+        """Some rows of A, without forming A.
+
+        Args:
+            positions: (P,) int64.
+
+        Returns:
+            (B, P, N).
+        """
 
     @abstractmethod
     def dense(self) -> Tensor:
         """A itself, (B, N, N): for inspection and tests."""
 
     def gram(self) -> Tensor:
-        """What powers of A need to know of the positions; only operators of low rank have it."""
+        """What powers of A need to know of the positions, (B, R, R).
+
+        Raises:
+            TypeError: the operator is not of low rank.
+        """
         raise TypeError(
             f"{type(self).__name__} has no Gram matrix: functions other than polynomials need an affinity of low "
-            f"rank, or a dense one"
+            "rank, or a dense one"
         )
 
     def widened(self) -> "Operator":
@@ -53,13 +71,19 @@ class Operator(ABC):
         return self
 
     def spectrum(self) -> Tensor:
-        """Eigenvalues of A, largest first (by magnitude where complex): (B, N) or, where the rank is known to be R < N,
-        its R largest ones."""
+        """The eigenvalues of A, largest first (by magnitude where complex).
+
+        Returns:
+            (B, N) float64 or complex128; where the rank is known to be R < N, the R largest ones.
+
+        Raises:
+            ValueError: A is not square, because its keys are pooled.
+        """
         matrix = self.dense().double()
         if matrix.shape[-2] != matrix.shape[-1]:
             raise ValueError(
                 f"the affinity is {matrix.shape[-2]} x {matrix.shape[-1]}: only a square one has eigenvalues; use "
-                f"sub_sample=False."
+                "sub_sample=False."
             )
         if self.symmetric:
             return torch.linalg.eigvalsh(matrix).flip(-1)
@@ -68,7 +92,12 @@ class Operator(ABC):
 
 
 class Dense(Operator):
-    """A in memory, (B, N, N)."""
+    """A in memory.
+
+    Args:
+        matrix_bnn: A (B, N, N).
+        symmetric: whether A = A^T.
+    """
 
     def __init__(self, matrix_bnn: Tensor, *, symmetric: bool = False) -> None:
         self.matrix_bnn = matrix_bnn
@@ -92,16 +121,24 @@ class Dense(Operator):
 
 
 class Factored(Operator):
-    """A = synthesise ∘ mix ∘ analyse: everything that positions need to know of each other passes through coefficients
-    of fixed size."""
+    """A = synthesise ∘ mix ∘ analyse: what positions need to know of each other passes through coefficients of fixed
+    size.
+    """
 
     @abstractmethod
     def analyse(self, z_bdn: Tensor) -> Tensor:
-        """A signal's coefficients: sums over all positions, (B, D, N) -> a size without N."""
+        """The coefficients of signals, which are sums over all positions.
+
+        Args:
+            z_bdn: (B, D, N).
+
+        Returns:
+            A tensor whose shape does not depend on N.
+        """
 
     @abstractmethod
     def mix(self, coefficients: Tensor) -> Tensor:
-        """What A does to the coefficients."""
+        """What A does to the coefficients: a tensor of the same shape."""
 
     @abstractmethod
     def synthesise(self, coefficients: Tensor) -> Tensor:
@@ -194,7 +231,12 @@ class LowRank(Factored):
 
 
 class Folded(Operator):
-    """An operator on the graphs of a :class:`Grid`, seen from the flat (B, D, N) side."""
+    """An operator on the graphs of a :class:`Grid`, applied to flat signals (B, D, N).
+
+    Args:
+        inner: the operator on (B', D, n).
+        grid: how positions are split into graphs.
+    """
 
     def __init__(self, inner: Operator, grid: Grid) -> None:
         self.inner = inner

@@ -25,15 +25,32 @@ class Pointwise(nn.Conv1d):
         super().__init__(in_channels, out_channels, 1, bias=bias, groups=groups)
 
     def forward(self, x_bcn: Tensor, *, token_major: bool = False) -> Tensor:
-        """(B, C, N) -> (B, D, N); ``token_major`` lays the result out in memory as (B, N, D), which attention kernels
-        want."""
+        """Apply the convolution: see :func:`pointwise`.
+
+        Args:
+            x_bcn: (B, C, N).
+            token_major: pack the result in memory as (B, N, D), which attention kernels want.
+
+        Returns:
+            (B, D, N).
+        """
         if self.groups > 1:
             return super().forward(x_bcn)
         return pointwise(x_bcn, self.weight, self.bias, token_major=token_major)
 
 
 def pointwise(x_bcn: Tensor, weight_dc1: Tensor, bias_d: Tensor | None = None, *, token_major: bool = False) -> Tensor:
-    """``W x + b`` on (B, C, N) with W (D, C, 1) -> (B, D, N)."""
+    """The 1x1 convolution W x + b.
+
+    Args:
+        x_bcn: x (B, C, N).
+        weight_dc1: W (D, C, 1).
+        bias_d: b (D,).
+        token_major: pack the result in memory as (B, N, D).
+
+    Returns:
+        (B, D, N).
+    """
     weight_dc, (batch, _, positions) = weight_dc1.squeeze(-1), x_bcn.shape
     if not torch.compiler.is_compiling() and one_product_pays(batch, positions, min(weight_dc.shape)):
         if token_major:
@@ -49,9 +66,17 @@ def pointwise(x_bcn: Tensor, weight_dc1: Tensor, bias_d: Tensor | None = None, *
 
 
 def one_product_pays(batch: int, positions: int, channels: int) -> bool:
-    """Whether to lay all samples side by side, (C, B·N), for one product with weights of so many ``channels``.
+    """Whether packing all samples side by side, (C, B·N), for one product with the weights is faster than one each.
 
     A product for each sample also gives a gradient of the weights for each, to be added up: where positions are few,
-    that costs more than to copy them. A single sample lies so as it is.
+    that costs more than to copy the features. A single sample needs no copy.
+
+    Args:
+        batch: B.
+        positions: N.
+        channels: those of the weights, the smaller of C and D.
+
+    Returns:
+        Whether it is.
     """
     return batch == 1 or 4 * positions < channels

@@ -7,9 +7,13 @@ from torch import Tensor
 
 
 def full_precision(x: Tensor) -> AbstractContextManager[object]:
-    """Switches autocast off where it is on: sums over all N positions overflow in half precision.
+    """Switch autocast off where it is on: sums over all N positions overflow in half precision.
 
-    It returns a context of torch's own, rather than being one, because torch.compile of 2.6 follows only those.
+    Args:
+        x: a tensor on the device in question.
+
+    Returns:
+        A context manager of torch's own, because torch.compile of 2.6 follows only those.
     """
     if not x.is_meta and torch.is_autocast_enabled(x.device.type):
         return torch.autocast(x.device.type, enabled=False)

@@ -1,7 +1,5 @@
-"""The registry of blocks: a name, a function that chooses affinity and filter, and the options that the block is made
-with by default."""
+"""The registry of blocks: for each name a function that builds the block, and its options with their defaults."""
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,105 +7,65 @@ from typing import Any
 from torch import nn
 
 from specvid.errors import unknown
-from specvid.models.blocks.affinities.base import Affinity
-from specvid.models.blocks.block import NonlocalBlock, Unit
-from specvid.models.blocks.factorised import Factorised
-from specvid.models.blocks.filters.base import Filter
-
-Pair = tuple[Affinity, list[Filter]]
 
 
 @dataclass(frozen=True)
-class Widths:
-    """The sizes a block is built with: C of the input, ``inner`` Cs of the affinity, ``value`` D of the signal, the
-    number of ``units``, biases."""
+class BlockEntry:
+    """One entry of the registry.
 
-    channels: int
-    inner: int
-    value: int
-    units: int
-    bias: bool
-
-
-@dataclass(frozen=True)
-class BlockSpec:
-    """One entry: ``choose(widths, **options) -> (affinity, filters)`` and the defaults of the common options."""
+    Args:
+        name: what the block is called.
+        build: ``build(channels, dims=dims, **options)`` makes the block, given a value for every option.
+        options: every option with its default.
+    """
 
     name: str
-    choose: Callable[..., Pair]
-    defaults: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """Every option with its default value."""
-        own = {name: p.default for name, p in inspect.signature(self.choose).parameters.items() if name != "widths"}
-        return COMMON | self.defaults | own
+    build: Callable[..., nn.Module]
+    options: dict[str, Any] = field(default_factory=dict)
 
 
-COMMON: dict[str, Any] = {
-    "mode": "st",
-    "reduction": 2,
-    "inner": None,
-    "value": None,
-    "units": 1,
-    "recurrence": 1,
-    "norm": "batch",
-    "relu": False,
-    "gate": 0.0,
-    "bias": False,
-    "project": True,
-    "groups": 1,
-    "residual": True,
-}
-_UNIT_OPTIONS = tuple(
-    name for name in inspect.signature(Unit.__init__).parameters if name in COMMON and name != "value"
-)
+BLOCKS: dict[str, BlockEntry] = {}
 
-_WHOLE = ("channels", "reduction", "units", "recurrence", "groups", "order")
-
-BLOCKS: dict[str, BlockSpec] = {}
-
-
-def register_block(name: str, **defaults: Any) -> Callable[[Callable[..., Pair]], Callable[..., Pair]]:
-    """Enter ``choose(widths, *, options...) -> (affinity, filters)`` as block ``name``; ``defaults`` replace those of
-    the common options."""
-
-    def enter(choose: Callable[..., Pair]) -> Callable[..., Pair]:
-        BLOCKS[name] = BlockSpec(name, choose, defaults)
-        return choose
-
-    return enter
+_INTEGER_OPTIONS = ("channels", "reduction", "units", "recurrence", "groups", "order")
 
 
 def list_blocks() -> list[str]:
-    """Names that :func:`create_block` knows."""
+    """The names that :func:`create_block` knows.
+
+    Returns:
+        Names in alphabetical order.
+    """
     return sorted(BLOCKS)
 
 
 def block_options(name: str) -> dict[str, Any]:
-    """Every option of a block with its default.
+    """The options of a block.
+
+    Args:
+        name: one of :func:`list_blocks`.
+
+    Returns:
+        Every option with its default.
 
     Raises:
         ValueError: no block has this name.
     """
     if name not in BLOCKS:
         raise unknown("block", name, BLOCKS)
-    return BLOCKS[name].options
+    return dict(BLOCKS[name].options)
 
 
 def create_block(name: str, channels: int, *, dims: int = 3, **options: Any) -> nn.Module:
-    """Build a nonlocal block for features (B, C, *dims); it starts as the identity.
+    """Build a block for features (B, C, *dims); it starts as the identity.
 
     Args:
         name: one of :func:`list_blocks`.
         channels: C of the features.
         dims: 1 (T), 2 (H, W) or 3 (T, H, W).
-        **options: those of the block itself (see ``family.py``), and those of every block:
-            ``mode`` ("st" space-time, "s" space, "t" time, "t+s" one after the other), ``reduction`` (C / Cs) or
-            ``inner`` (Cs) and ``value`` (D),
-            ``units`` that share the affinity, ``recurrence``, ``norm`` ("batch", "group", "none"), ``relu``, ``gate``
-            (start value), ``bias``,
-            ``groups``, ``project``, ``residual``.
+        **options: those of :func:`block_options`. Every nonlocal block has ``mode`` ("st" space-time, "s" space, "t"
+            time, "t+s" one after the other), ``reduction`` (C / Cs) or ``inner`` (Cs) and ``value`` (D), ``units`` that
+            share the affinity, ``recurrence``, ``norm`` ("batch", "group", "none"), ``relu``, ``gate`` (start value),
+            ``bias``, ``groups``, ``project`` and ``residual``; ``family.py`` has those of single blocks.
 
     Returns:
         A module with ``forward(x, mask=None)`` from (B, C, *dims) to the same shape.
@@ -121,50 +79,8 @@ def create_block(name: str, channels: int, *, dims: int = 3, **options: Any) -> 
         if option not in known:
             raise unknown(f"option of block {name!r}", option, known)
     values = known | options
-    _check_whole(name, channels, values)
-    if values["mode"] == "t+s":
-        parts = [create_block(name, channels, dims=dims, **(options | {"mode": mode})) for mode in _checked_parts(dims)]
-        return Factorised(*parts)  # type: ignore[arg-type]
-    widths = _widths(name, channels, values)
-    own = {
-        option: values[option]
-        for option in inspect.signature(BLOCKS[name].choose).parameters
-        if option not in ("widths",)
-    }
-    affinity, filters = BLOCKS[name].choose(widths, **own)
-    unit_options = {option: values[option] for option in _UNIT_OPTIONS} | {"value": widths.value}
-    return NonlocalBlock(
-        channels,
-        affinity,
-        filters,
-        dims=dims,
-        mode=values["mode"],
-        recurrence=values["recurrence"],
-        unit_options=unit_options,
-    )
-
-
-def _check_whole(name: str, channels: int, values: dict[str, Any]) -> None:
     for option, value in (("channels", channels), *values.items()):
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        if option in _WHOLE and not (whole and value >= 1):
-            raise ValueError(f"{option}={value!r} is not possible for block {name!r}: it is a whole number from 1 up.")
-
-
-def _checked_parts(dims: int) -> tuple[str, str]:
-    if dims != 3:
-        raise ValueError(f"mode='t+s' needs time and space, which dims={dims} does not have; use mode='st' or dims=3.")
-    return "t", "s"
-
-
-def _widths(name: str, channels: int, values: dict[str, Any]) -> Widths:
-    inner = values["inner"] if values["inner"] is not None else channels // values["reduction"]
-    value = values["value"] if values["value"] is not None else (inner if values["project"] else channels)
-    for option, width in (("inner", inner), ("value", value)):
-        if not isinstance(width, int) or width < 1:
-            raise ValueError(
-                f"{option}={width!r} of block {name!r} is not possible with {channels} channels and "
-                f"reduction={values['reduction']}: "
-                "it is a whole number from 1 up; use a smaller reduction."
-            )
-    return Widths(channels, inner, value, values["units"], bool(values["bias"]))
+        integer = isinstance(value, int) and not isinstance(value, bool)
+        if option in _INTEGER_OPTIONS and not (integer and value >= 1):
+            raise ValueError(f"{option}={value!r} is not possible for block {name!r}: it is an integer from 1 up.")
+    return BLOCKS[name].build(channels, dims=dims, **values)

@@ -1,2 +1,1 @@
-"""Affinities: how positions are related. One file per kind; each builds a linear operator (see
-``blocks/operators.py``)."""
+"""Affinities: how positions are related. One file per kind; each builds a linear operator (``blocks/operators.py``)."""

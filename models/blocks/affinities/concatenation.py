@@ -40,7 +40,7 @@ class ConcatenationAffinity(Affinity):
         return self.theta(x_bcn), self.phi(x_bcn)
 
     def operator(self, features: tuple[Tensor, ...], sizes: tuple[int, ...], mask_bn: Tensor | None) -> Operator:
-        """relu(a_i + b_j) / N."""
+        """A from theta and phi."""
         theta_bcn, phi_bcn = features
         pool = SpatialPool(sizes, mask_bn) if self.sub_sample else None
         if pool is not None:
@@ -52,7 +52,14 @@ class ConcatenationAffinity(Affinity):
 
 
 class ReluSum(Operator):
-    """relu(a_i + b_j) / (number of valid j)."""
+    """A_ij = relu(a_i + b_j) / (number of valid j).
+
+    Args:
+        a_bn: a (B, N).
+        b_bm: b (B, N'), of pooled positions where there is a pool.
+        mask_bn: (B, N) bool, True where a position is valid.
+        pool: applied to values.
+    """
 
     def __init__(self, a_bn: Tensor, b_bm: Tensor, *, mask_bn: Tensor | None, pool: SpatialPool | None) -> None:
         self.a_bn = at_least_float32(a_bn)

@@ -41,7 +41,14 @@ class CrissCrossAffinity(Affinity):
 
 
 class CrissCross(Operator):
-    """Weights (B, lines, n, n) along each axis; a position itself counts once, on the last axis."""
+    """A as weights along each axis; a position itself counts once, on the last axis.
+
+    Args:
+        theta_bcn: queries (B, Cs, N).
+        phi_bcn: keys (B, Cs, N).
+        sizes: (T, H, W), (H, W) or (T,).
+        mask_bn: (B, N) bool, True where a position is valid.
+    """
 
     def __init__(self, theta_bcn: Tensor, phi_bcn: Tensor, *, sizes: tuple[int, ...], mask_bn: Tensor | None) -> None:
         self.sizes = sizes

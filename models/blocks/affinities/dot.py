@@ -1,11 +1,9 @@
 """Affinities without a softmax over pairs, whose rank is that of their features.
 
-dot product    A = theta^T phi / N                                     (1711.07971, equation 4; N: the number of valid
-positions)
-relu product   A = relu(theta)^T relu(phi)                             (what the SNL repository calls ``a2``: not
-normalised)
-double         A = V^T M,  M = softmax over the N positions (gather),  V = softmax over the c maps (distribute)
-(1810.11579)
+dot product    A = theta^T phi / N,  N the number of valid positions           1711.07971, equation 4
+relu product   A = relu(theta)^T relu(phi), not normalised                     what the SNL repository calls ``a2``
+double         A = V^T M,  M = softmax over the N positions (gather),
+               V = softmax over the Cs maps (distribute)                       1810.11579, sections 3.1 and 3.2
 """
 
 import torch
@@ -55,7 +53,9 @@ class ProductAffinity(FactoredAffinity):
         return (theta.relu(), phi.relu()) if self.kind == "relu" else (theta, phi)
 
     def totals(self, features: tuple[Tensor, ...], mask_bn: Tensor | None) -> Tensor:
-        """``double``: log of the softmax's denominators (B, Cs, 1); else the number of valid positions (B, 1, 1)."""
+        """Of ``double`` the logarithms of the softmax's denominators (B, Cs, 1), else the number of valid positions
+        (B, 1, 1).
+        """
         right_brn = features[1]
         with full_precision(right_brn):
             if self.kind == "double":
@@ -108,7 +108,12 @@ class ProductAffinity(FactoredAffinity):
 
 
 class Pooled(Operator):
-    """An N x N' operator whose values are max-pooled to N' positions first."""
+    """An N x N' operator whose values are max-pooled to N' positions first.
+
+    Args:
+        inner: the operator on pooled values (B, D, N').
+        pool: the pooling.
+    """
 
     def __init__(self, inner: Operator, pool: SpatialPool) -> None:
         self.inner = inner

@@ -63,7 +63,7 @@ class SoftmaxAffinity(Affinity):
         return (theta, phi) if self.unary is None else (theta, phi, self.unary(x_bcn))
 
     def operator(self, features: tuple[Tensor, ...], sizes: tuple[int, ...], mask_bn: Tensor | None) -> Operator:
-        """The attention of theta over phi."""
+        """The attention of theta over phi (which are what :meth:`embed` gives)."""
         theta_bcn, phi_bcn = features[:2]
         if self.whiten:
             theta_bcn, phi_bcn = _centred(theta_bcn, mask_bn), _centred(phi_bcn, mask_bn)
@@ -81,18 +81,21 @@ class SoftmaxAffinity(Affinity):
 
 
 class SpatialPool:
-    """Max-pooling by 2 in height and width of flattened (B, C, N) features with ``sizes`` (..., H, W).
+    """Max-pooling by 2 in height and width of flattened features (B, C, N) whose ``sizes`` are (..., H, W).
 
     Args:
         sizes: of one graph.
-        mask_bn: True where a position is valid; the others are not seen.
+        mask_bn: (B, N) bool, True where a position is valid; the others are not seen.
+
+    Raises:
+        ValueError: there is no space, or it is smaller than 2 x 2.
     """
 
     def __init__(self, sizes: tuple[int, ...], mask_bn: Tensor | None = None) -> None:
         if len(sizes) < 2 or min(sizes[-2:]) < 2:
             raise ValueError(
                 f"sub_sample=True pools 2 x 2 in space, which positions of sizes {sizes} do not allow; use "
-                f"sub_sample=False."
+                "sub_sample=False."
             )
         self.sizes = sizes
         self.invalid_b1n = None if mask_bn is None else ~mask_bn.unsqueeze(1)
@@ -102,7 +105,14 @@ class SpatialPool:
             self.mask_bm = self._pool(mask_bn.unsqueeze(1).float()).squeeze(1) > 0
 
     def __call__(self, x_bcn: Tensor) -> Tensor:
-        """(B, C, N) -> (B, C, N'), N' = T·(H // 2)·(W // 2); 0 where none of the four is valid."""
+        """Pool features.
+
+        Args:
+            x_bcn: (B, C, N).
+
+        Returns:
+            (B, C, N'), N' = T·(H // 2)·(W // 2), 0 where none of the four positions is valid.
+        """
         if self.invalid_b1n is None or self.mask_bm is None:
             return self._pool(x_bcn)
         pooled_bcm = self._pool(x_bcn.masked_fill(self.invalid_b1n, torch.finfo(x_bcn.dtype).min))
@@ -178,15 +188,18 @@ class Attention(Operator):
         return self.rows(torch.arange(self.theta_bcn.shape[-1], device=self.theta_bcn.device))
 
     def _pairwise(self, theta_bcp: Tensor) -> Tensor:
+        """Rows (B, P, N') of the pairwise term for queries (B, Cs, P)."""
         scaled_bpc = theta_bcp.mT if self.scale == 1 else theta_bcp.mT * self.scale
         return self._softmax(torch.bmm(scaled_bpc, self.phi_bcn))
 
     def _softmax(self, scores: Tensor) -> Tensor:
+        """Over the valid keys."""
         if self.key_mask_bm is not None:
             scores = scores.masked_fill(~self.key_mask_bm.unsqueeze(1), torch.finfo(scores.dtype).min)
         return scores.softmax(-1)
 
     def _valid(self, y_bdn: Tensor) -> Tensor:
+        """0 outside the mask."""
         return y_bdn if self.query_mask_bn is None else y_bdn * self.query_mask_bn.unsqueeze(1)
 
 

@@ -1,8 +1,6 @@
-"""Symmetric normalised affinity: SNL's (2108.02451, section 4.1: symmetric, normalised so that the spectrum is real and
-bounded).
+"""Symmetric normalised affinity of SNL (2108.02451, section 4.1: so that the spectrum is real and bounded).
 
-    M = relu(theta)^T relu(phi),   A = D^-1/2 (M + M^T)/2 D^-1/2,   D = diag of the row sums of (M + M^T)/2          (N
-    x N)
+    M = relu(theta)^T relu(phi),   A = D^-1/2 (M + M^T)/2 D^-1/2,   D = diag of the row sums of (M + M^T)/2      (N x N)
 
 with theta, phi (Cs, N) 1x1 convolutions of x. A row whose sum is 0 stays 0. M has rank <= Cs, so A is applied exactly
 without being formed. With TP = [relu(theta); relu(phi)] (2Cs, N), r = d^-1/2, F = TP·r and s(.) the exchange of the two
@@ -77,7 +75,16 @@ class SymmetricAffinity(FactoredAffinity):
         return operator
 
     def dense_is_cheaper(self, positions: int) -> bool:
-        """Count multiplications: N^2 (Cs + k D) to form A and apply it k times, against 4 k N Cs D without it."""
+        """Whether forming A takes fewer multiplications, or ``impl`` asks for it.
+
+        To form A and apply it k times takes N^2 (Cs + k D) of them, to apply it without forming it 4 k N Cs D.
+
+        Args:
+            positions: N.
+
+        Returns:
+            Whether A is formed.
+        """
         if self.impl != "auto":
             return self.impl == "dense"
         dense = positions * (self.inner + self.applications * self.value)
@@ -85,9 +92,16 @@ class SymmetricAffinity(FactoredAffinity):
 
 
 def inverse_sqrt_degree(embedded_brn: Tensor, totals_br: Tensor) -> Tensor:
-    """d^-1/2 (B, 1, N) of [relu(theta); relu(phi)] (B, 2Cs, N), 0 where the degree d is 0; never in half precision.
+    """The normalisation d^-1/2 of the affinity, never in half precision.
 
-    The degree grows with N: in float16 it overflows at N = 12,544.
+    The degree d grows with N: in float16 it overflows at N = 12,544.
+
+    Args:
+        embedded_brn: [relu(theta); relu(phi)] (B, 2Cs, N).
+        totals_br: its sums over all positions (B, 2Cs).
+
+    Returns:
+        (B, 1, N), 0 where the degree is 0.
     """
     with full_precision(embedded_brn):
         swapped_br = torch.cat(totals_br.chunk(2, dim=-1)[::-1], dim=-1)
@@ -97,4 +111,5 @@ def inverse_sqrt_degree(embedded_brn: Tensor, totals_br: Tensor) -> Tensor:
 
 
 def _masked(x_bcn: Tensor, mask_bn: Tensor | None) -> Tensor:
+    """0 outside the mask."""
     return x_bcn if mask_bn is None else x_bcn * mask_bn.unsqueeze(1)

@@ -20,7 +20,7 @@ from specvid.models.blocks.precision import at_least_float32, full_precision
 
 
 class TaylorAffinity(FactoredAffinity):
-    """The compact kernel over channels and positions.
+    """The compact kernel over channels and positions: A of rank P + 1 per group.
 
     Args:
         channels: C of the input.
@@ -52,7 +52,7 @@ class TaylorAffinity(FactoredAffinity):
         return self.theta(x_bcn), self.phi(x_bcn)
 
     def totals(self, features: tuple[Tensor, ...], mask_bn: Tensor | None) -> Tensor:
-        """None are needed: a tensor of size 0."""
+        """None are needed: an empty tensor."""
         return features[0].new_zeros(0)
 
     def factor(self, features: tuple[Tensor, ...], totals: Tensor, mask_bn: Tensor | None) -> Factored:
@@ -61,7 +61,15 @@ class TaylorAffinity(FactoredAffinity):
 
 
 class Taylor(Factored):
-    """sum_p coefficient_p theta^p (phi^p)^T on the c·N vertices of each group; here "positions" are vertices."""
+    """A = sum_p coefficient_p theta^p (phi^p)^T on the c·N vertices of each group; here "positions" are vertices.
+
+    Args:
+        theta_bcn: (B, Cs, N).
+        phi_bcn: (B, Cs, N).
+        groups: channels are related within groups of Cs / groups.
+        coefficients: alpha_p^2 for p = 0 ... P.
+        mask_bn: (B, N) bool, True where a position is valid.
+    """
 
     wide = True
 
@@ -117,5 +125,6 @@ class Taylor(Factored):
         return values.gather(-1, values.abs().argsort(-1, descending=True))
 
     def _vertices(self, x_bcn: Tensor) -> Tensor:
+        """(B, Cs, N) -> (B, groups, c·N)."""
         batch, channels, positions = x_bcn.shape
         return x_bcn.reshape(batch, self.groups, channels // self.groups * positions)

@@ -1,4 +1,4 @@
-"""What every filter does: give the terms f_k(A) z, and say what they do to each eigenvalue of A."""
+"""What every filter does: give the terms f_k(A) z, and tell what they do to each eigenvalue of A."""
 
 from abc import ABC, abstractmethod
 
@@ -21,8 +21,23 @@ class Filter(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, operator: Operator, z_bdn: Tensor) -> list[Tensor]:
-        """[f_k(A) z], each (B, D, N)."""
+        """Apply the terms.
+
+        Args:
+            operator: A.
+            z_bdn: z (B, D, N).
+
+        Returns:
+            [f_1(A) z, ..., f_K(A) z], each (B, D, N).
+        """
 
     @abstractmethod
     def response(self, eigenvalues: Tensor) -> Tensor:
-        """f_k at eigenvalues a of A (L,) -> (K, L). The Laplacian's frequency is 1 - a: 0 is smooth, 2 alternates."""
+        """What the terms do to an eigenvector of A.
+
+        Args:
+            eigenvalues: a (L,). The Laplacian's frequency is 1 - a: 0 is smooth over the graph, 2 alternates.
+
+        Returns:
+            f_k(a), (K, L).
+        """

@@ -22,7 +22,7 @@ class FirstOrder(Filter):
     """Terms a_k I + b_k A.
 
     Args:
-        terms: the pairs (a_k, b_k).
+        *terms: the pairs (a_k, b_k).
     """
 
     def __init__(self, *terms: tuple[float, float]) -> None:
@@ -45,6 +45,7 @@ class FirstOrder(Filter):
 
 
 def _combine(a: float, z_bdn: Tensor, b: float, filtered_bdn: Tensor) -> Tensor:
+    """a z + b A z."""
     if a == 0 and b == 1:
         return filtered_bdn
     if b == 0:
@@ -89,8 +90,7 @@ class Chebyshev(Filter):
 
 
 class PublishedCayley(Filter):
-    """What the SNL repository calls ``caylay``: terms (I, L^2 + H), L = I - A, H a learned D x D matrix on the
-    channels.
+    """What the SNL repository calls ``caylay``: terms (I, L^2 + H), L = I - A, H (D x D) learned, on the channels.
 
     It is a polynomial of order 2, not a Cayley filter (which is rational: see ``filters/rational.py``).
 

@@ -1,12 +1,11 @@
 """Rational filters, exact: ARMA and Cayley.
 
-    ARMA    (I, ..., (1 - |p_k|) (I - p_k A)^-1, ...)        poles p_k in (-1, 1), learned
-    (1901.01343, equation 9)
-    Cayley  (I, ..., Re C^j, Im C^j, ...)  C = (h L - i)(h L + i)^-1,  L = I - A,  h > 0 learned, j = 1 ... K
-    (1705.07664, equation 5)
+    ARMA    (I, ..., (1 - |p_k|) (I - p_k A)^-1, ...)    poles p_k in (-1, 1), learned         1901.01343, equation 9
+    Cayley  (I, ..., Re C^j, Im C^j, ...),               C = (h L - i)(h L + i)^-1, L = I - A,
+                                                         h > 0 learned, j = 1 ... K            1705.07664, equation 5
 
-Both need A symmetric with eigenvalues in [-1, 1]. The inverses are geometric series summed by doubling to rounding
-error.
+Both need A symmetric with eigenvalues in [-1, 1]. The inverses are geometric series, summed by doubling until they are
+exact to rounding.
 """
 
 import math

@@ -3,10 +3,9 @@
     heat       (I, exp(-t_1 L), ..., exp(-t_K L))       t_k > 0 learned: diffusion over the graph for a time t_k
     any f(L)   (I, f(L))                                f given as a function of the frequencies in [0, 2]
 
-exp by scaling and squaring, f by its Chebyshev series, whose length is doubled until f is met to ``tolerance``
+exp by scaling and squaring, f by its Chebyshev series, whose length is doubled until its error is below ``tolerance``
 everywhere: exact to rounding for analytic f. An f that is not smooth has no short series: that is an error, not a
-silent approximation. Where f is a module, which learns, the length is looked at again whenever its parameters have
-changed.
+silent approximation. Where f is a module, which learns, the length is chosen again whenever its parameters change.
 """
 
 from collections.abc import Callable
@@ -37,7 +36,7 @@ class Heat(Filter):
         if not 1 <= order <= 5:
             raise ValueError(
                 f"order={order} is not possible: a heat filter has 1 to 5 diffusion times (they start at 1, 2, 4, 8, "
-                f"16)."
+                "16)."
             )
         start = 2.0 ** torch.arange(order)
         self.raw_time = nn.Parameter(torch.logit(start / MAX_TIME))
@@ -86,19 +85,25 @@ class Spectral(Filter):
         self.function = function
         self.tolerance = tolerance
         self.degree = _degree(function, tolerance)
-        self._met = [parameter.detach().cpu().clone() for parameter in _parameters(function)]
+        self._fitted = [parameter.detach().cpu().clone() for parameter in _parameters(function)]
 
-    def _meet(self) -> None:
-        """Sets the degree anew where f has learned; a compiled or exported graph keeps the one it was made with."""
+    def _fit_degree(self) -> None:
+        """Choose the degree again where f has learned; a compiled or exported graph has the one it was made with."""
         if torch.compiler.is_compiling():
             return
         now = [parameter.detach().cpu() for parameter in _parameters(self.function)]
-        if any(not torch.equal(one, other) for one, other in zip(now, self._met, strict=True)):
-            self.degree, self._met = _degree(self.function, self.tolerance), [one.clone() for one in now]
+        if any(not torch.equal(one, other) for one, other in zip(now, self._fitted, strict=True)):
+            self.degree, self._fitted = _degree(self.function, self.tolerance), [one.clone() for one in now]
 
     def coefficients(self, device: torch.device) -> Tensor:
-        """Chebyshev coefficients (degree + 1,) of a -> f(1 - a), float64, differentiable with respect to what f
-        learns."""
+        """The Chebyshev coefficients of a -> f(1 - a), differentiable with respect to what f learns.
+
+        Args:
+            device: where they are wanted.
+
+        Returns:
+            (degree + 1,) float64.
+        """
         count = self.degree + 1
         angles = torch.pi * (torch.arange(count, dtype=torch.float64, device=device) + 0.5) / count
         basis = torch.cos(torch.arange(count, dtype=torch.float64, device=device)[:, None] * angles) * (2 / count)
@@ -107,7 +112,7 @@ class Spectral(Filter):
 
     def forward(self, operator: Operator, z_bdn: Tensor) -> list[Tensor]:
         """[z, f(L) z]."""
-        self._meet()
+        self._fit_degree()
 
         def build(a: OperatorFunction) -> list[OperatorFunction]:
             return [chebyshev_series(a, self.coefficients(a.core.device).to(a.core.dtype))]
@@ -121,11 +126,12 @@ class Spectral(Filter):
 
 
 def _parameters(function: Callable[[Tensor], Tensor]) -> list[Tensor]:
+    """What f learns."""
     return list(function.parameters()) if isinstance(function, nn.Module) else []
 
 
 def _degree(function: Callable[[Tensor], Tensor], tolerance: float) -> int:
-    """The smallest power of two whose Chebyshev interpolant meets f to ``tolerance`` on a fine grid."""
+    """The smallest power of two whose Chebyshev interpolant equals f to ``tolerance`` on a fine grid."""
     grid = np.cos(np.linspace(0, np.pi, 2001))
     device = next((parameter.device for parameter in _parameters(function)), None)
 
@@ -151,6 +157,6 @@ def _degree(function: Callable[[Tensor], Tensor], tolerance: float) -> int:
             degree *= 2
     raise ValueError(
         f"function={function!r} is not smooth enough on [0, 2]: its Chebyshev series of degree {MAX_DEGREE} still "
-        f"misses it by {error:.1e} "
-        f"(tolerance={tolerance:.1e}). Smooth its corners, or accept an approximation by a larger tolerance."
+        f"misses it by {error:.1e} (tolerance={tolerance:.1e}). Smooth its corners, "
+        "or accept an approximation by a larger tolerance."
     )

@@ -15,10 +15,10 @@ def definition(query, key, value, scale, mask):
 
 
 @pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize(("kept", "at_once"), [(0, 1), (0, 20), (0, 10**6), (10**6, 1)])
-def test_equals_the_definition(masked: bool, kept: int, at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few rows at a time, all at once, or with the weights kept; more queries than keys."""
-    monkeypatch.setattr(attention, "WEIGHTS_KEPT", kept)
+@pytest.mark.parametrize(("saved", "at_once"), [(0, 1), (0, 20), (0, 10**6), (10**6, 1)])
+def test_equals_the_definition(masked: bool, saved: int, at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few rows at a time, all at once, or with the weights saved; more queries than keys."""
+    monkeypatch.setattr(attention, "WEIGHTS_SAVED", saved)
     monkeypatch.setattr(attention, "WEIGHTS_AT_ONCE", at_once)
     torch.manual_seed(0)
     shapes = ((2, 9, 4), (2, 7, 4), (2, 7, 5))
@@ -36,8 +36,8 @@ def test_equals_the_definition(masked: bool, kept: int, at_once: int, monkeypatc
 
 def test_rows_are_recomputed_only_where_keeping_them_would_take_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
     query = torch.randn(2, 8, 4, requires_grad=True)
-    for kept, name in ((2 * 8 * 8, "BmmBackward0"), (2 * 8 * 8 - 1, "_CpuAttentionBackward")):
-        monkeypatch.setattr(attention, "WEIGHTS_KEPT", kept)
+    for saved, name in ((2 * 8 * 8, "BmmBackward0"), (2 * 8 * 8 - 1, "_CpuAttentionBackward")):
+        monkeypatch.setattr(attention, "WEIGHTS_SAVED", saved)
         assert attend(query, query, query, scale=1.0, mask_bm=None).grad_fn.name() == name
 
 
@@ -62,7 +62,7 @@ def test_the_kernel_gets_features_that_lie_together(monkeypatch: pytest.MonkeyPa
         return kernel(*tensors, **options)
 
     monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", watched)
-    monkeypatch.setattr(attention, "WEIGHTS_KEPT", 0)
+    monkeypatch.setattr(attention, "WEIGHTS_SAVED", 0)
     features = torch.randn(2, 4, 64, requires_grad=True).mT  # (B, N, C) seen in channels-first memory
     attend(features, features, features, scale=1.0, mask_bm=None)
     assert seen == [True] * 3

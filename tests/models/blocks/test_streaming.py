@@ -29,7 +29,7 @@ STREAMED = {
 
 
 @pytest.mark.parametrize("case", STREAMED)
-def test_chunks_equal_the_whole(case: str) -> None:
+def test_chunks_equal_the_complete_clip(case: str) -> None:
     torch.manual_seed(0)
     block = create_block(case.split("-")[0], CHANNELS, gate=1.0, **STREAMED[case]).double().eval()
     clip = torch.randn(2, CHANNELS, 11, 3, 4, dtype=torch.float64)
@@ -59,7 +59,7 @@ def test_chunks_stay_finite_in_half_precision(name: str) -> None:
         ("cc", False, False, "has no sums of fixed size"),
     ],
 )
-def test_chunks_that_cannot_equal_the_whole_are_refused(name: str, training: bool, once: bool, message: str) -> None:
+def test_chunks_that_cannot_equal_the_clip_are_refused(name: str, training: bool, once: bool, message: str) -> None:
     block = create_block(name, 16).train(training)
     chunks = torch.randn(1, 16, 4, 3, 3).split(2, dim=2)
     with pytest.raises(ValueError, match=message):
