@@ -1,4 +1,4 @@
-"""Reads the results.json of runs for `specvid.eval.report`."""
+"""The table over runs: what their results.json say, as rows of text."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,9 +30,18 @@ _ALWAYS = ("model", "blocks")
 def report(
     runs: Sequence[str | Path], *, metrics: Sequence[str] = (), over: Sequence[str] = ("seed",)
 ) -> list[list[str]]:
-    """The table over ``runs`` (folders of runs, or folders that hold runs), as rows of text.
+    """The table over runs.
 
-    Raises ValueError where there is no run, no result yet, or an unknown metric.
+    Args:
+        runs: Folders of runs, or folders that hold runs.
+        metrics: Figures to show; all that the runs have if not given.
+        over: Settings to average over: runs that differ in nothing else are one row.
+
+    Returns:
+        Rows of text, the heading first.
+
+    Raises:
+        ValueError: There is no run or no result yet, or a metric is unknown.
     """
     figures = [figure for path in find_results(runs) for figure in read_figures(path)]
     if not figures:
@@ -45,7 +54,17 @@ def report(
 
 
 def find_results(runs: Sequence[str | Path]) -> list[Path]:
-    """The results.json files of ``runs``, sorted by name within a folder that holds runs."""
+    """The results.json files of runs.
+
+    Args:
+        runs: Folders of runs, or folders that hold runs.
+
+    Returns:
+        The files, in the order of ``runs``, by name within a folder that holds runs; each once.
+
+    Raises:
+        ValueError: None are given, or a folder is not there or has no results.
+    """
     if not runs:
         raise ValueError("no RUN is given: name folders of runs, e.g. `specvid report runs`.")
     found: list[Path] = []
@@ -60,7 +79,17 @@ def find_results(runs: Sequence[str | Path]) -> list[Path]:
 
 
 def read_figures(path: Path) -> Iterator[Figures]:
-    """The evaluations in a results.json."""
+    """The evaluations in a results.json.
+
+    Args:
+        path: The file.
+
+    Yields:
+        Settings, context and figures of each evaluation; of re-ID, of each of its protocols.
+
+    Raises:
+        ValueError: The file is not JSON.
+    """
     try:
         results = json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:

@@ -1,6 +1,6 @@
-"""``specvid demo``: the main job on synthetic data. A file a part; `demo` runs them in order and says how they ended.
+"""``specvid demo``: the main job on synthetic data, one file for each part.
 
-Everything lies in one folder. What stands there is not made again, so a second call prints the same tables at once.
+Everything lies in one folder. What is there is not made again, so a second call prints the same tables at once.
 """
 
 from pathlib import Path
@@ -9,9 +9,17 @@ from specvid.pipelines.engine.log import echo
 
 
 def demo(root: str | Path = "runs/demo", *, seeds: int = 1) -> int:
-    """Run all parts in ``root``, trainings with seeds 0 to ``seeds`` - 1; returns the exit code.
+    """Run all parts of the demo.
 
-    0: each part showed what it is there to show; 1: one did not, and the text says which. ``ValueError`` for no seeds.
+    Args:
+        root: Folder that everything is written to; what is there already is used again.
+        seeds: Trainings of each network, with seeds 0 to ``seeds`` - 1.
+
+    Returns:
+        The exit code. 0: each part showed what it is there to show; 1: one did not, and the printed text says which.
+
+    Raises:
+        ValueError: ``seeds`` is less than 1.
     """
     if seeds < 1:
         raise ValueError(f"seeds {seeds} must be at least 1: the demo trains with seeds 0 to seeds - 1.")

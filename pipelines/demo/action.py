@@ -18,11 +18,18 @@ BARE_AT_MOST, BLOCK_AT_LEAST = 0.65, 0.90  # top-1: what the demo is there to sh
 
 
 def demo_action(root: Path, *, seeds: Iterable[int], recipe: ActionConfig | None = None, scenes: int = 14) -> bool:
-    """Synthesize clips, train with and without the block, print both scores; True where the block makes the difference.
+    """Synthesize clips, train with and without the block, and print both scores.
 
-    ``root``: holds the clips (``ucf101``) and the runs (``bare-seed0``, ``snl-seed0``, ...); ``recipe``: the training,
-    by default the recipe ``small``; ``scenes``: of `synthesize_ucf101`. Clips and finished runs that
-    are there are not made again; a killed training goes on where it was.
+    Clips and finished runs that are there are not made again; a killed training goes on where it was.
+
+    Args:
+        root: Folder of the clips (``ucf101``) and the runs (``bare-seed0``, ``snl-seed0``, ...).
+        seeds: Of the trainings.
+        recipe: The training; the recipe ``small`` if not given.
+        scenes: Size of the data set, as in `synthesize_ucf101`.
+
+    Returns:
+        Whether the block makes the difference that the demo is there to show.
     """
     recipe = recipe or get_recipe("small")
     console.print(f"synthesizing clips in UCF-101's layout: {root / 'ucf101'}")

@@ -1,4 +1,4 @@
-"""The demo's second part: people known by their gait alone, with and without one spectral block."""
+"""The demo's second part: identities known by their gait alone, with and without one spectral block."""
 
 import dataclasses
 import statistics
@@ -19,11 +19,18 @@ BETTER_BY = 0.05  # mAP, a share: what the demo is there to show
 
 
 def demo_reid(root: Path, *, seeds: Iterable[int], recipe: ReidConfig | None = None, tracklets: int = 96) -> bool:
-    """Synthesize walkers, train with and without the block, print both scores; True where the block makes the gap.
+    """Synthesize walkers, train with and without the block, and print both scores.
 
-    ``root``: holds the tracklets (``walkers``) and the runs (``reid-bare-seed0``, ``reid-snl-seed0``, ...);
-    ``recipe``: the training, by default the recipe ``tiny``; ``tracklets``: of `synthesize_mars`. Tracklets and
-    finished runs that are there are not made again; a killed training goes on where it was.
+    Tracklets and finished runs that are there are not made again; a killed training goes on where it was.
+
+    Args:
+        root: Folder of the tracklets (``walkers``) and the runs (``reid-bare-seed0``, ``reid-snl-seed0``, ...).
+        seeds: Of the trainings.
+        recipe: The training; the recipe ``tiny`` if not given.
+        tracklets: Size of the data set, as in `synthesize_mars`.
+
+    Returns:
+        Whether the block makes the difference that the demo is there to show.
     """
     recipe = recipe or get_recipe("tiny")
     console.print(f"synthesizing walkers in MARS's layout: {root / 'walkers'}")

@@ -1,4 +1,4 @@
-"""What the trainings of the demo share: runs that stand are kept, and seeds are one figure."""
+"""What the trainings of the demo share: finished runs are used again, and seeds become one figure."""
 
 import dataclasses
 import shutil
@@ -27,9 +27,18 @@ _ABOUT_THE_FOLDER = frozenset({"name", "runs", "resume", "specvid"})
 def with_and_without(
     recipe: Config, train: Callable[[Config], Results], root: Path, *, prefix: str, seeds: Iterable[int], afresh: bool
 ) -> dict[str, list[Results]]:
-    """{"": results of the bare network, BLOCK: results with the block}, one for each of ``seeds``.
+    """Train the same network without and with the block.
 
-    The runs are ``root/{prefix}bare-seed0``, ``root/{prefix}snl-seed0`` and so on; the rest is as `run_once` says.
+    Args:
+        recipe: The training, whatever its seed, name and blocks.
+        train: Trains one config and returns what its results.json holds.
+        root: Folder of the runs ``{prefix}bare-seed0``, ``{prefix}snl-seed0`` and so on.
+        prefix: Begins the names of the runs.
+        seeds: Of the trainings.
+        afresh: Whether the data was made anew, so that finished runs do not count (`run_once`).
+
+    Returns:
+        ``{"": results of the bare network, BLOCK: results with the block}``, one for each seed.
     """
     results: dict[str, list[Results]] = {"": [], BLOCK: []}
     for seed in seeds:
@@ -46,9 +55,15 @@ def with_and_without(
 
 
 def run_once(config: Config, train: Callable[[Config], Results], *, afresh: bool = False) -> Results:
-    """results.json of the run of ``config``: read where it is finished, trained by ``train`` where it is not.
+    """The results of one run: read where it is finished, trained where it is not.
 
-    A run of this name with other settings, or on other data (``afresh``), is removed: the folder is the demo's own.
+    Args:
+        config: The training. A run of its name with other settings is removed: the folder is the demo's own.
+        train: Trains the config and returns what its results.json holds.
+        afresh: Remove a run of this name too where only its data is another.
+
+    Returns:
+        What results.json holds.
     """
     run = RunFolder(Path(config.runs) / config.name)
     if run.started:

@@ -14,11 +14,18 @@ RIGHT_AT_LEAST = 0.90  # share of nearest neighbours with the class of the clip
 
 
 def demo_search(root: Path, run: str, *, answers: int = 5) -> bool:
-    """Embed the test clips of ``root/ucf101`` with the run called ``run``, and search for the first of them.
+    """Embed the test clips, score the embeddings, and search for the first clip.
 
-    Prints how often the nearest clip of another group has the class of the clip, and the table of the ``answers`` most
-    like one clip; True where the share is at least `RIGHT_AT_LEAST`. Standing embeddings are not made again, unless
-    the run was trained again.
+    Prints how often the nearest clip of another group has the class of the clip, and the table of the clips most like
+    the first one. Embeddings that are there are not made again, unless the run was trained again.
+
+    Args:
+        root: Folder of the clips (``ucf101``) and of the run.
+        run: Name of the run that embeds.
+        answers: Rows of the table.
+
+    Returns:
+        Whether the share of right nearest neighbours is at least `RIGHT_AT_LEAST`.
     """
     clips = [record.path for record in UCF101(root / "ucf101", split=1, train=False).records]
     out = root / f"embeddings-{run}"

@@ -38,24 +38,24 @@ VERBS = {
 HELP = """\
 specvid: spectral nonlocal blocks for video
 
-  specvid data synthesize ucf101 DIR      synthesize a small video data set in UCF-101's layout
-  specvid data check ucf101 DIR     verify a data set: counts, files, lists
-  specvid data prepare ucf101 ...   unpack the archives as they are distributed
-  specvid train action ...          train an action recogniser, with or without blocks
-  specvid eval action ...           score a run on a test list: top-1, top-5, per class
-  specvid train reid ...            train a person re-identifier, with or without blocks
-  specvid eval reid ...             mAP, mINP, CMC of runs or features, under a named protocol
-  specvid predict VIDEO... ...      name what happens in video files
-  specvid embed VIDEO... ...        from videos to a Parquet data set of embeddings
-  specvid search build|query DIR    an index over embeddings; what is most like a video
-  specvid eval embeddings DIR       nearest-neighbour accuracy of embeddings
-  specvid export RUN ...            a model as one file for other programs: ONNX, torch.export
-  specvid report RUN...             a table over runs: mean and deviation over seeds
-  specvid models [show NAME]        backbones, what they cost, whence weights; where blocks can go
-  specvid bench WHAT                speed, beside what it must beat: loader, model, blocks, reid, ...
-  specvid demo                      the main job on synthetic data, in minutes on a CPU
+  specvid data synthesize ucf101 DIR   a small synthetic video data set in UCF-101's layout
+  specvid data check ucf101 DIR        verify a data set: counts, files, lists
+  specvid data prepare ucf101 ...      unpack the archives as they are distributed
+  specvid train action ...             train an action recogniser, with or without blocks
+  specvid eval action ...              score a run on a test list: top-1, top-5, per class
+  specvid train reid ...               train a person re-identifier, with or without blocks
+  specvid eval reid ...                mAP, mINP, CMC of runs or features, under a named protocol
+  specvid predict VIDEO... ...         name what happens in video files
+  specvid embed VIDEO... ...           from videos to a Parquet data set of embeddings
+  specvid search build|query DIR       an index over embeddings; what is most like a video
+  specvid eval embeddings DIR          nearest-neighbour accuracy of embeddings
+  specvid export RUN ...               a model as one file for other programs: ONNX, torch.export
+  specvid report RUN...                a table over runs: mean and deviation over seeds
+  specvid models [show NAME]           backbones, their cost and weights; where blocks can go
+  specvid bench WHAT                   speed, beside what it must beat: loader, model, blocks, reid, ...
+  specvid demo                         the main job on synthetic data, in minutes on a CPU
 
-  specvid VERB --help               one verb, with an example; --help-all: every option
+  specvid VERB --help                  one verb, with an example; --help-all: every option
 
 Example:
   specvid data synthesize ucf101 synthetic
@@ -65,14 +65,31 @@ Example:
 
 
 def group_help(group: str) -> str:
-    """What `specvid GROUP --help` prints for a word that several verbs begin with; empty for any other."""
+    """What ``specvid GROUP --help`` prints.
+
+    Args:
+        group: The first word, for example ``train``.
+
+    Returns:
+        The help of a word that several verbs begin with; empty for any other.
+    """
     names = [name for name in VERBS if name.startswith(f"{group} ")]
     lines = [f"specvid {group} needs a second word:", *(f"  specvid {name} --help" for name in names)]
     return "\n".join(lines) + "\n" if names else ""
 
 
 def find(words: Sequence[str]) -> tuple[Verb, list[str]]:
-    """The verb that a command line begins with, and the rest. Raises ValueError where there is none."""
+    """The verb that a command line begins with.
+
+    Args:
+        words: The command line, without ``specvid``.
+
+    Returns:
+        The verb, and the words after it.
+
+    Raises:
+        ValueError: No verb is called that.
+    """
     for length in (2, 1):
         name = " ".join(words[:length])
         if len(words) >= length and name in VERBS:
@@ -91,7 +108,14 @@ def find(words: Sequence[str]) -> tuple[Verb, list[str]]:
 
 
 def run(argv: Sequence[str]) -> int:
-    """Runs a command line; returns its exit code. 2: it asked for something wrong; 1: part of it did not work out."""
+    """Run a command line.
+
+    Args:
+        argv: The command line, without ``specvid``.
+
+    Returns:
+        The exit code. 0: all went well; 1: part of it failed; 2: it asked for something wrong; 130: interrupted.
+    """
     words = list(argv)
     try:
         if not words or words[0] in ("-h", "--help", "help"):

@@ -30,6 +30,7 @@ class DemoOptions:
 
 
 def run(options: DemoOptions) -> int:
+    """Run the demo."""
     from specvid.pipelines.demo import demo
 
     return demo(options.out, seeds=options.seeds)

@@ -42,6 +42,7 @@ class ReportOptions:
 
 
 def run(options: ReportOptions) -> int:
+    """Print the table over runs, or write it."""
     from specvid.pipelines.report import report
     from specvid.text import to_markdown, to_text
 

@@ -15,10 +15,16 @@ Defaults = Callable[[list[str]], tuple[Any, list[str]]]
 
 @dataclasses.dataclass(frozen=True)
 class Verb:
-    """``name``: as typed; ``help``: fits a screen, with an example; ``options``: a dataclass, its fields are the flags.
+    """One verb of the command line.
 
-    ``defaults``: takes a command line, gives the options to start from and the rest of it (for ``--config`` and the
-    like, which ``extra`` names); ``run``: gets the options, returns the exit code.
+    Attributes:
+        name: As typed, for example ``train action``.
+        help: Fits a screen, with an example.
+        options: A dataclass; its fields are the flags.
+        run: Gets the options and returns the exit code.
+        defaults: Takes a command line and gives the options to start from and the rest of it, for flags such as
+            ``--config``.
+        extra: The flags that ``defaults`` takes.
     """
 
     name: str
@@ -41,7 +47,17 @@ class Verb:
         return [*_flags(self.options), *self.extra, "--help", "--help-all"]
 
     def parse(self, words: list[str]) -> Any:
-        """The options of a command line. Raises ValueError for an unknown flag or a value that does not fit."""
+        """The options of a command line.
+
+        Args:
+            words: The command line after the verb.
+
+        Returns:
+            An instance of ``options``.
+
+        Raises:
+            ValueError: A flag is unknown or a value does not fit.
+        """
         for word in words:
             flag = word.split("=")[0].replace("_", "-")
             if flag.startswith("--") and flag not in self.flags():
@@ -68,7 +84,18 @@ class Verb:
 
 
 def take(words: list[str], flag: str) -> tuple[str | None, list[str]]:
-    """The value of ``--flag value`` or ``--flag=value`` (None if it is not there), and the command line without it."""
+    """Take one flag out of a command line.
+
+    Args:
+        words: The command line.
+        flag: For example ``--config``; both ``--config value`` and ``--config=value`` are taken.
+
+    Returns:
+        The value (None where the flag is not there), and the command line without it.
+
+    Raises:
+        ValueError: The flag stands last, without a value.
+    """
     rest, value, waiting = [], None, False
     for word in words:
         if waiting:
@@ -85,7 +112,14 @@ def take(words: list[str], flag: str) -> tuple[str | None, list[str]]:
 
 
 def problem(error: BaseException) -> str | None:
-    """What to tell the user about ``error`` in one line; None for a fault of the program, which wants a traceback."""
+    """What to say to the user about an error.
+
+    Args:
+        error: Whatever a verb raised.
+
+    Returns:
+        One line; None for a fault of the program itself, which needs a traceback.
+    """
     text = str(error).strip()
     if isinstance(error, ValueError):
         if text.startswith("Caught "):  # by a worker of a data loader, whose traceback is in the message
