@@ -48,7 +48,7 @@ def _per_unit(widths: Widths, make: Callable[[], Filter]) -> list[Filter]:
     return [make() for _ in range(widths.units)]
 
 
-def _kernel(widths: Widths, kernel: str, *, scale: bool, sub_sample: bool, impl: str) -> Affinity:
+def _kernel(widths: Widths, kernel: str, *, scale: bool | float, sub_sample: bool | str, impl: str) -> Affinity:
     """The affinity of the nonlocal block with a kernel."""
     channels, inner, bias = widths.channels, widths.inner, widths.bias
     if scale and kernel != "embedded":
@@ -75,15 +75,21 @@ def _symmetric(widths: Widths, filters: list[Filter], impl: str) -> Affinity:
 
 @register_nonlocal("nl")
 def nl(
-    widths: Widths, *, kernel: str = "embedded", scale: bool = False, sub_sample: bool = False, impl: str = "auto"
+    widths: Widths,
+    *,
+    kernel: str = "embedded",
+    scale: bool | float = False,
+    sub_sample: bool | str = False,
+    impl: str = "auto",
 ) -> Parts:
     """Nonlocal block (1711.07971, equation 1): A alone.
 
     Args:
         widths: sizes of the block.
         kernel: "embedded" (Gaussian of theta and phi), "gaussian" (of the features), "dot" or "concat".
-        scale: multiply the scores by Cs^-1/2 ("embedded" only).
-        sub_sample: max-pool keys and values by 2 in height and width.
+        scale: a factor on the scores; ``True`` is Cs^-1/2 ("embedded" only).
+        sub_sample: max-pool keys and values by 2 in height and width: ``True`` after their 1x1 convolutions (mmcv),
+            ``"input"`` before (video-nonlocal-net, SlowFast).
         impl: "auto", or what the kernel's affinity has ("attention", "linear", "dense").
 
     Returns:
@@ -95,13 +101,13 @@ def nl(
 
 
 @register_nonlocal("ns", relu=True)
-def ns(widths: Widths, *, kernel: str = "embedded", scale: bool = False, impl: str = "auto") -> Parts:
+def ns(widths: Widths, *, kernel: str = "embedded", scale: bool | float = False, impl: str = "auto") -> Parts:
     """Nonlocal stage (1806.00681): I - A with one weight; the units of the stage share A.
 
     Args:
         widths: sizes of the block.
         kernel: "embedded" (Gaussian of theta and phi), "gaussian" (of the features), "dot" or "concat".
-        scale: multiply the scores by Cs^-1/2 ("embedded" only).
+        scale: a factor on the scores; ``True`` is Cs^-1/2 ("embedded" only).
         impl: "auto", or what the kernel's affinity has ("attention", "linear", "dense").
 
     Returns:
@@ -143,19 +149,38 @@ def relu_dot(widths: Widths, *, impl: str = "auto") -> Parts:
 
 
 @register_nonlocal("cgnl", norm="group")
-def cgnl(widths: Widths, *, groups: int = 1, order: int = 2, gamma: float = 1e-4) -> Parts:
+def cgnl(
+    widths: Widths,
+    *,
+    groups: int = 1,
+    kernel: str = "gaussian",
+    scale: bool = False,
+    order: int = 2,
+    gamma: float = 1e-4,
+) -> Parts:
     """Compact generalised nonlocal block (1810.13125, equations 9 to 12): pairs of channels and positions.
 
     Args:
         widths: sizes of the block.
         groups: channels are related within as many groups.
+        kernel: "gaussian" (the Taylor series), or "dot".
+        scale: multiply A by (c·N)^-1/2, c the channels of a group.
         order: the last power of the Taylor series.
         gamma: of the Gaussian exp(-gamma |theta - phi|^2).
 
     Returns:
         The affinity, and a filter for each unit.
     """
-    affinity = TaylorAffinity(widths.channels, widths.value, groups=groups, order=order, gamma=gamma, bias=widths.bias)
+    affinity = TaylorAffinity(
+        widths.channels,
+        widths.value,
+        groups=groups,
+        kernel=kernel,
+        scale=scale,
+        order=order,
+        gamma=gamma,
+        bias=widths.bias,
+    )
     return affinity, _per_unit(widths, lambda: FirstOrder(AFFINITY))
 
 
@@ -174,20 +199,38 @@ def cc(widths: Widths) -> Parts:
 
 
 @register_nonlocal("dnl")
-def dnl(widths: Widths, *, whiten: bool = True, scale: bool = False, impl: str = "auto") -> Parts:
+def dnl(
+    widths: Widths,
+    *,
+    whiten: bool = True,
+    gamma: bool = False,
+    scale: bool | float = False,
+    sub_sample: bool | str = False,
+    impl: str = "auto",
+) -> Parts:
     """Disentangled nonlocal block (2006.06668): a whitened pairwise softmax plus a unary one.
 
     Args:
         widths: sizes of the block.
         whiten: subtract the mean over positions from theta and phi.
-        scale: multiply the pairwise scores by Cs^-1/2.
+        gamma: have a learned factor on the pairwise term, from 0, as the authors' repository has.
+        scale: a factor on the pairwise scores; ``True`` is Cs^-1/2. With a temperature t it is Cs^-1/2 / t.
+        sub_sample: as in ``nl``.
         impl: ``attention`` (and ``auto``) runs in O(N) memory, ``dense`` forms A.
 
     Returns:
         The affinity, and a filter for each unit.
     """
     affinity = SoftmaxAffinity(
-        widths.channels, widths.inner, scale=scale, unary=True, whiten=whiten, bias=widths.bias, impl=impl
+        widths.channels,
+        widths.inner,
+        scale=scale,
+        sub_sample=sub_sample,
+        unary=True,
+        whiten=whiten,
+        gamma=gamma,
+        bias=widths.bias,
+        impl=impl,
     )
     return affinity, _per_unit(widths, lambda: FirstOrder(AFFINITY))
 
@@ -208,13 +251,13 @@ def snl(widths: Widths, *, impl: str = "auto") -> Parts:
 
 
 @register_nonlocal("snl_2019")
-def snl_2019(widths: Widths, *, kernel: str = "embedded", scale: bool = False, impl: str = "auto") -> Parts:
+def snl_2019(widths: Widths, *, kernel: str = "embedded", scale: bool | float = False, impl: str = "auto") -> Parts:
     """The spectral block of 1911.01059: (I, A) on a row softmax, which is not symmetric.
 
     Args:
         widths: sizes of the block.
         kernel: "embedded" (Gaussian of theta and phi), "gaussian" (of the features), "dot" or "concat".
-        scale: multiply the scores by Cs^-1/2 ("embedded" only).
+        scale: a factor on the scores; ``True`` is Cs^-1/2 ("embedded" only).
         impl: "auto", or what the kernel's affinity has ("attention", "linear", "dense").
 
     Returns:
@@ -225,13 +268,13 @@ def snl_2019(widths: Widths, *, kernel: str = "embedded", scale: bool = False, i
 
 
 @register_nonlocal("gsnl")
-def gsnl(widths: Widths, *, kernel: str = "embedded", scale: bool = False, impl: str = "auto") -> Parts:
+def gsnl(widths: Widths, *, kernel: str = "embedded", scale: bool | float = False, impl: str = "auto") -> Parts:
     """The generalised block of 1911.01059: (I, A, 2A - I); the third term adds to ``snl_2019`` parameters alone.
 
     Args:
         widths: sizes of the block.
         kernel: "embedded" (Gaussian of theta and phi), "gaussian" (of the features), "dot" or "concat".
-        scale: multiply the scores by Cs^-1/2 ("embedded" only).
+        scale: a factor on the scores; ``True`` is Cs^-1/2 ("embedded" only).
         impl: "auto", or what the kernel's affinity has ("attention", "linear", "dense").
 
     Returns:

@@ -67,6 +67,11 @@ class Grid:
             return self.sizes
         return self.sizes[1:] if self.mode == "s" else self.sizes[:1]
 
+    @property
+    def graphs(self) -> int:
+        """The number of graphs in one sample."""
+        return prod(self.sizes) // prod(self.graph_sizes)
+
     def fold(self, x_bcn: Tensor) -> Tensor:
         """Make each graph an entry of the batch: (B, C, N) -> (B', C, n)."""
         if self.is_one_graph:

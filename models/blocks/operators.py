@@ -26,6 +26,9 @@ class Operator(ABC):
     wide = False
     """A z grows with N: half precision overflows, so it is computed in float32 at least."""
 
+    pools_source = False
+    """:meth:`source` gives other features than all of them, and signals are wanted at those."""
+
     token_major = False
     """``apply`` is fastest on z packed in memory as (B, N, D)."""
 
@@ -34,11 +37,22 @@ class Operator(ABC):
         """Apply A to signals.
 
         Args:
-            z_bdn: D signals (B, D, N).
+            z_bdn: D signals at the positions of :meth:`source`, (B, D, N).
 
         Returns:
             A z, (B, D, N).
         """
+
+    def source(self, x_bcn: Tensor) -> Tensor:
+        """The features that signals for :meth:`apply` are computed from.
+
+        Args:
+            x_bcn: features (B, C, N).
+
+        Returns:
+            ``x_bcn`` itself, or features at the N' positions that A attends to, (B, C, N').
+        """
+        return x_bcn
 
     @abstractmethod
     def rows(self, positions: Tensor) -> Tensor:
@@ -244,8 +258,16 @@ class Folded(Operator):
         self.symmetric = inner.symmetric
         self.wide = inner.wide
 
+    def source(self, x_bcn: Tensor) -> Tensor:
+        """The features of every graph, where the inner operator wants others than all: (B', C, n')."""
+        if not self.inner.pools_source:
+            return x_bcn
+        return self.inner.source(self.grid.fold(x_bcn))
+
     def apply(self, z_bdn: Tensor) -> Tensor:
         """A z on every graph: (B, D, N) -> (B, D, N)."""
+        if self.inner.pools_source:  # what source gives is folded
+            return self.grid.unfold(self.inner.apply(z_bdn), z_bdn.shape[0] // self.grid.graphs)
         return self.grid.unfold(self.inner.apply(self.grid.fold(z_bdn)), z_bdn.shape[0])
 
     def rows(self, positions: Tensor) -> Tensor:

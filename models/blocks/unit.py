@@ -87,7 +87,7 @@ class Unit(nn.Module):
         Returns:
             (B, C, N).
         """
-        terms = self.filter(operator, self.g(x_bcn, token_major=operator.token_major))
+        terms = self.filter(operator, self.g(operator.source(x_bcn), token_major=operator.token_major))
         if operator.wide:  # what grows with N would overflow in the product with the weights too
             with full_precision(x_bcn):
                 y_bcn = self.project([term.to(self.gate.dtype) for term in terms])

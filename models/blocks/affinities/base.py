@@ -16,8 +16,10 @@ class Affinity(nn.Module, ABC):
     symmetric = False
     """A = A^T with eigenvalues in [-1, 1], which Cayley, ARMA, heat and other functions of the Laplacian I - A need."""
 
-    sub_sample = False
-    """Keys and values are max-pooled in space: A is N x N'."""
+    sub_sample: bool | str = False
+    """Keys and values are max-pooled in space, so that A is N x N': ``True`` after their 1x1 convolutions, ``"input"``
+    before.
+    """
 
     def forward(self, x_bcn: Tensor, grid: Grid, mask_bn: Tensor | None = None) -> Operator:
         """The operator of given features.

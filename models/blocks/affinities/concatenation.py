@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from specvid.models.blocks.affinities.base import Affinity
-from specvid.models.blocks.affinities.softmax import SpatialPool
+from specvid.models.blocks.affinities.pooling import SpatialPool, check_sub_sample
 from specvid.models.blocks.operators import Operator
 from specvid.models.blocks.pointwise import Pointwise
 from specvid.models.blocks.precision import at_least_float32, full_precision
@@ -24,27 +24,27 @@ class ConcatenationAffinity(Affinity):
     Args:
         channels: C of the input.
         inner: Cs of theta and phi.
-        sub_sample: max-pool phi and the values by 2 in height and width.
+        sub_sample: max-pool phi and the values by 2 in height and width; ``"input"``: before their 1x1 convolutions.
         bias: theta and phi have a bias.
     """
 
-    def __init__(self, channels: int, inner: int, *, sub_sample: bool = False, bias: bool = False) -> None:
+    def __init__(self, channels: int, inner: int, *, sub_sample: bool | str = False, bias: bool = False) -> None:
         super().__init__()
-        self.sub_sample = sub_sample
+        self.sub_sample = check_sub_sample(sub_sample)
         self.theta = Pointwise(channels, inner, bias=bias)
         self.phi = Pointwise(channels, inner, bias=bias)
         self.project = Pointwise(2 * inner, 1)
 
     def embed(self, x_bcn: Tensor) -> tuple[Tensor, ...]:
-        """theta and phi (B, Cs, N)."""
-        return self.theta(x_bcn), self.phi(x_bcn)
+        """theta (B, Cs, N), and phi (B, Cs, N) or what it is computed from."""
+        return self.theta(x_bcn), x_bcn if self.sub_sample == "input" else self.phi(x_bcn)
 
     def operator(self, features: tuple[Tensor, ...], sizes: tuple[int, ...], mask_bn: Tensor | None) -> Operator:
         """A from theta and phi."""
         theta_bcn, phi_bcn = features
-        pool = SpatialPool(sizes, mask_bn) if self.sub_sample else None
+        pool = SpatialPool(sizes, mask_bn, at_input=self.sub_sample == "input") if self.sub_sample else None
         if pool is not None:
-            phi_bcn = pool(phi_bcn)
+            phi_bcn = self.phi(pool(phi_bcn)) if pool.at_input else pool(phi_bcn)
         weight_a, weight_b = self.project.weight.squeeze(-1).chunk(2, dim=1)
         a_bn = torch.matmul(weight_a, theta_bcn).squeeze(1)
         b_bm = torch.matmul(weight_b, phi_bcn).squeeze(1)
@@ -65,6 +65,7 @@ class ReluSum(Operator):
         self.a_bn = at_least_float32(a_bn)
         self.b_bm = at_least_float32(b_bm)
         self.pool = pool
+        self.pools_source = pool is not None and pool.at_input
         self.mask_bn = mask_bn
         self.key_mask_bm = mask_bn if pool is None else pool.mask_bm
         if self.key_mask_bm is None:
@@ -72,10 +73,14 @@ class ReluSum(Operator):
         else:
             self.scale_b1 = 1 / self.key_mask_bm.sum(-1, keepdim=True).clamp_min(1).to(self.b_bm.dtype)
 
+    def source(self, x_bcn: Tensor) -> Tensor:
+        """(B, C, N) -> (B, C, N) or (B, C, N')."""
+        return self.pool(x_bcn) if self.pool is not None and self.pools_source else x_bcn
+
     def apply(self, z_bdn: Tensor) -> Tensor:
         """A z in O(N log N): (B, D, N) -> (B, D, N)."""
         with full_precision(z_bdn):
-            z_bdm = at_least_float32(z_bdn if self.pool is None else self.pool(z_bdn))
+            z_bdm = at_least_float32(z_bdn if self.pool is None else self.pool.values(z_bdn))
             if self.key_mask_bm is not None:
                 z_bdm = z_bdm * self.key_mask_bm.unsqueeze(1)
             sorted_bm, order_bm = self.b_bm.sort(-1)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from specvid.models.blocks.affinities.base import FactoredAffinity, check_implementation
-from specvid.models.blocks.affinities.softmax import SpatialPool
+from specvid.models.blocks.affinities.pooling import SpatialPool, check_sub_sample
 from specvid.models.blocks.operators import Dense, LowRank, Operator
 from specvid.models.blocks.pointwise import Pointwise
 from specvid.models.blocks.precision import at_least_float32, full_precision
@@ -27,13 +27,21 @@ class ProductAffinity(FactoredAffinity):
         channels: C of the input.
         inner: Cs, the rank.
         kind: ``dot``, ``relu`` or ``double`` as above (for ``double``, theta distributes and phi gathers).
-        sub_sample: max-pool phi and the values by 2 in height and width (``dot`` only).
+        sub_sample: max-pool phi and the values by 2 in height and width (``dot`` only); ``"input"``: before their 1x1
+            convolutions.
         impl: ``linear``, ``dense`` or ``auto`` (the fewer multiplications).
         bias: theta and phi have a bias.
     """
 
     def __init__(
-        self, channels: int, inner: int, *, kind: str, sub_sample: bool = False, impl: str = "auto", bias: bool = False
+        self,
+        channels: int,
+        inner: int,
+        *,
+        kind: str,
+        sub_sample: bool | str = False,
+        impl: str = "auto",
+        bias: bool = False,
     ) -> None:
         super().__init__()
         if kind not in KINDS:
@@ -42,14 +50,14 @@ class ProductAffinity(FactoredAffinity):
             raise ValueError(f"sub_sample=True goes with kind='dot', not with {kind!r}.")
         self.kind = kind
         self.inner = inner
-        self.sub_sample = sub_sample
+        self.sub_sample = check_sub_sample(sub_sample)
         self.impl = check_implementation(impl)
         self.theta = Pointwise(channels, inner, bias=bias)
         self.phi = Pointwise(channels, inner, bias=bias)
 
     def embed(self, x_bcn: Tensor) -> tuple[Tensor, ...]:
-        """theta and phi (B, Cs, N)."""
-        theta, phi = self.theta(x_bcn), self.phi(x_bcn)
+        """theta (B, Cs, N), and phi (B, Cs, N) or what it is computed from."""
+        theta, phi = self.theta(x_bcn), x_bcn if self.sub_sample == "input" else self.phi(x_bcn)
         return (theta.relu(), phi.relu()) if self.kind == "relu" else (theta, phi)
 
     def totals(self, features: tuple[Tensor, ...], mask_bn: Tensor | None) -> Tensor:
@@ -94,13 +102,18 @@ class ProductAffinity(FactoredAffinity):
     def operator(self, features: tuple[Tensor, ...], sizes: tuple[int, ...], mask_bn: Tensor | None) -> Operator:
         """A = left^T right; N x N' with pooled keys."""
         if self.sub_sample:
-            return self._pooled(features, SpatialPool(sizes, mask_bn), mask_bn)
+            return self._pooled(features, SpatialPool(sizes, mask_bn, at_input=self.sub_sample == "input"), mask_bn)
         operator = super().operator(features, sizes, mask_bn)
         dense = self.impl == "dense" or (self.impl == "auto" and features[0].shape[-1] < self.inner)
         return Dense(operator.dense()) if dense else operator
 
     def _pooled(self, features: tuple[Tensor, ...], pool: SpatialPool, mask_bn: Tensor | None) -> Operator:
+        """A = left^T right / N' with pooled keys."""
         left_brn, right_brn = features[0], pool(features[1])
+        if pool.at_input:
+            right_brn = self.phi(right_brn)
+            if pool.mask_bm is not None:
+                right_brn = right_brn * pool.mask_bm.unsqueeze(1)
         root_b11 = self.totals((left_brn, right_brn), pool.mask_bm).rsqrt().to(right_brn.dtype)
         if mask_bn is not None:
             left_brn = left_brn * mask_bn.unsqueeze(1)
@@ -118,10 +131,15 @@ class Pooled(Operator):
     def __init__(self, inner: Operator, pool: SpatialPool) -> None:
         self.inner = inner
         self.pool = pool
+        self.pools_source = pool.at_input
+
+    def source(self, x_bcn: Tensor) -> Tensor:
+        """(B, C, N) -> (B, C, N) or (B, C, N')."""
+        return self.pool(x_bcn) if self.pools_source else x_bcn
 
     def apply(self, z_bdn: Tensor) -> Tensor:
-        """(B, D, N) -> (B, D, N)."""
-        return self.inner.apply(self.pool(z_bdn))
+        """(B, D, N) -> (B, D, N), of signals at the N' positions too."""
+        return self.inner.apply(self.pool.values(z_bdn))
 
     def rows(self, positions: Tensor) -> Tensor:
         """(P,) -> (B, P, N')."""

@@ -5,7 +5,10 @@ order P:
 
     A = sum_{p=0..P} alpha_p^2 theta^p (phi^p)^T,    alpha_p^2 = exp(-2 gamma) (2 gamma)^p / p!       theta, phi (c·N)
 
-so A (c·N x c·N) has rank P + 1 and A z costs O(P·C·N).
+so A (c·N x c·N) has rank P + 1 and A z costs O(P·C·N). The authors' repository calls this kernel SpatialCGNLx and has a
+second one, SpatialCGNL, and a scale (c·N)^-1/2 on either:
+
+    A = theta phi^T
 """
 
 import math
@@ -13,10 +16,13 @@ import math
 import torch
 from torch import Tensor
 
+from specvid.errors import unknown
 from specvid.models.blocks.affinities.base import FactoredAffinity
 from specvid.models.blocks.operators import Factored
 from specvid.models.blocks.pointwise import Pointwise
 from specvid.models.blocks.precision import at_least_float32, full_precision
+
+TAYLOR_KERNELS = ("gaussian", "dot")
 
 
 class TaylorAffinity(FactoredAffinity):
@@ -26,13 +32,24 @@ class TaylorAffinity(FactoredAffinity):
         channels: C of the input.
         inner: Cs of theta and phi, and the number of channels A is applied to.
         groups: channels are related within groups of Cs / groups.
+        kernel: ``gaussian`` (the series), or ``dot`` (theta phi^T).
+        scale: multiply A by (c·N)^-1/2.
         order: P, the last power of the series.
         gamma: of the Gaussian exp(-gamma |theta - phi|^2).
         bias: theta and phi have a bias.
     """
 
     def __init__(
-        self, channels: int, inner: int, *, groups: int = 1, order: int = 2, gamma: float = 1e-4, bias: bool = False
+        self,
+        channels: int,
+        inner: int,
+        *,
+        groups: int = 1,
+        kernel: str = "gaussian",
+        scale: bool = False,
+        order: int = 2,
+        gamma: float = 1e-4,
+        bias: bool = False,
     ) -> None:
         super().__init__()
         if groups < 1 or inner % groups:
@@ -42,8 +59,12 @@ class TaylorAffinity(FactoredAffinity):
             )
         if order < 1:
             raise ValueError(f"order={order} is not possible: the Taylor series needs at least order 1.")
+        if kernel not in TAYLOR_KERNELS:
+            raise unknown("kernel", kernel, TAYLOR_KERNELS)
         self.groups = groups
-        self.coefficients = tuple(math.exp(-2 * gamma) * (2 * gamma) ** p / math.factorial(p) for p in range(order + 1))
+        self.scale = scale
+        series = {p: math.exp(-2 * gamma) * (2 * gamma) ** p / math.factorial(p) for p in range(order + 1)}
+        self.coefficients = {1: 1.0} if kernel == "dot" else series
         self.theta = Pointwise(channels, inner, bias=bias)
         self.phi = Pointwise(channels, inner, bias=bias)
 
@@ -52,12 +73,20 @@ class TaylorAffinity(FactoredAffinity):
         return self.theta(x_bcn), self.phi(x_bcn)
 
     def totals(self, features: tuple[Tensor, ...], mask_bn: Tensor | None) -> Tensor:
-        """None are needed: an empty tensor."""
-        return features[0].new_zeros(0)
+        """The number of valid positions (B, 1, 1) with a scale; without one nothing is needed: an empty tensor."""
+        if not self.scale:
+            return features[0].new_zeros(0)
+        count_b11 = torch.full_like(at_least_float32(features[0][:, :1, :1]), features[0].shape[-1])
+        return count_b11 if mask_bn is None else mask_bn.sum(-1).to(count_b11.dtype)[:, None, None]
 
     def factor(self, features: tuple[Tensor, ...], totals: Tensor, mask_bn: Tensor | None) -> Factored:
         """The series over the c·N vertices of each group."""
-        return Taylor(*features, groups=self.groups, coefficients=self.coefficients, mask_bn=mask_bn)
+        scale_b11 = None
+        if self.scale:
+            scale_b11 = (totals.clamp_min(1) * (features[0].shape[1] // self.groups)).rsqrt()
+        return Taylor(
+            *features, groups=self.groups, coefficients=self.coefficients, scale_b11=scale_b11, mask_bn=mask_bn
+        )
 
 
 class Taylor(Factored):
@@ -67,7 +96,8 @@ class Taylor(Factored):
         theta_bcn: (B, Cs, N).
         phi_bcn: (B, Cs, N).
         groups: channels are related within groups of Cs / groups.
-        coefficients: alpha_p^2 for p = 0 ... P.
+        coefficients: alpha_p^2 for each power p.
+        scale_b11: a factor on A (B, 1, 1); ``None`` is 1.
         mask_bn: (B, N) bool, True where a position is valid.
     """
 
@@ -79,7 +109,8 @@ class Taylor(Factored):
         phi_bcn: Tensor,
         *,
         groups: int,
-        coefficients: tuple[float, ...],
+        coefficients: dict[int, float],
+        scale_b11: Tensor | None = None,
         mask_bn: Tensor | None,
     ) -> None:
         self.groups = groups
@@ -91,9 +122,10 @@ class Taylor(Factored):
                 if mask_bn is None
                 else self._vertices(mask_bn.unsqueeze(1).expand_as(theta_bcn).to(theta_bgv.dtype))
             )
-            powers = range(len(coefficients))
-            left = [theta_bgv**p * coefficients[p] for p in powers]
-            right = [phi_bgv**p if valid_bgv is None else phi_bgv**p * valid_bgv for p in powers]
+            left = [theta_bgv**p * coefficient for p, coefficient in coefficients.items()]
+            if scale_b11 is not None:
+                left = [t * scale_b11 for t in left]
+            right = [phi_bgv**p if valid_bgv is None else phi_bgv**p * valid_bgv for p in coefficients]
             self.left_bgpv = torch.stack([t if valid_bgv is None else t * valid_bgv for t in left], dim=2)
             self.right_bgpv = torch.stack(right, dim=2)
 

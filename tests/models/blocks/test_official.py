@@ -19,7 +19,7 @@ CASES = {
     "dnl1": ("dnl", {}),
     "caylay1": ("caylay", {}),
     "caylay1-cayley": ("cayley", {}),
-    "cgnl_g4_o2": ("cgnl", {}),
+    "cgnl_g4_o2": ("cgnl", {"kernel": "gaussian", "scale": False}),
     "cc": ("cc", {}),
     "cc2": ("cc", {"recurrence": 2}),
     "a2": ("a2", {}),

@@ -1,0 +1,26 @@
+"""Published weights: ``from_official`` builds the block that computes what the module of another repository computes,
+from the state dict of that module.
+
+    repository                             names                           keys
+    SNL_ICCV2021 (2108.02451)              snl, nl, ns, a2, dnl, caylay    t, p, stages.i.{g, w_1, w_2, w_m, w_h, bn}
+                                           cgnl                            t, p, g, z, gn
+                                           cc                              query_conv, key_conv, value_conv, gamma
+    spectral-nonlocal-block (1911.01059)   snl_2019, gsnl_2019             t, p, stages.i.{g, w_1, w_2, w_3, bn}
+    cgnl-network.pytorch (1810.13125)      cgnl                            t, p, g, z, gn
+                                           nl                              t, p, g, z, bn
+    mmcv (NonLocal1d, 2d, 3d)              nl                              g.conv, theta.conv, conv_out.{conv, bn} ...
+    AlexHex7/Non-local_pytorch             nl                              g, theta, phi, W.0, W.1, concat_project.0
+    SlowFast                               nl                              conv_g, conv_theta, conv_phi, conv_out, bn
+    timm (NonLocalAttn)                    nl                              t, p, g, z, norm
+    DNL-Semantic-Segmentation (2006.06668) dnl                             conv_query, conv_key, conv_value, gamma ...
+    mmsegmentation (DisentangledNonLocal)  dnl                             theta.conv, ..., conv_mask
+    Double-Attention-Network (1810.11579)  a2                              convA, convB, convV, conv_reconstruct
+
+The gate of the block is 1 where the published module has none. SNL's ``a2`` is a relu product without normalisation and
+becomes the block ``relu_dot``; its ``caylay`` is a polynomial and becomes ``cayley`` with ``form="published"``.
+"""
+
+from specvid.models.blocks.official import nonlocal_blocks, stages
+from specvid.models.blocks.official.conversion import from_official
+
+__all__ = ["from_official", "nonlocal_blocks", "stages"]

@@ -1,0 +1,199 @@
+"""How a published module becomes a block of ours: its keys, and what its weights tell of its options."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from specvid.errors import unknown
+from specvid.models.blocks.registry import create_block
+
+State = Mapping[str, Tensor]
+Translation = Callable[[Any], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """How one kind of state dict is read.
+
+    Args:
+        block: what the block is called here.
+        options: those of our block that the weights tell.
+        keys: our key for each of theirs.
+        defaults: options that the weights do not tell, by the defaults of their constructor.
+        untold: options that the weights do not tell and that have no default, and what can be given.
+        zeros: keys of ours for parameters that they do not have and that are 0 there.
+        without_effect: keys of theirs that cannot change the output.
+        constructor: arguments of their constructor, and the options of ours that a value means.
+    """
+
+    block: str
+    options: dict[str, Any]
+    keys: dict[str, str]
+    defaults: dict[str, Any] = field(default_factory=dict)
+    untold: dict[str, str] = field(default_factory=dict)
+    zeros: tuple[str, ...] = ()
+    without_effect: tuple[str, ...] = ()
+    constructor: Mapping[str, Translation] = field(default_factory=dict)
+
+
+READERS: dict[str, Callable[[State], Conversion]] = {}
+
+
+def reads(*names: str) -> Callable[[Callable[[State], Conversion]], Callable[[State], Conversion]]:
+    """Enter a function that reads the state dict of an official module.
+
+    Args:
+        *names: what ``from_official`` calls the module.
+
+    Returns:
+        A decorator.
+    """
+
+    def decorate(reader: Callable[[State], Conversion]) -> Callable[[State], Conversion]:
+        READERS.update(dict.fromkeys(names, reader))
+        return reader
+
+    return decorate
+
+
+def told_by_shapes(_: Any) -> Mapping[str, Any]:
+    """A constructor argument that the shapes of the weights tell."""
+    return {}
+
+
+def option(name: str) -> Translation:
+    """A constructor argument that is an option of ours under another name."""
+    return lambda value: {name: value}
+
+
+def rename(state: State, prefixes: Mapping[str, str]) -> dict[str, str]:
+    """Our key for each of theirs.
+
+    Args:
+        state: their state dict.
+        prefixes: our module for each of theirs, by the beginning of their keys.
+
+    Returns:
+        Keys of parameters and buffers that lie in these modules.
+    """
+    found = {}
+    for key in state:
+        for theirs, ours in prefixes.items():
+            if key.startswith(f"{theirs}."):
+                found[key] = f"{ours}.{key.removeprefix(f'{theirs}.')}"
+    return found
+
+
+def read_official(name: str, state: State) -> Conversion:
+    """Read the state dict of an official module.
+
+    Args:
+        name: one that :func:`from_official` knows.
+        state: the module's own keys.
+
+    Returns:
+        How it becomes a block.
+
+    Raises:
+        ValueError: an unknown name, or keys that are not those of such a module.
+    """
+    if name not in READERS:
+        raise unknown("official module", name, READERS)
+    try:
+        conversion = READERS[name](state)
+        missing = [theirs for theirs in conversion.keys if theirs not in state]
+        if missing:
+            raise KeyError(missing[0])
+    except KeyError as error:
+        raise ValueError(
+            f"state dict of official module {name!r} has no key {error}; it has {', '.join(sorted(state)[:8])} ... "
+            "Give the block's own state dict (cut the keys of the whole model to those of the block)."
+        ) from None
+    return conversion
+
+
+def convert_tensors(name: str, conversion: Conversion, state: State, own: State) -> dict[str, Tensor]:
+    """The tensors of a block of ours.
+
+    Args:
+        name: what the official module is called, for messages.
+        conversion: how its state dict is read.
+        state: its state dict.
+        own: the state dict of our block, for its keys and shapes.
+
+    Returns:
+        Tensors by our keys, all but the gate where the module has none.
+
+    Raises:
+        ValueError: a key of either has no counterpart, or a shape differs.
+    """
+    loaded = {ours: state[theirs] for theirs, ours in conversion.keys.items() if ours in own}
+    loaded |= {key: torch.zeros_like(own[key]) for key in conversion.zeros if key in own and key not in loaded}
+    unread = {theirs for theirs in state if conversion.keys.get(theirs) not in own} - {*conversion.without_effect}
+    unfilled = {key for key in own if key not in loaded and not key.endswith((".gate", "num_batches_tracked"))}
+    wrong = {key for key, value in loaded.items() if value.numel() != own[key].numel()}
+    if unread or unfilled or wrong:
+        raise ValueError(
+            f"state dict does not fit official module {name!r}: unread keys {sorted(unread)}, unfilled parameters "
+            f"{sorted(unfilled)}, of another size {sorted(wrong)}. Check the name and the options."
+        )
+    return {key: value.reshape(own[key].shape) for key, value in loaded.items()}
+
+
+def from_official(
+    name: str, state_dict: State, *, constructor: Mapping[str, Any] | None = None, **options: Any
+) -> nn.Module:
+    """Build the block that an official module is, with its weights, in eval mode.
+
+    Args:
+        name: ``snl``, ``nl``, ``ns``, ``a2``, ``dnl``, ``caylay`` (or ``cayley``), ``cgnl``, ``cc``, ``snl_2019`` or
+            ``gsnl_2019``.
+        state_dict: the module's own keys, e.g. ``t.weight`` and ``stages.0.g.weight``; a ``module.`` prefix is taken
+            off.
+        constructor: what the module was made with, by the names of its own constructor, e.g. ``{"use_scale": False,
+            "mode": "dot_product"}`` of mmcv's NonLocal.
+        **options: the same by our names, e.g. ``relu=True`` (stages of 2019), ``recurrence=2`` (cc), ``kernel="dot"``,
+            ``scale=False``, ``dims=3`` (a block of images, for video). What neither tells is the default of the
+            module's constructor, where the keys show which module it is. They do not for ``cgnl`` (``kernel`` and
+            ``scale`` must be given), AlexHex7's ``nl`` with theta and phi (``kernel``), SlowFast's (``sub_sample``) and
+            ``dnl`` of the other repositories (``scale``).
+
+    Returns:
+        A block (see :func:`create_block`) for the dims of the weights: 2 for (D, C, 1, 1), 3 for (D, C, 1, 1, 1).
+
+    Raises:
+        ValueError: an unknown name, a state dict whose keys are not those of such a module, or an option that must be
+            given is not.
+    """
+    state = {key.removeprefix("module."): value for key, value in state_dict.items()}
+    conversion = read_official(name, state)
+    for argument in constructor or {}:
+        if argument not in conversion.constructor:
+            raise unknown(f"constructor argument of official module {name!r}", argument, conversion.constructor)
+    meant: dict[str, Any] = {}
+    for argument, value in (constructor or {}).items():
+        meant |= conversion.constructor[argument](value)
+    given = meant | options
+    for name_of_option, choices in conversion.untold.items():
+        if name_of_option not in given:
+            raise ValueError(
+                f"state dict of official module {name!r} does not tell {name_of_option!r}: give "
+                f"from_official({name!r}, state_dict, {name_of_option}=...), which is {choices}."
+            )
+    defaults = conversion.defaults
+    if given.get("kernel", "embedded") != "embedded":  # no other kernel is scaled
+        defaults = {key: value for key, value in defaults.items() if key != "scale"}
+    channels, dims = _channels(conversion, state)
+    block = create_block(conversion.block, channels, **{"dims": dims} | defaults | conversion.options | given)
+    tensors = convert_tensors(name, conversion, state, block.state_dict())
+    block.load_state_dict(tensors, strict=False)
+    return block.eval()
+
+
+def _channels(conversion: Conversion, state: State) -> tuple[int, int]:
+    """C and the number of dimensions, by the weight (D, C, 1, ...) of g."""
+    signal = next(state[theirs] for theirs, ours in conversion.keys.items() if ours == "units.0.g.weight")
+    return signal.shape[1], signal.dim() - 2
