@@ -10,6 +10,7 @@ from specvid.eval.report import Figures, group, table
 
 _CONTEXT = ("dataset", "split", "protocol", "checkpoint", "views", "sampling", "rerank", "scored")
 _IDLE = {
+    "recipe",
     "name",
     "runs",
     "resume",

@@ -1,20 +1,18 @@
-"""What can be set about training an action recogniser. Light to import: the command line parses its options with it."""
+"""What can be set about training and scoring an action recogniser. Light to import: the command line reads it."""
 
-import re
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
-from specvid.pipelines.engine.config import EngineConfig
+from specvid.config import require_at_least
+from specvid.pipelines.engine.config import ClipsConfig, EvaluationConfig, TrainingConfig
 
 
 @dataclass(frozen=True)
-class ClipConfig:
+class ActionClipsConfig(ClipsConfig):
     """Which clips are read, and how."""
 
     dataset: Literal["ucf101"] = "ucf101"
     """Layout of the data set."""
-    data: str = ""
-    """Its folder."""
     split: int = 1
     """Official split: trained on its train list, scored on its test list."""
     val_fraction: float = 0.0
@@ -33,42 +31,15 @@ class ClipConfig:
     """Short side before the crop, px; if only size is given, in the backbone's proportion to it."""
     crop: Literal["random", "resized", "multiscale"] = "random"
     """How the training crop is chosen."""
-    flip: float = 0.5
-    """Probability of mirroring a training clip."""
-    jitter: float = 0.0
-    """Strength of colour jitter, 0 to 1."""
-    erase: float = 0.0
-    """Probability of random erasing."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.val_fraction < 1:
-            raise ValueError(f"val_fraction {self.val_fraction} must lie in [0, 1).")
 
 
 @dataclass(frozen=True)
-class NetConfig:
-    """The network."""
-
-    model: str = "r3d_18"
-    """Backbone; `specvid models` lists them."""
-    blocks: str = ""
-    """Blocks to insert: block[(option=value, ...)]@place[, ...]."""
-    weights: str = ""
-    """Weights to start from: a file, or published ones (DEFAULT, kinetics400, imagenet)."""
-    dropout: float = 0.0
-    """Before the classifier."""
-
-
-@dataclass(frozen=True)
-class ActionConfig:
+class ActionConfig(TrainingConfig):
     """One training of an action recogniser."""
 
-    name: str = ""
-    """Folder of the run inside `runs`; made from the settings if not given."""
-    runs: str = "runs"
-    """Where runs lie."""
-    resume: Literal["never", "auto"] = "never"
-    """auto: continue the run of this name if it was started, else start it."""
+    task: ClassVar[str] = "action"
+
+    clips: ActionClipsConfig = field(default_factory=ActionClipsConfig)
     label_smoothing: float = 0.0
     """Share of the target spread over all classes."""
     mixup: float = 0.0
@@ -77,23 +48,25 @@ class ActionConfig:
     """Clips per video at the final test."""
     test_crops: Literal[1, 3, 5, 10] = 1
     """Crops per clip at the final test."""
-    clips: ClipConfig = field(default_factory=ClipConfig)
-    net: NetConfig = field(default_factory=NetConfig)
-    train: EngineConfig = field(default_factory=EngineConfig)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"label_smoothing {self.label_smoothing} must lie in [0, 1).")
         if self.mixup < 0:
             raise ValueError(f"mixup {self.mixup} must not be negative; 0.2 is usual, 0 is none.")
-        if self.test_clips < 1:
-            raise ValueError(f"test_clips {self.test_clips} must be at least 1.")
-        if self.name and not re.fullmatch(r"[\w.+=@-]+", self.name):
-            raise ValueError(f"name {self.name!r} must be a plain folder name (letters, digits, . _ + = @ -).")
+        require_at_least(self, test_clips=1)
 
-    @property
-    def default_name(self) -> str:
-        """A name made of what matters: data set, split, model, blocks, seed."""
-        blocks = re.sub(r"[^\w.]+", "-", self.net.blocks).strip("-") or "bare"
-        parts = (self.clips.dataset, f"s{self.clips.split}", self.net.model, blocks, f"seed{self.train.seed}")
-        return "-".join(parts)
+
+@dataclass(frozen=True)
+class ActionEvaluationConfig(EvaluationConfig):
+    """How a run is scored."""
+
+    clips: int | None = None
+    """Clips per video; 10 if not given (1 for runs that sample segments)."""
+    crops: Literal[1, 3, 5, 10] = 1
+    """Crops per clip."""
+
+    def __post_init__(self) -> None:
+        if self.clips is not None:
+            require_at_least(self, clips=1)

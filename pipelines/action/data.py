@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
+from lightning_fabric import Fabric
 
 from specvid.datasets.clips.samplers import EpochSampler
 from specvid.datasets.clips.spec import ClipSpec
@@ -12,7 +15,7 @@ from specvid.datasets.clips.videos import TestViews, TrainClips
 from specvid.datasets.layouts.ucf101 import UCF101, VideoRecord, group_of
 from specvid.errors import unknown
 from specvid.models.spec import InputSpec
-from specvid.pipelines.action.config import ActionConfig, ClipConfig
+from specvid.pipelines.action.config import ActionClipsConfig, ActionConfig
 from specvid.pipelines.engine.feed import TrainFeed
 
 DATASETS = {"ucf101": UCF101}
@@ -20,7 +23,19 @@ DATASETS = {"ucf101": UCF101}
 
 @dataclass(frozen=True)
 class ActionLists:
-    """The clips of one split: trained on, held out to validate, tested on. ``title``: what reports call the data."""
+    """The clips of one split.
+
+    Args:
+        title: what reports call the data.
+        is_whole: all classes with all clips are listed.
+        split: its number.
+        classes: names of the classes, in label order.
+        train: clips to train on.
+        validation: clips held out of the train list.
+        test: clips of the test list.
+    """
+
+    items: ClassVar[str] = "clips"
 
     title: str
     is_whole: bool
@@ -30,9 +45,28 @@ class ActionLists:
     validation: list[VideoRecord]
     test: list[VideoRecord]
 
+    @property
+    def parts(self) -> dict[str, list[Path]]:
+        """The file of each clip, by the name of its part."""
+        lists = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {part: [record.path for record in records] for part, records in lists.items()}
 
-def read_lists(config: ClipConfig) -> ActionLists:
-    """The lists of ``config.split``. Raises ValueError for a wrong folder, list or split."""
+    def __str__(self) -> str:
+        return ", ".join(f"{len(files)} {part}" for part, files in self.parts.items()) + " clips"
+
+
+def read_lists(config: ActionClipsConfig) -> ActionLists:
+    """Read the lists of a split.
+
+    Args:
+        config: data set, folder, split, and the share to hold out.
+
+    Returns:
+        The lists.
+
+    Raises:
+        ValueError: a wrong folder, list or split.
+    """
     if config.dataset not in DATASETS:
         raise unknown("dataset", config.dataset, DATASETS)
     if not config.data:
@@ -46,9 +80,19 @@ def read_lists(config: ClipConfig) -> ActionLists:
 def hold_out(
     records: Sequence[VideoRecord], fraction: float, *, seed: int
 ) -> tuple[list[VideoRecord], list[VideoRecord]]:
-    """Splits a train list into (kept, held out): whole groups, ``fraction`` of each class's, at least one and not all.
+    """Split a train list into what is trained on and what is held out: whole groups, since clips of a group are cut
+    from one video, and single clips of it would make the validation score far too good.
 
-    Clips of a group are pieces of one video: holding out single clips would make the validation score far too good.
+    Args:
+        records: the train list.
+        fraction: of each class's groups to hold out; at least one, and not all; 0 = none.
+        seed: draws the groups.
+
+    Returns:
+        The records to train on, and those held out.
+
+    Raises:
+        ValueError: a class has one group only.
     """
     if not fraction:
         return list(records), []
@@ -66,37 +110,75 @@ def hold_out(
     return kept, [record for record in records if group_of(record.name) in held]
 
 
-def input_changes(config: ClipConfig, default: InputSpec) -> dict[str, int]:
-    """What the config changes of the backbone's own input. A size without a resize keeps the backbone's proportion."""
-    asked = {"frames": config.frames, "stride": config.stride, "size": config.size, "resize": config.resize}
-    changes = {name: value for name, value in asked.items() if value is not None}
+def input_changes(config: ActionClipsConfig, default: InputSpec) -> dict[str, int]:
+    """What the config changes of the backbone's own input.
+
+    Args:
+        config: frames, stride, size and resize.
+        default: the backbone's own; a size without a resize keeps its proportion.
+
+    Returns:
+        The changed fields.
+    """
+    given = {"frames": config.frames, "stride": config.stride, "size": config.size, "resize": config.resize}
+    changes = {name: value for name, value in given.items() if value is not None}
     if "size" in changes and "resize" not in changes:
         short = default.resize if isinstance(default.resize, int) else min(default.resize)
         changes["resize"] = max(changes["size"], round(changes["size"] * short / min(default.crop)))
     return changes
 
 
-def train_feed(
-    records: Sequence[VideoRecord], spec: ClipSpec, config: ActionConfig, *, rank: int, world: int, pin_memory: bool
-) -> TrainFeed:
-    """Training batches of ``records``."""
-    clips, seed = config.clips, config.train.seed
-    transform = train_transform(spec, crop=clips.crop, flip=clips.flip, jitter=clips.jitter, erase=clips.erase)
-    dataset = TrainClips(records, spec, transform=transform, seed=seed)
-    sampler = EpochSampler(len(records), shuffle=True, seed=seed, rank=rank, world=world, drop_last=True)
-    return TrainFeed(dataset, sampler, config=config.train, world=world, pin_memory=pin_memory)
+def clip_spec(spec: InputSpec, config: ActionClipsConfig) -> ClipSpec:
+    """The clips that a network takes, sampled and decoded as the config says.
 
+    Args:
+        spec: the network's input.
+        config: sampling and decoder.
 
-def clip_spec(spec: InputSpec, config: ClipConfig) -> ClipSpec:
-    """The clips that a network takes, sampled and decoded as the config says."""
+    Returns:
+        The spec of the clips.
+    """
     return ClipSpec.of(spec, sampling=config.sampling, decoder=config.decoder)
 
 
-def views_of(records: Sequence[VideoRecord], spec: ClipSpec, *, clips: int, crops: int) -> TestViews:
-    """``clips`` x ``crops`` views of each record."""
-    room = min(spec.resize) if isinstance(spec.resize, tuple) else spec.resize
-    if room < max(spec.crop):
+def train_feed(records: Sequence[VideoRecord], clip: ClipSpec, config: ActionConfig, fabric: Fabric) -> TrainFeed:
+    """Training batches.
+
+    Args:
+        records: clips to train on.
+        clip: from `clip_spec`.
+        config: augmentation, batch, seed.
+        fabric: of this process, which gets its share.
+
+    Returns:
+        The batches.
+    """
+    clips, seed, rank, world = config.clips, config.train.seed, fabric.global_rank, fabric.world_size
+    transform = train_transform(clip, crop=clips.crop, flip=clips.flip, jitter=clips.jitter, erase=clips.erase)
+    dataset = TrainClips(records, clip, transform=transform, seed=seed)
+    sampler = EpochSampler(len(records), shuffle=True, seed=seed, rank=rank, world=world, drop_last=True)
+    on_gpu = fabric.device.type == "cuda"
+    return TrainFeed(dataset, sampler, config=config.train, world=world, pin_memory=on_gpu)
+
+
+def make_views(records: Sequence[VideoRecord], clip: ClipSpec, *, clips: int, crops: int) -> TestViews:
+    """Test views.
+
+    Args:
+        records: clips to score.
+        clip: from `clip_spec`.
+        clips: of each video, spread evenly.
+        crops: of each clip.
+
+    Returns:
+        ``clips`` x ``crops`` views of each record.
+
+    Raises:
+        ValueError: the crop is larger than what it is cut from.
+    """
+    room = min(clip.resize) if isinstance(clip.resize, tuple) else clip.resize
+    if room < max(clip.crop):
         raise ValueError(
-            f"size {spec.size} px is larger than resize {spec.resize} px, from which it is cut. Raise --resize."
+            f"size {clip.size} px is larger than resize {clip.resize} px, from which it is cut. Raise --resize."
         )
-    return TestViews(records, spec, transform=test_transform(spec, crops=crops), clips=clips)
+    return TestViews(records, clip, transform=test_transform(clip, crops=crops), clips=clips)

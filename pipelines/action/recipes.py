@@ -1,33 +1,24 @@
 """Settings for action recognition that are known to go together."""
 
-from collections.abc import Callable
-
-from specvid.errors import unknown
-from specvid.pipelines.action.config import ActionConfig, ClipConfig, NetConfig
-from specvid.pipelines.engine.config import EngineConfig
-
-RECIPES: dict[str, Callable[[], ActionConfig]] = {}
-
-
-def recipe(function: Callable[[], ActionConfig]) -> Callable[[], ActionConfig]:
-    """Registers a recipe under its function's name."""
-    RECIPES[function.__name__] = function
-    return function
-
-
-def get_recipe(name: str) -> ActionConfig:
-    """The settings of a recipe. Raises ValueError for an unknown one."""
-    if name not in RECIPES:
-        raise unknown("recipe", name, RECIPES)
-    return RECIPES[name]()
+from specvid.pipelines.action.config import ActionClipsConfig, ActionConfig
+from specvid.pipelines.engine.config import EngineConfig, NetConfig
+from specvid.pipelines.engine.recipes import recipe
 
 
 def recipe_for(model: str, weights: str) -> str:
-    """Where none is named: ``finetune`` from given weights, ``small`` for the tiny backbone, else ``scratch``."""
+    """The recipe to start from where none is named.
+
+    Args:
+        model: name of the backbone; empty for the default one.
+        weights: to start from; empty for none.
+
+    Returns:
+        ``finetune`` from given weights, ``small`` for the tiny backbone, else ``scratch``.
+    """
     return "finetune" if weights else "small" if model == "r3d_tiny" else "scratch"
 
 
-@recipe
+@recipe(ActionConfig)
 def small() -> ActionConfig:
     """The tiny backbone on synthetic clips, in some minutes on a CPU (docs/synthetic.md); real clips want more epochs.
 
@@ -41,12 +32,12 @@ def small() -> ActionConfig:
     )
 
 
-@recipe
+@recipe(ActionConfig)
 def scratch() -> ActionConfig:
     """A 3D ResNet without pretraining: strong augmentation, SGD, long."""
     return ActionConfig(
         label_smoothing=0.1,
-        clips=ClipConfig(crop="multiscale", jitter=0.2),
+        clips=ActionClipsConfig(crop="multiscale", jitter=0.2),
         net=NetConfig(dropout=0.5),
         train=EngineConfig(
             epochs=120,
@@ -61,11 +52,11 @@ def scratch() -> ActionConfig:
     )
 
 
-@recipe
+@recipe(ActionConfig)
 def finetune() -> ActionConfig:
     """From published or own weights: a low rate, few epochs."""
     return ActionConfig(
-        clips=ClipConfig(crop="multiscale"),
+        clips=ActionClipsConfig(crop="multiscale"),
         net=NetConfig(dropout=0.5),
         train=EngineConfig(
             epochs=30,

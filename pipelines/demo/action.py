@@ -8,7 +8,7 @@ from typing import Any
 
 from specvid.datasets.synthetic import synthesize_ucf101
 from specvid.pipelines.action.config import ActionConfig
-from specvid.pipelines.action.recipes import get_recipe
+from specvid.pipelines.action.recipes import small
 from specvid.pipelines.action.train import train
 from specvid.pipelines.demo.runs import BLOCK, describe_seeds, figure, network_cells, with_and_without
 from specvid.pipelines.engine.log import console, echo
@@ -31,7 +31,7 @@ def demo_action(root: Path, *, seeds: Iterable[int], recipe: ActionConfig | None
     Returns:
         Whether the block makes the difference that the demo is there to show.
     """
-    recipe = recipe or get_recipe("small")
+    recipe = recipe or small()
     console.print(f"synthesizing clips in UCF-101's layout: {root / 'ucf101'}")
     data = synthesize_ucf101(root / "ucf101", scenes=scenes, overwrite=True)
     recipe = dataclasses.replace(recipe, clips=dataclasses.replace(recipe.clips, data=str(data.root)))

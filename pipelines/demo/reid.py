@@ -10,7 +10,7 @@ from specvid.datasets.synthetic.reid import synthesize_mars
 from specvid.pipelines.demo.runs import BLOCK, describe_seeds, figure, network_cells, with_and_without
 from specvid.pipelines.engine.log import console, echo
 from specvid.pipelines.reid.config import ReidConfig
-from specvid.pipelines.reid.recipes import get_recipe
+from specvid.pipelines.reid.recipes import tiny
 from specvid.pipelines.reid.train import train
 from specvid.text import to_text
 
@@ -32,10 +32,10 @@ def demo_reid(root: Path, *, seeds: Iterable[int], recipe: ReidConfig | None = N
     Returns:
         Whether the block makes the difference that the demo is there to show.
     """
-    recipe = recipe or get_recipe("tiny")
+    recipe = recipe or tiny()
     console.print(f"synthesizing walkers in MARS's layout: {root / 'walkers'}")
     data = synthesize_mars(root / "walkers", tracklets=tracklets, overwrite=True)
-    recipe = dataclasses.replace(recipe, tracklets=dataclasses.replace(recipe.tracklets, data=str(data.root)))
+    recipe = dataclasses.replace(recipe, clips=dataclasses.replace(recipe.clips, data=str(data.root)))
     results = with_and_without(recipe, train, root, prefix="reid-", seeds=seeds, afresh=data.written)
     echo(f"\n{describe_task(results)}\n\n{to_text(rows(recipe.net.model, results))}")
     bare, block = (mean_map(results[blocks]) for blocks in ("", BLOCK))
@@ -74,7 +74,7 @@ def mean_map(runs: list[dict[str, Any]]) -> float:
 def final_entry(results: Mapping[str, Any]) -> dict[str, Any]:
     """The evaluation that ended the training, whatever else the run was scored on since."""
     config = results["config"]
-    wanted = {"split": config["tracklets"]["split"], "sampling": config["test_sampling"], "checkpoint": "last"}
+    wanted = {"split": config["clips"]["split"], "sampling": config["test_sampling"], "checkpoint": "last"}
     wanted |= {"rerank": "", "trained_on": 0}
     return next(
         entry for entry in results["evaluations"] if wanted.items() <= entry.items() and not entry.get("elsewhere")

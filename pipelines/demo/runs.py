@@ -11,7 +11,7 @@ from specvid.config import differences, to_dict
 from specvid.models.backbones.receptive_field import receptive_field
 from specvid.models.backbones.registry import build_backbone
 from specvid.pipelines.action.config import ActionConfig
-from specvid.pipelines.engine.config import MAY_CHANGE_ON_RESUME
+from specvid.pipelines.engine.config import ABOUT_THE_RUN, MAY_CHANGE_ON_RESUME
 from specvid.pipelines.engine.run import RunFolder
 from specvid.pipelines.reid.config import ReidConfig
 
@@ -20,8 +20,6 @@ BLOCK = "snl@layer2.-1"
 Config = TypeVar("Config", ActionConfig, ReidConfig)
 Results = dict[str, Any]
 """What a run's results.json holds."""
-
-_ABOUT_THE_FOLDER = frozenset({"name", "runs", "resume", "specvid"})
 
 
 def with_and_without(
@@ -67,7 +65,7 @@ def run_once(config: Config, train: Callable[[Config], Results], *, afresh: bool
     """
     run = RunFolder(Path(config.runs) / config.name)
     if run.started:
-        other = differences(run.config(), to_dict(config), but=MAY_CHANGE_ON_RESUME | _ABOUT_THE_FOLDER)
+        other = differences(run.config(), to_dict(config), but=MAY_CHANGE_ON_RESUME | ABOUT_THE_RUN)
         if other or afresh:
             shutil.rmtree(run.path)
     results = run.results()

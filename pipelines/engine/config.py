@@ -1,10 +1,11 @@
-"""What can be set about computing, and about a training, whatever its task.
+"""What can be set about computing, training and scoring, whatever the task. A task extends these classes by its own.
 
 Imports nothing heavy: the command line reads it to parse its options.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+import re
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
 
 from specvid.config import require_at_least
 
@@ -109,5 +110,89 @@ class EngineConfig(DistributedConfig):
             raise ValueError(f"milestones {self.milestones} must rise, and lie inside the {self.epochs} epochs.")
 
 
+@dataclass(frozen=True)
+class ClipsConfig:
+    """Which clips are read, and how. A task narrows ``dataset`` and adds its own settings."""
+
+    dataset: str = ""
+    """Layout of the data set."""
+    data: str = ""
+    """Its folder."""
+    split: int = 1
+    """Split: trained on its train part, scored on its test part."""
+    val_fraction: float = 0.0
+    """Share of the train part that is held out to select best/; 0 = none."""
+    flip: float = 0.5
+    """Probability of mirroring a training clip."""
+    jitter: float = 0.0
+    """Strength of colour jitter, 0 to 1."""
+    erase: float = 0.0
+    """Probability of random erasing: the same rectangle in all frames of a clip."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.val_fraction < 1:
+            raise ValueError(f"val_fraction {self.val_fraction} must lie in [0, 1).")
+
+
+@dataclass(frozen=True)
+class NetConfig:
+    """The network."""
+
+    model: str = "r3d_18"
+    """Backbone; `specvid models` lists them."""
+    blocks: str = ""
+    """Blocks to insert: block[(option=value, ...)]@place[, ...]."""
+    weights: str = ""
+    """Weights to start from: a file, or published ones (DEFAULT, kinetics400, imagenet)."""
+    dropout: float = 0.0
+    """Before the classifier."""
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """One training of any task: the folder of its run, its clips, its network, its optimisation."""
+
+    task: ClassVar[str] = ""
+
+    recipe: str = ""
+    """Recipe that the settings started from."""
+    name: str = ""
+    """Folder of the run inside `runs`; made from the settings if not given."""
+    runs: str = "runs"
+    """Where runs lie."""
+    resume: Literal["never", "auto"] = "never"
+    """auto: continue the run of this name if it was started, else start it."""
+    clips: ClipsConfig = field(default_factory=ClipsConfig)
+    net: NetConfig = field(default_factory=NetConfig)
+    train: EngineConfig = field(default_factory=EngineConfig)
+
+    def __post_init__(self) -> None:
+        if self.name and not re.fullmatch(r"(?!\.+$)[\w.+=@-]+", self.name):
+            raise ValueError(
+                f"name {self.name!r} must be a plain folder name (letters, digits, . _ + = @ -; not only dots)."
+            )
+
+    @property
+    def default_name(self) -> str:
+        """A name made of what matters: data set, split, model, blocks, seed."""
+        blocks, model = (re.sub(r"[^\w.]+", "-", text).strip("-") for text in (self.net.blocks, self.net.model))
+        return "-".join((self.clips.dataset, f"s{self.clips.split}", model, blocks or "bare", f"seed{self.train.seed}"))
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """What is scored of a trained run, and on what data."""
+
+    checkpoint: Literal["last", "best"] = "last"
+    """Which epoch."""
+    data: str = ""
+    """Folder of the data set, if it moved."""
+    force: bool = False
+    """Also score on what was trained on; the figure is marked."""
+
+
 MAY_CHANGE_ON_RESUME = frozenset({"workers", "device", "devices", "nodes", "save_every", "tensorboard", "wandb"})
 """Settings that a continued run may change: they alter how it is computed, not what."""
+
+ABOUT_THE_RUN = frozenset({"specvid", "task", "recipe", "name", "runs", "resume"})
+"""Entries of config.json that say where a run comes from and where it lies, and change nothing in it."""

@@ -68,3 +68,11 @@ def echo(text: str) -> None:
     """
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
+
+
+def silent(text: str) -> None:
+    """Print nothing, in the place of `echo` or `status`.
+
+    Args:
+        text: what would be printed.
+    """

@@ -1,7 +1,7 @@
 """The folder of a run: config.json, metrics.jsonl, results.json, checkpoints last/ and best/, log.txt, tensorboard/."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from specvid import __version__
 from specvid.config import to_dict
 from specvid.files import current, recover, replacing_folder, write_json, write_text
 from specvid.models.weights import save_weights
+from specvid.pipelines.engine.config import TrainingConfig
 
 WEIGHTS, META, STATE = "model.safetensors", "meta.json", "training.pt"
 
@@ -21,6 +22,9 @@ class RunFolder:
     """Reads and writes one run.
 
     ``last/`` and ``best/`` hold weights (safetensors) and meta (JSON); ``last/`` also what only continuing needs.
+
+    Args:
+        path: the folder; it need not be there yet.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -28,14 +32,23 @@ class RunFolder:
 
     @property
     def name(self) -> str:
+        """Name of the folder."""
         return self.path.name
 
     @property
     def started(self) -> bool:
+        """Whether a training was started in it."""
         return (self.path / "config.json").exists()
 
     def config(self) -> dict[str, Any]:
-        """The run's config.json. Raises ValueError where there is none."""
+        """Read config.json.
+
+        Returns:
+            All settings, with ``task`` and the version ``specvid``.
+
+        Raises:
+            ValueError: there is none: the folder is no run.
+        """
         path = self.path / "config.json"
         if not path.is_file():
             raise ValueError(
@@ -45,7 +58,11 @@ class RunFolder:
         return json.loads(path.read_text(encoding="utf-8"))
 
     def start(self, config: Mapping[str, Any]) -> None:
-        self.path.mkdir(parents=True, exist_ok=True)
+        """Create the folder, and write config.json.
+
+        Args:
+            config: its content.
+        """
         write_json(self.path / "config.json", config)
 
     def recover(self) -> None:
@@ -54,12 +71,20 @@ class RunFolder:
             recover(self.path / which)
 
     def append(self, line: Mapping[str, Any]) -> None:
-        """Adds an epoch's line to metrics.jsonl."""
+        """Add an epoch's line to metrics.jsonl.
+
+        Args:
+            line: the epoch's figures.
+        """
         with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
     def lines(self) -> list[dict[str, Any]]:
-        """The epochs' lines; a last one cut off by a kill is left out."""
+        """Read metrics.jsonl.
+
+        Returns:
+            A line for each epoch; a last one cut off by a kill is left out.
+        """
         path, lines = self.path / "metrics.jsonl", []
         for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
             try:
@@ -69,20 +94,34 @@ class RunFolder:
         return lines
 
     def forget_epochs_from(self, epoch: int) -> None:
-        """Drops the lines of epochs that a continued training will do again."""
-        kept = [line for line in self.lines() if line["epoch"] < epoch]
-        write_text(self.path / "metrics.jsonl", "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in kept))
+        """Remove the lines of epochs that a continued training will do again.
+
+        Args:
+            epoch: the first of them.
+        """
+        lines = [json.dumps(line, ensure_ascii=False) + "\n" for line in self.lines() if line["epoch"] < epoch]
+        write_text(self.path / "metrics.jsonl", "".join(lines))
 
     def results(self) -> dict[str, Any]:
+        """Read results.json; empty where nothing was scored yet."""
         path = self.path / "results.json"
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
     def write_results(self, results: Mapping[str, Any]) -> None:
+        """Write results.json.
+
+        Args:
+            results: its content.
+        """
         write_json(self.path / "results.json", results)
 
-    def write_training(self, config: Any, *, task: str, parameters: int, best_is: str) -> None:
-        """Adds to results.json what was trained, and how: ``config`` a task's dataclass, ``best_is`` what selected
-        ``best/``.
+    def write_training(self, config: TrainingConfig, *, parameters: int, best_is: str) -> None:
+        """Add to results.json what was trained, and how.
+
+        Args:
+            config: all settings.
+            parameters: of the network.
+            best_is: what selected ``best/``.
         """
         lines = self.lines()
         training = {
@@ -92,13 +131,43 @@ class RunFolder:
             "best_is": best_is,
             "last_line": lines[-1],
         }
-        about = {"specvid": __version__, "task": task, "run": self.name, "config": to_dict(config)}
+        about = {"specvid": __version__, "task": config.task, "run": self.name, "config": to_dict(config)}
         self.write_results({**self.results(), **about, "training": training})
+
+    def evaluations_like(self, entry: Mapping[str, Any], keys: Sequence[str]) -> list[dict[str, Any]]:
+        """The earlier entries of results.json that are of the same evaluation.
+
+        Args:
+            entry: of a new one.
+            keys: what must be equal in both.
+
+        Returns:
+            The entries.
+        """
+        return [old for old in self.results().get("evaluations", []) if _alike(old, entry, keys)]
+
+    def write_evaluation(self, entry: Mapping[str, Any], keys: Sequence[str]) -> None:
+        """Add an evaluation to results.json, in the place of earlier ones of the same kind.
+
+        Args:
+            entry: its figures, with all that must stand beside them.
+            keys: what makes two entries one evaluation, where it is equal in both.
+        """
+        results = self.results()
+        others = [old for old in results.get("evaluations", []) if not _alike(old, entry, keys)]
+        self.write_results({**results, "evaluations": [*others, dict(entry)]})
 
     def save(
         self, which: str, model: nn.Module, meta: Mapping[str, Any], state: Mapping[str, Any] | None = None
     ) -> None:
-        """Replace ``last`` or ``best`` in one go."""
+        """Replace a checkpoint in one go.
+
+        Args:
+            which: ``last`` or ``best``.
+            model: its weights are saved.
+            meta: what must be known to use them.
+            state: what must be known to continue.
+        """
         with replacing_folder(self.path / which) as folder:
             save_weights(model, folder / WEIGHTS)
             write_json(folder / META, meta)
@@ -106,7 +175,17 @@ class RunFolder:
                 torch.save(dict(state), folder / STATE)
 
     def checkpoint(self, which: str) -> Path:
-        """The folder of checkpoint ``last`` or ``best``. Raises ValueError where it is not there."""
+        """Find a checkpoint.
+
+        Args:
+            which: ``last`` or ``best``.
+
+        Returns:
+            Its folder.
+
+        Raises:
+            ValueError: it is not there.
+        """
         folder = current(self.path / which)
         if not (folder / META).is_file():
             there = [name for name in ("last", "best") if (current(self.path / name) / META).is_file()]
@@ -115,19 +194,31 @@ class RunFolder:
         return folder
 
     def meta(self, which: str) -> dict[str, Any]:
+        """Read what must be known to use a checkpoint.
+
+        Args:
+            which: ``last`` or ``best``.
+
+        Returns:
+            Its meta.json.
+        """
         return json.loads((self.checkpoint(which) / META).read_text(encoding="utf-8"))
 
     def load_model(self, which: str, model: nn.Module) -> None:
-        """Loads the checkpoint's weights into ``model``, tensor by tensor: it must be the very model that was saved.
+        """Load a checkpoint's weights, tensor by tensor.
 
-        Raises ValueError where it is another one, naming the first difference.
+        Args:
+            which: ``last`` or ``best``.
+            model: the very model that was saved.
+
+        Raises:
+            ValueError: it is another one; the first difference is named.
         """
         path = self.checkpoint(which) / WEIGHTS
         saved, own = load_file(path), model.state_dict()
-        wrong = [
-            f"{len(own.keys() - saved.keys())} tensors are missing, e.g. {name}" for name in own if name not in saved
-        ][:1]
-        wrong += [f"{len(saved.keys() - own.keys())} are unknown, e.g. {name}" for name in saved if name not in own][:1]
+        missing, extra = own.keys() - saved.keys(), saved.keys() - own.keys()
+        wrong = [f"{len(missing)} tensors are missing, e.g. {min(missing)}"] if missing else []
+        wrong += [f"{len(extra)} are unknown, e.g. {min(extra)}"] if extra else []
         for name in own.keys() & saved.keys():
             if own[name].shape != saved[name].shape and len(wrong) < 3:
                 wrong.append(f"{name} is {tuple(saved[name].shape)}, not {tuple(own[name].shape)}")
@@ -142,3 +233,8 @@ class RunFolder:
         """What ``last/`` holds to continue with; None where there is none yet."""
         path = self.path / "last" / STATE
         return torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None
+
+
+def _alike(old: Mapping[str, Any], new: Mapping[str, Any], keys: Sequence[str]) -> bool:
+    """Whether two entries are of one evaluation."""
+    return all(old.get(key, "") == new.get(key, "") for key in keys)

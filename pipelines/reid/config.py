@@ -1,20 +1,20 @@
-"""What can be set about training a person re-identifier. Light to import: the command line reads it."""
+"""What can be set about training and scoring a person re-identifier. Light to import: the command line reads it."""
 
-import re
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from specvid.pipelines.engine.config import EngineConfig
+from specvid.config import require_at_least
+from specvid.pipelines.engine.config import ClipsConfig, EngineConfig, EvaluationConfig, NetConfig, TrainingConfig
 
-Dataset = Literal["mars", "ilids-vid", "prid2011", "tracklets"]
-TestSampling = Literal["all", "even", "first"]
+if TYPE_CHECKING:
+    from specvid.eval.reid.rerank import KReciprocal
 
 
 @dataclass(frozen=True)
-class TrackletConfig:
+class ReidClipsConfig(ClipsConfig):
     """Which tracklets are read, and how."""
 
-    dataset: Dataset = "mars"
+    dataset: Literal["mars", "ilids-vid", "prid2011", "tracklets"] = "mars"
     """Layout of the data set; `tracklets` is a folder or table of one's own."""
     data: str = ""
     """Its folder, or its table."""
@@ -22,6 +22,8 @@ class TrackletConfig:
     """Split: trained on its identities to train on, scored on its identities to test on."""
     val_fraction: float = 0.0
     """Share of the identities to train on that is held out to select best/; 0 = none."""
+    erase: float = 0.5
+    """Probability of random erasing: the same rectangle in all frames of a clip."""
     frames: int = 8
     """Frames of a clip, and of a chunk in testing."""
     height: int = 256
@@ -30,12 +32,6 @@ class TrackletConfig:
     """Of a frame, px."""
     zoom: float = 1.125
     """Training frames are brought to so many times the size, then a random window of it is cut out; 1 = no crop."""
-    flip: float = 0.5
-    """Probability of mirroring a training clip."""
-    jitter: float = 0.0
-    """Strength of colour jitter, 0 to 1."""
-    erase: float = 0.5
-    """Probability of random erasing: the same rectangle in all frames of a clip."""
     identities: int = 8
     """P: identities in a batch; the batch has P x K clips."""
     tracklets: int = 4
@@ -44,25 +40,18 @@ class TrackletConfig:
     """How many times everybody comes in an epoch."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.val_fraction < 1:
-            raise ValueError(f"val_fraction {self.val_fraction} must lie in [0, 1).")
-        for name in ("frames", "height", "width", "identities", "tracklets", "repeats"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} {getattr(self, name)} must be at least 1.")
+        super().__post_init__()
+        require_at_least(self, frames=1, height=1, width=1, identities=1, tracklets=1, repeats=1)
         if self.zoom < 1:
             raise ValueError(f"zoom {self.zoom} must be at least 1: a window is cut out of the enlarged frame.")
 
 
 @dataclass(frozen=True)
-class ReidNetConfig:
+class ReidNetConfig(NetConfig):
     """The network."""
 
     model: str = "resnet50"
     """Backbone; `specvid models` lists them. Image networks run per frame, blocks see all frames of the clip."""
-    blocks: str = ""
-    """Blocks to insert: block[(option=value, ...)]@place[, ...]."""
-    weights: str = ""
-    """Weights to start from: a file, or published ones (DEFAULT, imagenet)."""
     last_stride: Literal[1, 2] | None = None
     """Stride of the last stage of resnet50 or mobilenet_v2; 1 is usual in re-identification."""
     pooling: Literal["mean", "max", "attention"] = "mean"
@@ -71,8 +60,6 @@ class ReidNetConfig:
     """bnneck: the triplet loss sees features before, classifier and test after a batch norm without shift."""
     embedding_dim: int | None = None
     """Project features to so many dimensions; if not given, the backbone's own."""
-    dropout: float = 0.0
-    """Before the classifier."""
 
 
 @dataclass(frozen=True)
@@ -97,35 +84,61 @@ class ReidLossConfig:
 
 
 @dataclass(frozen=True)
-class ReidConfig:
+class ReidConfig(TrainingConfig):
     """One training of a person re-identifier."""
 
-    name: str = ""
-    """Folder of the run inside `runs`; made from the settings if not given."""
-    runs: str = "runs"
-    """Where runs lie."""
-    resume: Literal["never", "auto"] = "never"
-    """auto: continue the run of this name if it was started, else start it."""
-    test_sampling: TestSampling = "all"
-    """Frames of a test tracklet: all in chunks, evenly spaced ones, or the first of each segment."""
-    tracklets: TrackletConfig = field(default_factory=TrackletConfig)
+    task: ClassVar[str] = "reid"
+
+    clips: ReidClipsConfig = field(default_factory=ReidClipsConfig)
     net: ReidNetConfig = field(default_factory=ReidNetConfig)
     loss: ReidLossConfig = field(default_factory=ReidLossConfig)
     train: EngineConfig = field(default_factory=lambda: EngineConfig(batch_size=32))
+    test_sampling: Literal["all", "even", "first"] = "all"
+    """Frames of a test tracklet: all in chunks, evenly spaced ones, or the first of each segment."""
 
     def __post_init__(self) -> None:
-        if self.name and not re.fullmatch(r"[\w.+=@-]+", self.name):
-            raise ValueError(f"name {self.name!r} must be a plain folder name (letters, digits, . _ + = @ -).")
-        batch = self.tracklets.identities * self.tracklets.tracklets
+        super().__post_init__()
+        clips, batch = self.clips, self.clips.identities * self.clips.tracklets
         if self.train.batch_size != batch:
             raise ValueError(
-                f"batch_size {self.train.batch_size} must be identities x tracklets = {self.tracklets.identities} x "
-                f"{self.tracklets.tracklets} = {batch}."
+                f"batch_size {self.train.batch_size} must be identities x tracklets = {clips.identities} x "
+                f"{clips.tracklets} = {batch}."
             )
 
-    @property
-    def default_name(self) -> str:
-        """A name made of what matters: data set, split, model, blocks, seed."""
-        blocks = re.sub(r"[^\w.]+", "-", self.net.blocks).strip("-") or "bare"
-        parts = (self.tracklets.dataset, f"s{self.tracklets.split}", self.net.model, blocks, f"seed{self.train.seed}")
-        return "-".join(parts)
+
+@dataclass(frozen=True)
+class ReidEvaluationConfig(EvaluationConfig):
+    """How a run, or a file of features, is scored."""
+
+    data: str = ""
+    """Folder of the data set, if it moved or is another one."""
+    dataset: Literal["", "mars", "ilids-vid", "prid2011", "tracklets"] = ""
+    """Layout of another data set than the one that was trained on."""
+    protocol: str = ""
+    """Which; the data set's own if not given."""
+    all_protocols: bool = False
+    """MARS's three side by side."""
+    metric: Literal["cosine", "euclidean"] = "cosine"
+    """Of files of features; those of runs have unit length, where both rank alike."""
+    rerank: bool = False
+    """k-reciprocal re-ranking."""
+    k1: int = 20
+    """Neighbours that may be reciprocal."""
+    k2: int = 6
+    """Neighbours of the local query expansion."""
+    lambda_value: float = 0.3
+    """Weight of the original distance."""
+    test_sampling: Literal["", "all", "even", "first"] = ""
+    """Frames of a tracklet; the run's own if not given."""
+    flip_test: bool = False
+    """Mean of the frames and their mirror images."""
+
+    def __post_init__(self) -> None:
+        if self.dataset and not self.data:
+            raise ValueError(f"--dataset {self.dataset} needs --data DIR: where that data set lies.")
+
+    def reranking(self) -> "KReciprocal | None":
+        """How the ranking is refined; None for not at all."""
+        from specvid.eval.reid.rerank import KReciprocal
+
+        return KReciprocal(self.k1, self.k2, self.lambda_value) if self.rerank else None

@@ -3,8 +3,11 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
+from lightning_fabric import Fabric
 
 from specvid.datasets.clips.identity_sampler import IdentitySampler
 from specvid.datasets.clips.spec import ClipSpec
@@ -12,41 +15,90 @@ from specvid.datasets.clips.tracklets import TestChunks, TrainTracklets
 from specvid.datasets.clips.transforms import test_transform, train_transform
 from specvid.datasets.layouts.registry import read_reid
 from specvid.datasets.layouts.reid_set import Identity, ReidSet, Tracklet, labels_of
-from specvid.models.spec import InputSpec
 from specvid.pipelines.engine.feed import TrainFeed
-from specvid.pipelines.reid.config import ReidConfig, TrackletConfig
+from specvid.pipelines.reid.config import ReidClipsConfig, ReidConfig
 
 
 @dataclass(frozen=True)
 class ReidLists:
-    """What one training reads.
+    """The tracklets of one split.
 
-    ``identities``: the classes, in the order of ``labels`` (N,) of ``train``; ``validation``: held-out ones, or None.
+    Args:
+        data: the data set; its test part is scored on.
+        train: tracklets to train on.
+        classes: their identities, sorted.
+        labels: (N,) number of each training tracklet's identity in ``classes``.
+        validation: identities held out of the ones to train on, or None.
     """
+
+    items: ClassVar[str] = "tracklets"
 
     data: ReidSet
     train: tuple[Tracklet, ...]
-    identities: list[Identity]
+    classes: list[Identity]
     labels: np.ndarray
     validation: ReidSet | None
 
+    @property
+    def title(self) -> str:
+        """What reports call the data."""
+        return self.data.title
 
-def read_lists(config: TrackletConfig) -> ReidLists:
-    """The tracklets of ``config.split``. Raises ValueError for a wrong folder, list or split, or no one to train on."""
+    @property
+    def split(self) -> int:
+        """Number of the split."""
+        return self.data.split
+
+    @property
+    def parts(self) -> dict[str, list[Path]]:
+        """The first frame of each tracklet, by the name of its part."""
+        held_out = self.validation.test if self.validation is not None else ()
+        lists = {"train": self.train, "validation": held_out, "test": self.data.test}
+        return {part: [tracklet.path(0) for tracklet in tracklets] for part, tracklets in lists.items()}
+
+    def __str__(self) -> str:
+        held_out = f", {len(self.validation.test)} held out" if self.validation else ""
+        return (
+            f"{len(self.train)} tracklets of {len(self.classes)} identities to train on{held_out}; "
+            f"{len(self.data.query)} queries, {len(self.data.gallery)} gallery tracklets"
+        )
+
+
+def read_lists(config: ReidClipsConfig) -> ReidLists:
+    """Read the tracklets of a split.
+
+    Args:
+        config: data set, folder, split, and the share to hold out.
+
+    Returns:
+        The lists.
+
+    Raises:
+        ValueError: a wrong folder, list or split, or no tracklets to train on.
+    """
     if not config.data:
         raise ValueError("data is not given: --data DIR must name the folder of the data set.")
     data = read_reid(config.dataset, config.data, split=config.split)
     if not data.train:
         raise ValueError(f"data {config.data!r} has no tracklets to train on; it can only be scored on.")
     train, validation = hold_out(data, config.val_fraction)
-    identities, labels = labels_of(train)
-    return ReidLists(data, train, identities, labels, validation)
+    classes, labels = labels_of(train)
+    return ReidLists(data, train, classes, labels, validation)
 
 
 def hold_out(data: ReidSet, fraction: float) -> tuple[tuple[Tracklet, ...], ReidSet | None]:
-    """Splits the tracklets to train on into (kept, held out): whole identities, a ``fraction`` of those in two cameras.
+    """Split the tracklets to train on into what is trained on and what is held out: whole identities.
 
-    The held-out tracklets all ask and all answer, under the protocol ``cross-camera``.
+    Args:
+        data: the data set.
+        fraction: of the identities seen by two cameras to hold out; 0 = none.
+
+    Returns:
+        The tracklets to train on, and a set of those held out, in which all are queries and all are gallery, under the
+        protocol ``cross-camera``.
+
+    Raises:
+        ValueError: there are too few identities.
     """
     if not fraction:
         return data.train, None
@@ -57,9 +109,8 @@ def hold_out(data: ReidSet, fraction: float) -> tuple[tuple[Tracklet, ...], Reid
     count = max(2, round(fraction * len(able)))
     if len(able) < 2 or count > len(cameras) - 2:
         raise ValueError(
-            f"val_fraction {fraction}: {len(able)} of {len(cameras)} identities are seen by two cameras; at least 2 of "
-            f"them "
-            "must be held out and at least 2 identities kept."
+            f"val_fraction {fraction}: {len(able)} of {len(cameras)} identities are seen by two cameras; "
+            "at least 2 of them must be held out, and at least 2 identities must remain."
         )
     held = {able[i] for i in np.random.default_rng(data.split).permutation(len(able))[:count]}
     test = tuple(tracklet for tracklet in data.train if tracklet.pid in held)
@@ -69,31 +120,59 @@ def hold_out(data: ReidSet, fraction: float) -> tuple[tuple[Tracklet, ...], Reid
     return tuple(tracklet for tracklet in data.train if tracklet.pid not in held), validation
 
 
-def input_of(config: TrackletConfig) -> dict[str, object]:
-    """What the config changes of the backbone's own input."""
+def input_changes(config: ReidClipsConfig) -> dict[str, object]:
+    """What the config changes of the backbone's own input.
+
+    Args:
+        config: frames, height and width.
+
+    Returns:
+        The changed fields.
+    """
     size = (config.height, config.width)
     return {"frames": config.frames, "stride": 1, "size": size, "resize": size}
 
 
-def train_feed(
-    lists: ReidLists, spec: InputSpec, config: ReidConfig, *, rank: int, world: int, pin_memory: bool
-) -> TrainFeed:
-    """Training batches of P identities x K tracklets."""
-    tracklets, seed = config.tracklets, config.train.seed
-    height, width = spec.crop
-    larger = (math.ceil(tracklets.zoom * height), math.ceil(tracklets.zoom * width))
-    clip = replace(ClipSpec.of(spec), resize=larger)
-    transform = train_transform(clip, flip=tracklets.flip, jitter=tracklets.jitter, erase=tracklets.erase)
-    dataset = TrainTracklets(lists.train, lists.labels, clip, transform=transform, seed=seed)
-    cameras = [tracklet.camid for tracklet in lists.train]
+def train_feed(lists: ReidLists, clip: ClipSpec, config: ReidConfig, fabric: Fabric) -> TrainFeed:
+    """Training batches of P identities x K tracklets.
+
+    Args:
+        lists: what to train on.
+        clip: the clips that the network takes.
+        config: augmentation, batch, seed.
+        fabric: of this process, which gets its share.
+
+    Returns:
+        The batches.
+    """
+    clips, seed = config.clips, config.train.seed
+    height, width = clip.crop
+    larger = replace(clip, resize=(math.ceil(clips.zoom * height), math.ceil(clips.zoom * width)))
+    transform = train_transform(larger, flip=clips.flip, jitter=clips.jitter, erase=clips.erase)
+    dataset = TrainTracklets(lists.train, lists.labels, larger, transform=transform, seed=seed)
     sampler = IdentitySampler(
-        lists.labels, cameras, identities=tracklets.identities, tracklets=tracklets.tracklets,
-        repeats=tracklets.repeats, seed=seed, rank=rank, world=world,
-    )  # fmt: skip
-    return TrainFeed(dataset, sampler, config=config.train, world=world, pin_memory=pin_memory)
+        lists.labels,
+        [tracklet.camid for tracklet in lists.train],
+        identities=clips.identities,
+        tracklets=clips.tracklets,
+        repeats=clips.repeats,
+        seed=seed,
+        rank=fabric.global_rank,
+        world=fabric.world_size,
+    )
+    on_gpu = fabric.device.type == "cuda"
+    return TrainFeed(dataset, sampler, config=config.train, world=fabric.world_size, pin_memory=on_gpu)
 
 
-def chunks_for(tracklets: Sequence[Tracklet], spec: InputSpec, sampling: str) -> TestChunks:
-    """The test chunks of tracklets, as the model's ``spec`` wants them."""
-    clip = ClipSpec.of(spec)
+def make_chunks(tracklets: Sequence[Tracklet], clip: ClipSpec, *, sampling: str) -> TestChunks:
+    """Test chunks.
+
+    Args:
+        tracklets: to embed.
+        clip: the clips that the network takes.
+        sampling: ``all`` frames in chunks, evenly spaced ones (``even``), or the ``first`` of each segment.
+
+    Returns:
+        The chunks of all tracklets.
+    """
     return TestChunks(tracklets, clip, transform=test_transform(clip), sampling=sampling)

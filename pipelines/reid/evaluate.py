@@ -1,191 +1,175 @@
 """Scoring trained re-ID runs, and anybody's features, under named protocols; the mean over splits."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from lightning_fabric import Fabric
 
-from specvid.config import from_dict
+from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.layouts.registry import read_reid
-from specvid.datasets.layouts.reid_set import ReidSet
 from specvid.eval.reid.feature_files import load_features
 from specvid.eval.reid.protocols import MARS_PROTOCOLS, NoMatchError, get_protocol
-from specvid.eval.reid.rerank import KReciprocal
-from specvid.eval.reid.result import over_splits
-from specvid.pipelines.action.evaluate import pair
-from specvid.pipelines.engine.config import EngineConfig
+from specvid.pipelines.engine.config import ComputeConfig
+from specvid.pipelines.engine.evaluation import TrainedRun, evaluate_runs, refuse_leak
 from specvid.pipelines.engine.fabric import make_fabric
-from specvid.pipelines.engine.log import echo
-from specvid.pipelines.engine.run import RunFolder
+from specvid.pipelines.engine.log import echo as to_stdout
 from specvid.pipelines.networks import open_model
-from specvid.pipelines.reid.config import ReidConfig, TrackletConfig
-from specvid.pipelines.reid.data import chunks_for
-from specvid.pipelines.reid.features import embed_tracklets
-from specvid.pipelines.reid.labels import check_scorable
-from specvid.pipelines.reid.results import (
-    ReidScored,
-    describe,
-    entry_of,
-    keep,
-    score_all,
-    score_features,
-    write_tables,
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What is wanted of each scoring.
-
-    ``protocol``: "" for the data set's own; ``every``: MARS's three; ``metric``: of anybody's features, those of runs
-    have unit length.
-    """
-
-    protocol: str = ""
-    every: bool = False
-    rerank: KReciprocal | None = None
-    metric: str = "cosine"
-    sampling: str = ""
-    flip: bool = False
-    checkpoint: str = "last"
-    force: bool = False
-
-    def protocols(self, own: str) -> tuple[str, ...]:
-        """Names in the order to be printed. Raises ValueError where all are asked for and there is but one."""
-        chosen = get_protocol(self.protocol or own).name
-        if not self.every:
-            return (chosen,)
-        if chosen not in MARS_PROTOCOLS:
-            raise ValueError(
-                f"--all-protocols prints MARS's three ({', '.join(MARS_PROTOCOLS)}) side by side, and this is scored "
-                f"under {chosen}. Leave --all-protocols out, or add --protocol mars where the features are MARS's."
-            )
-        return MARS_PROTOCOLS
+from specvid.pipelines.reid.config import ReidConfig, ReidEvaluationConfig
+from specvid.pipelines.reid.data import make_chunks
+from specvid.pipelines.reid.features import check_scorable, embed_tracklets
+from specvid.pipelines.reid.results import ReidResult, mean_over_splits, score_features, write_tables
 
 
 def evaluate(
     runs: Sequence[str | Path],
-    asked: Asked,
+    config: ReidEvaluationConfig | None = None,
     *,
     splits: Sequence[int] = (),
-    dataset: str = "",
-    data: str = "",
-    engine: EngineConfig | None = None,
-    echo: Callable[[str], None] = echo,
-) -> tuple[dict[str, Any], int]:
-    """Scores each run on its split's test identities, prints and keeps the figures. Returns them, and the exit code.
+    compute: ComputeConfig | None = None,
+    echo: Callable[[str], None] = to_stdout,
+) -> dict[str, Any]:
+    """Score runs on the test identities of their splits; print and save the figures.
 
-    ``splits``: which ones; each needs a run that was trained on it. Without, each run is scored on its own split.
-    ``dataset``, ``data``: another data set than the one that was trained on (every run is scored on each of ``splits``
-    then, by default the first), or where it lies now. ``echo`` gets the text.
+    Args:
+        runs: their folders.
+        config: protocols, re-ranking, checkpoint and data.
+        splits: which ones, each with a run that was trained on it; none: each run on its own split. Of another data set
+            than the one that was trained on, every run is scored on each of them, or on the first.
+        compute: device, precision, batch size and workers.
+        echo: gets the printed text.
+
+    Returns:
+        ``{"evaluations": [...], "mean": {protocol: ...}}``.
+
+    Raises:
+        ValueError: a folder that is no run, a split without its run, nothing to score, or test identities that were
+            trained on.
     """
-    engine = engine or EngineConfig(batch_size=32)
-    fabric = make_fabric(engine)
-    folders = [RunFolder(run) for run in runs]
-    trained = [_trained_on(folder) for folder in folders]
-    entries, scored_runs = [], []
-    foreign = any(dataset not in ("", own.dataset) for own in trained)
-    for number, split in pair(
-        [str(folder.path) for folder in folders], [own.split for own in trained],
-        splits or [1] if foreign else splits, force=asked.force or foreign,
-    ):  # fmt: skip
-        scored = _score(fabric, folders[number], trained[number], split, asked, dataset, data, engine)
-        scored_runs.append(scored)
-        entries.append({"run": str(folders[number].path), **entry_of(scored)})
-        if fabric.is_global_zero:
-            echo(describe(str(folders[number].path), scored, keep(folders[number], scored)))
-        fabric.barrier()
-    means = _means(scored_runs, echo if fabric.is_global_zero else lambda text: None)
-    return {"evaluations": entries, "mean": means}, max(scored.exit_code for scored in scored_runs)
+    config, compute = config or ReidEvaluationConfig(), compute or ComputeConfig(batch_size=32)
+    fabric = make_fabric(compute)
+    trained = [TrainedRun.open(run, ReidConfig) for run in runs]
+    foreign = any(config.dataset not in ("", run.config.clips.dataset) for run in trained)
+    score = partial(_score, fabric=fabric, config=config, compute=compute)
+    entries, results = evaluate_runs(
+        trained,
+        score,
+        fabric=fabric,
+        splits=splits or [1] if foreign else splits,
+        any_split=config.force or foreign,
+        echo=echo,
+    )
+    return {"evaluations": entries, "mean": _means(results, echo if fabric.is_global_zero else lambda text: None)}
 
 
 def evaluate_features(
-    files: Sequence[str | Path], asked: Asked, *, out: str = "", echo: Callable[[str], None] = echo
-) -> tuple[dict[str, Any], int]:
-    """Scores files of features (Parquet or npz), without any model; several are the splits of one data set.
+    files: Sequence[str | Path],
+    config: ReidEvaluationConfig | None = None,
+    *,
+    out: str = "",
+    echo: Callable[[str], None] = to_stdout,
+) -> dict[str, Any]:
+    """Score files of features (Parquet or npz), without any model; several are the splits of one data set.
 
-    The protocol is the one asked for, else the one noted in the file, else ``cross-camera``, or MARS's three where all
-    are asked for. ``out``: folder for JSON and CSV.
+    Args:
+        files: of features.
+        config: protocols, metric and re-ranking. The protocol is the one given, else the one noted in the file, else
+            ``cross-camera``, or MARS's three where all are asked for.
+        out: folder for JSON and CSV; none are written without.
+        echo: gets the printed text.
+
+    Returns:
+        ``{"evaluations": [...], "mean": {protocol: ...}}``.
+
+    Raises:
+        ValueError: a file that cannot be read, or nothing to score in it.
     """
-    entries, all_scored = [], []
+    config = config or ReidEvaluationConfig()
+    entries, results = [], []
     for number, file in enumerate(files, start=1):
         features = load_features(file)
-        noted = str(features.about.get("protocol") or ("mars" if asked.every else "cross-camera"))
-        protocols = asked.protocols(noted)
+        noted = str(features.about.get("protocol") or ("mars" if config.all_protocols else "cross-camera"))
+        protocols, rerank = protocols_of(config, noted), config.reranking()
         try:
-            scores, failed = score_features(features, protocols, rerank=asked.rerank, metric=asked.metric)
+            scores, failed = score_features(features, protocols, rerank=rerank, metric=config.metric)
         except ValueError as error:
             raise ValueError(f"{file}: {error}") from None
-        if not asked.every and failed:
+        if not config.all_protocols and failed:
             raise NoMatchError(f"{file}: {failed[protocols[0]]}")
-        scored = ReidScored(features, scores, failed, features.about, asked.rerank)
-        all_scored.append(scored)
-        entries.append({"features": str(file), **entry_of(scored)})
+        result = ReidResult(features, scores, failed, features.about, rerank)
+        results.append(result)
+        entries.append({"features": str(file), **result.entry()})
         folder = Path(out) / (f"{number:02d}-{Path(file).stem}" if len(files) > 1 else "") if out else None
         if folder is not None:
-            write_tables(folder, scored, with_features=False)
-        echo(describe(str(file), replace(scored, about={})))
+            write_tables(folder, result, with_features=False)
+        echo(replace(result, about={}).describe(str(file)))
         if folder is not None:
             echo(f"  per query: {folder}")
-    return {"evaluations": entries, "mean": _means(all_scored, echo)}, max(scored.exit_code for scored in all_scored)
+    return {"evaluations": entries, "mean": _means(results, echo)}
 
 
-def _means(scored: Sequence[ReidScored], echo: Callable[[str], None]) -> dict[str, Any]:
-    """Mean and deviation over several scorings, for each protocol that all of them have."""
-    if len(scored) < 2:
-        return {}
-    means = {}
-    for protocol in [score.protocol for score in scored[0].scores]:
-        scores = [score for one in scored for score in one.scores if score.protocol == protocol]
-        if len(scores) == len(scored):
-            mean = over_splits(scores)
-            means[protocol] = {key: value for key, value in mean.as_dict().items() if key != "splits"}
-            echo(str(mean))
-    return means
+def protocols_of(config: ReidEvaluationConfig, own: str) -> tuple[str, ...]:
+    """The protocols to score under.
+
+    Args:
+        config: names one, or asks for all.
+        own: that of the data set.
+
+    Returns:
+        Their names, in the order to be printed.
+
+    Raises:
+        ValueError: a protocol is unknown, or all are asked for and there is but one.
+    """
+    chosen = get_protocol(config.protocol or own).name
+    if not config.all_protocols:
+        return (chosen,)
+    if chosen not in MARS_PROTOCOLS:
+        raise ValueError(
+            f"--all-protocols prints MARS's three ({', '.join(MARS_PROTOCOLS)}) side by side, and this is scored "
+            f"under {chosen}. Leave --all-protocols out, or add --protocol mars where the features are MARS's."
+        )
+    return MARS_PROTOCOLS
 
 
-def _trained_on(folder: RunFolder) -> TrackletConfig:
-    content = {key: value for key, value in folder.config().items() if key != "specvid"}
-    if "tracklets" not in content:
-        raise ValueError(f"run {str(folder.path)!r} is no re-ID run. Score it with `specvid eval action`.")
-    return from_dict(ReidConfig, content, where=f"config {folder.path / 'config.json'}").tracklets
+def _means(results: Sequence[ReidResult], echo: Callable[[str], None]) -> dict[str, Any]:
+    """Mean and deviation over several scorings, printed."""
+    means = mean_over_splits(results)
+    for mean in means.values():
+        echo(str(mean))
+    return {name: {k: v for k, v in mean.as_dict().items() if k != "splits"} for name, mean in means.items()}
 
 
 def _score(
-    fabric: Fabric, folder: RunFolder, trained: TrackletConfig, split: int, asked: Asked, dataset: str, data: str,
-    engine: EngineConfig,
-) -> ReidScored:  # fmt: skip
+    run: TrainedRun[ReidConfig], split: int, *, fabric: Fabric, config: ReidEvaluationConfig, compute: ComputeConfig
+) -> ReidResult:
     """One run on one split's test identities."""
-    model, meta = open_model(folder, asked.checkpoint)
-    same_layout = dataset in ("", trained.dataset)
-    test = read_reid(dataset or trained.dataset, data or trained.data, split=split)
-    here = not test.source or test.source == str(Path(trained.data).resolve())
+    trained_on = run.config.clips
+    model, meta = open_model(run.folder, config.checkpoint)
+    same_dataset = config.dataset in ("", trained_on.dataset)
+    test = read_reid(config.dataset or trained_on.dataset, config.data or trained_on.data, split=split)
+    here = not test.source or test.source == str(Path(trained_on.data).resolve())
     # A published set numbers its identities the same way wherever it lies, and however much of it; own data does not.
-    same_identities = same_layout and (here or trained.dataset != "tracklets")
-    protocols = asked.protocols(test.protocol)
+    same_identities = same_dataset and (here or trained_on.dataset != "tracklets")
+    protocols = protocols_of(config, test.protocol)
     check_scorable(test, protocols)
-    leaked = _leaked(test, meta["identities"]) if same_identities else 0
-    if leaked and not asked.force:
-        raise ValueError(
-            f"run {str(folder.path)!r} was trained on split {trained.split}: {leaked} of the identities in the test of "
-            f"split {split} "
-            "were among those it was trained on, so the figure would be worthless. "
-            "Give a run trained on that split, or --force to print it anyway, marked."
-        )
-    sampling = asked.sampling or meta["test_sampling"]
-    chunks = chunks_for(test.test, model.input, sampling)
-    reading: dict[str, Any] = {"batch_size": engine.batch_size, "workers": engine.workers, "flip": asked.flip}
+    # Distractors and junk are nobody, and nobody was trained on.
+    leaked = len({tracklet.pid for tracklet in test.test} & set(meta["identities"])) if same_identities else 0
+    if not config.force:
+        refuse_leak(run, split, leaked, "identities")
+    sampling = config.test_sampling or meta["test_sampling"]
+    chunks = make_chunks(test.test, ClipSpec.of(model.input), sampling=sampling)
     fabric.to_device(model)
-    found = embed_tracklets(fabric, model, chunks, title=folder.name, **reading)
-    return score_all(
-        test, found, checkpoint=asked.checkpoint, sampling=sampling + ("-flip" if asked.flip else ""),
-        protocols=protocols, rerank=asked.rerank, leaked=leaked,
-        elsewhere=not (same_layout and here and test.title == meta["data"]["title"]),
-    )  # fmt: skip
-
-
-def _leaked(test: ReidSet, identities: Sequence[int | str]) -> int:
-    """How many of the test identities were trained on; distractors and junk are nobody."""
-    return len({tracklet.pid for tracklet in test.test} & set(identities))
+    found = embed_tracklets(fabric, model, chunks, compute=compute, flip=config.flip_test, title=run.folder.name)
+    return ReidResult.of(
+        test,
+        found,
+        checkpoint=config.checkpoint,
+        sampling=sampling + ("-flip" if config.flip_test else ""),
+        protocols=protocols,
+        rerank=config.reranking(),
+        leaked=leaked,
+        elsewhere=not (same_dataset and here and test.title == meta["data"]["title"]),
+    )

@@ -1,5 +1,6 @@
 """Tracklets to features: each process embeds its share, every tracklet comes once, all processes get all features."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,19 +10,24 @@ from rich.progress import track
 from torch.utils.data import DataLoader
 
 from specvid.datasets.clips.tracklets import TestChunks
-from specvid.datasets.layouts.reid_set import ReidSet
+from specvid.datasets.layouts.reid_set import Identity, ReidSet
 from specvid.eval.reid.features import ReidFeatures
+from specvid.eval.reid.matches import check_matches
+from specvid.eval.reid.protocols import NoMatchError
 from specvid.models.factory import VideoModel
+from specvid.pipelines.engine.config import ComputeConfig
 from specvid.pipelines.engine.gather import gather_rows
 from specvid.pipelines.engine.log import console
-from specvid.pipelines.reid.labels import labels_of_test
 
 
 @dataclass(frozen=True)
 class TrackletFeatures:
-    """``features`` (N, E), float32, of unit length (0 where no frame of a tracklet can be read).
+    """Features of tracklets.
 
-    ``errors``: the unreadable files; ``lost``: rows of the tracklets without any readable frame.
+    Args:
+        features: (N, E), float32, of unit length (0 where no frame of a tracklet can be read).
+        errors: the unreadable files.
+        lost: rows of the tracklets without any readable frame.
     """
 
     features: np.ndarray
@@ -30,22 +36,42 @@ class TrackletFeatures:
 
 
 def embed_tracklets(
-    fabric: Fabric, model: VideoModel, chunks: TestChunks, *, batch_size: int = 32, workers: int = 2,
-    flip: bool = False, title: str = "embedding",
-) -> TrackletFeatures:  # fmt: skip
-    """Embed all tracklets of ``chunks`` with the bare ``model`` (on its device, in eval mode).
+    fabric: Fabric,
+    model: VideoModel,
+    chunks: TestChunks,
+    *,
+    compute: ComputeConfig,
+    flip: bool = False,
+    title: str = "embedding",
+) -> TrackletFeatures:
+    """Embed tracklets. The feature of one is the mean of its chunks' embeddings, each weighted with its number of valid
+    frames, brought to unit length. Memory is a batch of chunks, however long the tracklets.
 
-    A tracklet's feature is the mean of its chunks' embeddings, each weighted with its number of valid frames, brought
-    to unit length. Memory is a batch of chunks, however long the tracklets. ``flip``: average over the frames and their
-    mirror images.
+    Args:
+        fabric: of this process.
+        model: bare, on its device, in eval mode.
+        chunks: of all tracklets.
+        compute: batch size (chunks at once) and workers.
+        flip: average over the frames and their mirror images.
+        title: of the progress bar.
+
+    Returns:
+        The features of all tracklets, in every process.
+
+    Raises:
+        ValueError: embeddings are not finite.
     """
     rank, world = fabric.global_rank, fabric.world_size
     # A tracklet stays whole: only its mean travels between processes.
     own = np.flatnonzero(chunks.tracklet % world == rank)
     loader = DataLoader(
-        chunks, batch_size=batch_size, sampler=own.tolist(), num_workers=workers,
-        pin_memory=fabric.device.type == "cuda", generator=torch.Generator(),
-    )  # fmt: skip
+        chunks,
+        batch_size=compute.batch_size,
+        sampler=own.tolist(),
+        num_workers=compute.workers,
+        pin_memory=fabric.device.type == "cuda",
+        generator=torch.Generator(),
+    )
     count = len(chunks.tracklets)
     mine = range(rank, count, world)
     sums = np.zeros((len(mine), model.embedding_dim))
@@ -88,7 +114,16 @@ def _embed(fabric: Fabric, model: VideoModel, video: torch.Tensor, mask: torch.T
 
 
 def as_reid_features(data: ReidSet, features: np.ndarray, about: dict[str, object]) -> ReidFeatures:
-    """Features (N, E) of ``data.test`` as queries and gallery, with identities, cameras and names."""
+    """The features of a test part as queries and gallery, with identities, cameras and names.
+
+    Args:
+        data: the data set.
+        features: (N, E) of ``data.test``.
+        about: where they come from.
+
+    Returns:
+        What is scored.
+    """
     ids, cams = labels_of_test(data)
     names = np.array([tracklet.name for tracklet in data.test])
     query, gallery = data.query, data.gallery
@@ -96,3 +131,44 @@ def as_reid_features(data: ReidSet, features: np.ndarray, about: dict[str, objec
         features[query], features[gallery], ids[query], ids[gallery], cams[query], cams[gallery], data.query_index,
         names[query], names[gallery], dict(about),
     )  # fmt: skip
+
+
+def labels_of_test(data: ReidSet) -> tuple[np.ndarray, np.ndarray]:
+    """Who and where the test tracklets are.
+
+    Args:
+        data: the data set.
+
+    Returns:
+        Identities and cameras (N,) of ``data.test``: as numbers where all are, else as strings.
+    """
+    return _as_array([tracklet.pid for tracklet in data.test]), _as_array([tracklet.camid for tracklet in data.test])
+
+
+def check_scorable(data: ReidSet, protocols: Sequence[str] = ()) -> None:
+    """Check that there is anything to score, which the labels tell before a training or an embedding.
+
+    Args:
+        data: the data set.
+        protocols: to score under; none: the data set's own.
+
+    Raises:
+        NoMatchError: no query has a correct match under any of the protocols.
+    """
+    ids, cams = labels_of_test(data)
+    query, gallery = data.query, data.gallery
+    why: list[NoMatchError] = []
+    for protocol in protocols or (data.protocol,):
+        try:
+            check_matches(
+                ids[query], ids[gallery], cams[query], cams[gallery], protocol=protocol, query_index=data.query_index
+            )
+            return
+        except NoMatchError as error:
+            why.append(error)
+    raise why[0]
+
+
+def _as_array(values: list[Identity]) -> np.ndarray:
+    """Labels as numbers where all are, else as strings."""
+    return np.array(values if all(isinstance(value, int) for value in values) else [str(value) for value in values])

@@ -16,6 +16,9 @@ class ReidLoss:
     Cross-entropy with label smoothing on the embedding after the neck; batch-hard triplets (Hermans et al. 2017,
     arXiv:1703.07737) and centres (Wen et al., ECCV 2016) on the feature before it, as in the strong baseline of Luo et
     al. (CVPRW 2019). Distances are Euclidean, features are not normalised.
+
+    Args:
+        config: weights of the parts.
     """
 
     def __init__(self, config: ReidLossConfig) -> None:
@@ -29,10 +32,15 @@ class ReidLoss:
     def __call__(
         self, outputs: Outputs, label: Tensor, centres: Tensor | None = None
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Mean loss of a batch (a scalar), and its parts.
+        """The loss of a batch.
 
-        ``outputs``: of the model; ``label`` (B,); ``centres`` (classes, E): of the centre loss, moved towards the
-        batch's features in place (over all processes).
+        Args:
+            outputs: of the model.
+            label: (B,).
+            centres: (classes, E), of the centre loss; moved towards the batch's features in place, over all processes.
+
+        Returns:
+            The mean loss (a scalar), and its parts.
         """
         config = self.config
         feature = outputs.feature.float()
@@ -54,7 +62,15 @@ class ReidLoss:
 
 @torch.no_grad()
 def move_centres(centres: Tensor, feature: Tensor, label: Tensor, *, rate: float = 0.5) -> None:
-    """Wen et al. 2016, equation 4: ``c_j -= rate * sum(c_j - x_i) / (1 + n_j)`` over the n_j features of person j."""
+    """Move centres towards features, in place: ``c_j -= rate * sum(c_j - x_i) / (1 + n_j)`` over the n_j features of
+    identity j (Wen et al. 2016, equation 4).
+
+    Args:
+        centres: (classes, E).
+        feature: (B, E).
+        label: (B,).
+        rate: how far.
+    """
     change = torch.zeros_like(centres).index_add_(0, label, centres[label] - feature)
     count = torch.zeros(len(centres), device=centres.device).index_add_(
         0, label, torch.ones(len(label), device=label.device)
@@ -66,5 +82,11 @@ def move_centres(centres: Tensor, feature: Tensor, label: Tensor, *, rate: float
 
 
 def add_centres(model: nn.Module, classes: int, dims: int) -> None:
-    """Give a model the buffer of the centre loss: it is saved and continued with the weights."""
+    """Give a model the buffer of the centre loss: it is saved and continued with the weights.
+
+    Args:
+        model: to be trained.
+        classes: how many centres.
+        dims: E, dimensions of a feature.
+    """
     model.register_buffer(CENTRES, torch.zeros(classes, dims))

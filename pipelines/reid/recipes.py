@@ -1,62 +1,59 @@
 """Settings for person re-identification that are known to go together."""
 
-from collections.abc import Callable
-
-from specvid.errors import unknown
 from specvid.pipelines.engine.config import EngineConfig
-from specvid.pipelines.reid.config import ReidConfig, ReidLossConfig, ReidNetConfig, TrackletConfig
-
-RECIPES: dict[str, Callable[[], ReidConfig]] = {}
-
-
-def recipe(function: Callable[[], ReidConfig]) -> Callable[[], ReidConfig]:
-    """Registers a recipe under its function's name."""
-    RECIPES[function.__name__] = function
-    return function
+from specvid.pipelines.engine.recipes import recipe
+from specvid.pipelines.reid.config import ReidClipsConfig, ReidConfig, ReidLossConfig, ReidNetConfig
 
 
-def get_recipe(name: str) -> ReidConfig:
-    """The settings of a recipe. Raises ValueError for an unknown one."""
-    if name not in RECIPES:
-        raise unknown("recipe", name, RECIPES)
-    return RECIPES[name]()
+def recipe_for(model: str, weights: str) -> str:
+    """The recipe to start from where none is named.
 
+    Args:
+        model: name of the backbone; empty for the default one.
+        weights: to start from; they make no difference here.
 
-def recipe_for(model: str) -> str:
-    """Where none is named: ``tiny`` for the tiny backbone, ``mobile`` for the light ones, else ``baseline``."""
+    Returns:
+        ``tiny`` for the tiny backbone, ``mobile`` for the light ones, else ``baseline``.
+    """
     light = ("mobilenet_v2", "resnet18", "efficientnet_b0")
     return "tiny" if model == "r3d_tiny" else "mobile" if model in light else "baseline"
 
 
-@recipe
+@recipe(ReidConfig)
 def baseline() -> ReidConfig:
     """The strong baseline on clips (Luo et al., CVPRW 2019): last stride 1, BNNeck, Adam, warm-up, two steps."""
     return ReidConfig(
-        tracklets=TrackletConfig(identities=8, tracklets=4, frames=8),
+        clips=ReidClipsConfig(identities=8, tracklets=4, frames=8),
         net=ReidNetConfig(model="resnet50", last_stride=1, weights="imagenet"),
         train=EngineConfig(
-            epochs=120, batch_size=32, optimizer="adamw", lr=3.5e-4, weight_decay=5e-4, schedule="step", warmup=0.08,
+            epochs=120,
+            batch_size=32,
+            optimizer="adamw",
+            lr=3.5e-4,
+            weight_decay=5e-4,
+            schedule="step",
+            warmup=0.08,
             milestones=(40, 70),
         ),
-    )  # fmt: skip
+    )
 
 
-@recipe
+@recipe(ReidConfig)
 def mobile() -> ReidConfig:
     """A light image network, on a CPU within the hour: two frames a clip, for those of one walk look alike.
 
     Add ``last_stride=1`` where the backbone has it (docs/results.md).
     """
     return ReidConfig(
-        tracklets=TrackletConfig(identities=8, tracklets=4, frames=2, height=256, width=128),
+        clips=ReidClipsConfig(identities=8, tracklets=4, frames=2, height=256, width=128),
         net=ReidNetConfig(model="mobilenet_v2"),
         train=EngineConfig(
             epochs=20, batch_size=32, optimizer="adamw", lr=1e-3, weight_decay=5e-4, schedule="cosine", warmup=0.1
         ),
-    )  # fmt: skip
+    )
 
 
-@recipe
+@recipe(ReidConfig)
 def tiny() -> ReidConfig:
     """The tiny 3D backbone on synthetic tracklets, in about a minute on a CPU (docs/reid.md).
 
@@ -64,7 +61,7 @@ def tiny() -> ReidConfig:
     that there is to find at first.
     """
     return ReidConfig(
-        tracklets=TrackletConfig(
+        clips=ReidClipsConfig(
             identities=8, tracklets=4, frames=8, height=44, width=20, zoom=1.0, erase=0.0, repeats=36
         ),
         net=ReidNetConfig(model="r3d_tiny", neck="none"),
@@ -72,4 +69,4 @@ def tiny() -> ReidConfig:
         train=EngineConfig(
             epochs=12, batch_size=32, optimizer="adamw", lr=2e-2, weight_decay=0.05, schedule="onecycle", workers=1
         ),
-    )  # fmt: skip
+    )

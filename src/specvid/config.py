@@ -13,13 +13,33 @@ Config = TypeVar("Config")
 
 
 def to_dict(config: Any) -> dict[str, Any]:
-    """A dataclass, with dataclasses in it, as what JSON knows (tuples become lists)."""
+    """A config as what JSON knows.
+
+    Args:
+        config: a dataclass, perhaps with dataclasses in it.
+
+    Returns:
+        Its fields; tuples become lists.
+    """
     return json.loads(json.dumps(dataclasses.asdict(config)))
 
 
 def from_dict(kind: type[Config], content: Mapping[str, Any], *, where: str = "config") -> Config:
-    """The inverse of ``to_dict``. Keys left out take their defaults; unknown keys and wrong types are a ValueError."""
-    hints = get_type_hints(kind)
+    """The inverse of `to_dict`.
+
+    Args:
+        kind: the dataclass.
+        content: its fields; those that are left out take their defaults.
+        where: what the content is of, for error messages.
+
+    Returns:
+        The dataclass.
+
+    Raises:
+        ValueError: an unknown key, or a value of another type.
+    """
+    types_of = get_type_hints(kind)
+    hints = {field.name: types_of[field.name] for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     values: dict[str, Any] = {}
     for key, value in content.items():
         if key not in hints:
@@ -31,13 +51,24 @@ def from_dict(kind: type[Config], content: Mapping[str, Any], *, where: str = "c
         else:
             value = tuple(value) if isinstance(value, list) else value
             if not _fits(value, hints[key]):
-                raise ValueError(f"{where}: {key} is {value!r}; it must be {_say(hints[key])}.")
+                raise ValueError(f"{where}: {key} is {value!r}; it must be {_in_words(hints[key])}.")
             values[key] = value
     return kind(**values)
 
 
 def read_config(kind: type[Config], path: str | Path) -> Config:
-    """A config.json. Raises ValueError, naming the file, where it is missing, no JSON, or does not fit."""
+    """Read the config.json of a run.
+
+    Args:
+        kind: the dataclass that it is of.
+        path: the file.
+
+    Returns:
+        The dataclass.
+
+    Raises:
+        ValueError: the file is missing, is no JSON, or does not fit; it is named.
+    """
     path = Path(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -47,11 +78,24 @@ def read_config(kind: type[Config], path: str | Path) -> Config:
         raise ValueError(f"config {str(path)!r} is not JSON: {error}.") from None
     if not isinstance(content, dict):
         raise ValueError(f"config {str(path)!r} must hold one JSON object, as runs/NAME/config.json does.")
-    return from_dict(kind, {key: value for key, value in content.items() if key != "specvid"}, where=f"config {path}")
+    task, own = content.get("task"), getattr(kind, "task", None)
+    if task and own and task != own:
+        raise ValueError(f"config {str(path)!r} is of the task {task!r}, not of {own!r}: use `specvid train {task}`.")
+    settings = {key: value for key, value in content.items() if key not in ("specvid", "task")}
+    return from_dict(kind, settings, where=f"config {path}")
 
 
 def differences(a: Mapping[str, Any], b: Mapping[str, Any], *, but: frozenset[str] = frozenset()) -> list[str]:
-    """``"key: old -> new"`` for each setting (of any depth) that differs, except those named in ``but``."""
+    """How two configs differ.
+
+    Args:
+        a: from `to_dict`.
+        b: likewise.
+        but: keys, at any depth, that may differ.
+
+    Returns:
+        ``"key: old -> new"`` for each setting that differs.
+    """
     found: list[str] = []
     for key in sorted(a.keys() | b.keys()):
         left, right = a.get(key), b.get(key)
@@ -94,13 +138,13 @@ def _fits(value: Any, hint: Any) -> bool:
     return isinstance(value, hint)
 
 
-def _say(hint: Any) -> str:
+def _in_words(hint: Any) -> str:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Literal:
         return "one of " + ", ".join(map(str, arguments))
     if origin in (Union, types.UnionType):
-        return " or ".join(map(_say, arguments))
+        return " or ".join(map(_in_words, arguments))
     if origin is tuple:
-        return f"a list of {_say(arguments[0])}"
+        return f"a list of {_in_words(arguments[0])}"
     names = {float: "a number", int: "a whole number", str: "text", bool: "true or false", type(None): "null"}
     return names.get(hint, str(hint))

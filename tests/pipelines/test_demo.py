@@ -8,26 +8,26 @@ import pytest
 
 from specvid.cli import run
 from specvid.config import to_dict
-from specvid.pipelines.action.recipes import get_recipe
+from specvid.pipelines.action.recipes import small as small_recipe
 from specvid.pipelines.demo import action, demo, reid
 from specvid.pipelines.demo.action import demo_action, mean_top1
 from specvid.pipelines.demo.reid import demo_reid, final_score, mean_map
 from specvid.pipelines.demo.runs import BLOCK
 from specvid.pipelines.demo.search import demo_search
 from specvid.pipelines.engine.run import RunFolder
-from specvid.pipelines.reid.recipes import get_recipe as get_reid_recipe
+from specvid.pipelines.reid.recipes import tiny as tiny_recipe
 
 
 def short_recipe():
-    small = get_recipe("small")
+    small = small_recipe()
     return dataclasses.replace(small, train=dataclasses.replace(small.train, epochs=1, workers=0, tensorboard=False))
 
 
 def short_reid_recipe():
-    tiny = get_reid_recipe("tiny")
+    tiny = tiny_recipe()
     return dataclasses.replace(
         tiny,
-        tracklets=dataclasses.replace(tiny.tracklets, repeats=1),
+        clips=dataclasses.replace(tiny.clips, repeats=1),
         train=dataclasses.replace(tiny.train, epochs=1, workers=0, tensorboard=False),
     )
 

@@ -10,7 +10,7 @@ import torch
 from backbone_cases import CASES
 from shared_data import shared
 
-from specvid.pipelines.action.config import ActionConfig, ClipConfig
+from specvid.pipelines.action.config import ActionClipsConfig, ActionConfig
 from specvid.pipelines.action.data import read_lists
 from specvid.pipelines.action.train import ActionTask
 from specvid.pipelines.engine.config import EngineConfig
@@ -34,7 +34,7 @@ def test_one_step_on_real_clips(key: str, tmp_path: Path) -> None:
     engine = EngineConfig(
         epochs=1, batch_size=2, lr=0.01, schedule="constant", workers=0, device="cpu", tensorboard=False
     )
-    config = ActionConfig(clips=ClipConfig(data=str(shared("data/ucf101-raw"))), train=engine)
+    config = ActionConfig(clips=ActionClipsConfig(data=str(shared("data/ucf101-raw"))), train=engine)
     lists = read_lists(config.clips)
     two = dataclasses.replace(lists, train=[lists.train[0], lists.train[-1]])
     clip = {"frames": case.frames, "stride": 2, "size": case.size, "resize": case.size * 8 // 7}

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import torch
 
-from specvid.pipelines.action.config import ActionConfig, ClipConfig, NetConfig
+from specvid.pipelines.action.config import ActionClipsConfig, ActionConfig
 from specvid.pipelines.action.train import train
-from specvid.pipelines.engine.config import EngineConfig
+from specvid.pipelines.engine.config import EngineConfig, NetConfig
 
 torch.set_num_threads(1)
 
@@ -29,7 +29,9 @@ def config(data: str, out: str, name: str, workers: int) -> ActionConfig:
         runs=out,
         resume="auto",
         mixup=0.3,
-        clips=ClipConfig(data=data, frames=4, stride=1, size=16, resize=20, val_fraction=0.3, jitter=0.2, erase=0.3),
+        clips=ActionClipsConfig(
+            data=data, frames=4, stride=1, size=16, resize=20, val_fraction=0.3, jitter=0.2, erase=0.3
+        ),
         net=NetConfig(model="r3d_tiny", blocks="snl@layer2.-1", dropout=0.3),
         train=EngineConfig(
             epochs=3,

@@ -13,10 +13,10 @@ from pathlib import Path
 import torch
 from toy_task import ToyTask, toy_model
 
-from specvid.pipelines.action.config import ActionConfig, ClipConfig, NetConfig
+from specvid.pipelines.action.config import ActionClipsConfig, ActionConfig, ActionEvaluationConfig
 from specvid.pipelines.action.evaluate import evaluate
 from specvid.pipelines.action.train import train
-from specvid.pipelines.engine.config import EngineConfig
+from specvid.pipelines.engine.config import ComputeConfig, EngineConfig, NetConfig
 from specvid.pipelines.engine.fabric import make_fabric
 from specvid.pipelines.engine.gather import gather_rows, share_buffers, sum_over_processes
 from specvid.pipelines.engine.loop import fit
@@ -66,15 +66,16 @@ def everything(data: str, run: str, out: Path) -> dict:
     share_buffers(fabric, norm)
     found["buffers"] = norm.running_mean.tolist()
 
-    engine = EngineConfig(**CPU, batch_size=4)
-    evaluations = evaluate([run], clips=2, crops=3, engine=engine, echo=lambda text: None)
+    compute = ComputeConfig(device="cpu", workers=0, batch_size=4)
+    scoring = ActionEvaluationConfig(clips=2, crops=3)
+    evaluations = evaluate([run], scoring, compute=compute, echo=lambda text: None)
     found["evaluation"] = evaluations["evaluations"][0]
 
     short = {"frames": 4, "stride": 1, "size": 16, "resize": 20}
     settings = ActionConfig(
         name="pair",
         runs=str(out),
-        clips=ClipConfig(data=data, val_fraction=0.3, **short),
+        clips=ActionClipsConfig(data=data, val_fraction=0.3, **short),
         net=NetConfig(model="r3d_tiny"),
         train=EngineConfig(epochs=2, batch_size=4, **CPU),
     )

@@ -12,7 +12,7 @@ from specvid.datasets.layouts import ilids_vid, mars, prid2011
 from specvid.datasets.layouts.registry import REID_SETS, read_reid
 from specvid.datasets.layouts.reid_set import ReidSet, Tracklet
 from specvid.errors import VideoError, unknown
-from specvid.pipelines.reid.labels import check_scorable
+from specvid.pipelines.reid.features import check_scorable
 from specvid.tools.data.check import CheckReport
 
 _NAMED = 20  # problems named, the rest counted

@@ -10,8 +10,8 @@ from specvid.cli.verb import Verb, problem
 from specvid.errors import nearest
 
 VERBS = {
-    "train action": "train:TRAIN_ACTION",
-    "eval action": "eval:EVAL_ACTION",
+    "train action": "train_action:TRAIN_ACTION",
+    "eval action": "eval_action:EVAL_ACTION",
     "train reid": "train_reid:TRAIN_REID",
     "eval reid": "eval_reid:EVAL_REID",
     "predict": "predict:PREDICT",

@@ -2,12 +2,13 @@
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from tyro.conf import Positional
 
 from specvid.cli.verb import Verb
+from specvid.pipelines.engine.config import ComputeConfig
 
 HELP = """\
 specvid predict: name what happens in video files
@@ -60,15 +61,11 @@ class PredictOptions:
     """Which epoch."""
     json: bool = False
     """One JSON object per file and line."""
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    batch_size: int = 16
-    """Views at a time."""
-    workers: int = 2
-    """Decoding processes."""
+    compute: ComputeConfig = field(default_factory=ComputeConfig)
 
 
 def run(options: PredictOptions) -> int:
+    """Predict; returns the exit code: 1 where a file could not be read."""
     if not options.videos:
         raise ValueError("no VIDEO is given: name at least one file.")
     if not options.run and not options.model:
@@ -81,11 +78,8 @@ def run(options: PredictOptions) -> int:
 
     from specvid.pipelines.action.predict import predict
     from specvid.pipelines.engine import log
-    from specvid.pipelines.engine.config import EngineConfig
     from specvid.pipelines.recogniser import of_model, of_run
 
-    shared = ("device", "precision", "batch_size", "workers")
-    engine = EngineConfig(**{name: getattr(options, name) for name in shared})
     if options.run:
         recogniser = of_run(options.run, options.checkpoint)
     else:
@@ -95,7 +89,7 @@ def run(options: PredictOptions) -> int:
         log.status(recogniser.note)
     views = {"top": options.top, "clips": options.clips, "crops": options.crops}
     failed = 0
-    for prediction in predict(options.videos, recogniser, **views, engine=engine):
+    for prediction in predict(options.videos, recogniser, **views, compute=options.compute):
         failed += bool(prediction.error)
         if options.json:
             print(json.dumps(dataclasses.asdict(prediction), ensure_ascii=False), flush=True)

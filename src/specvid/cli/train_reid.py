@@ -1,6 +1,7 @@
 """``specvid train reid``."""
 
-from specvid.cli.verb import Verb, take
+from specvid.cli.training import starting_config
+from specvid.cli.verb import Verb
 from specvid.pipelines.reid.config import ReidConfig
 
 HELP = """\
@@ -34,22 +35,18 @@ their protocol, per-query tables, features.parquet. best/ is never chosen on the
 
 
 def defaults(words: list[str]) -> tuple[ReidConfig, list[str]]:
-    """Options to start from: of ``--config``, or of ``--recipe``, or of the recipe that fits the model."""
-    from specvid.cli.recipe_choice import starting_settings
-    from specvid.pipelines.reid.recipes import get_recipe, recipe_for
+    """Settings to start from, and the words that remain."""
+    from specvid.pipelines.reid.recipes import recipe_for
 
-    def fitting(words: list[str]) -> str:
-        model, _ = take(words, "--model")
-        return recipe_for(model or "")
-
-    return starting_settings(words, ReidConfig, get_recipe, fitting)
+    return starting_config(words, ReidConfig, recipe_for)
 
 
 def run(config: ReidConfig) -> int:
+    """Train; returns the exit code."""
     from specvid.pipelines.reid.train import train
 
     results = train(config)
     return 1 if results["evaluations"][-1]["lost"] else 0
 
 
-TRAIN_REID = Verb("train reid", HELP, ReidConfig, run, defaults=defaults, extra=("--config", "--recipe"))
+TRAIN_REID = Verb("train reid", HELP, ReidConfig, run, defaults=defaults, extra=("--config",))

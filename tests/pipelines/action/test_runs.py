@@ -13,9 +13,9 @@ from tiny_ucf101 import COLOURS, synthesize_tiny_ucf101, write_video
 
 from specvid import cli
 from specvid.datasets.synthetic.encode import damage, write_audio_only
-from specvid.pipelines.action.config import ClipConfig
+from specvid.pipelines.action.config import ActionClipsConfig
 from specvid.pipelines.action.data import hold_out, input_changes, read_lists
-from specvid.pipelines.action.evaluate import pair
+from specvid.pipelines.engine.evaluation import pair_runs
 from specvid.pipelines.engine.run import RunFolder
 from specvid.pipelines.networks import open_model
 
@@ -75,7 +75,7 @@ def test_the_figure_is_printed_with_data_split_views_and_clips(runs: Path, capsy
     assert f"top-1 100.00 % {context}" in out
     folder = runs / "a-s1/eval/split1-last-2x3"
     table = rows(folder / "clips.csv")
-    lists = read_lists(ClipConfig(data=RunFolder(runs / "a-s1").config()["clips"]["data"]))
+    lists = read_lists(ActionClipsConfig(data=RunFolder(runs / "a-s1").config()["clips"]["data"]))
     assert [row["clip"] for row in table] == [record.name for record in lists.test]
     assert all(row["correct"] == "1" and float(row["p_class"]) > 0.5 for row in table)
     assert (folder / "confusion.png").read_bytes().startswith(b"\x89PNG")
@@ -105,17 +105,17 @@ def test_a_run_is_not_scored_on_clips_it_was_trained_on(runs: Path, capsys) -> N
 
 
 def test_pairs() -> None:
-    assert pair(["a", "b"], [2, 2], [], force=False) == [(0, 2), (1, 2)]
-    assert pair(["a", "b", "c"], [3, 1, 2], [1, 2, 3], force=False) == [(1, 1), (2, 2), (0, 3)]
-    assert pair(["a", "b"], [1, 1], [1], force=False) == [(0, 1), (1, 1)]  # two seeds of a split
-    assert pair(["a"], [1], [1, 2], force=True) == [(0, 1), (0, 2)]
+    assert pair_runs(["a", "b"], [2, 2], []) == [(0, 2), (1, 2)]
+    assert pair_runs(["a", "b", "c"], [3, 1, 2], [1, 2, 3]) == [(1, 1), (2, 2), (0, 3)]
+    assert pair_runs(["a", "b"], [1, 1], [1]) == [(0, 1), (1, 1)]  # two seeds of a split
+    assert pair_runs(["a"], [1], [1, 2], any_split=True) == [(0, 1), (0, 2)]
 
 
 def test_best_says_what_selected_it(runs: Path, data: Path, tmp_path: Path, capsys) -> None:
     assert evaluate(f"--run {runs}/a-s1 --checkpoint best --clips 1") == 0
     assert "best epoch (highest top-1 on the validation part (6 clips held out" in capsys.readouterr().out
     assert train(data, tmp_path, "--name b --epochs 1") == 0
-    assert "no test clip selects" in RunFolder(tmp_path / "b").meta("best")["best_is"]
+    assert "the test part selects nothing" in RunFolder(tmp_path / "b").meta("best")["best_is"]
 
 
 def test_the_config_of_a_run_trains_it_again(runs: Path, tmp_path: Path, capsys) -> None:
@@ -323,7 +323,7 @@ def test_report_is_a_table_over_runs(runs: Path, data: Path, tmp_path: Path, cap
 
 
 def test_held_out_groups_never_cross(data: Path) -> None:
-    records = read_lists(ClipConfig(data=str(data))).train
+    records = read_lists(ActionClipsConfig(data=str(data))).train
     kept, held = hold_out(records, 0.3, seed=1)
     assert sorted(record.name for record in [*kept, *held]) == sorted(record.name for record in records)
     groups = [{record.name.rsplit("_", 1)[0] for record in part} for part in (kept, held)]
@@ -338,6 +338,6 @@ def test_a_size_keeps_the_backbones_proportion_to_the_short_side(runs: Path) -> 
     model, _ = open_model(RunFolder(runs / "a-s1"))
     assert (model.input.size, model.input.resize, model.input.frames) == (16, 20, 4)
     spec = model.input.override({"size": 112, "resize": (128, 171)})
-    assert input_changes(ClipConfig(size=56), spec) == {"size": 56, "resize": 64}
-    assert input_changes(ClipConfig(size=56, resize=60), spec) == {"size": 56, "resize": 60}
-    assert input_changes(ClipConfig(), spec) == {}
+    assert input_changes(ActionClipsConfig(size=56), spec) == {"size": 56, "resize": 64}
+    assert input_changes(ActionClipsConfig(size=56, resize=60), spec) == {"size": 56, "resize": 60}
+    assert input_changes(ActionClipsConfig(), spec) == {}

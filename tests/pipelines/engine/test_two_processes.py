@@ -12,16 +12,17 @@ import torch
 from tiny_ucf101 import synthesize_tiny_ucf101
 from toy_task import LENGTH, ToyTask, toy_model
 
-from specvid.pipelines.action.config import ActionConfig, ClipConfig, NetConfig
+from specvid.pipelines.action.config import ActionClipsConfig, ActionConfig, ActionEvaluationConfig
 from specvid.pipelines.action.evaluate import evaluate
 from specvid.pipelines.action.train import train
-from specvid.pipelines.engine.config import EngineConfig
+from specvid.pipelines.engine.config import ComputeConfig, EngineConfig, NetConfig
 from specvid.pipelines.engine.fabric import make_fabric
 from specvid.pipelines.engine.loop import fit
 from specvid.pipelines.engine.run import RunFolder
 
 DRIVER = Path(__file__).parents[2] / "support" / "two_processes.py"
 CPU = {"device": "cpu", "workers": 0, "tensorboard": False}
+COMPUTE = ComputeConfig(device="cpu", workers=0, batch_size=4)
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the driver forks")
 
@@ -38,7 +39,7 @@ def folder(tmp_path_factory) -> Path:
         ActionConfig(
             name="one",
             runs=str(folder),
-            clips=ClipConfig(data=str(data), frames=4, stride=1, size=16, resize=20),
+            clips=ActionClipsConfig(data=str(data), frames=4, stride=1, size=16, resize=20),
             net=NetConfig(model="r3d_tiny", blocks="snl@layer2.-1"),
             train=EngineConfig(epochs=2, batch_size=6, lr=0.01, **CPU),
         )
@@ -79,7 +80,7 @@ def test_an_epochs_line_is_of_all_processes(folder: Path, tmp_path: Path) -> Non
 def test_every_clip_is_counted_once(folder: Path, found: list[dict]) -> None:
     pair_csv = rows(folder / "one/eval/split1-last-2x3/clips.csv")
     alone = evaluate(
-        [folder / "one"], clips=2, crops=3, engine=EngineConfig(**CPU, batch_size=4), echo=lambda text: None
+        [folder / "one"], ActionEvaluationConfig(clips=2, crops=3), compute=COMPUTE, echo=lambda text: None
     )
     alone_csv = rows(folder / "one/eval/split1-last-2x3/clips.csv")
     (entry,) = alone["evaluations"]

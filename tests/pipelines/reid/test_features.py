@@ -5,11 +5,12 @@ import pytest
 import torch
 from PIL import Image
 
+from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.layouts.reid_set import Tracklet
 from specvid.models.factory import create_model
-from specvid.pipelines.engine.config import EngineConfig
+from specvid.pipelines.engine.config import ComputeConfig
 from specvid.pipelines.engine.fabric import make_fabric
-from specvid.pipelines.reid.data import chunks_for
+from specvid.pipelines.reid.data import make_chunks
 from specvid.pipelines.reid.features import embed_tracklets
 
 SIZE = {"frames": 4, "stride": 1, "size": (32, 16), "resize": (32, 16)}
@@ -17,7 +18,7 @@ SIZE = {"frames": 4, "stride": 1, "size": (32, 16), "resize": (32, 16)}
 
 @pytest.fixture(scope="module")
 def fabric():
-    return make_fabric(EngineConfig(device="cpu"))
+    return make_fabric(ComputeConfig(device="cpu"))
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +43,8 @@ def write(folder, count, seed=0):
 
 
 def embed(fabric, model, tracklets, *, sampling="all", batch_size=3, **options):
-    chunks = chunks_for(tracklets, model.input, sampling)
-    return embed_tracklets(fabric, model, chunks, batch_size=batch_size, workers=0, **options)
+    chunks = make_chunks(tracklets, ClipSpec.of(model.input), sampling=sampling)
+    return embed_tracklets(fabric, model, chunks, compute=ComputeConfig(batch_size=batch_size, workers=0), **options)
 
 
 def frames_of(tracklet, model):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from specvid.models.heads import Outputs
-from specvid.pipelines.reid.config import ReidConfig, ReidLossConfig, TrackletConfig
+from specvid.pipelines.reid.config import ReidClipsConfig, ReidConfig, ReidLossConfig
 from specvid.pipelines.reid.loss import ReidLoss, add_centres, move_centres
 
 
@@ -96,14 +96,11 @@ def test_centres_are_saved_with_the_model():
 @pytest.mark.parametrize(
     ("make", "cause"),
     [
-        (
-            lambda: ReidConfig(tracklets=TrackletConfig(identities=5, tracklets=4)),
-            r"identities x tracklets = 5 x 4 = 20",
-        ),
+        (lambda: ReidConfig(clips=ReidClipsConfig(identities=5, tracklets=4)), r"identities x tracklets = 5 x 4 = 20"),
         (lambda: ReidConfig(name="a/b"), "plain folder name"),
-        (lambda: TrackletConfig(val_fraction=1.0), r"val_fraction 1\.0"),
-        (lambda: TrackletConfig(frames=0), "frames 0"),
-        (lambda: TrackletConfig(zoom=0.9), r"zoom 0\.9"),
+        (lambda: ReidClipsConfig(val_fraction=1.0), r"val_fraction 1\.0"),
+        (lambda: ReidClipsConfig(frames=0), "frames 0"),
+        (lambda: ReidClipsConfig(zoom=0.9), r"zoom 0\.9"),
         (lambda: ReidLossConfig(label_smoothing=1.0), r"label_smoothing 1\.0"),
         (lambda: ReidLossConfig(margin=-1.0), r"margin -1\.0"),
     ],

@@ -12,7 +12,7 @@ from specvid.eval import KReciprocal, load_features
 from specvid.pipelines.demo.reid import final_score
 from specvid.pipelines.engine.run import RunFolder
 from specvid.pipelines.reid.features import TrackletFeatures
-from specvid.pipelines.reid.results import keep, score_all
+from specvid.pipelines.reid.results import ReidResult
 from specvid.pipelines.report import read_figures
 
 MARS = ("mars", "mars-ap", "mars-noquery")
@@ -29,7 +29,7 @@ def sets(tmp_path_factory):
 
 def score(data, *, seed=0, sampling="all", **options):
     features = np.random.default_rng(seed).standard_normal((len(data.test), 5)).astype(np.float32)
-    return score_all(data, TrackletFeatures(features, [], []), checkpoint="last", sampling=sampling, **options)
+    return ReidResult.of(data, TrackletFeatures(features, [], []), checkpoint="last", sampling=sampling, **options)
 
 
 def figures(run):
@@ -38,15 +38,15 @@ def figures(run):
 
 def test_a_narrower_scoring_keeps_the_other_protocols_of_the_same_features(tmp_path, sets):
     run = RunFolder(tmp_path)
-    keep(run, score(sets["mars"]))
+    score(sets["mars"]).save(run)
     (before,) = figures(run)
-    folder = keep(run, score(sets["mars"], protocols=("mars",)))
+    folder = score(sets["mars"], protocols=("mars",)).save(run)
     assert figures(run) == [before]
     assert list(before) == list(MARS)
     assert sorted(path.name for path in folder.glob("*.csv")) == sorted(f"queries-{name}.csv" for name in MARS)
     # Other features, as of a training that went on: all figures are of them.
     again = score(sets["mars"], seed=1, protocols=("mars-ap",))
-    keep(run, again)
+    again.save(run)
     (after,) = figures(run)
     assert list(after) == list(MARS)
     for name in MARS:
@@ -54,7 +54,7 @@ def test_a_narrower_scoring_keeps_the_other_protocols_of_the_same_features(tmp_p
         with (folder / f"queries-{name}.csv").open() as file:
             assert np.mean([float(row["ap"]) for row in csv.DictReader(file)]) == pytest.approx(after[name]["mAP"])
     # The demo finds its protocol whatever the run was scored under since.
-    run.write_results({**run.results(), "config": {"tracklets": {"split": 1}, "test_sampling": "all"}})
+    run.write_results({**run.results(), "config": {"clips": {"split": 1}, "test_sampling": "all"}})
     assert final_score(run.results()) == after["mars-ap"]
 
 
@@ -71,7 +71,7 @@ def test_evaluations_leave_each_other_alone(tmp_path, sets):
         score(mars, rerank=KReciprocal(5, 3)),
         *(score(data, elsewhere=True) for data in (whole, *own, other)),
     ]
-    folders = [keep(run, one) for one in scored]
+    folders = [one.save(run) for one in scored]
     assert [folder.name for folder in folders[:5]] == [
         "split1-last-all", "split1-last-even", "split1-last-all-reranked", "split1-last-all-reranked-5-3-0.3",
         "split1-last-all-on-PRID-2011",
@@ -80,7 +80,7 @@ def test_evaluations_leave_each_other_alone(tmp_path, sets):
     for one, folder, kept in zip(scored, folders, figures(run), strict=True):
         assert np.array_equal(load_features(folder / "features.parquet").query, one.features.query)
         assert kept == {score.protocol: score.as_dict() for score in one.scores}
-    run.write_results({**run.results(), "config": {"tracklets": {"split": 1}, "test_sampling": "all"}})
+    run.write_results({**run.results(), "config": {"clips": {"split": 1}, "test_sampling": "all"}})
     assert final_score(run.results())["mAP"] == scored[0].scores[1].mAP
     rows = {tuple(figure.context.items()) for figure in read_figures(tmp_path / "results.json")}
     assert len(rows) == sum(len(one.scores) for one in scored)  # the report does not take one for another either

@@ -12,7 +12,7 @@ from specvid import cli
 from specvid.eval import load_features, score_reid
 from specvid.pipelines.engine.run import RunFolder
 from specvid.pipelines.networks import open_model
-from specvid.pipelines.reid.config import TrackletConfig
+from specvid.pipelines.reid.config import ReidClipsConfig
 from specvid.pipelines.reid.data import read_lists
 
 
@@ -250,10 +250,10 @@ def test_held_out_identities_select_the_best(tmp_path):
 
     synthesize_mars(tmp_path / "mars", tracklets=4, task=Gait(identities=8, frames=6))
     assert train(tmp_path / "mars", tmp_path, "--name v --epochs 2 --val-fraction 0.5") == 0
-    lists = read_lists(TrackletConfig(data=str(tmp_path / "mars"), val_fraction=0.5))
+    lists = read_lists(ReidClipsConfig(data=str(tmp_path / "mars"), val_fraction=0.5))
     held = {tracklet.pid for tracklet in lists.validation.test}
-    assert len(held) == len(lists.identities) == 2
-    assert not held & set(lists.identities)
+    assert len(held) == len(lists.classes) == 2
+    assert not held & set(lists.classes)
     assert not held & {tracklet.pid for tracklet in lists.data.test}
     run = RunFolder(tmp_path / "v")
     assert all(0 <= line["val_mAP"] <= 1 for line in run.lines())
@@ -342,6 +342,6 @@ def test_mistakes_are_one_clear_line(words, cause, capsys, tmp_path, monkeypatch
 
 def test_an_action_run_is_no_reid_run(tmp_path, capsys):
     (tmp_path / "x").mkdir()
-    (tmp_path / "x/config.json").write_text(json.dumps({"clips": {}}))
+    (tmp_path / "x/config.json").write_text(json.dumps({"task": "action"}))
     assert evaluate(f"--run {tmp_path / 'x'}") == 2
-    assert "is no re-ID run" in capsys.readouterr().err
+    assert "is of the task 'action', not of 'reid'. Score it with `specvid eval action`" in capsys.readouterr().err

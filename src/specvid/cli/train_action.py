@@ -1,6 +1,7 @@
 """``specvid train action``."""
 
-from specvid.cli.verb import Verb, take
+from specvid.cli.training import starting_config
+from specvid.cli.verb import Verb
 from specvid.pipelines.action.config import ActionConfig
 
 HELP = """\
@@ -35,23 +36,18 @@ tensorboard/, eval/. The final figure is of the last epoch; best/ is never chose
 
 
 def defaults(words: list[str]) -> tuple[ActionConfig, list[str]]:
-    """Options to start from: of ``--config``, or of ``--recipe``, or of the recipe that fits model and weights."""
-    from specvid.cli.recipe_choice import starting_settings
-    from specvid.pipelines.action.recipes import get_recipe, recipe_for
+    """Settings to start from, and the words that remain."""
+    from specvid.pipelines.action.recipes import recipe_for
 
-    def fitting(words: list[str]) -> str:
-        model, _ = take(words, "--model")
-        weights, _ = take(words, "--weights")
-        return recipe_for(model or "", weights or "")
-
-    return starting_settings(words, ActionConfig, get_recipe, fitting)
+    return starting_config(words, ActionConfig, recipe_for)
 
 
 def run(config: ActionConfig) -> int:
+    """Train; returns the exit code."""
     from specvid.pipelines.action.train import train
 
     train(config)
     return 0
 
 
-TRAIN_ACTION = Verb("train action", HELP, ActionConfig, run, defaults=defaults, extra=("--config", "--recipe"))
+TRAIN_ACTION = Verb("train action", HELP, ActionConfig, run, defaults=defaults, extra=("--config",))

@@ -1,0 +1,155 @@
+"""The skeleton of scoring trained runs, the same for all tasks: which run on which split, no training data tested on,
+results saved.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+from lightning_fabric import Fabric
+
+from specvid.config import read_config
+from specvid.pipelines.engine.config import TrainingConfig
+from specvid.pipelines.engine.run import RunFolder
+
+_FIX = "Give one run per split (--run RUN1 RUN2 RUN3, or --run 'runs/NAME-s{split}'), or --force to score all on all."
+
+
+class Result(Protocol):
+    """A test part, scored."""
+
+    def entry(self) -> dict[str, Any]:
+        """Its figures with all that must stand beside them: JSON, for results.json."""
+
+    def save(self, run: RunFolder) -> Path:
+        """Write its folder in ``eval/`` of a run, and its entry of results.json; returns the folder."""
+
+    def describe(self, title: str, folder: Path | None = None) -> str:
+        """All figures as text, below ``title``; ``folder``: where the details are."""
+
+
+Config = TypeVar("Config", bound=TrainingConfig)
+Scored = TypeVar("Scored", bound=Result)
+
+
+@dataclass(frozen=True)
+class TrainedRun(Generic[Config]):
+    """A trained run.
+
+    Args:
+        folder: its folder.
+        config: its settings.
+    """
+
+    folder: RunFolder
+    config: Config
+
+    @classmethod
+    def open(cls, path: str | Path, kind: type[Config]) -> "TrainedRun[Config]":
+        """Read the settings of a run.
+
+        Args:
+            path: its folder.
+            kind: the config of the task that it must be of.
+
+        Returns:
+            The run.
+
+        Raises:
+            ValueError: the folder holds no run, or one of another task.
+        """
+        folder = RunFolder(path)
+        content = folder.config()  # says so where this is no run at all
+        if (task := content.get("task")) != kind.task:
+            fix = f" Score it with `specvid eval {task}`." if task else ""
+            raise ValueError(f"run {str(path)!r} is of the task {task!r}, not of {kind.task!r}.{fix}")
+        return cls(folder, read_config(kind, folder.path / "config.json"))
+
+
+def evaluate_runs(
+    runs: Sequence[TrainedRun[Config]],
+    score: Callable[[TrainedRun[Config], int], Scored],
+    *,
+    fabric: Fabric,
+    splits: Sequence[int] = (),
+    any_split: bool = False,
+    echo: Callable[[str], None],
+) -> tuple[list[dict[str, Any]], list[Scored]]:
+    """Score runs, print and save the figures.
+
+    Args:
+        runs: what to score.
+        score: a run on a split, called in all processes.
+        fabric: of this process.
+        splits: as for `pair_runs`.
+        any_split: as for `pair_runs`.
+        echo: gets the printed text.
+
+    Returns:
+        The entry of each scoring with its ``run``, and what was scored.
+    """
+    entries: list[dict[str, Any]] = []
+    results: list[Scored] = []
+    names, trained = [str(run.folder.path) for run in runs], [run.config.clips.split for run in runs]
+    for number, split in pair_runs(names, trained, splits, any_split=any_split):
+        result = score(runs[number], split)
+        results.append(result)
+        entries.append({"run": names[number], **result.entry()})
+        if fabric.is_global_zero:
+            echo(result.describe(names[number], result.save(runs[number].folder)))
+        fabric.barrier()
+    return entries, results
+
+
+def pair_runs(
+    runs: Sequence[str], trained: Sequence[int], splits: Sequence[int], *, any_split: bool = False
+) -> list[tuple[int, int]]:
+    """Which run is scored on which split.
+
+    Args:
+        runs: names of the runs.
+        trained: the split that each of them was trained on.
+        splits: those to score on, each with the runs that were trained on it; none: every run on its own split.
+        any_split: score every run on each of ``splits``, whatever it was trained on.
+
+    Returns:
+        (number of the run, split), in the order of ``splits``.
+
+    Raises:
+        ValueError: a split without a run, or a run whose split is not among ``splits``.
+    """
+    if not splits:
+        return list(zip(range(len(runs)), trained, strict=True))
+    if any_split:
+        return [(number, split) for split in splits for number in range(len(runs))]
+    about = ", ".join(f"{run} on {split}" for run, split in zip(runs, trained, strict=True))
+    for split in splits:
+        if split not in trained:
+            raise ValueError(f"split {split} has no run that was trained on it (trained: {about}). {_FIX}")
+    for run, split in zip(runs, trained, strict=True):
+        if split not in splits:
+            raise ValueError(
+                f"run {run!r} was trained on split {split}, which is not among --splits {list(splits)}. {_FIX}"
+            )
+    return [(number, split) for split in splits for number in range(len(runs)) if trained[number] == split]
+
+
+def refuse_leak(run: TrainedRun[Any], split: int, leaked: int, what: str) -> None:
+    """Refuse to score a network on what it was trained on.
+
+    Args:
+        run: the run.
+        split: to be scored on.
+        leaked: how many of the test part were trained on.
+        what: they are, e.g. ``clips``.
+
+    Raises:
+        ValueError: there are any.
+    """
+    if leaked:
+        raise ValueError(
+            f"run {str(run.folder.path)!r} was trained on split {run.config.clips.split}, and so on {leaked} of the "
+            f"{what} in the test part of split {split}: the figure would be worthless. "
+            "Give a run trained on that split, or --force to print it anyway, marked."
+        )

@@ -1,0 +1,190 @@
+"""The skeleton of a training, the same for all tasks: lists, checks, model, run, fit, score, save."""
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from specvid.models.factory import VideoModel
+from specvid.pipelines.engine.config import TrainingConfig
+from specvid.pipelines.engine.evaluation import Result
+from specvid.pipelines.engine.fabric import make_fabric
+from specvid.pipelines.engine.feed import TrainFeed
+from specvid.pipelines.engine.log import echo, log, logging_to
+from specvid.pipelines.engine.loop import fit
+from specvid.pipelines.engine.run import RunFolder
+from specvid.pipelines.engine.seeds import seed_all
+from specvid.pipelines.engine.start import start_run
+from specvid.pipelines.engine.task import Batch, Selection
+
+
+class Lists(Protocol):
+    """What one training reads: the items of one split of a data set."""
+
+    items: ClassVar[str]
+    """What they are: clips or tracklets."""
+
+    @property
+    def title(self) -> str:
+        """What reports call the data."""
+
+    @property
+    def split(self) -> int:
+        """Number of the split."""
+
+    @property
+    def parts(self) -> Mapping[str, list[Path]]:
+        """For each part, train and test among them, a file of each of its items."""
+
+    def __str__(self) -> str:
+        """How much there is of what, in one line."""
+
+
+Config = TypeVar("Config", bound=TrainingConfig)
+Items = TypeVar("Items", bound=Lists)
+
+
+class TrainingTask(ABC, Generic[Config, Items]):
+    """One training of one task: what `train` needs besides the settings.
+
+    Args:
+        fabric: of this process.
+        model: the network to train.
+        config: all settings.
+        lists: from `read_lists`.
+    """
+
+    name: ClassVar[str]
+    forward_methods: tuple[str, ...] = ()
+
+    def __init__(self, fabric: Fabric, model: VideoModel, config: Config, lists: Items) -> None:
+        self.fabric, self.config, self.lists = fabric, config, lists
+        self.model_config, self.input = model.config, model.input
+        self.feed = self.make_feed()
+        self.selection = self.validation() or Selection(
+            "loss", False, "lowest training loss (no validation part; the test part selects nothing)"
+        )
+
+    @staticmethod
+    @abstractmethod
+    def read_lists(config: Any) -> Any:
+        """The lists that ``config.clips`` names. ``ValueError`` where they cannot be read or are of no use."""
+
+    @staticmethod
+    @abstractmethod
+    def build_model(config: Any, lists: Any) -> VideoModel:
+        """The network of the config, with a classifier for the classes of the lists."""
+
+    @abstractmethod
+    def make_feed(self) -> TrainFeed:
+        """This process's batches of the train part."""
+
+    @abstractmethod
+    def validation(self) -> Selection | None:
+        """What the validation part selects by; None where there is no such part."""
+
+    @abstractmethod
+    def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """The mean loss of a batch (a scalar), and figures to log."""
+
+    @abstractmethod
+    def evaluate(self, model: nn.Module) -> dict[str, float]:
+        """Figures of the validation part; empty where there is none."""
+
+    @abstractmethod
+    def score(self, model: VideoModel) -> Result:
+        """The trained network on the test part, in all processes."""
+
+    @abstractmethod
+    def about(self) -> Mapping[str, Any]:
+        """What must be known to use the weights later, besides `meta`; ``data`` is merged into it."""
+
+    def meta(self) -> Mapping[str, Any]:
+        """What must be known to use the weights later: JSON, for each checkpoint's meta.json."""
+        data = {"dataset": self.config.clips.dataset, "title": self.lists.title, "split": self.lists.split}
+        about = dict(self.about())
+        data |= about.pop("data", {})
+        model = {"model": self.model_config, "input": dataclasses.asdict(self.input)}
+        return {"task": self.name, **model, "data": data, **about}
+
+
+def train(kind: type[TrainingTask[Config, Any]], config: Config) -> dict[str, Any]:
+    """Train as ``config`` says, and score the last epoch on the test part.
+
+    Args:
+        kind: the task.
+        config: all its settings.
+
+    Returns:
+        What the run's results.json holds.
+
+    Raises:
+        ValueError: the config, the data or the run's folder do not fit; before anything is trained.
+    """
+    fabric = make_fabric(config.train)
+    lists = kind.read_lists(config.clips)
+    check_files(config.clips.data, lists)
+    seed_all(config.train.seed)
+    model = kind.build_model(config, lists)
+    task = kind(fabric, model, config, lists)
+    run = start_run(fabric, config)
+    with logging_to(run.path, is_main=fabric.is_global_zero):
+        announce(run, model, task)
+        parameters = sum(parameter.numel() for parameter in model.parameters())
+        trained = fit(fabric, model, task, config.train, run)
+        assert isinstance(trained, VideoModel)
+        result = task.score(trained)
+        if fabric.is_global_zero:
+            run.write_training(config, parameters=parameters, best_is=task.selection.reason)
+            echo(result.describe(str(run.path), result.save(run)))
+        fabric.barrier()
+    return run.results()
+
+
+def check_files(data: str, lists: Lists) -> None:
+    """Check that the folder is the right one.
+
+    Args:
+        data: the folder.
+        lists: what should lie there.
+
+    Raises:
+        ValueError: no file of a part is there.
+    """
+    for part, files in lists.parts.items():
+        if files and not any(file.is_file() for file in files):
+            raise ValueError(
+                f"data {data!r}: none of the {part} {lists.items} of split {lists.split} is there, "
+                f"e.g. {files[0]}. Check it with `specvid data check`."
+            )
+
+
+def announce(run: RunFolder, model: VideoModel, task: TrainingTask[Any, Any]) -> None:
+    """Log what is trained on what and how, and warn of files that are missing.
+
+    Args:
+        run: its folder.
+        model: the network.
+        task: what it is trained for.
+    """
+    config, lists, spec = task.config, task.lists, model.input
+    engine, net = config.train, config.net
+    blocks = f" with {net.blocks}" if net.blocks else ", no blocks"
+    height, width = spec.crop
+    log.info(f"run {run.path}: {net.model}{blocks}, {spec.frames} frames x {spec.stride}, {height} x {width} px")
+    if net.weights:
+        log.info(f"weights: {model.loaded}")
+    log.info(f"{lists.title}, split {lists.split}: {lists}")
+    recipe = f" (from the recipe {config.recipe})" if config.recipe else ""
+    log.info(
+        f"{engine.epochs} epochs x {task.feed.steps} steps x {engine.batch_size} clips, {engine.optimizer}, "
+        f"peak rate {engine.lr:g}, schedule {engine.schedule}, {engine.precision}{recipe}"
+    )
+    for part, files in lists.parts.items():
+        missing = [file for file in files if not file.is_file()]
+        if missing:
+            log.warning(f"{len(missing)} of {len(files)} {part} {lists.items} are missing, e.g. {missing[0]}")
