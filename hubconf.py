@@ -26,8 +26,7 @@ def _use_this_checkout() -> None:
 
 _use_this_checkout()
 
-from specvid.models import create_model, list_backbones  # noqa: E402
+from specvid.models import create_model, list_backbones, load  # noqa: E402
 from specvid.models.blocks import create_block, list_blocks  # noqa: E402
-from specvid.models.weights.sharing import from_pretrained  # noqa: E402
 
-__all__ = ["create_block", "create_model", "from_pretrained", "list_backbones", "list_blocks"]
+__all__ = ["create_block", "create_model", "list_backbones", "list_blocks", "load"]

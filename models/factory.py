@@ -4,131 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from specvid.models.backbones.registry import build_backbone
 from specvid.models.clip import ClipState
-from specvid.models.heads import Head, Outputs
+from specvid.models.heads import Head
 from specvid.models.insertion.grammar import format_blocks, parse_blocks
 from specvid.models.insertion.insert import insert_blocks
 from specvid.models.pooling import create_pooling
-from specvid.models.spec import Backbone, Recipe
-from specvid.models.weights import LoadReport, load_weights, sharing
-
-
-class VideoModel(nn.Module):
-    """A video network made of ``backbone`` (features), ``pool`` (one vector a clip) and ``head`` (embedding, logits);
-    some backbones have a ``tail`` between features and pooling (`Backbone`).
-
-    Build it with `create_model`. ``config`` rebuilds it (``create_model(**model.config)``, JSON-able, without the
-    weights); ``input`` says which clips it wants; ``feature_dim`` is D, ``embedding_dim`` E, ``num_classes`` the
-    number of logits or None. ``classes`` are the names of the logits, and ``sampling`` is how clips are taken from a
-    video (``dense`` or ``segments``), where a trained or shared model says so.
-
-    All methods take clips ``x`` (B, 3, T, H, W), float, normalised as ``input`` says, and optionally a ``mask`` (B,
-    T), bool, True = real frame: padded frames are kept out of the inserted blocks and of the pooling; the
-    convolutions of a 3D backbone see zeros in their place.
-    """
-
-    def __init__(
-        self, backbone: Backbone, *, pool: nn.Module, head: Head, clip: ClipState, config: dict[str, Any]
-    ) -> None:
-        super().__init__()
-        self.backbone, self.pool, self.head = backbone.module, pool, head
-        self.clip, self.config, self.input = clip, config, backbone.input
-        self.tail, self.output, self.fixed = backbone.tail, backbone.output, backbone.fixed
-        self.dims, self.feature_dim, self.embedding_dim = backbone.dims, backbone.feature_dim, head.num_features
-        self.num_classes = head.classifier.out_features if head.classifier is not None else None
-        self.classifier_name, self.pretrained = backbone.classifier, backbone.pretrained
-        self.loaded: LoadReport | None = None
-        self.classes: tuple[str, ...] | None = None
-        self.sampling = "dense"
-
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Logits (B, num_classes)."""
-        if self.num_classes is None:
-            raise ValueError(
-                f"model {self.config['name']!r} has no classifier (num_classes=None): create it with num_classes=..., "
-                "or call embed() or forward_features()"
-            )
-        logits = self.outputs(x, mask).logits
-        assert logits is not None
-        return logits
-
-    def forward_features(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Feature maps (B, D, T', H', W'); a 2D backbone runs per frame, so its T' is T, or what temporal pooling
-        leaves of it.
-        """
-        return self._map(*self._run(x, mask)[:2])
-
-    def embed(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Embeddings (B, E), not normalised: pooled features, projected where the model has an ``embedding_dim``,
-        after the neck.
-        """
-        return self.outputs(x, mask).embedding
-
-    def outputs(self, x: Tensor, mask: Tensor | None = None) -> Outputs:
-        """All of the head in one pass: feature before the neck, embedding, logits (None without classifier)."""
-        raw, frames, mask = self._run(x, mask)
-        if self.tail is None:
-            return self.head(self.pool(self._map(raw, frames), mask))
-        vectors = self.tail(raw)
-        if self.dims == 2:
-            vectors = vectors.unflatten(0, (-1, frames)).transpose(1, 2)
-        vectors_bet = vectors if vectors.ndim == 3 else vectors[..., None]
-        return self.head(self.pool(vectors_bet[..., None, None], mask))
-
-    def save_pretrained(self, folder: str | Path, **options: Any) -> None:
-        """Write a folder that others can load: `specvid.models.weights.sharing.save_pretrained`."""
-        sharing.save_pretrained(self, folder, **options)
-
-    def push_to_hub(self, repo_id: str, **options: Any) -> str:
-        """Upload to the Hugging Face Hub: `specvid.models.weights.sharing.push_to_hub`."""
-        return sharing.push_to_hub(self, repo_id, **options)
-
-    @staticmethod
-    def from_pretrained(source: str | Path, **options: Any) -> VideoModel:
-        """A model of a folder, a run or the Hub: `specvid.models.weights.sharing.from_pretrained`."""
-        return sharing.from_pretrained(source, **options)
-
-    def _run(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, int, Tensor | None]:
-        """What the backbone gives, the frames behind it (of an image network), and the mask for them."""
-        self._check(x, mask)
-        self.clip.frames, self.clip.mask_bt = x.shape[2], mask
-        try:
-            if self.dims == 3:
-                raw = self.backbone(x if mask is None else x.masked_fill(~mask[:, None, :, None, None], 0))
-            else:
-                raw = self.backbone(x.transpose(1, 2).flatten(0, 1))
-            return raw, self.clip.frames, self.clip.mask_bt
-        finally:
-            self.clip.frames = self.clip.mask_bt = None
-
-    def _map(self, raw: Tensor, frames: int) -> Tensor:
-        """(B, D, T', H', W') of what the backbone gives."""
-        y = self.output.to_map(raw)
-        return y if self.dims == 3 else y.unflatten(0, (-1, frames)).transpose(1, 2)
-
-    def _check(self, x: Tensor, mask: Tensor | None) -> None:
-        if x.ndim != 5 or x.shape[1] != 3:
-            raise ValueError(f"clips of shape {tuple(x.shape)} do not fit: a model takes (B, 3, T, H, W)")
-        found = {"frames": (x.shape[2],), "size": tuple(x.shape[3:])}
-        for name, option in self.fixed.items():
-            wanted = (self.input.frames,) if name == "frames" else self.input.crop
-            if found[name] != wanted:
-                raise ValueError(
-                    f"clips of shape {tuple(x.shape)} do not fit {self.config['name']!r}: their {name} must be "
-                    f"{' x '.join(map(str, wanted))}, for which it was built; for others build it with {option}=..."
-                )
-        if mask is not None and (mask.dtype != torch.bool or mask.shape != (x.shape[0], x.shape[2])):
-            raise ValueError(
-                f"mask of shape {tuple(mask.shape)} and {mask.dtype} does not fit clips of shape {tuple(x.shape)}: "
-                f"it must be bool, (B, T) = ({x.shape[0]}, {x.shape[2]}), True = real frame"
-            )
+from specvid.models.spec import BackboneConfig
+from specvid.models.video_model import VideoModel
+from specvid.models.weights import load_weights
 
 
 def create_model(
@@ -166,17 +54,17 @@ def create_model(
     insertions = parse_blocks(blocks)
     with torch.random.fork_rng(devices=[]):
         insert_blocks(backbone, insertions, clip=clip)
-    recipe = backbone.recipe or Recipe(name, options, {})
+    rebuild = backbone.config or BackboneConfig(name, options, {})
     config: dict[str, Any] = {
-        "name": recipe.name,
+        "name": rebuild.name,
         "blocks": format_blocks(insertions),
         "num_classes": num_classes,
         "embedding_dim": embedding_dim,
         "pooling": pooling,
         "neck": neck,
         "dropout": dropout,
-        "input": {**recipe.input, **(input or {})},
-        **recipe.options,
+        "input": {**rebuild.input, **(input or {})},
+        **rebuild.options,
     }
     config = json.loads(json.dumps(config))  # as it comes back from a file: lists, not tuples
     model = VideoModel(backbone, pool=pool, head=head, clip=clip, config=config)

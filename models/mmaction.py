@@ -65,7 +65,7 @@ def specvid_backbone(
     spec, fixed = network_input(name, network, family.input)
     clip = ClipState()
     described = Backbone(
-        network, 0, spec, family.dims, family.aliases, layouts=family.layouts(network), fixed=fixed
+        network, 0, spec, family.dims, family.aliases, formats=family.formats(network), fixed=fixed
     ).with_input(input or {})
     insert_blocks(described, (*parse_blocks(blocks), *read_plugins(plugins, network)), clip=clip)
     network.specvid_clip = clip  # an attribute, so that a deep copy and its blocks share a copy

@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from specvid.errors import unknown
-from specvid.models.insertion.layouts import FIRST, Layout, LayoutRule
+from specvid.models.formats import FIRST, FeatureFormat, FormatRule
 
 KINETICS_MEAN, KINETICS_STD = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -74,7 +74,7 @@ class Pretrained:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class BackboneConfig:
     """Arguments of `specvid.create_model` that build a backbone again: JSON-able."""
 
     name: str
@@ -95,8 +95,8 @@ class Backbone:
     1, over the features before its classifier, where it does not simply average over all positions. ``pretrained``:
     published weights by name (``kinetics400``, ``imagenet``); the first one is also ``DEFAULT``.
 
-    Three fields are for networks that are not plain stacks of convolutions. ``layouts``: where features do not lie
-    channels first, and where no block can stand (`specvid.models.insertion.layouts`). ``output``: how ``module`` gives
+    Three fields are for networks that are not plain stacks of convolutions. ``formats``: where features do not lie
+    channels first, and where no block can stand (`specvid.models.formats`). ``output_format``: how ``module`` gives
     its features, if not channels first. ``tail``: what the original does between its features and its classifier, if
     not averaging alone (a class token, a norm after pooling, a hidden layer): maps what ``module`` gives to ``(N,
     tail_dim)``, N = B·T frames, of an image network, and ``(B, tail_dim)`` or ``(B, tail_dim, T')`` of a video network;
@@ -115,12 +115,12 @@ class Backbone:
     classifier: str = "fc"
     window: tuple[int, int, int] | None = None
     pretrained: Mapping[str, Pretrained] = field(default_factory=dict)
-    layouts: tuple[LayoutRule, ...] = ()
-    output: Layout = FIRST
+    formats: tuple[FormatRule, ...] = ()
+    output_format: FeatureFormat = FIRST
     tail: nn.Module | None = None
     tail_dim: int | None = None
     fixed: Mapping[str, str] = field(default_factory=dict)
-    recipe: Recipe | None = None
+    config: BackboneConfig | None = None
 
     @property
     def vector_dim(self) -> int:

@@ -4,8 +4,8 @@ import json
 import re
 from pathlib import Path
 
-from specvid.models.factory import VideoModel
 from specvid.models.spec import Pretrained
+from specvid.models.video_model import VideoModel
 
 
 def class_names(model: VideoModel, *, weights: str, labels: str = "") -> tuple[tuple[str, ...], str]:

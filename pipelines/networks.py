@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from specvid.models.factory import VideoModel, create_model
+from specvid.models import VideoModel, create_model
 from specvid.pipelines.engine.run import RunFolder
 
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from specvid.models.factory import VideoModel, create_model
+from specvid.models import VideoModel, create_model
+from specvid.models.pretrained import is_shared, load
 from specvid.models.weights.load import count_classes
-from specvid.models.weights.sharing import from_pretrained, is_shared
 from specvid.pipelines.class_names import class_names
 from specvid.pipelines.engine.run import RunFolder
 from specvid.pipelines.networks import open_model
@@ -41,7 +41,7 @@ def of_model(name: str, *, weights: str = "", blocks: str = "", labels: str = ""
     if is_shared(name):
         if weights or blocks:
             raise ValueError(f"weights and blocks cannot be set with the model {name!r}: it brings its own.")
-        model = from_pretrained(name)
+        model = load(name)
         if model.num_classes is None:
             raise ValueError(f"model {name!r} has no classifier, so it names no classes.")
     else:

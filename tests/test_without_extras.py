@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from specvid.models import VideoModel, create_model
+import specvid
+from specvid.models import create_model
 
 EXTRAS = ("huggingface_hub", "mmaction", "mmcv", "mmengine", "onnxruntime", "ray", "timm", "torchcodec", "wandb")
 
@@ -36,7 +37,7 @@ def test_the_core_runs_without_them() -> None:
     [
         ("timm", lambda: create_model("timm:resnet18")),
         ("mmaction", lambda: create_model("mmaction:ResNet3d")),
-        ("hub", lambda: VideoModel.from_pretrained("owner/name")),
+        ("hub", lambda: specvid.load("owner/name")),
     ],
 )
 def test_an_absent_extra_names_the_command(monkeypatch: pytest.MonkeyPatch, extra: str, ask) -> None:

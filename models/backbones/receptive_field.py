@@ -28,7 +28,7 @@ def receptive_field(backbone: Backbone, *, probe: tuple[int, int, int] = (33, 65
             if parameter.ndim > 1:
                 parameter.fill_(1 / parameter[0].numel())
     clip = torch.ones(1, 3, *probe, dtype=torch.float64, requires_grad=True)
-    y = backbone.output.to_map(network(clip))
+    y = backbone.output_format.to_map(network(clip))
     frame, row, column = (side // 2 for side in y.shape[2:])
     y[0, :, frame, row, column].sum().backward()
     assert clip.grad is not None

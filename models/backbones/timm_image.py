@@ -23,7 +23,7 @@ from specvid.errors import nearest
 from specvid.extras import require
 from specvid.models.backbones.registry import register_scheme
 from specvid.models.backbones.torchvision_video import RES_STAGES
-from specvid.models.insertion.layouts import FIRST, LAST, TOKENS, Layout, LayoutRule
+from specvid.models.formats import FIRST, LAST, TOKENS, FeatureFormat, FormatRule
 from specvid.models.insertion.places import Call, trace
 from specvid.models.spec import IMAGENET_MEAN, IMAGENET_STD, Backbone, InputSpec, Pretrained
 
@@ -75,7 +75,7 @@ def build_timm(name: str, /, **options: Any) -> Backbone:
         calls = trace(network.eval(), (2, 3, height, width))
     except (RuntimeError, ValueError, TypeError) as error:
         raise ValueError(f"{what} cannot be run for its shapes without data ({str(error).splitlines()[0]})") from error
-    output, rules = _layouts(network, calls, what)
+    output, rules = _formats(network, calls, what)
     shape = calls[""].output
     assert shape is not None
     with torch.no_grad():
@@ -89,20 +89,20 @@ def build_timm(name: str, /, **options: Any) -> Backbone:
         aliases={name: path for name, path in RES_STAGES.items() if hasattr(network, path)},
         classifier=classifier if isinstance(classifier, str) else "head",
         pretrained=_pretrained(facts),
-        layouts=rules,
-        output=output,
+        formats=rules,
+        output_format=output,
         tail=TimmTail(network),
         fixed={"size": "img_size"} if getattr(getattr(network, "patch_embed", None), "strict_img_size", False) else {},
         tail_dim=vector.shape[1],
     )
 
 
-def _layouts(network: nn.Module, calls: Mapping[str, Call], what: str) -> tuple[Layout, tuple[LayoutRule, ...]]:
+def _formats(network: nn.Module, calls: Mapping[str, Call], what: str) -> tuple[FeatureFormat, tuple[FormatRule, ...]]:
     """How the features lie at the end, and the rules for the places inside."""
     shape = calls[""].output
     prefix, grid = _tokens(network)
     if grid is not None and shape is not None and len(shape) == 3 and shape[1] == prefix + math.prod(grid):
-        return _vit(network, Layout(TOKENS, prefix=prefix, grid=grid))
+        return _vit(network, FeatureFormat(TOKENS, prefix=prefix, grid=grid))
     output = _seen(shape)
     if output is None:
         raise ValueError(
@@ -113,24 +113,24 @@ def _layouts(network: nn.Module, calls: Mapping[str, Call], what: str) -> tuple[
         isinstance(module, _SPATIAL) for module in network.modules() if next(module.parameters(False), None) is not None
     ):
         return output, ()
-    rules: list[LayoutRule] = []
+    rules: list[FormatRule] = []
     for path, call in calls.items():
         if _WHOLE.fullmatch(path) and call.calls == 1:
             for place, seen in ((path, _seen(call.input)), (f"{path}.end", _seen(call.output))):
                 why = f"features of shape {call.input} -> {call.output} could lie either way there"
-                rules.append(LayoutRule(re.escape(place), seen, why))
-    why = "in this network the layout of features is known only before and after whole stages and blocks"
-    return output, (*rules, LayoutRule(".*", None, why))
+                rules.append(FormatRule(re.escape(place), seen, why))
+    why = "in this network the format of features is known only before and after whole stages and blocks"
+    return output, (*rules, FormatRule(".*", None, why))
 
 
-def _vit(network: nn.Module, tokens: Layout) -> tuple[Layout, tuple[LayoutRule, ...]]:
-    rules = [LayoutRule(r"patch_embed(\.proj(\.end)?)?", FIRST)]
+def _vit(network: nn.Module, tokens: FeatureFormat) -> tuple[FeatureFormat, tuple[FormatRule, ...]]:
+    rules = [FormatRule(r"patch_embed(\.proj(\.end)?)?", FIRST)]
     blocks = getattr(network, "blocks", None)
     if getattr(network, "global_pool", "") == "token" and isinstance(blocks, nn.Sequential):
         last = len(blocks) - 1
         why = "what comes after it reads the class token alone; put it before"
-        rules.append(LayoutRule(rf"blocks\.{last}\.(?!(norm1|attn)$).*|norm\b.*|fc_norm\b.*", None, why))
-    return tokens, (*rules, LayoutRule(".*", tokens))
+        rules.append(FormatRule(rf"blocks\.{last}\.(?!(norm1|attn)$).*|norm\b.*|fc_norm\b.*", None, why))
+    return tokens, (*rules, FormatRule(".*", tokens))
 
 
 def _tokens(network: nn.Module) -> tuple[int, tuple[int, int] | None]:
@@ -138,8 +138,8 @@ def _tokens(network: nn.Module) -> tuple[int, tuple[int, int] | None]:
     return getattr(network, "num_prefix_tokens", 0), tuple(grid) if grid is not None else None
 
 
-def _seen(shape: tuple[int, ...] | None) -> Layout | None:
-    """The layout of a map of a square image: the two sides of space are equal, and unequal to the channels."""
+def _seen(shape: tuple[int, ...] | None) -> FeatureFormat | None:
+    """The format of a map of a square image: the two sides of space are equal, and unequal to the channels."""
     if shape is None or len(shape) != 4 or (shape[1] == shape[2] == shape[3]):
         return None
     return FIRST if shape[2] == shape[3] else LAST if shape[1] == shape[2] else None

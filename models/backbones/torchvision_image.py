@@ -11,16 +11,34 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from specvid.models.backbones.registry import register_backbone
-from specvid.models.backbones.tails import PooledTail
 from specvid.models.backbones.torchvision_video import RES_STAGES
 from specvid.models.backbones.torchvision_weights import image_input, on_cpu_at_least, torchvision_weights
-from specvid.models.insertion.layouts import LayoutRule
+from specvid.models.formats import FormatRule
 from specvid.models.spec import Backbone, stack
 
 RESNETS = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")
+
+
+class PooledTail(nn.Module):
+    """Mean over space, then ``layers``, child ``name`` of this module, so that their parameters keep published names.
+
+    (N, C, H, W) -> (N, E), and of an inflated network (B, C, T, H, W) -> (B, E, T). ``keep_space``: the layers want
+    (N, C, 1, 1).
+    """
+
+    def __init__(self, name: str, layers: nn.Sequential, *, keep_space: bool = False) -> None:
+        super().__init__()
+        self.name, self.keep_space = name, keep_space
+        self.add_module(name, layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        layers = self.get_submodule(self.name)
+        if x.ndim == 5:
+            return layers(x.mean((3, 4)).transpose(1, 2)).transpose(1, 2)
+        return layers(x.mean((2, 3), keepdim=self.keep_space)).flatten(1)
 
 
 @dataclass(frozen=True)
@@ -72,7 +90,7 @@ def _convnext(network: Any) -> dict[str, object]:
         "classifier": "classifier.2",
         "tail": PooledTail("classifier", network.classifier[:2], keep_space=True),
         "tail_dim": width,
-        "layouts": (LayoutRule(r"features\.\d+\.\d+\.block(\..+)?", None, why),),
+        "formats": (FormatRule(r"features\.\d+\.\d+\.block(\..+)?", None, why),),
     }
 
 

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from specvid.models.backbones.registry import register_backbone
 from specvid.models.backbones.torchvision_weights import image_input, torchvision_weights
-from specvid.models.insertion.layouts import FIRST, LAST, TOKENS, Layout, LayoutRule
+from specvid.models.formats import FIRST, LAST, TOKENS, FeatureFormat, FormatRule
 from specvid.models.spec import IMAGENET_MEAN, IMAGENET_STD, Backbone, InputSpec, stack
 
 _MVIT_MEAN, _MVIT_STD = (0.45, 0.45, 0.45), (0.225, 0.225, 0.225)
-_CLASS_TOKEN = Layout(TOKENS, prefix=1)
+_CLASS_TOKEN = FeatureFormat(TOKENS, prefix=1)
 
 
 class ChannelsFirst(nn.Module):
@@ -92,12 +92,12 @@ def _mvit(name: str, builder: Callable[..., Any], frames: int, size: int) -> Bac
         input=InputSpec(frames=frames, stride=4, size=size, resize=round(size * 8 / 7), mean=_MVIT_MEAN, std=_MVIT_STD),
         classifier="head.1",
         pretrained=torchvision_weights(name, licence="BSD-3-Clause, ported from Apache-2.0"),
-        layouts=(
-            LayoutRule(rf"blocks\.{last}\.(attn\.)?end", None, dead),
-            LayoutRule(r"blocks\.\d+(\.attn)?(\.end)?", _CLASS_TOKEN),
-            LayoutRule(r"(blocks|pos_encoding|norm)\b.*", None, inside),
+        formats=(
+            FormatRule(rf"blocks\.{last}\.(attn\.)?end", None, dead),
+            FormatRule(r"blocks\.\d+(\.attn)?(\.end)?", _CLASS_TOKEN),
+            FormatRule(r"(blocks|pos_encoding|norm)\b.*", None, inside),
         ),
-        output=Layout(TOKENS, prefix=1, grid=(frames // 2, size // 32, size // 32)),
+        output_format=FeatureFormat(TOKENS, prefix=1, grid=(frames // 2, size // 32, size // 32)),
         tail=ClassToken(),
         tail_dim=width,
         fixed={"frames": "frames", "size": "size"},
@@ -152,7 +152,7 @@ def _swin3d(name: str, builder: Callable[[], Any]) -> Backbone:
         aliases={f"res{number + 2}": f"features.{2 * number}" for number in range(4)},
         classifier="head",
         pretrained=torchvision_weights(name, licence="BSD-3-Clause, ported from Apache-2.0"),
-        layouts=(LayoutRule(r"(features|norm|pos_drop|patch_embed\.norm)\b.*|patch_embed\.end|permute", LAST),),
+        formats=(FormatRule(r"(features|norm|pos_drop|patch_embed\.norm)\b.*|patch_embed\.end|permute", LAST),),
     )
 
 
@@ -192,8 +192,8 @@ def _swin(name: str, builder: Callable[[], Any]) -> Backbone:
         aliases={f"res{number + 2}": f"features.{2 * number + 1}" for number in range(4)},
         classifier="head",
         pretrained=torchvision_weights(name),
-        layouts=(
-            LayoutRule(r"features\.0\.0(\.end)?|features\.0\.1|features\.0|features", FIRST),
-            LayoutRule(r"features\..*|norm(\.end)?|permute", LAST),
+        formats=(
+            FormatRule(r"features\.0\.0(\.end)?|features\.0\.1|features\.0|features", FIRST),
+            FormatRule(r"features\..*|norm(\.end)?|permute", LAST),
         ),
     )

@@ -18,64 +18,15 @@ from torch import Tensor, nn
 
 from specvid.errors import unknown
 from specvid.models.blocks import create_block, list_blocks
-from specvid.models.clip import ClipState, fit_mask
+from specvid.models.clip import ClipState
+from specvid.models.formats import TOKENS, FeatureFormat, find_rule
 from specvid.models.insertion.grammar import Insertion, parse_blocks
-from specvid.models.insertion.layouts import FIRST, TOKENS, Layout, find_rule
+from specvid.models.insertion.inserted_block import InsertedBlock, changes_time, run_after, run_before
 from specvid.models.insertion.parts import create_part, list_parts
-from specvid.models.insertion.places import Call, Site, call_grid, place_help, resolve, trace
+from specvid.models.insertion.places import Call, Site, place_help, resolve, trace
 from specvid.models.spec import Backbone
 
-
-class InsertedBlock(nn.Module):
-    """A block inside a network: gives it features channels first, the frame mask and, in an image network, whole clips
-    instead of single frames.
-
-    ``per_frame``: the features are (B·T, C, H, W), of an image network that runs on the frames of B clips; unless the
-    block has ``dims=2`` itself they are unfolded to (B, C, T, H, W), so that it sees all frames of a clip together.
-    ``layout``: how the features lie at this place.
-    """
-
-    block: Any
-
-    def __init__(
-        self, block: nn.Module, *, clip: ClipState, dims: int, per_frame: bool, after: bool, layout: Layout = FIRST
-    ) -> None:
-        super().__init__()
-        self.block, self.clip, self.layout = block, clip, layout
-        self.dims, self.per_frame, self.after = dims, per_frame, after
-
-    def forward(self, x: Tensor, grid: tuple[int, ...] | None = None) -> Tensor:
-        """Features in, features of the same layout out; ``grid``: that of tokens, where it is not fixed."""
-        return self.layout.from_map(self._run(self.layout.to_map(x, grid)), x)
-
-    def _run(self, x: Tensor) -> Tensor:
-        if self.dims == 2:
-            return self.block(x)
-        if not self.per_frame:
-            return self._on_clip(x)
-        if self.clip.frames is None:
-            raise ValueError(
-                "a block in an image network must know the clip length: call the VideoModel, not its backbone"
-            )
-        x_bcthw = x.unflatten(0, (-1, self.clip.frames)).transpose(1, 2)
-        return self._on_clip(x_bcthw).transpose(1, 2).flatten(0, 1)
-
-    def _on_clip(self, x_bcthw: Tensor) -> Tensor:
-        frames = x_bcthw.shape[2]
-        y_bcthw = self.block(x_bcthw, fit_mask(self.clip.mask_bt, frames))
-        if changes_time(self.block):  # those that come after must know
-            self.clip.mask_bt = self.block.pool_mask(self.clip.mask_bt, frames)
-            if self.per_frame:
-                self.clip.frames = y_bcthw.shape[2]
-        return y_bcthw
-
-
 Planned = tuple[Site, Insertion, InsertedBlock]
-
-
-def changes_time(block: nn.Module) -> bool:
-    """Whether ``block`` gives fewer frames than it gets; it then has ``pool_mask``."""
-    return getattr(block, "changes_time", False)
 
 
 def insert_blocks(backbone: Backbone, blocks: str | tuple[Insertion, ...], *, clip: ClipState) -> list[str]:
@@ -154,7 +105,7 @@ def _check(network: nn.Module, shape: tuple[int, ...], planned: list[Planned], c
             ) from problem
 
 
-def features_at(backbone: Backbone, site: Site, call: Call | None) -> tuple[Layout, int] | str:
+def features_at(backbone: Backbone, site: Site, call: Call | None) -> tuple[FeatureFormat, int] | str:
     """How the features at a site lie, and how many channels they have; or why no block can stand there.
 
     ``call``: what the site's module was given and gave, as `trace` saw it.
@@ -162,14 +113,14 @@ def features_at(backbone: Backbone, site: Site, call: Call | None) -> tuple[Layo
     if call is None or call.calls != 1:
         times = "never" if call is None else f"{call.calls} times"
         return f"it runs {times} in a forward pass; choose a place that is passed once"
-    rule = find_rule(backbone.layouts, f"{site.target}.end" if site.after else site.target)
-    if rule.layout is None:
+    rule = find_rule(backbone.formats, f"{site.target}.end" if site.after else site.target)
+    if rule.format is None:
         return rule.why
     shape, grid = (call.output, call.output_grid) if site.after else (call.input, call.input_grid)
-    channels = rule.layout.map_shape(shape, backbone.dims, grid)
+    channels = rule.format.map_shape(shape, backbone.dims, grid)
     if isinstance(channels, str):
         return f"{channels}; choose a place between feature maps"
-    return rule.layout, channels
+    return rule.format, channels
 
 
 def _create(insertion: Insertion, site: Site, call: Call | None, backbone: Backbone, clip: ClipState) -> InsertedBlock:
@@ -179,7 +130,7 @@ def _create(insertion: Insertion, site: Site, call: Call | None, backbone: Backb
     found = features_at(backbone, site, call)
     if isinstance(found, str):
         raise ValueError(f"{problem}: {found}. {help}")
-    layout, channels = found
+    format, channels = found
     options = dict(insertion.options)
     dims = options.pop("dims", 3)
     allowed = (3,) if backbone.dims == 3 or insertion.block in list_parts() else (3, 2)
@@ -191,10 +142,10 @@ def _create(insertion: Insertion, site: Site, call: Call | None, backbone: Backb
         raise ValueError(f"blocks: {str(insertion)!r}: {error}") from error
     if changes_time(block) and "frames" in backbone.fixed:
         raise ValueError(f"{problem}: this network mixes clips of {backbone.input.frames} frames and no others. {help}")
-    if changes_time(block) and layout.kind == TOKENS and backbone.dims == 3:
+    if changes_time(block) and format.kind == TOKENS and backbone.dims == 3:
         raise ValueError(f"{problem}: the tokens there lie on a grid of a fixed number of time steps. {help}")
     per_frame = backbone.dims == 2
-    return InsertedBlock(block, clip=clip, dims=dims, per_frame=per_frame, after=site.after, layout=layout)
+    return InsertedBlock(block, clip=clip, dims=dims, per_frame=per_frame, after=site.after, format=format)
 
 
 def _block(name: str, channels: int, dims: int, options: dict[str, Any]) -> nn.Module:
@@ -220,10 +171,10 @@ def _attach(ran: dict[str, nn.Module], site: Site, name: str, block: InsertedBlo
         _insert(target, edge, f"{name}_{edge}", block)
     else:
         target.add_module(_free_name(target, name), block)
-        if site.after and _run_after not in target._forward_hooks.values():
-            target.register_forward_hook(_run_after)
-        if not site.after and _run_before not in target._forward_pre_hooks.values():
-            target.register_forward_pre_hook(_run_before)
+        if site.after and run_after not in target._forward_hooks.values():
+            target.register_forward_hook(run_after)
+        if not site.after and run_before not in target._forward_pre_hooks.values():
+            target.register_forward_pre_hook(run_before)
 
 
 def _insert(parent: nn.Module, child: str, name: str, block: InsertedBlock) -> None:
@@ -247,22 +198,3 @@ def _is_plain_sequential(module: nn.Module | None) -> TypeGuard[nn.Sequential]:
 def _free_name(parent: nn.Module, name: str) -> str:
     candidates = itertools.chain([name], (f"{name}_{number}" for number in itertools.count(2)))
     return next(candidate for candidate in candidates if not hasattr(parent, candidate))
-
-
-# The hooks are plain functions that find their blocks among the children of the module they are called for: so a deep
-# copy runs its own copies of the blocks.
-def _run_before(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    x, grid = args[0], call_grid(args)
-    for child in module.children():
-        if isinstance(child, InsertedBlock) and not child.after:
-            x = child(x, grid)
-    return (x, *args[1:])
-
-
-def _run_after(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-    grid = call_grid(output)
-    x = output if grid is None else output[0]
-    for child in module.children():
-        if isinstance(child, InsertedBlock) and child.after:
-            x = child(x, grid)
-    return x if grid is None else (x, grid)

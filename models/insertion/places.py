@@ -26,7 +26,6 @@ from torch.utils.hooks import RemovableHandle
 
 from specvid.errors import nearest
 from specvid.models.insertion.grammar import Place
-from specvid.models.insertion.residual import residual_branches
 
 _NUMBER = re.compile(r"-?\d+")
 
@@ -126,6 +125,26 @@ def call_grid(value: object) -> tuple[int, ...] | None:
     if not isinstance(value, tuple) or len(value) != 2 or not isinstance(value[1], (tuple, list)):
         return None
     return tuple(value[1]) if all(isinstance(size, (int, torch.SymInt)) for size in value[1]) else None
+
+
+def residual_branches(network: nn.Module) -> list[str]:
+    """Paths of the first layer of each residual branch, in order; blocks without a shortcut have none."""
+    found = ((path, _first_layer(module)) for path, module in network.named_modules())
+    return [f"{path}.{layer}" if path else layer for path, layer in found if layer]
+
+
+def _first_layer(block: nn.Module) -> str:
+    """The name of the first layer within ``block``; "" where it is no residual block."""
+    children = dict(block.named_children())
+    if "conv1" in children and hasattr(block, "downsample") and "conv2" in children:  # ResNets, everybody's
+        return "conv1"
+    if getattr(block, "use_res_connect", False):  # torchvision: MobileNet v2 and v3, EfficientNet
+        return next((f"{name}.0" for name in ("conv", "block") if name in children), "")
+    if getattr(block, "has_skip", False) and "conv_pw" in children and "conv_dw" in children:  # timm: the same
+        return "conv_pw" if "conv_pwl" in children else "conv_dw"
+    if isinstance(getattr(children.get("f"), "a", None), nn.Module):  # torchvision: RegNet
+        return "f.a"
+    return ""
 
 
 def _residual(network: nn.Module, parts: list[str], place: Place, aliases: Mapping[str, str]) -> list[Site]:

@@ -10,14 +10,14 @@ from torch import Tensor
 
 from specvid.errors import nearest
 from specvid.models.backbones.inflate import inflate_weight
-from specvid.models.insertion.insert import InsertedBlock
+from specvid.models.insertion.inserted_block import InsertedBlock
 from specvid.models.weights.names import BACKBONE, CLASSIFIER, NECKS, PROJECTION, TAIL, match_names
 from specvid.models.weights.read import read_weights
 from specvid.models.weights.recognise import recognise
 from specvid.models.weights.report import LoadReport, summarise
 
 if TYPE_CHECKING:
-    from specvid.models.factory import VideoModel
+    from specvid.models.video_model import VideoModel
 
 
 def load_weights(model: VideoModel, path: str | Path, *, strict: bool = True) -> LoadReport:

@@ -8,7 +8,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from specvid.models.factory import VideoModel, create_model
+from specvid.models import VideoModel, create_model
 from specvid.pipelines.action.config import ActionConfig
 from specvid.pipelines.action.data import ActionLists, clip_spec, input_changes, make_views, read_lists, train_feed
 from specvid.pipelines.action.evaluate import score_views

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from specvid.datasets.clips.spec import as_pair
 from specvid.datasets.clips.transforms import Normalise
 from specvid.errors import nearest
-from specvid.models.factory import VideoModel, create_model
+from specvid.models import VideoModel, create_model
 from specvid.models.insertion.places import trace
+from specvid.models.pretrained import is_shared, load
 from specvid.models.spec import InputSpec
-from specvid.models.weights.sharing import from_pretrained, is_shared
 from specvid.pipelines.embed.config import NetChoice
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -106,7 +106,7 @@ def open_choice(choice: NetChoice) -> tuple[VideoModel, Mapping[str, Any]]:
     if is_shared(choice.model):
         if given := [name for name in ("blocks", "weights", "classes") if getattr(choice, name)]:
             raise ValueError(f"{', '.join(given)} cannot be set with the model {choice.model!r}: it brings its own.")
-        model = from_pretrained(choice.model)
+        model = load(choice.model)
         return model, {"data": {"sampling": model.sampling}}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(choice.seed)

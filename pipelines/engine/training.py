@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from specvid.models.factory import VideoModel
+from specvid.models.video_model import VideoModel
 from specvid.pipelines.engine.config import TrainingConfig
 from specvid.pipelines.engine.evaluation import Result
 from specvid.pipelines.engine.fabric import make_fabric

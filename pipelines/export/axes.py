@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from specvid.models.factory import VideoModel
+from specvid.models.video_model import VideoModel
 
 NAMES = {"batch": 0, "time": 2, "height": 3, "width": 4}
 """Axis of (B, 3, T, H, W)."""

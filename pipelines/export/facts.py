@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from specvid import __version__
-from specvid.models.factory import VideoModel
+from specvid.models.video_model import VideoModel
 from specvid.pipelines.export.axes import Axes
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from specvid.models.factory import VideoModel
+from specvid.models.video_model import VideoModel
 from specvid.pipelines.embed.network import hash_weights, open_choice
 from specvid.pipelines.export.axes import Axes, AxisError, axes_of
 from specvid.pipelines.export.capture import capture, draw_inputs

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from specvid.models.blocks.affinities.dot import ProductAffinity
 from specvid.models.blocks.affinities.symmetric import SymmetricAffinity
-from specvid.models.factory import VideoModel
+from specvid.models.video_model import VideoModel
 
 
 class Exportable(nn.Module):

@@ -14,7 +14,7 @@ from specvid.datasets.layouts.reid_set import Identity, ReidSet
 from specvid.eval.reid.features import ReidFeatures
 from specvid.eval.reid.matches import check_matches
 from specvid.eval.reid.protocols import NoMatchError
-from specvid.models.factory import VideoModel
+from specvid.models.video_model import VideoModel
 from specvid.pipelines.engine.config import ComputeConfig
 from specvid.pipelines.engine.gather import gather_rows
 from specvid.pipelines.engine.log import console

@@ -7,7 +7,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from specvid.datasets.clips.spec import ClipSpec
-from specvid.models.factory import VideoModel, create_model
+from specvid.models import VideoModel, create_model
 from specvid.pipelines.engine import training
 from specvid.pipelines.engine.feed import TrainFeed
 from specvid.pipelines.engine.task import Batch, Selection

@@ -1,6 +1,7 @@
 """specvid: spectral nonlocal blocks for video backbones.
 
-``create_model`` and ``create_block`` build, ``list_backbones`` and ``list_blocks`` say what there is. The parts live in
+``create_model`` and ``create_block`` build, ``load`` opens what was trained or shared, ``list_backbones`` and
+``list_blocks`` say what there is. The parts live in
 ``specvid.models``, ``specvid.datasets``, ``specvid.eval`` and ``specvid.pipelines``; nothing heavy is imported before
 it is used.
 """
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what `__getattr__` below imports on first use, for editors and type checkers
     from specvid import datasets, eval, models, pipelines, tools
-    from specvid.models import VideoModel, create_model, list_backbones
+    from specvid.models import VideoModel, create_model, list_backbones, load
     from specvid.models.blocks import create_block, list_blocks
 
 __version__ = "0.1.0"
@@ -24,6 +25,7 @@ __all__ = [
     "eval",
     "list_backbones",
     "list_blocks",
+    "load",
     "models",
     "pipelines",
     "tools",
@@ -35,6 +37,7 @@ _HOME = {
     "create_model": "specvid.models",
     "list_backbones": "specvid.models",
     "list_blocks": "specvid.models.blocks",
+    "load": "specvid.models",
 }
 _SUBPACKAGES = ("datasets", "eval", "models", "pipelines", "tools")
 

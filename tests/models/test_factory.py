@@ -9,7 +9,7 @@ from backbone_cases import CASES
 
 import specvid
 from specvid.models import create_model
-from specvid.models.factory import VideoModel
+from specvid.models.video_model import VideoModel
 
 
 def clip_for(name: str) -> torch.Tensor:

@@ -12,7 +12,7 @@ from torch import nn
 
 import specvid
 from specvid.models import create_model
-from specvid.models.insertion.insert import InsertedBlock
+from specvid.models.insertion.inserted_block import InsertedBlock
 
 pytest.importorskip("mmaction.models", reason="pip install 'specvid[mmaction]'")
 

@@ -11,7 +11,7 @@ import torch
 
 import specvid
 from specvid.models import create_model
-from specvid.models.factory import VideoModel
+from specvid.models.video_model import VideoModel
 
 Places = tuple[str, str, str]
 CLASSES = 5

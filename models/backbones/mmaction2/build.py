@@ -14,7 +14,7 @@ from specvid.models.backbones.mmaction2.families import FAMILIES, make_tail
 from specvid.models.backbones.mmaction2.network import EXTRA, build_network, network_input
 from specvid.models.backbones.registry import register_scheme
 from specvid.models.insertion.places import trace
-from specvid.models.spec import Backbone, InputSpec, Recipe, stack
+from specvid.models.spec import Backbone, BackboneConfig, InputSpec, stack
 
 
 @register_scheme("mmaction")
@@ -42,7 +42,7 @@ def build_mmaction(name: str, /, **options: Any) -> Backbone:
     backbone = _backbone(said, what)
     if path is None:
         return backbone
-    return replace(backbone, recipe=Recipe(f"mmaction:{said.name}", said.options, asdict(backbone.input)))
+    return replace(backbone, config=BackboneConfig(f"mmaction:{said.name}", said.options, asdict(backbone.input)))
 
 
 def _backbone(said: Recogniser, what: str) -> Backbone:
@@ -63,7 +63,7 @@ def _backbone(said: Recogniser, what: str) -> Backbone:
         dims=family.dims,
         aliases=family.aliases,
         classifier=family.classifier,
-        layouts=family.layouts(network),
+        formats=family.formats(network),
         tail=tail,
         tail_dim=tail_dim,
         fixed=fixed,

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from specvid.models.backbones.mmaction2.layouts import SWIN, timesformer
+from specvid.models.backbones.mmaction2.formats import SWIN, timesformer
 from specvid.models.backbones.mmaction2.tails import C3DTail, X3DTail
 from specvid.models.backbones.torchvision_video import RES_STAGES
-from specvid.models.insertion.layouts import LayoutRule
+from specvid.models.formats import FormatRule
 from specvid.models.spec import IMAGENET_MEAN, IMAGENET_STD, InputSpec
 
 
@@ -28,7 +28,7 @@ class Family:
     ``heads``: mmaction2's heads whose logits are our pooling and classifier behind this network; ``classifier``: its
     name in mmaction2's checkpoints. ``frames``, ``size``: names of the options that fix the clip length and the side
     of the frames. ``defaults``: options in place of mmaction2's defaults, where those do not make a network.
-    ``map_hook``: makes what the network gives a feature map; ``layouts``: makes the `LayoutRule` of the network.
+    ``map_hook``: makes what the network gives a feature map; ``formats``: makes the `FormatRule` of the network.
     """
 
     dims: int
@@ -40,7 +40,7 @@ class Family:
     size: str = ""
     defaults: Mapping[str, Any] = field(default_factory=dict)
     map_hook: Callable[..., Tensor] | None = None
-    layouts: Callable[[Any], tuple[LayoutRule, ...]] = lambda network: ()
+    formats: Callable[[Any], tuple[FormatRule, ...]] = lambda network: ()
 
 
 def join_pathways(module: nn.Module, args: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> Tensor:
@@ -57,7 +57,7 @@ def token_as_map(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Te
     return output[:, :, None, None, None]
 
 
-def _timesformer_layouts(network: Any) -> tuple[LayoutRule, ...]:
+def _timesformer_formats(network: Any) -> tuple[FormatRule, ...]:
     height, width = (side // patch for side, patch in zip(*_patches(network), strict=True))
     layers = len(network.transformer_layers.layers)
     return timesformer((network.num_frames, height, width), layers, space_only=network.attention_type == "space_only")
@@ -91,7 +91,7 @@ FAMILIES: dict[str, Family] = {
     "X3D": Family(3, _input(16, 5, mean=_GRAY[0], std=_GRAY[1]), ("X3DHead",), "cls_head.fc2"),
     "C3D": Family(3, _input(16, 1, 112, (128, 171), **_SPORTS1M), ("I3DHead",), aliases={}),
     # transformers
-    "SwinTransformer3D": Family(3, _input(32, 2), ("I3DHead",), aliases=_SWIN_STAGES, layouts=lambda network: SWIN),
+    "SwinTransformer3D": Family(3, _input(32, 2), ("I3DHead",), aliases=_SWIN_STAGES, formats=lambda network: SWIN),
     "TimeSformer": Family(
         3,
         _input(8, 32, mean=(0.5,) * 3, std=(0.5,) * 3),
@@ -101,7 +101,7 @@ FAMILIES: dict[str, Family] = {
         size="img_size",
         defaults={"num_frames": 8, "img_size": 224, "patch_size": 16},
         map_hook=token_as_map,
-        layouts=_timesformer_layouts,
+        formats=_timesformer_formats,
     ),
 }
 

@@ -49,16 +49,16 @@ class ModelsOptions:
 
 
 def run(options: ModelsOptions) -> int:
+    from specvid.models.about import SCHEMES, backbone_info, clip_text, match_backbones
     from specvid.models.blocks import list_blocks
-    from specvid.models.catalogue import SCHEMES, clip_text, entry, matching
     from specvid.models.insertion.parts import list_parts
     from specvid.pipelines.engine.log import echo, status
     from specvid.text import to_text
 
-    names = matching(options.pattern)
+    names = match_backbones(options.pattern)
     if len(names) > 20:
         status(f"weighing {len(names)} backbones; with a PATTERN it is quicker")
-    entries = [entry(name) for name in names]
+    entries = [backbone_info(name) for name in names]
     if options.json:
         echo(json_.dumps([dataclasses.asdict(one) for one in entries], indent=2))
         return 0
@@ -96,7 +96,7 @@ def show(options: ShowOptions) -> int:
     if not options.name:
         raise ValueError("NAME is not given: name a backbone; `specvid models` lists them.")
 
-    from specvid.models.tree import describe
+    from specvid.models.about import describe
     from specvid.pipelines.engine.log import echo
 
     changes = {name: value for name in ("frames", "size") if (value := getattr(options, name)) is not None}

@@ -185,7 +185,7 @@ def test_facts_of_every_backbone(name: str) -> None:
     backbone = build_backbone(name)
     (height, width), frames = backbone.input.crop, backbone.input.frames
     batch = (1, 3, frames, height, width) if backbone.dims == 3 else (frames, 3, height, width)
-    features = backbone.output.to_map(backbone.module.to("meta")(torch.empty(batch, device="meta")))
+    features = backbone.output_format.to_map(backbone.module.to("meta")(torch.empty(batch, device="meta")))
     assert features.ndim == backbone.dims + 2
     assert features.shape[1] == backbone.feature_dim
     assert all(backbone.module.get_submodule(path) for path in backbone.aliases.values())

@@ -9,7 +9,7 @@ from torch import nn
 from specvid.models import create_model
 from specvid.models.backbones.inflated import INFLATABLE
 from specvid.models.backbones.registry import build_backbone
-from specvid.models.factory import VideoModel
+from specvid.models.video_model import VideoModel
 from specvid.models.weights import load_weights
 
 FAST = ("resnet18", "mobilenet_v3_small", "regnet_y_400mf")

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 import specvid
 from specvid.models import create_model
-from specvid.models.factory import VideoModel
-from specvid.models.insertion.insert import InsertedBlock
+from specvid.models.insertion.inserted_block import InsertedBlock
+from specvid.models.video_model import VideoModel
 from specvid.models.weights import load_weights, save_weights
 
 COLUMNS = ("before", "inside", "end")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from specvid.models import create_model
-from specvid.models.insertion.insert import InsertedBlock
+from specvid.models.insertion.inserted_block import InsertedBlock
 
 timm = pytest.importorskip("timm", reason="pip install 'specvid[timm]'")
 

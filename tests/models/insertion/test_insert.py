@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from specvid.models.clip import ClipState
 from specvid.models.insertion import insert as insertion_module
 from specvid.models.insertion.grammar import Place
-from specvid.models.insertion.insert import InsertedBlock, insert_blocks
+from specvid.models.insertion.insert import insert_blocks
+from specvid.models.insertion.inserted_block import InsertedBlock
 from specvid.models.insertion.places import resolve, stages, trace
 from specvid.models.spec import Backbone, InputSpec
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from specvid.models import create_model
-from specvid.models.insertion.insert import InsertedBlock
+from specvid.models.insertion.inserted_block import InsertedBlock
 from specvid.models.insertion.parts import create_part, list_parts
 
 X = torch.randn(3, 8, 5, 2, 3, generator=torch.Generator().manual_seed(0))

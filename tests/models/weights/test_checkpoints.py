@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from specvid.models import create_model
-from specvid.models.factory import VideoModel
+from specvid.models.video_model import VideoModel
 
 
 def loaded(tmp_path: Path, checkpoint: object, name: str, **options: object) -> VideoModel:

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from specvid.models import create_model
-from specvid.models.factory import VideoModel
+from specvid.models.video_model import VideoModel
 from specvid.models.weights import load_weights, save_weights
 from specvid.models.weights.read import read_weights
 

@@ -9,9 +9,10 @@ import pytest
 import torch
 from fake_hub import FakeHub
 
+import specvid
 from specvid.models import VideoModel, create_model
+from specvid.models.pretrained import is_shared
 from specvid.models.weights import save_weights
-from specvid.models.weights.sharing import is_shared
 
 NAMES = ("Archery", "Bowling", "Übung")
 
@@ -38,7 +39,7 @@ def test_a_folder_gives_the_same_model(tmp_path: Path) -> None:
     model = made(embedding_dim=8, neck="bnneck")
     model.classes, model.sampling = NAMES, "segments"
     model.save_pretrained(tmp_path / "mine", licence="cc-by-4.0")
-    other = VideoModel.from_pretrained(tmp_path / "mine")
+    other = specvid.load(tmp_path / "mine")
     assert_same(model, other)
     assert not other.training
     clip = torch.randn(2, 3, 4, 32, 24)
@@ -60,7 +61,7 @@ def test_a_card_without_licence_says_so_and_an_edited_card_stays(tmp_path: Path)
     (tmp_path / "README.md").write_text("my own words")
     made().save_pretrained(tmp_path, classes=NAMES)
     assert (tmp_path / "README.md").read_text() == "my own words"
-    assert VideoModel.from_pretrained(tmp_path).classes == NAMES
+    assert specvid.load(tmp_path).classes == NAMES
 
 
 def test_the_checkpoint_of_a_run_loads_too(tmp_path: Path) -> None:
@@ -74,13 +75,13 @@ def test_the_checkpoint_of_a_run_loads_too(tmp_path: Path) -> None:
     (tmp_path / "runs" / "a" / "model.txt").touch()
     model.classes, model.sampling = NAMES, "segments"
     for source in (folder, folder.parent):
-        assert_same(model, VideoModel.from_pretrained(source))
+        assert_same(model, specvid.load(source))
     model.register_buffer("centres", torch.ones(3, 2))
     save_weights(model, folder / "model.safetensors")
     with pytest.raises(ValueError, match="centres: no such part in the model"):
-        VideoModel.from_pretrained(folder)
+        specvid.load(folder)
     (folder / "meta.json").write_text(json.dumps({**meta, "buffers": {"centres": [3, 2]}}))
-    assert "centres" not in VideoModel.from_pretrained(folder).state_dict()
+    assert "centres" not in specvid.load(folder).state_dict()
 
 
 def test_what_does_not_belong_together(tmp_path: Path) -> None:
@@ -91,7 +92,7 @@ def test_what_does_not_belong_together(tmp_path: Path) -> None:
     model.save_pretrained(tmp_path)
     path = tmp_path / "config.json"
     config = json.loads(path.read_text())
-    assert VideoModel.from_pretrained(tmp_path).classes is None
+    assert specvid.load(tmp_path).classes is None
 
     def change(**changes: object) -> None:
         path.write_text(json.dumps({**config, "model": {**config["model"], **changes}}))
@@ -107,16 +108,16 @@ def test_what_does_not_belong_together(tmp_path: Path) -> None:
     ):
         change(**changes)
         with pytest.raises(ValueError, match=says):
-            VideoModel.from_pretrained(tmp_path)
+            specvid.load(tmp_path)
     for text, says in (("{", "is no JSON"), ("[]", "no 'model' with a 'name'"), ('{"model": {}}', "no 'model' with")):
         path.write_text(text)
         with pytest.raises(ValueError, match=says):
-            VideoModel.from_pretrained(tmp_path)
+            specvid.load(tmp_path)
     path.unlink()
     with pytest.raises(ValueError, match=r"no folder of a model: it has no model.safetensors with a config.json"):
-        VideoModel.from_pretrained(tmp_path)
+        specvid.load(tmp_path)
     with pytest.raises(ValueError, match="there is no such folder; give one, or owner/name"):
-        VideoModel.from_pretrained("nowhere")
+        specvid.load("nowhere")
 
 
 def test_options_that_name_functions_are_not_built_unasked(tmp_path: Path) -> None:
@@ -127,14 +128,14 @@ def test_options_that_name_functions_are_not_built_unasked(tmp_path: Path) -> No
     evil = {"name": "mmaction:ResNet3d", "blocks": "", "depth": 18, "act_cfg": {"type": "os.mkdir", "path": str(trap)}}
     path.write_text(json.dumps({**config, "model": evil}))
     with pytest.raises(ValueError, match=r"another library, .*trusted=True"):
-        VideoModel.from_pretrained(tmp_path / "it")
+        specvid.load(tmp_path / "it")
     assert not trap.exists()
 
 
 def test_an_inflated_backbone_is_ours(tmp_path: Path) -> None:
     model = create_model("inflated:resnet18", input={"frames": 2, "size": 32})
     model.save_pretrained(tmp_path)
-    assert_same(model, VideoModel.from_pretrained(tmp_path))
+    assert_same(model, specvid.load(tmp_path))
 
 
 def test_names_of_the_hub_and_names_of_backbones(tmp_path: Path) -> None:
@@ -146,21 +147,21 @@ def test_names_of_the_hub_and_names_of_backbones(tmp_path: Path) -> None:
 def test_without_the_extra_the_command_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(ValueError, match=r"owner/name.*pip install 'specvid\[hub\]'"):
-        VideoModel.from_pretrained("owner/name")
+        specvid.load("owner/name")
     with pytest.raises(ValueError, match=r"pip install 'specvid\[hub\]'"):
         made().push_to_hub("owner/name")
 
 
 ROUND_TRIP = """
 import sys, torch
-from specvid.models import VideoModel
-model = VideoModel.from_pretrained(sys.argv[1])
+import specvid
+model = specvid.load(sys.argv[1])
 print(model.push_to_hub("owner/name", token="hf_x", private=True, licence="mit"))
-other = VideoModel.from_pretrained("owner/name", token="hf_x", cache_dir=sys.argv[2])
+other = specvid.load("owner/name", token="hf_x", cache_dir=sys.argv[2])
 assert other.classes == model.classes and other.config == model.config
 assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), other.state_dict().values()))
 try:
-    VideoModel.from_pretrained("owner/other", token="hf_x", cache_dir=sys.argv[2])
+    specvid.load("owner/other", token="hf_x", cache_dir=sys.argv[2])
 except ValueError as error:
     print(error)
 """

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from specvid import __version__, cli, create_model, list_blocks
 from specvid.models.blocks import create_block
-from specvid.models.factory import VideoModel
-from specvid.models.insertion.insert import InsertedBlock
+from specvid.models.insertion.inserted_block import InsertedBlock
+from specvid.models.video_model import VideoModel
 from specvid.pipelines.engine.run import RunFolder
 from specvid.pipelines.export import formats
 from specvid.pipelines.export.axes import axes_of

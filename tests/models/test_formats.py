@@ -8,7 +8,7 @@ from backbone_cases import CASES
 from torch import Tensor
 
 from specvid.models import create_model
-from specvid.models.insertion.insert import InsertedBlock
+from specvid.models.insertion.inserted_block import InsertedBlock
 
 FRAMES = 4
 # case, place -> features there as (B, T, positions, C), by hand; class tokens left out

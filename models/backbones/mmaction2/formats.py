@@ -1,4 +1,4 @@
-"""How features lie in mmaction2's transformers, where it is not channels first.
+"""Formats of the features in mmaction2's transformers that are not channels first.
 
 TimeSformer's tokens run over time fastest, (H, W, T), after one class token; with ``attention_type="space_only"`` each
 frame has a row of tokens of its own. Video Swin keeps channels last within its stages.
@@ -11,63 +11,69 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from specvid.models.insertion.layouts import LAST, TOKENS, Layout, LayoutRule
+from specvid.models.formats import LAST, TOKENS, FeatureFormat, FormatRule
 
 
 @dataclass(frozen=True)
-class TimeFastestTokens(Layout):
+class TimeFastestTokens(FeatureFormat):
     """(B, class tokens + H·W·T, C), time fastest; ``grid`` is (T, H, W)."""
 
     def to_map(self, x: Tensor, grid: tuple[int, ...] | None = None) -> Tensor:
-        """(B, C, T, H, W)."""
+        """The features as (B, C, T, H, W): `FeatureFormat.to_map`."""
         frames, height, width = self.grid or grid or (0, 0, 0)
         y = super().to_map(x, grid)  # checks the number of tokens; their order is put right here
         return y.flatten(2).unflatten(2, (height, width, frames)).movedim(-1, 2)
 
     def from_map(self, y: Tensor, x: Tensor) -> Tensor:
-        """Tokens again."""
+        """The inverse of `to_map`: `FeatureFormat.from_map`."""
         return super().from_map(y.movedim(2, -1), x)
 
 
 @dataclass(frozen=True)
-class FrameTokens(Layout):
+class FrameTokens(FeatureFormat):
     """(B·T, class tokens + H·W, C); ``grid`` is (T, H, W)."""
 
     def map_shape(self, shape: tuple[int, ...] | None, dims: int, grid: tuple[int, ...] | None) -> str | int:
-        """The channels of features of ``shape``, or what is wrong with it."""
+        """The number of channels, or the problem: `FeatureFormat.map_shape`."""
         frames, height, width = self.grid or (1, 0, 0)
         if shape is None or len(shape) != 3 or shape[0] % frames or shape[1] != self.prefix + height * width:
             return f"what flows there has shape {shape}, not (B·{frames}, {self.prefix} + {height}·{width}, C)"
         return shape[2]
 
     def to_map(self, x: Tensor, grid: tuple[int, ...] | None = None) -> Tensor:
-        """(B, C, T, H, W)."""
+        """The features as (B, C, T, H, W): `FeatureFormat.to_map`."""
         frames, height, width = self.grid or (1, 0, 0)
         patches_btpc = x[:, self.prefix :].unflatten(0, (-1, frames))
         return patches_btpc.movedim(-1, 1).unflatten(3, (height, width))
 
     def from_map(self, y: Tensor, x: Tensor) -> Tensor:
-        """Tokens again."""
+        """The inverse of `to_map`: `FeatureFormat.from_map`."""
         tokens = y.movedim(1, -1).flatten(2, 3).flatten(0, 1)
         return torch.cat([x[:, : self.prefix], tokens], dim=1) if self.prefix else tokens
 
 
 SWIN = (
-    LayoutRule(r"layers\.\d+\.blocks\.\d+\.attn(\..*)?", None, "the features are cut into windows there"),
-    LayoutRule(r"layers\.\d+\.(blocks|downsample)(\..*)?", LAST),
-    LayoutRule(r"layers\.\d+\.end", LAST),
-    LayoutRule(r"norm\d(\..*)?", LAST),
+    FormatRule(r"layers\.\d+\.blocks\.\d+\.attn(\..*)?", None, "the features are cut into windows there"),
+    FormatRule(r"layers\.\d+\.(blocks|downsample)(\..*)?", LAST),
+    FormatRule(r"layers\.\d+\.end", LAST),
+    FormatRule(r"norm\d(\..*)?", LAST),
 )
 
 
-def timesformer(grid: tuple[int, int, int], layers: int, *, space_only: bool) -> tuple[LayoutRule, ...]:
-    """The rules of a TimeSformer of that many ``layers`` on patches on ``grid`` (T, H, W)."""
+def timesformer(grid: tuple[int, int, int], layers: int, *, space_only: bool) -> tuple[FormatRule, ...]:
+    """The rules of a TimeSformer.
+
+    Args:
+        grid: Patches of a clip, (T, H, W).
+        layers: Number of its transformer layers.
+        space_only: Whether each frame has a row of tokens of its own.
+    """
     kind = FrameTokens if space_only else TimeFastestTokens
     after_last = rf"transformer_layers\.layers\.{layers - 1}\.end|norm(\..*)?|transformer_layers\.end"
     return (
-        LayoutRule(after_last, None, "only the class token goes on from there, and blocks leave it as it is"),
-        LayoutRule(r"transformer_layers\.layers\.\d+(\.end)?", kind(TOKENS, prefix=1, grid=grid)),
-        LayoutRule(
+        FormatRule(after_last, None, "only the class token goes on from there, and blocks leave it as it is"),
+        FormatRule(r"transformer_layers\.layers\.\d+(\.end)?", kind(TOKENS, prefix=1, grid=grid)),
+        FormatRule(
             ".*", None, "features are maps only between the layers: choose 'transformer_layers.layers.N', N the layer"
         ),
     )

@@ -10,11 +10,17 @@ import torch
 from torchvision.models import get_model_weights, list_models
 
 from specvid import cli, create_model, list_backbones
+from specvid.models.about import (
+    SCHEMES,
+    backbone_info,
+    clip_text,
+    describe,
+    match_backbones,
+    model_on_meta,
+    multiply_adds,
+)
 from specvid.models.backbones.registry import list_schemes
-from specvid.models.catalogue import SCHEMES, clip_text, entry, matching, on_meta
-from specvid.models.cost import multiply_adds
-from specvid.models.insertion.insert import InsertedBlock
-from specvid.models.tree import describe
+from specvid.models.insertion.inserted_block import InsertedBlock
 
 QUICK = ("r3d_18", "mobilenet_v2", "swin_t")
 TORCHVISION = [name for name in list_backbones() if name in list_models() and list(get_model_weights(name))]
@@ -27,10 +33,10 @@ def test_figures_are_torchvisions_own(name: str) -> None:
     """Its ``_ops`` are 10^9 multiply-adds, of one image or of one clip, of some networks a shorter one than they are
     made for; it counts the classifier too.
     """
-    meta, found = next(iter(get_model_weights(name))).meta, entry(name)
+    meta, found = next(iter(get_model_weights(name))).meta, backbone_info(name)
     gmacs = found.gmacs
     if name in ("s3d", "swin3d_t", "swin3d_s", "swin3d_b"):
-        gmacs = multiply_adds(on_meta(name, input={"frames": 16})) / 1e9
+        gmacs = multiply_adds(model_on_meta(name, input={"frames": 16})) / 1e9
     classes = len(meta["categories"])
     classifier = (found.features + 1) * classes
     assert found.parameters + classifier == meta["num_params"]
@@ -49,19 +55,19 @@ def test_figures_are_torchvisions_own(name: str) -> None:
     ],
 )
 def test_what_blocks_cost_is_counted_on_the_meta_device(block: str, by_hand: int) -> None:
-    bare, model = on_meta("r3d_tiny"), on_meta("r3d_tiny", blocks=f"{block}@layer2.-1")
+    bare, model = model_on_meta("r3d_tiny"), model_on_meta("r3d_tiny", blocks=f"{block}@layer2.-1")
     assert all(parameter.is_meta for parameter in model.parameters())
     assert multiply_adds(model) - multiply_adds(bare) == by_hand
     assert multiply_adds(create_model("r3d_tiny", blocks=f"{block}@layer2.-1")) == multiply_adds(model)
 
 
 def test_patterns() -> None:
-    assert matching("") == list_backbones()
-    assert matching("r3d_18") == ["r3d_18"]
-    assert set(matching("tiny")) == {name for name in list_backbones() if "tiny" in name}
-    assert set(matching("resnet1*")) == {"resnet18", "resnet101", "resnet152"}
+    assert match_backbones("") == list_backbones()
+    assert match_backbones("r3d_18") == ["r3d_18"]
+    assert set(match_backbones("tiny")) == {name for name in list_backbones() if "tiny" in name}
+    assert set(match_backbones("resnet1*")) == {"resnet18", "resnet101", "resnet152"}
     with pytest.raises(ValueError, match=r"pattern 'rezn?et50' fits none of the \d+ backbones. Near it: .*resnet50"):
-        matching("rezet50")
+        match_backbones("rezet50")
 
 
 def test_every_scheme_is_told() -> None:
@@ -98,9 +104,9 @@ def test_places_that_the_tree_names_take_a_block_of_the_width_it_says(name: str)
         for place, width in zip((path, f"{path}.end"), widths, strict=True):
             if width == "no":
                 with pytest.raises(ValueError, match="cannot stand"):
-                    on_meta(name, blocks=f"snl@{place}")
+                    model_on_meta(name, blocks=f"snl@{place}")
                 continue
-            model = on_meta(name, blocks=f"snl@{place}")
+            model = model_on_meta(name, blocks=f"snl@{place}")
             (inserted,) = [module for module in model.modules() if isinstance(module, InsertedBlock)]
             assert inserted.block.channels == int(width), place
 
@@ -112,8 +118,8 @@ def test_the_tree_marks_blocks_and_follows_the_clip() -> None:
     assert re.search(r"layer2\.1 +Bottleneck +64 x 2 x 6 x 6 +64 \| 64", text)
     assert "clip of 4 x 24 x 24" in text
     assert "layer2 = res3: 2 children, layer2.0 to layer2.1" in text
-    added = sum(p.numel() for p in on_meta("r3d_tiny", blocks="snl@res3, nl@layer1.0.bn3").parameters()) - sum(
-        p.numel() for p in on_meta("r3d_tiny").parameters()
+    added = sum(p.numel() for p in model_on_meta("r3d_tiny", blocks="snl@res3, nl@layer1.0.bn3").parameters()) - sum(
+        p.numel() for p in model_on_meta("r3d_tiny").parameters()
     )
     assert f"{added:,} of them in inserted blocks" in text
 
@@ -140,5 +146,5 @@ def test_mistakes(line: str, says: str, capsys, monkeypatch) -> None:
 
 
 def test_blocks_run_on_the_meta_device() -> None:
-    model = on_meta("r3d_tiny", blocks="snl@layer1, heat@layer2, arma@layer2.end, dnl@layer2")
+    model = model_on_meta("r3d_tiny", blocks="snl@layer1, heat@layer2, arma@layer2.end, dnl@layer2")
     assert model.embed(torch.empty(2, 3, 8, 40, 40, device="meta")).shape == (2, 64)

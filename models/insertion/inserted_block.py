@@ -1,0 +1,86 @@
+"""`InsertedBlock`: a block or part inside a network, and the hooks that run it where there is no container for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from specvid.models.clip import ClipState, fit_mask
+from specvid.models.formats import FIRST, FeatureFormat
+from specvid.models.insertion.places import call_grid
+
+
+class InsertedBlock(nn.Module):
+    """A block inside a network: gives it features channels first, the frame mask and, in an image network, whole clips
+    instead of single frames.
+
+    ``per_frame``: the features are (B·T, C, H, W), of an image network that runs on the frames of B clips; unless the
+    block has ``dims=2`` itself they are unfolded to (B, C, T, H, W), so that it sees all frames of a clip together.
+    ``format``: how the features lie at this place.
+    """
+
+    block: Any
+
+    def __init__(
+        self,
+        block: nn.Module,
+        *,
+        clip: ClipState,
+        dims: int,
+        per_frame: bool,
+        after: bool,
+        format: FeatureFormat = FIRST,
+    ) -> None:
+        super().__init__()
+        self.block, self.clip, self.format = block, clip, format
+        self.dims, self.per_frame, self.after = dims, per_frame, after
+
+    def forward(self, x: Tensor, grid: tuple[int, ...] | None = None) -> Tensor:
+        """Features in, features of the same layout out; ``grid``: that of tokens, where it is not fixed."""
+        return self.format.from_map(self._run(self.format.to_map(x, grid)), x)
+
+    def _run(self, x: Tensor) -> Tensor:
+        if self.dims == 2:
+            return self.block(x)
+        if not self.per_frame:
+            return self._on_clip(x)
+        if self.clip.frames is None:
+            raise ValueError(
+                "a block in an image network must know the clip length: call the VideoModel, not its backbone"
+            )
+        x_bcthw = x.unflatten(0, (-1, self.clip.frames)).transpose(1, 2)
+        return self._on_clip(x_bcthw).transpose(1, 2).flatten(0, 1)
+
+    def _on_clip(self, x_bcthw: Tensor) -> Tensor:
+        frames = x_bcthw.shape[2]
+        y_bcthw = self.block(x_bcthw, fit_mask(self.clip.mask_bt, frames))
+        if changes_time(self.block):  # those that come after must know
+            self.clip.mask_bt = self.block.pool_mask(self.clip.mask_bt, frames)
+            if self.per_frame:
+                self.clip.frames = y_bcthw.shape[2]
+        return y_bcthw
+
+
+def changes_time(block: nn.Module) -> bool:
+    """Whether ``block`` gives fewer frames than it gets; it then has ``pool_mask``."""
+    return getattr(block, "changes_time", False)
+
+
+# The hooks are plain functions that find their blocks among the children of the module they are called for: so a deep
+# copy runs its own copies of the blocks.
+def run_before(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    x, grid = args[0], call_grid(args)
+    for child in module.children():
+        if isinstance(child, InsertedBlock) and not child.after:
+            x = child(x, grid)
+    return (x, *args[1:])
+
+
+def run_after(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+    grid = call_grid(output)
+    x = output if grid is None else output[0]
+    for child in module.children():
+        if isinstance(child, InsertedBlock) and child.after:
+            x = child(x, grid)
+    return x if grid is None else (x, grid)
