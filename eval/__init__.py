@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what `__getattr__` below imports on first use, for editors and type checkers
     from specvid.eval.neighbours import nearest
-    from specvid.eval.reid.feature_files import load_features, save_features
     from specvid.eval.reid.features import ReidFeatures
+    from specvid.eval.reid.files import load_features, save_features
     from specvid.eval.reid.protocols import PROTOCOLS, NoMatchError
     from specvid.eval.reid.rerank import KReciprocal
     from specvid.eval.reid.result import ReidScore, SplitScore, over_splits
@@ -38,10 +38,10 @@ _HOME = {
     "ReidFeatures": "reid.features",
     "ReidScore": "reid.result",
     "SplitScore": "reid.result",
-    "load_features": "reid.feature_files",
+    "load_features": "reid.files",
     "nearest": "neighbours",
     "over_splits": "reid.result",
-    "save_features": "reid.feature_files",
+    "save_features": "reid.files",
     "score_protocols": "reid.score",
     "score_reid": "reid.score",
 }

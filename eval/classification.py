@@ -2,19 +2,25 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 
 @dataclass(frozen=True)
 class ClassificationScore:
-    """Shares lie in [0, 1]. N clips, C classes.
+    """Scores over N clips of C classes; shares lie in [0, 1].
 
-    ``top1``, ``top5``: share of all N clips whose class is the first, or among the first five (``top5`` is 1 for any
-    readable clip where C <= 5); ``mean_class``: mean of ``per_class`` over the classes that have clips; ``per_class``
-    (C,): top-1 of each class, NaN where it has no clip; ``confusion`` (C, C + 1): clips of class [row] predicted as
-    [column], the last column those without a prediction; ``predicted`` (N,): class or -1; ``missing``: how many clips
-    have no prediction.
+    Attributes:
+        top1: share of all N clips whose class is ranked first.
+        top5: share of all N clips whose class is among the first five (any clip with a prediction where C <= 5).
+        mean_class: mean of ``per_class`` over the classes that have clips.
+        per_class: (C,) top-1 of each class, NaN where it has no clip.
+        confusion: (C, C + 1) number of clips of class [row] predicted as [column]; the last column counts those without
+            a prediction.
+        predicted: (N,) class, or -1 without a prediction.
+        clips: N.
+        missing: number of clips without a prediction.
     """
 
     top1: float
@@ -28,7 +34,17 @@ class ClassificationScore:
 
 
 def average_views(logits_vc: np.ndarray) -> np.ndarray:
-    """Softmax of each view, then the mean over the views: logits (..., V, C) -> probabilities (..., C), float64."""
+    """Softmax of each view, then the mean over the views.
+
+    Args:
+        logits_vc: (..., V, C) logits of V views.
+
+    Returns:
+        (..., C) probabilities, float64.
+
+    Raises:
+        ValueError: another shape, or no view.
+    """
     logits = np.asarray(logits_vc, dtype=np.float64)
     if logits.ndim < 2 or logits.shape[-2] == 0:
         raise ValueError(f"logits of shape {logits.shape} must be (..., views, classes) with at least one view.")
@@ -37,10 +53,16 @@ def average_views(logits_vc: np.ndarray) -> np.ndarray:
 
 
 def score_classification(probabilities_nc: np.ndarray, labels_n: Sequence[int] | np.ndarray) -> ClassificationScore:
-    """Scores probabilities (N, C) against labels (N,) in 0 .. C - 1.
+    """Score a classifier over a list of clips.
 
-    A row that is not finite throughout is a clip without a prediction (unreadable, missing): it counts as wrong
-    everywhere and is never left out. Equal probabilities are ranked by class number.
+    Args:
+        probabilities_nc: (N, C) probabilities. A row that is not finite throughout is a clip without a prediction
+            (unreadable, missing): it counts as wrong everywhere and is never left out. Equal probabilities are ranked
+            by class number.
+        labels_n: (N,) true classes, 0 to C - 1.
+
+    Raises:
+        ValueError: shapes, types or labels that do not fit.
     """
     probabilities, labels = np.asarray(probabilities_nc, dtype=np.float64), np.asarray(labels_n)
     if probabilities.ndim != 2 or 0 in probabilities.shape:
@@ -70,3 +92,45 @@ def score_classification(probabilities_nc: np.ndarray, labels_n: Sequence[int] |
         clips=clips,
         missing=int((~valid).sum()),
     )
+
+
+def save_confusion(confusion: np.ndarray, classes: Sequence[str], path: str | Path, *, title: str = "") -> None:
+    """Draw a confusion matrix into an image file.
+
+    Shades are shares of the true class; the numbers of clips are written in where there is room. The column of clips
+    without a prediction is drawn only when there are any.
+
+    Args:
+        confusion: (C, C + 1) from ``ClassificationScore``.
+        classes: (C,) names.
+        path: the file; its suffix says which kind of image.
+        title: printed above the matrix.
+
+    Raises:
+        ValueError: a shape that does not fit the classes.
+    """
+    from matplotlib.figure import Figure
+
+    count = len(classes)
+    if confusion.shape != (count, count + 1):
+        raise ValueError(f"confusion of shape {confusion.shape} must be {count} x {count + 1} for {count} classes.")
+    columns = [*classes, "no prediction"] if confusion[:, count].any() else list(classes)
+    counts = confusion[:, : len(columns)]
+    shares = counts / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+
+    side = min(30.0, max(5.0, 2.5 + 0.28 * count))
+    figure = Figure(figsize=(side + 1, side), layout="constrained")
+    axes = figure.add_subplot()
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    font = max(3.0, min(9.0, 300 / max(count, 1)))
+    axes.set_xticks(range(len(columns)), columns, rotation=90, fontsize=font)
+    axes.set_yticks(range(count), classes, fontsize=font)
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
+    axes.set_title(title, fontsize=9, wrap=True)
+    figure.colorbar(image, ax=axes, label="share of the true class", fraction=0.04)
+    if count <= 30:
+        for row, column in np.argwhere(counts > 0):
+            colour = "white" if shares[row, column] > 0.5 else "black"
+            axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=colour, fontsize=font)
+    figure.savefig(Path(path), dpi=120)

@@ -13,9 +13,13 @@ _BLOCK = 2048
 
 @dataclass(frozen=True, eq=False)
 class NeighbourScore:
-    """``accuracy``: share of the rows whose nearest neighbour of another group has their label; ``per_class``: the same
-    by label; ``neighbours`` (N,): rows of these neighbours; ``hopeless``: rows whose label no other group has: they
-    count, as wrong.
+    """Nearest-neighbour accuracy.
+
+    Attributes:
+        accuracy: share of the rows whose nearest neighbour of another group has their label.
+        per_class: the same by label.
+        neighbours: (N,) rows of these neighbours.
+        hopeless: number of rows whose label no other group has: they count as wrong.
     """
 
     accuracy: float
@@ -27,11 +31,20 @@ class NeighbourScore:
 def leave_group_out(
     features: Any, labels: Sequence[Any] | np.ndarray, groups: Sequence[Any] | np.ndarray, *, metric: str = "cosine"
 ) -> NeighbourScore:
-    """1-nearest-neighbour accuracy of ``features`` (N, D), each row asked among the rows of all other groups.
+    """1-nearest-neighbour accuracy, each row being compared with the rows of all other groups.
 
-    Groups hold what comes from one source (UCF-101: the clips cut from one film, ``gXX``), which would answer for each
-    other too easily. Of equally similar neighbours the first row counts. Memory is one block of similarities.
-    Raises ``ValueError`` for numbers that do not match, features that are not finite, or a single group.
+    Groups hold what comes from one source (UCF-101: the clips cut from one film, ``gXX``), whose rows are alike
+    whatever the embedding is worth. Of equally similar neighbours the first row counts. Memory is one block of
+    similarities.
+
+    Args:
+        features: (N, D) embeddings.
+        labels: (N,) class of each row.
+        groups: (N,) source of each row.
+        metric: ``cosine`` or ``euclidean``.
+
+    Raises:
+        ValueError: numbers of rows that do not match, features that are not finite, or a single group.
     """
     similarity = Similarity(features, features, metric=metric)
     label_names, label = np.unique(np.asarray(labels), return_inverse=True)

@@ -4,8 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from specvid.eval.reid.ranking import GALLERY_BLOCK
-from specvid.eval.similarity import Similarity
+from specvid.eval.similarity import GALLERY_BLOCK, Similarity
 
 _QUERY_BLOCK = 4096
 
@@ -24,7 +23,10 @@ def nearest(
         block: gallery rows in memory at a time.
 
     Returns:
-        similarities (Q, k) float64 and gallery rows (Q, k) int64.
+        Similarities (Q, k) float64 and gallery rows (Q, k) int64.
+
+    Raises:
+        ValueError: ``k`` below 1, or features that do not fit.
     """
     if k < 1:
         raise ValueError(f"k is {k}; at least one neighbour must be asked for")
@@ -34,7 +36,17 @@ def nearest(
 def nearest_of(
     similarity: Similarity, k: int, *, spare: int = 16, block: int = GALLERY_BLOCK
 ) -> tuple[np.ndarray, np.ndarray]:
-    """``nearest`` for a ``Similarity`` that stands already."""
+    """``nearest`` for a ``Similarity`` that was made already.
+
+    Args:
+        similarity: of the queries with the gallery.
+        k: how many; at most G are returned.
+        spare: candidates beyond ``k`` that are compared exactly.
+        block: gallery rows in memory at a time.
+
+    Returns:
+        Similarities (Q, k) float64 and gallery rows (Q, k) int64.
+    """
     import torch  # noqa: F401, I001  # FAISS after torch: two OpenMP runtimes in the other order can hang
     import faiss
 
@@ -59,7 +71,15 @@ def nearest_of(
 
 
 def farthest_of(similarity: Similarity, *, block: int = _QUERY_BLOCK) -> np.ndarray:
-    """Similarity (Q,) of each query with its least similar gallery item, float64."""
+    """Similarity of each query with its least similar gallery item.
+
+    Args:
+        similarity: of the queries with the gallery.
+        block: gallery rows in memory at a time.
+
+    Returns:
+        (Q,) float64.
+    """
     queries, items = len(similarity.query), len(similarity.gallery)
     least = np.full(queries, np.inf, np.float32)
     which = np.zeros(queries, np.int64)

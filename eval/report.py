@@ -10,8 +10,11 @@ from typing import Any
 class Figures:
     """One evaluation of one run.
 
-    ``settings``: everything that was set, flat; ``context``: what the figures are of (data set, split, views ...);
-    ``values``: the figures, shares in [0, 1].
+    Attributes:
+        run: its name.
+        settings: everything that was set, flat.
+        context: what the figures are of (data set, split, views ...).
+        values: the figures, shares in [0, 1].
     """
 
     run: str
@@ -22,7 +25,14 @@ class Figures:
 
 @dataclass(frozen=True)
 class Group:
-    """Evaluations of the same settings in the same context, over ``runs``."""
+    """Evaluations of the same settings in the same context.
+
+    Attributes:
+        runs: names of the runs.
+        settings: what all of them have set.
+        context: what the figures are of.
+        values: each figure, run by run.
+    """
 
     runs: tuple[str, ...]
     settings: Mapping[str, Any]
@@ -30,15 +40,32 @@ class Group:
     values: Mapping[str, tuple[float, ...]]
 
     def mean(self, name: str) -> float:
+        """Mean of a figure over the runs.
+
+        Args:
+            name: the figure.
+        """
         return statistics.fmean(self.values[name])
 
     def deviation(self, name: str) -> float | None:
-        """Sample deviation (n - 1); None of a single run."""
+        """Sample deviation (n - 1) of a figure; None of a single run.
+
+        Args:
+            name: the figure.
+        """
         return statistics.stdev(self.values[name]) if len(self.values[name]) > 1 else None
 
 
 def group(evaluations: Sequence[Figures], *, over: Collection[str] = ("seed",)) -> list[Group]:
-    """Groups evaluations whose settings and context are equal but for ``over``, in the order in which they come."""
+    """Group evaluations whose settings and context are equal but for some.
+
+    Args:
+        evaluations: of any runs.
+        over: names of settings and contexts that may differ within a group.
+
+    Returns:
+        The groups, in the order in which their first evaluations come.
+    """
     members: dict[str, list[Figures]] = {}
     for evaluation in evaluations:
         same = [
@@ -61,9 +88,17 @@ def group(evaluations: Sequence[Figures], *, over: Collection[str] = ("seed",)) 
 
 
 def table(groups: Sequence[Group], metrics: Sequence[str], *, always: Sequence[str] = ()) -> list[list[str]]:
-    """Rows of text, the heading first: settings that differ (and those in ``always``), context, runs, figures in %.
+    """A table over groups: settings that differ, context, number of runs, figures in %.
 
     A figure reads ``81.07 ± 0.42``, without deviation where there was one run, ``-`` where it was not measured.
+
+    Args:
+        groups: a row each.
+        metrics: the figures to show.
+        always: settings that are shown although they do not differ.
+
+    Returns:
+        Rows of text, the heading first, for ``specvid.text``.
     """
     settings = list(dict.fromkeys(name for group_ in groups for name in group_.settings))
     contexts = list(dict.fromkeys(name for group_ in groups for name in group_.context))

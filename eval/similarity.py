@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 METRICS = ("cosine", "euclidean")
+GALLERY_BLOCK = 16384  # gallery rows in memory at a time
 UNIT_TOLERANCE = 1e-3  # float16 features normalised before they were stored are this close to unit length
 _ROUNDING = float(np.finfo(np.float32).eps) / 2
 # Higham and Mary 2019: a float32 sum of n terms errs by over lambda sqrt(n) u with probability 2 exp(-lambda^2 / 2).
@@ -25,7 +26,18 @@ _NORM_ROWS = 4096
 
 
 def as_matrix(values: Any, what: str) -> np.ndarray:
-    """``values`` (array, memory map or tensor on any device) as a float array (N, D), without a copy where possible."""
+    """Features as a float array, without a copy where possible.
+
+    Args:
+        values: (N, D) array, memory map or tensor on any device.
+        what: whose they are, for the error ("query").
+
+    Returns:
+        (N, D) of a float type.
+
+    Raises:
+        ValueError: another shape, or values that are no real numbers.
+    """
     if hasattr(values, "detach"):
         values = values.detach().cpu()
         if "bfloat16" in str(values.dtype):
@@ -72,7 +84,15 @@ class Similarity:
         self.is_unit = bool(np.all(np.abs(norms - 1) < UNIT_TOLERANCE))
 
     def exact(self, query_rows: np.ndarray, gallery_rows: np.ndarray) -> np.ndarray:
-        """Float64 similarity (P,) of the pairs ``query_rows[p], gallery_rows[p]``."""
+        """Float64 similarity of single pairs.
+
+        Args:
+            query_rows: (P,) query row of each pair.
+            gallery_rows: (P,) its gallery row.
+
+        Returns:
+            (P,) float64.
+        """
         scores = np.empty(len(query_rows))
         step = max(1, _PAIR_BYTES // (8 * self.query.shape[1]))
         for start in range(0, len(scores), step):
@@ -91,15 +111,37 @@ class Similarity:
         return scores
 
     def query_lines(self, rows: np.ndarray) -> np.ndarray:
-        """Query rows as float32 (len(rows), D), of unit length for cosine."""
+        """Queries prepared for ``block``.
+
+        Args:
+            rows: (b,) query rows.
+
+        Returns:
+            (b, D) float32, of unit length for cosine; a view where nothing is to be changed.
+        """
         return self._lines(self.query, self.query_norm, rows)
 
     def gallery_lines(self, rows: np.ndarray) -> np.ndarray:
-        """Gallery rows as float32 (len(rows), D), of unit length for cosine; a view where nothing is to be changed."""
+        """Gallery items prepared for ``block``.
+
+        Args:
+            rows: (n,) gallery rows.
+
+        Returns:
+            (n, D) float32, of unit length for cosine; a view where nothing is to be changed.
+        """
         return self._lines(self.gallery, self.gallery_norm, rows)
 
     def block(self, query_lines: np.ndarray, gallery_lines: np.ndarray) -> np.ndarray:
-        """Float32 similarities (b, n) of prepared query and gallery lines."""
+        """Float32 similarities of a block of queries and gallery items at once.
+
+        Args:
+            query_lines: (b, D) from ``query_lines``.
+            gallery_lines: (n, D) from ``gallery_lines``.
+
+        Returns:
+            (b, n) float32.
+        """
         import torch  # noqa: F401, I001  # FAISS after torch: two OpenMP runtimes in the other order can hang
         import faiss
 
@@ -109,7 +151,14 @@ class Similarity:
         return np.negative(distance, out=distance)
 
     def error_bound(self, rows: np.ndarray) -> np.ndarray:
-        """(len(rows),) how far the values of ``block`` may lie from ``exact`` for these queries (or more than far)."""
+        """A bound on how far the values of ``block`` lie from those of ``exact``.
+
+        Args:
+            rows: (b,) query rows.
+
+        Returns:
+            (b,) the bound for each query.
+        """
         relative = _CONFIDENCE * np.sqrt(self.query.shape[1] + 8) * _ROUNDING
         if self.metric == "cosine":
             return np.full(len(rows), relative * (1 + UNIT_TOLERANCE) ** 2)
@@ -138,7 +187,6 @@ def _norms(matrix: np.ndarray, what: str) -> np.ndarray:
         bad = np.flatnonzero(~np.isfinite(norms))
         raise ValueError(
             f"{len(bad)} {what} features are not finite (the first is row {bad[0]}): NaN or infinite values cannot be "
-            f"ranked; "
-            "look for a model that diverged or an empty tracklet"
+            "ranked; look for a model that diverged or an empty tracklet"
         )
     return norms

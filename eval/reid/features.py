@@ -1,15 +1,39 @@
 """Features of queries and gallery with their identities and cameras: what is scored, and what a file of them holds."""
 
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from specvid.eval.reid.flags import as_flags
-from specvid.eval.reid.labels import as_labels
+from specvid.eval.reid.labels import as_flags, as_labels
 from specvid.eval.reid.result import ReidScore
 from specvid.eval.similarity import as_matrix
+
+SEPARATE = ("query", "gallery", "query_ids", "gallery_ids", "query_cams", "gallery_cams")
+TABLE = ("features", "ids", "cams")
+NAMES: dict[str, tuple[str, ...]] = {
+    "query": ("query", "qf", "query_features", "query_feature", "query_f"),
+    "gallery": ("gallery", "gf", "gallery_features", "gallery_feature", "gallery_f"),
+    "query_ids": ("query_ids", "query_id", "query_pids", "q_pids", "q_pid", "query_label"),
+    "gallery_ids": ("gallery_ids", "gallery_id", "gallery_pids", "g_pids", "g_pid", "gallery_label"),
+    "query_cams": ("query_cams", "query_cam", "query_camids", "q_camids", "q_camid", "q_cams", "q_cam"),
+    "gallery_cams": ("gallery_cams", "gallery_cam", "gallery_camids", "g_camids", "g_camid", "g_cams", "g_cam"),
+    "query_names": ("query_names",),
+    "gallery_names": ("gallery_names",),
+    "features": ("features", "feature", "embeddings", "embedding", "feat", "feats"),
+    "ids": ("ids", "id", "pids", "pid", "person_id", "identity", "label", "labels"),
+    "cams": ("cams", "cam", "camids", "camid", "cameras", "camera", "camera_id"),
+    "names": ("names", "name", "path", "paths", "tracklet"),
+    "is_query": ("is_query", "query_mask"),
+    "in_gallery": ("in_gallery", "is_gallery", "gallery_mask"),
+    "query_order": ("query_order",),
+    "query_index": ("query_index", "query_idx", "query_indices"),
+    "query_index1": ("query_IDX",),  # MARS's own name, counted from 1
+    "about": ("about",),
+}
+"""Role of an array in a file -> the names that re-ID code bases give it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,10 +43,13 @@ class ReidFeatures:
     Attributes:
         query: (Q, D) features.
         gallery: (G, D) features.
-        query_ids: (Q,) identities; ``gallery_ids`` (G,).
-        query_cams: (Q,) cameras; ``gallery_cams`` (G,).
+        query_ids: (Q,) identities.
+        gallery_ids: (G,) identities.
+        query_cams: (Q,) cameras.
+        gallery_cams: (G,) cameras.
         query_index: (Q,) gallery row of each query, -1 where it is not in the gallery; None if unknown.
-        query_names: (Q,) what each query is, e.g. its folder; ``gallery_names`` (G,); None without.
+        query_names: (Q,) what each query is, e.g. its folder; None without.
+        gallery_names: (G,) the same of the gallery.
         about: anything JSON-able about their origin: model, data set, protocol, test sampling.
     """
 
@@ -38,7 +65,19 @@ class ReidFeatures:
     about: dict[str, Any] = field(default_factory=dict)
 
     def score(self, protocol: str, **options: Any) -> ReidScore:
-        """``score_reid`` of these features."""
+        """Score these features.
+
+        Args:
+            protocol: one of ``specvid.eval.PROTOCOLS``.
+            **options: the further options of ``score_reid``.
+
+        Returns:
+            What ``score_reid`` returns.
+
+        Raises:
+            NoMatchError: no query has a correct match under this protocol.
+            ValueError: an unknown protocol, or features and labels that do not fit.
+        """
         from specvid.eval.reid.score import score_reid
 
         return score_reid(
@@ -47,7 +86,11 @@ class ReidFeatures:
         )  # fmt: skip
 
     def check(self) -> None:
-        """Raises ValueError where features, identities, cameras and names do not go together."""
+        """Check that features, identities, cameras and names go together.
+
+        Raises:
+            ValueError: they do not; the message names the array and its shape.
+        """
         for side in ("query", "gallery"):
             count = len(as_matrix(getattr(self, side), side))
             as_labels(getattr(self, f"{side}_ids"), count, f"{side} ids")
@@ -57,14 +100,68 @@ class ReidFeatures:
                 as_labels(names, count, f"{side} names")
 
 
+def names_by_role(present: Iterable[str]) -> dict[str, str]:
+    """The arrays of a file that have a role in scoring.
+
+    Args:
+        present: the names in the file.
+
+    Returns:
+        {role: name}, the roles being the keys of ``NAMES``; of several names for a role, the first of the list counts.
+    """
+    present = set(present)
+    found = {role: next((name for name in names if name in present), None) for role, names in NAMES.items()}
+    return {role: name for role, name in found.items() if name is not None}
+
+
+def from_arrays(arrays: Mapping[str, np.ndarray], *, about: dict[str, Any] | None = None) -> ReidFeatures:
+    """Features from the arrays of a file: queries and gallery apart, or one table of both.
+
+    Args:
+        arrays: {role: array}: all of ``SEPARATE``, or all of ``TABLE`` with ``query_index``, ``query_index1`` or
+            ``is_query``.
+        about: their origin.
+
+    Raises:
+        ValueError: arrays that are missing or do not fit each other.
+    """
+    index = arrays["query_index"].reshape(-1) if "query_index" in arrays else None
+    if "query_index1" in arrays:
+        index = arrays["query_index1"].reshape(-1).astype(np.int64) - 1
+    if all(role in arrays for role in SEPARATE):
+        taken = [role for role in (*SEPARATE, "query_names", "gallery_names") if role in arrays]
+        return ReidFeatures(**{role: arrays[role] for role in taken}, query_index=index, about=about or {})
+    features, ids, cams = (arrays[role] for role in TABLE)
+    names = arrays.get("names")
+    if index is None:
+        flags = arrays["is_query"], arrays.get("in_gallery")
+        return from_table(features, ids, cams, *flags, order=arrays.get("query_order"), names=names, about=about)
+    count = len(as_matrix(features, "the table's"))
+    ids, cams = as_labels(ids, count, "ids"), as_labels(cams, count, "cameras")
+    names = None if names is None else as_labels(names, count, "names")
+    if len(index) == 0 or index.dtype.kind not in "iu" or index.min() < 0 or index.max() >= count:
+        raise ValueError(f"query_index names rows from 0 to {count - 1}, this one does not")
+    return ReidFeatures(
+        features[index], features, ids[index], ids, cams[index], cams, index,
+        None if names is None else names[index], names, about or {},
+    )  # fmt: skip
+
+
 def from_table(
     features: Any, ids: Any, cams: Any, is_query: Any, in_gallery: Any = None, *, order: Any = None, names: Any = None,
     about: dict[str, Any] | None = None,
 ) -> ReidFeatures:  # fmt: skip
-    """Features (N, D) of one table with two flags for each row: is it a query, and is it in the gallery.
+    """Features of one table with two flags for each row: is it a query, and is it in the gallery.
 
-    ``in_gallery``: by default every row is; ``order``: place of each query among the queries (of other rows it says
-    nothing), by default that of the rows.
+    Args:
+        features: (N, D) features.
+        ids: (N,) identities.
+        cams: (N,) cameras.
+        is_query: (N,) flags.
+        in_gallery: (N,) flags; by default every row is in the gallery.
+        order: (N,) place of each query among the queries (of other rows it says nothing), by default that of the rows.
+        names: (N,) what each row is.
+        about: their origin.
 
     Raises:
         ValueError: columns of different length, flags that are none, no query or no gallery, or places that do not
@@ -90,9 +187,9 @@ def from_table(
             )
         rows = rows[np.argsort(places)]
     place = np.where(in_gallery, np.cumsum(in_gallery) - 1, -1)
-    everything = bool(in_gallery.all())
+    all_in_gallery = bool(in_gallery.all())
     return ReidFeatures(
-        query=features[rows], gallery=features if everything else features[in_gallery],
+        query=features[rows], gallery=features if all_in_gallery else features[in_gallery],
         query_ids=ids[rows], gallery_ids=ids[in_gallery], query_cams=cams[rows], gallery_cams=cams[in_gallery],
         query_index=place[rows],
         query_names=None if names is None else names[rows],
@@ -101,15 +198,22 @@ def from_table(
     )  # fmt: skip
 
 
-def read_note(text: str | bytes) -> dict[str, Any]:
-    """``about`` as a file keeps it: a JSON object."""
+def parse_about(text: str | bytes) -> dict[str, Any]:
+    """``about`` from the JSON object that a file holds.
+
+    Args:
+        text: the JSON.
+
+    Raises:
+        ValueError: it is none.
+    """
     try:
-        note = json.loads(text)
+        about = json.loads(text)
     except ValueError:
-        note = None
-    if not isinstance(note, dict):
+        about = None
+    if not isinstance(about, dict):
         raise ValueError(
             f"its note about the features ({text[:40]!r}) is no JSON object; leave it out, or write e.g. "
             '{"protocol": "mars"}'
         )
-    return note
+    return about

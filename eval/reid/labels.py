@@ -1,14 +1,16 @@
-"""Identities and cameras of tracklets, as anybody writes them: whole numbers from anywhere, letters, names."""
+"""Identities, cameras and flags of tracklets, as anybody writes them: numbers, letters, names, true and false."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+_FLAGS = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
+
 
 @dataclass(frozen=True)
 class Labels:
-    """One label for each query and each gallery tracklet, as integers that are equal where the labels are.
+    """One label for each query and each gallery tracklet, as whole numbers that are equal where the labels are.
 
     Attributes:
         query: (Q,) int64 codes.
@@ -21,18 +23,28 @@ class Labels:
     names: np.ndarray
 
     def code(self, name: object) -> int:
-        """The code of a label, -1 where it does not occur. ``-1`` and ``"-1"`` name the same label."""
+        """The code of a label.
+
+        Args:
+            name: the label; ``-1`` and ``"-1"`` are the same.
+
+        Returns:
+            Its code, -1 where it does not occur.
+        """
         found = np.flatnonzero(self.names.astype(str) == str(name))
         return int(found[0]) if len(found) else -1
 
 
 def as_labels(values: Any, count: int, what: str) -> np.ndarray:
-    """``values`` as an int64 or str array (count,).
+    """Labels as an int64 or str array.
 
     Args:
         values: list, array or tensor of whole numbers or of strings.
         count: how many there must be.
         what: what they are, for the error ("query ids").
+
+    Returns:
+        (count,) labels.
 
     Raises:
         ValueError: another number of labels, missing ones, fractions, or numbers and strings mixed.
@@ -64,8 +76,49 @@ def as_labels(values: Any, count: int, what: str) -> np.ndarray:
     raise ValueError(f"{what} are of type {labels.dtype}; they must be whole numbers or strings")
 
 
+def as_flags(values: Any, count: int, what: str) -> np.ndarray:
+    """Yes or no for each row of a table, as anybody writes it.
+
+    Args:
+        values: booleans, 1 and 0, or the words true and false in any case.
+        count: how many there must be.
+        what: the column, for the error ("is_query").
+
+    Returns:
+        (count,) bool.
+
+    Raises:
+        ValueError: another number of them, a missing one, or anything else (``bool("False")`` would be true).
+    """
+    flags = np.asarray(values)
+    if flags.shape != (count,):
+        raise ValueError(f"{what} has shape {flags.shape}; there must be one for each of the {count} feature rows")
+    if flags.dtype.kind == "b":
+        return flags
+    words = [str(value) for value in (np.char.decode(flags, "utf-8") if flags.dtype.kind == "S" else flags).tolist()]
+    found = [_FLAGS.get(word.strip().lower()) for word in words]
+    wrong = [row for row, flag in enumerate(found) if flag is None]
+    if wrong:
+        raise ValueError(
+            f"{what} is {words[wrong[0]]!r} in row {wrong[0]} ({len(wrong)} such rows); it must be true or false, or 1 "
+            "or 0, in each"
+        )
+    return np.array(found, bool)
+
+
 def encode(query: Any, gallery: Any, queries: int, items: int, what: str) -> Labels:
-    """Codes for the labels of queries and gallery together; ``what`` is "ids" or "cameras"."""
+    """Codes for the labels of queries and gallery together.
+
+    Args:
+        query: (Q,) labels, as ``as_labels`` takes them.
+        gallery: (G,) labels.
+        queries: Q.
+        items: G.
+        what: "ids" or "cameras", for the error.
+
+    Raises:
+        ValueError: as ``as_labels``, or numbers on one side and strings on the other.
+    """
     query_labels = as_labels(query, queries, f"query {what}")
     gallery_labels = as_labels(gallery, items, f"gallery {what}")
     if query_labels.dtype.kind != gallery_labels.dtype.kind:

@@ -21,7 +21,7 @@ class Protocol:
     """What a published figure means.
 
     Attributes:
-        name: as ``score_reid(protocol=...)`` takes it.
+        name: what ``score_reid(protocol=...)`` takes.
         ap: ``trapezoid`` (mean of the precisions before and at each match) or ``mean-precision`` (precision at each
             match).
         about: one line for reports.
@@ -79,14 +79,29 @@ class NoMatchError(ValueError):
 
 
 def get_protocol(name: str) -> Protocol:
-    """The protocol of that name; another name is a ValueError with the nearest right ones."""
+    """The protocol of that name.
+
+    Args:
+        name: a key of ``PROTOCOLS``.
+
+    Raises:
+        ValueError: another name; the message has the nearest right ones.
+    """
     if not isinstance(name, str) or name not in PROTOCOLS:
         raise unknown("protocol", str(name), PROTOCOLS)
     return PROTOCOLS[name]
 
 
 def is_junk(protocol: Protocol, ids: Labels) -> np.ndarray:
-    """(G,) bool: the gallery tracklets of an identity that the protocol ignores."""
+    """The gallery tracklets of an identity that the protocol ignores.
+
+    Args:
+        protocol: the one in use.
+        ids: identities.
+
+    Returns:
+        (G,) bool.
+    """
     return np.isin(ids.gallery, [ids.code(junk) for junk in protocol.junk if ids.code(junk) >= 0])
 
 
@@ -99,24 +114,27 @@ def why_no_match(protocol: Protocol, ids: Labels, cameras: Labels, in_gallery: n
         cameras: cameras.
         in_gallery: (G,) bool, tracklets that the protocol leaves in the gallery.
         junk: (G,) bool, tracklets of junk identities.
+
+    Returns:
+        The message of a ``NoMatchError``.
     """
     opening = f"no query has a correct match in the gallery (protocol {protocol.name}): "
-    usable = in_gallery & ~junk
-    if not usable.any():
+    valid = in_gallery & ~junk
+    if not valid.any():
         parts = [f"{junk.sum()} of junk identities ({', '.join(map(str, protocol.junk))})"] if junk.any() else []
         left_out = int((~in_gallery & ~junk).sum())
         parts += [f"{left_out} that are queries themselves"] if left_out else []
         return (
-            opening + f"none of its {len(usable)} tracklets counts ({' and '.join(parts)}). "
+            opening + f"none of its {len(valid)} tracklets counts ({' and '.join(parts)}). "
             "Give it tracklets of the queries' identities under other cameras, or another protocol"
         )
-    shared = np.isin(ids.query, ids.gallery[usable])
+    shared = np.isin(ids.query, ids.gallery[valid])
     if not shared.any():
         return (
             opening + f"they share no identity (queries {_some(ids.names, ids.query)}; gallery "
-            f"{_some(ids.names, ids.gallery[usable])}). Both must number identities the same way"
+            f"{_some(ids.names, ids.gallery[valid])}). Both must number identities the same way"
         )
-    all_cameras = np.union1d(cameras.query, cameras.gallery[usable])
+    all_cameras = np.union1d(cameras.query, cameras.gallery[valid])
     if len(all_cameras) == 1:
         return (
             opening
@@ -127,8 +145,8 @@ def why_no_match(protocol: Protocol, ids: Labels, cameras: Labels, in_gallery: n
     return (
         opening
         + f"{shared.sum()} of {len(shared)} queries find their identity in the gallery, but under their own camera "
-        f"(cameras: {_some(cameras.names, all_cameras)}). Check that the camera labels are not swapped or "
-        "constant for each person"
+        f"(cameras: {_some(cameras.names, all_cameras)}). Check that the camera labels are not swapped, nor the same "
+        "for all tracklets of an identity"
     )
 
 

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from specvid.eval.similarity import Similarity
+from specvid.eval.similarity import GALLERY_BLOCK, Similarity
 
-GALLERY_BLOCK = 16384  # gallery rows in memory at a time
 _BLOCK_BYTES = 128 * 2**20  # of one block of similarities
 _FEW = 24  # up to so many matches it is quicker to count each than to sort the block's row
 _SAMPLES = 64  # measured rounding errors that are trusted instead of the bound in theory
@@ -41,7 +40,13 @@ class Matches:
 
 
 def order_matches(pair_query: np.ndarray, item: np.ndarray, score: np.ndarray) -> Matches:
-    """Group the pairs ``(pair_query[p], item[p])`` by query and put the best first."""
+    """Group pairs by query and put the best first.
+
+    Args:
+        pair_query: (P,) query row of each pair.
+        item: (P,) its gallery row.
+        score: (P,) its exact similarity.
+    """
     order = np.lexsort((item, -score, pair_query))
     query, start = np.unique(pair_query[order], return_index=True)
     return Matches(query=query, start=np.append(start, len(order)), item=item[order], score=score[order])
@@ -49,7 +54,12 @@ def order_matches(pair_query: np.ndarray, item: np.ndarray, score: np.ndarray) -
 
 @dataclass(frozen=True)
 class Pairs:
-    """(query, gallery) pairs of one identity, right or junk: never wrong items. ``query`` (P,) is sorted."""
+    """Pairs of a query and a gallery row of the same identity, matches or junk: never wrong items.
+
+    Attributes:
+        query: (P,) rows of the queries, sorted.
+        item: (P,) gallery rows.
+    """
 
     query: np.ndarray
     item: np.ndarray
@@ -79,8 +89,8 @@ def count_ahead(
         bound = similarity.error_bound(queries)
         of_part = slice(*np.searchsorted(own.query, [queries[0], queries[-1] + 1]))
         line = np.searchsorted(queries, own.query[of_part])
-        is_asked = queries[np.minimum(line, len(queries) - 1)] == own.query[of_part]
-        line, item = line[is_asked], own.item[of_part][is_asked]
+        has_matches = queries[np.minimum(line, len(queries) - 1)] == own.query[of_part]
+        line, item = line[has_matches], own.item[of_part][has_matches]
         for begin in range(0, len(gallery_rows), block):
             rows = gallery_rows[begin : begin + block]
             scores = similarity.block(lines, similarity.gallery_lines(rows))
@@ -133,10 +143,17 @@ def _tally(
 def count_ahead_dense(
     distance: np.ndarray, matches: Matches, *, takes_part: np.ndarray, query_code: np.ndarray, gallery_code: np.ndarray
 ) -> np.ndarray:
-    """``count_ahead`` where the distances stand already: ``distance`` (b, G) holds one row for each query of
-    ``matches``.
+    """``count_ahead`` for distances that are known already; scores are minus these distances.
 
-    Scores are minus the distances; ``takes_part`` (G,) is False for junk.
+    Args:
+        distance: (b, G), a row for each query of ``matches``.
+        matches: the correct matches of these queries.
+        takes_part: (G,) bool, False for junk.
+        query_code: (Q,) identity of each query, as a number.
+        gallery_code: (G,) identity of each gallery row.
+
+    Returns:
+        (P,) int64, in the order of ``matches``.
     """
     ahead = np.zeros(len(matches.item), np.int64)
     for i, query in enumerate(matches.query):

@@ -12,7 +12,7 @@ distance divided by the largest of its row:
     final   (1 - lambda) J_ij + lambda d_ij
 
 Neighbours come from FAISS, V is sparse, and final distances are made for some queries at a time: nothing of size N x N
-or Q x G stands.
+or Q x G is in memory.
 """
 
 from collections.abc import Iterator
@@ -56,12 +56,28 @@ class KReciprocal:
         return f"k-reciprocal re-ranking (k1={self.k1}, k2={self.k2}, lambda={self.lambda_value})"
 
     def distances(self, query: Any, gallery: Any, *, metric: str = "cosine") -> np.ndarray:
-        """The whole re-ranked distance matrix (Q, G), float64: for small sets; ``distance_blocks`` for large ones."""
+        """The re-ranked distances as one matrix: for small sets; ``distance_blocks`` is for large ones.
+
+        Args:
+            query: (Q, D) features.
+            gallery: (G, D) features.
+            metric: ``cosine`` or ``euclidean``.
+
+        Returns:
+            (Q, G) float64.
+        """
         blocks = self.distance_blocks(Similarity(query, gallery, metric=metric))
         return np.concatenate([distance for _, distance in blocks])
 
     def distance_blocks(self, similarity: Similarity) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Re-ranked distances (b, G) for successive query rows (b,)."""
+        """Re-ranked distances of some queries at a time.
+
+        Args:
+            similarity: of the queries with the gallery.
+
+        Yields:
+            Successive query rows (b,), and their distances (b, G).
+        """
         queries, items = len(similarity.query), len(similarity.gallery)
         everything = np.concatenate([similarity.query, similarity.gallery])
         universe = Similarity(everything, everything, metric=similarity.metric)

@@ -1,4 +1,4 @@
-"""What a re-identification score is: the figures, the protocol that they belong to, and every query's share in them."""
+"""Result of scoring re-identification: the figures, the protocol that they belong to, and the ranks of every query."""
 
 import csv
 import json
@@ -17,7 +17,9 @@ PRINTED_RANKS = (1, 5, 10, 20)
 
 @dataclass(frozen=True, eq=False)
 class ReidScore:
-    """Score of one gallery. Figures are fractions (0 to 1); per-query arrays have NaN or 0 where a query has no match.
+    """Score of one gallery.
+
+    Figures are fractions (0 to 1); arrays over the queries have NaN or 0 where a query has no match.
 
     Attributes:
         protocol: name of the protocol.
@@ -62,7 +64,14 @@ class ReidScore:
     query_cams: np.ndarray = field(repr=False)
 
     def rank(self, k: int) -> float:
-        """CMC at rank ``k``: the share of valid queries with a match among the first ``k`` that count."""
+        """CMC at a rank: the share of valid queries with a match among the first ``k`` items that count.
+
+        Args:
+            k: the rank, from 1.
+
+        Raises:
+            ValueError: ``k`` below 1.
+        """
         if k < 1:
             raise ValueError(f"rank {k} does not exist; ranks start at 1")
         return float((self.first_rank[self.matches > 0] <= k).mean())
@@ -87,7 +96,11 @@ class ReidScore:
         }
 
     def per_query(self, names: Sequence[str] | None = None) -> list[dict[str, Any]]:
-        """One row for each query: number, name if given, identity, camera, matches, AP, INP, first and last rank."""
+        """One row for each query: number, name if given, identity, camera, matches, AP, INP, first and last rank.
+
+        Args:
+            names: (Q,) what each query is.
+        """
         rows: list[dict[str, Any]] = []
         for i in range(self.queries):
             valid = bool(self.matches[i] > 0)
@@ -107,13 +120,23 @@ class ReidScore:
         return rows
 
     def save_json(self, path: str | Path, names: Sequence[str] | None = None) -> None:
-        """Write the figures and the per-query rows as JSON."""
+        """Write the figures and the rows of ``per_query`` as JSON.
+
+        Args:
+            path: the file.
+            names: (Q,) what each query is.
+        """
         Path(path).write_text(
             json.dumps({**self.as_dict(), "per_query": self.per_query(names)}, indent=1) + "\n", encoding="utf-8"
         )
 
     def save_csv(self, path: str | Path, names: Sequence[str] | None = None) -> None:
-        """Write the per-query rows as CSV with a header. The protocol is a column: the table says what it is."""
+        """Write the rows of ``per_query`` as CSV with a header; the first column is the protocol.
+
+        Args:
+            path: the file.
+            names: (Q,) what each query is.
+        """
         rows = [{"protocol": self.protocol, **row} for row in self.per_query(names)]
         with Path(path).open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, fieldnames=list(rows[0]))
@@ -138,7 +161,7 @@ class ReidScore:
 
 @dataclass(frozen=True, eq=False)
 class SplitScore:
-    """Mean over splits. Deviations are those of a sample (n - 1); 0 for a single split.
+    """Mean over the splits of a data set. Deviations are those of a sample (n - 1); 0 for a single split.
 
     Attributes:
         splits: the score of each split.
@@ -148,26 +171,42 @@ class SplitScore:
 
     @property
     def protocol(self) -> str:
+        """Name of the protocol of all splits."""
         return self.splits[0].protocol
 
     @property
     def mAP(self) -> float:
+        """Mean of the splits' mAP."""
         return float(np.mean([score.mAP for score in self.splits]))
 
     @property
     def mINP(self) -> float:
+        """Mean of the splits' mINP."""
         return float(np.mean([score.mINP for score in self.splits]))
 
     @property
     def cmc(self) -> np.ndarray:
+        """(50,) mean of the splits' CMC."""
         return np.mean([score.cmc for score in self.splits], axis=0)
 
     def rank(self, k: int) -> float:
-        """Mean CMC at rank ``k``."""
+        """Mean CMC at a rank.
+
+        Args:
+            k: the rank, from 1.
+        """
         return float(np.mean([score.rank(k) for score in self.splits]))
 
     def deviation(self, figure: str = "mAP", k: int = 1) -> float:
-        """Standard deviation over the splits of ``mAP``, ``mINP`` or ``rank`` (at ``k``)."""
+        """Standard deviation over the splits.
+
+        Args:
+            figure: ``mAP``, ``mINP`` or ``rank``.
+            k: the rank, for ``rank``.
+
+        Raises:
+            ValueError: another figure.
+        """
         if figure not in ("mAP", "mINP", "rank"):
             raise ValueError(f"figure {figure!r} is unknown; choose mAP, mINP or rank")
         values = [score.rank(k) if figure == "rank" else getattr(score, figure) for score in self.splits]
@@ -195,6 +234,9 @@ class SplitScore:
 
 def over_splits(scores: Sequence[ReidScore]) -> SplitScore:
     """Mean and deviation over the splits of a data set (iLIDS-VID and PRID-2011: ten).
+
+    Args:
+        scores: the score of each split.
 
     Raises:
         ValueError: no score, or scores of different protocols.

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from specvid.eval.reid.labels import Labels, encode
-from specvid.eval.reid.matches import find_matches, rows_of
+from specvid.eval.reid.matches import Participants, find_matches, rows_of
 from specvid.eval.reid.protocols import get_protocol
-from specvid.eval.reid.ranking import GALLERY_BLOCK, Matches, Pairs, count_ahead, count_ahead_dense, order_matches
+from specvid.eval.reid.ranking import Matches, Pairs, count_ahead, count_ahead_dense, order_matches
 from specvid.eval.reid.result import CMC_LENGTH, ReidScore
-from specvid.eval.similarity import Similarity
+from specvid.eval.similarity import GALLERY_BLOCK, Similarity
 
 if TYPE_CHECKING:
     from specvid.eval.reid.rerank import KReciprocal
@@ -70,16 +70,16 @@ def score_reid(
     similarity = Similarity(query, gallery, metric=metric)
     ids = encode(query_ids, gallery_ids, len(similarity.query), len(similarity.gallery), "ids")
     cams = encode(query_cams, gallery_cams, len(similarity.query), len(similarity.gallery), "cameras")
-    copies = np.zeros(len(similarity.gallery), bool)
+    left_out = np.zeros(len(similarity.gallery), bool)
     if rules.leaves_out_queries:
-        copies = _rows_of_queries(similarity, ids, cams, query_index)
-    part = find_matches(rules, ids, cams, copies)
-    junk, stays, counts = part.junk, part.stays, part.counts
+        left_out = _rows_of_queries(similarity, ids, cams, query_index)
+    gallery_part = find_matches(rules, ids, cams, left_out)
+    junk, in_gallery, counts = gallery_part.junk, gallery_part.in_gallery, gallery_part.counts
 
-    found = np.zeros((4, len(similarity.query)))
-    for matches, ahead in _ranked(similarity, ids, cams, stays, part.usable, rerank, block):
-        found[:, matches.query] = _figures(matches.start, ahead, rules.ap)
-    ap, inp, first_rank, last_rank = found
+    figures = np.zeros((4, len(similarity.query)))
+    for matches, ahead in _ranked(similarity, ids, cams, gallery_part, rerank, block):
+        figures[:, matches.query] = _figures(matches.start, ahead, rules.ap)
+    ap, inp, first_rank, last_rank = figures
     valid = counts > 0
     if rules.splits > 1 and (counts > 1).any():
         warnings.warn(
@@ -93,10 +93,10 @@ def score_reid(
         cmc=np.cumsum(reached)[1 : CMC_LENGTH + 1] / valid.sum(),
         queries=len(valid),
         valid_queries=int(valid.sum()),
-        gallery_tracklets=int(stays.sum()),
-        junk_tracklets=int((stays & junk).sum()),
-        left_out_queries=int((copies & ~junk).sum()),
-        left_out_junk=int((junk & ~stays).sum()),
+        gallery_tracklets=int(in_gallery.sum()),
+        junk_tracklets=int((in_gallery & junk).sum()),
+        left_out_queries=int((left_out & ~junk).sum()),
+        left_out_junk=int((junk & ~in_gallery).sum()),
         metric=metric,
         rerank=str(rerank) if rerank else "",
         ap=np.where(valid, ap, np.nan),
@@ -110,17 +110,34 @@ def score_reid(
 
 
 def score_protocols(*arrays: Any, protocols: tuple[str, ...], **options: Any) -> dict[str, ReidScore]:
-    """``score_reid`` under several protocols, side by side: {name: score}."""
+    """``score_reid`` under several protocols.
+
+    Args:
+        *arrays: the six arrays of ``score_reid``.
+        protocols: names of protocols.
+        **options: the further options of ``score_reid``.
+
+    Returns:
+        {protocol: score}, in the order of ``protocols``.
+
+    Raises:
+        NoMatchError: under one of them no query has a correct match.
+        ValueError: an unknown protocol, or features and labels that do not fit.
+    """
     return {name: score_reid(*arrays, protocol=name, **options) for name in protocols}
 
 
 def _ranked(
-    similarity: Similarity, ids: Labels, cams: Labels, stays: np.ndarray, usable: np.ndarray,
-    rerank: "KReciprocal | None", block: int,
-) -> Iterator[tuple[Matches, np.ndarray]]:  # fmt: skip
+    similarity: Similarity,
+    ids: Labels,
+    cams: Labels,
+    gallery_part: Participants,
+    rerank: "KReciprocal | None",
+    block: int,
+) -> Iterator[tuple[Matches, np.ndarray]]:
     """The correct matches of some queries at a time, best first, with the number of wrong items ahead of each."""
-    rows = np.flatnonzero(usable)
-    identities = _People(ids, cams, rows)
+    rows = np.flatnonzero(gallery_part.valid)
+    identities = _Identities(ids, cams, rows)
     if rerank is None:
         for part in identities.parts():
             own, is_match = identities.pairs(part)
@@ -130,20 +147,21 @@ def _ranked(
                 yield matches, count_ahead(similarity, matches, own, gallery_rows=rows, block=block)
         return
     # Re-ranking knows no identities: junk is re-ranked too, and ignored only when the ranks are read.
-    present = np.flatnonzero(stays)
-    present_codes = {"query_code": ids.query, "gallery_code": ids.gallery[present]}
-    kept = Similarity(similarity.query, similarity.gallery[present], metric=similarity.metric)
-    for part, distance in rerank.distance_blocks(kept):
+    present = np.flatnonzero(gallery_part.in_gallery)
+    codes = {"query_code": ids.query, "gallery_code": ids.gallery[present]}
+    takes_part = gallery_part.valid[present]
+    of_present = Similarity(similarity.query, similarity.gallery[present], metric=similarity.metric)
+    for part, distance in rerank.distance_blocks(of_present):
         own, is_match = identities.pairs(part)
         query, place = own.query[is_match], np.searchsorted(present, own.item[is_match])
         if len(query):
             matches = order_matches(query, place, -distance[query - part[0], place])
             rows_of_matches = distance[matches.query - part[0]]
-            yield matches, count_ahead_dense(rows_of_matches, matches, takes_part=usable[present], **present_codes)
+            yield matches, count_ahead_dense(rows_of_matches, matches, takes_part=takes_part, **codes)
 
 
-class _People:
-    """Who is whom: the pairs of queries and gallery rows of one identity."""
+class _Identities:
+    """The pairs of queries and gallery rows that have the same identity."""
 
     def __init__(self, ids: Labels, cams: Labels, rows: np.ndarray) -> None:
         self.cams = cams
@@ -190,7 +208,9 @@ def _rows_of_queries(similarity: Similarity, ids: Labels, cams: Labels, query_in
     if query_index is not None:
         return rows_of(query_index, len(query), len(gallery))
     is_query = np.zeros(len(gallery), bool)
-    coarse = min(query.dtype, gallery.dtype, key=lambda kind: kind.itemsize)  # a copy may have been kept shorter
+    coarse = min(
+        query.dtype, gallery.dtype, key=lambda kind: kind.itemsize
+    )  # a copy may have been saved in half precision
     width = len(cams.names)
     own = ids.query * width + cams.query
     pair = ids.gallery * width + cams.gallery

@@ -12,8 +12,7 @@ import numpy as np
 
 from specvid.datasets.clips.transforms import TestTransform
 from specvid.datasets.clips.videos import TestViews
-from specvid.eval.classification import ClassificationScore, score_classification
-from specvid.eval.confusion import save_confusion
+from specvid.eval.classification import ClassificationScore, save_confusion, score_classification
 from specvid.files import replacing_file, write_json
 from specvid.pipelines.action.data import ActionLists
 from specvid.pipelines.engine.run import RunFolder

@@ -10,7 +10,7 @@ from lightning_fabric import Fabric
 
 from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.layouts.registry import read_reid
-from specvid.eval.reid.feature_files import load_features
+from specvid.eval.reid.files import load_features
 from specvid.eval.reid.protocols import MARS_PROTOCOLS, NoMatchError, get_protocol
 from specvid.pipelines.engine.config import ComputeConfig
 from specvid.pipelines.engine.evaluation import TrainedRun, evaluate_runs, refuse_leak

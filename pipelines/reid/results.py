@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from specvid.datasets.layouts.reid_set import ReidSet
-from specvid.eval.reid.feature_files import save_features
 from specvid.eval.reid.features import ReidFeatures
+from specvid.eval.reid.files import save_features
 from specvid.eval.reid.protocols import MARS_PROTOCOLS, PROTOCOLS, NoMatchError
 from specvid.eval.reid.rerank import KReciprocal
 from specvid.eval.reid.result import ReidScore, SplitScore, over_splits

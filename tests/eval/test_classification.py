@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from specvid.eval.classification import average_views, score_classification
-from specvid.eval.confusion import save_confusion
+from specvid.eval.classification import average_views, save_confusion, score_classification
 
 
 def slow_rank(row: list[float], label: int) -> int | None:

@@ -1,53 +1,56 @@
-"""Features in Parquet: one row for each tracklet, read and written in batches."""
+"""Features in Parquet, one row for each tracklet, read and written in batches."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from specvid.eval.reid.feature_names import find
-from specvid.eval.reid.features import ReidFeatures, from_table, read_note
+from specvid.eval.reid.features import TABLE, ReidFeatures, from_arrays, names_by_role, parse_about
 from specvid.eval.reid.matches import rows_of
 from specvid.eval.similarity import as_matrix
 
-_ROWS = 16384
-_ABOUT = "specvid"
-_ROLES = ("features", "ids", "cams", "is_query", "in_gallery", "query_order", "names")
+_ROWS = 16384  # in memory at a time, beside the matrix
+_ABOUT = "specvid"  # key of the metadata
+_COLUMNS = (*TABLE, "is_query", "in_gallery", "query_order", "names")
 
 
 def read_parquet(path: Path) -> ReidFeatures:
-    """The features of a table. Raises ValueError, without the file's name, for what is damaged or missing in it."""
+    """The features of a Parquet file.
+
+    Args:
+        path: the file.
+
+    Raises:
+        ValueError: what is damaged, missing or does not fit in it, without the file's name.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     file = pq.ParquetFile(path)
-    columns = file.schema_arrow.names
-    roles = {role: find(role, columns) for role in _ROLES}
-    missing = [role for role in ("features", "ids", "cams", "is_query") if roles[role] is None]
+    present = file.schema_arrow.names
+    columns = {role: name for role, name in names_by_role(present).items() if role in _COLUMNS}
+    missing = [role for role in (*TABLE, "is_query") if role not in columns]
     if missing:
         raise ValueError(
-            f"it has the columns {', '.join(columns)}; it lacks {', '.join(missing)} "
+            f"it has the columns {', '.join(present)}; it lacks {', '.join(missing)} "
             "(columns: feature, id, camera, is_query; and in_gallery, name)"
         )
-    table = file.read(columns=[column for role, column in roles.items() if column and role != "features"])
-    labels = {
-        role: np.asarray(table[column].to_pylist()) for role, column in roles.items() if column and role != "features"
-    }
-    kind = file.schema_arrow.field(roles["features"]).type
+    lists = columns.pop("features")
+    table = file.read(columns=list(columns.values()))
+    arrays = {role: np.asarray(table[column].to_pylist()) for role, column in columns.items()}
+    kind = file.schema_arrow.field(lists).type
     is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
     if not is_list or not (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)):
-        raise ValueError(f"column {roles['features']} is of type {kind}; each row must be a list of numbers")
-    matrix = _read_lists(file, str(roles["features"]))
-    about = read_note((file.schema_arrow.metadata or {}).get(_ABOUT.encode(), b"{}"))
-    return from_table(
-        matrix, labels["ids"], labels["cams"], labels["is_query"], labels.get("in_gallery"),
-        order=labels.get("query_order"), names=labels.get("names"), about=about,
-    )  # fmt: skip
+        raise ValueError(f"column {lists} is of type {kind}; each row must be a list of numbers")
+    arrays["features"] = _read_lists(file, lists)
+    about = parse_about((file.schema_arrow.metadata or {}).get(_ABOUT.encode(), b"{}"))
+    return from_arrays(arrays, about=about)
 
 
 def _read_lists(file: Any, column: str) -> np.ndarray:
-    """A column of equally long lists of floats as (N, D), read in batches: no second copy stands."""
+    """A column of equally long lists of numbers as (N, D), read in batches, so that no second copy is in memory."""
     matrix, done = None, 0
     for batch in file.iter_batches(batch_size=_ROWS, columns=[column]):
         lists = batch.column(0)
@@ -67,39 +70,16 @@ def _read_lists(file: Any, column: str) -> np.ndarray:
     return matrix
 
 
-def _row_of_each_query(features: ReidFeatures) -> np.ndarray:
-    """(Q,) the gallery row that a query shares, -1 where it takes one of its own.
-
-    Raises ValueError where that row would not say all about the query.
-    """
-    if features.query_index is None:
-        return np.full(len(features.query), -1)
-    index = np.asarray(features.query_index)
-    rows_of(index, len(features.query), len(features.gallery))
-    inside = np.flatnonzero(index >= 0)
-    shared = index[inside]
-    again, times = np.unique(shared, return_counts=True)
-    if (times > 1).any():
-        raise ValueError(
-            f"query_index names gallery row {again[times > 1][0]} more than once, and in Parquet a query in the "
-            "gallery is its row there; name each row once, or save the features as .npz"
-        )
-    pairs = {
-        "features": (as_matrix(features.query, "query"), as_matrix(features.gallery, "gallery")),
-        "ids": (features.query_ids, features.gallery_ids),
-        "cameras": (features.query_cams, features.gallery_cams),
-    }
-    for what, (query, gallery) in pairs.items():
-        if not np.array_equal(np.asarray(query)[inside], np.asarray(gallery)[shared]):
-            raise ValueError(
-                f"the queries' {what} are not those of the gallery rows that query_index names, and in Parquet a query "
-                "in the gallery is its row there; correct query_index, or save the features as .npz"
-            )
-    return index
-
-
 def write_parquet(path: Path, features: ReidFeatures) -> None:
-    """A row for each gallery tracklet, queries among them, and for each query that is not in the gallery."""
+    """Write a row for each gallery tracklet, queries among them, and for each query that is not in the gallery.
+
+    Args:
+        path: the file to write.
+        features: what to write.
+
+    Raises:
+        ValueError: a query that is not what its gallery row is, or comes twice.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -134,3 +114,31 @@ def write_parquet(path: Path, features: ReidFeatures) -> None:
             writer.write_table(batch)
     if writer is not None:
         writer.close()
+
+
+def _row_of_each_query(features: ReidFeatures) -> np.ndarray:
+    """(Q,) the gallery row that a query shares, -1 for a row of its own; ValueError where they are not the same."""
+    if features.query_index is None:
+        return np.full(len(features.query), -1)
+    index = np.asarray(features.query_index)
+    rows_of(index, len(features.query), len(features.gallery))
+    inside = np.flatnonzero(index >= 0)
+    shared = index[inside]
+    again, times = np.unique(shared, return_counts=True)
+    if (times > 1).any():
+        raise ValueError(
+            f"query_index names gallery row {again[times > 1][0]} more than once, and in Parquet a query in the "
+            "gallery is its row there; name each row once, or save the features as .npz"
+        )
+    pairs: Mapping[str, tuple[Any, Any]] = {
+        "features": (as_matrix(features.query, "query"), as_matrix(features.gallery, "gallery")),
+        "ids": (features.query_ids, features.gallery_ids),
+        "cameras": (features.query_cams, features.gallery_cams),
+    }
+    for what, (query, gallery) in pairs.items():
+        if not np.array_equal(np.asarray(query)[inside], np.asarray(gallery)[shared]):
+            raise ValueError(
+                f"the queries' {what} are not those of the gallery rows that query_index names, and in Parquet a query "
+                "in the gallery is its row there; correct query_index, or save the features as .npz"
+            )
+    return index

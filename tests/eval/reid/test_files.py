@@ -104,9 +104,9 @@ def write_table(path, *, is_query, **flags):
 
 
 def test_many_batches(tmp_path, monkeypatch):
-    from specvid.eval.reid import feature_parquet
+    from specvid.eval.reid import parquet
 
-    monkeypatch.setattr(feature_parquet, "_ROWS", 7)
+    monkeypatch.setattr(parquet, "_ROWS", 7)
     features = draw()
     save_features(tmp_path / "f.parquet", features)
     assert np.array_equal(load_features(tmp_path / "f.parquet").gallery, features.gallery)

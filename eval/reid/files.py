@@ -1,0 +1,111 @@
+"""Features of tracklets in a file, so that scoring can be repeated, or done, without the model.
+
+Parquet, one row for each tracklet (what ``save_features`` writes):
+
+    feature     list of floats        id          whole number or string       camera      whole number or string
+    is_query    bool                  in_gallery  bool; without this column every row is in the gallery, as on MARS
+    name        string, optional      query_order   optional: place of a query among the queries; else that of the rows
+
+npz, either ``query, gallery, query_ids, gallery_ids, query_cams, gallery_cams`` (and perhaps ``query_index``: the
+gallery row of each query from 0, or ``query_IDX`` from 1 as MARS counts), or one table ``features, ids, cams`` with
+``query_index`` or ``is_query``. Other usual names are understood too: ``specvid.eval.reid.features.NAMES``.
+"""
+
+import json
+import os
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from specvid.eval.reid.features import SEPARATE, TABLE, ReidFeatures, from_arrays, names_by_role, parse_about
+from specvid.eval.reid.parquet import read_parquet, write_parquet
+
+
+def save_features(path: str | Path, features: ReidFeatures) -> None:
+    """Write ``.parquet`` or ``.npz`` in one rename: a killed process leaves the old file or none.
+
+    In Parquet a query that lies in the gallery takes one row; where ``query_index`` is unknown, queries get rows of
+    their own.
+
+    Args:
+        path: the file to write.
+        features: what to write.
+
+    Raises:
+        ValueError: another suffix, or for Parquet a query that is not what its gallery row is, or comes twice.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in _WRITERS:
+        raise ValueError(f"{path}: features are saved as .parquet or .npz, not as {suffix or 'a file without suffix'}")
+    staging = path.with_name(f".{path.name}.writing{suffix}")
+    try:
+        _WRITERS[suffix](staging, features)
+        os.replace(staging, path)
+    finally:
+        staging.unlink(missing_ok=True)
+
+
+def load_features(path: str | Path) -> ReidFeatures:
+    """Read anybody's ``.parquet`` or ``.npz``; the columns and arrays are listed at the top of this module.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The features, checked to fit together.
+
+    Raises:
+        ValueError: another suffix, or what is damaged, missing or does not fit in the file; the message begins with
+            its path.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"{path}: there is no such file of features")
+    if path.suffix.lower() not in _READERS:
+        raise ValueError(f"{path}: features are read from .parquet or .npz, not from {path.suffix or 'such a file'}")
+    try:
+        features = _READERS[path.suffix.lower()](path)
+        features.check()
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path}: {error}") from None
+    return features
+
+
+def _read_npz(path: Path) -> ReidFeatures:
+    if not zipfile.is_zipfile(path):
+        raise ValueError("it is no npz (empty, cut off, or of another kind); write it again with numpy.savez")
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {role: _array(file, name) for role, name in names_by_role(file.files).items()}
+        present = ", ".join(file.files) or "none"
+    has_queries = not arrays.keys().isdisjoint(("query_index", "query_index1", "is_query"))
+    if not (all(role in arrays for role in SEPARATE) or (all(role in arrays for role in TABLE) and has_queries)):
+        raise ValueError(
+            f"it has the arrays {present}; it needs {', '.join(SEPARATE)}, or {', '.join(TABLE)} with query_index or "
+            "is_query"
+        )
+    return from_arrays(arrays, about=parse_about(str(arrays["about"])) if "about" in arrays else {})
+
+
+def _write_npz(path: Path, features: ReidFeatures) -> None:
+    """All arrays under their own names."""
+    arrays = {name: value for name, value in vars(features).items() if name != "about" and value is not None}
+    np.savez(path, **arrays, about=json.dumps(features.about))
+
+
+def _array(file: "np.lib.npyio.NpzFile", name: str) -> np.ndarray:
+    try:
+        return np.asarray(file[name])
+    except ValueError as error:
+        if "Object arrays" not in str(error):
+            raise
+        raise ValueError(
+            f"array {name} holds Python objects, which are not read, for they may run code; save it as numbers or "
+            f"strings, e.g. numpy.array({name}.tolist())"
+        ) from None
+
+
+_READERS = {".parquet": read_parquet, ".npz": _read_npz}
+_WRITERS = {".parquet": write_parquet, ".npz": _write_npz}
