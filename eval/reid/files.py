@@ -12,7 +12,6 @@ gallery row of each query from 0, or ``query_IDX`` from 1 as MARS counts), or on
 """
 
 import json
-import os
 import zipfile
 import zlib
 from pathlib import Path
@@ -21,6 +20,7 @@ import numpy as np
 
 from specvid.eval.reid.features import SEPARATE, TABLE, ReidFeatures, from_arrays, names_by_role, parse_about
 from specvid.eval.reid.parquet import read_parquet, write_parquet
+from specvid.files import replacing_file
 
 
 def save_features(path: str | Path, features: ReidFeatures) -> None:
@@ -40,12 +40,8 @@ def save_features(path: str | Path, features: ReidFeatures) -> None:
     suffix = path.suffix.lower()
     if suffix not in _WRITERS:
         raise ValueError(f"{path}: features are saved as .parquet or .npz, not as {suffix or 'a file without suffix'}")
-    staging = path.with_name(f".{path.name}.writing{suffix}")
-    try:
+    with replacing_file(path) as staging:
         _WRITERS[suffix](staging, features)
-        os.replace(staging, path)
-    finally:
-        staging.unlink(missing_ok=True)
 
 
 def load_features(path: str | Path) -> ReidFeatures:

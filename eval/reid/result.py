@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from specvid.eval.reid.protocols import get_protocol
+from specvid.files import replacing_file, write_text
 
 CMC_LENGTH = 50
 PRINTED_RANKS = (1, 5, 10, 20)
@@ -126,9 +127,8 @@ class ReidScore:
             path: the file.
             names: (Q,) what each query is.
         """
-        Path(path).write_text(
-            json.dumps({**self.as_dict(), "per_query": self.per_query(names)}, indent=1) + "\n", encoding="utf-8"
-        )
+        content = {**self.as_dict(), "per_query": self.per_query(names)}
+        write_text(path, json.dumps(content, indent=1) + "\n")
 
     def save_csv(self, path: str | Path, names: Sequence[str] | None = None) -> None:
         """Write the rows of ``per_query`` as CSV with a header; the first column is the protocol.
@@ -138,7 +138,7 @@ class ReidScore:
             names: (Q,) what each query is.
         """
         rows = [{"protocol": self.protocol, **row} for row in self.per_query(names)]
-        with Path(path).open("w", newline="", encoding="utf-8") as file:
+        with replacing_file(path) as staging, staging.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, fieldnames=list(rows[0]))
             writer.writeheader()
             writer.writerows(rows)
