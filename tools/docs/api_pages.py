@@ -1,10 +1,19 @@
-"""A page of the API for each public module, made while MkDocs builds the site: a hook of `mkdocs.yml`."""
+"""A page of the API for each public module, made while MkDocs builds the site: a hook of `mkdocs.yml`.
 
+A public name without a docstring is a warning, at which the strict build fails. A method that overrides one of a base
+class of ours has the docstring of that one.
+"""
+
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import griffe
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.plugins import get_plugin_logger
 from mkdocs.structure.files import File, Files
+
+log = get_plugin_logger("api_pages")
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("models", "datasets", "eval", "pipelines", "tools")
@@ -22,6 +31,26 @@ def modules() -> dict[str, Path]:
             if not any(part.startswith("_") for part in parts):
                 files[".".join(("specvid", *parts))] = path
     return {name: path for name, path in files.items() if path.is_file()}
+
+
+def undocumented(parent: griffe.Object | griffe.Alias) -> Iterator[str]:
+    """The public modules, classes, functions and methods below ``parent`` that have no docstring, by dotted name."""
+    for name, member in parent.members.items():
+        if member.is_alias or member.is_attribute or name.startswith("_"):
+            continue
+        if not member.has_docstring:
+            yield member.path
+        if member.is_module or member.is_class:
+            yield from undocumented(member)
+
+
+def on_pre_build(config: MkDocsConfig) -> None:
+    """Warns of every public name without a docstring."""
+    inherited = griffe.load_extensions("griffe_inherited_docstrings")
+    package = griffe.load("specvid", search_paths=[ROOT / "src"], extensions=inherited)
+    assert not isinstance(package, griffe.Alias)
+    for name in undocumented(package):
+        log.warning(f"{name} is public and has no docstring: write one, or begin its name with an underscore.")
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
