@@ -11,7 +11,6 @@ import os
 import shutil
 import statistics
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,15 +25,25 @@ from specvid.pipelines.embed.job import Job
 from specvid.pipelines.embed.layout import Folder
 from specvid.pipelines.embed.sources import Sources, find_inputs
 from specvid.pipelines.embed.stream import reader_of
+from specvid.pipelines.engine.log import silent
 from specvid.pipelines.engine.processes import Processes
+from specvid.text import to_text
+from specvid.tools.bench.process_memory import resident_mebibytes
+from specvid.tools.bench.timing import Stopwatch
 
 
 @dataclass(frozen=True)
 class EmbedRow:
-    """Videos per second, median over the rounds; ``ratio``: of the job to the slower of the two, median.
+    """Rates of embedding and of its two halves, medians over the rounds.
 
-    ``cpu_ratio``: CPU time of the network alone over that of the job's main process, which runs the network, collects
-    batches and writes: what the job adds to it, on a machine whose cores others use too.
+    Attributes:
+        videos: how many, each round.
+        decoding: videos per second of decoding alone.
+        network: videos per second of the network alone.
+        job: videos per second of all of it.
+        ratio: rate of the job to that of the slower half.
+        cpu_ratio: CPU time of the network alone over that of the job's main process, which runs the network, collects
+            batches and writes: what the job adds to it, on a machine whose cores others use too.
     """
 
     videos: int
@@ -57,15 +66,24 @@ def bench_embed(
     batch_size: int = 4,
     threads: int = 1,
     device: Literal["auto", "cpu", "cuda", "mps"] = "cpu",
-    progress: Callable[[str], None] | None = None,
+    status: Callable[[str], None] = silent,
 ) -> EmbedRow:
-    """Time the embedding of ``count`` of ``videos``, one clip each.
+    """Time the embedding of videos, one clip each.
 
-    ``workers``: decoding processes; ``threads``: of the network on the CPU. Workers and threads together should not be
-    more than the cores, or the halves compete for them.
+    Args:
+        videos: files and folders, as ``specvid embed`` takes them.
+        model: backbone.
+        frames: of a clip; the backbone's own if not given.
+        size: height and width of a frame, px; the backbone's own if not given.
+        count: videos per round.
+        rounds: how often.
+        workers: decoding processes.
+        batch_size: clips at a time.
+        threads: of the network on the CPU; with ``workers`` no more than the cores, or the halves compete for them.
+        device: of the network.
+        status: called with a line for each round.
     """
     torch.set_num_threads(threads)
-    say = progress or (lambda line: None)
     table = find_inputs(videos).table
     table = table.take(np.arange(min(count, len(table))))
     net = NetChoice(model=model, frames=frames, size=size)
@@ -90,31 +108,44 @@ def bench_embed(
             for batch in batches:
                 job.network(batch).cpu()
 
-        def whole() -> None:
+        def embed() -> None:
             out = Path(folder) / "out"
             shutil.rmtree(out, ignore_errors=True)
             job.folder = Folder(out)
-            job.prepare(find_inputs([str(listed)]), say)
-            job.run(range(-(-len(table) // config.output.shard_size)), say)
+            job.prepare(find_inputs([str(listed)]), status)
+            job.run(range(-(-len(table) // config.output.shard_size)), status)
             job.finish(0, 0, 1.0)
 
-        whole()
-        rates: list[tuple[float, float, float]] = []
+        embed()
+        rates: list[list[float]] = []
         shares: list[float] = []
         for number in range(rounds):
-            seconds, cpu = zip(*(_seconds(work) for work in (decode, compute, whole)), strict=True)
-            shares.append(cpu[1] / cpu[2])
-            rates.append((len(table) / seconds[0], len(table) / seconds[1], len(table) / seconds[2]))
-            say(f"round {number + 1} of {rounds}: " + ", ".join(f"{rate:.1f}" for rate in rates[-1]) + " videos/s")
-    decoding, computing, together = (statistics.median(rate[column] for rate in rates) for column in range(3))
-    ratio = statistics.median(rate[2] / min(rate[0], rate[1]) for rate in rates)
+            watches = [Stopwatch() for _ in range(3)]
+            for watch, work in zip(watches, (decode, compute, embed), strict=True):
+                with watch:
+                    work()
+            rates.append([len(table) / watch.seconds for watch in watches])
+            shares.append(watches[1].cpu / watches[2].cpu)
+            status(f"round {number + 1} of {rounds}: " + ", ".join(f"{rate:.1f}" for rate in rates[-1]) + " videos/s")
+    decoding, computing, together = (statistics.median(column) for column in zip(*rates, strict=True))
+    ratio = statistics.median(job / min(halves) for *halves, job in rates)
     return EmbedRow(len(table), decoding, computing, together, ratio, statistics.median(shares))
 
 
 def bench_memory(
     videos: Sequence[str], *, count: int = 10_000, model: str = "r3d_tiny", workers: int = 1
 ) -> list[float]:
-    """Resident memory of this process, MiB, after each tenth of ``count`` videos: the given ones, again and again."""
+    """Measure the memory of this process while it embeds many videos.
+
+    Args:
+        videos: files and folders, which are embedded again and again.
+        count: how many videos.
+        model: backbone.
+        workers: decoding processes.
+
+    Returns:
+        Resident memory after each tenth, MiB.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -128,34 +159,28 @@ def bench_memory(
         output = OutputChoice(shard_size=max(1, count // 40))
         config = EmbedConfig(NetChoice(model=model), WindowChoice(window="uniform"), output, running)
         job = Job.open(Path(folder) / "out", config, Processes())
-        missing = job.prepare(find_inputs([listed]), lambda line: None)
+        missing = job.prepare(find_inputs([listed]), silent)
         step = max(1, len(missing) // 10)
         done = 0
         for start in range(0, len(missing), step):
-            done += job.run(missing[start : start + step], lambda line: None)[0]
+            done += job.run(missing[start : start + step], silent)[0]
             held.append(resident_mebibytes())
     assert done == count
     return held
 
 
-def resident_mebibytes() -> float:
-    """Resident memory of this process (Linux)."""
-    with open("/proc/self/statm", encoding="ascii") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+def as_text(row: EmbedRow) -> str:
+    """The rates as a table.
 
-
-def print_embed_row(row: EmbedRow) -> None:
-    """Print what `bench_embed` measured."""
-    print(f"{'':18} {'videos / s':>10}   median of the rounds, {row.videos} videos each")
-    for name in ("decoding", "network", "job"):
-        title = {"decoding": "decoding alone", "network": "network alone", "job": "embed"}[name]
-        print(f"{title:18} {getattr(row, name):10.2f}")
-    print(f"{'to the slower one':18} {row.ratio:9.2f}x")
-    print(f"{'by CPU time':18} {row.cpu_ratio:9.2f}x   network alone to the main process of embed")
-
-
-def _seconds(work: Callable[[], object]) -> tuple[float, float]:
-    """By the clock, and of CPU time of this process."""
-    start, cpu = time.perf_counter(), time.process_time()
-    work()
-    return time.perf_counter() - start, time.process_time() - cpu
+    Args:
+        row: from ``bench_embed``.
+    """
+    cells = [
+        ["", "videos / s", f"median of the rounds, {row.videos} videos each"],
+        ["decoding alone", f"{row.decoding:.2f}", ""],
+        ["network alone", f"{row.network:.2f}", ""],
+        ["embed", f"{row.job:.2f}", ""],
+        ["to the slower one", f"{row.ratio:.2f}x", ""],
+        ["by CPU time", f"{row.cpu_ratio:.2f}x", "network alone to the main process of embed"],
+    ]
+    return to_text(cells, align="<><", rule=False)

@@ -9,10 +9,8 @@ process: bare decord its bytes at full size, the loader its floats.
 """
 
 import os
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -25,6 +23,9 @@ from specvid.datasets.clips.transforms import train_transform
 from specvid.datasets.clips.videos import TrainClips
 from specvid.datasets.decode import forget_headers, open_video
 from specvid.datasets.layouts.ucf101 import UCF101, VideoRecord
+from specvid.pipelines.engine.log import silent
+from specvid.text import to_text
+from specvid.tools.bench.timing import Seconds, Stopwatch, interleaved, ratio
 
 BARE = "bare decord, 1 thread"
 THREADED = "bare decord, its default threads"
@@ -34,9 +35,13 @@ FIRST = "loader, file never seen"
 
 @dataclass(frozen=True)
 class LoaderRow:
-    """``workers``: 0 = in the process itself; ``clips_per_second``: of CPU time without workers, of wall time with
-    them;
-    ``ratio``: to `BARE` with as many workers, the median over the rounds.
+    """Rate of one way to load clips.
+
+    Attributes:
+        name: ``BARE``, ``THREADED``, ``LOADER`` or ``FIRST``.
+        workers: decoding processes; 0 = in the process itself.
+        clips_per_second: of CPU time without workers, of wall time with them.
+        ratio: to ``BARE`` with as many workers, the median over the rounds.
     """
 
     name: str
@@ -56,49 +61,64 @@ def bench_loader(
     clips: int = 60,
     rounds: int = 5,
     workers: int = 2,
-    progress: Callable[[str], None] | None = None,
+    status: Callable[[str], None] = silent,
 ) -> list[LoaderRow]:
-    """Time the loading of training clips of the UCF-101 in ``data``.
+    """Time the loading of training clips.
 
-    ``frames``, ``stride``, ``size``, ``resize``, ``crop``: of the clip, as in training; ``clips``: files per round,
-    spread over the list; ``rounds``: how often, each with other frames (one more warms up); ``workers``: of the
-    second half of the table; ``progress``: called with a line a round.
+    Args:
+        data: folder of a data set in UCF-101's layout.
+        frames: of a clip.
+        stride: every how many-th frame of the file.
+        size: height and width of the crop, px.
+        resize: height and width before the crop, px.
+        crop: ``random``, ``resized`` or ``multiscale``.
+        clips: files per round, spread over the list.
+        rounds: how often, each with other frames; one more round warms up.
+        workers: decoding processes of the second half of the table; 0 leaves it out.
+        status: called with a line for each round.
+
+    Returns:
+        Rows without workers, then rows with them.
+
+    Raises:
+        ValueError: no such data set, or sizes that do not fit.
     """
     records = UCF101(data, split=1, train=True).records
     records = records[:: max(1, len(records) // clips)][:clips]
     spec = ClipSpec(frames, stride, size, resize, mean=(0.45, 0.45, 0.45), std=(0.225, 0.225, 0.225))
     loader = TrainClips(records, spec, transform=train_transform(spec, crop=crop))
     bare, threaded = (_Bare(records, frames, stride, threads) for threads in (1, 0))
-    say = progress or (lambda line: None)
 
-    seconds: dict[str, list[float]] = {}
-    for round_ in range(rounds + 1):
-        times = _one_by_one({BARE: bare, THREADED: threaded, LOADER: loader, FIRST: loader}, len(records), round_)
-        if round_:
+    seconds: dict[str, Seconds] = {name: {} for name in (BARE, THREADED, LOADER, FIRST)}
+    for number in range(rounds + 1):
+        times = _one_by_one({BARE: bare, THREADED: threaded, LOADER: loader, FIRST: loader}, len(records), number)
+        if number:
             for name, value in times.items():
-                seconds.setdefault(name, []).append(value)
-            say(f"no workers, round {round_} of {rounds}: " + _shares(times))
+                seconds[name][number] = value
+            status(f"no workers, round {number} of {rounds}: " + _shares(times))
     rows = _rows(seconds, len(records), workers=0)
 
     if workers:
-        seconds = {BARE: [], LOADER: []}
-        feeds = {BARE: _Feed(bare, workers), LOADER: _Feed(loader, workers)}
-        for round_ in range(rounds + 1):
-            times = {name: feed.run(len(records), round_) for name, feed in feeds.items()}
-            if round_:
-                for name, value in times.items():
-                    seconds[name].append(value)
-                say(f"{workers} workers, round {round_} of {rounds}: " + _shares(times))
-        rows += _rows(seconds, len(records), workers=workers)
+
+        def progress(number: int, times: dict[str, float]) -> None:
+            if number:
+                status(f"{workers} workers, round {number} of {rounds}: " + _shares(times))
+
+        feeds = {BARE: _Feed(bare, len(records), workers), LOADER: _Feed(loader, len(records), workers)}
+        runs = {name: feed.load_epoch for name, feed in feeds.items()}
+        rows += _rows(interleaved(runs, rounds=rounds, on_round=progress), len(records), workers=workers)
     return rows
 
 
-def print_loader_table(rows: Sequence[LoaderRow]) -> None:
-    """Print the rows of `bench_loader`: a ratio of 0.9 says that the loader delivers 0.9 clips where decord alone
-    decodes one."""
-    print(f"{'':34} {'workers':>7} {'clips / s':>10} {'ratio to bare':>14}")
-    for row in rows:
-        print(f"{row.name:34} {row.workers:7d} {row.clips_per_second:10.1f} {row.ratio:14.2f}")
+def as_text(rows: Sequence[LoaderRow]) -> str:
+    """A table: a ratio of 0.9 says that the loader delivers 0.9 clips where decord alone decodes one.
+
+    Args:
+        rows: from ``bench_loader``.
+    """
+    cells = [["", "workers", "clips / s", "ratio to bare"]]
+    cells += [[row.name, f"{row.workers}", f"{row.clips_per_second:.1f}", f"{row.ratio:.2f}"] for row in rows]
+    return to_text(cells, align="<>", rule=False)
 
 
 class _Bare(Dataset[torch.Tensor]):
@@ -119,21 +139,21 @@ class _Bare(Dataset[torch.Tensor]):
 
 
 class _Feed:
-    """A data loader of one clip a time, with its workers kept between rounds."""
+    """A data loader of one clip at a time, with its workers alive between epochs."""
 
-    def __init__(self, dataset: Dataset[Any], workers: int) -> None:
+    def __init__(self, dataset: Dataset[Any], count: int, workers: int) -> None:
+        self.count, self.epoch = count, 0
         self.keys: list[tuple[int, int]] = []
         self.loader = DataLoader(
             dataset, batch_size=None, sampler=self.keys, num_workers=workers, persistent_workers=True, prefetch_factor=4
         )
 
-    def run(self, count: int, epoch: int) -> float:
-        """Seconds for samples 0 to ``count`` - 1 of an epoch."""
-        self.keys[:] = [(epoch, index) for index in range(count)]
-        start = time.perf_counter()
+    def load_epoch(self) -> None:
+        """Load all samples of the next epoch."""
+        self.keys[:] = [(self.epoch, index) for index in range(self.count)]
+        self.epoch += 1
         for _ in self.loader:
             pass
-        return time.perf_counter() - start
 
 
 def _one_by_one(datasets: dict[str, Any], count: int, epoch: int) -> dict[str, float]:
@@ -144,22 +164,17 @@ def _one_by_one(datasets: dict[str, Any], count: int, epoch: int) -> dict[str, f
         for name in names[index % len(names) :] + names[: index % len(names)]:
             if name == FIRST:
                 forget_headers()
-            start = time.process_time()
-            datasets[name][epoch, index]
-            seconds[name] += time.process_time() - start
+            with Stopwatch() as watch:
+                datasets[name][epoch, index]
+            seconds[name] += watch.cpu
             if name == FIRST:
                 datasets[LOADER][epoch, index]  # the others are to find everything as it was
     return seconds
 
 
-def _rows(seconds: dict[str, list[float]], clips: int, workers: int) -> list[LoaderRow]:
+def _rows(seconds: dict[str, Seconds], clips: int, workers: int) -> list[LoaderRow]:
     return [
-        LoaderRow(
-            name,
-            workers,
-            clips * len(times) / sum(times),
-            median(bare / own for bare, own in zip(seconds[BARE], times, strict=True)),
-        )
+        LoaderRow(name, workers, clips * len(times) / sum(times.values()), ratio(seconds, BARE, name))
         for name, times in seconds.items()
     ]
 

@@ -5,35 +5,81 @@
 ``bench_gallery`` answers: how much memory above the features does a gallery of a million take?
 """
 
-import os
-import threading
-import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from specvid.eval.reid.features import ReidFeatures
 from specvid.eval.reid.score import score_reid
+from specvid.pipelines.engine.log import silent
+from specvid.text import to_text
+from specvid.tools.bench.process_memory import peak_mebibytes, restart_peak
+from specvid.tools.bench.timing import Stopwatch, interleaved
 
 MARS_QUERIES, MARS_GALLERY = 1980, 12180
-_PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
-def draw_features(
+@dataclass(frozen=True)
+class ScoringTime:
+    """Seconds, the best of several rounds, on the same features.
+
+    Attributes:
+        product: of the similarity product.
+        score: of the whole score.
+        python: of the ranking in Python, once.
+        score_to_product: ratio.
+        python_to_score: ratio.
+        mAP: of the score.
+        python_mAP: of the ranking in Python.
+    """
+
+    product: float
+    score: float
+    python: float
+    score_to_product: float
+    python_to_score: float
+    mAP: float
+    python_mAP: float
+
+
+@dataclass(frozen=True)
+class GalleryCost:
+    """Scoring of a large gallery.
+
+    Attributes:
+        seconds: of the score.
+        features_gib: what the features take.
+        above_features_gib: the most resident memory during the scoring less that before it.
+    """
+
+    seconds: float
+    features_gib: float
+    above_features_gib: float
+
+
+def synthetic_features(
     queries: int, gallery: int, dims: int, *, identities: int, noise: float, seed: int = 0
 ) -> ReidFeatures:
-    """Unit features of ``identities`` seen by six cameras: a person's centre plus noise.
+    """Unit features of identities seen by six cameras: the centre of an identity plus noise.
 
-    ``noise`` is the length of the noise against that of the centre; infinity leaves noise alone, and the mAP of chance.
     A quarter of the identities is in the gallery only, as MARS's distractors are.
+
+    Args:
+        queries: Q.
+        gallery: G.
+        dims: D.
+        identities: how many.
+        noise: length of the noise against that of the centre; infinity leaves noise alone, and the mAP of chance.
+        seed: of the random numbers.
     """
     rng = np.random.default_rng(seed)
     centre = rng.standard_normal((identities, dims), dtype=np.float32)
     ids = rng.integers(0, identities, gallery)
-    asked = rng.integers(0, max(1, identities * 3 // 4), queries)
+    query_ids = rng.integers(0, max(1, identities * 3 // 4), queries)
     return ReidFeatures(
-        query=_around(centre, asked, noise, rng), gallery=_around(centre, ids, noise, rng),
-        query_ids=asked, gallery_ids=ids,
+        query=_around(centre, query_ids, noise, rng), gallery=_around(centre, ids, noise, rng),
+        query_ids=query_ids, gallery_ids=ids,
         query_cams=rng.integers(1, 7, queries), gallery_cams=rng.integers(1, 7, gallery),
     )  # fmt: skip
 
@@ -51,7 +97,14 @@ def _around(centre: np.ndarray, ids: np.ndarray, noise: float, rng: np.random.Ge
 
 
 def rank_in_python(data: ReidFeatures) -> tuple[float, float]:
-    """mAP and rank-1 as torchreid's ``eval_market1501`` finds them: a full argsort, then a loop over the queries."""
+    """Score as torchreid's ``eval_market1501`` does: a full argsort, then a loop over the queries.
+
+    Args:
+        data: features of unit length.
+
+    Returns:
+        The mAP and rank-1.
+    """
     similarity = data.query @ data.gallery.T
     order = np.argsort(-similarity, axis=1)
     is_same_id = (data.gallery_ids[order] == data.query_ids[:, None]).astype(np.int32)
@@ -70,107 +123,86 @@ def rank_in_python(data: ReidFeatures) -> tuple[float, float]:
 
 def bench_scoring(
     queries: int = MARS_QUERIES, gallery: int = MARS_GALLERY, dims: int = 2048, *, noise: float = 2.5, repeat: int = 3
-) -> dict[str, float]:
-    """Seconds (the best of ``repeat``) of the product, the whole score and the Python ranking on the same synthetic
-    features.
+) -> ScoringTime:
+    """Time the product, the whole score and the ranking in Python on the same synthetic features.
 
-    Returns:
-        ``product``, ``score``, ``python`` in seconds, ``score_over_product``, ``python_over_score``, and the ``mAP`` of
-        both ways.
+    Args:
+        queries: Q.
+        gallery: G.
+        dims: D.
+        noise: as ``synthetic_features`` takes it.
+        repeat: rounds; the best one counts. The ranking in Python runs once.
     """
     import torch
 
-    data = draw_features(queries, gallery, dims, identities=max(2, gallery // 14), noise=noise)
+    data = synthetic_features(queries, gallery, dims, identities=max(2, gallery // 14), noise=noise)
     query, items = torch.from_numpy(data.query), torch.from_numpy(data.gallery)
     # The faster of the two products is the mark: NumPy and PyTorch bring different BLAS libraries.
-    products = [lambda: data.query @ data.gallery.T, lambda: query @ items.T]
-    product, score = np.inf, np.inf
-    for _ in range(repeat):  # in turn, so that a busy moment of the machine hits all alike
-        product = min(product, *(_seconds(run) for run in products))
-        score = min(score, _seconds(lambda: data.score("cross-camera")))
-    figures = data.score("cross-camera")
-    start = time.perf_counter()
-    slow_map, _ = rank_in_python(data)
-    python = time.perf_counter() - start
-    return {
-        "queries": queries, "gallery": gallery, "dims": dims,
-        "product": product, "score": score, "python": python,
-        "score_over_product": score / product, "python_over_score": python / score,
-        "mAP": figures.mAP, "mAP_python": slow_map,
-    }  # fmt: skip
+    seconds = interleaved(
+        {
+            "numpy": lambda: data.query @ data.gallery.T,
+            "torch": lambda: query @ items.T,
+            "score": lambda: data.score("cross-camera"),
+        },
+        rounds=repeat,
+    )
+    best = {name: min(rounds.values()) for name, rounds in seconds.items()}
+    product, score = min(best["numpy"], best["torch"]), best["score"]
+    with Stopwatch() as watch:
+        python_map, _ = rank_in_python(data)
+    return ScoringTime(
+        product=product,
+        score=score,
+        python=watch.seconds,
+        score_to_product=score / product,
+        python_to_score=watch.seconds / score,
+        mAP=data.score("cross-camera").mAP,
+        python_mAP=python_map,
+    )
 
 
-def bench_gallery(
-    queries: int = 1000, gallery: int = 1_000_000, dims: int = 512, *, noise: float = 2.0
-) -> dict[str, float]:
-    """Seconds and memory of a large gallery.
+def bench_gallery(queries: int = 1000, gallery: int = 1_000_000, dims: int = 512, *, noise: float = 2.0) -> GalleryCost:
+    """Measure time and memory of scoring a large gallery (memory: Linux).
 
-    Returns:
-        ``score`` in seconds, ``features_gib``, ``above_features_gib`` (the most resident memory during the scoring less
-        that before it), ``mAP``.
+    Args:
+        queries: Q.
+        gallery: G.
+        dims: D.
+        noise: as ``synthetic_features`` takes it.
     """
-    data = draw_features(queries, gallery, dims, identities=max(2, gallery // 20), noise=noise)
+    data = synthetic_features(queries, gallery, dims, identities=max(2, gallery // 20), noise=noise)
     warm = slice(0, 2)
     score_reid(data.query[warm], data.query[warm], [0, 1], [0, 1], [0, 0], [1, 1], protocol="cross-camera")
-    with PeakMemory() as memory:
-        start = time.perf_counter()
-        score = data.score("cross-camera")
-        seconds = time.perf_counter() - start
-    return {
-        "queries": queries, "gallery": gallery, "dims": dims, "score": seconds,
-        "features_gib": (data.query.nbytes + data.gallery.nbytes) / 2**30,
-        "above_features_gib": memory.above / 2**30, "mAP": score.mAP,
-    }  # fmt: skip
+    before = restart_peak()
+    with Stopwatch() as watch:
+        data.score("cross-camera")
+    above = (peak_mebibytes() - before) / 2**10
+    return GalleryCost(watch.seconds, (data.query.nbytes + data.gallery.nbytes) / 2**30, above)
 
 
-class PeakMemory:
-    """Context manager: ``above`` is the most resident memory of the process inside less that at entry, in bytes."""
+def report(*, large: bool = False, status: Callable[[str], None] = silent) -> str:
+    """Run the benchmarks and print them.
 
-    def __init__(self, *, every: float = 0.01) -> None:
-        self.every = every
-        self.above = 0
-        self._stop = threading.Event()
+    Args:
+        large: also a gallery of a million.
+        status: called with a line for each part.
 
-    def __enter__(self) -> "PeakMemory":
-        self._before = _resident()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._stop.wait(self.every):
-            self.above = max(self.above, _resident() - self._before)
-
-
-def _resident() -> int:
-    """Resident memory of this process in bytes."""
-    with open("/proc/self/statm", encoding="ascii") as file:
-        return int(file.read().split()[1]) * _PAGE
-
-
-def _seconds(run: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
-
-
-def report(*, large: bool = False) -> str:
-    """The table of ``specvid bench reid``; with ``large`` also the gallery of a million."""
-    lines = ["scoring, MARS size        product     score    python   score/product   python/score     mAP"]
+    Returns:
+        The table of ``specvid bench reid``.
+    """
+    cells = [["scoring, MARS size", "product", "score", "python", "score/product", "python/score", "mAP"]]
     for title, noise in (("features of a good model", 2.5), ("pure noise", np.inf)):
+        status(title)
         row = bench_scoring(noise=noise)
-        lines.append(
-            f"{title:<24} {row['product']:7.2f} s {row['score']:7.2f} s {row['python']:7.2f} s "
-            f"{row['score_over_product']:13.2f}x {row['python_over_score']:13.1f}x {100 * row['mAP']:8.2f}"
-        )
+        times = [f"{value:.2f} s" for value in (row.product, row.score, row.python)]
+        shares = [f"{row.score_to_product:.2f}x", f"{row.python_to_score:.1f}x"]
+        cells.append([title, *times, *shares, f"{100 * row.mAP:.2f}"])
+    lines = [to_text(cells, align="<>", rule=False)]
     if large:
-        row = bench_gallery()
+        status("a gallery of a million")
+        cost = bench_gallery()
         lines.append(
-            f"gallery of {row['gallery']:,} x {row['dims']}, {row['queries']:,} queries: {row['score']:.1f} s, "
-            f"{row['above_features_gib']:.2f} GiB above the features' {row['features_gib']:.2f} GiB"
+            f"gallery of 1,000,000 x 512, 1,000 queries: {cost.seconds:.1f} s, "
+            f"{cost.above_features_gib:.2f} GiB above the features' {cost.features_gib:.2f} GiB"
         )
     return "\n".join(lines)

@@ -1,10 +1,7 @@
 """The indexes of `specvid search` over synthetic vectors: seconds to build and to ask, and the recall."""
 
-import contextlib
-import re
 import statistics
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +11,14 @@ import numpy as np
 from specvid.files import write_json
 from specvid.pipelines.embed.layout import Folder
 from specvid.pipelines.embed.shards import Embedded, gather_failures, schema_of, write_shard
+from specvid.pipelines.engine.log import silent
 from specvid.pipelines.search.build import build_index
 from specvid.pipelines.search.exact import exact_search
 from specvid.pipelines.search.index import open_index
 from specvid.pipelines.search.vectors import Rows, unit, unit_blocks
+from specvid.text import to_text
+from specvid.tools.bench.process_memory import peak_mebibytes, restart_peak
+from specvid.tools.bench.timing import Stopwatch
 
 KINDS = ("flat", "hnsw", "ivfpq")
 _SHARD = 50_000
@@ -26,9 +27,17 @@ _CLUSTER = 50  # rows
 
 @dataclass(frozen=True)
 class SearchRow:
-    """``build``: seconds with training and adding; ``query``: median seconds of one query (k = 10) in the mapped index;
-    ``recall``: recall@10 on new vectors; ``mebibytes``: of the index's files; ``peak``: most resident memory of this
-    process while the index was built, MiB (NaN where the system does not tell).
+    """One kind of index.
+
+    Attributes:
+        kind: ``flat``, ``hnsw`` or ``ivfpq``.
+        rows: how many vectors are in it.
+        dim: of a vector.
+        build: seconds with training and adding.
+        query: median seconds of one query (k = 10) in the memory-mapped index.
+        recall: recall@10 on new vectors.
+        mebibytes: of the index's files.
+        peak: most resident memory of this process while the index was built, MiB.
     """
 
     kind: str
@@ -47,42 +56,56 @@ def bench_search(
     *,
     kinds: Sequence[str] = KINDS,
     queries: int = 100,
-    progress: Callable[[str], None] | None = None,
+    status: Callable[[str], None] = silent,
 ) -> list[SearchRow]:
-    """Build each kind of index over the same ``rows`` synthetic vectors and ask it ``queries`` new ones."""
-    say = progress or (lambda line: None)
+    """Build each kind of index over the same synthetic vectors and search it for new ones.
+
+    Args:
+        rows: how many vectors.
+        dim: of a vector.
+        kinds: of ``KINDS``.
+        queries: new vectors, searched for one at a time.
+        status: called with a line for each step.
+    """
     with tempfile.TemporaryDirectory() as scratch:
-        folder = draw_embeddings(Path(scratch) / "synthetic", rows, dim)
+        folder = write_embeddings(Path(scratch) / "synthetic", rows, dim)
         rng = np.random.default_rng(1)
-        asked = unit(_rows(rng, rng.integers(max(1, rows // _CLUSTER), size=queries), dim))
+        new = unit(_rows(rng, rng.integers(max(1, rows // _CLUSTER), size=queries), dim))
         stored = Rows(folder)
-        _, truth = exact_search(asked, unit_blocks(stored.parts), 10)
+        _, truth = exact_search(new, unit_blocks(stored.parts), 10)
         found = []
         for kind in kinds:
             index = None  # the one before leaves the memory
-            forget_peak()
-            about = build_index(folder.path, kind, tell=say)
+            restart_peak()
+            about = build_index(folder.path, kind, tell=status)
             peak = peak_mebibytes()
             index = open_index(folder, stored)
             assert index is not None
             seconds, hits = [], 0
-            for query, right in zip(asked, truth, strict=True):
-                start = time.perf_counter()
-                _, answer = index.search(query[None], 10)
-                seconds.append(time.perf_counter() - start)
+            for query, right in zip(new, truth, strict=True):
+                with Stopwatch() as watch:
+                    _, answer = index.search(query[None], 10)
+                seconds.append(watch.seconds)
                 hits += len(np.intersect1d(answer[0], right))
             size = sum(file.stat().st_size for file in (folder.path / "index").iterdir()) / 2**20
             recall = hits / truth.size
             median = statistics.median(seconds)
             found.append(SearchRow(kind, rows, dim, about["build_seconds"], median, recall, size, peak))
             times = f"built in {about['build_seconds']:.0f} s, {1000 * median:.2f} ms a query"
-            say(f"{kind}: {times}, recall@10 {recall:.3f}")
+            status(f"{kind}: {times}, recall@10 {recall:.3f}")
         return found
 
 
-def draw_embeddings(out: Path, rows: int, dim: int, *, seed: int = 0) -> Folder:
-    """A data set of synthetic vectors in clusters of about 50, as embeddings of videos have them: each row is the
-    centre of its cluster plus noise of the same length.
+def write_embeddings(out: Path, rows: int, dim: int, *, seed: int = 0) -> Folder:
+    """Write a data set of synthetic vectors in clusters of about 50, as embeddings of videos have them.
+
+    Each row is the centre of its cluster plus noise of the same length.
+
+    Args:
+        out: folder to write.
+        rows: how many vectors.
+        dim: of a vector.
+        seed: of the random numbers.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -106,30 +129,18 @@ def draw_embeddings(out: Path, rows: int, dim: int, *, seed: int = 0) -> Folder:
     return folder
 
 
-def forget_peak() -> None:
-    """Makes `peak_mebibytes` begin anew (Linux)."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
+def as_text(rows: Sequence[SearchRow]) -> str:
+    """A table of the indexes.
 
-
-def peak_mebibytes() -> float:
-    """The most memory that this process has had resident (Linux; NaN elsewhere)."""
-    with contextlib.suppress(OSError):
-        status = Path("/proc/self/status").read_text()
-        return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) / 1024
-    return float("nan")
-
-
-def print_search_table(found: Sequence[SearchRow]) -> None:
-    """Print the rows of `bench_search`."""
-    print(
-        f"{'index':8} {'rows':>10} {'dim':>5} {'build':>9} {'query':>10} {'recall@10':>10} {'MiB':>7} {'peak MiB':>9}"
-    )
-    for row in found:
-        times = f"{row.build:7.1f} s {1000 * row.query:7.2f} ms"
-        print(
-            f"{row.kind:8} {row.rows:10,} {row.dim:5} {times} {row.recall:10.3f} {row.mebibytes:7.0f} {row.peak:9.0f}"
-        )
+    Args:
+        rows: from ``bench_search``.
+    """
+    cells = [["index", "rows", "dim", "build", "query", "recall@10", "MiB", "peak MiB"]]
+    for row in rows:
+        times = [f"{row.build:.1f} s", f"{1000 * row.query:.2f} ms"]
+        sizes = [f"{row.mebibytes:.0f}", f"{row.peak:.0f}"]
+        cells.append([row.kind, f"{row.rows:,}", str(row.dim), *times, f"{row.recall:.3f}", *sizes])
+    return to_text(cells, align="<>", rule=False)
 
 
 def _rows(rng: np.random.Generator, cluster: np.ndarray, dim: int) -> np.ndarray:

@@ -14,48 +14,101 @@ Seconds = dict[int, float]
 SLOW = 2.0  # seconds of a run to which warming up adds nothing worth a run of its own
 
 
+class Stopwatch:
+    """Context manager that times the block.
+
+    Attributes:
+        seconds: by the clock.
+        cpu: seconds of CPU time of this process, all its threads together.
+    """
+
+    def __enter__(self) -> "Stopwatch":
+        self._start = time.perf_counter(), time.process_time()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        clock, cpu = self._start
+        self.seconds, self.cpu = time.perf_counter() - clock, time.process_time() - cpu
+
+
 def interleaved(
     work: Mapping[str, Callable[[], object]],
     *,
     rounds: int = 5,
+    warm_up: int = 1,
     patience: Mapping[str, float] | None = None,
     synchronize: Callable[[], object] | None = None,
+    cpu: bool = False,
+    on_round: Callable[[int, dict[str, float]], None] | None = None,
 ) -> dict[str, Seconds]:
-    """Seconds of each alternative in rounds 1 to ``rounds``; round 0 warms up, and counts only for what is slow.
+    """Time alternatives in turn.
 
     Args:
         work: name -> what to time.
-        rounds: how often each runs.
-        patience: seconds of all runs of an alternative after which it is left out, once it was timed.
+        rounds: how often each is timed, in rounds 1 to ``rounds``.
+        warm_up: rounds before them, which do not count.
+        patience: seconds of all runs of an alternative after which it is left out, once it was timed; of these
+            alternatives a warm-up counts that took longer than ``SLOW``.
         synchronize: waits for a device, called before each reading of the clock.
+        cpu: CPU time of this process, of which other processes take nothing, instead of that of the clock.
+        on_round: called with the number of each round (0 and less: warm-up) and its seconds.
+
+    Returns:
+        Seconds of each alternative by round.
     """
     wait = synchronize or (lambda: None)
     counted: dict[str, Seconds] = {name: {} for name in work}
-    left = {name: (patience or {}).get(name, float("inf")) for name in work}
+    left = dict(patience or {})
     order = random.Random(0)
-    for round in range(rounds + 1):
+    for number in range(1 - warm_up, rounds + 1):
+        elapsed: dict[str, float] = {}
         for name, run in order.sample(list(work.items()), len(work)):
-            if left[name] < 0 and counted[name]:
+            if left.get(name, 0) < 0 and counted[name]:
                 continue
             wait()
-            start = time.perf_counter()
-            run()
-            wait()
-            elapsed = time.perf_counter() - start
-            left[name] -= elapsed
-            if round or elapsed > SLOW:
-                counted[name][round] = elapsed
+            with Stopwatch() as watch:
+                run()
+                wait()
+            elapsed[name] = watch.cpu if cpu else watch.seconds
+            if name in left:
+                left[name] -= elapsed[name]
+            if number > 0 or (name in left and elapsed[name] > SLOW):
+                counted[name][number] = elapsed[name]
+        if on_round is not None:
+            on_round(number, elapsed)
     return counted
 
 
 def median(seconds: Seconds) -> float:
-    """Median over the rounds."""
+    """Median over the rounds.
+
+    Args:
+        seconds: of one alternative.
+    """
     return statistics.median(seconds.values())
 
 
-def ratio(seconds: Mapping[str, Seconds], name: str, to: str) -> float:
-    """Median over the rounds of the time of ``name`` over that of ``to`` in the same round; the ratio of their medians
-    where no round has both.
+def ratios(seconds: Mapping[str, Seconds], name: str, to: str) -> list[float]:
+    """Ratios of two alternatives within a round.
+
+    Args:
+        seconds: of all alternatives.
+        name: the one.
+        to: the other.
+
+    Returns:
+        The time of ``name`` over that of ``to``, for each round that has both.
     """
-    pairs = [seconds[name][round] / seconds[to][round] for round in seconds[name].keys() & seconds[to].keys()]
-    return statistics.median(pairs) if pairs else median(seconds[name]) / median(seconds[to])
+    return [own / seconds[to][number] for number, own in seconds[name].items() if number in seconds[to]]
+
+
+def ratio(seconds: Mapping[str, Seconds], name: str, to: str) -> float:
+    """Ratio of two alternatives: the median of ``ratios``, or the ratio of their medians where no round has both.
+
+    Args:
+        seconds: of all alternatives.
+        name: the one.
+        to: the other.
+    """
+    found = ratios(seconds, name, to)
+    return statistics.median(found) if found else median(seconds[name]) / median(seconds[to])

@@ -30,8 +30,8 @@ VERBS = {
     "bench model": "bench:MODEL",
     "bench blocks": "bench:BLOCKS",
     "bench reid": "bench:REID",
-    "bench embed": "bench_embed:EMBED",
-    "bench search": "bench_embed:SEARCH",
+    "bench embed": "bench:EMBED",
+    "bench search": "bench:SEARCH",
     "demo": "demo:DEMO",
 }
 

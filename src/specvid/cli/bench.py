@@ -1,8 +1,8 @@
-"""``specvid bench loader|model|blocks|reid``: each measures side by side with what it must beat."""
+"""``specvid bench loader|model|blocks|reid|embed|search``: each measures side by side with what it must beat."""
 
-import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from tyro.conf import Positional
 
@@ -61,6 +61,31 @@ ranking in Python, in one run
 
 Example:
   specvid bench reid
+"""
+
+EMBED_HELP = """\
+specvid bench embed: the rate of `specvid embed`, and those of decoding alone and of the network alone,
+in turn in one run
+
+  VIDEO [VIDEO ...]       as for `specvid embed`
+  --model r3d_18          backbone; --frames 8 --size 56 make it quicker
+  --count 64 --rounds 5   videos per round, rounds; the figures are medians
+  --workers 1 --threads 1 decoding processes, threads of the network: together no more than the cores
+  --memory 10000          instead: memory after each tenth of so many videos
+
+Example:
+  specvid bench embed synthetic/videos --frames 8 --size 56
+"""
+
+SEARCH_HELP = """\
+specvid bench search: the indexes of `specvid search` over synthetic vectors: seconds to build, to search, recall
+
+  --rows 1000000 --dim 512
+  --kinds flat hnsw ivfpq
+  --queries 100           new vectors, one at a time; the figures are medians
+
+Example:
+  specvid bench search --rows 20000 --dim 128
 """
 
 
@@ -122,6 +147,12 @@ class BlocksOptions:
     markdown: bool = False
     """Tables in Markdown."""
 
+    def __post_init__(self) -> None:
+        timing = ("rounds", "patience", "device", "dtype")
+        idle = [name for name in timing if getattr(self, name) != getattr(BlocksOptions, name)]
+        if self.memory and idle:
+            raise ValueError(f"--memory is of one step in float32 on the CPU: leave out --{', --'.join(idle)}.")
+
 
 @dataclass(frozen=True)
 class ReidOptions:
@@ -131,76 +162,113 @@ class ReidOptions:
     """Also a gallery of a million."""
 
 
-def loader(options: LoaderOptions) -> int:
+@dataclass(frozen=True)
+class EmbedOptions:
+    """Options of ``specvid bench embed``."""
+
+    videos: Positional[tuple[str, ...]] = ()
+    """As for `specvid embed`."""
+    model: str = "r3d_18"
+    frames: int | None = None
+    size: int | None = None
+    count: int = 64
+    """Videos per round."""
+    rounds: int = 5
+    workers: int = 1
+    """Decoding processes."""
+    batch_size: int = 4
+    threads: int = 1
+    """Of the network, on the CPU."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    memory: int = 0
+    """Measure memory over so many videos instead."""
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """Options of ``specvid bench search``."""
+
+    rows: int = 1_000_000
+    dim: int = 512
+    kinds: tuple[Literal["flat", "hnsw", "ivfpq"], ...] = ("flat", "hnsw", "ivfpq")
+    queries: int = 100
+
+
+def _loader(options: LoaderOptions) -> str:
     if not options.data:
         raise ValueError("DATA is not given: name the folder of a data set in UCF-101's layout.")
 
     from specvid.pipelines.engine.log import status
-    from specvid.tools.bench.loader import bench_loader, print_loader_table
+    from specvid.tools.bench.loader import as_text, bench_loader
 
-    settings = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
-    print_loader_table(bench_loader(settings.pop("data"), **settings, progress=status))
-    return 0
+    return as_text(bench_loader(**vars(options), status=status))
 
 
-def model(options: ModelOptions) -> int:
+def _model(options: ModelOptions) -> str:
     from specvid.pipelines.engine.log import status
-    from specvid.tools.bench.model import bench_model, print_model_table
+    from specvid.tools.bench.model import as_text, bench_model
 
-    settings = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
-    print_model_table(bench_model(settings.pop("model"), settings.pop("blocks"), **settings, progress=status))
-    return 0
+    return as_text(bench_model(**vars(options), status=status))
 
 
-def blocks(options: BlocksOptions) -> int:
+def _blocks(options: BlocksOptions) -> str:
     from specvid.pipelines.engine.log import status
-    from specvid.text import to_markdown, to_text
-    from specvid.tools.bench.blocks import bench_blocks
-    from specvid.tools.bench.memory import bench_memory
-    from specvid.tools.bench.tables import auto_table, left_out_lines, memory_tables, time_tables, write_csv
+    from specvid.tools.bench.blocks.memory import bench_memory
+    from specvid.tools.bench.blocks.tables import report_memory, report_times
+    from specvid.tools.bench.blocks.times import bench_blocks
 
-    layout = to_markdown if options.markdown else to_text
     given = {name: value for name in ("positions", "variants") if (value := getattr(options, name))}
     sizes = given | {"channels": options.channels, "batches": options.batches}
     if options.memory:
-        plain = BlocksOptions()
-        idle = [
-            name for name in ("rounds", "patience", "device", "dtype") if getattr(options, name) != getattr(plain, name)
-        ]
-        if idle:
-            raise ValueError(f"--memory is of one step in float32 on the CPU: leave out --{', --'.join(idle)}.")
-        peaks = []
-        for peak in bench_memory(**sizes):
-            peaks.append(peak)
-            status(f"{peak.variant} N {peak.positions} C {peak.channels} B {peak.batch}: {peak.mebibytes:,.0f} MiB")
-            if options.csv:
-                write_csv(peaks, options.csv)
-        for title, table in memory_tables(peaks):
-            print(f"\npeak memory of a training step, {title}: MiB\n\n{layout(table)}")
-        return 0
-    settings = {name: getattr(options, name) for name in ("rounds", "patience", "device", "dtype")}
-    rows = []
-    for row in bench_blocks(**sizes, **settings):
-        rows.append(row)
-        size = f"{row.variant} N {row.positions} C {row.channels} B {row.batch}"
-        status(f"{size}: {row.note or f'{row.forward_ms:.3g} ms forward, {row.train_ms:.3g} ms with backward'}")
-        if options.csv:
-            write_csv(rows, options.csv)
-    for title, table in time_tables(rows):
-        print(f"\n{title}: ms (times the floor)\n\n{layout(table)}")
-    print(f"\nslope: log-log over N from 784 up, 1 is linear, 2 quadratic\n\n{layout(auto_table(rows))}")
-    print("\n".join(["", *left_out_lines(rows)]))
-    return 0
+        return report_memory(bench_memory(**sizes), csv=options.csv, markdown=options.markdown, status=status)
+    timing = {name: getattr(options, name) for name in ("rounds", "patience", "device", "dtype")}
+    return report_times(bench_blocks(**sizes, **timing), csv=options.csv, markdown=options.markdown, status=status)
 
 
-def reid(options: ReidOptions) -> int:
+def _reid(options: ReidOptions) -> str:
+    from specvid.pipelines.engine.log import status
     from specvid.tools.bench.reid import report
 
-    print(report(large=options.large))
-    return 0
+    return report(large=options.large, status=status)
 
 
-LOADER = Verb("bench loader", LOADER_HELP, LoaderOptions, loader)
-MODEL = Verb("bench model", MODEL_HELP, ModelOptions, model)
-BLOCKS = Verb("bench blocks", BLOCKS_HELP, BlocksOptions, blocks)
-REID = Verb("bench reid", REID_HELP, ReidOptions, reid)
+def _embed(options: EmbedOptions) -> str:
+    if not options.videos:
+        raise ValueError("no VIDEO is given: name files or folders to embed.")
+
+    from specvid.pipelines.engine.log import status
+    from specvid.tools.bench.embed import as_text, bench_embed, bench_memory
+
+    settings = dict(vars(options))
+    memory = settings.pop("memory")
+    if memory:
+        held = bench_memory(options.videos, count=memory, model=options.model, workers=options.workers)
+        return "MiB after each tenth: " + " ".join(f"{value:.0f}" for value in held)
+    return as_text(bench_embed(**settings, status=status))
+
+
+def _search(options: SearchOptions) -> str:
+    from specvid.pipelines.engine.log import status
+    from specvid.tools.bench.search import as_text, bench_search
+
+    return as_text(bench_search(**vars(options), status=status))
+
+
+def _verb(name: str, help: str, options: type, measure: Callable[[Any], str]) -> Verb:
+    """The verb that prints what ``measure`` returns."""
+
+    def run(given: Any) -> int:
+        from specvid.pipelines.engine.log import echo
+
+        echo(measure(given))
+        return 0
+
+    return Verb(f"bench {name}", help, options, run)
+
+
+LOADER = _verb("loader", LOADER_HELP, LoaderOptions, _loader)
+MODEL = _verb("model", MODEL_HELP, ModelOptions, _model)
+BLOCKS = _verb("blocks", BLOCKS_HELP, BlocksOptions, _blocks)
+REID = _verb("reid", REID_HELP, ReidOptions, _reid)
+EMBED = _verb("embed", EMBED_HELP, EmbedOptions, _embed)
+SEARCH = _verb("search", SEARCH_HELP, SearchOptions, _search)

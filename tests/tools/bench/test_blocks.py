@@ -10,10 +10,10 @@ import torch
 from specvid.cli import run
 from specvid.models.blocks import create_block
 from specvid.models.blocks.pointwise import Pointwise
-from specvid.tools.bench.blocks import Row, bench_blocks, choice_of_auto, slope
-from specvid.tools.bench.memory import MemoryRow, bench_memory
-from specvid.tools.bench.tables import auto_table, left_out_lines, time_tables, write_csv
-from specvid.tools.bench.variants import VARIANTS, Floor, PublishedSNL, left_out
+from specvid.tools.bench.blocks.memory import BlockMemory, bench_memory
+from specvid.tools.bench.blocks.tables import auto_choices, auto_table, left_out_lines, slope, time_tables, write_csv
+from specvid.tools.bench.blocks.times import BlockTime, bench_blocks
+from specvid.tools.bench.blocks.variants import VARIANTS, Floor, PublishedSNL, left_out
 
 
 def test_the_published_form_equals_our_block() -> None:
@@ -57,14 +57,14 @@ def test_limits() -> None:
     assert left_out("nl-attention", 50176, 512, 1) is None
     assert left_out("nl-attention", 50176, 1024, 1) == "takes minutes a step"
     assert left_out("snl-linear", 50176, 1024, 4) is None
-    row = Row("nl-dense", 50176, 512, 1, "float32", "cpu", note="too large")
+    row = BlockTime("nl-dense", 50176, 512, 1, "float32", "cpu", note="too large")
     assert left_out_lines([row]) == ["left out: nl-dense at N 50,176 C 512 B 1: too large"]
     ((_, table), _) = time_tables([row])
     assert table[1] == ["nl-dense", "-"]
 
 
-def row(variant: str, n: int, ms: float) -> Row:
-    return Row(variant, n, 512, 1, "float32", "cpu", ms, 1.0, 3 * ms, 1.0, (5, 5))
+def row(variant: str, n: int, ms: float) -> BlockTime:
+    return BlockTime(variant, n, 512, 1, "float32", "cpu", ms, 1.0, 3 * ms, 1.0, (5, 5))
 
 
 def test_slope_counts_from_784_up() -> None:
@@ -76,24 +76,24 @@ def test_slope_counts_from_784_up() -> None:
 def test_what_auto_takes_is_compared_with_the_better_form() -> None:
     rows = [row("snl-auto", 98, 9.0), row("snl-linear", 98, 2.0), row("snl-dense", 98, 1.0)]
     rows += [row("snl-auto", 784, 9.0), row("snl-linear", 784, 2.0), row("snl-dense", 784, 1.6)]
-    assert [found[1] for found in choice_of_auto(rows)] == ["dense", "linear"]
-    assert [found[2:] for found in choice_of_auto(rows)] == [(1, 1), (pytest.approx(1.25), pytest.approx(1.25))]
+    assert [found[1] for found in auto_choices(rows)] == ["dense", "linear"]
+    assert [found[2:] for found in auto_choices(rows)] == [(1, 1), (pytest.approx(1.25), pytest.approx(1.25))]
     assert auto_table(rows)[2] == ["512", "1", "784", "linear", "1.25", "1.25"]
 
 
 def test_unknown_sizes_and_variants() -> None:
     with pytest.raises(ValueError, match="positions=100 is not a size"):
         next(bench_blocks(positions=(100,)))
-    with pytest.raises(ValueError, match="variant 'snl' is unknown: choose from floor"):
+    with pytest.raises(ValueError, match="variant 'snl' is unknown. Did you mean 'snl-auto'"):
         next(bench_blocks(variants=("snl",)))
 
 
 def test_csv_keeps_what_was_not_measured(tmp_path) -> None:
-    write_csv([Row("nl-dense", 50176, 512, 1, "float32", "cpu", note="too large")], tmp_path / "x.csv")
+    write_csv([BlockTime("nl-dense", 50176, 512, 1, "float32", "cpu", note="too large")], tmp_path / "x.csv")
     header, line = (tmp_path / "x.csv").read_text().splitlines()
-    assert header.split(",") == [field.name for field in dataclasses.fields(Row)]
+    assert header.split(",") == [field.name for field in dataclasses.fields(BlockTime)]
     assert line == "nl-dense,50176,512,1,float32,cpu,nan,nan,nan,nan,0 0,too large"
-    write_csv([MemoryRow("floor", 98, 512, 4, 12.3456)], tmp_path / "x.csv")
+    write_csv([BlockMemory("floor", 98, 512, 4, 12.3456)], tmp_path / "x.csv")
     assert (tmp_path / "x.csv").read_text().splitlines()[1] == "floor,98,512,4,12.35"
     assert "nl-dense" in VARIANTS
 

@@ -9,7 +9,7 @@ from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.clips.videos import TrainClips
 from specvid.datasets.layouts.ucf101 import VideoRecord
 from specvid.tools.bench import loader as tool
-from specvid.tools.bench.loader import BARE, FIRST, LOADER, THREADED, bench_loader, print_loader_table
+from specvid.tools.bench.loader import BARE, FIRST, LOADER, THREADED, as_text, bench_loader
 
 
 @pytest.fixture
@@ -26,9 +26,9 @@ def small(tmp_path):
     return tmp_path
 
 
-def test_rows(small, capsys):
+def test_rows(small):
     said = []
-    rows = bench_loader(small, frames=4, size=32, resize=(40, 60), clips=3, rounds=2, workers=1, progress=said.append)
+    rows = bench_loader(small, frames=4, size=32, resize=(40, 60), clips=3, rounds=2, workers=1, status=said.append)
     assert [(row.name, row.workers) for row in rows] == [
         *((name, 0) for name in (BARE, THREADED, LOADER, FIRST)),
         *((name, 1) for name in (BARE, LOADER)),
@@ -36,8 +36,7 @@ def test_rows(small, capsys):
     assert all(row.clips_per_second > 0 and row.ratio > 0 for row in rows)
     assert [row.ratio for row in rows if row.name == BARE] == [1, 1]
     assert len(said) == 4
-    print_loader_table(rows)
-    printed = capsys.readouterr().out.splitlines()
+    printed = as_text(rows).splitlines()
     assert len(printed) == 7
     assert printed[0].split() == ["workers", "clips", "/", "s", "ratio", "to", "bare"]
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from specvid.tools.bench.reid import bench_gallery, bench_scoring, draw_features, rank_in_python
+from specvid.tools.bench.reid import bench_gallery, bench_scoring, rank_in_python, synthetic_features
 
 
 def test_the_python_ranking_gives_the_same_figures():
-    data = draw_features(40, 300, 16, identities=20, noise=1.5)
+    data = synthetic_features(40, 300, 16, identities=20, noise=1.5)
     score = data.score("cross-camera")
     mean_ap, rank1 = rank_in_python(data)
     assert 0.1 < mean_ap < 0.99
@@ -16,26 +16,26 @@ def test_the_python_ranking_gives_the_same_figures():
 
 
 def test_synthetic_features_are_of_unit_length_and_noise_is_chance():
-    data = draw_features(40, 300, 16, identities=20, noise=np.inf)
+    data = synthetic_features(40, 300, 16, identities=20, noise=np.inf)
     np.testing.assert_allclose(np.linalg.norm(data.gallery, axis=1), 1, atol=1e-5)
     assert data.score("cross-camera").mAP < 0.2
 
 
 def test_scoring_row():
     row = bench_scoring(50, 400, 32, repeat=1)
-    assert row["score_over_product"] == pytest.approx(row["score"] / row["product"])
-    assert row["python_over_score"] == pytest.approx(row["python"] / row["score"])
-    assert row["mAP"] == pytest.approx(row["mAP_python"], abs=1e-9)
+    assert row.score_to_product == pytest.approx(row.score / row.product)
+    assert row.python_to_score == pytest.approx(row.python / row.score)
+    assert row.mAP == pytest.approx(row.python_mAP, abs=1e-9)
 
 
 @pytest.mark.slow
 def test_speed_at_the_size_of_mars():
     row = bench_scoring()
-    assert row["score_over_product"] < 2
-    assert row["python_over_score"] > 20
+    assert row.score_to_product < 2
+    assert row.python_to_score > 20
 
 
 def test_no_full_matrix_stands():
     # 1,000 x 200,000 similarities would take 0.75 GiB; a block of them is allowed 128 MiB, a few times over.
     row = bench_gallery(1000, 200_000, 16)
-    assert row["above_features_gib"] < 0.5
+    assert row.above_features_gib < 0.5

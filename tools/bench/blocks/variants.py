@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from specvid.errors import unknown
 from specvid.models.blocks import create_block
 from specvid.models.blocks.pointwise import Pointwise
 
@@ -32,7 +33,11 @@ WORK_LIMIT = 1.5e12  # B·N·N·C of a quadratic variant: some minutes a step on
 
 
 class Floor(nn.Module):
-    """The five 1x1 convolutions of an SNL unit and no more."""
+    """The five 1x1 convolutions of an SNL unit and no more.
+
+    Args:
+        channels: C.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -41,14 +46,25 @@ class Floor(nn.Module):
         self.outward = nn.ModuleList(Pointwise(inner, channels) for _ in range(2))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, T, H, W) -> the same shape; theta and phi end in the sum so that they get their gradients."""
+        """Apply the convolutions; theta and phi end in the sum so that they get their gradients.
+
+        Args:
+            x: (B, C, T, H, W).
+
+        Returns:
+            (B, C, T, H, W).
+        """
         theta, phi, g = (conv(x.flatten(2)) for conv in self.inward)
         first, second = self.outward
         return (first(g) + second(theta + phi)).reshape(x.shape)
 
 
 class PublishedSNL(nn.Module):
-    """SNL with its N x N matrix, step by step as published: product, symmetrise, degrees, normalise, apply."""
+    """SNL with its N x N matrix, step by step as published: product, symmetrise, degrees, normalise, apply.
+
+    Args:
+        channels: C.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -58,7 +74,14 @@ class PublishedSNL(nn.Module):
         self.norm = nn.BatchNorm3d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, T, H, W) -> the same shape."""
+        """Apply the block.
+
+        Args:
+            x: (B, C, T, H, W).
+
+        Returns:
+            (B, C, T, H, W).
+        """
         theta, phi, g = self.theta(x).flatten(2), self.phi(x).flatten(2), self.g(x)
         affinity = torch.bmm(theta.relu().mT, phi.relu())
         affinity = (affinity + affinity.mT) / 2
@@ -70,7 +93,15 @@ class PublishedSNL(nn.Module):
 
 
 def make(variant: str, channels: int) -> nn.Module | None:
-    """The module of a variant, or ``None`` where its library is not installed."""
+    """The module of a variant.
+
+    Args:
+        variant: of ``VARIANTS``.
+        channels: C.
+
+    Returns:
+        None where its library is not installed.
+    """
     if variant == "floor":
         return Floor(channels)
     if variant == "snl-published":
@@ -86,19 +117,35 @@ def make(variant: str, channels: int) -> nn.Module | None:
 
 
 def check_choices(positions: Iterable[int], variants: Iterable[str]) -> None:
-    """Raise ``ValueError`` for positions that are not in :data:`CLIPS`, or a variant that is not in
-    :data:`VARIANTS`."""
+    """Check sizes and variants.
+
+    Args:
+        positions: N, keys of ``CLIPS``.
+        variants: of ``VARIANTS``.
+
+    Raises:
+        ValueError: any other.
+    """
     for n in positions:
         if n not in CLIPS:
             raise ValueError(f"positions={n} is not a size of the benchmark: choose from {', '.join(map(str, CLIPS))}.")
     for variant in variants:
         if variant not in VARIANTS:
-            raise ValueError(f"variant {variant!r} is unknown: choose from {', '.join(VARIANTS)}.")
+            raise unknown("variant", variant, VARIANTS)
 
 
 def left_out(variant: str, positions: int, channels: int, batch: int) -> str | None:
-    """Why a variant is not run at a size, or ``None`` where it is: its N x N matrices (about four of them in float32
-    in a training step) or its work are beyond the limits.
+    """Why a variant is not run at a size.
+
+    Args:
+        variant: of ``VARIANTS``.
+        positions: N.
+        channels: C.
+        batch: B.
+
+    Returns:
+        That its N x N matrices (about four of them in float32 in a training step) or its work are beyond the limits;
+        None where it is run.
     """
     if variant in FORM_MATRICES and (need := 16 * batch * positions**2) > MEMORY_LIMIT:
         return f"needs {need / 2**30:.0f} GiB for its N x N matrices"

@@ -1,0 +1,217 @@
+"""What `specvid bench blocks` prints: a table for each C and B, a line a variant, a column a size N; rows as CSV."""
+
+import csv
+import math
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import cast
+
+from specvid.models.blocks import create_block
+from specvid.models.blocks.affinities.symmetric import SymmetricAffinity
+from specvid.pipelines.engine.log import silent
+from specvid.text import to_markdown, to_text
+from specvid.tools.bench.blocks.memory import BlockMemory
+from specvid.tools.bench.blocks.times import BlockTime
+
+Table = list[list[str]]
+"""Rows of text, the heading first."""
+
+
+def report_times(
+    rows: Iterable[BlockTime], *, csv: str = "", markdown: bool = False, status: Callable[[str], None] = silent
+) -> str:
+    """Print times of blocks as they are measured, and then as tables.
+
+    Args:
+        rows: from ``bench_blocks``.
+        csv: file for all measurements, written as they come; none if empty.
+        markdown: tables in Markdown.
+        status: called with a line for each measurement.
+
+    Returns:
+        The tables.
+    """
+    print_table = to_markdown if markdown else to_text
+    measured: list[BlockTime] = []
+    for row in rows:
+        measured.append(row)
+        size = f"{row.variant} N {row.positions} C {row.channels} B {row.batch}"
+        status(f"{size}: {row.note or f'{row.forward_ms:.3g} ms forward, {row.train_ms:.3g} ms with backward'}")
+        if csv:
+            write_csv(measured, csv)
+    parts = [f"\n{title}: ms (times the floor)\n\n{print_table(table)}" for title, table in time_tables(measured)]
+    forms = print_table(auto_table(measured))
+    parts.append(f"\nslope: log-log over N from 784 up, 1 is linear, 2 quadratic\n\n{forms}")
+    return "\n".join([*parts, "", *left_out_lines(measured)])
+
+
+def report_memory(
+    rows: Iterable[BlockMemory], *, csv: str = "", markdown: bool = False, status: Callable[[str], None] = silent
+) -> str:
+    """Print peak memory of blocks as it is measured, and then as tables.
+
+    Args:
+        rows: from ``bench_memory``.
+        csv: file for all measurements, written as they come; none if empty.
+        markdown: tables in Markdown.
+        status: called with a line for each measurement.
+
+    Returns:
+        The tables.
+    """
+    print_table = to_markdown if markdown else to_text
+    measured: list[BlockMemory] = []
+    for row in rows:
+        measured.append(row)
+        status(f"{row.variant} N {row.positions} C {row.channels} B {row.batch}: {row.mebibytes:,.0f} MiB")
+        if csv:
+            write_csv(measured, csv)
+    title = "peak memory of a training step"
+    return "\n".join(f"\n{title}, {size}: MiB\n\n{print_table(table)}" for size, table in memory_tables(measured))
+
+
+def time_tables(rows: Sequence[BlockTime]) -> list[tuple[str, Table]]:
+    """Tables of milliseconds, and in brackets the ratio to the floor.
+
+    Args:
+        rows: the measurements.
+
+    Returns:
+        Title and table for each C and B, forward and training.
+    """
+    tables = []
+    for channels, batch in dict.fromkeys((row.channels, row.batch) for row in rows):
+        here = [row for row in rows if (row.channels, row.batch) == (channels, batch)]
+        sizes = list(dict.fromkeys(row.positions for row in here))
+        for train in (False, True):
+            table = [["variant", *(f"N = {n:,}" for n in sizes), *(["slope"] if train else [])]]
+            for name in dict.fromkeys(row.variant for row in here):
+                line = [_times(row, train) for row in here if row.variant == name]
+                exponent = [f"{slope(rows, name, channels, batch):.2f}"] if train else []
+                table.append([name, *line, *exponent])
+            title = f"{'forward + backward' if train else 'forward'}, C = {channels}, B = {batch}"
+            tables.append((title, table))
+    return tables
+
+
+def _times(row: BlockTime, train: bool) -> str:
+    if row.note:
+        return "-"
+    time, to_floor = (row.train_ms, row.train_to_floor) if train else (row.forward_ms, row.forward_to_floor)
+    return f"{time:.{2 if time < 10 else 1 if time < 100 else 0}f} ({to_floor:.2f})"
+
+
+def slope(rows: Sequence[BlockTime], variant: str, channels: int, batch: int, *, least: int = 784) -> float:
+    """The log-log slope of training time over N: 1 is linear, 2 quadratic.
+
+    Args:
+        rows: the measurements.
+        variant: of which the slope is.
+        channels: at this C.
+        batch: at this B.
+        least: N from which up points count.
+
+    Returns:
+        NaN below two points.
+    """
+    points = [(math.log(r.positions), math.log(r.train_ms)) for r in rows
+              if (r.variant, r.channels, r.batch) == (variant, channels, batch)
+              and r.positions >= least and not r.note]  # fmt: skip
+    if len(points) < 2:
+        return math.nan
+    return statistics.linear_regression(*zip(*points, strict=True)).slope
+
+
+def auto_choices(rows: Sequence[BlockTime]) -> list[tuple[BlockTime, str, float, float]]:
+    """Which form of SNL ``auto`` takes at each size. (To time ``auto`` itself would add noise, not knowledge.)
+
+    Args:
+        rows: the measurements.
+
+    Returns:
+        For each size the row of ``snl-auto``, the form, and that form's time over the better one's of ``snl-linear``
+        and ``snl-dense``, forward and training.
+    """
+    times = {(r.variant, r.positions, r.channels, r.batch): r for r in rows if not r.note}
+    found = []
+    for (variant, n, channels, batch), auto in times.items():
+        forms = {form: times.get((f"snl-{form}", n, channels, batch)) for form in ("linear", "dense")}
+        measured = {form: row for form, row in forms.items() if row is not None}
+        if variant != "snl-auto" or len(measured) < 2:
+            continue
+        affinity = cast(SymmetricAffinity, create_block("snl", channels).affinity)
+        picked = "dense" if affinity.dense_is_cheaper(n) else "linear"
+        forward = measured[picked].forward_ms / min(row.forward_ms for row in measured.values())
+        train = measured[picked].train_ms / min(row.train_ms for row in measured.values())
+        found.append((auto, picked, forward, train))
+    return found
+
+
+def auto_table(rows: Sequence[BlockTime]) -> Table:
+    """``auto_choices`` as a table.
+
+    Args:
+        rows: the measurements.
+    """
+    table = [["C", "B", "N", "auto takes", "forward", "forward + backward"]]
+    for row, picked, forward, train in auto_choices(rows):
+        size = [str(row.channels), str(row.batch), f"{row.positions:,}"]
+        table.append([*size, picked, f"{forward:.2f}", f"{train:.2f}"])
+    return table
+
+
+def left_out_lines(rows: Sequence[BlockTime]) -> list[str]:
+    """A line for each reason for which variants were left out, with the sizes.
+
+    Args:
+        rows: the measurements.
+    """
+    lines: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        if row.note:
+            size = f"N {row.positions:,} C {row.channels} B {row.batch}"
+            lines.setdefault((row.variant, row.note), []).append(size)
+    return [f"left out: {variant} at {', '.join(sizes)}: {note}" for (variant, note), sizes in lines.items()]
+
+
+def memory_tables(peaks: Sequence[BlockMemory]) -> list[tuple[str, Table]]:
+    """Tables of MiB.
+
+    Args:
+        peaks: the measurements.
+
+    Returns:
+        Title and table for each C and B.
+    """
+    tables = []
+    for channels, batch in dict.fromkeys((peak.channels, peak.batch) for peak in peaks):
+        here = [peak for peak in peaks if (peak.channels, peak.batch) == (channels, batch)]
+        sizes = list(dict.fromkeys(peak.positions for peak in here))
+        table = [["variant", *(f"N = {n:,}" for n in sizes)]]
+        for name in dict.fromkeys(peak.variant for peak in here):
+            found = {peak.positions: f"{peak.mebibytes:,.0f}" for peak in here if peak.variant == name}
+            table.append([name, *(found.get(n, "-") for n in sizes)])
+        tables.append((f"C = {channels}, B = {batch}", table))
+    return tables
+
+
+def write_csv(rows: Sequence[BlockTime] | Sequence[BlockMemory], path: str | Path) -> None:
+    """Write all rows as they were measured, one a line.
+
+    Args:
+        rows: the measurements.
+        path: the file.
+    """
+    with Path(path).open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(rows[0])], lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            writer.writerow({name: _cell(value) for name, value in asdict(row).items()})
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, tuple):
+        return " ".join(map(str, value))
+    return f"{value:.4g}" if isinstance(value, float) else value
