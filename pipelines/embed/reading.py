@@ -128,8 +128,8 @@ class ImageSequence:
     """Images as a video: all in a folder, in the order of the numbers in their names, or the files given."""
 
     def __init__(self, folder: str, fps: float, files: Sequence[str] = ()) -> None:
+        from specvid.datasets.layouts.media import IMAGES
         from specvid.datasets.layouts.reid_set import in_order
-        from specvid.datasets.layouts.two_cameras import IMAGES
 
         self.folder, self.fps, self.names = folder, fps, tuple(files)
         if not files:
