@@ -1,6 +1,7 @@
 """A decoded frame as the picture that a player shows: RGB, upright, with square pixels."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -55,12 +56,22 @@ def _turn(frame: Any) -> tuple[int, int, int, int]:
 _TURNS = {(i, 0, 0, j) for i in (1, -1) for j in (1, -1)} | {(0, i, j, 0) for i in (1, -1) for j in (1, -1)}
 
 
+@cache
+def _one_thread() -> dict[str, int]:
+    """Options of a conversion. Newer PyAV converts in threads of its own; a process that is forked while such a frame
+    still lies about waits for ever when it throws that away."""
+    import av
+
+    return {"threads": 1} if "threads" in (av.VideoFrame.reformat.__doc__ or "") else {}
+
+
 def to_rgb(frame: Any, shape: Shape) -> np.ndarray:
     """A PyAV frame as uint8 RGB (H, W, 3), contiguous, turned and scaled as ``shape`` says."""
     if (frame.height, frame.width) == (shape.height, shape.width):
-        picture = frame.to_ndarray(format="rgb24")
+        picture = frame.to_ndarray(format="rgb24", **_one_thread())
     else:
-        picture = frame.to_ndarray(format="rgb24", height=shape.height, width=shape.width, interpolation="BILINEAR")
+        size = {"height": shape.height, "width": shape.width, "interpolation": "BILINEAR"}
+        picture = frame.to_ndarray(format="rgb24", **size, **_one_thread())
     if shape.turn == (1, 0, 0, 1):
         return picture
     a, b, c, d = shape.turn

@@ -85,7 +85,9 @@ def test_what_is_left_of_a_file_that_was_cut_off(tmp_path, decoder):
         assert len(video) == 100
         assert read_numbers(video.frames(range(0, 40, 5))) == list(range(0, 40, 5))
         assert video.note.startswith("is cut off (its header announces ")
-    with pytest.raises(VideoError, match=r"is damaged: 3 of 8 wanted frames cannot be decoded, the first is frame 50 of"):
+    with pytest.raises(
+        VideoError, match=r"is damaged: 3 of 8 wanted frames cannot be decoded, the first is frame 50 of"
+    ):
         open_video(path, decoder).frames(range(0, 80, 10))
 
 
