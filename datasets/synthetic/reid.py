@@ -10,7 +10,6 @@ each taken by themselves, finds tracklets of other people as like or liker than 
 import dataclasses
 import json
 import os
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import numpy as np
 
 from specvid.datasets.synthetic.gait import Gait, render
 from specvid.datasets.synthetic.ucf101 import SETTINGS, SyntheticSet
+from specvid.files import replacing_folder
 
 CAMERAS = 6
 _FORMAT = 2  # a new number makes the functions write again
@@ -177,21 +177,14 @@ def write_set(
             )
     elif out.exists() and not out.is_dir():
         raise ValueError(f"{out} is a file; the set needs a folder")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    work = out.with_name(f".{out.name}.writing-{os.getpid()}")
-    try:
-        contents = files()
+    contents = files()
+    with replacing_folder(out, durable=False) as work:
         for number, (name, content) in enumerate(contents.items(), start=1):
             _write(work / name, content)
             if progress is not None:
                 progress(number, len(contents))
         text = json.dumps({**settings, "files": len(contents) + 1}, indent=2) + "\n"
         (work / SETTINGS).write_text(text, encoding="utf-8")
-        if out.exists():
-            shutil.rmtree(out)
-        work.replace(out)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     return SyntheticSet(out, len(contents) + 1, written=True)
 
 

@@ -6,7 +6,6 @@ The task is in `two_spots`; this file is about groups, names, lists, and when to
 import dataclasses
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 
 from specvid.datasets.synthetic.encode import write_video
 from specvid.datasets.synthetic.two_spots import CLASSES, PAIRS, Scene, TwoSpots, draw_background, draw_scene, render
+from specvid.files import replacing_folder
 
 GROUPS = 25
 TEST_GROUPS = {
@@ -95,10 +95,8 @@ def synthesize_ucf101(
     total = GROUPS * 4 * scenes
     if out.exists() and _standing(out, settings, total, overwrite=overwrite):
         return SyntheticSet(out, total, written=False)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    work = out.with_name(f".{out.name}.writing-{os.getpid()}")
-    try:
-        names = []
+    names = []
+    with replacing_folder(out, durable=False) as work:
         for clip in plan_ucf101(seed=seed, scenes=scenes, task=task):
             path = work / "videos" / clip.name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -108,11 +106,6 @@ def synthesize_ucf101(
                 progress(len(names), total)
         write_lists(work / "ucfTrainTestlist", names)
         (work / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-        if out.exists():
-            shutil.rmtree(out)
-        work.replace(out)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     return SyntheticSet(out, total, written=True)
 
 
