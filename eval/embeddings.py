@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from specvid.eval.neighbours import extreme_of
 from specvid.eval.similarity import Similarity
 
 _BLOCK = 2048
@@ -54,18 +55,7 @@ def leave_group_out(
         raise ValueError(f"{count} features, {len(label)} labels and {len(group)} groups: expected as many of each")
     if len(group_names) < 2:
         raise ValueError(f"all rows are of group {group_names[0]!r}: there must be at least two groups")
-    best, where = np.full(count, -np.inf, np.float32), np.zeros(count, np.int64)
-    for begin in range(0, count, _BLOCK):
-        items = np.arange(begin, min(begin + _BLOCK, count))
-        lines = similarity.gallery_lines(items)
-        for first in range(0, count, _BLOCK):
-            rows = np.arange(first, min(first + _BLOCK, count))
-            scores = similarity.block(similarity.query_lines(rows), lines)
-            scores[group[rows][:, None] == group[items]] = -np.inf
-            place = scores.argmax(axis=1)
-            score = scores[np.arange(len(rows)), place]
-            better = score > best[rows]
-            best[rows[better]], where[rows[better]] = score[better], items[place[better]]
+    _, where = extreme_of(similarity, hidden=lambda rows, items: group[rows][:, None] == group[items], block=_BLOCK)
     right = label[where] == label
     per_class = {name.item(): float(right[label == number].mean()) for number, name in enumerate(label_names)}
     pairs = np.unique(np.stack([label, group]), axis=1)

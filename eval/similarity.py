@@ -23,6 +23,7 @@ _ROUNDING = float(np.finfo(np.float32).eps) / 2
 _CONFIDENCE = 8.0
 _PAIR_BYTES = 2**20  # of one batch of exact pairs: small enough for the cache
 _NORM_ROWS = 4096
+_MANY_TIES = 2048  # pairs; for fewer it is quicker to compare each than to look for copies
 
 
 def as_matrix(values: Any, what: str) -> np.ndarray:
@@ -82,6 +83,7 @@ class Similarity:
         self.gallery_norm = _norms(self.gallery, "gallery")
         norms = np.concatenate([self.query_norm, self.gallery_norm])
         self.is_unit = bool(np.all(np.abs(norms - 1) < UNIT_TOLERANCE))
+        self._copies: tuple[np.ndarray, np.ndarray] | None = None
 
     def exact(self, query_rows: np.ndarray, gallery_rows: np.ndarray) -> np.ndarray:
         """Float64 similarity of single pairs.
@@ -109,6 +111,25 @@ class Similarity:
                 dots = (q_pd * g_pd).sum(axis=1)
                 scores[part] = np.divide(dots, lengths, out=np.zeros_like(dots), where=lengths > 0)
         return scores
+
+    def exact_of_ties(self, query_rows: np.ndarray, gallery_rows: np.ndarray) -> np.ndarray:
+        """``exact`` for pairs that float32 cannot tell apart: where there are many, most are copies of each other.
+
+        Args:
+            query_rows: (P,) query row of each pair.
+            gallery_rows: (P,) its gallery row.
+
+        Returns:
+            (P,) float64, each distinct pair of features being compared once.
+        """
+        if len(query_rows) < _MANY_TIES:
+            return self.exact(query_rows, gallery_rows)
+        if self._copies is None:
+            self._copies = _first_copies(self.query), _first_copies(self.gallery)
+        first_query, first_gallery = self._copies
+        items = len(self.gallery)
+        distinct, which = np.unique(first_query[query_rows] * items + first_gallery[gallery_rows], return_inverse=True)
+        return self.exact(distinct // items, distinct % items)[which]
 
     def query_lines(self, rows: np.ndarray) -> np.ndarray:
         """Queries prepared for ``block``.
@@ -190,3 +211,9 @@ def _norms(matrix: np.ndarray, what: str) -> np.ndarray:
             "ranked; look for a model that diverged or an empty tracklet"
         )
     return norms
+
+
+def _first_copies(matrix: np.ndarray) -> np.ndarray:
+    """(N,) for each row the first row with the same bytes."""
+    first: dict[bytes, int] = {}
+    return np.array([first.setdefault(row.tobytes(), number) for number, row in enumerate(matrix)], np.int64)

@@ -135,7 +135,7 @@ def _tally(
         perhaps = len(rows) - np.searchsorted(rising, below, side="left")
     for i in np.flatnonzero(perhaps > surely):
         near = rows[(scores >= below[i]) & (scores <= above[i])]
-        exact = similarity.exact(np.full(len(near), query), near)
+        exact = similarity.exact_of_ties(np.full(len(near), query), near)
         surely[i] += np.count_nonzero((exact > value[i]) | ((exact == value[i]) & (near < match[i])))
     return surely
 

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from specvid.eval.neighbours import farthest_of, nearest_of
+from specvid.eval.neighbours import extreme_of, nearest_of
 from specvid.eval.similarity import Similarity
 
 _ROW_BYTES = 64 * 2**20
@@ -95,7 +95,8 @@ class KReciprocal:
         """V (N, N) with its local query expansion, and the largest squared distance of each row (N,)."""
         count = len(universe.query)
         _, near_nk = nearest_of(universe, self.k1 + 1)
-        largest = _squared(universe, farthest_of(universe))
+        least_similar, _ = extreme_of(universe, farthest=True)
+        largest = _squared(universe, least_similar)
         largest = np.where(largest > 0, largest, 1)
         half = min(int(np.around(self.k1 / 2)) + 1, near_nk.shape[1])
         mutual = _is_mutual(near_nk)

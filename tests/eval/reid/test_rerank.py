@@ -1,5 +1,7 @@
 """k-reciprocal re-ranking against the published algorithm, and its score."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from shared_data import shared
@@ -7,6 +9,7 @@ from slow_reid import slow_score
 from slow_rerank import k_reciprocal
 
 from specvid.eval import KReciprocal, score_reid
+from specvid.eval.neighbours import extreme_of, nearest_of
 from specvid.eval.reid import rerank
 
 
@@ -59,6 +62,17 @@ def test_blocks_do_not_change_the_distances(monkeypatch):
     monkeypatch.setattr(rerank, "_ENCODE_ROWS", 9)
     monkeypatch.setattr(rerank, "_GALLERY_ROWS", 11)
     np.testing.assert_allclose(KReciprocal().distances(*arrays[:2]), whole, rtol=0, atol=1e-11)
+
+
+def test_copies_are_reranked_alike_whatever_the_blocks(monkeypatch):
+    """Each tracklet comes thirty times, more often than there are spare candidates."""
+    query, gallery = (np.repeat(part, 30, axis=0) for part in clusters(4, queries=3, gallery=9)[:2])
+    expected = KReciprocal().distances(query, gallery)
+    assert np.array_equal(expected, np.repeat(expected[::30], 30, axis=0))
+    for block in (7, 64, 1000):
+        monkeypatch.setattr(rerank, "nearest_of", partial(nearest_of, block=block))
+        monkeypatch.setattr(rerank, "extreme_of", partial(extreme_of, block=block))
+        assert np.array_equal(KReciprocal().distances(query, gallery), expected)
 
 
 @pytest.mark.parametrize("protocol", ["mars", "mars-ap", "cross-camera"])
