@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from specvid.eval.neighbours import extreme_of
-from specvid.eval.similarity import Similarity
+from specvid.eval.similarity import Similarity, warn_of_zeros
 
 _BLOCK = 2048
 
@@ -48,6 +48,7 @@ def leave_group_out(
         ValueError: numbers of rows that do not match, features that are not finite, or a single group.
     """
     similarity = Similarity(features, features, metric=metric)
+    warn_of_zeros(similarity)
     label_names, label = np.unique(np.asarray(labels), return_inverse=True)
     group_names, group = np.unique(np.asarray(groups), return_inverse=True)
     count = len(similarity.query)

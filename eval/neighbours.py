@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from specvid.eval.similarity import GALLERY_BLOCK, Similarity
+from specvid.eval.similarity import GALLERY_BLOCK, Similarity, warn_of_zeros
 
 _QUERY_BLOCK = 4096
 _FEW_QUERIES = 128  # at a time, where many gallery items may have to be compared exactly
@@ -35,10 +35,15 @@ def nearest(
 
     Raises:
         ValueError: ``k`` below 1, or features that do not fit.
+
+    Warns:
+        UserWarning: some features are zero.
     """
     if k < 1:
         raise ValueError(f"k is {k}; at least one neighbour must be asked for")
-    return nearest_of(Similarity(query, gallery, metric=metric), k, spare=spare, block=block)
+    similarity = Similarity(query, gallery, metric=metric)
+    warn_of_zeros(similarity)
+    return nearest_of(similarity, k, spare=spare, block=block)
 
 
 def nearest_of(

@@ -11,6 +11,7 @@ Every ranking decision rests on two forms of the same number:
     euclidean    -|q - g|^2
 """
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ _ROUNDING = float(np.finfo(np.float32).eps) / 2
 _CONFIDENCE = 8.0
 _PAIR_BYTES = 2**20  # of one batch of exact pairs: small enough for the cache
 _NORM_ROWS = 4096
+_SHORT, _LONG = 1e-15, 1e15  # lengths beyond which squares may leave the range of float32
 _MANY_TIES = 2048  # pairs; for fewer it is quicker to compare each than to look for copies
 
 
@@ -62,8 +64,12 @@ class Similarity:
         gallery: (G, D) features; read in blocks, so a memory map stays on disk.
         metric: ``cosine`` or ``euclidean`` (the larger the more alike: minus the squared distance).
 
+    Features of extreme length (1e30 or 1e-30, say) are compared as well as any for ``cosine``, which does not depend on
+    lengths: they are scaled to a length near 1.
+
     Raises:
-        ValueError: another metric, widths that differ, NaN or infinite features.
+        ValueError: another metric, widths that differ, NaN or infinite features, or for ``euclidean`` features so long
+            or so short that float32 has no number for their squared distances.
     """
 
     def __init__(self, query: Any, gallery: Any, *, metric: str = "cosine") -> None:
@@ -81,6 +87,15 @@ class Similarity:
             )
         self.query_norm = _norms(self.query, "query")
         self.gallery_norm = _norms(self.gallery, "gallery")
+        norms = np.concatenate([self.query_norm, self.gallery_norm])
+        if metric == "cosine":
+            self.query, self.query_norm = _scaled(self.query, self.query_norm)
+            self.gallery, self.gallery_norm = _scaled(self.gallery, self.gallery_norm)
+        elif norms.max() > _LONG or 0 < norms.max() < _SHORT:
+            raise ValueError(
+                f"the longest feature has the length {norms.max():.3g}, and float32 cannot hold squared distances of "
+                "such features: divide all of them by that length, or compare them by metric='cosine'"
+            )
         norms = np.concatenate([self.query_norm, self.gallery_norm])
         self.is_unit = bool(np.all(np.abs(norms - 1) < UNIT_TOLERANCE))
         self._copies: tuple[np.ndarray, np.ndarray] | None = None
@@ -196,6 +211,26 @@ class Similarity:
         return lines
 
 
+def warn_of_zeros(similarity: Similarity, *, stacklevel: int = 3) -> None:
+    """Warn of features that are all zero: a tracklet without a readable frame, or a model that failed.
+
+    Args:
+        similarity: of the features.
+        stacklevel: of the warning, as ``warnings.warn`` takes it.
+    """
+    sides = {"query ": similarity.query_norm, "gallery ": similarity.gallery_norm}
+    if similarity.query is similarity.gallery:
+        sides = {"": similarity.query_norm}
+    for what, norms in sides.items():
+        zeros = np.flatnonzero(norms == 0)
+        if len(zeros):
+            warnings.warn(
+                f"{len(zeros)} of {len(norms)} {what}features are all zero (the first is row {zeros[0]}) and are "
+                "scored as they are; look for tracklets without a readable frame, or a model that failed on them",
+                stacklevel=stacklevel,
+            )
+
+
 def _norms(matrix: np.ndarray, what: str) -> np.ndarray:
     """Euclidean length (N,) of each row as float64, in blocks; names the first row that is not finite."""
     norms = np.empty(len(matrix))
@@ -203,7 +238,10 @@ def _norms(matrix: np.ndarray, what: str) -> np.ndarray:
         block = matrix[start : start + _NORM_ROWS]
         if block.dtype == np.float16:
             block = block.astype(np.float32)
-        norms[start : start + _NORM_ROWS] = np.sqrt(np.einsum("nd,nd->n", block, block))
+        with np.errstate(over="ignore", invalid="ignore"):
+            norms[start : start + len(block)] = np.sqrt(np.einsum("nd,nd->n", block, block))
+        odd = start + np.flatnonzero(~_is_usual(norms[start : start + len(block)]))
+        norms[odd] = _norms_of_any_length(matrix[odd].astype(np.float64))
     if not np.isfinite(norms).all():
         bad = np.flatnonzero(~np.isfinite(norms))
         raise ValueError(
@@ -211,6 +249,26 @@ def _norms(matrix: np.ndarray, what: str) -> np.ndarray:
             "ranked; look for a model that diverged or an empty tracklet"
         )
     return norms
+
+
+def _is_usual(norms: np.ndarray) -> np.ndarray:
+    """(N,) bool: neither squares nor products of such lengths leave the range of float32."""
+    return (norms > _SHORT) & (norms < _LONG)
+
+
+def _norms_of_any_length(matrix: np.ndarray) -> np.ndarray:
+    """Euclidean lengths (N,) whose squares may be beyond the range of float64; NaN of rows that are not finite."""
+    largest = np.abs(matrix).max(axis=1)
+    divisor = np.where((largest > 0) & np.isfinite(largest), largest, 1)[:, None]
+    return np.where(np.isfinite(largest), divisor[:, 0] * np.sqrt(np.square(matrix / divisor).sum(axis=1)), np.nan)
+
+
+def _scaled(matrix: np.ndarray, norms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Features and norms, those of unusual length times a power of two, which changes no digit."""
+    if np.all(_is_usual(norms) | (norms == 0)):
+        return matrix, norms
+    exponent = np.where(_is_usual(norms), 0, -np.frexp(norms)[1])
+    return np.ldexp(matrix, exponent[:, None]), np.ldexp(norms, exponent)
 
 
 def _first_copies(matrix: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from specvid.eval.reid.matches import Participants, find_matches, rows_of
 from specvid.eval.reid.protocols import get_protocol
 from specvid.eval.reid.ranking import Matches, Pairs, count_ahead, count_ahead_dense, order_matches
 from specvid.eval.reid.result import CMC_LENGTH, ReidScore
-from specvid.eval.similarity import GALLERY_BLOCK, Similarity
+from specvid.eval.similarity import GALLERY_BLOCK, Similarity, warn_of_zeros
 
 if TYPE_CHECKING:
     from specvid.eval.reid.rerank import KReciprocal
@@ -61,6 +61,10 @@ def score_reid(
     Raises:
         NoMatchError: no query has a correct match; the message names the cause.
         ValueError: an unknown protocol, or features and labels that do not fit.
+
+    Warns:
+        UserWarning: some features are zero, which is like nothing for ``cosine``; queries that are not found in the
+            gallery for ``mars-noquery``; more than one match a query where the protocol means one.
     """
     rules = get_protocol(protocol)
     if block < 1:
@@ -68,6 +72,7 @@ def score_reid(
     if not (rerank is None or hasattr(rerank, "distance_blocks")):
         raise ValueError(f"rerank is {rerank!r}; it must be None, or KReciprocal() of specvid.eval")
     similarity = Similarity(query, gallery, metric=metric)
+    warn_of_zeros(similarity)
     ids = encode(query_ids, gallery_ids, len(similarity.query), len(similarity.gallery), "ids")
     cams = encode(query_cams, gallery_cams, len(similarity.query), len(similarity.gallery), "cameras")
     left_out = np.zeros(len(similarity.gallery), bool)
