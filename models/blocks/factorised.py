@@ -44,7 +44,8 @@ class Factorised(nn.Module):
             mask: as in :meth:`forward`.
 
         Returns:
-            (B, P, N): position (t, i) attends to (t', j) with A_s[frame t][i, j] · A_t[place j][t, t'].
+            (B, P, N): position (t, i) attends to (t', j) with ``A_s[t][i, j] * A_t[j][t, t']``, A_s of frame t, A_t of
+            place j.
 
         Raises:
             ValueError: the affinity relates channels as well (``cgnl``), or x does not fit.

@@ -24,6 +24,23 @@ class BlockEntry:
     options: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class BlockConfig:
+    """What a block was created with; :func:`create_block` leaves it in ``block.config``.
+
+    Args:
+        name: that of the block.
+        channels: C.
+        dims: 1, 2 or 3.
+        options: those that were given; all others have their defaults.
+    """
+
+    name: str
+    channels: int
+    dims: int
+    options: dict[str, Any]
+
+
 BLOCKS: dict[str, BlockEntry] = {}
 
 _INTEGER_OPTIONS = ("channels", "reduction", "units", "recurrence", "groups", "order")
@@ -68,7 +85,8 @@ def create_block(name: str, channels: int, *, dims: int = 3, **options: Any) -> 
             ``bias``, ``groups``, ``project`` and ``residual``; ``family.py`` has those of single blocks.
 
     Returns:
-        A module with ``forward(x, mask=None)`` from (B, C, *dims) to the same shape.
+        A module with ``forward(x, mask=None)`` from (B, C, *dims) to the same shape; ``config`` tells what it was
+        created with.
 
     Raises:
         ValueError: an unknown block or option (with the nearest right one), or a value that is not possible (with the
@@ -83,4 +101,6 @@ def create_block(name: str, channels: int, *, dims: int = 3, **options: Any) -> 
         integer = isinstance(value, int) and not isinstance(value, bool)
         if option in _INTEGER_OPTIONS and not (integer and value >= 1):
             raise ValueError(f"{option}={value!r} is not possible for block {name!r}: it is an integer from 1 up.")
-    return BLOCKS[name].build(channels, dims=dims, **values)
+    block = BLOCKS[name].build(channels, dims=dims, **values)
+    block.config = BlockConfig(name, channels, dims, dict(options))  # type: ignore[assignment]
+    return block

@@ -1,6 +1,7 @@
 """The insertion grammar: text <-> frozen dataclasses. It knows nothing of networks.
 
-    blocks    = insertion {"," insertion}
+    blocks    = (insertion | placement) {"," (insertion | placement)}
+    placement = name of a published one (`specvid.models.insertion.published`): i3d_nln
     insertion = block ["(" option "=" value {"," option "=" value} ")"] "@" place
     place     = path [":" count]            layer3.-1   layer3.end   layer3:5   res4   features.13
 
@@ -14,6 +15,9 @@ import ast
 import re
 from dataclasses import dataclass
 from typing import Any
+
+from specvid.errors import nearest
+from specvid.models.insertion.published import PLACEMENTS
 
 _BLOCK = re.compile(r"[A-Za-z][\w\-]*")
 _OPTION = re.compile(r"[A-Za-z_]\w*")
@@ -68,7 +72,13 @@ def parse_blocks(text: str) -> tuple[Insertion, ...]:
     """Parse e.g. ``"nl(mode=t+s)@layer2:2, snl@res4"``. ``ValueError`` names what is wrong and the right form."""
     if not text.strip():
         return ()
-    return tuple(_parse_insertion(part, text) for part in _split(text, text))
+    return tuple(insertion for part in _split(text, text) for insertion in _parse_part(part, text))
+
+
+def _parse_part(part: str, text: str) -> tuple[Insertion, ...]:
+    """One insertion, or those of a published placement."""
+    placement = PLACEMENTS.get(part.strip())
+    return (_parse_insertion(part, text),) if placement is None else parse_blocks(placement.blocks)
 
 
 def format_blocks(insertions: tuple[Insertion, ...]) -> str:
@@ -79,7 +89,8 @@ def format_blocks(insertions: tuple[Insertion, ...]) -> str:
 def _parse_insertion(part: str, text: str) -> Insertion:
     head, at, place = part.rpartition("@")
     if not at or not head.strip() or not place.strip():
-        raise ValueError(f"blocks {text!r}: {part.strip()!r} does not say which block goes where; {_HELP}")
+        hint = "" if at else nearest(part.strip(), PLACEMENTS)
+        raise ValueError(f"blocks {text!r}: {part.strip()!r} does not say which block goes where;{hint} {_HELP}")
     block, bracket, inner = head.strip().partition("(")
     if bracket and not inner.endswith(")"):
         raise ValueError(f"blocks {text!r}: the options of {block!r} do not end with ')'; {_HELP}")

@@ -51,6 +51,8 @@ def insert_blocks(backbone: Backbone, blocks: str | tuple[Insertion, ...], *, cl
         for insertion in insertions
         for site in resolve(network, insertion.place, backbone.aliases)
     ]
+    for _, insertion, block in planned:
+        block.insertion = next(i for i, one in enumerate(insertions) if one is insertion)
     children = {module: dict(module._modules) for module in network.modules()}
     for site, insertion, block in planned:
         _attach(ran, site, insertion.block, block)

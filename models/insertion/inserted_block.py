@@ -21,6 +21,8 @@ class InsertedBlock(nn.Module):
     """
 
     block: Any
+    insertion: int | None = None
+    """Which insertion of the string ``blocks`` it comes from, counted from 0."""
 
     def __init__(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from torch import Tensor
 from specvid.errors import nearest
 from specvid.models.backbones.inflate import inflate_weight
 from specvid.models.insertion.inserted_block import InsertedBlock
+from specvid.models.weights.blocks import plan_blocks, updated_blocks
 from specvid.models.weights.names import BACKBONE, CLASSIFIER, NECKS, PROJECTION, TAIL, match_names
 from specvid.models.weights.read import read_weights
 from specvid.models.weights.recognise import recognise
@@ -32,7 +34,22 @@ def load_weights(model: VideoModel, path: str | Path, *, strict: bool = True) ->
     for it, else nothing is loaded and a ``ValueError`` says what is wrong. Blocks and heads that the file lacks stay
     as they are. No match at all is always an error.
     """
-    state = _read(model, path)
+    plan = plan_blocks(model, _read(model, path), strict=strict)
+    plan.swap()
+    try:
+        report = _load(model, plan.state, str(path), strict, plan.notes)
+    except ValueError:
+        plan.swap()
+        raise
+    if plan.blocks:
+        model.config["blocks"] = updated_blocks(model)
+    return report
+
+
+def _load(
+    model: VideoModel, state: dict[str, Tensor], source: str, strict: bool, notes: Mapping[str, str]
+) -> LoadReport:
+    """Load tensors by name, and report. ``notes``: what was done to blocks of other projects."""
     own = model.state_dict()
     shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
     names = match_names(shapes, own, classifier=model.classifier_name)
@@ -51,12 +68,12 @@ def load_weights(model: VideoModel, path: str | Path, *, strict: bool = True) ->
         if f"{part}weight" in loaded and bias in own and bias not in names.values():
             loaded[bias], adapted[bias] = torch.zeros_like(own[bias]), "zeros: this layer has no bias in the file"
     report = LoadReport(
-        source=str(path),
+        source=source,
         matched=tuple(loaded),
         missing={name: why for name, why in _missing(model, own, names).items() if name not in loaded},
         unexpected=_unexpected(model, state, names),
         mismatched=mismatched,
-        adapted=adapted,
+        adapted=adapted | {name: note for name, note in notes.items() if name in loaded},
     )
     _check(model, report, state, strict)
     model.load_state_dict(loaded, strict=False)

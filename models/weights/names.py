@@ -36,7 +36,26 @@ def _from_mmcv(name: str) -> str:
     return name
 
 
-DIALECTS: tuple[Callable[[str], str], ...] = (str, _from_mmcv)
+_SLOWFAST = (
+    (re.compile(r"\bs1\.(?:pathway0|s0)_stem\.conv\."), "conv1."),
+    (re.compile(r"\bs1\.(?:pathway0|s0)_stem\.bn\."), "bn1."),
+    *((re.compile(rf"\bs{stage + 1}\.pathway0_res(\d+)\."), rf"layer{stage}.\1.") for stage in range(1, 5)),
+    (re.compile(r"\bbranch1\."), "downsample.0."),
+    (re.compile(r"\bbranch1_bn\."), "downsample.1."),
+    *((re.compile(rf"\bbranch2\.{letter}\."), f"conv{i}.") for i, letter in enumerate("abc", start=1)),
+    *((re.compile(rf"\bbranch2\.{letter}_bn\."), f"bn{i}.") for i, letter in enumerate("abc", start=1)),
+    (re.compile(r"\bhead\.projection\."), "fc."),
+)
+
+
+def _from_slowfast(name: str) -> str:
+    """SlowFast's ResNets of one pathway: ``s2.pathway0_res0.branch2.a.weight``, ``head.projection.weight``."""
+    for pattern, ours in _SLOWFAST:
+        name = pattern.sub(ours, name)
+    return name
+
+
+DIALECTS: tuple[Callable[[str], str], ...] = (str, _from_mmcv, _from_slowfast)
 
 
 def match_names(file: Mapping[str, tuple[int, ...]], model: Iterable[str], *, classifier: str) -> dict[str, str]:

@@ -84,6 +84,50 @@ class SlowFast(nn.Module):
         return x + getattr(self, self.norm_name)(self.conv_out(attend(a, self.conv_g(seen), x)))
 
 
+class _StageUnit(nn.Module):
+    """g, bn, and a weight for each term of a unit of :class:`SpatialStage`."""
+
+    def __init__(self, channels: int, inner: int, weights: tuple[str, ...], dims: int) -> None:
+        super().__init__()
+        layer = conv(dims)
+        self.g = layer(channels, inner, 1, bias=False)
+        self.bn = batch_norm(dims)(channels)
+        for name in weights:
+            self.add_module(name, layer(inner, channels, 1, bias=False))
+
+
+class SpatialStage(nn.Module):
+    """The SNL repositories' Stage: ``nl``, ``ns``, ``snl`` of 2108.02451, or ``snl_2019`` (no ReLU) of 1911.01059."""
+
+    def __init__(self, channels: int, *, kind: str, units: int = 1, dims: int = 2) -> None:
+        super().__init__()
+        inner, layer = channels // 2, conv(dims)
+        self.kind = kind
+        self.t, self.p = layer(channels, inner, 1, bias=False), layer(channels, inner, 1, bias=False)
+        weights = ("w_1", "w_2") if kind.startswith("snl") else ("w_2",)
+        self.stages = nn.Sequential(*(_StageUnit(channels, inner, weights, dims) for _ in range(units)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.kind == "snl":
+            m = self.t(x).relu().flatten(2).transpose(1, 2) @ self.p(x).relu().flatten(2)
+            m = (m + m.transpose(1, 2)) / 2
+            d = m.sum(2)
+            r = torch.where(d > 0, d, 1.0).rsqrt() * (d > 0)
+            a = m * r.unsqueeze(1) * r.unsqueeze(2)
+        else:
+            a = relate("embedded", self.t(x), self.p(x))
+        for unit in self.stages:
+            g = unit.g(x)
+            filtered = attend(a, g, x)
+            if self.kind == "ns":
+                y = unit.w_2(g - filtered)
+            else:
+                y = unit.w_2(filtered) + (unit.w_1(g) if hasattr(unit, "w_1") else 0)
+            y = unit.bn(y)
+            x = x + (y if self.kind == "snl_2019" else y.relu())
+        return x
+
+
 class SpatialNL(nn.Module):
     """The CGNL repository's nonlocal block."""
 

@@ -39,6 +39,9 @@ class Conversion:
     constructor: Mapping[str, Translation] = field(default_factory=dict)
 
 
+OFFICIAL_NAMES = {"relu_dot": "a2", "cayley": "caylay", "gsnl": "gsnl_2019"}
+"""What the modules that become a block are called, where it is not the name of the block."""
+
 READERS: dict[str, Callable[[State], Conversion]] = {}
 
 
@@ -184,7 +187,7 @@ def from_official(
                 f"from_official({name!r}, state_dict, {name_of_option}=...), which is {choices}."
             )
     defaults = conversion.defaults
-    if given.get("kernel", "embedded") != "embedded":  # no other kernel is scaled
+    if (conversion.options | given).get("kernel", "embedded") != "embedded":  # no other kernel is scaled
         defaults = {key: value for key, value in defaults.items() if key != "scale"}
     channels, dims = _channels(conversion, state)
     block = create_block(conversion.block, channels, **{"dims": dims} | defaults | conversion.options | given)
