@@ -147,13 +147,15 @@ def test_processes_that_write_one_file_do_not_share_an_unfinished_one(tmp_path: 
 def test_a_line_cut_off_by_a_kill_is_forgotten(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     for epoch in range(3):
-        run.append({"epoch": epoch})
+        run.append({"epoch": epoch, "step": epoch}, {"seconds": 1.0})
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"epoch": 3, "lo')
-    assert [line["epoch"] for line in run.lines()] == [0, 1, 2]
+    for name in ("metrics.jsonl", "speed.jsonl"):
+        assert [line["epoch"] for line in run.lines(name)] == [0, 1, 2]
     run.forget_epochs_from(2)
-    run.append({"epoch": 2})
-    assert [line["epoch"] for line in run.lines()] == [0, 1, 2]
+    run.append({"epoch": 2, "step": 2}, {"seconds": 1.0})
+    for name in ("metrics.jsonl", "speed.jsonl"):
+        assert [line["epoch"] for line in run.lines(name)] == [0, 1, 2]
 
 
 def test_folders_that_are_no_runs_are_named(tmp_path: Path) -> None:

@@ -2,39 +2,72 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 
 import numpy as np
 
-from specvid.datasets.decode.probe import Probe, probe
 from specvid.errors import VideoError
+
+MIN_READABLE = 0.9  # of the frames that are wanted at once; below it the file is an error
+_BLOCK_BYTES = 64 * 2**20  # of frames that `stream` decodes at a time
 
 
 class Video(ABC):
-    """An open video file. Use it in a ``with`` block, in the process that opened it.
+    """An open video. Use it in a ``with`` block, in the process that opened it.
 
-    ``len(video)`` is the number of frames, ``video.fps`` their rate per second and ``video.frames(indices)`` the
-    frames themselves. Opening and reading raise ``VideoError`` where the file is missing, damaged or not a video; no
-    decoder ever repeats a frame to hide damage.
+    ``len(video)`` is the number of frames. Opening and reading raise ``VideoError`` where the file is missing, damaged
+    or not a video; a frame that stands for another one is said in ``note``, never silent.
+
+    Args:
+        path: of the video.
+        length: number of frames.
+        fps: frames per second; the mean where the rate varies, 0 where nothing says it.
+        size: height and width of a picture, px.
+        times: (length,) float64, s from the first frame, where frames are not evenly spaced.
+        min_readable: share of the frames wanted at once that must decode; the nearest ones stand in for the others.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        length: int,
+        fps: float,
+        size: tuple[int, int],
+        *,
+        times: np.ndarray | None = None,
+        min_readable: float = MIN_READABLE,
+    ) -> None:
         self.path = os.fspath(path)
-        self.header: Probe = probe(self.path)
-        self.fps: float = self.header.fps
+        self.fps, self.size, self.times, self.min_readable = fps, size, times, min_readable
+        self._length = length
+        self._notes: list[str] = []
 
-    @abstractmethod
     def __len__(self) -> int:
-        """Number of frames."""
+        return self._length
+
+    @property
+    def note(self) -> str:
+        """What is to be said about the frames read so far; empty where all is as the file announces."""
+        return "; ".join(self._notes)
+
+    def _add_note(self, note: str) -> None:
+        if note and note not in self._notes:
+            self._notes.append(note)
 
     def frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Frames ``indices``, in any order, repeated or not.
+        """Frames by their numbers.
 
-        Returns: uint8 RGB (T, H, W, 3), contiguous, T = ``len(indices)``, row t = frame ``indices[t]`` counted from 0
-        in display order.
-        Raises: ``VideoError`` where one of them cannot be decoded; ``ValueError`` for an index outside ``0 ..
-        len(video) - 1``.
+        Args:
+            indices: in any order, repeated or not, counted from 0 in the order of presentation.
+
+        Returns:
+            uint8 RGB (T, H, W, 3), contiguous, T = ``len(indices)``: row t is frame ``indices[t]``, or the nearest one
+            that decodes.
+
+        Raises:
+            VideoError: less than ``min_readable`` of them can be decoded.
+            ValueError: an index outside 0 to ``len(video) - 1``.
         """
         wanted = np.asarray(indices)
         if wanted.ndim != 1 or wanted.size == 0 or not np.issubdtype(wanted.dtype, np.integer):
@@ -47,21 +80,39 @@ class Video(ABC):
         needed, place = np.unique(wanted, return_inverse=True)
         return self._decode(needed)[place]
 
+    def stream(self, needed: np.ndarray) -> Iterator[np.ndarray]:
+        """Many frames one by one, in a single pass and bounded memory, however long the video.
+
+        Args:
+            needed: rising numbers.
+
+        Returns:
+            Each frame as uint8 RGB (H, W, 3).
+
+        Raises:
+            VideoError: less than ``min_readable`` of them can be decoded.
+        """
+        for _, block in self._blocks(needed):
+            yield from self._decode(block)
+
+    def _blocks(self, needed: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        """``needed`` in parts that fit into memory, each with the place where it begins."""
+        block = int(np.clip(_BLOCK_BYTES // (3 * self.size[0] * self.size[1]), 4, 256))
+        for start in range(0, len(needed), block):
+            yield start, needed[start : start + block]
+
     @abstractmethod
     def _decode(self, needed: np.ndarray) -> np.ndarray:
         """The frames ``needed`` (sorted, each once, all inside the video) as uint8 (T, H, W, 3)."""
 
-    def _check_whole(self, held: int) -> int:
-        """``held``, the frames in the file, unless the header announces more."""
-        if held == 0:
-            raise VideoError(self.path, "holds no frames")
-        if held < self.header.frames:
-            reason = f"is cut off: the header announces {self.header.frames} frames, the file holds {held}"
-            raise VideoError(self.path, reason)
-        return held
-
-    def _damaged(self, frame: int) -> VideoError:
-        return VideoError(self.path, f"is damaged: frame {frame} of {len(self)} or one before it cannot be decoded")
+    def _stand_in(self, lost: np.ndarray, wanted: int, reason: str) -> None:
+        """Say that other frames stand in for ``lost``; ``VideoError`` where these are too many of the ``wanted``."""
+        if not len(lost):
+            return
+        what = f"{len(lost)} of {wanted} wanted frames cannot be decoded, the first is frame {lost[0]} of {len(self)}"
+        if len(lost) > (1 - self.min_readable) * wanted + 1e-9:
+            raise VideoError(self.path, f"is damaged: {what} ({reason})")
+        self._add_note(f"{what}: the nearest ones stand in ({reason})")
 
     def close(self) -> None:  # noqa: B027 (a decoder that holds nothing has nothing to close)
         """Release the file."""

@@ -2,25 +2,60 @@
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from specvid.datasets.layouts.reid_set import Tracklet
 from specvid.errors import VideoError
 
+BACKGROUND = 0  # black: what transparent pixels are composed on
+
+_SIXTEEN = ("I;16", "I;16L", "I;16B", "I;16N")
+_ORIENTATION = 0x0112  # EXIF
+
 
 def read_frame(path: str | os.PathLike[str]) -> np.ndarray:
-    """An image file as RGB, uint8 (H, W, 3). Raises ``VideoError`` for a missing, damaged or cut-off file."""
+    """An image file as a viewer shows it: turned as its EXIF data say, 16 bits scaled to 8, transparent parts black.
+
+    Args:
+        path: a PNG, JPEG, BMP, WebP or TIFF file, or another one that Pillow reads; of several pictures the first.
+
+    Returns:
+        uint8 RGB (H, W, 3).
+
+    Raises:
+        VideoError: the file is missing, damaged or cut off, or its pixels are 32-bit numbers of unknown range.
+    """
     from PIL import Image
 
     try:
         with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
+            if image.mode == "RGB" and image.getexif().get(_ORIENTATION, 1) == 1:  # nearly every image
+                return np.asarray(image)
+            return np.ascontiguousarray(_shown(image))
     except FileNotFoundError:
         raise VideoError(path, "there is no such file") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except Exception as error:  # of many classes, whatever the damage hits
         reason = "this is no image file that can be read" if "identify" in str(error) else str(error)
-        raise VideoError(path, reason) from None
+        raise VideoError(path, reason or type(error).__name__) from None
+
+
+def _shown(image: Any) -> np.ndarray:
+    """Any of Pillow's modes as RGB, uint8 (H, W, 3)."""
+    from PIL import Image, ImageOps
+
+    image = ImageOps.exif_transpose(image)
+    if image.mode in _SIXTEEN or (image.mode == "I" and image.format == "PNG"):  # Pillow's older name of it
+        grey = ((np.asarray(image).astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
+    if image.mode in ("I", "F"):
+        raise ValueError("its pixels are 32-bit numbers of unknown range: save it with 8 or 16 bits")
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        ground = Image.new("RGBA", image.size, (BACKGROUND,) * 3 + (255,))
+        image = Image.alpha_composite(ground, image)
+    return np.asarray(image.convert("RGB"))
 
 
 def read_frames(tracklet: Tracklet, indices: Sequence[int]) -> tuple[list[np.ndarray | None], list[str]]:

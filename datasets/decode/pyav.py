@@ -1,65 +1,114 @@
-"""PyAV: FFmpeg frame by frame (BSD-3-Clause, https://pyav.org). Exact on every file, slow on long ones.
+"""PyAV: FFmpeg frame by frame (BSD-3-Clause, https://pyav.org). The reference: exact on every file, slow on long ones.
 
 Frames are counted from the start of the file, not looked up by time stamp: packed B-frames (UCF-101's Xvid) carry
-stamps out of order.
+stamps out of order. Where the stamps are in order they are compared with those of the index, so that a frame that is
+lost without an error does not move the numbers of the others.
 """
 
 import os
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
-from specvid.datasets.decode.base import Video
+from specvid.datasets.decode.base import MIN_READABLE, Video
+from specvid.datasets.decode.index import FrameIndex, frame_index
+from specvid.datasets.decode.opening import Container
+from specvid.datasets.decode.picture import Shape, shape_of, to_rgb
+from specvid.datasets.decode.survey import Survey, survey
+from specvid.errors import VideoError
+
+
+class _NotAsAnnounced(Exception):
+    """The frames that come are not those of the index."""
 
 
 class PyAVVideo(Video):
-    """A video read with PyAV, decoding from the first frame to the last one wanted."""
+    """A video read with PyAV, decoding from the first frame to the last one wanted.
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        super().__init__(path)
-        import av
+    Args:
+        path: of the video.
+        min_readable: see `Video`.
+    """
 
-        self._container: Any = av.open(self.path)
-        self._length = self._check_whole(sum(1 for packet in self._container.demux(video=0) if packet.size))
-
-    def __len__(self) -> int:
-        return self._length
+    def __init__(self, path: str | os.PathLike[str], *, min_readable: float = MIN_READABLE) -> None:
+        self.index: FrameIndex = frame_index(os.fspath(path))
+        index = self.index
+        super().__init__(path, index.length, index.fps, index.shown, times=index.times, min_readable=min_readable)
+        self._add_note(index.note())
+        self._survey: Survey | None = index.survey
 
     def _decode(self, needed: np.ndarray) -> np.ndarray:
-        wanted = set(needed.tolist())
-        found = [
-            frame.to_ndarray(format="rgb24") for number, frame in self._numbered(int(needed[-1])) if number in wanted
-        ]
-        if len(found) < len(needed):
-            raise self._damaged(int(needed[len(found)]))
-        return np.stack(found)
+        frames = None
+        for place, frame in enumerate(self.stream(needed)):
+            if frames is None:
+                frames = np.empty((len(needed), *frame.shape), np.uint8)
+            frames[place] = frame
+        assert frames is not None
+        return frames
 
-    def stream(self, needed: np.ndarray) -> Iterator[np.ndarray]:
-        """Frames ``needed`` (rising) one by one, each uint8 (H, W, 3), in a single pass: for long videos, where a call
-        of ``frames`` for each part would begin at frame 0 again and again."""
-        wanted = iter(needed.tolist())
-        number = next(wanted, None)
-        for at, frame in self._numbered(int(needed[-1])):
-            if at == number:
-                yield frame.to_ndarray(format="rgb24")
-                number = next(wanted, None)
-        if number is not None:
-            raise self._damaged(number)
+    def stream(self, needed: np.ndarray, skip: int = 0) -> Iterator[np.ndarray]:
+        """See `Video.stream`.
 
-    def _numbered(self, last: int) -> Iterator[tuple[int, Any]]:
-        """(number, frame) from 0 to ``last``, or to the end of what can be decoded."""
-        import av
-
-        self.close()
-        self._container = av.open(self.path)  # reopening is the one seek to frame 0 that works for every format
-        self._container.streams.video[0].thread_count = 1
-        frames = self._container.decode(video=0)
-        for number in range(last + 1):
+        Args:
+            needed: rising numbers.
+            skip: how many of them somebody else has given already; they count among the wanted ones.
+        """
+        given = 0
+        if self._survey is None:
             try:
-                yield number, next(frames)
-            except (StopIteration, av.FFmpegError):
+                for frame in self._numbered(needed, np.arange(len(self))):
+                    given += 1
+                    if given > skip:
+                        yield frame
                 return
+            except _NotAsAnnounced:
+                self._survey = survey(self.path, self.index.packet_times)
+        source = self._survey.nearest(needed)
+        self._stand_in(needed[source != needed], len(needed), self._codec_says(self._survey))
+        sources, counts = np.unique(source, return_counts=True)
+        skip = max(skip, given)
+        try:
+            for frame, count, end in zip(
+                self._numbered(sources, self._survey.places), counts, np.cumsum(counts), strict=True
+            ):
+                for _ in range(min(count, max(0, end - skip))):
+                    yield frame
+        except _NotAsAnnounced:
+            raise VideoError(self.path, "does not decode the same way twice: is it being written to?") from None
 
-    def close(self) -> None:
-        self._container.close()
+    def _codec_says(self, found: Survey) -> str:
+        return f"{self.index.header.codec}: {found.reason or self.index.header.cut or 'no frame comes'}"
+
+    def _numbered(self, needed: np.ndarray, places: np.ndarray) -> Iterator[np.ndarray]:
+        """The frames ``needed``, each once, rising. ``places``: numbers of the frames in the order of decoding."""
+        stamps = self.index.packet_times if self._survey is None else None
+        wanted = iter(needed.tolist())
+        number = next(wanted)
+        shape: Shape | None = None
+        try:
+            with Container(self.path) as opened:
+                stream = opened.stream
+                stream.thread_count = 1
+                at = -1
+                for packet in opened.container.demux(stream):
+                    try:
+                        frames = packet.decode()
+                    except Exception:
+                        if self._survey is None:
+                            raise
+                        continue
+                    for frame in frames:
+                        at += 1
+                        shape = shape or shape_of(frame, stream.sample_aspect_ratio)
+                        if at >= len(places) or (stamps is not None and frame.pts != stamps[at]):
+                            raise _NotAsAnnounced
+                        if places[at] == number:
+                            yield to_rgb(frame, shape)
+                            number = next(wanted, -1)
+                            if number < 0:
+                                return
+        except (VideoError, _NotAsAnnounced, GeneratorExit):
+            raise
+        except Exception as error:
+            raise _NotAsAnnounced from error
+        raise _NotAsAnnounced

@@ -6,38 +6,52 @@ from typing import Any
 
 import numpy as np
 
-from specvid.datasets.decode.base import Video
-from specvid.errors import VideoError
+from specvid.datasets.decode.base import MIN_READABLE
+from specvid.datasets.decode.fast import FastVideo
+from specvid.datasets.decode.opening import plain_name
 
 
-class TorchCodecVideo(Video):
-    """A video read with torchcodec, in its exact seek mode (it scans the file when it opens it)."""
+class TorchCodecVideo(FastVideo):
+    """A video read with torchcodec, in its exact seek mode (it scans the file when it opens it), and with PyAV what it
+    refuses or fails at.
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        super().__init__(path)
-        decoder = decoder_class()
+    Args:
+        path: of a video in which frames can be looked up by their times.
+        min_readable: see `Video`.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, min_readable: float = MIN_READABLE) -> None:
+        super().__init__(path, min_readable=min_readable)
+        self._decoder: Any = None
         try:
-            self._decoder: Any = decoder(self.path, dimension_order="NHWC", num_ffmpeg_threads=1, seek_mode="exact")
-        except (RuntimeError, ValueError) as error:
-            raise VideoError(self.path, f"cannot be opened ({_first_line(error)})") from None
-        self._length = self._check_whole(len(self._decoder))
+            decoder = decoder_class()(
+                plain_name(self.path), dimension_order="NHWC", num_ffmpeg_threads=1, seek_mode="exact"
+            )
+        except (RuntimeError, ValueError):
+            return
+        if len(decoder) == len(self):
+            self._decoder = decoder
 
-    def __len__(self) -> int:
-        return self._length
-
-    def _decode(self, needed: np.ndarray) -> np.ndarray:
+    def _fast(self, needed: np.ndarray) -> np.ndarray | None:
+        if self._decoder is None:
+            return None
         try:
-            return self._decoder.get_frames_at(indices=needed.tolist()).data.numpy()
+            frames = self._decoder.get_frames_at(indices=needed.tolist()).data.numpy()
         except (RuntimeError, IndexError):
-            raise self._damaged(int(needed[-1])) from None
+            return None
+        return frames if frames.shape[1:] == (*self.size, 3) else None
 
     def close(self) -> None:
+        """Release the file."""
         self._decoder = None
 
 
 def decoder_class() -> Any:
-    """torchcodec's ``VideoDecoder``; ``ValueError``, with the command that helps, where it is not there or does not
-    load."""
+    """torchcodec's ``VideoDecoder``.
+
+    Raises:
+        ValueError: it is not there or does not load; with the command that helps.
+    """
     try:
         from torchcodec.decoders import VideoDecoder
     except ImportError:

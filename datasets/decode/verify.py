@@ -1,39 +1,62 @@
 """Does a file decode whole? Every frame is decoded, none converted: the answer of ``specvid data check``."""
 
 import os
+from dataclasses import dataclass
 
-from specvid.datasets.decode.probe import probe
+import numpy as np
+
+from specvid.datasets.decode.base import MIN_READABLE
+from specvid.datasets.decode.frame_folder import FrameFolder
+from specvid.datasets.decode.index import frame_index
+from specvid.datasets.decode.survey import survey
 from specvid.errors import VideoError
 
 
-def verify_video(path: str | os.PathLike[str]) -> int:
-    """Decode ``path`` to its last frame and return how many frames it has.
+@dataclass(frozen=True)
+class Verified:
+    """A video that can be used.
 
-    Raises: ``VideoError`` for a file that cannot be opened or is cut off, for packets that give no frame, and for
-    frames that FFmpeg had to mend (bits that contradict each other; it guesses the rest of such a picture).
+    Args:
+        frames: how many it has.
+        note: what is to be said about them; empty where all is as the file announces.
     """
-    import av
 
+    frames: int
+    note: str
+
+
+def verify_video(path: str | os.PathLike[str], min_readable: float = MIN_READABLE) -> Verified:
+    """Decode a video, or a folder of frames, to its last frame.
+
+    Args:
+        path: of the video.
+        min_readable: share of its frames that must decode, as for a clip that wants all of them.
+
+    Returns:
+        How many frames it has, and what is to be said about them.
+
+    Raises:
+        VideoError: it cannot be opened, or too many of its frames cannot be decoded.
+    """
     path = os.fspath(path)
-    announced = probe(path).frames
-    packets = frames = mended = 0
-    try:
-        with av.open(path) as container:
-            stream = container.streams.video[0]
-            stream.thread_count = 1
-            for packet in container.demux(stream):
-                packets += packet.size > 0
-                for frame in packet.decode():
-                    frames += 1
-                    mended += frame.is_corrupt
-    except av.FFmpegError as error:
-        raise VideoError(path, f"is damaged: nothing can be decoded after frame {frames} ({error.strerror})") from None
-    if frames == 0:
-        raise VideoError(path, "holds no frames")
-    if packets < announced:
-        raise VideoError(path, f"is cut off: the header announces {announced} frames, the file holds {packets}")
-    if frames < packets:
-        raise VideoError(path, f"is damaged: {packets - frames} of {packets} frames cannot be decoded")
-    if mended:
-        raise VideoError(path, f"is damaged: {mended} of {frames} frames contain errors")
-    return frames
+    if os.path.isdir(path):
+        with FrameFolder(path, min_readable=min_readable) as folder:
+            for _ in folder.stream(np.arange(len(folder))):
+                pass
+            return Verified(len(folder), folder.note)
+    index = frame_index(path)
+    found = index.survey or survey(path, index.packet_times)
+    lost = np.setdiff1d(np.arange(index.length), found.places)
+    notes = [index.note()]
+    if len(lost):
+        reason = found.reason or index.header.cut or "no frame comes"
+        what = (
+            f"{len(lost)} of {index.length} frames cannot be decoded, the first is frame {lost[0]} "
+            f"({index.header.codec}: {reason})"
+        )
+        if len(lost) > (1 - min_readable) * index.length + 1e-9:
+            raise VideoError(path, f"is damaged: {what}")
+        notes.append(what)
+    if found.mended:
+        notes.append(f"{found.mended} of {index.length} frames contain errors, FFmpeg mended them")
+    return Verified(index.length, "; ".join(note for note in notes if note))

@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from specvid.datasets.layouts.reid_set import Identity, ReidSet, Tracklet, check_disjoint, in_order, natural_key
-from specvid.datasets.layouts.two_cameras import IMAGES
+from specvid.datasets.layouts.media import folders_in, images_in
+from specvid.datasets.layouts.reid_set import Identity, ReidSet, Tracklet, check_disjoint, natural_key
 
 SETS = ("train", "query", "gallery", "test")
 COLUMNS = ("path", "pid", "camid")
@@ -71,9 +71,7 @@ def read_folder(root: Path) -> dict[str, list[Tracklet]]:
             for camera in _folders(person):
                 inner = _folders(camera)
                 for folder in inner or [camera]:
-                    frames = in_order([file.name for file in folder.iterdir() if file.suffix.lower() in IMAGES])
-                    if not frames:
-                        raise ValueError(f"{folder} holds no image (.png, .jpg, .bmp)")
+                    frames = images_in(folder)
                     name = folder.relative_to(root).as_posix()
                     parts[part].append(Tracklet(name, person.name, camera.name, folder, frames))
     if not any(parts.values()):
@@ -112,9 +110,7 @@ def read_table(path: Path) -> dict[str, list[Tracklet]]:
 
 def _folders(folder: Path) -> list[Path]:
     """Folders inside, in natural order; none where there is no such folder."""
-    if not folder.is_dir():
-        return []
-    return sorted((entry for entry in folder.iterdir() if entry.is_dir()), key=lambda entry: natural_key(entry.name))
+    return [folder / name for name in sorted(folders_in(folder), key=natural_key)]
 
 
 def _frame_number(value: Any, path: Path, row: int) -> float | None:

@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from specvid.datasets.layouts.reid_set import ReidSet, Tracklet, check_disjoint, in_order, natural_key
-
-IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp"})
+from specvid.datasets.layouts.media import folders_in, images_in
+from specvid.datasets.layouts.reid_set import ReidSet, Tracklet, check_disjoint, natural_key
 
 Split = tuple[list[str], list[str]]  # identities to train on, identities to test on
 
@@ -64,15 +63,12 @@ def read_split(
 def tracklet_of(sequences: Path, camera: str, person: str) -> Tracklet:
     """The tracklet of a person's folder."""
     folder = sequences / camera / person
-    frames = in_order([file.name for file in folder.iterdir() if file.suffix.lower() in IMAGES])
-    if not frames:
-        raise ValueError(f"{folder} holds no image (.png, .jpg, .bmp)")
-    return Tracklet(f"{camera}/{person}", person, camera, folder, frames)
+    return Tracklet(f"{camera}/{person}", person, camera, folder, images_in(folder))
 
 
 def identities_in(sequences: Path, camera: str) -> list[str]:
     """The folders of a camera, in order of their numbers."""
-    return sorted((entry.name for entry in (sequences / camera).iterdir() if entry.is_dir()), key=natural_key)
+    return sorted(folders_in(sequences / camera), key=natural_key)
 
 
 def read_json_splits(path: Path) -> list[Split]:

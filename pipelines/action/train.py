@@ -15,7 +15,7 @@ from specvid.pipelines.action.evaluate import score_views
 from specvid.pipelines.action.results import ActionResult
 from specvid.pipelines.engine import training
 from specvid.pipelines.engine.feed import TrainFeed
-from specvid.pipelines.engine.task import Batch, Selection
+from specvid.pipelines.engine.task import Batch, Callback, Selection
 from specvid.pipelines.engine.training import TrainingTask
 
 
@@ -77,19 +77,21 @@ class ActionTask(TrainingTask[ActionConfig, ActionLists]):
         }
 
 
-def train(config: ActionConfig) -> dict[str, Any]:
+def train(config: ActionConfig, *, callback: Callback | None = None) -> dict[str, Any]:
     """Train an action recogniser, and score its last epoch on the split's test list.
 
     Args:
         config: all settings.
+        callback: watches the training, and may end it.
 
     Returns:
         What the run's results.json holds.
 
     Raises:
+        Interrupted: a signal ended it; the error says what was saved.
         ValueError: the config, the data or the run's folder do not fit; before anything is trained.
     """
-    return training.train(ActionTask, config)
+    return training.train(ActionTask, config, callback=callback)
 
 
 def clip_loss(

@@ -17,7 +17,6 @@ from specvid.pipelines.embed.sources import Source
 from specvid.pipelines.embed.windows import Windows
 
 _PIECE_BYTES = 8 * 2**20  # of clips that travel together
-_BLOCK_BYTES = 64 * 2**20  # of decoded frames at full size
 
 
 @dataclass
@@ -47,15 +46,13 @@ class Reader:
         import av
 
         from specvid.datasets.clips import resizing
-        from specvid.datasets.decode import check_decoder
+        from specvid.datasets.decode import check_decoder, has_decord
         from specvid.datasets.decode import images as tracklet_frames
 
         assert av and resizing and tracklet_frames
         check_decoder(self.decoder)
         if self.decoder == "decord":
-            import decord
-
-            assert decord
+            has_decord()
 
     def pieces(self, source: Source) -> Iterator[Piece]:
         """The clips of an input. Never raises because of a file: the last piece then says what is wrong."""
@@ -69,8 +66,6 @@ class Reader:
                     yield from self.clips_of(video)
         except VideoError as error:
             yield Piece(last=True, error=error.reason)
-        except UnicodeEncodeError:
-            yield Piece(last=True, error="its name is not UTF-8, and decoders cannot open such files: rename it")
         except Exception as error:  # whatever a file makes a decoder do: it is named, and the others go on
             text = " ".join(str(error).split())
             yield Piece(last=True, error=text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}")
@@ -100,15 +95,9 @@ class Reader:
             yield Piece(clips, length, fps, last=start + per_piece >= len(clips_ct))
 
     def _decode(self, video: Any, needed: np.ndarray) -> Iterator[dict[int, np.ndarray]]:
-        """Frames ``needed`` (rising), cut out: {number: uint8 (h, w, 3)}, block by block."""
-        if hasattr(video, "stream"):
-            for number, frame in zip(needed.tolist(), video.stream(needed), strict=True):
-                yield {number: crop_frames(frame[None], self.spec)[0]}
-            return
-        block = int(np.clip(_BLOCK_BYTES // (3 * video.header.height * video.header.width), 4, 256))
-        for start in range(0, len(needed), block):
-            numbers = needed[start : start + block]
-            yield dict(zip(numbers.tolist(), crop_frames(video.frames(numbers), self.spec), strict=True))
+        """Frames ``needed`` (rising), cut out: {number: uint8 (h, w, 3)}."""
+        for number, frame in zip(needed.tolist(), video.stream(needed), strict=True):
+            yield {number: crop_frames(frame[None], self.spec)[0]}
 
 
 def crop_frames(frames: np.ndarray, spec: InputSpec) -> np.ndarray:
@@ -128,8 +117,8 @@ class ImageSequence:
     """Images as a video: all in a folder, in the order of the numbers in their names, or the files given."""
 
     def __init__(self, folder: str, fps: float, files: Sequence[str] = ()) -> None:
+        from specvid.datasets.layouts.media import IMAGES
         from specvid.datasets.layouts.reid_set import in_order
-        from specvid.datasets.layouts.two_cameras import IMAGES
 
         self.folder, self.fps, self.names = folder, fps, tuple(files)
         if not files:

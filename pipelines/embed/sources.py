@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from specvid.datasets.layouts.two_cameras import IMAGES
+from specvid.datasets.layouts.media import IMAGES
 from specvid.pipelines.embed.tables import LISTS, TABLES, read_list, read_table
 
 VIDEOS = frozenset(

@@ -47,6 +47,8 @@ class EngineConfig(DistributedConfig):
 
     epochs: int = 30
     """Passes over the training list."""
+    max_steps: int = 0
+    """End the training after so many optimiser steps, as if it were cut there; 0 = after all epochs."""
     batch_size: int = 16
     """Clips per optimiser step, over all devices and accumulated parts together."""
     accumulate: int = 1
@@ -90,7 +92,7 @@ class EngineConfig(DistributedConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_at_least(self, epochs=1, accumulate=1, eval_every=1, save_every=0, seed=0)
+        require_at_least(self, epochs=1, accumulate=1, eval_every=1, save_every=0, max_steps=0, seed=0)
         for name in ("lr", "gamma"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} {getattr(self, name)} must be greater than 0.")
@@ -191,8 +193,10 @@ class EvaluationConfig:
     """Also score on what was trained on; the figure is marked."""
 
 
-MAY_CHANGE_ON_RESUME = frozenset({"workers", "device", "devices", "nodes", "save_every", "tensorboard", "wandb"})
-"""Settings that a continued run may change: they alter how it is computed, not what."""
+MAY_CHANGE_ON_RESUME = frozenset(
+    {"workers", "device", "devices", "nodes", "save_every", "max_steps", "tensorboard", "wandb"}
+)
+"""Settings that a continued run may change: they alter how and how far it is computed, not what."""
 
 ABOUT_THE_RUN = frozenset({"specvid", "task", "recipe", "name", "runs", "resume"})
 """Entries of config.json that say where a run comes from and where it lies, and change nothing in it."""

@@ -10,13 +10,21 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from specvid.pipelines.engine.config import EngineConfig
 from specvid.pipelines.engine.log import console, log
 
-_NOT_SAID = {"epoch", "step", "clips", "seconds", "clips_per_s", "wait_share", "lr", "unreadable", "short"}
+_LEFT_OUT = {"epoch", "step", "clips", "lr", "unreadable", "short"}  # of an epoch's line as it is printed
+_WARNINGS = {"unreadable": "unreadable", "short": "shorter than the clip"}
 
 
 class Dashboard:
-    """Shows a training with ``steps`` before it; does nothing outside the main process. A context manager."""
+    """Shows a training; does nothing outside the main process. A context manager.
 
-    def __init__(self, folder: Path, config: EngineConfig, *, steps: range, is_main: bool) -> None:
+    Args:
+        folder: of the run.
+        config: of the training.
+        steps: that are left to do.
+        is_main: whether this is the main process.
+    """
+
+    def __init__(self, folder: Path, config: EngineConfig, steps: range, *, is_main: bool) -> None:
         self.folder, self.config, self.is_main = folder, config, is_main
         self.steps = steps
         self._board: Any = None
@@ -54,35 +62,41 @@ class Dashboard:
             self._wandb.finish()
 
     def step(self, step: int, epoch: int, now: Mapping[str, float]) -> None:
-        """Moves the bar: loss so far in the epoch, clips per second, share of the time spent waiting for data."""
+        """Move the bar.
+
+        Args:
+            step: that is done.
+            epoch: that it is in.
+            now: loss, clips per second and share of the time spent waiting for data, in the epoch so far.
+        """
         if self._bar is not None:
             figures = f"loss {now['loss']:.4f}  {now['clips_per_s']:.1f} clips/s  waiting {now['wait_share']:.0%}"
             epochs = f"epoch {epoch + 1}/{self.config.epochs}"
             self._bar.update(self._bar.task_ids[0], completed=step, figures=figures, description=epochs)
 
-    def epoch(self, line: Mapping[str, Any]) -> None:
-        """Says an epoch's line everywhere (metrics.jsonl is the run folder's business)."""
+    def epoch(self, line: Mapping[str, Any], speed: Mapping[str, Any]) -> None:
+        """Show an epoch's figures everywhere but in the run's files.
+
+        Args:
+            line: of metrics.jsonl.
+            speed: of speed.jsonl.
+        """
         if not self.is_main:
             return
-        figures = {name: value for name, value in line.items() if isinstance(value, int | float)}
-        said = "  ".join(f"{name} {_short(value)}" for name, value in figures.items() if name not in _NOT_SAID)
-        amiss = "".join(
-            f"  {line[name]} {words}"
-            for name, words in (("unreadable", "unreadable"), ("short", "shorter than the clip"))
-            if line.get(name)
-        )
-        log.info(
-            f"epoch {line['epoch'] + 1}/{self.config.epochs}  {said}  lr {line['lr']:.2e}  "
-            f"{line['clips_per_s']:.1f} clips/s  waiting {line['wait_share']:.0%}{amiss}"
-        )
+        numbers = {name: value for name, value in {**line, **speed}.items() if isinstance(value, int | float)}
+        figures = [f"{name} {_short(value)}" for name, value in line.items() if name in numbers.keys() - _LEFT_OUT]
+        warnings = [f"{line[name]} {words}" for name, words in _WARNINGS.items() if line.get(name)]
+        rates = [f"lr {line['lr']:.2e}", f"{speed['clips_per_s']:.1f} clips/s", f"waiting {speed['wait_share']:.0%}"]
+        log.info("  ".join([f"epoch {line['epoch'] + 1}/{self.config.epochs}", *figures, *rates, *warnings]))
         if self._board is not None:
-            for name, value in figures.items():
+            for name, value in numbers.items():
                 if math.isfinite(value):
                     self._board.add_scalar(name, value, line["step"])
             self._board.flush()
         if self._wandb is not None:
-            self._wandb.log(figures, step=line["step"])
+            self._wandb.log(numbers, step=line["step"])
 
 
 def _short(value: float) -> str:
+    """A figure in a few digits."""
     return str(value) if isinstance(value, int) else f"{value:.4f}"

@@ -8,9 +8,17 @@ Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 def average_weights(model: nn.Module, decay: float) -> AveragedModel:
-    """A copy of ``model`` that follows it: a <- d a + (1 - d) w at each ``update_parameters(model)``, buffers too.
+    """A copy of a model that follows it, buffers too.
 
-    d = min(decay, (1 + n) / (10 + n)) after n updates: a short training is not held back by its first random weights.
+    At each ``update_parameters(model)`` a <- d a + (1 - d) w with d = min(decay, (1 + n) / (10 + n)) after n updates: a
+    short training is not held back by its first random weights.
+
+    Args:
+        model: to follow.
+        decay: d after many updates.
+
+    Returns:
+        The copy; ``.module`` is the averaged model.
     """
 
     @torch.no_grad()

@@ -11,11 +11,14 @@ from specvid.pipelines.engine.config import EngineConfig
 
 
 class EpochIndices(Sized, Protocol):
-    """A sampler: this process's share of an epoch as (epoch, index) pairs, the same ones whenever it is asked again."""
+    """A sampler: this process's share of an epoch as (epoch, index) pairs, the same ones at each iteration."""
 
-    def set_epoch(self, epoch: int) -> None: ...
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch."""
 
-    def __iter__(self) -> Iterator[tuple[int, int]]: ...
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        """The pairs of the epoch."""
+        ...
 
 
 class _Batches:
@@ -34,13 +37,25 @@ class _Batches:
 
 
 class TrainFeed:
-    """Batches of a training set, ``steps`` optimiser steps an epoch.
+    """Batches of a training set.
 
-    A step takes ``config.batch_size`` clips: over ``world`` processes and ``config.accumulate`` parts, so that
-    neither changes what is optimised.
-    What is left at the end of an epoch for less than a whole step is left out (the order differs in each epoch, so it
-    is never the same clips).
-    Nothing is random here: order and augmentation follow from (seed, epoch, index), whatever the number of workers.
+    A step takes ``config.batch_size`` clips over all processes and accumulated parts, so that neither changes what is
+    optimised. Clips at the end of an epoch that do not fill a step are left out; the order differs in each epoch, so
+    they are never the same. Nothing is random here: order and augmentation follow from (seed, epoch, index), whatever
+    the number of workers.
+
+    Args:
+        dataset: indexed by (epoch, index).
+        sampler: of this process.
+        config: batch size, accumulated parts and workers.
+        world: number of processes.
+        pin_memory: for a GPU.
+
+    Attributes:
+        steps: optimiser steps of an epoch.
+
+    Raises:
+        ValueError: the batch cannot be divided among processes and parts, or is larger than the training set.
     """
 
     def __init__(
@@ -72,7 +87,15 @@ class TrainFeed:
         )
 
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[dict[str, Any]]:
-        """The batches of ``epoch`` from step ``first_step`` on: ``accumulate`` of them make a step."""
+        """The batches of an epoch; ``accumulate`` of them make a step.
+
+        Args:
+            epoch: its number.
+            first_step: step to begin with.
+
+        Yields:
+            Batches.
+        """
         self._sampler.set_epoch(epoch)
         self._batches.skip = first_step * self.accumulate
         yield from self._loader

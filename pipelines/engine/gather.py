@@ -11,7 +11,15 @@ Row = TypeVar("Row")
 
 
 def gather_objects(fabric: Fabric, item: Any) -> list[Any]:
-    """Every process's ``item`` (anything that pickles), in the order of ranks, on every process."""
+    """Collect an item of every process.
+
+    Args:
+        fabric: of this process.
+        item: anything that pickles.
+
+    Returns:
+        The items in the order of ranks, on every process.
+    """
     if fabric.world_size == 1:
         return [item]
     items: list[Any] = [None] * fabric.world_size
@@ -20,10 +28,19 @@ def gather_objects(fabric: Fabric, item: Any) -> list[Any]:
 
 
 def gather_rows(fabric: Fabric, rows: Iterable[tuple[int, Row]], length: int) -> list[Row]:
-    """All processes' ``(index, row)`` pairs as one list in the order of the index, 0 .. length - 1.
+    """Collect the rows of all processes. Distributed evaluation must count every sample once: an index that is missing
+    or came twice (padding) is an error here, not a small bias.
 
-    Distributed evaluation must count every sample once: an index that is missing or came twice (padding) is an error
-    here, not a small bias.
+    Args:
+        fabric: of this process.
+        rows: this process's (index, row) pairs.
+        length: of the list.
+
+    Returns:
+        The rows in the order of the index, 0 .. length - 1, on every process.
+
+    Raises:
+        RuntimeError: an index is missing or came twice.
     """
     pairs = [pair for share in gather_objects(fabric, list(rows)) for pair in share]
     found = sorted(index for index, _ in pairs)
@@ -36,14 +53,27 @@ def gather_rows(fabric: Fabric, rows: Iterable[tuple[int, Row]], length: int) ->
 
 
 def share_buffers(fabric: Fabric, model: nn.Module) -> None:
-    """Rank 0's buffers (batch-norm statistics) on all ranks: then every process scores with the same model."""
+    """Copy rank 0's buffers (batch-norm statistics) to all ranks: then every process scores with the same model.
+
+    Args:
+        fabric: of this process.
+        model: its buffers are overwritten.
+    """
     if fabric.world_size > 1:
         for buffer in model.buffers():
             torch.distributed.broadcast(buffer, src=0)
 
 
 def sum_over_processes(fabric: Fabric, values: Sequence[float]) -> list[float]:
-    """Element by element, the sum over processes, in float64."""
+    """Add numbers over processes, in float64.
+
+    Args:
+        fabric: of this process.
+        values: as many in each process.
+
+    Returns:
+        The sums, element by element, on every process.
+    """
     if fabric.world_size == 1:
         return list(values)
     return [sum(column) for column in zip(*gather_objects(fabric, list(values)), strict=True)]

@@ -1,5 +1,4 @@
-"""What an epoch adds up to: mean loss and figures, clips per second, share of time spent waiting, unreadable clips and
-those that are too short."""
+"""What an epoch adds up to: mean loss and figures, unreadable clips and those that are too short; and its speed."""
 
 import itertools
 import math
@@ -18,9 +17,12 @@ _NAMED = 10  # short clips that an epoch names in warnings; all are named in its
 
 
 class EpochMeter:
-    """Sums over the batches of an epoch. Its ``state`` can be saved in the middle of one.
+    """Sums over the batches of an epoch.
 
-    ``accumulate``: batches in a step; ``warned``: clips that have been warned of, kept from epoch to epoch.
+    Args:
+        accumulate: batches in a step.
+        warned: messages that were logged already, in any epoch; new ones are added.
+        state: of a meter that was interrupted.
     """
 
     def __init__(
@@ -40,27 +42,41 @@ class EpochMeter:
 
     @property
     def state(self) -> dict[str, Any]:
-        self._settle()
+        """All sums, to go on with after an interruption between two steps."""
+        self._add_pending()
         return {name: value for name, value in vars(self).items() if not name.startswith("_")}
 
     def fetch(self, batches: Iterable[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], bool]]:
-        """Each batch, and whether it completes a step; the clock of waiting runs only while the loader is asked."""
+        """Fetch batches, with a clock that runs while the loader is waited for.
+
+        Args:
+            batches: of the epoch.
+
+        Yields:
+            Each batch, and whether it completes a step.
+        """
         iterator = iter(batches)
         for count in itertools.count(1):
-            asked = time.perf_counter()
+            since = time.perf_counter()
             try:
                 batch = next(iterator)
             except StopIteration:
                 return
-            self.waited += time.perf_counter() - asked
+            self.waited += time.perf_counter() - since
             yield batch, count % self._accumulate == 0
 
     def add(self, batch: dict[str, Any], loss: Tensor, figures: dict[str, Tensor]) -> None:
-        """Takes in a batch.
+        """Add a batch. Numbers are read from the device one batch late, so that it is never idle nor far behind.
 
-        Numbers are read from the device one batch late, so that it is never idle nor far behind.
+        Args:
+            batch: as the feed gave it.
+            loss: its mean loss, a scalar.
+            figures: other means over it.
+
+        Raises:
+            ValueError: the loss of the batch before is not finite.
         """
-        self._settle()
+        self._add_pending()
         clips = len(next(iter(batch.values())))
         self._pending = clips, {"loss": loss.detach(), **figures}
         for message in "\n".join(batch.get("error", ())).split("\n"):
@@ -74,6 +90,7 @@ class EpochMeter:
             self._add_short([message for message in batch["short"] if message])
 
     def _add_short(self, messages: list[str]) -> None:
+        """Count videos that are shorter than the clip, and warn of them once."""
         self.short = (self.short or 0) + len(messages)
         for message in messages:
             if message in self._warned:
@@ -85,37 +102,46 @@ class EpochMeter:
             elif len(self.short_files) == _NAMED + 1:
                 log.warning("more short videos are named in metrics.jsonl (short_files)")
 
-    def line(self, fabric: Fabric) -> dict[str, Any]:
-        """The epoch's figures over all processes."""
-        self._settle()
+    def line(self, fabric: Fabric) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Add up over all processes.
+
+        Args:
+            fabric: of this process.
+
+        Returns:
+            The figures of the epoch, which are the same whenever it is trained; and its speed, which is not.
+        """
+        self._add_pending()
         names = sorted(self.sums)
         own = [self.clips, self.waited, self.seconds, *(self.sums[name] for name in names)]
         clips, waited, seconds, *sums = sum_over_processes(fabric, own)
         unreadable = [message for share in gather_objects(fabric, self.unreadable) for message in share]
         shorts = gather_objects(fabric, (self.short, self.short_files))
-        line: dict[str, Any] = {
+        figures: dict[str, Any] = {
             **{name: total / max(clips, 1) for name, total in zip(names, sums, strict=True)},
             "clips": int(clips),
-            "seconds": round(seconds / fabric.world_size, 3),
-            "clips_per_s": round(fabric.world_size * clips / max(seconds, 1e-9), 3),
-            "wait_share": round(waited / max(seconds, 1e-9), 4),
             "unreadable": len(unreadable),
             "unreadable_files": sorted(set(unreadable)),
         }
         if self.short is not None:
-            line["short"] = sum(count or 0 for count, _ in shorts)
-            line["short_files"] = sorted({message for _, messages in shorts for message in messages})
-        return line
+            figures["short"] = sum(count or 0 for count, _ in shorts)
+            figures["short_files"] = sorted({message for _, messages in shorts for message in messages})
+        return figures, {
+            "seconds": round(seconds / fabric.world_size, 3),
+            "clips_per_s": round(fabric.world_size * clips / max(seconds, 1e-9), 3),
+            "wait_share": round(waited / max(seconds, 1e-9), 4),
+        }
 
     def now(self) -> dict[str, float]:
-        """This process's figures so far, for the progress bar."""
+        """Loss, clips per second and share of the time spent waiting, of this process in the epoch so far."""
         return {
             "loss": self.sums.get("loss", math.nan) / max(self.clips, 1),
             "clips_per_s": self.clips / max(self.seconds, 1e-9),
             "wait_share": self.waited / max(self.seconds, 1e-9),
         }
 
-    def _settle(self) -> None:
+    def _add_pending(self) -> None:
+        """Add the numbers of the last batch, and the time since."""
         if self._pending is not None:
             clips, figures = self._pending
             self._pending = None

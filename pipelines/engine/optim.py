@@ -8,11 +8,21 @@ from specvid.pipelines.engine.config import EngineConfig
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
-    """Two groups: weights that decay, and the rest.
+    """Divide the parameters into weights that decay, and the rest.
 
     Everything with at most one dimension is in the rest: biases, scales of norms, and the gates of the blocks. A
-    decayed gate would be drawn back to
-    0, where the block is the identity; a decayed norm only rescales the learning rate of the layer before it.
+    decayed gate would be drawn back to 0, where the block is the identity; a decayed norm only rescales the learning
+    rate of the layer before it.
+
+    Args:
+        model: its parameters that require a gradient.
+        weight_decay: of the first group.
+
+    Returns:
+        Groups as torch's optimisers take them.
+
+    Raises:
+        ValueError: no parameter requires a gradient.
     """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not trained:
@@ -24,7 +34,15 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
 
 
 def build_optimizer(model: nn.Module, config: EngineConfig) -> Optimizer:
-    """SGD (Nesterov where there is momentum) or AdamW over the parameter groups of ``model``."""
+    """Create the optimiser.
+
+    Args:
+        model: to train.
+        config: names it, and its rate, momentum and weight decay.
+
+    Returns:
+        SGD (Nesterov where there is momentum) or AdamW over the `parameter_groups`.
+    """
     groups = parameter_groups(model, config.weight_decay)
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=config.momentum > 0)

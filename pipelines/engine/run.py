@@ -1,4 +1,6 @@
-"""The folder of a run: config.json, metrics.jsonl, results.json, checkpoints last/ and best/, log.txt, tensorboard/."""
+"""The folder of a run: config.json, metrics.jsonl, speed.jsonl, results.json, checkpoints last/ and best/, log.txt,
+tensorboard/.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -16,6 +18,7 @@ from specvid.models.weights import save_weights
 from specvid.pipelines.engine.config import TrainingConfig
 
 WEIGHTS, META, STATE = "model.safetensors", "meta.json", "training.pt"
+METRICS, SPEED = "metrics.jsonl", "speed.jsonl"
 
 
 class RunFolder:
@@ -70,22 +73,28 @@ class RunFolder:
         for which in ("last", "best"):
             recover(self.path / which)
 
-    def append(self, line: Mapping[str, Any]) -> None:
-        """Add an epoch's line to metrics.jsonl.
+    def append(self, line: Mapping[str, Any], speed: Mapping[str, Any]) -> None:
+        """Add an epoch's lines to metrics.jsonl and speed.jsonl.
 
         Args:
-            line: the epoch's figures.
+            line: the epoch's figures: the same whenever it is trained, so that two runs can be compared with ``cmp``.
+            speed: how fast it was.
         """
-        with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        about = {name: line[name] for name in ("epoch", "step")}
+        for name, content in ((SPEED, {**about, **speed}), (METRICS, line)):
+            with (self.path / name).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(content, ensure_ascii=False) + "\n")
 
-    def lines(self) -> list[dict[str, Any]]:
-        """Read metrics.jsonl.
+    def lines(self, name: str = METRICS) -> list[dict[str, Any]]:
+        """Read metrics.jsonl or speed.jsonl.
+
+        Args:
+            name: which.
 
         Returns:
             A line for each epoch; a last one cut off by a kill is left out.
         """
-        path, lines = self.path / "metrics.jsonl", []
+        path, lines = self.path / name, []
         for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
             try:
                 lines.append(json.loads(text))
@@ -94,13 +103,14 @@ class RunFolder:
         return lines
 
     def forget_epochs_from(self, epoch: int) -> None:
-        """Remove the lines of epochs that a continued training will do again.
+        """Remove the lines of epochs that a continued training will do again, or go on with.
 
         Args:
             epoch: the first of them.
         """
-        lines = [json.dumps(line, ensure_ascii=False) + "\n" for line in self.lines() if line["epoch"] < epoch]
-        write_text(self.path / "metrics.jsonl", "".join(lines))
+        for name in (METRICS, SPEED):
+            lines = [json.dumps(line, ensure_ascii=False) + "\n" for line in self.lines(name) if line["epoch"] < epoch]
+            write_text(self.path / name, "".join(lines))
 
     def results(self) -> dict[str, Any]:
         """Read results.json; empty where nothing was scored yet."""
@@ -126,7 +136,8 @@ class RunFolder:
         lines = self.lines()
         training = {
             "epochs": config.train.epochs,
-            "seconds": round(sum(line["seconds"] for line in lines), 1),
+            "steps": lines[-1]["step"],
+            "seconds": round(sum(line["seconds"] for line in self.lines(SPEED)), 1),
             "parameters": parameters,
             "best_is": best_is,
             "last_line": lines[-1],

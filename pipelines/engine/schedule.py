@@ -11,14 +11,31 @@ from specvid.pipelines.engine.config import EngineConfig
 
 
 def cosine(step: float, steps: float) -> float:
-    """From 1 down to 0 over half a cosine (Loshchilov & Hutter, SGDR, ICLR 2017, without restarts)."""
+    """From 1 down to 0 over half a cosine (Loshchilov & Hutter, SGDR, ICLR 2017, without restarts).
+
+    Args:
+        step: from 0.
+        steps: of the whole way.
+
+    Returns:
+        The factor on the peak rate.
+    """
     return 0.5 * (1 + math.cos(math.pi * step / max(steps, 1)))
 
 
 def onecycle(step: int, steps: int, *, rise: float = 0.3, start: float = 1 / 25, end: float = 4e-6) -> float:
-    """Up from ``start`` during the first ``rise`` of the steps, then down to ``end``, both along a cosine.
+    """Up and down, both along a cosine: Smith & Topin, "Super-convergence" (2019), with the defaults of torch's
+    OneCycleLR.
 
-    Smith & Topin, "Super-convergence" (2019), with the defaults of torch's OneCycleLR.
+    Args:
+        step: from 0.
+        steps: of the whole way.
+        rise: share of the steps in which the rate rises.
+        start: factor at the first step.
+        end: factor at the last step.
+
+    Returns:
+        The factor on the peak rate.
     """
     peak, last = rise * steps - 1, steps - 1
     if step <= peak:
@@ -27,7 +44,15 @@ def onecycle(step: int, steps: int, *, rise: float = 0.3, start: float = 1 / 25,
 
 
 def factor(config: EngineConfig, steps_per_epoch: int) -> Callable[[int], float]:
-    """The factor on ``config.lr`` as a function of the step, of ``config.epochs * steps_per_epoch`` steps."""
+    """The schedule as a function.
+
+    Args:
+        config: shape, warm-up and epochs.
+        steps_per_epoch: optimiser steps.
+
+    Returns:
+        From the step (from 0) to the factor on ``config.lr``.
+    """
     steps = config.epochs * steps_per_epoch
     warm = round(config.warmup * steps)
     if config.schedule == "onecycle":
@@ -47,5 +72,14 @@ def factor(config: EngineConfig, steps_per_epoch: int) -> Callable[[int], float]
 
 
 def build_schedule(optimizer: Optimizer, config: EngineConfig, steps_per_epoch: int) -> LambdaLR:
-    """The schedule of ``config`` on ``optimizer``; call ``.step()`` after every optimiser step."""
+    """Put the schedule on an optimiser.
+
+    Args:
+        optimizer: whose rate it sets.
+        config: shape, warm-up and epochs.
+        steps_per_epoch: optimiser steps.
+
+    Returns:
+        The schedule; call ``.step()`` after every optimiser step.
+    """
     return LambdaLR(optimizer, factor(config, steps_per_epoch))

@@ -8,9 +8,11 @@ import torch
 
 
 def seed_all(seed: int, rank: int = 0) -> None:
-    """Seeds Python, NumPy and torch (all devices).
+    """Seed Python, NumPy and torch (all devices).
 
-    Ranks differ, so that dropout does too; weights are made equal by DDP.
+    Args:
+        seed: of the training.
+        rank: of this process. Ranks differ, so that dropout does too; weights are made equal by DDP.
     """
     seed = (seed + 1_000_003 * rank) % 2**32
     random.seed(seed)
@@ -30,7 +32,11 @@ def rng_state() -> dict[str, Any]:
 
 
 def set_rng_state(state: dict[str, Any]) -> None:
-    """Puts back what ``rng_state`` gave."""
+    """Set the states of all generators of this process.
+
+    Args:
+        state: from `rng_state`.
+    """
     version, keys, gauss = state["python"]
     random.setstate((version, tuple(keys), gauss))
     name, numpy_keys, *rest = state["numpy"]

@@ -1,6 +1,7 @@
 """Everything that a training changes as it goes on, in one place: so it can be saved, and continued bit for bit."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
@@ -17,11 +18,26 @@ from specvid.pipelines.engine.optim import build_optimizer
 from specvid.pipelines.engine.run import RunFolder
 from specvid.pipelines.engine.schedule import build_schedule
 from specvid.pipelines.engine.seeds import rng_state, seed_all, set_rng_state
+from specvid.pipelines.engine.signals import Interrupted, handling
 from specvid.pipelines.engine.task import Task
+
+_AGREE_EVERY = 10  # steps between two questions among several processes whether one of them got a signal
 
 
 class TrainState:
-    """Model, optimiser, schedule, averaged weights, generators, and how far the training is (``step``)."""
+    """Model, optimiser, schedule, averaged weights, generators, and how far the training is.
+
+    Args:
+        fabric: of this process.
+        model: to train.
+        task: what for.
+        config: how.
+        run: its folder; a training that was started in it is continued.
+
+    Attributes:
+        step: optimiser steps that are done.
+        steps: of the whole training.
+    """
 
     def __init__(self, fabric: Fabric, model: nn.Module, task: Task, config: EngineConfig, run: RunFolder) -> None:
         self.fabric, self.task, self.config, self.run = fabric, task, config, run
@@ -35,19 +51,23 @@ class TrainState:
         for method in task.forward_methods:
             self.model.mark_forward_method(method)
         self.average = average_weights(self.model.module, config.ema) if config.ema else None
-        self.step, self.seconds, self.rate = 0, 0.0, config.lr
+        self.step, self.rate = 0, config.lr
+        self.steps = min(config.epochs * task.feed.steps, config.max_steps or config.epochs * task.feed.steps)
         self.best: float | None = None
         self._meter: dict[str, Any] | None = None
         self._warned: set[str] = set()
+        self._signal, self._stopped, self._saved_at = 0, False, 0
         seed_all(config.seed, fabric.global_rank)  # from here on the processes differ: dropout
         self._restore()
 
     @property
     def epoch(self) -> int:
+        """Epochs that are complete."""
         return self.step // self.task.feed.steps
 
     @property
     def step_in_epoch(self) -> int:
+        """Steps that are done of the epoch that is not complete."""
         return self.step % self.task.feed.steps
 
     @property
@@ -55,10 +75,26 @@ class TrainState:
         """The bare model that is evaluated, and saved to be used."""
         return self.average.module if self.average is not None else self.model.module
 
-    def open_epoch(self) -> EpochMeter:
-        """The meter of the epoch that begins, or that goes on after an interruption."""
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing more to do."""
+        return self._stopped or self.step >= self.steps
+
+    def stop(self) -> None:
+        """End the training after this step, as if its settings said so: it is saved and scored."""
+        self._stopped = True
+
+    def open_epoch(self) -> tuple[int, EpochMeter]:
+        """Number and meter of the epoch that begins, or that goes on after an interruption.
+
+        Raises:
+            Interrupted: a signal ended the training.
+        """
+        if stopped_by := self._agreed_signal():
+            raise Interrupted(stopped_by, self.describe_saved())
+        self.model.train()
         saved, self._meter = self._meter, None
-        return EpochMeter(accumulate=self.config.accumulate, warned=self._warned, state=saved)
+        return self.epoch, EpochMeter(accumulate=self.config.accumulate, warned=self._warned, state=saved)
 
     def update(self) -> None:
         """One optimiser step with the gradients at hand."""
@@ -75,33 +111,92 @@ class TrainState:
         self.step += 1
 
     def save_within_epoch(self, meter: EpochMeter) -> None:
-        """Saves ``last/`` where ``save_every`` says so; the end of an epoch saves anyway."""
-        if self.config.save_every and self.step % self.config.save_every == 0 and self.step_in_epoch:
-            self._save_last({}, meter)
+        """Save ``last/`` where ``save_every`` says so, or where a signal ends the training; the end of an epoch saves
+        anyway.
 
-    def close_epoch(self, meter: EpochMeter) -> dict[str, Any]:
-        """Scores and saves the epoch: its line, ``best/`` if it is the best so far, then ``last/``. Returns the line.
+        Args:
+            meter: of the epoch.
+
+        Raises:
+            Interrupted: a signal ended the training.
+        """
+        stopped_by = self._agreed_signal()
+        due = self.config.save_every and self.step % self.config.save_every == 0
+        if self.step_in_epoch and not self.finished and (due or stopped_by):
+            self._save_last({}, meter)
+            if stopped_by:
+                raise Interrupted(stopped_by, self.describe_saved())
+
+    @contextmanager
+    def saving_on_signals(self) -> Iterator[None]:
+        """While the block runs, SIGINT and SIGTERM end the training at the next step, and it is saved.
+
+        Raises:
+            Interrupted: there was a signal.
+        """
+
+        def note(number: int) -> None:
+            self._signal = number
+
+        with handling(note):
+            try:
+                yield
+            except RuntimeError as error:
+                # A decoding process may have got the signal too, and have ended before the step did.
+                if not (self._signal and str(error).startswith("DataLoader worker")):
+                    raise
+            if self._signal:
+                raise Interrupted(self._signal, self.describe_saved())
+
+    def describe_saved(self) -> str:
+        """What ``last/`` holds, and how to continue."""
+        if not self._saved_at:
+            return f"nothing of {self.run.path} was saved yet."
+        if self._saved_at >= self.steps:
+            return f"{self.run.path} is trained to the end; --resume auto scores it."
+        epochs = self._saved_at / self.task.feed.steps
+        return (
+            f"{self.run.path}/last holds {self._saved_at} of {self.steps} steps ({epochs:.2f} epochs); "
+            "--resume auto continues."
+        )
+
+    def close_epoch(self, epoch: int, meter: EpochMeter) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Score and save an epoch: its line, ``best/`` if it is the best so far, then ``last/``.
 
         In this order: killed in between, the epoch is done again, and its line and ``best/`` are written again.
+
+        Args:
+            epoch: its number. A training that ends within an epoch closes it too.
+            meter: of the epoch.
+
+        Returns:
+            Its lines of metrics.jsonl and speed.jsonl.
         """
         for model in (self.model.module, self.scored):  # in the same order everywhere
             share_buffers(self.fabric, model)
-        line = {"epoch": self.epoch - 1, "step": self.step, **meter.line(self.fabric), "lr": self.rate}
-        if self.epoch % self.config.eval_every == 0 or self.epoch == self.config.epochs:
+        figures, speed = meter.line(self.fabric)
+        line = {"epoch": epoch, "step": self.step, **figures, "lr": self.rate}
+        if (epoch + 1) % self.config.eval_every == 0 or self.finished:
             line |= self.task.evaluate(self.scored.eval())
-        self.seconds += line["seconds"]
         value = line.get(self.task.selection.metric)
         improved = value is not None and self.task.selection.better(value, self.best)
         if improved:
             self.best = value
         if self.fabric.is_global_zero:
-            self.run.append(line)
+            self.run.append(line, speed)
             if improved:
                 self.run.save("best", self.scored, self._meta(line))
-        self._save_last(line, None)
-        return line
+        self._save_last(line, meter if self.step_in_epoch else None)
+        return line, speed
+
+    def _agreed_signal(self) -> int:
+        """The signal that any process got, the same in all of them; 0 for none."""
+        if self.fabric.world_size == 1:
+            return self._signal
+        return 0 if self.step % _AGREE_EVERY else max(gather_objects(self.fabric, self._signal))
 
     def _save_last(self, line: Mapping[str, Any], meter: EpochMeter | None) -> None:
+        """Replace ``last/``; ``meter``: of an epoch that is not complete."""
         generators = gather_objects(self.fabric, rng_state())
         meters = gather_objects(self.fabric, meter.state if meter is not None else None)
         raw = {"weights": self.model.module.state_dict(), "updates": self.average.n_averaged} if self.average else None
@@ -110,7 +205,6 @@ class TrainState:
                 "step": self.step,
                 "rate": self.rate,
                 "best": self.best,
-                "seconds": self.seconds,
                 "optimizer": self.optimizer.state_dict(),
                 "schedule": self.schedule.state_dict(),
                 "scaler": self.fabric.strategy.precision.state_dict(),
@@ -119,14 +213,16 @@ class TrainState:
                 "meters": meters,
             }
             self.run.save("last", self.scored, self._meta(line), state)
+        self._saved_at = self.step
         self.fabric.barrier()
 
     def _meta(self, line: Mapping[str, Any]) -> dict[str, Any]:
+        """The content of a checkpoint's meta.json."""
         done = {"epochs": self.step / self.task.feed.steps, "steps": self.step, "figures": dict(line)}
         return {"specvid": __version__, **done, "best_is": self.task.selection.reason, **self.task.meta()}
 
     def _restore(self) -> None:
-        """Continues from ``last/``, if the run has one."""
+        """Continue from ``last/``, if the run has one."""
         if self.fabric.is_global_zero:
             self.run.recover()
         self.fabric.barrier()
@@ -139,12 +235,13 @@ class TrainState:
             self.optimizer.load_state_dict(saved["optimizer"])
             self.schedule.load_state_dict(saved["schedule"])
             self.fabric.strategy.precision.load_state_dict(saved["scaler"])
-            self.step, self.rate, self.best, self.seconds = (saved[n] for n in ("step", "rate", "best", "seconds"))
+            self.step, self.rate, self.best = (saved[name] for name in ("step", "rate", "best"))
+            self._saved_at = self.step
             if len(saved["generators"]) == self.fabric.world_size:
                 set_rng_state(saved["generators"][self.fabric.global_rank])
                 self._meter = saved["meters"][self.fabric.global_rank]
             elif self.fabric.is_global_zero:
                 log.warning("continued with another number of processes: valid, but not bit for bit the same training")
             log.info("continued from step %d (%.2f epochs)", self.step, self.step / self.task.feed.steps)
-        if self.fabric.is_global_zero:
+        if self.fabric.is_global_zero and not self.finished:
             self.run.forget_epochs_from(self.epoch)

@@ -1,12 +1,15 @@
-"""What the loop asks of a task: batches, a loss, a score. Every task comes in through this door."""
+"""What the loop asks of a task: batches, a loss, a score; and what may watch it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import Tensor, nn
 
 from specvid.pipelines.engine.feed import TrainFeed
+
+if TYPE_CHECKING:
+    from specvid.pipelines.engine.state import TrainState
 
 Batch = dict[str, Any]
 """What the feed yields: tensors with the clips in the first dimension, and ``"error"``: one string a clip, empty where
@@ -16,42 +19,67 @@ have ``"short"``: likewise, of a video shorter than its clip, which therefore gi
 
 @dataclass(frozen=True)
 class Selection:
-    """What decides which epoch becomes ``best/``: a key of the epoch's line in metrics.jsonl."""
+    """What decides which epoch becomes ``best/``.
+
+    Args:
+        metric: a key of the epoch's line in metrics.jsonl.
+        highest: the highest value is the best, else the lowest.
+        reason: in words, for meta.json and the results, e.g. ``highest top-1 on the validation part (12 groups)``.
+    """
 
     metric: str
     highest: bool
     reason: str
-    """In words, for meta.json and the results: "highest top-1 on the validation part (12 groups of the train list)"."""
 
     def better(self, value: float, than: float | None) -> bool:
+        """Whether ``value`` is better than the best so far, if there is one."""
         return than is None or (value > than if self.highest else value < than)
 
 
 class Task(Protocol):
-    """One training task."""
+    """One training task, as the loop sees it."""
 
     @property
-    def feed(self) -> TrainFeed: ...
+    def feed(self) -> TrainFeed:
+        """Batches of the train part."""
 
     @property
-    def selection(self) -> Selection: ...
+    def selection(self) -> Selection:
+        """What decides which epoch becomes ``best/``."""
 
     @property
     def forward_methods(self) -> tuple[str, ...]:
         """Methods of the model other than ``forward`` that ``loss`` calls, e.g. ``embed``: they must pass DDP too."""
-        ...
 
     def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """The mean loss of a batch (a scalar) and figures to log, each a mean over the batch."""
-        ...
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
-        """Figures of the validation part, by the names they get in metrics.jsonl; ``{}`` where there is none.
-
-        All processes get the same.
+        """Figures of the validation part, by the names they get in metrics.jsonl, the same in all processes; empty
+        where there is no such part.
         """
-        ...
 
     def meta(self) -> Mapping[str, Any]:
         """What must be known to use the weights later: classes, input ... JSON, for each checkpoint's meta.json."""
-        ...
+
+
+class Callback:
+    """Watches a training, and may end it by ``state.stop()``. With several processes it is called in each of them, and
+    must decide the same in all.
+    """
+
+    def on_step(self, state: "TrainState", figures: Mapping[str, float]) -> None:
+        """Called after each optimiser step.
+
+        Args:
+            state: of the training; ``state.step`` counts from 1.
+            figures: of this process in the epoch so far: ``loss``, ``clips_per_s``, ``wait_share``.
+        """
+
+    def on_epoch(self, state: "TrainState", line: Mapping[str, Any]) -> None:
+        """Called after each epoch, when it is scored and saved.
+
+        Args:
+            state: of the training.
+            line: of the epoch, as in metrics.jsonl.
+        """

@@ -3,6 +3,7 @@
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -18,8 +19,9 @@ from specvid.pipelines.engine.log import echo, log, logging_to
 from specvid.pipelines.engine.loop import fit
 from specvid.pipelines.engine.run import RunFolder
 from specvid.pipelines.engine.seeds import seed_all
+from specvid.pipelines.engine.signals import Interrupted, handling
 from specvid.pipelines.engine.start import start_run
-from specvid.pipelines.engine.task import Batch, Selection
+from specvid.pipelines.engine.task import Batch, Callback, Selection
 
 
 class Lists(Protocol):
@@ -112,17 +114,19 @@ class TrainingTask(ABC, Generic[Config, Items]):
         return {"task": self.name, **model, "data": data, **about}
 
 
-def train(kind: type[TrainingTask[Config, Any]], config: Config) -> dict[str, Any]:
+def train(kind: type[TrainingTask[Config, Any]], config: Config, *, callback: Callback | None = None) -> dict[str, Any]:
     """Train as ``config`` says, and score the last epoch on the test part.
 
     Args:
         kind: the task.
         config: all its settings.
+        callback: watches the training, and may end it.
 
     Returns:
         What the run's results.json holds.
 
     Raises:
+        Interrupted: a signal ended it; the error says what was saved.
         ValueError: the config, the data or the run's folder do not fit; before anything is trained.
     """
     fabric = make_fabric(config.train)
@@ -135,14 +139,20 @@ def train(kind: type[TrainingTask[Config, Any]], config: Config) -> dict[str, An
     with logging_to(run.path, is_main=fabric.is_global_zero):
         announce(run, model, task)
         parameters = sum(parameter.numel() for parameter in model.parameters())
-        trained = fit(fabric, model, task, config.train, run)
+        trained = fit(fabric, model, task, config.train, run, callback=callback)
         assert isinstance(trained, VideoModel)
-        result = task.score(trained)
-        if fabric.is_global_zero:
-            run.write_training(config, parameters=parameters, best_is=task.selection.reason)
-            echo(result.describe(str(run.path), result.save(run)))
-        fabric.barrier()
+        with handling(partial(_stop_scoring, run)):
+            result = task.score(trained)
+            if fabric.is_global_zero:
+                run.write_training(config, parameters=parameters, best_is=task.selection.reason)
+                echo(result.describe(str(run.path), result.save(run)))
+            fabric.barrier()
     return run.results()
+
+
+def _stop_scoring(run: RunFolder, number: int) -> None:
+    """End the job while the trained network is scored."""
+    raise Interrupted(number, f"{run.path} is trained to the end; --resume auto scores it.")
 
 
 def check_files(data: str, lists: Lists) -> None:

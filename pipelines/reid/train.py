@@ -10,7 +10,7 @@ from specvid.datasets.clips.spec import ClipSpec
 from specvid.models import VideoModel, create_model
 from specvid.pipelines.engine import training
 from specvid.pipelines.engine.feed import TrainFeed
-from specvid.pipelines.engine.task import Batch, Selection
+from specvid.pipelines.engine.task import Batch, Callback, Selection
 from specvid.pipelines.engine.training import TrainingTask
 from specvid.pipelines.reid.config import ReidClipsConfig, ReidConfig
 from specvid.pipelines.reid.data import ReidLists, input_changes, make_chunks, read_lists, train_feed
@@ -96,16 +96,18 @@ def _prefix(model: nn.Module) -> str:
     return next(name for name, _ in model.named_buffers() if name.endswith(CENTRES)).removesuffix(CENTRES)
 
 
-def train(config: ReidConfig) -> dict[str, Any]:
+def train(config: ReidConfig, *, callback: Callback | None = None) -> dict[str, Any]:
     """Train a person re-identifier, and score its last epoch on the split's test identities.
 
     Args:
         config: all settings.
+        callback: watches the training, and may end it.
 
     Returns:
         What the run's results.json holds.
 
     Raises:
+        Interrupted: a signal ended it; the error says what was saved.
         ValueError: the config, the data or the run's folder do not fit; before anything is trained.
     """
-    return training.train(ReidTask, config)
+    return training.train(ReidTask, config, callback=callback)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from specvid.datasets.decode import Video, open_video
-from specvid.datasets.layouts.two_cameras import IMAGES
+from specvid.datasets.layouts.media import IMAGES
 from specvid.errors import VideoError
 from specvid.pipelines.embed.config import NetChoice, WindowChoice
 from specvid.pipelines.embed.layout import Folder

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
+from specvid.datasets.decode import MIN_READABLE
 from specvid.datasets.decode.verify import verify_video
 from specvid.datasets.layouts import ucf101
 from specvid.errors import VideoError
@@ -36,12 +37,18 @@ class CheckReport:
 
 
 def check_ucf101(
-    root: str | os.PathLike[str], *, fast: bool = False, workers: int | None = None, progress: bool = False
+    root: str | os.PathLike[str],
+    *,
+    fast: bool = False,
+    workers: int | None = None,
+    progress: bool = False,
+    min_readable: float = MIN_READABLE,
 ) -> CheckReport:
     """Check a UCF-101 folder: lists, counts per split, groups, names; then every clip, decoded to its last frame.
 
     ``fast``: names only, nothing is opened; ``workers``: processes that decode (default: one a core); ``progress``:
-    show a bar. A set cut down to some of the classes is accepted if its lists agree with its files, and called cut
+    show a bar; ``min_readable``: share of the frames of a clip that must decode. A set cut down to some of the classes
+    is accepted if its lists agree with its files, and called cut
     down. A script calls this under ``if __name__ == "__main__":``, like all that starts processes.
     Raises: ``ValueError`` where ``root`` is no UCF-101 at all.
     """
@@ -69,11 +76,10 @@ def check_ucf101(
     if fast:
         lines.append(f"{len(present):,} of {len(listed):,} files are there (names only: nothing was opened)")
     else:
-        damaged, frames = _decode_all(videos, present, workers or os.cpu_count() or 1, progress)
+        damaged, noted, frames = _decode_all(videos, present, workers or os.cpu_count() or 1, progress, min_readable)
         problems |= damaged
-        lines.append(
-            f"{len(present) - len(damaged):,} of {len(listed):,} clips decode to their last frame: {frames:,} frames"
-        )
+        lines.append(f"{len(present) - len(damaged):,} of {len(listed):,} clips can be read: {frames:,} frames")
+        lines += _note_lines(noted)
     return CheckReport(title, lines + _problem_lines(problems), problems)
 
 
@@ -115,11 +121,14 @@ def _unlisted(videos: Path, classes: list[str], listed: set[str]) -> list[str]:
     return sorted(name for name in names if name not in listed)
 
 
-def _decode_all(videos: Path, names: Sequence[str], workers: int, progress: bool) -> tuple[dict[str, str], int]:
-    """(name -> what is wrong, frames of the sound ones)."""
+def _decode_all(
+    videos: Path, names: Sequence[str], workers: int, progress: bool, min_readable: float
+) -> tuple[dict[str, str], dict[str, str], int]:
+    """(name -> what is wrong, name -> what is to be said of a usable one, frames of the usable ones)."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     damaged: dict[str, str] = {}
+    noted: dict[str, str] = {}
     frames = 0
     columns = (
         TextColumn("decoding"),
@@ -130,20 +139,28 @@ def _decode_all(videos: Path, names: Sequence[str], workers: int, progress: bool
     )
     with Progress(*columns, disable=not progress) as bar:
         task = bar.add_task("", total=len(names), bad="")
-        for name, count, error in _verify(videos, names, workers):
+        for name, count, error, note in _verify(videos, names, workers, min_readable):
             frames += count
+            if note:
+                noted[name] = note
             if error:
                 damaged[name] = error
             bar.update(task, advance=1, bad=f"{len(damaged)} damaged" if damaged else "")
-    return damaged, frames
+    return damaged, noted, frames
 
 
-def _verify(videos: Path, names: Sequence[str], workers: int) -> Iterator[tuple[str, int, str]]:
-    """(name, frames, error) as they come. A file that kills its process is found by giving each of the rest its own."""
+def _verify(
+    videos: Path, names: Sequence[str], workers: int, min_readable: float
+) -> Iterator[tuple[str, int, str, str]]:
+    """(name, frames, error, note) as they come.
+
+    A file that kills its process is found by giving each of the rest its own.
+    """
     rest = set(names)
     try:
         with _pool(min(workers, max(1, len(names)))) as pool:
-            for done in as_completed([pool.submit(_verify_one, str(videos), name) for name in names]):
+            jobs = [pool.submit(_verify_one, str(videos), name, min_readable) for name in names]
+            for done in as_completed(jobs):
                 result = done.result()
                 rest.discard(result[0])
                 yield result
@@ -151,23 +168,32 @@ def _verify(videos: Path, names: Sequence[str], workers: int) -> Iterator[tuple[
         for name in sorted(rest):
             try:
                 with _pool(1) as pool:
-                    yield pool.submit(_verify_one, str(videos), name).result()
+                    yield pool.submit(_verify_one, str(videos), name, min_readable).result()
             except BrokenProcessPool:
-                yield name, 0, f"{videos / name}: is damaged: the decoder crashes on it"
+                yield name, 0, f"{videos / name}: is damaged: the decoder crashes on it", ""
 
 
-def _verify_one(videos: str, name: str) -> tuple[str, int, str]:
+def _verify_one(videos: str, name: str, min_readable: float) -> tuple[str, int, str, str]:
     import av
 
     av.logging.set_level(av.logging.PANIC)  # what is wrong is said once, here
     try:
-        return name, verify_video(os.path.join(videos, name)), ""
+        found = verify_video(os.path.join(videos, name), min_readable)
+        return name, found.frames, "", found.note
     except VideoError as error:
-        return name, 0, str(error)
+        return name, 0, str(error), ""
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(workers, mp_context=get_context("spawn"))  # decoders do not survive a fork
+
+
+def _note_lines(noted: dict[str, str]) -> list[str]:
+    if not noted:
+        return []
+    lines = [f"note: {len(noted):,} of them are not as their headers announce, and are read:"]
+    lines += [f"  {name}: {noted[name]}" for name in sorted(noted)[:_NAMED]]
+    return lines if len(noted) <= _NAMED else [*lines, f"  ... and {len(noted) - _NAMED:,} more"]
 
 
 def _problem_lines(problems: dict[str, str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -129,9 +130,9 @@ def run(argv: Sequence[str]) -> int:
             return 0
         verb, rest = find(words)
         return verb(rest)
-    except KeyboardInterrupt:
-        sys.stderr.write("\nstopped; a training continues with --resume auto\n")
-        return 130
+    except KeyboardInterrupt as error:
+        sys.stderr.write(f"\nspecvid: {str(error) or 'stopped'}\n")
+        return 128 + getattr(error, "number", signal.SIGINT)  # the usual codes: 130 for SIGINT, 143 for SIGTERM
     except BrokenPipeError:  # the reader of our output, e.g. `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

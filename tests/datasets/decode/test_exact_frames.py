@@ -11,7 +11,7 @@ from shared_data import shared
 from synthetic_videos import KINDS, numbered_frame, read_numbers, write_numbered, write_video
 
 from specvid.datasets.decode import list_decoders, open_video
-from specvid.datasets.decode.exact import way_to_frames
+from specvid.datasets.decode.index import frame_index
 
 COUNT = 100
 DECODERS = [
@@ -73,7 +73,7 @@ def test_a_static_video_is_not_taken_for_a_damaged_one(tmp_path, decoder):
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_decord_jumps_only_where_that_is_exact(tmp_path, kind):
-    way = way_to_frames(str(write_numbered(tmp_path, kind, 60)))
+    way = frame_index(str(write_numbered(tmp_path, kind, 60))).way
     assert way == ("jump" if kind in {"plain.avi", "closed.mp4", "vp9.webm"} else "other")
 
 
@@ -91,7 +91,7 @@ def test_bare_decord_is_off_where_we_do_not_let_it_jump(tmp_path):
 def test_original_xvid_files(decoder):
     rng = np.random.default_rng(0)
     files = sorted(shared("data/ucf101-raw/videos").glob("*/*.avi"))
-    ways = {way_to_frames(str(path)) for path in files}
+    ways = {frame_index(str(path)).way for path in files}
     assert ways == {"jump", "walk"}  # with and without packed B-frames
     for path in files[::4]:
         with av.open(str(path)) as container:
@@ -105,15 +105,16 @@ def test_original_xvid_files(decoder):
         ):
             with open_video(path, decoder) as video:
                 assert len(video) == last + 1
-                difference = np.abs(video.frames(indices).astype(int) - all_frames[indices])
-            assert difference.mean((1, 2, 3)).max() < 0.5, path.name
+                assert (video.frames(indices) == all_frames[indices]).all(), path.name
 
 
 @pytest.mark.data
 def test_several_key_frames_and_packed_b_frames(tmp_path):
-    """Four original clips, their packets one after the other in one file: decord has to walk across key frames."""
+    """Three original clips, their packets one after the other in one file: decord has to walk across key frames."""
     path, frames = tmp_path / "joined.avi", []
-    files = sorted(shared("data/ucf101-raw/videos").glob("Archery/*.avi"))[:4]
+    # Such as do not end with a packed picture that is never shown: it would be shown in the middle.
+    names = ("Archery/v_Archery_g20_c02", "BabyCrawling/v_BabyCrawling_g04_c01", "BabyCrawling/v_BabyCrawling_g19_c01")
+    files = [shared("data/ucf101-raw/videos") / f"{name}.avi" for name in names]
     with av.open(str(path), "w") as joined:
         stream, number = None, 0
         for file in files:
@@ -127,11 +128,10 @@ def test_several_key_frames_and_packed_b_frames(tmp_path):
                         packet.stream, packet.pts, packet.dts = stream, number, number
                         joined.mux(packet)
                         number += 1
-    assert way_to_frames(str(path)) == "walk"
+    assert frame_index(str(path)).way == "walk"
     rng = np.random.default_rng(0)
     with open_video(path) as video:
         assert len(video) == len(frames)
         for _ in range(12):
             indices = rng.integers(len(frames), size=5)
-            wanted = np.stack([frames[index] for index in indices])
-            assert np.abs(video.frames(indices).astype(int) - wanted).mean((1, 2, 3)).max() < 0.5
+            assert (video.frames(indices) == np.stack([frames[index] for index in indices])).all()

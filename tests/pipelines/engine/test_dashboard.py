@@ -18,13 +18,13 @@ from specvid.pipelines.engine.run import RunFolder
 
 
 def train(folder: Path, **shown: bool) -> list[dict]:
-    """A toy training of three epochs; returns their lines."""
+    """A toy training of three epochs; returns their figures and speeds."""
     base = {"epochs": 3, "batch_size": 8, "lr": 0.05, "workers": 0, "device": "cpu", "tensorboard": False}
     config = EngineConfig(**{**base, **shown})
     run = RunFolder(folder)
     run.start({})
     fit(make_fabric(config), toy_model(), ToyTask(config), config, run)
-    return run.lines()
+    return [{**line, **speed} for line, speed in zip(run.lines(), run.lines("speed.jsonl"), strict=True)]
 
 
 def test_the_bar_shows_speed_waiting_and_the_time_left(tmp_path: Path, monkeypatch) -> None:

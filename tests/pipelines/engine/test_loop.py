@@ -4,6 +4,8 @@ import functools
 import itertools
 import json
 import logging
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -17,17 +19,21 @@ from specvid.pipelines.engine.config import EngineConfig
 from specvid.pipelines.engine.fabric import make_fabric
 from specvid.pipelines.engine.loop import fit
 from specvid.pipelines.engine.run import RunFolder
+from specvid.pipelines.engine.signals import Interrupted
 from specvid.pipelines.engine.state import TrainState
+from specvid.pipelines.engine.task import Callback
 
 BASE = {"epochs": 3, "batch_size": 8, "lr": 0.05, "workers": 0, "device": "cpu", "tensorboard": False}
 
 
-def train(folder: Path, *, model=None, unreadable: tuple[int, ...] = (), **settings) -> tuple[torch.nn.Module, ToyTask]:
+def train(
+    folder: Path, *, model=None, unreadable: tuple[int, ...] = (), callback: Callback | None = None, **settings
+) -> tuple[torch.nn.Module, ToyTask]:
     config = EngineConfig(**{**BASE, **settings})
     run = RunFolder(folder)
     run.start({})
     task = ToyTask(config, unreadable=unreadable)
-    return fit(make_fabric(config), model or toy_model(), task, config, run), task
+    return fit(make_fabric(config), model or toy_model(), task, config, run, callback=callback), task
 
 
 def weights(folder: Path, which: str = "last") -> dict[str, torch.Tensor]:
@@ -89,21 +95,13 @@ def test_files_of_a_run(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [0, 1, 2]
     for line in lines:
-        known = {
-            "loss",
-            "accuracy",
-            "lr",
-            "clips_per_s",
-            "wait_share",
-            "unreadable",
-            "unreadable_files",
-            "score",
-            "seconds",
-        }
-        assert known <= line.keys()
+        assert {"loss", "accuracy", "lr", "unreadable", "unreadable_files", "score"} <= line.keys()
         assert line["clips"] == LENGTH
+    for line in RunFolder(tmp_path).lines("speed.jsonl"):
+        assert line.keys() == {"epoch", "step", "seconds", "clips_per_s", "wait_share"}
         assert 0 <= line["wait_share"] <= 1
-    assert {path.name for path in tmp_path.iterdir()} == {"config.json", "metrics.jsonl", "last", "best", "tensorboard"}
+    files = {"config.json", "metrics.jsonl", "speed.jsonl", "last", "best", "tensorboard"}
+    assert {path.name for path in tmp_path.iterdir()} == files
     assert {path.name for path in (tmp_path / "last").iterdir()} == {"model.safetensors", "meta.json", "training.pt"}
     assert {path.name for path in (tmp_path / "best").iterdir()} == {"model.safetensors", "meta.json"}
     best = json.loads((tmp_path / "best/meta.json").read_text())
@@ -145,14 +143,8 @@ def test_an_interrupted_training_ends_as_if_it_had_not_been(tmp_path, monkeypatc
     train(tmp_path / "parts", **settings)
     for which in ("last", "best"):
         assert_same(weights(tmp_path / "parts", which), weights(tmp_path / "whole", which))
-    timeless = [
-        [
-            {key: value for key, value in line.items() if key not in ("seconds", "clips_per_s", "wait_share")}
-            for line in lines
-        ]
-        for lines in (RunFolder(tmp_path / "parts").lines(), RunFolder(tmp_path / "whole").lines())
-    ]
-    assert timeless[0] == timeless[1]
+    for name in ("metrics.jsonl", "last/meta.json", "best/meta.json", "last/model.safetensors"):
+        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
 
 
 def test_without_resuming_the_state_it_would_end_elsewhere(tmp_path: Path, monkeypatch) -> None:
@@ -224,3 +216,69 @@ def test_devices_that_are_not_there_are_named() -> None:
     with pytest.raises(ValueError, match="sync_bn needs GPUs"):
         make_fabric(EngineConfig(device="cpu", sync_bn=True))
     assert isinstance(make_fabric(EngineConfig(device="cpu")), Fabric)
+
+
+class Ending(Callback):
+    """Does something to the training after a step."""
+
+    def __init__(self, step: int, action) -> None:
+        self.step, self.action = step, action
+        self.steps: list[int] = []
+        self.lines: list[dict] = []
+
+    def on_step(self, state: TrainState, figures: dict[str, float]) -> None:
+        self.steps.append(state.step)
+        assert figures.keys() == {"loss", "clips_per_s", "wait_share"}
+        if state.step == self.step:
+            self.action(state)
+
+    def on_epoch(self, state: TrainState, line: dict) -> None:
+        self.lines.append(line)
+
+
+def test_a_callback_sees_every_step_and_epoch_and_may_stop(tmp_path: Path) -> None:
+    callback = Ending(5, TrainState.stop)
+    train(tmp_path, callback=callback)
+    assert callback.steps == [1, 2, 3, 4, 5]
+    assert callback.lines == RunFolder(tmp_path).lines()
+    assert [(line["epoch"], line["step"], line["clips"]) for line in callback.lines] == [(0, 3, 24), (1, 5, 16)]
+    assert "score" in callback.lines[-1]  # the last one is scored
+    assert json.loads((tmp_path / "last/meta.json").read_text())["steps"] == 5
+
+
+@pytest.mark.parametrize("steps", [4, 6])
+def test_max_steps_cuts_a_training_that_can_go_on(tmp_path: Path, steps: int) -> None:
+    train(tmp_path / "whole")
+    train(tmp_path / "cut", max_steps=steps)
+    assert [line["step"] for line in RunFolder(tmp_path / "cut").lines()] == [3, steps]
+    _, task = train(tmp_path / "cut", max_steps=steps)  # nothing to do
+    assert task.seen == [] and len(RunFolder(tmp_path / "cut").lines()) == 2
+    train(tmp_path / "cut")
+    for name in ("metrics.jsonl", "last/model.safetensors"):
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("step", [1, 3, 5])
+def test_a_signal_saves_the_step_and_ends_the_training(tmp_path: Path, number: int, step: int) -> None:
+    train(tmp_path / "whole", accumulate=2)
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)]
+    callback = Ending(step, lambda state: os.kill(os.getpid(), number))
+    words = rf"stopped by {signal.Signals(number).name}: .*last holds {step} of 9 steps .*--resume auto continues"
+    with pytest.raises(Interrupted, match=words) as error:
+        train(tmp_path / "parts", accumulate=2, callback=callback)
+    assert error.value.number == number and callback.steps[-1] == step
+    assert handlers == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)]
+    train(tmp_path / "parts", accumulate=2)
+    for name in ("metrics.jsonl", "last/model.safetensors", "best/model.safetensors"):
+        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:
+    def twice(state: TrainState) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt) as error:
+        train(tmp_path, callback=Ending(1, twice))
+    assert not isinstance(error.value, Interrupted)

@@ -1,0 +1,83 @@
+"""A folder of images as a video, wherever a video file is taken: ``img_00001.jpg``, ``img_00002.jpg`` ..."""
+
+import os
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from specvid.datasets.decode.base import MIN_READABLE, Video
+from specvid.datasets.decode.images import read_frame, stack
+from specvid.datasets.layouts.media import IMAGES, images_in
+from specvid.errors import VideoError
+
+FPS = 25.0  # of images, which say nothing about it
+
+
+class FrameFolder(Video):
+    """Images as the frames of a video, in the order of the numbers in their names, whatever the first number is.
+
+    Args:
+        path: the folder; "" where ``files`` are given.
+        fps: frames per second.
+        files: the images, in their order; else all in the folder.
+        min_readable: see `Video`.
+
+    Raises:
+        VideoError: the folder cannot be listed, or holds no image.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        fps: float = FPS,
+        files: Sequence[str] = (),
+        *,
+        min_readable: float = MIN_READABLE,
+    ) -> None:
+        self.names = tuple(files) or _images_in(os.fspath(path))
+        super().__init__(path, len(self.names), fps, (0, 0), min_readable=min_readable)
+
+    def _decode(self, needed: np.ndarray) -> np.ndarray:
+        frames = list(self.stream(needed))
+        sizes = {frame.shape[:2] for frame in frames}
+        if len(sizes) > 1:
+            height, width = frames[0].shape[:2]
+            self._add_note(f"its images have {len(sizes)} sizes: brought to {width} x {height} px")
+        return stack(frames, frames[0].shape[:2])
+
+    def stream(self, needed: np.ndarray) -> Iterator[np.ndarray]:
+        """See `Video.stream`; here frames may differ in size."""
+        lost: dict[int, str] = {}
+        for number in needed.tolist():
+            frame = self._read(number, lost)
+            if frame is None:
+                what = [other for other in needed.tolist() if other in lost]
+                self._stand_in(np.array(what), len(needed), lost[number])
+                frame = self._nearest(number, lost)
+            yield frame
+
+    def _read(self, number: int, lost: dict[int, str]) -> np.ndarray | None:
+        """A frame; None, and the reason among the ``lost``, where it cannot be read."""
+        if number not in lost:
+            try:
+                return read_frame(os.path.join(self.path, self.names[number]))
+            except VideoError as error:
+                lost[number] = f"{self.names[number]}: {error.reason}"
+        return None
+
+    def _nearest(self, number: int, lost: dict[int, str]) -> np.ndarray:
+        """The frame nearest to one that cannot be read, the earlier of two."""
+        for distance in range(1, len(self)):
+            for other in (number - distance, number + distance):
+                if 0 <= other < len(self) and (frame := self._read(other, lost)) is not None:
+                    return frame
+        raise VideoError(self.path, f"none of its images can be read, e.g. {lost[number]}")
+
+
+def _images_in(folder: str) -> tuple[str, ...]:
+    try:
+        return images_in(folder)
+    except OSError as error:
+        raise VideoError(folder, f"cannot be listed ({error.strerror})") from None
+    except ValueError:
+        raise VideoError(folder, f"is a folder without images in it ({', '.join(sorted(IMAGES))})") from None

@@ -1,0 +1,184 @@
+"""How many frames a file has, when they are shown, and in which files decord's frame numbers are exact.
+
+Measured with videos that carry their frame number as a picture (``tests/datasets/decode``): decord jumps to a key frame
+by its place in the file. With B-frames that refer across it, or in containers without presentation times, that is not
+its place in time, and frames come out 2 to 90 numbers off. Xvid AVI files, UCF-101's among them, are such files.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
+
+import numpy as np
+
+from specvid.datasets.decode.avi import find_chunks
+from specvid.datasets.decode.mpeg4 import read_mpeg4
+from specvid.datasets.decode.opening import Container, identity, plain_name
+from specvid.datasets.decode.picture import Shape, shape_of
+from specvid.datasets.decode.probe import Probe, probe
+from specvid.datasets.decode.survey import Survey, survey
+from specvid.datasets.decode.units import one_picture_each
+
+Way = Literal["jump", "walk", "other"]
+
+# Not MPEG-TS (off even when read from the start), WMV and MPEG-PS (wrong jumps).
+_DECORD_CONTAINERS = frozenset({"avi", "mov", "matroska"})
+# In these decord makes the same RGB of a picture as PyAV, bit for bit; not with 10 bits, for example.
+_DECORD_PIXELS = frozenset({"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p"})
+_BY_HAND = 256 * 2**20  # bytes; larger AVI files are not read into memory
+
+
+@dataclass(frozen=True, eq=False)
+class FrameIndex:
+    """The frames of a video.
+
+    Args:
+        header: what the file announces.
+        length: number of frames.
+        way: how decord reaches exact frames: ``jump`` to key frames, ``walk`` from frame 0, or not at all: an ``other``
+            decoder is needed.
+        fps: frames per second, the mean where the rate varies; 0 where nothing says it.
+        shown: height and width of the pictures, px.
+        times: (length,) float64, s from the first frame, where frames are not evenly spaced; else None.
+        packet_times: (length,) int64, rising: time stamps of the packets, where the frames were counted by these.
+        survey: of the whole video, where the frames could only be counted by decoding it.
+    """
+
+    header: Probe
+    length: int
+    way: Way
+    fps: float
+    shown: tuple[int, int]
+    times: np.ndarray | None = None
+    packet_times: np.ndarray | None = None
+    survey: Survey | None = None
+
+    def note(self) -> str:
+        """What is to be said about the header; empty where it agrees with the file."""
+        if self.survey is None:
+            return ""
+        notes = []
+        if self.header.cut:
+            notes.append(f"is cut off ({self.header.cut})")
+        if self.header.frames > self.length:
+            notes.append(f"its header announces {self.header.frames} frames, {self.length} decode")
+        if self.survey.resized:
+            height, width = self.shown
+            notes.append(f"the size of {self.survey.resized} of its frames differs: brought to {width} x {height} px")
+        return "; ".join(notes)
+
+
+def frame_index(path: str) -> FrameIndex:
+    """The frames of a video file; what is found is kept, per path, size and time of change.
+
+    Raises:
+        VideoError: the file cannot be used.
+    """
+    return _frame_index(*identity(path))
+
+
+@lru_cache(maxsize=65536)
+def _frame_index(path: str, size: int, mtime_ns: int) -> FrameIndex:
+    header = probe(path)
+    if header.container == "avi" and header.codec == "mpeg4" and not header.cut and size <= _BY_HAND:
+        index = _by_hand(path, header)
+    else:
+        index = None if header.cut else _by_packets(path, header)
+    return index or _by_decoding(path, header)
+
+
+def _by_hand(path: str, header: Probe) -> FrameIndex | None:
+    """Of an AVI file with MPEG-4 pictures, UCF-101's kind, without FFmpeg; None where anything looks unusual."""
+    with open(path, "rb") as file:
+        data = file.read()
+    chunks = find_chunks(data)
+    found = read_mpeg4(data) if len(chunks) == header.frames else None
+    if found is None or found.frames(chunks) != len(chunks) or not found.square:
+        return None
+    # Packed, a frame's time is never before its number, so decord, which throws frames away by time while it skips,
+    # loses none; unpacked B-pictures it loses.
+    way: Way = "jump" if not found.has_b else "walk" if found.packed else "other"
+    return FrameIndex(header, len(chunks), _named(path, way), header.fps, (header.height, header.width))
+
+
+def _by_packets(path: str, header: Probe) -> FrameIndex | None:
+    """By FFmpeg's packets, where each holds one picture that is shown; None where one may not."""
+    try:
+        with Container(path) as opened:
+            stream, context = opened.stream, opened.stream.codec_context
+            context.thread_count = 1
+            packets = [packet for packet in opened.container.demux(stream) if packet.size]
+            stamps = np.array([-1 if packet.pts is None else packet.pts for packet in packets])
+            order = np.sort(stamps)
+            if (
+                not packets
+                or stamps.min() < 0
+                or (np.diff(order) == 0).any()
+                or not packets[0].is_keyframe
+                or any(packet.is_discard or packet.is_corrupt for packet in packets)
+                or (header.frames and header.frames != len(packets))
+                or not one_picture_each(header.codec, [memoryview(packet) for packet in packets], context.extradata)
+            ):
+                return None
+            frame, shape = _first_frame(packets, stream)
+            if frame is None or frame.pts != order[0] or frame.interlaced_frame:
+                return None
+            is_exact = (
+                header.container in _DECORD_CONTAINERS
+                and len(opened.container.streams.video) == 1
+                and frame.format.name in _DECORD_PIXELS
+                and shape == Shape(header.height, header.width)
+                and (not context.has_b_frames or header.container != "avi")  # it stores no presentation times
+                and _key_frames_part_time(packets, stamps)
+            )
+            times = (order - order[0]) * float(stream.time_base)
+    except Exception:  # whatever it is, decoding tells
+        return None
+    way: Way = "jump" if is_exact else "other"
+    fps = _rate(header.fps, times)
+    return FrameIndex(
+        header, len(packets), _named(path, way), fps, shape.shown, _uneven(times, fps), packet_times=order
+    )
+
+
+def _first_frame(packets: list[Any], stream: Any) -> tuple[Any, Shape]:
+    """The first frame that the packets give, and the shape of all."""
+    for packet in packets:
+        for frame in packet.decode():
+            return frame, shape_of(frame, stream.sample_aspect_ratio)
+    for frame in stream.decode(None):
+        return frame, shape_of(frame, stream.sample_aspect_ratio)
+    return None, Shape(0, 0)
+
+
+def _key_frames_part_time(packets: list[Any], stamps: np.ndarray) -> bool:
+    """Whether all that comes before a key frame in the file comes before it in time too."""
+    keys = np.array([packet.is_keyframe for packet in packets])
+    places = np.argsort(np.argsort(stamps))
+    return bool((places[keys] == np.flatnonzero(keys)).all())
+
+
+def _by_decoding(path: str, header: Probe) -> FrameIndex:
+    found = survey(path)
+    times = found.times
+    fps = header.fps if times is None else _rate(header.fps, times)
+    uneven = None if times is None else _uneven(times, fps)
+    return FrameIndex(header, found.length, "other", fps, found.shape.shown, uneven, survey=found)
+
+
+def _rate(announced: float, times: np.ndarray) -> float:
+    """The announced rate, unless there is none, or none that a film has."""
+    if 0.01 <= announced <= 1000 or len(times) < 2 or not times[-1] > 0:
+        return announced
+    return (len(times) - 1) / float(times[-1])
+
+
+def _uneven(times: np.ndarray, fps: float) -> np.ndarray | None:
+    """``times``, unless each lies within half a frame of where an even rate would put it."""
+    if fps > 0 and np.abs(times - np.arange(len(times)) / fps).max(initial=0.0) <= 0.5 / fps:
+        return None
+    return times
+
+
+def _named(path: str, way: Way) -> Way:
+    return way if plain_name(path) is not None else "other"

@@ -1,0 +1,80 @@
+"""A decoded frame as the picture that a player shows: RGB, upright, with square pixels."""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How the frames of one video become pictures: the first frame says it for all.
+
+    Args:
+        height: px that every frame is scaled to, in the orientation in which it is stored.
+        width: likewise; it includes the aspect ratio of the pixels.
+        turn: the upper left 2 x 2 part of the display matrix, signs only, row by row: (1, 0, 0, 1) is upright.
+    """
+
+    height: int
+    width: int
+    turn: tuple[int, int, int, int] = (1, 0, 0, 1)
+
+    @property
+    def shown(self) -> tuple[int, int]:
+        """Height and width of the picture, px."""
+        return (self.height, self.width) if self.turn[0] else (self.width, self.height)
+
+
+def shape_of(frame: Any, pixel_aspect: Any) -> Shape:
+    """The shape of the pictures of a video.
+
+    Args:
+        frame: PyAV's first frame.
+        pixel_aspect: width of a pixel divided by its height (a fraction); None or 0 where nothing is said.
+    """
+    width = frame.width
+    if pixel_aspect and 1 / 16 <= pixel_aspect <= 16 and abs(pixel_aspect - 1) > 0.01:
+        width = max(1, round(width * pixel_aspect))
+    return Shape(frame.height, width, _turn(frame))
+
+
+def _turn(frame: Any) -> tuple[int, int, int, int]:
+    """The display matrix of a frame, brought to quarter turns and mirrorings; any other angle stays as it is."""
+    for data in frame.side_data:
+        if data.type.name == "DISPLAYMATRIX":
+            a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5].astype(float)  # 16.16 fixed point
+            largest = max(abs(a), abs(b), abs(c), abs(d))
+            signs = tuple(int(np.sign(value)) if abs(value) > 0.98 * largest else 0 for value in (a, b, c, d))
+            if signs in _TURNS:
+                return signs
+    return (1, 0, 0, 1)
+
+
+# (a, b, c, d): a stored point (x, y) is shown at (a x + c y, b x + d y)
+_TURNS = {(i, 0, 0, j) for i in (1, -1) for j in (1, -1)} | {(0, i, j, 0) for i in (1, -1) for j in (1, -1)}
+
+
+@cache
+def _one_thread() -> dict[str, int]:
+    """Options of a conversion. Newer PyAV converts in threads of its own; a process that is forked while such a frame
+    still lies about waits for ever when it throws that away."""
+    import av
+
+    return {"threads": 1} if "threads" in (av.VideoFrame.reformat.__doc__ or "") else {}
+
+
+def to_rgb(frame: Any, shape: Shape) -> np.ndarray:
+    """A PyAV frame as uint8 RGB (H, W, 3), contiguous, turned and scaled as ``shape`` says."""
+    if (frame.height, frame.width) == (shape.height, shape.width):
+        picture = frame.to_ndarray(format="rgb24", **_one_thread())
+    else:
+        size = {"height": shape.height, "width": shape.width, "interpolation": "BILINEAR"}
+        picture = frame.to_ndarray(format="rgb24", **size, **_one_thread())
+    if shape.turn == (1, 0, 0, 1):
+        return picture
+    a, b, c, d = shape.turn
+    if not a:
+        picture, a, d = picture.transpose(1, 0, 2), c, b  # after it: x along the old y
+    return np.ascontiguousarray(picture[::d, ::a])

@@ -1,0 +1,207 @@
+"""Decoding a video whole, once: how many frames it has, when each is shown, and which of them are lost.
+
+This is the reference. What FFmpeg decodes in presentation order is the video. A packet that it cannot decode is a frame
+that is lost, at the place that its time stamp gives it; so the numbers of the others stay. Packets before the first
+frame that decodes do not count, for a player begins with that frame; nor does a single one after the last.
+"""
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from specvid.datasets.decode.opening import Container, identity
+from specvid.datasets.decode.picture import Shape, shape_of
+from specvid.datasets.decode.probe import Probe, probe
+from specvid.errors import VideoError
+
+_AGAIN = ("mpeg4", "h263", "flv")  # after a "not coded" picture at the end FFmpeg gives the last frame once more
+_BELIEVED = 1000  # times as many frames as decode, that a header may announce: a damaged one announces anything
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """A video that was decoded whole.
+
+    Args:
+        length: frames, the lost ones included.
+        places: (D,) int64, rising: the number of each frame that decodes, in the order of decoding.
+        times: (length,) float64, s from the first frame; None where no time stamps say it.
+        mended: frames in which FFmpeg found errors, and guessed part of the picture.
+        resized: frames of another size than the first one's.
+        reason: the first error, "" where there was none.
+        shape: of the pictures.
+    """
+
+    length: int
+    places: np.ndarray
+    times: np.ndarray | None
+    mended: int
+    resized: int
+    reason: str
+    shape: Shape
+
+    @property
+    def lost(self) -> np.ndarray:
+        """Numbers of the frames that do not decode, rising."""
+        return np.setdiff1d(np.arange(self.length), self.places)
+
+    def nearest(self, frames: np.ndarray) -> np.ndarray:
+        """For each of ``frames`` the nearest one that decodes, itself where it does; the earlier of two."""
+        after = np.clip(np.searchsorted(self.places, frames), 1, max(1, len(self.places) - 1))
+        before = after - 1
+        after = np.minimum(after, len(self.places) - 1)
+        is_after = self.places[after] - frames < frames - self.places[before]
+        return self.places[np.where(is_after, after, before)]
+
+
+def survey(path: str, packet_times: np.ndarray | None = None) -> Survey:
+    """Decode ``path`` whole; what is found is kept.
+
+    Args:
+        path: of the video.
+        packet_times: (length,) time stamps of its packets, rising, where each is known to hold one frame: then these
+            are the frames, whether or not they decode.
+
+    Raises:
+        VideoError: not a single frame decodes.
+    """
+    given = None if packet_times is None else packet_times.tobytes()
+    return _survey(*identity(path), given)
+
+
+@lru_cache(maxsize=65536)
+def _survey(path: str, size: int, mtime_ns: int, packet_times: bytes | None) -> Survey:
+    header = probe(path)
+    seen = _decode_all(path)
+    if seen.shape is None:
+        raise VideoError(path, f"holds no frame that decodes ({header.codec}{seen.reason and ': ' + seen.reason})")
+    if packet_times is not None:
+        return _by_packets(seen, np.frombuffer(packet_times, np.int64), seen.shape)
+    return _by_frames(seen, header, seen.shape)
+
+
+@dataclass
+class _Seen:
+    """``stamps``: of each frame in the order of decoding; ``lost``: (frames before it, time stamp) of each packet that
+    does not decode."""
+
+    stamps: list[int | None] = field(default_factory=list)
+    lost: list[tuple[int, int | None]] = field(default_factory=list)
+    mended: int = 0
+    resized: int = 0
+    reason: str = ""
+    seconds: float = 0.0  # of one tick
+    shape: Shape | None = None
+
+
+def _decode_all(path: str) -> _Seen:
+    seen = _Seen()
+    size = None
+    try:
+        with Container(path) as opened:
+            stream = opened.stream
+            stream.thread_count = 1
+            seen.seconds = float(stream.time_base or 0)
+            for packet in _packets(opened, seen):
+                try:
+                    frames = packet.decode()
+                except Exception as error:  # of many classes, FFmpeg's and Python's; the others may be sound
+                    seen.reason = seen.reason or _say(error)
+                    if packet.size:
+                        seen.lost.append((len(seen.stamps), packet.pts))
+                    continue
+                if not packet.size and stream.codec_context.name in _AGAIN and not stream.codec_context.has_b_frames:
+                    continue
+                for frame in frames:
+                    if seen.shape is None:
+                        seen.shape = shape_of(frame, stream.sample_aspect_ratio)
+                        size = frame.height, frame.width
+                    seen.stamps.append(frame.pts)
+                    seen.mended += bool(frame.is_corrupt)
+                    seen.resized += (frame.height, frame.width) != size
+    except VideoError:
+        raise
+    except Exception as error:
+        seen.reason = seen.reason or _say(error)
+    return seen
+
+
+def _packets(opened: Container, seen: _Seen) -> Any:
+    """The packets, to the end or to where the file cannot be read on; the decoder is emptied in either case."""
+    packets = opened.container.demux(opened.stream)
+    while True:
+        try:
+            packet = next(packets)
+        except StopIteration:
+            return
+        except Exception as error:
+            seen.reason = seen.reason or _say(error)
+            import av
+
+            yield _Flush(opened.stream, av)
+            return
+        yield packet
+
+
+class _Flush:
+    """In place of the packet that ends a stream."""
+
+    size, pts = 0, None
+
+    def __init__(self, stream: Any, av: Any) -> None:
+        self.stream = stream
+
+    def decode(self) -> Any:
+        return self.stream.decode(None)
+
+
+def _say(error: BaseException) -> str:
+    return str(getattr(error, "strerror", None) or error or type(error).__name__).strip()[:160]
+
+
+def _by_packets(seen: _Seen, stamps: np.ndarray, shape: Shape) -> Survey:
+    """The frames stand where the packets of their time stamps do."""
+    length = len(stamps)
+    own = [-1 if stamp is None else stamp for stamp in seen.stamps]
+    places = np.searchsorted(stamps, own)
+    inside = np.minimum(places, length - 1)
+    if not ((stamps[inside] == own) & (np.diff(places, prepend=-1) > 0)).all():
+        places = np.arange(min(length, len(own)))  # stamps that lie: in the order of decoding
+    return Survey(
+        length, places.astype(np.int64), _from_first(stamps * seen.seconds), seen.mended, seen.resized,
+        seen.reason, shape,
+    )  # fmt: skip
+
+
+def _by_frames(seen: _Seen, header: Probe, shape: Shape) -> Survey:
+    """Frames and lost packets in the order of their time stamps, or of decoding where these do not tell."""
+    count = len(seen.stamps)
+    lost = [(after, stamp) for after, stamp in seen.lost if after > 0]
+    if sum(after >= count for after, _ in lost) == 1 and not header.cut:
+        lost = [(after, stamp) for after, stamp in lost if after < count]
+    times = None
+    frame_stamps = np.array([np.nan if stamp is None else stamp for stamp in seen.stamps], float)
+    lost_stamps = np.array([np.nan if stamp is None else stamp for _, stamp in lost], float)
+    stamps = np.concatenate([frame_stamps, lost_stamps])
+    if np.isfinite(stamps).all() and len(np.unique(stamps)) == len(stamps) and (np.diff(frame_stamps) > 0).all():
+        order = np.argsort(stamps)
+        times = _from_first(stamps[order] * seen.seconds)
+        places = np.flatnonzero(order < count)
+    else:
+        if not lost and np.isfinite(stamps).all() and (np.diff(stamps) > 0).all():
+            times = _from_first(stamps * seen.seconds)
+        before = np.searchsorted(np.array([after for after, _ in lost]), np.arange(count), side="right")
+        places = np.arange(count) + before
+    length = count + len(lost)
+    if header.cut and length < header.frames <= _BELIEVED * length:
+        if times is not None:
+            step = 1 / header.fps if header.fps > 0 else 0.0
+            times = np.append(times, times[-1] + step * np.arange(1, header.frames - length + 1))
+        length = header.frames
+    return Survey(length, places, times, seen.mended, seen.resized, seen.reason, shape)
+
+
+def _from_first(times: np.ndarray) -> np.ndarray | None:
+    return times - times[0] if len(times) else None

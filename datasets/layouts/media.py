@@ -1,0 +1,58 @@
+"""Which files are images, which are videos, and which are there for some other program's sake."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from specvid.datasets.layouts.reid_set import in_order
+
+IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
+VIDEOS = frozenset({
+    ".3gp", ".asf", ".avi", ".divx", ".flv", ".gif", ".h264", ".m2ts", ".m2v", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg",
+    ".mpg", ".mts", ".ogv", ".ts", ".vob", ".webm", ".wmv",
+})  # fmt: skip
+# They are looked for in folders; a file that is named is tried whatever it is called.
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is not meant for people.
+
+    Such are ``.ipynb_checkpoints``, ``._clip.avi`` (AppleDouble, which macOS writes on foreign disks) and ``__MACOSX``
+    (in its zips).
+    """
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def is_image(name: str) -> bool:
+    """Whether a file is an image by its suffix, and not hidden."""
+    return os.path.splitext(name)[1].lower() in IMAGES and not is_hidden(name)
+
+
+def images_in(folder: str | os.PathLike[str]) -> tuple[str, ...]:
+    """The images in a folder, in the order of the numbers in their names.
+
+    Raises:
+        OSError: it cannot be listed.
+        ValueError: there is none.
+    """
+    names = [name for name in os.listdir(folder) if is_image(name)]
+    if not names:
+        raise ValueError(f"{os.fspath(folder)} holds no image ({', '.join(sorted(IMAGES))})")
+    return in_order(names)
+
+
+def folders_in(folder: Path) -> list[str]:
+    """Names of the folders in a folder, without hidden ones; none where there is no such folder."""
+    if not folder.is_dir():
+        return []
+    return [entry.name for entry in os.scandir(folder) if entry.is_dir() and not is_hidden(entry.name)]
+
+
+def hidden_below(folders: Iterable[str | os.PathLike[str]]) -> list[str]:
+    """Hidden files and folders below some folders, for a report: they are left out."""
+    found = []
+    for top in folders:
+        for folder, names, files in os.walk(top):
+            found += [os.path.join(folder, name) for name in (*names, *files) if is_hidden(name)]
+            names[:] = [name for name in names if not is_hidden(name)]
+    return sorted(found)
