@@ -51,8 +51,8 @@ class FrameFolder(Video):
         for number in needed.tolist():
             frame = self._read(number, lost)
             if frame is None:
-                what = [other for other in needed.tolist() if other in lost]
-                self._stand_in(np.array(what), len(needed), lost[number])
+                wanted = sorted(lost.keys() & set(needed.tolist()))
+                self._stand_in(wanted, len(needed), lost[wanted[0]], about=f"images {id(lost)}")
                 frame = self._nearest(number, lost)
             yield frame
 

@@ -31,7 +31,8 @@ def read_frame(path: str | os.PathLike[str]) -> np.ndarray:
 
     try:
         with Image.open(path) as image:
-            if image.mode == "RGB" and image.getexif().get(_ORIENTATION, 1) == 1:  # nearly every image
+            usual = image.mode == "RGB" and "transparency" not in image.info
+            if usual and image.getexif().get(_ORIENTATION, 1) == 1:
                 return np.asarray(image)
             return np.ascontiguousarray(_shown(image))
     except FileNotFoundError:
