@@ -16,7 +16,7 @@ from specvid.datasets.layouts.ucf101 import UCF101, VideoRecord, group_of
 from specvid.errors import unknown
 from specvid.models.spec import InputSpec
 from specvid.pipelines.action.config import ActionClipsConfig, ActionConfig
-from specvid.pipelines.engine.feed import TrainFeed
+from specvid.pipelines.engine.feed import TrainFeed, choose
 
 DATASETS = {"ucf101": UCF101}
 
@@ -74,14 +74,19 @@ def read_lists(config: ActionClipsConfig) -> ActionLists:
     train = DATASETS[config.dataset](config.data, split=config.split, train=True)
     test = DATASETS[config.dataset](config.data, split=config.split, train=False)
     kept, held_out = hold_out(train.records, config.val_fraction, seed=config.split)
-    return ActionLists(train.title, train.is_whole, config.split, train.classes, kept, held_out, test.records)
+    parts, title, is_whole = [kept, held_out, test.records], train.title, train.is_whole
+    if config.limit:
+        parts = [[records[i] for i in choose(len(records), config.limit)] for records in parts]
+        title, is_whole = f"{title}, no more than {config.limit} clips of each part", False
+    return ActionLists(title, is_whole, config.split, train.classes, *parts)
 
 
 def hold_out(
     records: Sequence[VideoRecord], fraction: float, *, seed: int
 ) -> tuple[list[VideoRecord], list[VideoRecord]]:
-    """Split a train list into what is trained on and what is held out: whole groups, since clips of a group are cut
-    from one video, and single clips of it would make the validation score far too good.
+    """Split a train list into what is trained on and what is held out, by groups.
+
+    Clips of a group are cut from one video: holding out single clips would make the validation score far too good.
 
     Args:
         records: the train list.

@@ -68,7 +68,7 @@ def _score(
 ) -> ActionResult:
     """One run on one split's test list."""
     model, meta = open_model(run.folder, config.checkpoint)
-    trained_on = replace(run.config.clips, data=config.data or run.config.clips.data)
+    trained_on = replace(run.config.clips, data=config.data or run.config.clips.data, limit=0)
     lists = read_lists(replace(trained_on, split=split))
     if lists.classes != meta["classes"]:
         raise ValueError(

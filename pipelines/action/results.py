@@ -183,8 +183,7 @@ def headline(entry: Mapping[str, Any]) -> str:
 
 
 def write_clips(path: Path, result: ActionResult) -> None:
-    """Write a row for each clip: true class, predicted class, the probabilities of both, or else the error; and what
-    is odd about it.
+    """Write a row for each clip: its class, the predicted one, the probabilities of both, or the error, and a note.
 
     Args:
         path: a CSV file.

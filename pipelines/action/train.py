@@ -32,6 +32,7 @@ class ActionTask(TrainingTask[ActionConfig, ActionLists]):
 
     @staticmethod
     def build_model(config: ActionConfig, lists: ActionLists) -> VideoModel:
+        """The network of the config, with a classifier and with its input as the config changes it."""
         net = config.net
         with torch.device("meta"):
             default = create_model(net.model).input
@@ -45,20 +46,24 @@ class ActionTask(TrainingTask[ActionConfig, ActionLists]):
         )
 
     def make_feed(self) -> TrainFeed:
+        """This process's batches of the train part."""
         return train_feed(self.lists.train, self.clip, self.config, self.fabric)
 
     def validation(self) -> Selection | None:
+        """What selects ``best/`` where clips are held out: top-1."""
         if not self.lists.validation:
             return None
         held_out = f"{len(self.lists.validation)} clips held out of the train list of split {self.lists.split}"
         return Selection("val_top1", True, f"highest top-1 on the validation part ({held_out})")
 
     def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Cross-entropy, with its accuracy."""
         mixing = {"label_smoothing": self.config.label_smoothing, "mixup": self.config.mixup}
         loss, logits = clip_loss(model, batch["video"], batch["label"], **mixing)
         return loss, {"accuracy": (logits.detach().argmax(dim=1) == batch["label"]).float().mean()}
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
+        """Top-1 and top-5 of the clips held out, one view each."""
         if not self.lists.validation:
             return {}
         views = make_views(self.lists.validation, self.clip, clips=1, crops=1)
@@ -67,10 +72,12 @@ class ActionTask(TrainingTask[ActionConfig, ActionLists]):
         return {"val_top1": score.top1, "val_top5": score.top5, "val_unreadable": score.missing}
 
     def score(self, model: VideoModel) -> ActionResult:
+        """Score the test list."""
         scores = score_views(self.fabric, model, self.views, compute=self.config.train, title="test")
         return ActionResult.of(self.lists, scores, checkpoint="last", views=self.views)
 
     def about(self) -> Mapping[str, Any]:
+        """Classes, sampling and decoder."""
         return {
             "classes": self.lists.classes,
             "data": {"sampling": self.config.clips.sampling, "decoder": self.config.clips.decoder},

@@ -124,6 +124,8 @@ class ClipsConfig:
     """Split: trained on its train part, scored on its test part."""
     val_fraction: float = 0.0
     """Share of the train part that is held out to select best/; 0 = none."""
+    limit: int = 0
+    """Use only so many clips (re-ID: identities) of each part, to try things out; 0 = all."""
     flip: float = 0.5
     """Probability of mirroring a training clip."""
     jitter: float = 0.0
@@ -134,6 +136,7 @@ class ClipsConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.val_fraction < 1:
             raise ValueError(f"val_fraction {self.val_fraction} must lie in [0, 1).")
+        require_at_least(self, limit=0)
 
 
 @dataclass(frozen=True)

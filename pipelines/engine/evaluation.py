@@ -1,5 +1,6 @@
-"""The skeleton of scoring trained runs, the same for all tasks: which run on which split, no training data tested on,
-results saved.
+"""The skeleton of scoring trained runs, the same for all tasks.
+
+Each run is scored on the split that it was trained on, what it was trained on is refused, and the results are saved.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,10 +24,27 @@ class Result(Protocol):
         """Its figures with all that must stand beside them: JSON, for results.json."""
 
     def save(self, run: RunFolder) -> Path:
-        """Write its folder in ``eval/`` of a run, and its entry of results.json; returns the folder."""
+        """Write its folder in ``eval/`` of a run, and its entry of results.json.
+
+        Args:
+            run: the run that was scored.
+
+        Returns:
+            The folder.
+        """
+        ...
 
     def describe(self, title: str, folder: Path | None = None) -> str:
-        """All figures as text, below ``title``; ``folder``: where the details are."""
+        """All figures as text.
+
+        Args:
+            title: what was scored.
+            folder: where the details are.
+
+        Returns:
+            Several lines.
+        """
+        ...
 
 
 Config = TypeVar("Config", bound=TrainingConfig)

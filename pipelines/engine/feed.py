@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sized
 from itertools import islice
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
@@ -14,7 +15,11 @@ class EpochIndices(Sized, Protocol):
     """A sampler: this process's share of an epoch as (epoch, index) pairs, the same ones at each iteration."""
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch."""
+        """Choose the epoch.
+
+        Args:
+            epoch: its number.
+        """
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         """The pairs of the epoch."""
@@ -99,3 +104,16 @@ class TrainFeed:
         self._sampler.set_epoch(epoch)
         self._batches.skip = first_step * self.accumulate
         yield from self._loader
+
+
+def choose(count: int, limit: int) -> list[int]:
+    """Choose items of a list at random, the same ones each time.
+
+    Args:
+        count: how many there are.
+        limit: how many to choose; all where there are no more.
+
+    Returns:
+        Their numbers, rising.
+    """
+    return sorted(np.random.default_rng(0).permutation(count)[:limit].tolist())

@@ -28,8 +28,10 @@ def gather_objects(fabric: Fabric, item: Any) -> list[Any]:
 
 
 def gather_rows(fabric: Fabric, rows: Iterable[tuple[int, Row]], length: int) -> list[Row]:
-    """Collect the rows of all processes. Distributed evaluation must count every sample once: an index that is missing
-    or came twice (padding) is an error here, not a small bias.
+    """Collect the rows of all processes.
+
+    Distributed evaluation must count every sample once: an index that is missing or came twice (padding) is an error
+    here, not a small bias.
 
     Args:
         fabric: of this process.

@@ -1,6 +1,4 @@
-"""The folder of a run: config.json, metrics.jsonl, speed.jsonl, results.json, checkpoints last/ and best/, log.txt,
-tensorboard/.
-"""
+"""The folder of a run: settings, figures of each epoch, results, and the checkpoints last/ and best/."""
 
 import json
 from collections.abc import Mapping, Sequence

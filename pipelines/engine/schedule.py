@@ -24,8 +24,9 @@ def cosine(step: float, steps: float) -> float:
 
 
 def onecycle(step: int, steps: int, *, rise: float = 0.3, start: float = 1 / 25, end: float = 4e-6) -> float:
-    """Up and down, both along a cosine: Smith & Topin, "Super-convergence" (2019), with the defaults of torch's
-    OneCycleLR.
+    """Up and down, both along a cosine.
+
+    Smith & Topin, "Super-convergence" (2019), with the defaults of torch's OneCycleLR.
 
     Args:
         step: from 0.

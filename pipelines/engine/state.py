@@ -111,8 +111,7 @@ class TrainState:
         self.step += 1
 
     def save_within_epoch(self, meter: EpochMeter) -> None:
-        """Save ``last/`` where ``save_every`` says so, or where a signal ends the training; the end of an epoch saves
-        anyway.
+        """Save ``last/`` where ``save_every`` says so, or where a signal ends the training.
 
         Args:
             meter: of the epoch.

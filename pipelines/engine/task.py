@@ -32,7 +32,15 @@ class Selection:
     reason: str
 
     def better(self, value: float, than: float | None) -> bool:
-        """Whether ``value`` is better than the best so far, if there is one."""
+        """Compare two values of the metric.
+
+        Args:
+            value: a new one.
+            than: the best so far, if there is one.
+
+        Returns:
+            Whether the new one is better.
+        """
         return than is None or (value > than if self.highest else value < than)
 
 
@@ -52,20 +60,37 @@ class Task(Protocol):
         """Methods of the model other than ``forward`` that ``loss`` calls, e.g. ``embed``: they must pass DDP too."""
 
     def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """The mean loss of a batch (a scalar) and figures to log, each a mean over the batch."""
+        """Compute the loss of a batch.
+
+        Args:
+            model: in training mode.
+            batch: from the feed, on the device.
+
+        Returns:
+            The mean loss (a scalar), and figures to log, each a mean over the batch.
+        """
+        ...
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
-        """Figures of the validation part, by the names they get in metrics.jsonl, the same in all processes; empty
-        where there is no such part.
+        """Score the validation part.
+
+        Args:
+            model: bare, in eval mode.
+
+        Returns:
+            Its figures, by the names they get in metrics.jsonl, the same in all processes; empty where there is no such
+            part.
         """
+        ...
 
     def meta(self) -> Mapping[str, Any]:
         """What must be known to use the weights later: classes, input ... JSON, for each checkpoint's meta.json."""
 
 
 class Callback:
-    """Watches a training, and may end it by ``state.stop()``. With several processes it is called in each of them, and
-    must decide the same in all.
+    """Watches a training, and may end it by ``state.stop()``.
+
+    With several processes it is called in each of them, and must decide the same in all.
     """
 
     def on_step(self, state: "TrainState", figures: Mapping[str, float]) -> None:

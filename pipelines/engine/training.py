@@ -74,12 +74,30 @@ class TrainingTask(ABC, Generic[Config, Items]):
     @staticmethod
     @abstractmethod
     def read_lists(config: Any) -> Any:
-        """The lists that ``config.clips`` names. ``ValueError`` where they cannot be read or are of no use."""
+        """Read the lists.
+
+        Args:
+            config: the ``clips`` of the settings.
+
+        Returns:
+            The lists.
+
+        Raises:
+            ValueError: they cannot be read, or nothing could be scored on them.
+        """
 
     @staticmethod
     @abstractmethod
     def build_model(config: Any, lists: Any) -> VideoModel:
-        """The network of the config, with a classifier for the classes of the lists."""
+        """Build the network, with a classifier for the classes of the lists.
+
+        Args:
+            config: all settings.
+            lists: from `read_lists`.
+
+        Returns:
+            The network.
+        """
 
     @abstractmethod
     def make_feed(self) -> TrainFeed:
@@ -91,15 +109,37 @@ class TrainingTask(ABC, Generic[Config, Items]):
 
     @abstractmethod
     def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """The mean loss of a batch (a scalar), and figures to log."""
+        """Compute the loss of a batch; see `specvid.pipelines.engine.task.Task`.
+
+        Args:
+            model: in training mode.
+            batch: from the feed, on the device.
+
+        Returns:
+            The mean loss (a scalar), and figures to log.
+        """
 
     @abstractmethod
     def evaluate(self, model: nn.Module) -> dict[str, float]:
-        """Figures of the validation part; empty where there is none."""
+        """Score the validation part.
+
+        Args:
+            model: bare, in eval mode.
+
+        Returns:
+            Its figures; empty where there is no such part.
+        """
 
     @abstractmethod
     def score(self, model: VideoModel) -> Result:
-        """The trained network on the test part, in all processes."""
+        """Score the test part, in all processes.
+
+        Args:
+            model: the trained network.
+
+        Returns:
+            The result.
+        """
 
     @abstractmethod
     def about(self) -> Mapping[str, Any]:

@@ -15,7 +15,7 @@ from specvid.datasets.clips.tracklets import TestChunks, TrainTracklets
 from specvid.datasets.clips.transforms import test_transform, train_transform
 from specvid.datasets.layouts.registry import read_reid
 from specvid.datasets.layouts.reid_set import Identity, ReidSet, Tracklet, labels_of
-from specvid.pipelines.engine.feed import TrainFeed
+from specvid.pipelines.engine.feed import TrainFeed, choose
 from specvid.pipelines.reid.config import ReidClipsConfig, ReidConfig
 
 
@@ -81,6 +81,8 @@ def read_lists(config: ReidClipsConfig) -> ReidLists:
     data = read_reid(config.dataset, config.data, split=config.split)
     if not data.train:
         raise ValueError(f"data {config.data!r} has no tracklets to train on; it can only be scored on.")
+    if config.limit:
+        data = limit_identities(data, config.limit)
     train, validation = hold_out(data, config.val_fraction)
     classes, labels = labels_of(train)
     return ReidLists(data, train, classes, labels, validation)
@@ -118,6 +120,32 @@ def hold_out(data: ReidSet, fraction: float) -> tuple[tuple[Tracklet, ...], Reid
     title = f"{count} identities held out of the ones to train on"
     validation = replace(data, title=title, protocol="cross-camera", train=(), test=test, query=rows, gallery=rows)
     return tuple(tracklet for tracklet in data.train if tracklet.pid not in held), validation
+
+
+def limit_identities(data: ReidSet, limit: int) -> ReidSet:
+    """A part of a data set, to try things out.
+
+    Args:
+        data: the data set.
+        limit: how many identities to train on and how many queried ones to keep; without distractors and junk.
+
+    Returns:
+        Their tracklets, under a title that says so.
+    """
+    trained = labels_of(data.train)[0]
+    queried = labels_of([data.test[row] for row in data.query])[0]
+    train, test = ({names[i] for i in choose(len(names), limit)} for names in (trained, queried))
+    rows = np.array([tracklet.pid in test for tracklet in data.test])
+    place = np.cumsum(rows) - 1
+    return replace(
+        data,
+        title=f"{data.title}, no more than {limit} identities of each part",
+        is_whole=False,
+        train=tuple(tracklet for tracklet in data.train if tracklet.pid in train),
+        test=tuple(tracklet for tracklet, kept in zip(data.test, rows, strict=True) if kept),
+        query=place[data.query[rows[data.query]]],
+        gallery=place[data.gallery[rows[data.gallery]]],
+    )
 
 
 def input_changes(config: ReidClipsConfig) -> dict[str, object]:

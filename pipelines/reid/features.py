@@ -44,8 +44,10 @@ def embed_tracklets(
     flip: bool = False,
     title: str = "embedding",
 ) -> TrackletFeatures:
-    """Embed tracklets. The feature of one is the mean of its chunks' embeddings, each weighted with its number of valid
-    frames, brought to unit length. Memory is a batch of chunks, however long the tracklets.
+    """Embed tracklets.
+
+    The feature of one is the mean of its chunks' embeddings, each weighted with its number of valid frames, brought to
+    unit length. Memory is a batch of chunks, however long the tracklets.
 
     Args:
         fabric: of this process.

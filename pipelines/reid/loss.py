@@ -62,8 +62,9 @@ class ReidLoss:
 
 @torch.no_grad()
 def move_centres(centres: Tensor, feature: Tensor, label: Tensor, *, rate: float = 0.5) -> None:
-    """Move centres towards features, in place: ``c_j -= rate * sum(c_j - x_i) / (1 + n_j)`` over the n_j features of
-    identity j (Wen et al. 2016, equation 4).
+    """Move centres towards features, in place.
+
+    ``c_j -= rate * sum(c_j - x_i) / (1 + n_j)`` over the n_j features of identity j (Wen et al. 2016, equation 4).
 
     Args:
         centres: (classes, E).

@@ -33,12 +33,14 @@ class ReidTask(TrainingTask[ReidConfig, ReidLists]):
 
     @staticmethod
     def read_lists(config: ReidClipsConfig) -> ReidLists:
+        """The lists of the split; ``NoMatchError`` where no query could have a match."""
         lists = read_lists(config)
         check_scorable(lists.data)
         return lists
 
     @staticmethod
     def build_model(config: ReidConfig, lists: ReidLists) -> VideoModel:
+        """The network of the config, with a classifier and with its input as the config changes it."""
         net, classes = config.net, len(lists.classes)
         options = {} if net.last_stride is None else {"last_stride": net.last_stride}
         model = create_model(
@@ -58,19 +60,23 @@ class ReidTask(TrainingTask[ReidConfig, ReidLists]):
         return model
 
     def make_feed(self) -> TrainFeed:
+        """This process's batches of the train part."""
         return train_feed(self.lists, self.clip, self.config, self.fabric)
 
     def validation(self) -> Selection | None:
+        """What selects ``best/`` where identities are held out: mAP."""
         if self.lists.validation is None:
             return None
         return Selection("val_mAP", True, f"highest mAP on the validation part ({self.lists.validation.title})")
 
     def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of `ReidLoss`, with its parts."""
         outputs = cast(VideoModel, model).outputs(batch["video"])
         centres = model.get_buffer(f"{_prefix(model)}{CENTRES}") if self.buffers else None
         return self.criterion(outputs, batch["label"], centres)
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
+        """mAP and rank-1 of the identities held out."""
         held = self.lists.validation
         if held is None:
             return {}
@@ -81,12 +87,14 @@ class ReidTask(TrainingTask[ReidConfig, ReidLists]):
         return {"val_mAP": score.mAP, "val_rank1": score.rank(1), "val_unreadable": len(found.errors)}
 
     def score(self, model: VideoModel) -> ReidResult:
+        """Score the test identities."""
         sampling = self.config.test_sampling
         chunks = make_chunks(self.lists.data.test, self.clip, sampling=sampling)
         found = embed_tracklets(self.fabric, model, chunks, compute=self.config.train, title="test")
         return ReidResult.of(self.lists.data, found, checkpoint="last", sampling=sampling)
 
     def about(self) -> Mapping[str, Any]:
+        """Identities, test sampling, and buffers that the loss added."""
         sampling = self.config.test_sampling
         return {"buffers": self.buffers, "identities": self.lists.classes, "test_sampling": sampling}
 

@@ -104,6 +104,8 @@ def test_options_win_over_recipes_and_recipes_over_defaults() -> None:
         ("train action --config x --recipe small", r"exclude each other"),
         ("train action --config nowhere.json", r"config 'nowhere.json' cannot be read"),
         ("train action --name ../x --data d", r"name '../x' must be a plain folder name"),
+        ("train action --name ..", r"name '..' must be a plain folder name"),
+        ("train reid --name .", r"name '.' must be a plain folder name"),
         ("train action", r"data is not given: --data DIR"),
         ("train action --data nowhere", r"nowhere is not a folder"),
         ("eval action", r"run is not given"),

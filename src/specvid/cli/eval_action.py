@@ -45,7 +45,14 @@ class EvalActionOptions(RunOptions):
 
 
 def run(options: EvalActionOptions) -> int:
-    """Score; returns the exit code."""
+    """Score.
+
+    Args:
+        options: of the command line.
+
+    Returns:
+        The exit code.
+    """
     runs, splits = options.run_folders(), options.split_numbers()
 
     from specvid.pipelines.action.evaluate import evaluate

@@ -90,7 +90,14 @@ def _given(options: Any) -> Iterator[tuple[str, Any]]:
 
 
 def run(options: EvalReidOptions) -> int:
-    """Score; returns the exit code: 1 where tracklets could not be read at all, or nothing could be scored."""
+    """Score.
+
+    Args:
+        options: of the command line.
+
+    Returns:
+        The exit code: 1 where tracklets could not be read at all, or nothing could be scored.
+    """
     runs, splits = options.run_folders(), options.split_numbers()
 
     from specvid.pipelines.engine.log import echo, silent

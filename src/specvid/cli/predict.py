@@ -65,7 +65,14 @@ class PredictOptions:
 
 
 def run(options: PredictOptions) -> int:
-    """Predict; returns the exit code: 1 where a file could not be read."""
+    """Predict.
+
+    Args:
+        options: of the command line.
+
+    Returns:
+        The exit code: 1 where a file could not be read.
+    """
     if not options.videos:
         raise ValueError("no VIDEO is given: name at least one file.")
     if not options.run and not options.model:

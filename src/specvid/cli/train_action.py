@@ -5,7 +5,7 @@ from specvid.cli.verb import Verb
 from specvid.pipelines.action.config import ActionConfig
 
 HELP = """\
-specvid train action: train an action recogniser, score its last epoch, keep both in runs/NAME
+specvid train action: train an action recogniser, score its last epoch, save both in runs/NAME
 
   --data DIR --dataset ucf101 --split 1    clips: the folder, its layout, the official split
   --model r3d_18                           backbone (`specvid models` lists them)
@@ -22,6 +22,7 @@ specvid train action: train an action recogniser, score its last epoch, keep bot
   --device cpu|cuda --devices 2 --nodes 1  or start it with torchrun: nothing else changes
   --workers 2                              decoding processes per device
   --seed 0 --name NAME                     the run is runs/NAME
+  --limit 100 --max-steps 20               a trial: a part of the data, a part of the training
   --resume auto                            continue runs/NAME if it was started: killed and
                                            continued, it ends as if it had not been killed
   --config runs/NAME/config.json           train again with the settings of a run
@@ -36,14 +37,28 @@ tensorboard/, eval/. The final figure is of the last epoch; best/ is never chose
 
 
 def defaults(words: list[str]) -> tuple[ActionConfig, list[str]]:
-    """Settings to start from, and the words that remain."""
+    """The settings that a command line starts from.
+
+    Args:
+        words: of the command line.
+
+    Returns:
+        The settings, and the words that remain.
+    """
     from specvid.pipelines.action.recipes import recipe_for
 
     return starting_config(words, ActionConfig, recipe_for)
 
 
 def run(config: ActionConfig) -> int:
-    """Train; returns the exit code."""
+    """Train.
+
+    Args:
+        config: all settings.
+
+    Returns:
+        The exit code.
+    """
     from specvid.pipelines.action.train import train
 
     train(config)

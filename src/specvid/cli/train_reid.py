@@ -5,7 +5,7 @@ from specvid.cli.verb import Verb
 from specvid.pipelines.reid.config import ReidConfig
 
 HELP = """\
-specvid train reid: train a person re-identifier, score its last epoch, keep both in runs/NAME
+specvid train reid: train a person re-identifier, score its last epoch, save both in runs/NAME
 
   --data DIR --dataset mars --split 1      mars, ilids-vid, prid2011, or tracklets: an own folder/table
   --model resnet50 --last-stride 1         backbone (`specvid models`); images run per frame, and
@@ -22,6 +22,7 @@ specvid train reid: train a person re-identifier, score its last epoch, keep bot
   --val-fraction 0.1                       hold out identities to select best/
   --test-sampling all|even|first           frames of a test tracklet
   --precision bf16 --device cpu|cuda --devices 2 --workers 2 --seed 0 --name NAME
+  --limit 20 --max-steps 20                a trial: some identities, a part of the training
   --resume auto                            continue runs/NAME if it was started
   --config runs/NAME/config.json           train again with the settings of a run
   --help-all                               every option
@@ -35,14 +36,28 @@ their protocol, per-query tables, features.parquet. best/ is never chosen on the
 
 
 def defaults(words: list[str]) -> tuple[ReidConfig, list[str]]:
-    """Settings to start from, and the words that remain."""
+    """The settings that a command line starts from.
+
+    Args:
+        words: of the command line.
+
+    Returns:
+        The settings, and the words that remain.
+    """
     from specvid.pipelines.reid.recipes import recipe_for
 
     return starting_config(words, ReidConfig, recipe_for)
 
 
 def run(config: ReidConfig) -> int:
-    """Train; returns the exit code."""
+    """Train.
+
+    Args:
+        config: all settings.
+
+    Returns:
+        The exit code: 1 where test tracklets had no readable frame.
+    """
     from specvid.pipelines.reid.train import train
 
     results = train(config)

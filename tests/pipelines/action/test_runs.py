@@ -341,3 +341,14 @@ def test_a_size_keeps_the_backbones_proportion_to_the_short_side(runs: Path) -> 
     assert input_changes(ActionClipsConfig(size=56), spec) == {"size": 56, "resize": 64}
     assert input_changes(ActionClipsConfig(size=56, resize=60), spec) == {"size": 56, "resize": 60}
     assert input_changes(ActionClipsConfig(), spec) == {}
+
+
+def test_a_limit_is_for_trying_out_and_says_so(data: Path, tmp_path: Path, capsys) -> None:
+    lists = read_lists(ActionClipsConfig(data=str(data), val_fraction=0.3, limit=3))
+    assert [len(part) for part in (lists.train, lists.validation, lists.test)] == [3, 3, 3]
+    whole = read_lists(ActionClipsConfig(data=str(data), val_fraction=0.3))
+    assert set(lists.train) < set(whole.train) and set(lists.test) < set(whole.test)
+    assert train(data, tmp_path, "--name l --epochs 1 --limit 4 --batch-size 4 --workers 0") == 0
+    assert "no more than 4 clips of each part, split 1, 1 clip x 1 crop, 4 of 4 clips scored" in capsys.readouterr().out
+    assert evaluate(f"--run {tmp_path}/l --clips 1") == 0  # scored on all
+    assert "(UCF-101 cut down to 3 of 101 classes, split 1, 1 clip x 1 crop, 6 of 6" in capsys.readouterr().out

@@ -345,3 +345,25 @@ def test_an_action_run_is_no_reid_run(tmp_path, capsys):
     (tmp_path / "x/config.json").write_text(json.dumps({"task": "action"}))
     assert evaluate(f"--run {tmp_path / 'x'}") == 2
     assert "is of the task 'action', not of 'reid'. Score it with `specvid eval action`" in capsys.readouterr().err
+
+
+def test_a_limit_is_for_trying_out_and_says_so(tmp_path, capsys):
+    from specvid.datasets.synthetic.gait import Gait
+    from specvid.datasets.synthetic.reid import synthesize_mars
+
+    synthesize_mars(tmp_path / "mars", tracklets=4, task=Gait(identities=8, frames=6))
+    whole, few = (read_lists(ReidClipsConfig(data=str(tmp_path / "mars"), limit=limit)) for limit in (0, 2))
+    assert len(few.classes) == 2 and set(few.classes) < set(whole.classes)
+    queries = [few.data.test[row] for row in few.data.query]
+    assert len({tracklet.pid for tracklet in few.data.test}) == len({tracklet.pid for tracklet in queries}) == 2
+    names = {tracklet.name for tracklet in queries}
+    assert names == {
+        tracklet.name
+        for tracklet in (whole.data.test[row] for row in whole.data.query)
+        if tracklet.pid in {query.pid for query in queries}
+    }
+    assert np.array_equal(few.data.gallery[few.data.query_index], few.data.query)
+    assert train(tmp_path / "mars", tmp_path, "--name l --epochs 1 --limit 2") == 0
+    assert "no more than 2 identities of each part" in capsys.readouterr().out
+    assert evaluate(f"--run {tmp_path / 'l'}") == 0  # scored on all
+    assert "no more than" not in capsys.readouterr().out
