@@ -12,8 +12,10 @@ gallery row of each query from 0, or ``query_IDX`` from 1 as MARS counts), or on
 """
 
 import json
+import math
 import zipfile
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,7 @@ import numpy as np
 from specvid.eval.reid.features import SEPARATE, TABLE, ReidFeatures, from_arrays, names_by_role, parse_about
 from specvid.eval.reid.parquet import read_parquet, write_parquet
 from specvid.files import replacing_file
+from specvid.memory import check_memory
 
 
 def save_features(path: str | Path, features: ReidFeatures) -> None:
@@ -74,7 +77,9 @@ def _read_npz(path: Path) -> ReidFeatures:
     if not zipfile.is_zipfile(path):
         raise ValueError("it is no npz (empty, cut off, or of another kind); write it again with numpy.savez")
     with np.load(path, allow_pickle=False) as file:
-        arrays = {role: _array(file, name) for role, name in names_by_role(file.files).items()}
+        names = names_by_role(file.files)
+        _check_sizes(file.zip, names.values())
+        arrays = {role: np.asarray(file[name]) for role, name in names.items()}
         present = ", ".join(file.files) or "none"
     has_queries = not arrays.keys().isdisjoint(("query_index", "query_index1", "is_query"))
     if not (all(role in arrays for role in SEPARATE) or (all(role in arrays for role in TABLE) and has_queries)):
@@ -91,16 +96,30 @@ def _write_npz(path: Path, features: ReidFeatures) -> None:
     np.savez(path, **arrays, about=json.dumps(features.about))
 
 
-def _array(file: "np.lib.npyio.NpzFile", name: str) -> np.ndarray:
-    try:
-        return np.asarray(file[name])
-    except ValueError as error:
-        if "Object arrays" not in str(error):
-            raise
-        raise ValueError(
-            f"array {name} holds Python objects, which are not read, for they may run code; save it as numbers or "
-            f"strings, e.g. numpy.array({name}.tolist())"
-        ) from None
+def _check_sizes(archive: zipfile.ZipFile, names: Iterable[str]) -> None:
+    """Refuse arrays that claim another size than they have, do not fit into memory, or hold Python objects."""
+    total = 0
+    for name in names:
+        member = archive.getinfo(f"{name}.npy" if f"{name}.npy" in archive.namelist() else name)
+        with archive.open(member) as file:
+            try:
+                version = np.lib.format.read_magic(file)
+                read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+                shape, _, dtype = read_header[version](file)
+            except (ValueError, KeyError) as error:
+                raise ValueError(f"array {name} is no array of numbers or strings ({error})") from None
+            size = member.file_size - file.tell()
+        if dtype.hasobject:
+            raise ValueError(
+                f"array {name} holds Python objects, which are not read, for they may run code; save it as numbers or "
+                f"strings, e.g. numpy.array({name}.tolist())"
+            )
+        if math.prod(shape) * dtype.itemsize != size:
+            raise ValueError(
+                f"array {name} claims the shape {shape} of {dtype}, which are not the {size:,} bytes of it"
+            )
+        total += size
+    check_memory(total, "its arrays take")
 
 
 _READERS = {".parquet": read_parquet, ".npz": _read_npz}

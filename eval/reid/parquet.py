@@ -10,8 +10,10 @@ import numpy as np
 from specvid.eval.reid.features import TABLE, ReidFeatures, from_arrays, names_by_role, parse_about
 from specvid.eval.reid.matches import rows_of
 from specvid.eval.similarity import as_matrix
+from specvid.memory import check_memory
 
 _ROWS = 16384  # in memory at a time, beside the matrix
+_LABEL_BYTES = 64  # of a label as a Python object
 _ABOUT = "specvid"  # key of the metadata
 _COLUMNS = (*TABLE, "is_query", "in_gallery", "query_order", "names")
 
@@ -38,15 +40,24 @@ def read_parquet(path: Path) -> ReidFeatures:
             "(columns: feature, id, camera, is_query; and in_gallery, name)"
         )
     lists = columns.pop("features")
-    table = file.read(columns=list(columns.values()))
-    arrays = {role: np.asarray(table[column].to_pylist()) for role, column in columns.items()}
     kind = file.schema_arrow.field(lists).type
     is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
     if not is_list or not (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)):
         raise ValueError(f"column {lists} is of type {kind}; each row must be a list of numbers")
+    check_memory(_claimed_bytes(file, lists) + file.metadata.num_rows * _LABEL_BYTES * len(columns), "its columns take")
+    table = file.read(columns=list(columns.values()))
+    arrays = {role: np.asarray(table[column].to_pylist()) for role, column in columns.items()}
     arrays["features"] = _read_lists(file, lists)
     about = parse_about((file.schema_arrow.metadata or {}).get(_ABOUT.encode(), b"{}"))
     return from_arrays(arrays, about=about)
+
+
+def _claimed_bytes(file: Any, column: str) -> int:
+    """What the numbers of a column of lists take in memory: a few bytes of a file may stand for any number of them."""
+    width = file.schema_arrow.field(column).type.value_type.bit_width // 8
+    groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
+    chunks = (group.column(place) for group in groups for place in range(group.num_columns))
+    return width * sum(chunk.num_values for chunk in chunks if chunk.path_in_schema.split(".")[0] == column)
 
 
 def _read_lists(file: Any, column: str) -> np.ndarray:

@@ -17,7 +17,7 @@ log = get_plugin_logger("api_pages")
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("models", "datasets", "eval", "pipelines", "tools")
-GROUND = ("errors", "files", "config", "text", "extras")
+GROUND = ("errors", "files", "config", "text", "memory", "extras")
 
 
 def modules() -> dict[str, Path]:

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from specvid.models.weights.read import WRAPPERS
+from specvid.models.weights.read import WRAPPERS, check_records, check_tensors
 from specvid.models.weights.save import save_tensors
 from specvid.tools.weights.command_line import check_paths, command_line
 from specvid.tools.weights.safe_pickle import UNSOUND, Inert, as_module, inert_unpickler
@@ -67,7 +67,10 @@ def convert_weights(source: str | Path, out: str | Path) -> Converted:
         kind = ", ".join(map(str, content)) if isinstance(content, Mapping) else _kind(content)
         raise ValueError(f"{str(source)!r}: no tensors in it, nor under {', '.join(WRAPPERS)} (found: {kind})")
     try:
+        check_tensors(tensors.values(), source)
         save_tensors(tensors, out)
+    except ValueError as error:
+        raise ValueError(f"{str(source)!r}: {error}") from error
     except (KeyError, NotImplementedError, RuntimeError) as error:  # sparse, complex128: safetensors has no such kinds
         raise ValueError(f"{str(source)!r}: a tensor in it cannot be written as safetensors ({error})") from error
     return Converted(tensors, left_out, tuple(sorted(unknown)))
@@ -80,6 +83,7 @@ def _read(source: Path, unknown: set[str]) -> Any:
         raise ValueError(f"{str(source)!r}: a tar file or a TorchScript archive, which holds a program; not read")
     unpickler = inert_unpickler(unknown)
     try:
+        check_records(source)
         if not zipped:
             with source.open("rb") as file:
                 content = unpickler(file).load()

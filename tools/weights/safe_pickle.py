@@ -113,6 +113,15 @@ def _scalar(dtype: _Dtype, raw: bytes) -> np.generic:
     return value
 
 
+def _bytearray(content: Any = b"", *encoding: str) -> bytearray:
+    """A bytearray of bytes or text; one of a given length, which would take memory that the file does not fill, is not
+    needed for numbers.
+    """
+    if not isinstance(content, (bytes, str)):
+        raise pickle.UnpicklingError(f"a bytearray of {type(content).__name__} is not needed for numbers")
+    return bytearray(_encode(content, *encoding) if isinstance(content, str) else content)
+
+
 def _encode(text: str, encoding: str = "latin1") -> bytes:
     """How pickles of protocol 2 write bytes. Other codecs, which Python would import, are refused."""
     if encoding not in ("latin1", "utf-8", "ascii"):
@@ -143,8 +152,9 @@ _PLAIN: Names = {
     **{
         (module, kind.__name__): _Callable(kind)
         for module in ("builtins", "__builtin__")
-        for kind in (set, frozenset, complex, bytearray)
+        for kind in (set, frozenset, complex)
     },
+    **{(module, "bytearray"): _Callable(_bytearray) for module in ("builtins", "__builtin__")},
 }
 
 
@@ -154,7 +164,7 @@ def numpy_unpickler(file: BinaryIO) -> pickle.Unpickler:
     Args:
         file: the pickle.
     """
-    allowed = _numpy_names() | {("builtins", "bytearray"): _Callable(bytearray)}
+    allowed = _numpy_names() | {("builtins", "bytearray"): _Callable(_bytearray)}
 
     class Unpickler(pickle.Unpickler):
         def find_class(self, module: str, name: str) -> Any:

@@ -1,7 +1,9 @@
 """Feature files: what is written comes back, and what others write is understood."""
 
 import dataclasses
+import io
 import json
+import zipfile
 
 import numpy as np
 import pyarrow as pa
@@ -9,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from shared_data import shared
 
+from specvid import memory
 from specvid.eval import ReidFeatures, load_features, save_features, score_reid
 
 
@@ -205,6 +208,41 @@ def test_arrays_that_do_not_fit_are_named(tmp_path, arrays, cause):
     np.savez(tmp_path / "f.npz", **arrays)
     with pytest.raises(ValueError, match=rf"f\.npz: .*{cause}"):
         load_features(tmp_path / "f.npz")
+
+
+def npy(shape, data=b"", dtype="<f4"):
+    """An array whose header claims ``shape``, whatever the data."""
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"shape": shape, "fortran_order": False, "descr": dtype})
+    return file.getvalue() + data
+
+
+@pytest.mark.parametrize(
+    ("gallery", "cause"),
+    [
+        (npy((10_000_000, 1024)), r"array gallery claims the shape \(10000000, 1024\) of float32, .* the 0 bytes"),
+        (npy((2,), b"1234567"), "array gallery claims the shape"),
+        (npy((-1, 2), b""), "array gallery claims the shape"),
+        (b"not an array", "array gallery is no array of numbers"),
+    ],
+)
+def test_a_kilobyte_does_not_claim_gigabytes(tmp_path, gallery, cause):
+    np.savez(tmp_path / "f.npz", **{name: array for name, array in SIDES.items() if name != "gallery"})
+    with zipfile.ZipFile(tmp_path / "f.npz", "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("gallery.npy", gallery)
+    with pytest.raises(ValueError, match=rf"f\.npz: {cause}"):
+        load_features(tmp_path / "f.npz")
+
+
+def test_zeros_that_unpack_to_more_than_memory_are_refused(tmp_path, monkeypatch):
+    np.savez_compressed(tmp_path / "f.npz", **{**SIDES, "gallery": np.zeros((3000, 1000))})
+    table = {"feature": [[0.0] * 1000] * 3000, "id": [1] * 3000, "camera": [1] * 3000, "is_query": [True] * 3000}
+    pq.write_table(pa.table(table), tmp_path / "f.parquet")
+    monkeypatch.setattr(memory, "available_bytes", lambda: 2**24)
+    for name, what in (("f.npz", "arrays"), ("f.parquet", "columns")):
+        assert (tmp_path / name).stat().st_size < 2**18
+        with pytest.raises(ValueError, match=rf"{name}: its {what} take 0\.0 GiB, and 0\.0 GiB of memory are free"):
+            load_features(tmp_path / name)
 
 
 @pytest.mark.parametrize("keep", [0, 0.5])

@@ -6,6 +6,7 @@ import pickle
 import shlex
 import subprocess
 import sys
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from specvid.models import create_model
+from specvid.models.weights.read import read_weights
+from specvid.tools.bench.process_memory import peak_mebibytes, restart_peak
 from specvid.tools.weights.convert import convert_weights, main
 
 
@@ -32,6 +35,10 @@ class Trap:
 def state() -> OrderedDict:
     torch.manual_seed(0)
     return OrderedDict({"a.weight": torch.randn(3, 2), "a.bias": torch.randn(3), "steps": torch.tensor(4)})
+
+
+def convert_to(path: Path) -> None:
+    convert_weights(path, path.with_name("out.safetensors"))
 
 
 def assert_same(path: Path, expected: dict) -> None:
@@ -166,6 +173,31 @@ def test_what_is_no_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is there already"):
         convert_weights(tmp_path / "in.pth", tmp_path / "there.safetensors")
     assert not (tmp_path / "out.safetensors").exists()
+
+
+@pytest.mark.parametrize("read", [read_weights, convert_to])
+def test_megabytes_that_unpack_to_gigabytes_are_not_unpacked(tmp_path: Path, read) -> None:
+    """A record of 100 MB of zeros in a file of 100 kB; a tensor of 4 GB that is one number many times."""
+    torch.save({"state_dict": {"w": torch.zeros(25_000_000)}}, tmp_path / "plain.pt")
+    deflated = zipfile.ZipFile(tmp_path / "deflated.pt", "w", zipfile.ZIP_DEFLATED)
+    with zipfile.ZipFile(tmp_path / "plain.pt") as plain, deflated:
+        for name in plain.namelist():
+            deflated.writestr(name, plain.read(name))
+    for zipped in (True, False):
+        expanded = {"w": torch.ones(1).expand(1_000_000_000)}
+        torch.save(expanded, tmp_path / f"expanded{zipped}.pt", _use_new_zipfile_serialization=zipped)
+    before = restart_peak()
+    for name in ("deflated.pt", "expandedTrue.pt", "expandedFalse.pt"):
+        with pytest.raises(ValueError, match=r"its 0\.\d MiB claim to be [\d,.]+ MiB of tensors"):
+            read(tmp_path / name)
+    assert peak_mebibytes() < before + 50
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+def test_a_bytearray_of_a_length_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "in.pkl").write_bytes(calls("builtins.bytearray", (1 << 40,), {}))
+    with pytest.raises(ValueError, match="a bytearray of int"):
+        convert_to(tmp_path / "in.pkl")
 
 
 def test_the_advice_of_loading_works(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,36 @@
+"""How much memory is free, so that what a file claims can be refused before anything is allocated."""
+
+from pathlib import Path
+
+
+def available_bytes() -> int | None:
+    """Memory that can be taken without swapping, in bytes: that of the machine or of the control group, if less.
+
+    Returns:
+        None where the system does not tell (other than Linux).
+    """
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):
+        return None
+    try:
+        limit, used = (int(Path("/sys/fs/cgroup", name).read_text()) for name in ("memory.max", "memory.current"))
+    except (OSError, ValueError):  # no control group, or no limit ("max")
+        return free
+    return min(free, max(0, limit - used))
+
+
+def check_memory(size: int, what: str) -> None:
+    """Refuse what does not fit into memory.
+
+    Args:
+        size: bytes that are to be taken.
+        what: what takes them, at the beginning of the message: "its arrays take".
+
+    Raises:
+        ValueError: there is less.
+    """
+    free = available_bytes()
+    if free is not None and size > free:
+        raise ValueError(f"{what} {size / 2**30:,.1f} GiB, and {free / 2**30:,.1f} GiB of memory are free")
