@@ -72,8 +72,10 @@ class ReidLossConfig:
     """Weight of the batch-hard triplet loss."""
     margin: float = 0.3
     """Of the triplet loss; 0 = the soft margin log(1 + exp(.))."""
+    triplet_mean: Literal["active", "all"] = "active"
+    """Mean over the triplets that do not keep the margin yet (pytorch-metric-learning), or over all (torchreid)."""
     centre: float = 0.0
-    """Weight of the centre loss; 5e-4 is usual."""
+    """Weight of half the mean squared distance to the centres; TransReID's 5e-4, without the half, is 1e-3 here."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.label_smoothing < 1:

@@ -15,19 +15,24 @@ class ReidLoss:
 
     Cross-entropy with label smoothing on the embedding after the neck; batch-hard triplets (Hermans et al. 2017,
     arXiv:1703.07737) and centres (Wen et al., ECCV 2016) on the feature before it, as in the strong baseline of Luo et
-    al. (CVPRW 2019). Distances are Euclidean, features are not normalised.
+    al. (CVPRW 2019). Distances are Euclidean, features are not normalised. The mean of the triplet loss is over the
+    triplets that do not keep the margin yet, or over all (``triplet_mean``). The centre loss is half the squared
+    distance, as in equation 2 of Wen et al.; TransReID leaves the half out.
 
     Args:
         config: weights of the parts.
     """
 
     def __init__(self, config: ReidLossConfig) -> None:
-        from pytorch_metric_learning import distances, losses, miners
+        from pytorch_metric_learning import distances, losses, miners, reducers
 
         self.config = config
         distance = distances.LpDistance(normalize_embeddings=False)
         self.miner = miners.BatchHardMiner(distance=distance)
-        self.triplet = losses.TripletMarginLoss(margin=config.margin, smooth_loss=config.margin == 0, distance=distance)
+        reducer = reducers.AvgNonZeroReducer() if config.triplet_mean == "active" else reducers.MeanReducer()
+        self.triplet = losses.TripletMarginLoss(
+            margin=config.margin, smooth_loss=config.margin == 0, distance=distance, reducer=reducer
+        )
 
     def __call__(
         self, outputs: Outputs, label: Tensor, centres: Tensor | None = None

@@ -11,10 +11,10 @@ from specvid.pipelines.reid.config import ReidClipsConfig, ReidConfig, ReidLossC
 from specvid.pipelines.reid.loss import ReidLoss, add_centres, move_centres
 
 
-def batch(seed=0, identities=4, tracklets=3, dims=6):
+def batch(seed=0, identities=4, tracklets=3, dims=6, apart=0.0):
     torch.manual_seed(seed)
     label = torch.arange(identities).repeat_interleave(tracklets)
-    feature = torch.randn(len(label), dims, requires_grad=True)
+    feature = (torch.randn(len(label), dims) + apart * label[:, None]).requires_grad_()
     return Outputs(feature, feature, torch.randn(len(label), identities, requires_grad=True)), label
 
 
@@ -39,14 +39,16 @@ def slow_cross_entropy(logits, label, smoothing):
     return float(-(target * log_p).sum(axis=1).mean())
 
 
+@pytest.mark.parametrize("mean", ["active", "all"])
 @pytest.mark.parametrize("margin", [0.3, 2.0, 0.0])
-def test_batch_hard_triplets(margin):
-    outputs, label = batch()
-    loss, figures = ReidLoss(ReidLossConfig(label_smoothing=0.1, margin=margin))(outputs, label)
+def test_batch_hard_triplets(margin, mean):
+    outputs, label = batch(apart=1.2)
+    loss, figures = ReidLoss(ReidLossConfig(label_smoothing=0.1, margin=margin, triplet_mean=mean))(outputs, label)
     slow = slow_triplet(outputs.feature, label, margin)
-    # pytorch-metric-learning averages over the triplets that are not met yet (all of them for the soft margin).
-    positive = [value for value in slow if value > 0]
-    assert figures["triplet_loss"].item() == pytest.approx(sum(positive) / len(positive), rel=1e-5)
+    active = [value for value in slow if value > 0]  # all of them for the soft margin
+    assert 0 < len(active) < len(slow) or margin != 0.3
+    count = len(active) if mean == "active" else len(slow)
+    assert figures["triplet_loss"].item() == pytest.approx(sum(slow) / count, rel=1e-5)
     classifier = slow_cross_entropy(outputs.logits, label, 0.1)
     assert figures["classifier_loss"].item() == pytest.approx(classifier, rel=1e-5)
     assert loss.item() == pytest.approx(classifier + figures["triplet_loss"].item(), rel=1e-5)
