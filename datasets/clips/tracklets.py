@@ -11,9 +11,8 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from specvid.datasets.clips.sampling import uniform_segments
+from specvid.datasets.clips.sampling import chunks_of, uniform_segments
 from specvid.datasets.clips.spec import ClipSpec
-from specvid.datasets.clips.tracklet_sampling import chunks_of
 from specvid.datasets.clips.videos import Transform
 from specvid.datasets.decode.images import read_frames, stack
 from specvid.datasets.layouts.reid_set import Tracklet

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from lightning_fabric import Fabric
 
-from specvid.datasets.clips.identity_sampler import IdentitySampler
+from specvid.datasets.clips.samplers import IdentitySampler
 from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.clips.tracklets import TestChunks, TrainTracklets
 from specvid.datasets.clips.transforms import test_transform, train_transform

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from specvid.datasets.clips.identity_sampler import IdentitySampler
+from specvid.datasets.clips.samplers import IdentitySampler
 
 # 7 identities with 1 to 7 tracklets, cameras in turn.
 LABELS = np.repeat(np.arange(7) + 40, np.arange(1, 8))

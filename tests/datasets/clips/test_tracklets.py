@@ -5,8 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
+from specvid.datasets.clips.sampling import TEST_SAMPLINGS, chunks_of
 from specvid.datasets.clips.spec import ClipSpec
-from specvid.datasets.clips.tracklet_sampling import TEST_SAMPLINGS, chunks_of
 from specvid.datasets.clips.tracklets import TestChunks, TrainTracklets
 from specvid.datasets.clips.transforms import test_transform as make_test_transform
 from specvid.datasets.decode.images import read_frame, read_frames, stack
