@@ -87,7 +87,7 @@ def _avi_header(path: str, size: int) -> Probe | None:
     scale, rate, _, frames = struct.unpack_from("<4I", head, stream + 28)
     width, height = struct.unpack_from("<ii", head, picture + 12)
     codec = head[picture + 24 : picture + 28].upper()
-    if codec not in _MPEG4 or not (scale and rate and frames and width > 0 and height):
+    if codec not in _MPEG4 or not (scale and rate and frames and width > 0 and 0 < width * abs(height) <= LARGEST):
         return None
     return Probe("avi", "mpeg4", frames, rate / scale, abs(height), width, _cut_riff(head, size))
 

@@ -19,10 +19,12 @@ class Verified:
     Args:
         frames: how many it has.
         note: what is to be said about them; empty where all is as the file announces.
+        lost: numbers of those that cannot be decoded; the nearest ones stand in for them.
     """
 
     frames: int
     note: str
+    lost: tuple[int, ...] = ()
 
 
 def verify_video(path: str | os.PathLike[str], min_readable: float = MIN_READABLE) -> Verified:
@@ -59,4 +61,4 @@ def verify_video(path: str | os.PathLike[str], min_readable: float = MIN_READABL
         notes.append(what)
     if found.mended:
         notes.append(f"{found.mended} of {index.length} frames contain errors, FFmpeg mended them")
-    return Verified(index.length, "; ".join(note for note in notes if note))
+    return Verified(index.length, "; ".join(note for note in notes if note), tuple(lost.tolist()))

@@ -1,0 +1,223 @@
+"""The sweep: hundreds of damaged and unusual videos, each read in a process of its own and held against bare PyAV.
+
+    python -m specvid.tools.data.sweep CLIP [CLIP ...] [--out DIR]
+
+Prints the table that stands in ``docs/reading.md``, and names every file that does not end as it should.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from specvid.tools.data.variants import Variant, make_variants
+
+TIMEOUT = 60.0
+"""Seconds that reading a file may take, with everything that is compared."""
+DECODERS = ("decord", "pyav")
+_CLIP = 16
+
+
+@dataclass
+class Outcome:
+    """What became of a file.
+
+    Args:
+        share: of the source's frames, that bare PyAV decodes.
+        error: why it cannot be read; "" where it can.
+        note: what is said of it.
+        guessed: where decord differs from PyAV in a video in which FFmpeg mended frames: it guesses them from what it
+            decoded before, which depends on where it began.
+        faults: what must not be: "dies", "hangs", a frame that moved or was repeated without a word, decoders or
+            ``data check`` that do not agree.
+    """
+
+    share: float = 0.0
+    error: str = ""
+    note: str = ""
+    guessed: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+
+def sweep(variants: Sequence[Variant], *, timeout: float = TIMEOUT) -> list[Outcome]:
+    """Read all variants.
+
+    Args:
+        variants: of `make_variants`.
+        timeout: s for each.
+
+    Returns:
+        What became of each.
+    """
+    return list(_watch(variants, timeout))
+
+
+def as_table(variants: Sequence[Variant], outcomes: Sequence[Outcome]) -> str:
+    """The counts per kind, as Markdown."""
+    lines = [
+        "| what was done | files | PyAV decodes 95 % | of these read | of the others | refused | guessed | faults |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for kind in [*sorted({variant.kind for variant in variants}), "all"]:
+        own = [o for v, o in zip(variants, outcomes, strict=True) if kind in (v.kind, "all")]
+        whole = [o for o in own if o.share >= 0.95]
+        read = sum(not o.error for o in whole)
+        counts = [len(own), len(whole), read, sum(not o.error for o in own) - read]
+        counts += [sum(bool(getattr(o, what)) for o in own) for what in ("error", "guessed", "faults")]
+        lines.append(f"| {kind} | {' | '.join(map(str, counts))} |")
+    return "\n".join(lines)
+
+
+def _watch(variants: Sequence[Variant], timeout: float) -> Iterator[Outcome]:
+    """The outcomes in order; a process that dies or hangs is replaced, and costs its own file."""
+    context = get_context("spawn")
+    process: Any = None
+    pipe: Any = None
+    for variant in variants:
+        if process is None:
+            pipe, far = context.Pipe()
+            process = context.Process(target=_serve, args=(far,), daemon=True)
+            process.start()
+            far.close()
+        try:
+            pipe.send(variant)
+            if not pipe.poll(timeout):
+                raise TimeoutError
+            yield pipe.recv()
+        except (EOFError, OSError) as error:  # TimeoutError is an OSError
+            fault = "hangs" if isinstance(error, TimeoutError) else "dies"
+            process.kill()
+            process.join()
+            process = None
+            yield Outcome(share=1.0, error=fault, faults=[fault])
+    if process is not None:
+        process.kill()
+        process.join()
+
+
+def _serve(pipe: Connection) -> None:
+    while True:
+        pipe.send(_measure(pipe.recv()))
+
+
+def _measure(variant: Variant) -> Outcome:
+    from specvid.datasets.decode import open_video
+    from specvid.datasets.decode.verify import verify_video
+    from specvid.errors import VideoError
+
+    truth = _bare(variant.path)
+    outcome = Outcome(share=len(truth) / variant.frames)
+    try:
+        verified = verify_video(variant.path)
+    except VideoError as error:
+        outcome.error = str(error)
+        if "\n" in outcome.error or not outcome.error.startswith(f"{variant.path}: "):
+            outcome.faults.append(f"not one clear line: {outcome.error!r}")
+    else:
+        outcome.note = verified.note
+    for decoder in DECODERS:
+        try:
+            with open_video(variant.path, decoder) as video:
+                frames = video.frames(np.arange(len(video)))
+        except VideoError as error:
+            if not outcome.error:
+                outcome.faults.append(f"{decoder} refuses what `data check` takes: {error}")
+            continue
+        if outcome.error:
+            outcome.faults.append(f"{decoder} reads what `data check` refuses: {outcome.error}")
+        else:
+            lost = np.array(verified.lost, np.int64)
+            mended = "FFmpeg mended them" in verified.note
+            differing = outcome.guessed if mended and decoder != "pyav" else outcome.faults
+            differing += _compare(decoder, frames, truth, lost, video.note)
+            differing += _clips(variant.path, decoder, frames, lost)
+    return outcome
+
+
+def _bare(path: Path) -> list[np.ndarray]:
+    """All frames that PyAV decodes: nothing of specvid, the slow and obvious way."""
+    import av
+
+    frames: list[np.ndarray] = []
+    try:
+        with av.open(str(path), metadata_errors="replace") as container:
+            stream = container.streams.video[0]
+            stream.thread_count = 1
+            for packet in container.demux(stream):
+                try:
+                    decoded = packet.decode()
+                except av.FFmpegError:
+                    continue
+                for frame in decoded:
+                    size = {"height": frames[0].shape[0], "width": frames[0].shape[1]} if frames else {}
+                    frames.append(frame.to_ndarray(format="rgb24", interpolation="BILINEAR", **size))
+    except Exception:  # not even opened: nothing decodes
+        pass
+    return frames
+
+
+def _compare(decoder: str, frames: np.ndarray, truth: list[np.ndarray], lost: np.ndarray, note: str) -> Iterator[str]:
+    """What is wrong with all frames of a video: they must be the true ones in their order, but for the lost ones."""
+    own = np.delete(np.arange(len(frames)), lost)
+    if len(own) > len(truth):
+        yield f"{decoder}: {len(own)} frames, PyAV has {len(truth)}"
+        return
+    if frames.shape[1:] == truth[0].shape:  # else turned or stretched, which tests of their own look at
+        moved = [int(i) for i, true in zip(own, truth, strict=False) if not (frames[i] == true).all()]
+        if moved:
+            yield f"{decoder}: {len(moved)} of {len(own)} frames are others than PyAV's, the first is {moved[0]}"
+    if len(lost) and "cannot be decoded" not in note:
+        yield f"{decoder}: {len(lost)} frames are repeated without a word"
+
+
+def _clips(path: Path, decoder: str, frames: np.ndarray, lost: np.ndarray) -> Iterator[str]:
+    """Clips read by themselves: they must be those of the whole video, or fail where too much of them is lost."""
+    from specvid.datasets.decode import MIN_READABLE, open_video
+    from specvid.errors import VideoError
+
+    for start in sorted({0, len(frames) // 3, max(0, len(frames) - _CLIP)}):
+        clip = np.arange(start, min(len(frames), start + _CLIP))
+        missing = int(np.isin(clip, lost).sum())
+        must_fail = missing > (1 - MIN_READABLE) * len(clip) + 1e-9
+        try:
+            with open_video(path, decoder) as video:
+                got = video.frames(clip)
+                said = "cannot be decoded" in video.note
+        except VideoError as error:
+            if not must_fail:
+                yield f"{decoder}: a clip at {start} fails, `data check` misses {missing} of its frames: {error}"
+            continue
+        if must_fail:
+            yield f"{decoder}: a clip at {start} is read, `data check` misses {missing} of its frames"
+        elif not (got == frames[clip]).all():
+            yield f"{decoder}: a clip at {start} has other frames than the whole video"
+        elif missing and not said:
+            yield f"{decoder}: a clip at {start} repeats {missing} frames without a word"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; 1 where anything went wrong."""
+    parser = argparse.ArgumentParser(prog="python -m specvid.tools.data.sweep", description=__doc__.splitlines()[0])
+    parser.add_argument("clips", nargs="+", type=Path, help="real videos that the variants are made from")
+    parser.add_argument("--out", type=Path, help="folder for the variants; a temporary one if not given")
+    asked = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory() as folder:
+        variants = make_variants(asked.clips, asked.out or Path(folder))
+        outcomes = sweep(variants)
+    print(as_table(variants, outcomes))
+    for variant, outcome in zip(variants, outcomes, strict=True):
+        for fault in outcome.faults:
+            print(f"fault: {variant.path.name}: {fault}")
+        if outcome.error and outcome.share >= 0.95:
+            print(f"refused, though PyAV decodes {outcome.share:.0%}: {outcome.error}")
+    return int(any(outcome.faults for outcome in outcomes))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
