@@ -14,7 +14,7 @@ from torch.utils.data import Dataset, get_worker_info
 
 from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.decode import open_video
-from specvid.datasets.layouts.ucf101 import VideoRecord
+from specvid.datasets.layouts.action_set import VideoRecord
 from specvid.errors import VideoError
 
 Transform = Callable[[np.ndarray, np.random.Generator | None], torch.Tensor]

@@ -7,16 +7,17 @@ The official layout::
 """
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from specvid.datasets.layouts.matlab import read_matlab
-from specvid.datasets.layouts.reid_set import ReidSet
+from specvid.datasets.layouts.reid_set import ReidSet, reid_set
 from specvid.datasets.layouts.two_cameras import Split, TwoCameras, find, identities_in, read_json_splits, read_split
 
-IDENTITIES, PER_SIDE, SPLITS, FRAMES = 300, 150, 10, 42_459
-KIND = TwoCameras("iLIDS-VID", "ilids-vid", ("cam1", "cam2"))
+FRAMES = 42_459
+KIND = TwoCameras("iLIDS-VID", "ilids-vid", ("cam1", "cam2"), identities=300, per_side=150)
 
 _SEQUENCES = ("i-LIDS-VID/sequences", "sequences")
 _MAT = (
@@ -26,15 +27,25 @@ _MAT = (
 _JSON = ("splits_ilidsvid*.json", "splits.json", "train-test people splits/*.json")
 
 
+@reid_set("ilids-vid")
 def read_ilids_vid(root: str | os.PathLike[str], *, split: int = 1) -> ReidSet:
     """One of the ten splits: queries are the test identities by cam1, the gallery the same by cam2.
+
+    Args:
+        root: of the data set.
+        split: 1 to 10.
+
+    Returns:
+        The split.
 
     Raises:
         ValueError: missing folders or splits, or a split that does not exist.
     """
     root = Path(root)
     sequences = find_sequences(root)
-    return read_split(KIND, sequences, read_splits(root, sequences), split, (PER_SIDE, PER_SIDE))
+    data = read_split(KIND, sequences, read_splits(root, sequences), split)
+    frames = sum(map(len, (*data.train, *data.test)))
+    return replace(data, counts={**data.counts, "frames": (frames, FRAMES)})
 
 
 def find_sequences(root: Path) -> Path:

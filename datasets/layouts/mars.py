@@ -15,8 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
+from specvid.datasets.layouts.base import check_split
 from specvid.datasets.layouts.matlab import read_matlab
-from specvid.datasets.layouts.reid_set import ReidSet, Tracklet, check_disjoint, in_order
+from specvid.datasets.layouts.reid_set import ReidSet, Tracklet, check_disjoint, count_identities, in_order, reid_set
 
 TRAIN_TRACKLETS, TEST_TRACKLETS, QUERIES = 8_298, 12_180, 1_980
 TRAIN_IDS, DISTRACTORS, JUNK = 625, 3_248, 870
@@ -24,16 +25,23 @@ TRAIN_FRAMES, TEST_FRAMES = 509_914, 681_089
 CAMERAS = 6
 
 
+@reid_set("mars")
 def read_mars(root: str | os.PathLike[str], *, split: int = 1) -> ReidSet:
     """The one split of MARS, or of a part of it in the same layout.
 
     Frames are not looked for: ``specvid data check mars`` does that.
 
+    Args:
+        root: of the data set.
+        split: 1.
+
+    Returns:
+        The split.
+
     Raises:
         ValueError: a split other than 1, a missing or damaged list, or lists that contradict each other.
     """
-    if split != 1:
-        raise ValueError(f"split = {split!r}: MARS has one split, 1")
+    check_split(split, 1, "MARS")
     root = Path(root)
     info = root / "info"
     if not info.is_dir():
@@ -49,8 +57,22 @@ def read_mars(root: str | os.PathLike[str], *, split: int = 1) -> ReidSet:
     check_disjoint(train, test, str(root))
     is_whole = (len(train), len(test), len(query)) == (TRAIN_TRACKLETS, TEST_TRACKLETS, QUERIES)
     title = "MARS" if is_whole else f"MARS cut down to {len(test):,} of {TEST_TRACKLETS:,} test tracklets"
-    gallery = np.arange(len(test))
-    return ReidSet(title, "mars", train, test, query, gallery, is_whole=is_whole)
+    pids = [tracklet.pid for tracklet in test]
+    return ReidSet(
+        title=title, protocol="mars", train=train, test=test, query=query, gallery=np.arange(len(test)),
+        is_whole=is_whole, is_cut_down=not is_whole,
+        counts={
+            "tracklets to train on": (len(train), TRAIN_TRACKLETS),
+            "identities to train on": (count_identities(train), TRAIN_IDS),
+            "frames to train on": (sum(map(len, train)), TRAIN_FRAMES),
+            "tracklets to test on": (len(test), TEST_TRACKLETS),
+            "of them distractors (id 0)": (pids.count(0), DISTRACTORS),
+            "of them junk (id -1)": (pids.count(-1), JUNK),
+            "frames to test on": (sum(map(len, test)), TEST_FRAMES),
+            "queries": (len(query), QUERIES),
+            "cameras": (len({tracklet.camid for tracklet in (*train, *test)}), CAMERAS),
+        },
+    )  # fmt: skip
 
 
 def _read_side(root: Path, side: str) -> tuple[Tracklet, ...]:

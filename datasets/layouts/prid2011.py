@@ -7,28 +7,41 @@ The official layout, with the splits beside it that everybody uses (people with 
 """
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
-from specvid.datasets.layouts.reid_set import ReidSet
-from specvid.datasets.layouts.two_cameras import TwoCameras, find, read_json_splits, read_split
+from specvid.datasets.layouts.reid_set import ReidSet, reid_set
+from specvid.datasets.layouts.two_cameras import TwoCameras, find, identities_in, read_json_splits, read_split
 
-IDENTITIES, PER_SIDE, SPLITS = 178, 89, 10
-IN_CAM_A, IN_CAM_B = 385, 749
-KIND = TwoCameras("PRID-2011", "prid2011", ("cam_a", "cam_b"))
+IN_CAMERA = {"cam_a": 385, "cam_b": 749}  # identities
+KIND = TwoCameras("PRID-2011", "prid2011", ("cam_a", "cam_b"), identities=178, per_side=89)
 
 _SEQUENCES = ("prid_2011/multi_shot", "multi_shot", "prid2011/multi_shot")
 _JSON = ("splits_prid2011*.json", "prid_2011/splits_prid2011*.json", "splits.json")
 
 
+@reid_set("prid2011")
 def read_prid2011(root: str | os.PathLike[str], *, split: int = 1) -> ReidSet:
     """One of the ten splits: queries are the test identities by cam_a, the gallery the same by cam_b.
+
+    Args:
+        root: of the data set.
+        split: 1 to 10.
+
+    Returns:
+        The split.
 
     Raises:
         ValueError: missing folders or splits, or a split that does not exist.
     """
     root = Path(root)
     sequences = find_sequences(root)
-    return read_split(KIND, sequences, read_json_splits(find_splits(root)), split, (PER_SIDE, PER_SIDE))
+    data = read_split(KIND, sequences, read_json_splits(find_splits(root)), split)
+    counts = {
+        f"identities in {camera}": (len(identities_in(sequences, camera)), published)
+        for camera, published in IN_CAMERA.items()
+    }
+    return replace(data, counts={**data.counts, **counts})
 
 
 def find_sequences(root: Path) -> Path:

@@ -1,29 +1,49 @@
-"""The re-identification data sets by name."""
+"""All data sets by name. Importing this fills the two tables: a new layout is a file and a name in the import below."""
 
 import os
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from specvid.datasets.layouts.ilids_vid import read_ilids_vid
-from specvid.datasets.layouts.mars import read_mars
-from specvid.datasets.layouts.prid2011 import read_prid2011
-from specvid.datasets.layouts.reid_set import ReidSet
-from specvid.datasets.layouts.tracklets import read_tracklets
+from specvid.datasets.layouts import ilids_vid, mars, prid2011, tracklets, ucf101  # noqa: F401 (they register)
+from specvid.datasets.layouts.action_set import ACTION_SETS, ActionSet
+from specvid.datasets.layouts.reid_set import REID_SETS, ReidSet
 from specvid.errors import unknown
 
-REID_SETS: dict[str, Callable[..., ReidSet]] = {
-    "mars": read_mars,
-    "ilids-vid": read_ilids_vid,
-    "prid2011": read_prid2011,
-    "tracklets": read_tracklets,
-}
+
+def read_action(dataset: str, root: str | os.PathLike[str], *, split: int = 1, **options: Any) -> ActionSet:
+    """A split of an action data set.
+
+    Args:
+        dataset: its name in `ACTION_SETS`.
+        root: its folder, or table.
+        split: number of the split, from 1.
+        **options: of its own, as the function that reads it takes them.
+
+    Returns:
+        The split. A published set that is whole is known by its title, wherever it lies; any other also by its path, as
+        ``source``.
+
+    Raises:
+        ValueError: another name, or whatever does not fit in the folder.
+    """
+    if dataset not in ACTION_SETS:
+        raise unknown("dataset", dataset, ACTION_SETS)
+    data = ACTION_SETS[dataset](root, split=split, **options)
+    return data if data.is_whole else replace(data, source=str(Path(root).resolve()))
 
 
 def read_reid(dataset: str, root: str | os.PathLike[str], *, split: int = 1) -> ReidSet:
-    """A split of the data set ``mars``, ``ilids-vid``, ``prid2011`` or ``tracklets`` (a folder or table of one's own).
+    """A split of a re-ID data set.
 
-    A published set that is whole is known by its title, wherever it lies; any other also by its path, as ``source``.
+    Args:
+        dataset: its name in `REID_SETS`.
+        root: its folder, or table.
+        split: number of the split, from 1.
+
+    Returns:
+        The split. A published set that is whole is known by its title, wherever it lies; any other also by its path, as
+        ``source``.
 
     Raises:
         ValueError: another name, or whatever does not fit in the folder.

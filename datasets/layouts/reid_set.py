@@ -1,16 +1,22 @@
-"""A re-identification data set: tracklets to train on, tracklets to test on, and which of these ask and which answer.
+"""A re-identification data set: tracklets to train on, tracklets to test on, and which are queries and which gallery.
 
-A tracklet is one person's walk through one camera: some frames (image files) in order of time.
+A tracklet is one person's walk through one camera: some frames (image files) in order of time. A layout is a function
+``read(root, *, split=1) -> ReidSet`` in a file of its own, registered with ``@reid_set``.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from specvid.datasets.layouts.base import DataSet
+
 Identity = int | str
+
+REID_SETS: dict[str, Callable[..., "ReidSet"]] = {}
+"""Readers by the name of their data set. `specvid.datasets.layouts.registry` fills it."""
 
 _DIGITS = re.compile(r"(\d+)")
 _ANY_DIGIT = str.maketrans("123456789", "0" * 9)
@@ -46,32 +52,23 @@ class Tracklet:
         return self.folder / self.frames[index]
 
 
-@dataclass(frozen=True, eq=False)
-class ReidSet:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ReidSet(DataSet):
     """One split of a re-ID data set.
 
     Attributes:
-        title: what to call it in a report, e.g. ``MARS`` or ``MARS cut down to 209 of 12,180 test tracklets``.
         protocol: the ``specvid.eval`` protocol that is usual for it.
         train: tracklets to train on.
         test: tracklets to test on; each one is embedded once.
         query: (Q,) int64 rows of ``test`` that are queries.
         gallery: (G,) int64 rows of ``test`` that are the gallery; a query may be among them.
-        split: number of the split from 1; ``splits``: how many there are.
-        is_whole: it has the published numbers of tracklets.
-        source: resolved path of own data or a part, for others may have its title; "" where the title says which it is.
     """
 
-    title: str
     protocol: str
     train: tuple[Tracklet, ...] = field(repr=False)
     test: tuple[Tracklet, ...] = field(repr=False)
     query: np.ndarray = field(repr=False)
     gallery: np.ndarray = field(repr=False)
-    split: int = 1
-    splits: int = 1
-    is_whole: bool = False
-    source: str = ""
 
     @property
     def query_index(self) -> np.ndarray:
@@ -81,11 +78,40 @@ class ReidSet:
         return place[self.query]
 
 
+def reid_set(name: str) -> Callable[[Callable[..., ReidSet]], Callable[..., ReidSet]]:
+    """Register the reader of a data set.
+
+    Args:
+        name: as ``--dataset`` takes it.
+
+    Returns:
+        The decorator.
+    """
+
+    def add(read: Callable[..., ReidSet]) -> Callable[..., ReidSet]:
+        REID_SETS[name] = read
+        return read
+
+    return add
+
+
 def labels_of(tracklets: Sequence[Tracklet]) -> tuple[list[Identity], np.ndarray]:
-    """The identities that occur, sorted, and the number (N,) of each tracklet's in that list: classes to train on."""
+    """The identities of some tracklets as classes to train on.
+
+    Args:
+        tracklets: N of them.
+
+    Returns:
+        The identities that occur, sorted, and the place (N,) int64 of each tracklet's in that list.
+    """
     identities = sorted({tracklet.pid for tracklet in tracklets}, key=lambda pid: (isinstance(pid, str), pid))
     number = {pid: i for i, pid in enumerate(identities)}
     return identities, np.array([number[tracklet.pid] for tracklet in tracklets], np.int64)
+
+
+def count_identities(tracklets: Sequence[Tracklet]) -> int:
+    """How many identities some tracklets have."""
+    return len({tracklet.pid for tracklet in tracklets})
 
 
 def in_order(names: Sequence[str]) -> tuple[str, ...]:
@@ -102,10 +128,19 @@ def natural_key(name: str) -> list[tuple[int, int, str]]:
 
 
 def check_disjoint(train: Sequence[Tracklet], test: Sequence[Tracklet], where: str) -> None:
-    """ValueError where a person is trained on and tested on: the score would be one of memory."""
+    """Check that nobody is trained on and tested on: the score would be one of memory.
+
+    Args:
+        train: tracklets to train on.
+        test: tracklets to test on.
+        where: what to call them.
+
+    Raises:
+        ValueError: an identity is in both.
+    """
     shared = {tracklet.pid for tracklet in train} & {tracklet.pid for tracklet in test}
     if shared:
         some = ", ".join(str(pid) for pid in sorted(shared, key=str)[:4])
         raise ValueError(
-            f"{where}: {len(shared)} identities are in train and in test (e.g. {some}); no person may be in both"
+            f"{where}: {len(shared)} identities are in train and in test (e.g. {some}); no identity may be in both"
         )

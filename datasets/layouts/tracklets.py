@@ -22,8 +22,17 @@ from typing import Any
 
 import numpy as np
 
+from specvid.datasets.layouts.base import check_split
 from specvid.datasets.layouts.media import folders_in, images_in
-from specvid.datasets.layouts.reid_set import Identity, ReidSet, Tracklet, check_disjoint, natural_key
+from specvid.datasets.layouts.reid_set import (
+    Identity,
+    ReidSet,
+    Tracklet,
+    check_disjoint,
+    count_identities,
+    natural_key,
+    reid_set,
+)
 
 SETS = ("train", "query", "gallery", "test")
 COLUMNS = ("path", "pid", "camid")
@@ -31,14 +40,21 @@ COLUMNS = ("path", "pid", "camid")
 _WHOLE = re.compile(r"0|-?[1-9][0-9]*")
 
 
+@reid_set("tracklets")
 def read_tracklets(root: str | os.PathLike[str], *, split: int = 1) -> ReidSet:
     """The data set of a folder, or of a ``.csv`` or ``.parquet`` table.
+
+    Args:
+        root: the folder or the table.
+        split: 1.
+
+    Returns:
+        The split.
 
     Raises:
         ValueError: a split other than 1, a missing folder, column or value, or nothing to test on.
     """
-    if split != 1:
-        raise ValueError(f"split = {split!r}: own data has one split, 1")
+    check_split(split, 1, "own data")
     root = Path(root)
     if root.is_dir():
         parts = read_folder(root)
@@ -51,15 +67,20 @@ def read_tracklets(root: str | os.PathLike[str], *, split: int = 1) -> ReidSet:
     last = np.arange(queries + items, queries + items + both)
     if not test or not (queries or both) or not (items or both):
         raise ValueError(
-            f"{root} has {queries} query, {items} gallery and {both} test tracklets; scoring needs queries and a "
-            f"gallery "
-            "(query and gallery, or test for both)"
+            f"{root} has {queries} query, {items} gallery and {both} test tracklets; scoring needs queries "
+            "and a gallery (query and gallery, or test for both)"
         )
     check_disjoint(parts["train"], test, str(root))
+    train = tuple(parts["train"])
     return ReidSet(
-        root.name, "cross-camera", tuple(parts["train"]), tuple(test),
+        title=root.name, protocol="cross-camera", train=train, test=tuple(test),
         query=np.concatenate([np.arange(queries), last]),
         gallery=np.concatenate([np.arange(queries, queries + items), last]),
+        counts={
+            "tracklets to train on": (len(train), None), "identities to train on": (count_identities(train), None),
+            "queries": (queries + both, None), "gallery": (items + both, None),
+            "cameras": (len({tracklet.camid for tracklet in (*train, *test)}), None),
+        },
     )  # fmt: skip
 
 

@@ -11,33 +11,50 @@ from typing import Any
 
 import numpy as np
 
+from specvid.datasets.layouts.base import check_split
 from specvid.datasets.layouts.media import folders_in, images_in
-from specvid.datasets.layouts.reid_set import ReidSet, Tracklet, check_disjoint, natural_key
+from specvid.datasets.layouts.reid_set import ReidSet, Tracklet, check_disjoint, count_identities, natural_key
 
 Split = tuple[list[str], list[str]]  # identities to train on, identities to test on
 
 
 @dataclass(frozen=True)
 class TwoCameras:
-    """``title``: the data set; ``protocol``: as ``specvid.eval`` names it; ``cameras``: folders, the queries' first."""
+    """A published set of this kind.
+
+    Attributes:
+        title: what to call it.
+        protocol: as ``specvid.eval`` names it.
+        cameras: folders, the queries' first.
+        identities: published number.
+        per_side: published number of identities to train on, and of as many to test on.
+        splits: published number.
+    """
 
     title: str
     protocol: str
     cameras: tuple[str, str]
+    identities: int
+    per_side: int
+    splits: int = 10
 
 
-def read_split(
-    kind: TwoCameras, sequences: Path, splits: Sequence[Split], split: int, published: tuple[int, int]
-) -> ReidSet:
-    """Split ``split`` (from 1): both cameras' tracklets of its identities.
+def read_split(kind: TwoCameras, sequences: Path, splits: Sequence[Split], split: int) -> ReidSet:
+    """One split: both cameras' tracklets of its identities.
 
-    ``published``: how many identities are in train and in test.
+    Args:
+        kind: the data set.
+        sequences: folder with a folder for each camera.
+        splits: all splits.
+        split: which one, from 1.
+
+    Returns:
+        The split.
 
     Raises:
         ValueError: a split that does not exist, a person without frames in one of the cameras, or one on both sides.
     """
-    if not 1 <= split <= len(splits):
-        raise ValueError(f"split = {split!r}: {kind.title} has splits 1 to {len(splits)} here")
+    check_split(split, len(splits), kind.title)
     identities = splits[split - 1]
     missing = [
         f"{camera}/{person}" for person in [*identities[0], *identities[1]] for camera in kind.cameras
@@ -51,12 +68,19 @@ def read_split(
     )
     check_disjoint(train, test, where=f"split {split} of {kind.title}")
     count = len(identities[1])
-    is_whole = (len(identities[0]), count) == published and len(splits) == 10
-    whole = f"{published[0]} / {published[1]}"
+    is_whole = (len(identities[0]), count, len(splits)) == (kind.per_side, kind.per_side, kind.splits)
+    whole = f"{kind.per_side} / {kind.per_side}"
     title = kind.title if is_whole else f"{kind.title} cut down to {len(identities[0])} / {count} of {whole} identities"
     return ReidSet(
-        title, kind.protocol, train, test, query=np.arange(count), gallery=np.arange(count, 2 * count),
-        split=split, splits=len(splits), is_whole=is_whole,
+        title=title, protocol=kind.protocol, train=train, test=test, query=np.arange(count),
+        gallery=np.arange(count, 2 * count), split=split, splits=len(splits), is_whole=is_whole,
+        is_cut_down=not is_whole,
+        counts={
+            "identities": (count_identities((*train, *test)), kind.identities),
+            "identities to train on, per split": (count_identities(train), kind.per_side),
+            "identities to test on, per split": (count_identities(test), kind.per_side),
+            "splits": (len(splits), kind.splits),
+        },
     )  # fmt: skip
 
 

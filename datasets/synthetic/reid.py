@@ -10,15 +10,14 @@ each taken by themselves, finds tracklets of other people as like or liker than 
 import dataclasses
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from specvid.datasets.synthetic.folder import Progress, SyntheticSet, synthesizer, write_set
 from specvid.datasets.synthetic.gait import Gait, render
-from specvid.datasets.synthetic.ucf101 import SETTINGS, SyntheticSet
-from specvid.files import replacing_folder
 
 CAMERAS = 6
 _FORMAT = 2  # a new number makes the functions write again
@@ -26,10 +25,8 @@ _FORMAT = 2  # a new number makes the functions write again
 Files = dict[str, np.ndarray]
 """Files to be written: {path relative to the root: an image, uint8 (H, W, 3), or the bytes (N,) of another file}."""
 
-Progress = Callable[[int, int], None]
-"""Called after each file: (files written, of how many)."""
 
-
+@synthesizer("mars")
 def synthesize_mars(
     out: str | os.PathLike[str], *, seed: int = 0, identities: int | None = None, tracklets: int = 96,
     test_tracklets: int | None = None, distractors: int = 12, junk: int = 6, task: Gait | None = None,
@@ -75,9 +72,10 @@ def synthesize_mars(
         contents["info/query_IDX.mat"] = _mat("query_IDX", np.array([queries], np.uint16))
         return contents
 
-    return write_set(out, "mars", seed, task, settings, files, overwrite=overwrite, progress=progress)
+    return _write(out, "mars", seed, task, settings, files, overwrite=overwrite, progress=progress)
 
 
+@synthesizer("ilids-vid")
 def synthesize_ilids_vid(
     out: str | os.PathLike[str], *, seed: int = 0, identities: int | None = None, task: Gait | None = None,
     overwrite: bool = False, progress: Progress | None = None,
@@ -97,9 +95,10 @@ def synthesize_ilids_vid(
         contents[path] = _mat("ls_set", places.astype(np.float64))
         return contents
 
-    return write_set(out, "ilids-vid", seed, task, {}, files, overwrite=overwrite, progress=progress)
+    return _write(out, "ilids-vid", seed, task, {}, files, overwrite=overwrite, progress=progress)
 
 
+@synthesizer("prid2011")
 def synthesize_prid2011(
     out: str | os.PathLike[str], *, seed: int = 0, identities: int | None = None, task: Gait | None = None,
     overwrite: bool = False, progress: Progress | None = None,
@@ -124,9 +123,10 @@ def synthesize_prid2011(
         contents["splits_prid2011.json"] = np.frombuffer(json.dumps(splits, indent=1).encode(), np.uint8)
         return contents
 
-    return write_set(out, "prid2011", seed, task, {}, files, overwrite=overwrite, progress=progress)
+    return _write(out, "prid2011", seed, task, {}, files, overwrite=overwrite, progress=progress)
 
 
+@synthesizer("tracklets")
 def synthesize_tracklets(
     out: str | os.PathLike[str], *, seed: int = 0, identities: int | None = None, tracklets: int = 8,
     task: Gait | None = None, overwrite: bool = False, progress: Progress | None = None,
@@ -145,47 +145,23 @@ def synthesize_tracklets(
                         contents[f"{folder}/{frame}.png"] = image
         return contents
 
-    return write_set(out, "tracklets", seed, task, settings, files, overwrite=overwrite, progress=progress)
+    return _write(out, "tracklets", seed, task, settings, files, overwrite=overwrite, progress=progress)
 
 
-def write_set(
+def _write(
     out: str | os.PathLike[str], layout: str, seed: int, task: Gait, settings: dict[str, Any],
     files: Callable[[], Files], *, overwrite: bool, progress: Progress | None = None,
 ) -> SyntheticSet:  # fmt: skip
-    """Write what ``files`` gives below ``out``: the folder appears whole or not at all.
+    """Write what ``files`` gives below ``out``."""
 
-    The same seed and settings give the same pictures. A set that was made with them is left as it is. ``ValueError``
-    where ``out`` holds anything else, unless it is another synthetic set and ``overwrite`` is given.
-    """
-    if seed < 0:
-        raise ValueError(f"seed is {seed}; it must be a whole number >= 0")
-    out = Path(out)
+    def fill(folder: Path) -> Iterator[tuple[int, int]]:
+        contents = files()
+        for done, (name, content) in enumerate(contents.items(), start=1):
+            _write_file(folder / name, content)
+            yield done, len(contents)
+
     settings = {"layout": layout, "format": _FORMAT, "seed": seed, **settings, **dataclasses.asdict(task)}
-    if out.is_dir() and any(out.iterdir()):
-        try:
-            found = json.loads((out / SETTINGS).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            raise ValueError(
-                f"{out} is there and is no synthetic set (it has no {SETTINGS}); choose another folder"
-            ) from None
-        written = found.pop("files", None)
-        if found == settings and sum(1 for path in out.rglob("*") if path.is_file()) == written:
-            return SyntheticSet(out, written, written=False)
-        if not overwrite:
-            raise ValueError(
-                f"{out} holds another synthetic set, or a part of one; choose another folder, or overwrite it"
-            )
-    elif out.exists() and not out.is_dir():
-        raise ValueError(f"{out} is a file; the set needs a folder")
-    contents = files()
-    with replacing_folder(out, durable=False) as work:
-        for number, (name, content) in enumerate(contents.items(), start=1):
-            _write(work / name, content)
-            if progress is not None:
-                progress(number, len(contents))
-        text = json.dumps({**settings, "files": len(contents) + 1}, indent=2) + "\n"
-        (work / SETTINGS).write_text(text, encoding="utf-8")
-    return SyntheticSet(out, len(contents) + 1, written=True)
+    return write_set(out, settings, fill, overwrite=overwrite, progress=progress)
 
 
 def _with(identities: int | None, task: Gait) -> Gait:
@@ -245,7 +221,7 @@ def _text(lines: Sequence[str]) -> np.ndarray:
     return np.frombuffer(("\n".join(lines) + "\n").encode(), np.uint8)
 
 
-def _write(path: Path, content: np.ndarray) -> None:
+def _write_file(path: Path, content: np.ndarray) -> None:
     """An image (H, W, 3) or the bytes (N,) of any other file."""
     from PIL import Image
 

@@ -4,18 +4,16 @@ The task is in `two_spots`; this file is about groups, names, lists, and when to
 """
 
 import dataclasses
-import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from specvid.datasets.synthetic.encode import write_video
+from specvid.datasets.synthetic.folder import Progress, SyntheticSet, synthesizer, write_set
 from specvid.datasets.synthetic.two_spots import CLASSES, PAIRS, Scene, TwoSpots, draw_background, draw_scene, render
-from specvid.files import replacing_folder
 
 GROUPS = 25
 TEST_GROUPS = {
@@ -23,8 +21,6 @@ TEST_GROUPS = {
     2: range(8, 15),
     3: range(15, 22),
 }  # of the three official splits; the rest is to train on
-SETTINGS = "synthetic.json"  # lies beside the official folders and says what was written
-
 _FORMAT = 2  # a new number makes `synthesize_ucf101` write again
 
 
@@ -43,15 +39,6 @@ class SyntheticClip:
     directions: tuple[int, int]
 
 
-@dataclass(frozen=True)
-class SyntheticSet:
-    """``root``: the folder; ``clips``: number of files; ``written``: False where they already stood there."""
-
-    root: Path
-    clips: int
-    written: bool
-
-
 def plan_ucf101(*, seed: int = 0, scenes: int = 14, task: TwoSpots | None = None) -> Iterator[SyntheticClip]:
     """All clips of a synthetic set, group by group; nothing is written. Options as for `synthesize_ucf101`."""
     task = task or TwoSpots()
@@ -65,6 +52,7 @@ def plan_ucf101(*, seed: int = 0, scenes: int = 14, task: TwoSpots | None = None
                     yield SyntheticClip(f"{name}/{file}", label, group, scene, directions)
 
 
+@synthesizer("ucf101")
 def synthesize_ucf101(
     out: str | os.PathLike[str],
     *,
@@ -72,7 +60,7 @@ def synthesize_ucf101(
     scenes: int = 14,
     task: TwoSpots | None = None,
     overwrite: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> SyntheticSet:
     """Synthesize two classes in UCF-101's layout: ``out/videos/Class/v_Class_gXX_cYY.avi``, ``out/ucfTrainTestlist/``.
 
@@ -87,26 +75,19 @@ def synthesize_ucf101(
         raise ValueError(
             f"scenes is {scenes}; it must be 1 to 49: a group has clips c01 to c99 of a class, and a scene makes two"
         )
-    if seed < 0:
-        raise ValueError(f"seed is {seed}; it must be a whole number >= 0")
     task = task or TwoSpots()
-    out = Path(out)
-    settings = {"format": _FORMAT, "seed": seed, "scenes": scenes, **dataclasses.asdict(task)}
-    total = GROUPS * 4 * scenes
-    if out.exists() and _standing(out, settings, total, overwrite=overwrite):
-        return SyntheticSet(out, total, written=False)
-    names = []
-    with replacing_folder(out, durable=False) as work:
-        for clip in plan_ucf101(seed=seed, scenes=scenes, task=task):
-            path = work / "videos" / clip.name
+    settings = {"layout": "ucf101", "format": _FORMAT, "seed": seed, "scenes": scenes, **dataclasses.asdict(task)}
+
+    def fill(folder: Path) -> Iterator[tuple[int, int]]:
+        clips = list(plan_ucf101(seed=seed, scenes=scenes, task=task))
+        for done, clip in enumerate(clips, start=1):
+            path = folder / "videos" / clip.name
             path.parent.mkdir(parents=True, exist_ok=True)
             write_video(path, render(task, clip.scene, clip.directions), task.fps)
-            names.append(clip)
-            if progress is not None:
-                progress(len(names), total)
-        write_lists(work / "ucfTrainTestlist", names)
-        (work / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-    return SyntheticSet(out, total, written=True)
+            yield done, len(clips)
+        write_lists(folder / "ucfTrainTestlist", clips)
+
+    return write_set(out, settings, fill, overwrite=overwrite, progress=progress)
 
 
 def write_lists(folder: Path, clips: list[SyntheticClip]) -> None:
@@ -122,25 +103,3 @@ def write_lists(folder: Path, clips: list[SyntheticClip]) -> None:
 
 def _write(path: Path, lines: list[str]) -> None:
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def _standing(out: Path, settings: dict[str, Any], total: int, *, overwrite: bool) -> bool:
-    """Whether ``out`` already is the wanted set. ``ValueError`` where it must not be replaced; False where it may."""
-    if out.is_dir() and not any(out.iterdir()):
-        return False
-    try:
-        found = json.loads((out / SETTINGS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise ValueError(
-            f"{out} is there and is no synthetic set (it has no {SETTINGS}); choose another folder, or remove it"
-        ) from None
-    if found == settings and sum(1 for _ in out.glob("videos/*/*.avi")) == total:
-        return True
-    if not overwrite:
-        keys = [key for key in settings if found.get(key) != settings[key]] if isinstance(found, dict) else []
-        what = (
-            ", ".join(f"{key} {found.get(key)} instead of {settings[key]}" for key in keys)
-            or "some of its clips are missing"
-        )
-        raise ValueError(f"{out} holds another synthetic set ({what}); choose another folder, or overwrite it")
-    return False

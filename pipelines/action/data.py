@@ -5,20 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
 from lightning_fabric import Fabric
 
 from specvid.datasets.clips.samplers import EpochSampler
 from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.clips.transforms import test_transform, train_transform
 from specvid.datasets.clips.videos import TestViews, TrainClips
-from specvid.datasets.layouts.ucf101 import UCF101, VideoRecord, group_of
-from specvid.errors import unknown
+from specvid.datasets.layouts.action_set import VideoRecord, hold_out
+from specvid.datasets.layouts.registry import read_action
 from specvid.models.spec import InputSpec
 from specvid.pipelines.action.config import ActionClipsConfig, ActionConfig
 from specvid.pipelines.engine.feed import TrainFeed, choose
-
-DATASETS = {"ucf101": UCF101}
 
 
 @dataclass(frozen=True)
@@ -67,52 +64,15 @@ def read_lists(config: ActionClipsConfig) -> ActionLists:
     Raises:
         ValueError: a wrong folder, list or split.
     """
-    if config.dataset not in DATASETS:
-        raise unknown("dataset", config.dataset, DATASETS)
     if not config.data:
         raise ValueError("data is not given: --data DIR must name the folder of the data set.")
-    train = DATASETS[config.dataset](config.data, split=config.split, train=True)
-    test = DATASETS[config.dataset](config.data, split=config.split, train=False)
-    kept, held_out = hold_out(train.records, config.val_fraction, seed=config.split)
-    parts, title, is_whole = [kept, held_out, test.records], train.title, train.is_whole
+    data = read_action(config.dataset, config.data, split=config.split)
+    train, validation = hold_out(data.train, config.val_fraction, seed=config.split)
+    parts, title, is_whole = [train, validation, data.test], data.title, data.is_whole
     if config.limit:
         parts = [[records[i] for i in choose(len(records), config.limit)] for records in parts]
         title, is_whole = f"{title}, no more than {config.limit} clips of each part", False
-    return ActionLists(title, is_whole, config.split, train.classes, *parts)
-
-
-def hold_out(
-    records: Sequence[VideoRecord], fraction: float, *, seed: int
-) -> tuple[list[VideoRecord], list[VideoRecord]]:
-    """Split a train list into what is trained on and what is held out, by groups.
-
-    Clips of a group are cut from one video: holding out single clips would make the validation score far too good.
-
-    Args:
-        records: the train list.
-        fraction: of each class's groups to hold out; at least one, and not all; 0 = none.
-        seed: draws the groups.
-
-    Returns:
-        The records to train on, and those held out.
-
-    Raises:
-        ValueError: a class has one group only.
-    """
-    if not fraction:
-        return list(records), []
-    rng = np.random.default_rng(seed)
-    held: set[str] = set()
-    for label in sorted({record.label for record in records}):
-        groups = sorted({group_of(record.name) for record in records if record.label == label})
-        if len(groups) < 2:
-            raise ValueError(
-                f"val_fraction {fraction}: {groups[0]} is the only group of its class, none can be held out."
-            )
-        count = min(max(1, round(fraction * len(groups))), len(groups) - 1)
-        held |= set(rng.permutation(groups)[:count].tolist())
-    kept = [record for record in records if group_of(record.name) not in held]
-    return kept, [record for record in records if group_of(record.name) in held]
+    return ActionLists(title, is_whole, config.split, data.classes, *parts)
 
 
 def input_changes(config: ActionClipsConfig, default: InputSpec) -> dict[str, int]:

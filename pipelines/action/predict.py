@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from specvid.datasets.clips.spec import ClipSpec
-from specvid.datasets.layouts.ucf101 import VideoRecord
+from specvid.datasets.layouts.action_set import VideoRecord
 from specvid.eval.classification import average_views
 from specvid.pipelines.action.data import make_views
 from specvid.pipelines.action.evaluate import view_logits

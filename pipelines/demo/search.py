@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from specvid.datasets.layouts.ucf101 import UCF101
+from specvid.datasets.layouts.ucf101 import read_ucf101
 from specvid.pipelines.embed.config import EmbedConfig, NetChoice, RunChoice, WindowChoice
 from specvid.pipelines.embed.evaluate import evaluate
 from specvid.pipelines.embed.job import embed
@@ -27,7 +27,7 @@ def demo_search(root: Path, run: str, *, answers: int = 5) -> bool:
     Returns:
         Whether the share of right nearest neighbours is at least `RIGHT_AT_LEAST`.
     """
-    clips = [record.path for record in UCF101(root / "ucf101", split=1, train=False).records]
+    clips = [record.path for record in read_ucf101(root / "ucf101").test]
     out = root / f"embeddings-{run}"
     console.print(f"embedding {len(clips)} clips: {out}")
     config = EmbedConfig(

@@ -10,6 +10,7 @@ import numpy as np
 
 from specvid.datasets.decode import open_video
 from specvid.errors import VideoError
+from specvid.tools.data.verify import FileReport
 
 
 def read_all(paths: Sequence[Path], results: "Queue[str]") -> None:
@@ -33,8 +34,8 @@ def read_all(paths: Sequence[Path], results: "Queue[str]") -> None:
         results.put(outcome)
 
 
-def verify_or_die(videos: str, name: str, min_readable: float) -> tuple[str, int, str, str]:
-    """In place of `check._verify_one`: a process that gets clip ``g02`` of Archery is gone, without a word."""
-    if name == "Archery/v_Archery_g02_c01.avi":
+def verify_or_die(paths: list[str], images: bool, min_readable: float) -> list[FileReport]:
+    """In place of `verify.verify_task`: a process that gets clip ``g02`` of Archery is gone, without a word."""
+    if paths[0].endswith("Archery/v_Archery_g02_c01.avi"):
         os._exit(11)
-    return name, 20, "", ""
+    return [FileReport(path, 20) for path in paths]

@@ -22,7 +22,8 @@ from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.clips.transforms import train_transform
 from specvid.datasets.clips.videos import TrainClips
 from specvid.datasets.decode import forget_headers, open_video
-from specvid.datasets.layouts.ucf101 import UCF101, VideoRecord
+from specvid.datasets.layouts.action_set import VideoRecord
+from specvid.datasets.layouts.ucf101 import read_ucf101
 from specvid.pipelines.engine.log import silent
 from specvid.text import to_text
 from specvid.tools.bench.timing import Seconds, Stopwatch, interleaved, ratio
@@ -83,7 +84,7 @@ def bench_loader(
     Raises:
         ValueError: no such data set, or sizes that do not fit.
     """
-    records = UCF101(data, split=1, train=True).records
+    records = read_ucf101(data).train
     records = records[:: max(1, len(records) // clips)][:clips]
     spec = ClipSpec(frames, stride, size, resize, mean=(0.45, 0.45, 0.45), std=(0.225, 0.225, 0.225))
     loader = TrainClips(records, spec, transform=train_transform(spec, crop=crop))

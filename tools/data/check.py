@@ -1,25 +1,32 @@
 """Is a data set whole? Every list, every name, every file to its last frame; what is wrong is said by name."""
 
 import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 from specvid.datasets.decode import MIN_READABLE
-from specvid.datasets.decode.verify import verify_video
-from specvid.datasets.layouts import ucf101
-from specvid.errors import VideoError
+from specvid.datasets.layouts.action_set import ActionSet
+from specvid.datasets.layouts.registry import ACTION_SETS, REID_SETS, read_action, read_reid
+from specvid.datasets.layouts.reid_set import ReidSet
+from specvid.errors import unknown
+from specvid.pipelines.reid.features import check_scorable
+from specvid.tools.data.verify import missing_and_unlisted, verify_files
 
-_NAMED = 20  # clips named per kind of problem, unless all are asked for
+_NAMED = 20  # files named per kind of problem, the rest counted
 
 
 @dataclass(frozen=True)
 class CheckReport:
-    """``title``: what the data set is; ``lines``: what was found, to print; ``problems``: name -> what is wrong with
-    it."""
+    """What a check found.
+
+    Attributes:
+        title: what the data set is.
+        lines: what was found, to print.
+        problems: what is wrong, by the file or list with which it is wrong.
+    """
 
     title: str
     lines: list[str]
@@ -36,7 +43,8 @@ class CheckReport:
         return 0 if self.ok else 1
 
 
-def check_ucf101(
+def check(
+    dataset: str,
     root: str | os.PathLike[str],
     *,
     fast: bool = False,
@@ -44,164 +52,114 @@ def check_ucf101(
     progress: bool = False,
     min_readable: float = MIN_READABLE,
 ) -> CheckReport:
-    """Check a UCF-101 folder: lists, counts per split, groups, names; then every clip, decoded to its last frame.
+    """Check a data set: lists of all splits, numbers beside the published ones, files, and each of them decoded.
 
-    ``fast``: names only, nothing is opened; ``workers``: processes that decode (default: one a core); ``progress``:
-    show a bar; ``min_readable``: share of the frames of a clip that must decode. A set cut down to some of the classes
-    is accepted if its lists agree with its files, and called cut
-    down. A script calls this under ``if __name__ == "__main__":``, like all that starts processes.
-    Raises: ``ValueError`` where ``root`` is no UCF-101 at all.
+    A set that is cut down to a part is accepted if its lists agree with its files, and called cut down. A script calls
+    this under ``if __name__ == "__main__":``, like all that starts processes.
+
+    Args:
+        dataset: its layout.
+        root: its folder or table.
+        fast: files must be there, none is opened.
+        workers: processes that decode; one a core if not given.
+        progress: show a bar.
+        min_readable: share of the frames of a video that must decode.
+
+    Returns:
+        What was found.
+
+    Raises:
+        ValueError: ``root`` is no such data set at all.
     """
     root = Path(root)
-    lists, videos = ucf101.find_lists(root), ucf101.find_videos(root)
-    problems: dict[str, str] = {}
-    classes = ucf101.read_classes(lists / "classInd.txt")
-    splits = {split: _read_split(lists, split, classes, problems) for split in ucf101.SPLITS}
-    listed = sorted({name for sides in splits.values() for side in sides for name in side})
-    whole_lists = len(classes) == ucf101.CLASSES
-    if whole_lists:
-        _compare_counts(splits, len(listed), problems)
-    title = ucf101.title(classes, whole_lists and not problems)
-    lines = [f"{title}: {len(listed):,} clips listed, {len(classes)} classes, in {root}"]
-    lines += [
-        f"split {split}: {len(train):,} to train, {len(test):,} to test" for split, (train, test) in splits.items()
-    ]
+    sets, problems = _read_splits(dataset, root)
+    first = sets[0]
+    if isinstance(first, ReidSet):
+        paths, headline = _tracklet_files(sets)
+        noun = "frames"
+        for data in sets:
+            problems |= _scorable(data)
+    else:
+        paths = list(dict.fromkeys(str(record.path) for data in sets for record in data.records))
+        names = {record.name for data in sets for record in data.records}
+        headline, noun = f"{len(names):,} clips listed, {len(first.classes)} classes", "clips"
+    lines = [f"{first.title}: {headline}, in {root}"]
+    for name, (here, published) in {name: pair for data in sets for name, pair in data.counts.items()}.items():
+        lines.append(f"  {name}: {here:,}" + ("" if published is None else f" (published: {published:,})"))
+        if published is not None and here != published and not first.is_cut_down:
+            problems[name] = f"{name}: {here:,} here, {published:,} published"
 
-    present = [name for name in listed if (videos / name).is_file()]
-    for name in sorted(set(listed) - set(present)):
-        problems[name] = f"missing: {videos / name} is not there"
-    extra = _unlisted(videos, classes, set(listed))
-    if extra:
-        lines.append(f"note: {len(extra)} files in {videos} are in no list, e.g. {extra[0]}; they are not used")
+    missing, unlisted = missing_and_unlisted(paths)
+    problems |= {path: f"missing: {path} is not there" for path in sorted(missing)}
+    if unlisted:
+        lines.append(f"note: {len(unlisted):,} files are in no list, e.g. {unlisted[0]}; they are not used")
+    present = [path for path in paths if path not in missing]
     if fast:
-        lines.append(f"{len(present):,} of {len(listed):,} files are there (names only: nothing was opened)")
+        lines.append(f"{len(present):,} of {len(paths):,} {noun} are there (names only: nothing was opened)")
     else:
-        damaged, noted, frames = _decode_all(videos, present, workers or os.cpu_count() or 1, progress, min_readable)
-        problems |= damaged
-        lines.append(f"{len(present) - len(damaged):,} of {len(listed):,} clips can be read: {frames:,} frames")
-        lines += _note_lines(noted)
-    return CheckReport(title, lines + _problem_lines(problems), problems)
+        settings: dict[str, Any] = {"min_readable": min_readable, "workers": workers or os.cpu_count() or 1}
+        found = list(verify_files(present, images=noun == "frames", progress=progress, **settings))
+        problems |= {report.path: report.error for report in found if report.error}
+        frames = "" if noun == "frames" else f": {sum(report.frames for report in found):,} frames"
+        readable = sum(not report.error for report in found)
+        lines.append(f"{readable:,} of {len(paths):,} {noun} can be read{frames}")
+        lines += _note_lines({report.path: report.note for report in found if report.note})
+    return CheckReport(first.title, lines + _problem_lines(problems, noun), problems)
 
 
-def _read_split(lists: Path, split: int, classes: list[str], problems: dict[str, str]) -> tuple[list[str], list[str]]:
-    sides: list[list[str]] = []
-    for side in ("train", "test"):
-        file = f"{side}list{split:02d}.txt"
+def _read_splits(dataset: str, root: Path) -> tuple[Sequence[Any], dict[str, str]]:
+    """All splits that can be read, and what is wrong with the others. ValueError where it is no such set at all."""
+    if dataset not in {**ACTION_SETS, **REID_SETS}:
+        raise unknown("data set", dataset, [*ACTION_SETS, *REID_SETS])
+    read = read_action if dataset in ACTION_SETS else read_reid
+    sets: list[ActionSet | ReidSet] = []
+    problems: dict[str, str] = {}
+    first: ValueError | None = None
+    for split in count(1):
+        if sets and split > sets[0].splits:
+            return sets, problems
         try:
-            sides.append(ucf101.read_list(lists / file, classes))
+            sets.append(read(dataset, root, split=split))
         except ValueError as error:
-            problems[file] = str(error)
-            sides.append([])
-    both = sorted(set(sides[0]) & set(sides[1]))
-    if both:
-        problems[f"split {split}"] = f"{len(both)} clips are in the train list and in the test list, e.g. {both[0]}"
-    else:
-        try:
-            ucf101.check_groups(sides[0], sides[1], f"split {split}")
-        except ValueError as error:
+            if first is not None and not sets:
+                raise first from None
+            first = first or error
             problems[f"split {split}"] = str(error)
-    return sides[0], sides[1]
+    raise AssertionError
 
 
-def _compare_counts(splits: dict[int, tuple[list[str], list[str]]], clips: int, problems: dict[str, str]) -> None:
-    """All 101 classes are there, so the counts must be the official ones."""
-    for split, official in ucf101.SPLITS.items():
-        for side, names, count in zip(("train", "test"), splits[split], official, strict=True):
-            file = f"{side}list{split:02d}.txt"
-            if len(names) != count and file not in problems:
-                problems[file] = f"{file} names {len(names):,} clips; the official list names {count:,}"
-    if clips != ucf101.CLIPS:
-        problems["lists"] = f"the lists name {clips:,} different clips; UCF-101 has {ucf101.CLIPS:,}"
+def _tracklet_files(sets: Sequence[ReidSet]) -> tuple[list[str], str]:
+    """The frames of all tracklets, each tracklet once, and how many of both there are."""
+    tracklets = {tracklet.name: tracklet for data in sets for tracklet in (*data.train, *data.test)}.values()
+    paths = [os.path.join(tracklet.folder, frame) for tracklet in tracklets for frame in tracklet.frames]
+    return paths, f"{len(tracklets):,} tracklets, {len(paths):,} frames"
 
 
-def _unlisted(videos: Path, classes: list[str], listed: set[str]) -> list[str]:
-    """Files of the class folders that no list names."""
-    folders = [entry for entry in os.scandir(videos) if entry.is_dir() and entry.name in set(classes)]
-    names = (f"{folder.name}/{file.name}" for folder in folders for file in os.scandir(folder.path))
-    return sorted(name for name in names if name not in listed)
-
-
-def _decode_all(
-    videos: Path, names: Sequence[str], workers: int, progress: bool, min_readable: float
-) -> tuple[dict[str, str], dict[str, str], int]:
-    """(name -> what is wrong, name -> what is to be said of a usable one, frames of the usable ones)."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    damaged: dict[str, str] = {}
-    noted: dict[str, str] = {}
-    frames = 0
-    columns = (
-        TextColumn("decoding"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[bad]}"),
-    )
-    with Progress(*columns, disable=not progress) as bar:
-        task = bar.add_task("", total=len(names), bad="")
-        for name, count, error, note in _verify(videos, names, workers, min_readable):
-            frames += count
-            if note:
-                noted[name] = note
-            if error:
-                damaged[name] = error
-            bar.update(task, advance=1, bad=f"{len(damaged)} damaged" if damaged else "")
-    return damaged, noted, frames
-
-
-def _verify(
-    videos: Path, names: Sequence[str], workers: int, min_readable: float
-) -> Iterator[tuple[str, int, str, str]]:
-    """(name, frames, error, note) as they come.
-
-    A file that kills its process is found by giving each of the rest its own.
-    """
-    rest = set(names)
+def _scorable(data: ReidSet) -> dict[str, str]:
+    """A problem where no query of the split has a match."""
     try:
-        with _pool(min(workers, max(1, len(names)))) as pool:
-            jobs = [pool.submit(_verify_one, str(videos), name, min_readable) for name in names]
-            for done in as_completed(jobs):
-                result = done.result()
-                rest.discard(result[0])
-                yield result
-    except BrokenProcessPool:
-        for name in sorted(rest):
-            try:
-                with _pool(1) as pool:
-                    yield pool.submit(_verify_one, str(videos), name, min_readable).result()
-            except BrokenProcessPool:
-                yield name, 0, f"{videos / name}: is damaged: the decoder crashes on it", ""
+        check_scorable(data)
+    except ValueError as error:
+        return {f"score {data.split}": str(error)}
+    return {}
 
 
-def _verify_one(videos: str, name: str, min_readable: float) -> tuple[str, int, str, str]:
-    import av
-
-    av.logging.set_level(av.logging.PANIC)  # what is wrong is said once, here
-    try:
-        found = verify_video(os.path.join(videos, name), min_readable)
-        return name, found.frames, "", found.note
-    except VideoError as error:
-        return name, 0, str(error), ""
-
-
-def _pool(workers: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"))  # decoders do not survive a fork
-
-
-def _note_lines(noted: dict[str, str]) -> list[str]:
-    if not noted:
+def _note_lines(notes: Mapping[str, str]) -> list[str]:
+    """What is to be said of files that can be read."""
+    if not notes:
         return []
-    lines = [f"note: {len(noted):,} of them are not as their headers announce, and are read:"]
-    lines += [f"  {name}: {noted[name]}" for name in sorted(noted)[:_NAMED]]
-    return lines if len(noted) <= _NAMED else [*lines, f"  ... and {len(noted) - _NAMED:,} more"]
+    lines = [f"note: {len(notes):,} of them are not as their headers announce, and are read:"]
+    lines += [f"  {path}: {notes[path]}" for path in sorted(notes)[:_NAMED]]
+    return lines if len(notes) <= _NAMED else [*lines, f"  ... and {len(notes) - _NAMED:,} more"]
 
 
-def _problem_lines(problems: dict[str, str]) -> list[str]:
+def _problem_lines(problems: Mapping[str, str], noun: str) -> list[str]:
+    """The first problems of either kind, the others counted."""
     if not problems:
         return ["nothing is wrong"]
     missing = [text for text in problems.values() if text.startswith("missing: ")]
     other = [text for text in problems.values() if not text.startswith("missing: ")]
-    lines = [f"{len(other)} problems, {len(missing)} clips missing:"]
+    lines = [f"{len(other)} problems, {len(missing):,} {noun} missing:"]
     for texts in (other, missing):
         lines += [f"  {text}" for text in texts[:_NAMED]]
         if len(texts) > _NAMED:

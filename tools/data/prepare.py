@@ -1,126 +1,158 @@
-"""Unpack data sets as they are distributed into the layout that specvid reads. Repeatable; a broken run leaves
-nothing half done."""
+"""Unpack data sets as they are distributed into the layout that specvid reads.
+
+Repeatable; a broken run leaves nothing half done.
+"""
 
 import os
 import shutil
-import subprocess
 import tempfile
-import zipfile
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from specvid.tools.data.check import CheckReport, check_ucf101
+from specvid.datasets.layouts.reid_set import natural_key
+from specvid.datasets.layouts.two_cameras import read_json_splits
+from specvid.errors import unknown
+from specvid.files import replacing_file
+from specvid.tools.data.archives import unpack, unpack_parts
+from specvid.tools.data.check import CheckReport, check
+from specvid.tools.data.sources import COMPONENTS, Component
 
-VIDEOS = "UCF101.rar"
-LISTS = "UCF101TrainTestSplits-RecognitionTask.zip"
-SOURCE = "https://www.crcv.ucf.edu/data/UCF101"
-_LIST_FILES = ["classInd.txt", *(f"{side}list{split:02d}.txt" for side in ("train", "test") for split in (1, 2, 3))]
-
-# Programs that unpack .rar, and how: {archive} into {folder}.
-UNPACKERS = {
-    "bsdtar": ["bsdtar", "-x", "-f", "{archive}", "-C", "{folder}"],
-    "unar": ["unar", "-quiet", "-no-directory", "-output-directory", "{folder}", "{archive}"],
-    "unrar": ["unrar", "x", "-idq", "-y", "{archive}", "{folder}/"],
-}
+Echo = Callable[[str], None]
 
 
-def prepare_ucf101(
+def prepare(
+    dataset: str,
     archives: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     out: str | os.PathLike[str],
     *,
-    say: Callable[[str], None] = print,
+    splits: str | os.PathLike[str] | None = None,
+    echo: Echo = print,
 ) -> CheckReport:
-    """Unpack UCF-101's archives into ``out/videos/`` and ``out/ucfTrainTestlist/``.
+    """Unpack a data set's archives below a folder, in its official layout.
 
-    ``archives``: the folder that holds ``UCF101.rar`` and ``UCF101TrainTestSplits-RecognitionTask.zip``, or the two
-    files;
-    ``say``: called with what happens. What is unpacked already stays as it is, and its archive is not needed any more.
-    Returns: the fast check (names only) of the result.
-    Raises: ``ValueError`` where an archive is missing or damaged, or no program is there to unpack the .rar.
+    What is there already stays as it is, and its archive is not needed any more.
+
+    Args:
+        dataset: its layout.
+        archives: the folder that holds them, or the files; folders that were unpacked by hand will do too.
+        out: the folder.
+        splits: JSON file of PRID-2011's ten splits, which come in no archive; for iLIDS-VID in place of the MATLAB
+            file.
+        echo: called with what happens.
+
+    Returns:
+        The fast check (names only) of the result.
+
+    Raises:
+        ValueError: an archive is missing, damaged, or another one, or no program is there to unpack it.
     """
+    if dataset not in COMPONENTS:
+        raise unknown("data set", dataset, COMPONENTS)
+    if splits is not None and dataset not in ("ilids-vid", "prid2011"):
+        raise ValueError(f"splits {os.fspath(splits)!r} is given, but {dataset} brings its own: leave it out.")
     out = Path(out)
-    places = _places(archives)
-    out.mkdir(parents=True, exist_ok=True)
-    for name, target, unpack in (
-        (LISTS, out / "ucfTrainTestlist", _unpack_lists),
-        (VIDEOS, out / "videos", _unpack_videos),
-    ):
-        if target.exists():
-            say(f"{target} is there already")
-            continue
-        archive = _find(name, places)
-        say(f"unpacking {archive} into {target}")
-        with _temporary(out) as folder:
-            os.replace(unpack(archive, folder), target)
-    return check_ucf101(out, fast=True)
-
-
-def _unpack_lists(archive: Path, folder: Path) -> Path:
-    """Unpack the zip of the splits; the folder with the lists."""
-    try:
-        with zipfile.ZipFile(archive) as content:
-            content.extractall(folder)
-    except (zipfile.BadZipFile, EOFError) as error:
-        raise ValueError(f"{archive} cannot be unpacked ({error}): download it again from {SOURCE}.") from None
-    for found in folder.rglob(_LIST_FILES[0]):
-        missing = [name for name in _LIST_FILES if not (found.parent / name).is_file()]
-        if not missing:
-            return found.parent
-        raise ValueError(f"{archive} lacks {', '.join(missing)}: it is not the archive of the official splits.")
-    raise ValueError(f"{archive} lacks {_LIST_FILES[0]}: it is not the archive of the official splits.")
-
-
-def _unpack_videos(archive: Path, folder: Path) -> Path:
-    """Unpack the .rar of the clips; the folder with one folder per class."""
-    found = [name for name in UNPACKERS if shutil.which(name)]
-    if not found:
-        raise ValueError(
-            f"{archive} needs one of {', '.join(UNPACKERS)} to be unpacked, and none is installed. Install one, e.g. "
-            "`apt install libarchive-tools` (bsdtar), `apt install unar`, or `brew install unar`."
-        )
-    failures = []
-    for name in found:
-        command = [part.format(archive=archive, folder=folder) for part in UNPACKERS[name]]
-        result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
-        if result.returncode == 0:
-            for clip in folder.rglob("v_*_g*_c*.*"):
-                return clip.parent.parent
-            raise ValueError(f"{archive} holds no clips (v_Class_gXX_cYY.avi): it is not the archive of UCF-101.")
-        said = (result.stderr.strip() or result.stdout.strip() or "it said nothing").splitlines()[-1]
-        failures.append(f"{name}: {said}")
-    raise ValueError(
-        f"{archive} cannot be unpacked ({'; '.join(failures)}): download it again from {SOURCE}, or install another "
-        f"one of {', '.join(UNPACKERS)}."
-    )
-
-
-def _places(archives: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[Path]:
-    """The archives and folders that were named; each must exist."""
-    given = [archives] if isinstance(archives, (str, os.PathLike)) else list(archives)
+    given = [archives] if isinstance(archives, str | os.PathLike) else list(archives)
     places = [Path(place) for place in given]
     for place in places:
         if not place.exists():
-            raise ValueError(f"{place} does not exist: name the folder with {VIDEOS} and {LISTS}, or both files.")
-    return places
+            names = ", ".join(dict.fromkeys(component.archives[0] for component in COMPONENTS[dataset]))
+            raise ValueError(f"{place} does not exist: name the folder that holds the archives ({names}), or the files")
+    out.mkdir(parents=True, exist_ok=True)
+    for component in COMPONENTS[dataset]:
+        target = out / component.target
+        if target.exists():
+            echo(f"{target} is there already")
+        elif not (splits is not None and "splits" in component.target):
+            with tempfile.TemporaryDirectory(prefix=".unpacking-", dir=out) as staging:
+                _bring(component, places, Path(staging), target, echo)
+    if splits is not None:
+        _copy_splits(dataset, Path(splits), out, echo)
+    return check(dataset, out, fast=True)
 
 
-def _find(name: str, places: list[Path]) -> Path:
-    suffix = Path(name).suffix
+def _bring(component: Component, places: Sequence[Path], staging: Path, target: Path, echo: Echo) -> None:
+    """Put a component in its place: from a folder that was unpacked by hand, or from its archive."""
     for place in places:
-        if place.is_dir() and (place / name).is_file():
-            return place / name
-        if place.is_file() and place.suffix.lower() == suffix:
-            return place
+        folder = place / component.inside
+        if folder.is_dir() and (component.inside or component.is_lists) and _holds(folder, component.holds):
+            echo(f"copying {folder} to {target}")
+            return _move(_copy(folder, component, staging / "copy"), target)
+    found = _find(component, places)
+    echo(f"unpacking {found[0]} into {target}")
+    if component.is_parts:
+        unpack_parts(found, staging)
+    else:
+        unpack(found[0], staging)
+    if component.is_nested:
+        for archive in sorted(staging.rglob("*.rar")):
+            unpack(archive, archive.parent)
+            archive.unlink()
+    folders = [staging, *(path for path in staging.rglob(component.inside or "*") if path.is_dir())]
+    fitting = [path for path in folders if _holds(path, component.holds)]
+    if not fitting:
+        lacks = ", ".join(_lacking(staging, component.holds))
+        raise ValueError(
+            f"{found[0]} lacks {'/'.join(filter(None, (component.inside, lacks)))}: it is another archive than that of "
+            f"{component.source}"
+        )
+    best = min(fitting, key=lambda path: len(path.parts))
+    _move(_copy(best, component, staging / "copy") if component.is_lists else best, target)
+
+
+def _copy(folder: Path, component: Component, to: Path) -> Path:
+    """A copy of a folder, or of the lists in it."""
+    if not component.is_lists:
+        shutil.copytree(folder, to)
+        return to
+    to.mkdir()
+    for pattern in component.holds:
+        for path in folder.glob(pattern):
+            shutil.copyfile(path, to / path.name)
+    return to
+
+
+def _holds(folder: Path, patterns: Sequence[str]) -> bool:
+    """Whether a folder holds all of some files."""
+    return all(next(folder.glob(pattern), None) is not None for pattern in patterns)
+
+
+def _lacking(folder: Path, patterns: Sequence[str]) -> list[str]:
+    """The files that are nowhere below a folder; the first one where they are all there, but not together."""
+    return [pattern for pattern in patterns if next(folder.rglob(pattern), None) is None] or [patterns[0]]
+
+
+def _move(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(source, target)
+
+
+def _find(component: Component, places: Sequence[Path]) -> list[Path]:
+    """The archive of a component among what was given, or all its parts."""
+    for pattern in component.archives:
+        found: list[Path] = []
+        for place in places:
+            if place.is_dir():
+                found += place.glob(pattern)
+            elif place.match(pattern):
+                found.append(place)
+        if found:
+            return sorted(found, key=lambda path: natural_key(path.name))
+    suffixes = {Path(pattern).suffix.lower() for pattern in component.archives} - {".*", ""}
+    renamed = [place for place in places if place.is_file() and place.suffix.lower() in suffixes]
+    if len(renamed) == 1:
+        return renamed
     where = ", ".join(map(str, places)) or "no place"
-    raise ValueError(f"{name} is not in {where}: download it from {SOURCE}/{name}.")
+    raise ValueError(
+        f"{component.archives[0]} is not in {where}: it brings {component.target}; download it from {component.source}"
+    )
 
 
-@contextmanager
-def _temporary(out: Path) -> Iterator[Path]:
-    """A folder on the same disk as ``out``, so that its content can be renamed into place; gone afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=out))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+def _copy_splits(dataset: str, splits: Path, out: Path, echo: Echo) -> None:
+    """A JSON file of splits, checked to be one."""
+    if not splits.is_file():
+        raise ValueError(f"{splits} does not exist: it must be the JSON file of the splits")
+    read_json_splits(splits)
+    target = out / f"splits_{dataset.replace('-', '')}.json"
+    with replacing_file(target) as staging:
+        shutil.copyfile(splits, staging)
+    echo(f"splits: {target}")

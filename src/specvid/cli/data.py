@@ -1,8 +1,7 @@
-"""``specvid data check|prepare|synthesize``. A data set is added by a line in one of the three tables."""
+"""``specvid data check|prepare|synthesize``."""
 
-import importlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,27 +9,6 @@ from tyro.conf import Positional
 
 from specvid.cli.verb import Verb
 from specvid.errors import unknown
-
-CHECKS = {
-    "ucf101": "specvid.tools.data.check:check_ucf101",
-    "mars": "specvid.tools.data.check_reid:check_mars",
-    "ilids-vid": "specvid.tools.data.check_reid:check_ilids_vid",
-    "prid2011": "specvid.tools.data.check_reid:check_prid2011",
-    "tracklets": "specvid.tools.data.check_reid:check_tracklets",
-}
-PREPARES = {
-    "ucf101": "specvid.tools.data.prepare:prepare_ucf101",
-    "mars": "specvid.tools.data.prepare_reid:prepare_mars",
-    "ilids-vid": "specvid.tools.data.prepare_reid:prepare_ilids_vid",
-    "prid2011": "specvid.tools.data.prepare_reid:prepare_prid2011",
-}
-SYNTHESIZERS = {
-    "ucf101": "specvid.datasets.synthetic:synthesize_ucf101",
-    "mars": "specvid.datasets.synthetic.reid:synthesize_mars",
-    "ilids-vid": "specvid.datasets.synthetic.reid:synthesize_ilids_vid",
-    "prid2011": "specvid.datasets.synthetic.reid:synthesize_prid2011",
-    "tracklets": "specvid.datasets.synthetic.reid:synthesize_tracklets",
-}
 
 CHECK_HELP = """\
 specvid data check: is a data set whole? Lists, counts, groups, names, and every file to its last frame
@@ -125,53 +103,44 @@ class SynthesizeOptions:
     """Replace a set that was made with other settings."""
 
 
-def check(options: CheckOptions) -> int:
-    function = _find(CHECKS, options.dataset)
-    folder = _given("DIR", options.folder)
+def _check(options: CheckOptions) -> int:
+    from specvid.pipelines.engine.log import console, echo
+    from specvid.tools.data.check import check
 
-    from specvid.pipelines.engine.log import console
-
-    report = function(folder, fast=options.fast, workers=options.workers, progress=console.is_terminal)
-    print("\n".join(report.lines))
+    folder = _given("DIR", options.folder) if options.dataset else ""
+    report = check(options.dataset, folder, fast=options.fast, workers=options.workers, progress=console.is_terminal)
+    echo("\n".join(report.lines))
     return report.exit_code
 
 
-def prepare(options: PrepareOptions) -> int:
-    function = _find(PREPARES, options.dataset)
-    archives = _given("ARCHIVE", options.archives)
-    report = function(list(archives), _given("--out DIR", options.out), **_options(function, options, "splits"))
-    print("\n".join(report.lines))
+def _prepare(options: PrepareOptions) -> int:
+    from specvid.pipelines.engine.log import echo
+    from specvid.tools.data.prepare import prepare
+
+    archives, out = _given("ARCHIVE", options.archives), _given("--out DIR", options.out)
+    report = prepare(options.dataset, archives, out, splits=options.splits or None, echo=echo)
+    echo("\n".join(report.lines))
     return report.exit_code
 
 
-def synthesize(options: SynthesizeOptions) -> int:
-    function = _find(SYNTHESIZERS, options.dataset)
-    folder = _given("DIR", options.folder)
-    sizes = _options(function, options, "scenes", "identities", "tracklets")
-
+def _synthesize(options: SynthesizeOptions) -> int:
     from rich.progress import Progress
 
-    from specvid.pipelines.engine.log import console
+    from specvid.datasets.synthetic import SYNTHESIZERS
+    from specvid.pipelines.engine.log import console, echo
 
+    if options.dataset not in SYNTHESIZERS:
+        raise unknown("data set", options.dataset, SYNTHESIZERS)
+    write, folder = SYNTHESIZERS[options.dataset], _given("DIR", options.folder)
+    settings = _options(write, options, "scenes", "identities", "tracklets")
     with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
         task = bar.add_task("writing")
-        data = function(
-            folder,
-            seed=options.seed,
-            **sizes,
-            overwrite=options.overwrite,
+        made = write(
+            folder, **settings, seed=options.seed, overwrite=options.overwrite,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )
-    what = f"{data.clips:,} files" if data.written else f"{data.clips:,} files were there already, made alike"
-    print(f"{data.root}: {what}")
+        )  # fmt: skip
+    echo(f"{made.root}: {made.files:,} files" + ("" if made.written else " were there already, made alike"))
     return 0
-
-
-def _find(table: Mapping[str, str], dataset: str) -> Callable[..., Any]:
-    if dataset not in table:
-        raise unknown("data set", dataset, table)
-    module, name = table[dataset].split(":")
-    return getattr(importlib.import_module(module), name)
 
 
 def _options(function: Callable[..., Any], options: Any, *names: str) -> dict[str, Any]:
@@ -190,6 +159,6 @@ def _given(what: str, value: Any) -> Any:
     return value
 
 
-CHECK = Verb("data check", CHECK_HELP, CheckOptions, check)
-PREPARE = Verb("data prepare", PREPARE_HELP, PrepareOptions, prepare)
-SYNTHESIZE = Verb("data synthesize", SYNTHESIZE_HELP, SynthesizeOptions, synthesize)
+CHECK = Verb("data check", CHECK_HELP, CheckOptions, _check)
+PREPARE = Verb("data prepare", PREPARE_HELP, PrepareOptions, _prepare)
+SYNTHESIZE = Verb("data synthesize", SYNTHESIZE_HELP, SynthesizeOptions, _synthesize)

@@ -14,7 +14,7 @@ from specvid.datasets.clips.sampling import dense_clip, test_clips, uniform_segm
 from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.clips.transforms import test_transform, train_transform
 from specvid.datasets.clips.videos import TestViews, TrainClips
-from specvid.datasets.layouts.ucf101 import VideoRecord
+from specvid.datasets.layouts.action_set import VideoRecord
 
 
 def clip_of(frames=4, stride=2, **options):

@@ -212,7 +212,7 @@ def test_a_person_on_both_sides_is_named(copy):
     root = copy("prid2011")
     identities = [f"person_{i:04d}" for i in (1, 2, 3, 4)]
     (root / "splits_prid2011.json").write_text(json.dumps([{"train": identities[:3], "test": identities[2:]}]))
-    with pytest.raises(ValueError, match=r"person_0003.*no person may be in both"):
+    with pytest.raises(ValueError, match=r"person_0003.*no identity may be in both"):
         read_reid("prid2011", root)
 
 
@@ -292,7 +292,7 @@ def write_table(path, rows):
         ({"frame": "last"}, "row 2: frame 'last' is no number"),
         ({"frame": ""}, "frame numbers in some rows only"),
         ({"set": "tets"}, "set 'tets' is none of"),
-        ({"pid": "12"}, "12.*no person may be in both"),
+        ({"pid": "12"}, "12.*no identity may be in both"),
     ],
 )
 def test_wrong_tables_are_named(tmp_path, change, cause):

@@ -6,7 +6,8 @@ import pytest
 from shared_data import shared
 
 from specvid.datasets.layouts import ucf101
-from specvid.datasets.layouts.ucf101 import UCF101, VideoRecord
+from specvid.datasets.layouts.action_set import VideoRecord
+from specvid.datasets.layouts.ucf101 import read_ucf101
 
 NAMES = [
     "Archery/v_Archery_g01_c01.avi",
@@ -32,23 +33,19 @@ def small_set(root: Path, videos="videos", lists="ucfTrainTestlist", classes="1 
 @pytest.mark.parametrize("lists", ["ucfTrainTestlist", "."])
 def test_layouts(tmp_path, videos, lists):
     small_set(tmp_path, videos, lists)
-    train, test = (UCF101(tmp_path, split=2, train=side) for side in (True, False))
-    assert train.classes == ["Archery", "HandstandPushups"]
-    assert train.records == [VideoRecord(tmp_path / videos / NAMES[1], NAMES[1], 0)]
-    assert [(record.name, record.label) for record in test.records] == [(NAMES[0], 0), (NAMES[2], 1)]
-    assert all(record.path.is_file() for record in test.records)
-    assert test.missing == []
-    assert len(test) == 2
-    assert not test.is_whole
-    assert test.title == "UCF-101 cut down to 2 of 101 classes"
+    data = read_ucf101(tmp_path, split=2)
+    assert data.classes == ["Archery", "HandstandPushups"]
+    assert data.train == [VideoRecord(tmp_path / videos / NAMES[1], NAMES[1], 0, "Archery_g02")]
+    assert [(record.name, record.label) for record in data.test] == [(NAMES[0], 0), (NAMES[2], 1)]
+    assert all(record.path.is_file() for record in data.records)
+    assert not data.is_whole
+    assert data.title == "UCF-101 cut down to 2 of 101 classes"
 
 
 def test_a_missing_clip_stays(tmp_path):
     small_set(tmp_path)
     (tmp_path / "videos" / NAMES[0]).unlink()
-    test = UCF101(tmp_path, train=False)
-    assert [record.name for record in test.records] == [NAMES[0], NAMES[2]]
-    assert [record.name for record in test.missing] == [NAMES[0]]
+    assert [record.name for record in read_ucf101(tmp_path).test] == [NAMES[0], NAMES[2]]
 
 
 @pytest.mark.parametrize(
@@ -64,23 +61,23 @@ def test_a_missing_clip_stays(tmp_path):
         (lambda lists: (lists / "trainlist01.txt").write_text(f"{NAMES[1]} 1\n" * 2), "is listed twice"),
         (
             lambda lists: (lists / "trainlist01.txt").write_text("Archery/v_Archery_g01_c07.avi 1\n"),
-            "1 groups are in the train list and in the test list, e.g. Archery_g01",
+            "1 groups are in more than one of the lists.*e.g. Archery_g01",
         ),
-        (lambda lists: (lists / "classInd.txt").unlink(), "has no split lists.*specvid data prepare ucf101"),
+        (lambda lists: (lists / "classInd.txt").unlink(), "holds classInd.txt.*specvid data prepare ucf101"),
     ],
 )
 def test_wrong_lists(tmp_path, change, message):
     small_set(tmp_path)
     change(tmp_path / "ucfTrainTestlist")
     with pytest.raises(ValueError, match=message):
-        UCF101(tmp_path)
+        read_ucf101(tmp_path)
 
 
 def test_wrong_arguments(tmp_path):
-    with pytest.raises(ValueError, match="split = 4: UCF-101 has splits 1, 2 and 3"):
-        UCF101(tmp_path, split=4)
+    with pytest.raises(ValueError, match="split = 4: UCF-101 has splits 1 to 3"):
+        read_ucf101(tmp_path, split=4)
     with pytest.raises(ValueError, match="is not a folder"):
-        UCF101(tmp_path / "nowhere")
+        read_ucf101(tmp_path / "nowhere")
     with pytest.raises(ValueError, match="is no UCF-101 clip"):
         ucf101.group_of("Archery/clip.avi")
 
@@ -89,23 +86,22 @@ def test_wrong_arguments(tmp_path):
 @pytest.mark.parametrize("split", [1, 2, 3])
 def test_official_lists(tmp_path, split):
     (tmp_path / "ucfTrainTestlist").symlink_to(shared("data/ucf101-lists").resolve())
-    train, test = (UCF101(tmp_path, split=split, train=side) for side in (True, False))
-    assert train.is_whole
-    assert train.title == "UCF-101"
-    assert (len(train), len(test)) == ucf101.SPLITS[split]
-    assert len({record.name for record in train.records + test.records}) == ucf101.CLIPS
-    assert len(train.classes) == 101
-    assert train.classes[0] == "ApplyEyeMakeup"
-    for record in train.records[::500]:
-        assert train.classes[record.label] == record.name.split("/")[0]
-    assert len(test.missing) == len(test)  # lists only
+    data = read_ucf101(tmp_path, split=split)
+    assert data.is_whole
+    assert data.title == "UCF-101"
+    assert (len(data.train), len(data.test)) == ucf101.SPLITS[split]
+    assert len({record.name for record in data.records}) == ucf101.CLIPS
+    assert len(data.classes) == 101
+    assert data.classes[0] == "ApplyEyeMakeup"
+    for record in data.train[::500]:
+        assert data.classes[record.label] == record.name.split("/")[0]
 
 
 @pytest.mark.data
 @pytest.mark.parametrize("name", ["ucf101-5", "ucf101-raw"])
 def test_real_clips(name):
     for split in (1, 2, 3):
-        sides = [UCF101(shared(f"data/{name}"), split=split, train=side) for side in (True, False)]
-        assert sum(map(len, sides)) == {"ucf101-5": 605, "ucf101-raw": 30}[name]
-        assert not any(side.missing for side in sides)
-        assert sides[0].title == "UCF-101 cut down to 5 of 101 classes"
+        data = read_ucf101(shared(f"data/{name}"), split=split)
+        assert len(data.records) == {"ucf101-5": 605, "ucf101-raw": 30}[name]
+        assert all(record.path.is_file() for record in data.records)
+        assert data.title == "UCF-101 cut down to 5 of 101 classes"

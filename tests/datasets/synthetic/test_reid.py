@@ -170,12 +170,12 @@ def test_a_synthetic_set_is_left_as_it_is(tmp_path):
     assert synthesize_tracklets(out, task=SMALL).written
     again = synthesize_tracklets(out, task=SMALL)
     assert not again.written
-    assert again.clips == sum(1 for path in out.rglob("*") if path.is_file())
+    assert again.files == sum(1 for path in out.rglob("*") if path.is_file()) - 1
     with pytest.raises(ValueError, match="holds another synthetic set"):
         synthesize_tracklets(out, seed=1, task=SMALL)
     assert synthesize_tracklets(out, seed=1, task=SMALL, overwrite=True).written
     next(out.rglob("*.png")).unlink()
-    with pytest.raises(ValueError, match="or a part of one"):
+    with pytest.raises(ValueError, match="some of its files are missing"):
         synthesize_tracklets(out, seed=1, task=SMALL)
     (tmp_path / "own").mkdir()
     (tmp_path / "own/thesis.txt").write_text("mine")

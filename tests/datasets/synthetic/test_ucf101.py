@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from specvid.datasets.decode import open_video
-from specvid.datasets.layouts.ucf101 import UCF101
+from specvid.datasets.layouts.ucf101 import read_ucf101
 from specvid.datasets.synthetic import synthesize_ucf101
+from specvid.datasets.synthetic.folder import SETTINGS
 from specvid.datasets.synthetic.two_spots import TwoSpots, render
-from specvid.datasets.synthetic.ucf101 import SETTINGS, plan_ucf101
+from specvid.datasets.synthetic.ucf101 import plan_ucf101
 
 
 @pytest.fixture(scope="module")
@@ -54,11 +55,11 @@ def test_lists_have_the_official_form_and_groups(synthetic: Path, split: int) ->
 
 
 def test_the_reader_takes_it(synthetic: Path) -> None:
-    for train, count in ((True, 144), (False, 56)):
-        data = UCF101(synthetic, split=2, train=train)
-        assert data.title == "UCF-101 cut down to 2 of 101 classes"
-        assert not data.missing
-        assert Counter(record.label for record in data.records) == {0: count // 2, 1: count // 2}
+    data = read_ucf101(synthetic, split=2)
+    assert data.title == "UCF-101 cut down to 2 of 101 classes"
+    assert all(record.path.is_file() for record in data.records)
+    for records, count in ((data.train, 144), (data.test, 56)):
+        assert Counter(record.label for record in records) == {0: count // 2, 1: count // 2}
 
 
 def test_same_seed_same_bytes_other_seed_other_bytes(synthetic: Path, tmp_path: Path) -> None:
@@ -94,7 +95,7 @@ def test_standing_set_is_left_alone_and_others_are_protected(synthetic: Path, tm
         synthesize_ucf101(root, seed=4, scenes=1)
     assert synthesize_ucf101(root, seed=4, scenes=1, overwrite=True).written
     next(root.glob("videos/*/*.avi")).unlink()
-    with pytest.raises(ValueError, match="some of its clips are missing"):
+    with pytest.raises(ValueError, match="some of its files are missing"):
         synthesize_ucf101(root, seed=4, scenes=1)
     assert synthesize_ucf101(root, seed=4, scenes=1, overwrite=True).written
     mine = tmp_path / "mine"

@@ -223,7 +223,7 @@ def test_without_any_file_it_says_so(data: Path, tmp_path: Path, capsys) -> None
         ("", "snk@layer2.-1", "'snk' is unknown. Did you mean"),
         ("", "snl@layer9", "'layer9' is unknown"),
         ("", "snl(ordre=2)@layer2.-1", "'ordre' is unknown"),
-        ("--split 4", "", "split = 4: UCF-101 has splits 1, 2 and 3"),
+        ("--split 4", "", "split = 4: UCF-101 has splits 1 to 3"),
         ("--batch-size 64", "", "batch_size 64 is more than the 18 training clips"),
         ("--weights nowhere.safetensors", "", "nowhere.safetensors"),
         ("--val-fraction 1.5", "", "val_fraction 1.5 must lie in"),

@@ -7,7 +7,7 @@ from synthetic_videos import numbered_frame, read_numbers, write_video
 
 from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.clips.videos import TrainClips
-from specvid.datasets.layouts.ucf101 import VideoRecord
+from specvid.datasets.layouts.action_set import VideoRecord
 from specvid.tools.bench import loader as tool
 from specvid.tools.bench.loader import BARE, FIRST, LOADER, THREADED, as_text, bench_loader
 

@@ -6,10 +6,19 @@ from shared_data import shared
 from synthetic_videos import blank_frames, lose_frames, numbered_frame, write_video
 
 from specvid.datasets.layouts import ucf101
-from specvid.tools.data import check
-from specvid.tools.data.check import check_ucf101
+from specvid.tools.data import verify
+from specvid.tools.data.check import check
 
 CLIPS = [f"{name}/v_{name}_g0{group}_c01.avi" for name in ("Archery", "Bowling") for group in (1, 2)]
+
+
+def counts_of(small_counts=()):
+    """The lines with the numbers of clips; those of the official lists if not given."""
+    lines = []
+    for split, published in ucf101.SPLITS.items():
+        for side, here, count in zip(("train", "test"), small_counts or published, published, strict=True):
+            lines.append(f"  split {split}, clips to {side} on: {here:,} (published: {count:,})")
+    return lines
 
 
 @pytest.fixture
@@ -29,13 +38,14 @@ def small(tmp_path):
 
 
 def test_a_sound_cut_down_set(small):
-    report = check_ucf101(small, workers=1)
+    report = check("ucf101", small, workers=1)
     assert report.ok
     assert report.exit_code == 0
     assert report.title == "UCF-101 cut down to 2 of 101 classes"
     assert report.lines == [
         f"UCF-101 cut down to 2 of 101 classes: 4 clips listed, 2 classes, in {small}",
-        *(f"split {split}: 2 to train, 2 to test" for split in (1, 2, 3)),
+        "  classes: 2 (published: 101)",
+        *counts_of(small_counts=(2, 2)),
         "4 of 4 clips can be read: 80 frames",
         "nothing is wrong",
     ]
@@ -48,44 +58,49 @@ def test_missing_damaged_and_unlisted_files_are_named(small):
     lose_frames(videos / CLIPS[2], range(10, 20))
     blank_frames(videos / CLIPS[3], [19])
     (videos / "Archery" / "notes.txt").touch()
-    fast, whole = check_ucf101(small, fast=True), check_ucf101(small, workers=2)
-    assert list(fast.problems) == [CLIPS[0]]
-    assert set(whole.problems) == set(CLIPS[:2])
+    fast, whole = check("ucf101", small, fast=True), check("ucf101", small, workers=2)
+    assert list(fast.problems) == [str(videos / CLIPS[0])]
+    assert set(whole.problems) == {str(videos / name) for name in CLIPS[:2]}
     for report in (fast, whole):
         assert report.exit_code == 1
-        assert report.problems[CLIPS[0]] == f"missing: {videos / CLIPS[0]} is not there"
+        assert report.problems[str(videos / CLIPS[0])] == f"missing: {videos / CLIPS[0]} is not there"
         assert any("1 files" in line and "Archery/notes.txt" in line for line in report.lines)
-    assert "is damaged: " in whole.problems[CLIPS[1]] and "its header announces" in whole.problems[CLIPS[1]]
+    assert (
+        "is damaged: " in whole.problems[str(videos / CLIPS[1])]
+        and "its header announces" in whole.problems[str(videos / CLIPS[1])]
+    )
     assert "1 problems, 1 clips missing:" in whole.lines
-    assert sum(str(videos / name) in line for name in CLIPS for line in whole.lines) == 2
+    assert sum(str(videos / name) in line for name in CLIPS[:2] for line in whole.lines) == 2
     assert "2 of 4 clips can be read: 29 frames" in whole.lines
     at = whole.lines.index("note: 2 of them are not as their headers announce, and are read:")
-    assert f"  {CLIPS[2]}: its header announces 20 frames, 10 decode" in whole.lines[at + 1 : at + 3]
-    assert any(line.startswith(f"  {CLIPS[3]}: ") for line in whole.lines[at + 1 : at + 3])
+    assert f"  {videos / CLIPS[2]}: its header announces 20 frames, 10 decode" in whole.lines[at + 1 : at + 3]
+    assert any(line.startswith(f"  {videos / CLIPS[3]}: ") for line in whole.lines[at + 1 : at + 3])
 
 
 def test_a_file_that_kills_the_decoder_is_named(small, monkeypatch):
-    monkeypatch.setattr(check, "_verify_one", verify_or_die)
-    report = check_ucf101(small, workers=2)
-    assert report.problems == {CLIPS[1]: f"{small / 'videos' / CLIPS[1]}: is damaged: the decoder crashes on it"}
+    monkeypatch.setattr(verify, "verify_task", verify_or_die)
+    report = check("ucf101", small, workers=2)
+    path = str(small / "videos" / CLIPS[1])
+    assert report.problems == {path: f"{path}: is damaged: the decoder crashes on it"}
     assert "3 of 4 clips can be read: 60 frames" in report.lines
 
 
 def test_wrong_lists_are_named(small):
     lists = small / "ucfTrainTestlist"
-    (lists / "testlist02.txt").write_text(f"{CLIPS[1]}\n")
     (lists / "testlist03.txt").unlink()
     (lists / "trainlist01.txt").write_text("Archery/v_Archery_g01_c02.avi 1\n")
-    problems = check_ucf101(small, fast=True).problems
-    assert problems["split 2"] == f"1 clips are in the train list and in the test list, e.g. {CLIPS[1]}"
-    assert "testlist03.txt cannot be read" in problems["testlist03.txt"]
-    assert "Archery_g01; a group never crosses a split" in problems["split 1"]
-    assert problems["Archery/v_Archery_g01_c02.avi"].startswith("missing: ")
+    problems = check("ucf101", small, fast=True).problems
+    assert set(problems) == {"split 1", "split 3"}  # what can be told of split 2 is told
+    assert "testlist03.txt cannot be read" in problems["split 3"]
+    assert "Archery_g01; clips of one source stay on one side" in problems["split 1"]
+    (lists / "testlist02.txt").write_text(f"{CLIPS[1]}\n")
+    with pytest.raises(ValueError, match="split 1 of "):  # nothing can be read
+        check("ucf101", small, fast=True)
 
 
 def test_no_ucf101_at_all(tmp_path):
-    with pytest.raises(ValueError, match="has no split lists"):
-        check_ucf101(tmp_path)
+    with pytest.raises(ValueError, match="is not UCF-101"):
+        check("ucf101", tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -107,14 +122,13 @@ def official(tmp_path_factory):
 
 @pytest.mark.data
 def test_the_whole_set_by_name(official):
-    report = check_ucf101(official, fast=True)
+    report = check("ucf101", official, fast=True)
     assert report.ok
     assert report.lines == [
         f"UCF-101: 13,320 clips listed, 101 classes, in {official}",
-        "split 1: 9,537 to train, 3,783 to test",
-        "split 2: 9,586 to train, 3,734 to test",
-        "split 3: 9,624 to train, 3,696 to test",
-        "13,320 of 13,320 files are there (names only: nothing was opened)",
+        "  classes: 101 (published: 101)",
+        *counts_of(),
+        "13,320 of 13,320 clips are there (names only: nothing was opened)",
         "nothing is wrong",
     ]
 
@@ -128,26 +142,26 @@ def test_the_whole_set_with_something_missing(official):
         path.unlink()
     (lists / "trainlist02.txt").write_text("\n".join(names[:-7]))
     try:
-        report = check_ucf101(official, fast=True)
+        report = check("ucf101", official, fast=True)
     finally:
         for path in gone:
             path.touch()
         (lists / "trainlist02.txt").write_text("\n".join(names))
     assert not report.ok
-    assert report.title == "UCF-101 with fewer clips than the official lists"
+    assert report.title == "UCF-101"
     assert len(report.problems) == 31
-    assert report.problems["trainlist02.txt"] == "trainlist02.txt names 9,579 clips; the official list names 9,586"
+    assert report.problems["split 2, clips to train on"].endswith("9,579 here, 9,586 published")
     assert "1 problems, 30 clips missing:" in report.lines
     assert report.lines[-1] == "  ... and 10 more"
 
 
 @pytest.mark.data
 def test_real_clips():
-    report = check_ucf101(shared("data/ucf101-raw"), workers=2)
+    report = check("ucf101", shared("data/ucf101-raw"), workers=2)
     assert report.ok, report.lines
     assert "30 of 30 clips can be read: 3,030 frames" in report.lines
 
 
 def test_progress_bar(small, capsys):
-    check_ucf101(small, workers=1, progress=True)
+    check("ucf101", small, workers=1, progress=True)
     assert "4/4" in capsys.readouterr().out

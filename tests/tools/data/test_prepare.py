@@ -8,8 +8,11 @@ import zipfile
 import pytest
 from stored_rar import write_rar
 
-from specvid.tools.data import prepare
-from specvid.tools.data.prepare import LISTS, UNPACKERS, VIDEOS, prepare_ucf101
+from specvid.tools.data import archives as archives_module
+from specvid.tools.data.archives import UNPACKERS
+from specvid.tools.data.prepare import prepare
+
+VIDEOS, LISTS = "UCF101.rar", "UCF101TrainTestSplits-RecognitionTask.zip"
 
 CLIPS = [f"{name}/v_{name}_g0{group}_c01.avi" for name in ("Archery", "Bowling") for group in (1, 2)]
 
@@ -61,11 +64,11 @@ STAND_INS = {
 def test_real_archives(archives, tmp_path, monkeypatch, program):
     if not shutil.which(program):
         pytest.skip(f"{program} is not installed")
-    monkeypatch.setattr(prepare, "UNPACKERS", {program: UNPACKERS[program]})
+    monkeypatch.setattr(archives_module, "UNPACKERS", {program: UNPACKERS[program]})
     said = []
-    report = prepare_ucf101(archives, tmp_path / "out", say=said.append)
+    report = prepare("ucf101", archives, tmp_path / "out", echo=said.append)
     assert report.ok, report.lines
-    assert "4 of 4 files are there (names only: nothing was opened)" in report.lines
+    assert "4 of 4 clips are there (names only: nothing was opened)" in report.lines
     for name in CLIPS:
         assert (tmp_path / "out/videos" / name).read_bytes() == name.encode()
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["ucfTrainTestlist", "videos"]
@@ -75,19 +78,19 @@ def test_real_archives(archives, tmp_path, monkeypatch, program):
 @pytest.mark.parametrize("program", sorted(STAND_INS))
 def test_whichever_program_is_there(archives, tmp_path, monkeypatch, program):
     only_programs(monkeypatch, tmp_path, **{program: STAND_INS[program]})
-    assert prepare_ucf101([archives / VIDEOS, archives / LISTS], tmp_path / "out", say=lambda line: None).ok
+    assert prepare("ucf101", [archives / VIDEOS, archives / LISTS], tmp_path / "out", echo=lambda line: None).ok
 
 
 def test_the_next_program_where_one_fails(archives, tmp_path, monkeypatch):
     broken = 'echo "this version of RAR is unsupported" >&2; exit 1'
     only_programs(monkeypatch, tmp_path, bsdtar=broken, unrar=STAND_INS["unrar"])
-    assert prepare_ucf101(archives, tmp_path / "out", say=lambda line: None).ok
+    assert prepare("ucf101", archives, tmp_path / "out", echo=lambda line: None).ok
 
 
 def test_no_program(archives, tmp_path, monkeypatch):
     only_programs(monkeypatch, tmp_path)
     with pytest.raises(ValueError, match=r"one of bsdtar, unar, unrar.*apt install libarchive-tools"):
-        prepare_ucf101(archives, tmp_path / "out")
+        prepare("ucf101", archives, tmp_path / "out")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["ucfTrainTestlist"]  # nothing half done
 
 
@@ -97,40 +100,40 @@ def test_all_programs_fail(archives, tmp_path, monkeypatch):
     with pytest.raises(
         ValueError, match=r"cannot be unpacked .bsdtar: checksum error; unrar: checksum error.: download"
     ):
-        prepare_ucf101(archives, tmp_path / "out")
+        prepare("ucf101", archives, tmp_path / "out")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["ucfTrainTestlist"]
 
 
 def test_repeating_changes_nothing_and_needs_no_archive(archives, tmp_path, monkeypatch):
     only_programs(monkeypatch, tmp_path, unar=STAND_INS["unar"])
     out = tmp_path / "out"
-    prepare_ucf101(archives, out, say=lambda line: None)
+    prepare("ucf101", archives, out, echo=lambda line: None)
     (out / "videos" / CLIPS[0]).write_text("mine")
     shutil.rmtree(archives)
     archives.mkdir()
     said = []
-    assert prepare_ucf101(archives, out, say=said.append).ok
+    assert prepare("ucf101", archives, out, echo=said.append).ok
     assert [line.endswith("is there already") for line in said] == [True, True]
     assert (out / "videos" / CLIPS[0]).read_text() == "mine"
 
 
 def test_missing_or_wrong_archives(archives, tmp_path, monkeypatch):
     only_programs(monkeypatch, tmp_path, unar=STAND_INS["unar"])
-    with pytest.raises(ValueError, match=r"nowhere does not exist: name the folder with UCF101.rar and"):
-        prepare_ucf101(tmp_path / "nowhere", tmp_path / "out")
+    with pytest.raises(ValueError, match=r"nowhere does not exist: name the folder .*UCF101.rar"):
+        prepare("ucf101", tmp_path / "nowhere", tmp_path / "out")
     os.rename(archives / VIDEOS, tmp_path / "elsewhere.rar")
-    with pytest.raises(ValueError, match=r"UCF101.rar is not in .*: download it from https://www.crcv.ucf.edu"):
-        prepare_ucf101(archives, tmp_path / "out")
+    with pytest.raises(ValueError, match=r"UCF101.rar is not in .*download it from https://www.crcv.ucf.edu"):
+        prepare("ucf101", archives, tmp_path / "out")
     write_lists(archives / LISTS, without="testlist02.txt")
-    with pytest.raises(ValueError, match=r"lacks testlist02.txt: it is not the archive of the official splits"):
-        prepare_ucf101(archives, tmp_path / "out2")
+    with pytest.raises(ValueError, match=r"lacks testlist02.txt: it is another archive"):
+        prepare("ucf101", archives, tmp_path / "out2")
     (archives / LISTS).write_bytes(b"no zip")
-    with pytest.raises(ValueError, match="cannot be unpacked"):
-        prepare_ucf101(archives, tmp_path / "out3")
+    with pytest.raises(ValueError, match="or it is damaged: download it again"):
+        prepare("ucf101", archives, tmp_path / "out3")
     assert list((tmp_path / "out3").iterdir()) == []
 
 
 def test_an_archive_without_clips(archives, tmp_path, monkeypatch):
     only_programs(monkeypatch, tmp_path, unrar="exit 0")
-    with pytest.raises(ValueError, match="holds no clips"):
-        prepare_ucf101(archives, tmp_path / "out")
+    with pytest.raises(ValueError, match=r"lacks .*it is another archive"):
+        prepare("ucf101", archives, tmp_path / "out")

@@ -1,0 +1,203 @@
+"""An action data set: clips to train on, to validate on and to test on, each with its class or classes.
+
+A layout is a function ``read(root, *, split=1) -> ActionSet`` in a file of its own, registered with ``@action_set``.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from specvid.datasets.layouts.base import DataSet
+
+ACTION_SETS: dict[str, Callable[..., "ActionSet"]] = {}
+"""Readers by the name of their data set. `specvid.datasets.layouts.registry` fills it."""
+
+
+@dataclass(frozen=True, slots=True)
+class VideoRecord:
+    """One clip of a list: a video file, a folder of frames, or a time span of either.
+
+    Args:
+        path: the file, which may be missing.
+        name: as the list says it; unique in its list.
+        label: class from 0; the first one where there are several, -1 where there is none.
+        group: clips of one source share it, and stand on one side of every split; "" is a source of its own.
+        labels: all classes of a clip that may have several; empty where `label` says it.
+        start_s: the clip begins so many seconds into the video.
+        end_s: it ends before this second; None is the end of the video.
+        weight: of the clip in training.
+    """
+
+    path: Path
+    name: str
+    label: int
+    group: str = ""
+    labels: tuple[int, ...] = ()
+    start_s: float = 0.0
+    end_s: float | None = None
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ActionSet(DataSet):
+    """One split of an action data set.
+
+    Every clip that a list names is in it, whether or not its file is there: a missing test clip is scored as wrong, so
+    it must stay.
+
+    Args:
+        classes: names, in the order of their labels.
+        train: clips to train on.
+        test: clips to test on.
+        validation: clips to validate on, where the data set brings such a part besides.
+        is_multilabel: a clip may have several classes, or none.
+    """
+
+    classes: list[str] = field(repr=False)
+    train: list[VideoRecord] = field(repr=False)
+    test: list[VideoRecord] = field(repr=False)
+    validation: list[VideoRecord] = field(default_factory=list, repr=False)
+    is_multilabel: bool = False
+
+    @property
+    def records(self) -> list[VideoRecord]:
+        """All clips of the split."""
+        return [*self.train, *self.validation, *self.test]
+
+
+def action_set(name: str) -> Callable[[Callable[..., ActionSet]], Callable[..., ActionSet]]:
+    """Register the reader of a data set.
+
+    Args:
+        name: as ``--dataset`` takes it.
+
+    Returns:
+        The decorator.
+    """
+
+    def add(read: Callable[..., ActionSet]) -> Callable[..., ActionSet]:
+        ACTION_SETS[name] = read
+        return read
+
+    return add
+
+
+def hold_out(
+    records: Sequence[VideoRecord], fraction: float, *, seed: int
+) -> tuple[list[VideoRecord], list[VideoRecord]]:
+    """Split a list in two: whole groups, a fraction of each class's, at least one and not all.
+
+    Clips of a group are cut from one source: holding out single clips would make a score on them far too good. A group
+    with several classes counts for each of them.
+
+    Args:
+        records: the list.
+        fraction: of its groups to hold out, 0 to 1.
+        seed: of the choice.
+
+    Returns:
+        The clips that stay and those that are held out, both in the order of the list.
+
+    Raises:
+        ValueError: a class has one group only.
+    """
+    if not fraction:
+        return list(records), []
+    rng = np.random.default_rng(seed)
+    held: set[str] = set()
+    for label in sorted({record.label for record in records}):
+        groups = sorted({record.group or record.name for record in records if record.label == label})
+        if len(groups) < 2:
+            raise ValueError(f"fraction {fraction}: {groups[0]} is the only group of its class, none can be held out.")
+        count = min(max(1, round(fraction * len(groups))), len(groups) - 1)
+        held |= set(rng.permutation(groups)[:count].tolist())
+    stays = [record for record in records if (record.group or record.name) not in held]
+    return stays, [record for record in records if (record.group or record.name) in held]
+
+
+def check_parts(parts: Iterable[Sequence[VideoRecord]], where: str) -> None:
+    """Check that no group stands in two parts of a split: its clips are cut from one source.
+
+    Args:
+        parts: the clips of each part.
+        where: what to call the lists.
+
+    Raises:
+        ValueError: a group or a clip is in two of them.
+    """
+    seen: dict[str, int] = {}
+    both = set()
+    for number, records in enumerate(parts):
+        for group in {record.group or record.name for record in records}:
+            if seen.setdefault(group, number) != number:
+                both.add(group)
+    if both:
+        raise ValueError(
+            f"{where}: {len(both)} groups are in more than one of the lists to train on, to validate on and to test "
+            f"on, e.g. {min(both)}; clips of one source stay on one side."
+        )
+
+
+def read_lines(path: Path, what: str) -> list[str]:
+    """The lines of a text file that are not empty, without space around them.
+
+    Args:
+        path: the file.
+        what: what it is, for the message.
+
+    Returns:
+        The lines.
+
+    Raises:
+        ValueError: it is missing, or no UTF-8.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror}); it is {what}.") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not UTF-8; it is {what}. Fetch it again or save it as UTF-8.") from None
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def find_folder(root: Path, choices: Sequence[str], holds: str, title: str, dataset: str = "") -> Path:
+    """The first of some folders that holds a file.
+
+    Args:
+        root: of the data set.
+        choices: folders below it, ``.`` for itself.
+        holds: a file name, or a pattern with ``*``.
+        title: the data set.
+        dataset: its name, where ``specvid data prepare`` makes it.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: none does, or ``root`` is no folder.
+    """
+    if not root.is_dir():
+        raise ValueError(f"{root} is not a folder; expected the root of {title}.")
+    for choice in choices:
+        if next((root / choice).glob(holds), None) is not None:
+            return root / choice
+    fix = f" `specvid data prepare {dataset}` makes the official layout from the archives." if dataset else ""
+    raise ValueError(f"{root} is not {title}: none of its folders {', '.join(choices)} holds {holds}.{fix}")
+
+
+def cut_down(title: str, classes: int, published: int) -> str:
+    """What to call a set that has fewer classes, or fewer clips, than were published.
+
+    Args:
+        title: the published set.
+        classes: here.
+        published: classes.
+
+    Returns:
+        The title of the part.
+    """
+    if classes < published:
+        return f"{title} cut down to {classes} of {published} classes"
+    return f"{title} with other numbers of clips than the official lists"

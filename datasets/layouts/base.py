@@ -1,0 +1,46 @@
+"""What every data set has, whatever its layout."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+Counts = Mapping[str, tuple[int, int | None]]
+"""What a data set is known by: {what: (how many here, how many published; None where nothing is published)}."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DataSet:
+    """One split of a data set.
+
+    Args:
+        title: what to call it in a report, e.g. ``UCF-101 cut down to 5 of 101 classes``.
+        split: number of the split, from 1.
+        splits: how many there are.
+        is_whole: all that was published is listed.
+        is_cut_down: it is a part of the published set, so the published numbers cannot be its own.
+        counts: what ``specvid data check`` compares with the published numbers.
+        source: resolved path of own data or of a part, since others may have the same title; "" where the title tells.
+    """
+
+    title: str
+    split: int = 1
+    splits: int = 1
+    is_whole: bool = False
+    is_cut_down: bool = True
+    counts: Counts = field(default_factory=dict, repr=False)
+    source: str = ""
+
+
+def check_split(split: int, splits: int, title: str) -> None:
+    """Check the number of a split.
+
+    Args:
+        split: which one is asked for.
+        splits: how many there are, numbered from 1.
+        title: the data set.
+
+    Raises:
+        ValueError: there is no such split.
+    """
+    if not 1 <= split <= splits:
+        has = "one split, 1" if splits == 1 else f"splits 1 to {splits}"
+        raise ValueError(f"split = {split!r}: {title} has {has}.")

@@ -1,0 +1,119 @@
+"""Writing a synthetic set: the folder appears whole or not at all, and one that is there already is not made again."""
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from specvid.files import replacing_folder
+
+SETTINGS = "synthetic.json"  # lies beside the official folders and says what was written
+
+Fill = Callable[[Path], Iterator[tuple[int, int]]]
+"""Writes a set below a folder; yields (files written, of how many) after each."""
+
+Progress = Callable[[int, int], None]
+"""Called after each file: (files written, of how many)."""
+
+SYNTHESIZERS: dict[str, Callable[..., "SyntheticSet"]] = {}
+"""Functions that write a set, by the name of its layout. `specvid.datasets.synthetic` fills it."""
+
+
+@dataclass(frozen=True)
+class SyntheticSet:
+    """A set on the disk.
+
+    Attributes:
+        root: its folder.
+        files: how many it has, the one with its settings not counted.
+        written: False where it was there already.
+    """
+
+    root: Path
+    files: int
+    written: bool
+
+
+def synthesizer(layout: str) -> Callable[[Callable[..., SyntheticSet]], Callable[..., SyntheticSet]]:
+    """Register the function that writes synthetic sets in a layout.
+
+    Args:
+        layout: as ``specvid data synthesize`` takes it.
+
+    Returns:
+        The decorator.
+    """
+
+    def add(write: Callable[..., SyntheticSet]) -> Callable[..., SyntheticSet]:
+        SYNTHESIZERS[layout] = write
+        return write
+
+    return add
+
+
+def write_set(
+    out: str | os.PathLike[str],
+    settings: Mapping[str, Any],
+    fill: Fill,
+    *,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> SyntheticSet:
+    """Write a set, unless it is there already, made with the same settings.
+
+    Args:
+        out: its folder.
+        settings: all that decides what is in it; JSON.
+        fill: writes it.
+        overwrite: replace a synthetic set that was made with other settings.
+        progress: called after each file.
+
+    Returns:
+        The set.
+
+    Raises:
+        ValueError: a negative seed, or the folder holds something else.
+    """
+    if settings["seed"] < 0:
+        raise ValueError(f"seed is {settings['seed']}; it must be a whole number >= 0")
+    out = Path(out)
+    if (files := _is_there(out, settings, overwrite=overwrite)) is not None:
+        return SyntheticSet(out, files, written=False)
+    with replacing_folder(out, durable=False) as staging:
+        for done, total in fill(staging):
+            if progress is not None:
+                progress(done, total)
+        files = _count(staging)
+        text = json.dumps({**settings, "files": files}, indent=2) + "\n"
+        (staging / SETTINGS).write_text(text, encoding="utf-8")
+    return SyntheticSet(out, files, written=True)
+
+
+def _is_there(out: Path, settings: Mapping[str, Any], *, overwrite: bool) -> int | None:
+    """The number of files where ``out`` is the wanted set already, None where it may be written; else ValueError."""
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out} is a file; the set needs a folder")
+    if not out.is_dir() or not any(out.iterdir()):
+        return None
+    try:
+        found = json.loads((out / SETTINGS).read_text(encoding="utf-8"))
+        files = found.pop("files")
+    except (OSError, ValueError, AttributeError, KeyError):
+        raise ValueError(
+            f"{out} is there and is no synthetic set (it has no {SETTINGS}); choose another folder, or remove it"
+        ) from None
+    if found == settings and _count(out) == files:
+        return files
+    if not overwrite:
+        others = [key for key in settings if found.get(key) != settings[key]]
+        what = ", ".join(f"{key} {found.get(key)} instead of {settings[key]}" for key in others)
+        what = what or "some of its files are missing"
+        raise ValueError(f"{out} holds another synthetic set ({what}); choose another folder, or overwrite it")
+    return None
+
+
+def _count(folder: Path) -> int:
+    """Files below a folder, without the settings."""
+    return sum(1 for path in folder.rglob("*") if path.is_file() and path.name != SETTINGS)
