@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from specvid.datasets.layouts.base import DataSet
+from specvid.datasets.layouts.text import read_text
 
 ACTION_SETS: dict[str, Callable[..., "ActionSet"]] = {}
 """Readers by the name of their data set. `specvid.datasets.layouts.registry` fills it."""
@@ -154,11 +155,9 @@ def read_lines(path: Path, what: str) -> list[str]:
         ValueError: it is missing, or no UTF-8.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path)
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error.strerror}); it is {what}.") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{path} is not UTF-8; it is {what}. Fetch it again or save it as UTF-8.") from None
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 

@@ -18,6 +18,7 @@ class DataSet:
         is_whole: all that was published is listed.
         is_cut_down: it is a part of the published set, so the published numbers cannot be its own.
         counts: what ``specvid data check`` compares with the published numbers.
+        notes: what is to be said of its lists, a sentence each.
         source: resolved path of own data or of a part, since others may have the same title; "" where the title tells.
     """
 
@@ -27,6 +28,7 @@ class DataSet:
     is_whole: bool = False
     is_cut_down: bool = True
     counts: Counts = field(default_factory=dict, repr=False)
+    notes: tuple[str, ...] = ()
     source: str = ""
 
 

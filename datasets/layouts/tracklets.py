@@ -13,6 +13,7 @@ Identities and cameras may be any numbers or names. Scores follow the protocol `
 """
 
 import csv
+import io
 import os
 import re
 from collections import defaultdict
@@ -33,6 +34,7 @@ from specvid.datasets.layouts.reid_set import (
     natural_key,
     reid_set,
 )
+from specvid.datasets.layouts.text import delimiter_of, read_text
 
 SETS = ("train", "query", "gallery", "test")
 COLUMNS = ("path", "pid", "camid")
@@ -115,7 +117,7 @@ def read_table(path: Path) -> dict[str, list[Tracklet]]:
         tracklet: Any = row.get("tracklet")
         frame = row.get("frame")
         key = (part, pid, camid, "" if tracklet is None else tracklet)
-        frames[key].append((_frame_number(frame, path, number), str(name)))
+        frames[key].append((_frame_number(frame, path, number), _on_this_disk(path.parent, str(name))))
     parts: dict[str, list[Tracklet]] = {name: [] for name in SETS}
     for (part, pid, camid, tracklet), own in frames.items():
         if len({number is None for number, _ in own}) > 1:
@@ -127,6 +129,11 @@ def read_table(path: Path) -> dict[str, list[Tracklet]]:
         title = "/".join(str(piece) for piece in (part, pid, camid, tracklet) if piece != "")
         parts[part].append(Tracklet(title, pid, camid, path.parent, tuple(name for _, name in own)))
     return parts
+
+
+def _on_this_disk(folder: Path, name: str) -> str:
+    """A path with backslashes, as Windows writes it, with slashes; unless there is a file of that very name."""
+    return name.replace("\\", "/") if "\\" in name and not (folder / name).exists() else name
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -147,13 +154,12 @@ def _frame_number(value: Any, path: Path, row: int) -> float | None:
 def _csv_rows(path: Path) -> Iterable[Mapping[str, Any]]:
     """The rows of a CSV file; a column of whole numbers only becomes numbers."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            _check_columns(path, reader.fieldnames or [])
-            rows: list[dict[str, Any]] = list(reader)
-    except UnicodeDecodeError as error:
-        text = error.object[max(0, error.start - 20) : error.start + 20]
-        raise ValueError(f"{path} is not UTF-8, near {text!r}; save the table as UTF-8") from None
+        text = read_text(path)
+        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter_of(text))
+        _check_columns(path, reader.fieldnames or [])
+        rows: list[dict[str, Any]] = list(reader)
+    except csv.Error as error:
+        raise ValueError(f"{path} cannot be read as a table ({error})") from None
     for column in ("pid", "camid", "tracklet"):
         values = [row.get(column) for row in rows]
         if all(_is_whole(value) for value in values):

@@ -23,13 +23,14 @@ from specvid.datasets.layouts.action_set import (
     read_lines,
 )
 from specvid.datasets.layouts.base import check_split
+from specvid.datasets.layouts.text import NameFinder, split_label
 
 TITLE, CLASSES, CLIPS = "UCF-101", 101, 13_320
 SPLITS = {1: (9_537, 3_783), 2: (9_586, 3_734), 3: (9_624, 3_696)}  # clips to train on, clips to test on
 
 _VIDEO_FOLDERS = ("videos", "UCF-101")
 _LIST_FOLDERS = ("ucfTrainTestlist", "UCF101TrainTestSplits-RecognitionTask", "splits", ".")
-_NAME = re.compile(r"v_(?P<label>\w+)_g(?P<group>\d{2,})_c(?P<clip>\d{2,})\.\w+")
+_NAME = re.compile(r"v_(?P<label>.+)_g(?P<group>\d{2,})_c(?P<clip>\d{2,})\.\w+")
 _LIST = "one of UCF-101's official lists"
 
 
@@ -53,20 +54,26 @@ def read_ucf101(root: str | os.PathLike[str], *, split: int = 1) -> ActionSet:
     lists = find_folder(root, _LIST_FOLDERS, "classInd.txt", TITLE, "ucf101")
     videos = next((root / name for name in _VIDEO_FOLDERS if (root / name).is_dir()), root)
     classes = read_classes(lists / "classInd.txt")
-    sides = []
+    sides, finder = [], NameFinder(videos)
     for side in ("train", "test"):
         path = lists / f"{side}list{split:02d}.txt"
         names = read_list(path, classes)
         if not names:
             raise ValueError(f"{path} names no clips.")
-        labels = {name: label for label, name in enumerate(classes)}
-        sides.append([VideoRecord(videos / name, name, labels[name.split("/")[0]], group_of(name)) for name in names])
+        labels = {name.lower(): label for label, name in enumerate(classes)}
+        sides.append(
+            [
+                VideoRecord(Path(finder.find(name)), name, labels[name.split("/")[0].lower()], group_of(name))
+                for name in names
+            ]
+        )
     train, test = sides
     check_parts(sides, f"split {split} of {root}")
     is_whole = len(classes) == CLASSES and (len(train), len(test)) == SPLITS[split]
     return ActionSet(
         title=TITLE if is_whole else cut_down(TITLE, len(classes), CLASSES), split=split, splits=len(SPLITS),
         is_whole=is_whole, is_cut_down=len(classes) < CLASSES, classes=classes, train=train, test=test,
+        notes=finder.notes(),
         counts={
             "classes": (len(classes), CLASSES), f"split {split}, clips to train on": (len(train), SPLITS[split][0]),
             f"split {split}, clips to test on": (len(test), SPLITS[split][1]),
@@ -86,10 +93,12 @@ def read_classes(path: Path) -> list[str]:
     Raises:
         ValueError: another kind of line, or numbers that do not run from 1 without a gap.
     """
-    pairs = [line.split() for line in read_lines(path, _LIST)]
+    pairs = [line.split(maxsplit=1) for line in read_lines(path, _LIST)]
     if any(len(pair) != 2 or not pair[0].isdigit() for pair in pairs):
         wrong = next(" ".join(pair) for pair in pairs if len(pair) != 2 or not pair[0].isdigit())
         raise ValueError(f"{path}: line {wrong!r} is not a class; expected e.g. '1 ApplyEyeMakeup'.")
+    if len({name.lower() for _, name in pairs}) < len(pairs):
+        raise ValueError(f"{path}: two classes have the same name, but for capitals.")
     if [int(number) for number, _ in pairs] != list(range(1, len(pairs) + 1)) or not pairs:
         raise ValueError(f"{path}: the class numbers must run 1, 2, 3, ... without a gap.")
     return [name for _, name in pairs]
@@ -108,21 +117,22 @@ def read_list(path: Path, classes: list[str]) -> list[str]:
     Raises:
         ValueError: a line that is no clip, of an unknown class, with a wrong label, or listed twice.
     """
-    numbers = {name: number for number, name in enumerate(classes, start=1)}
+    numbers = {name.lower(): number for number, name in enumerate(classes, start=1)}
     names: list[str] = []
     for line in read_lines(path, _LIST):
-        name, _, number = line.partition(" ")
+        name, number = split_label(line)
+        name = name.replace("\\", "/")
         folder, _, file = name.partition("/")
         if _NAME.fullmatch(file) is None:
             raise ValueError(f"{path}: line {line!r} names no clip; expected e.g. 'Archery/v_Archery_g01_c01.avi'.")
-        if folder not in numbers:
+        if folder.lower() not in numbers:
             raise ValueError(f"{path}: line {line!r} names class {folder!r}, which is not in classInd.txt.")
-        if number.strip() and number.strip() != str(numbers[folder]):
+        if number and number != str(numbers[folder.lower()]):
             raise ValueError(
-                f"{path}: line {line!r} gives class {folder!r} the number {number.strip()}; "
-                f"classInd.txt says {numbers[folder]}."
+                f"{path}: line {line!r} gives class {folder!r} the number {number}; "
+                f"classInd.txt says {numbers[folder.lower()]}."
             )
-        names.append(name)
+        names.append(f"{classes[numbers[folder.lower()] - 1]}/{file}")  # a group is a group, whatever the capitals
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"{path}: {twice} is listed twice; every clip counts once.")

@@ -9,6 +9,7 @@ from typing import Any
 
 from specvid.datasets.decode import MIN_READABLE
 from specvid.datasets.layouts.action_set import ActionSet
+from specvid.datasets.layouts.media import hidden_below
 from specvid.datasets.layouts.registry import ACTION_SETS, REID_SETS, read_action, read_reid
 from specvid.datasets.layouts.reid_set import ReidSet
 from specvid.errors import unknown
@@ -91,6 +92,9 @@ def check(
 
     missing, unlisted = missing_and_unlisted(paths)
     problems |= {path: f"missing: {path} is not there" for path in sorted(missing)}
+    lines += [f"note: {note}" for note in dict.fromkeys(note for data in sets for note in data.notes)]
+    if hidden := hidden_below([root]) if root.is_dir() else []:
+        lines.append(f"note: {len(hidden):,} hidden files and folders are left out, e.g. {hidden[0]}")
     if unlisted:
         lines.append(f"note: {len(unlisted):,} files are in no list, e.g. {unlisted[0]}; they are not used")
     present = [path for path in paths if path not in missing]

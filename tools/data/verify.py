@@ -9,6 +9,7 @@ from multiprocessing import get_context
 
 from specvid.datasets.decode.images import read_frame
 from specvid.datasets.decode.verify import verify_video
+from specvid.datasets.layouts.media import is_hidden
 from specvid.errors import VideoError
 
 _IMAGES_A_TASK = 256  # handing over one image costs more than decoding it
@@ -122,7 +123,7 @@ def missing_and_unlisted(paths: Sequence[str]) -> tuple[set[str], list[str]]:
         listed.setdefault(folder, set()).add(name)
     missing, unlisted = set(), []
     for folder, names in listed.items():
-        found = {name for name in os.listdir(folder) if name[0] != "."} if os.path.isdir(folder) else set()
+        found = {name for name in os.listdir(folder) if not is_hidden(name)} if os.path.isdir(folder) else set()
         missing |= {os.path.join(folder, name) for name in names - found}
         unlisted += [os.path.join(folder, name) for name in found - names]
     return missing, sorted(unlisted)

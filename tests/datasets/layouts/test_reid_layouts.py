@@ -269,7 +269,7 @@ def test_odd_numbers_are_names(tmp_path):
 def test_tables_that_cannot_be_read_are_named(tmp_path):
     path = tmp_path / "frames.csv"
     path.write_bytes("path,pid,camid\na.png,Jörg,1\n".encode("latin-1"))
-    with pytest.raises(ValueError, match=r"frames\.csv is not UTF-8, near .*J.*; save the table as UTF-8"):
+    with pytest.raises(ValueError, match=r"frames\.csv, line 2 is not UTF-8 \(near .*J.*\): save the file"):
         read_reid("tracklets", path)
     (tmp_path / "frames.parquet").write_bytes(b"PAR1 no")
     with pytest.raises(ValueError, match=r"frames\.parquet cannot be read as Parquet"):
