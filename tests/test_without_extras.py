@@ -23,7 +23,7 @@ assert model(torch.zeros(1, 3, 2, 32, 32)).shape == (1, 5)
 assert "r3d_18" in specvid.list_backbones() and "snl" in specvid.list_blocks()
 import specvid.datasets, specvid.cli.embed, specvid.cli.predict, specvid.cli.train
 import specvid.pipelines.action.predict, specvid.pipelines.action.train, specvid.pipelines.reid.train
-import specvid.pipelines.embed.job
+import specvid.pipelines.embed.launch
 """
 
 

@@ -26,7 +26,8 @@ from specvid.pipelines.engine.fabric import make_fabric
 from specvid.pipelines.engine.gather import gather_rows
 from specvid.pipelines.engine.log import console
 from specvid.pipelines.engine.log import echo as to_stdout
-from specvid.pipelines.networks import open_model
+from specvid.pipelines.networks.config import NetworkConfig
+from specvid.pipelines.networks.opening import open_network
 
 
 def evaluate(
@@ -67,12 +68,13 @@ def _score(
     run: TrainedRun[ActionConfig], split: int, *, fabric: Fabric, config: ActionEvaluationConfig, compute: ComputeConfig
 ) -> ActionResult:
     """One run on one split's test list."""
-    model, meta = open_model(run.folder, config.checkpoint)
+    opened = open_network(NetworkConfig(run=str(run.folder.path), checkpoint=config.checkpoint))
+    model, metadata = opened.model, opened.metadata
     trained_on = replace(run.config.clips, data=config.data or run.config.clips.data, limit=0)
     lists = read_lists(replace(trained_on, split=split))
-    if lists.classes != meta["classes"]:
+    if lists.classes != metadata["classes"]:
         raise ValueError(
-            f"run {str(run.folder.path)!r} knows {len(meta['classes'])} classes, data {trained_on.data!r} has "
+            f"run {str(run.folder.path)!r} knows {len(metadata['classes'])} classes, data {trained_on.data!r} has "
             f"{len(lists.classes)} others. Give the data set that it was trained on."
         )
     own = lists if split == trained_on.split else read_lists(trained_on)
@@ -83,7 +85,7 @@ def _score(
     views = make_views(lists.test, clip_spec(model.input, trained_on), clips=clips, crops=config.crops)
     fabric.to_device(model)
     scores = score_views(fabric, model, views, compute=compute, title=f"{run.folder.name}, split {split}")
-    selected_by = meta["best_is"] if config.checkpoint == "best" else ""
+    selected_by = metadata["best_is"] if config.checkpoint == "best" else ""
     return ActionResult.of(
         lists, scores, checkpoint=config.checkpoint, views=views, leaked=leaked, selected_by=selected_by
     )

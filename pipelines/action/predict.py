@@ -8,14 +8,13 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.layouts.action_set import VideoRecord
 from specvid.eval.classification import average_views
 from specvid.pipelines.action.data import make_views
 from specvid.pipelines.action.evaluate import view_logits
 from specvid.pipelines.engine.config import ComputeConfig
 from specvid.pipelines.engine.fabric import make_fabric
-from specvid.pipelines.recogniser import Recogniser
+from specvid.pipelines.networks.opening import OpenedNetwork
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class Prediction:
 
 def predict(
     videos: Sequence[str | Path],
-    recogniser: Recogniser,
+    network: OpenedNetwork,
     *,
     top: int = 5,
     clips: int = 10,
@@ -48,7 +47,7 @@ def predict(
 
     Args:
         videos: the files.
-        recogniser: from `specvid.pipelines.recogniser`.
+        network: opened with ``classifier=True``.
         top: how many classes to name.
         clips: of each file, spread evenly; softmax is averaged over all views.
         crops: of each clip.
@@ -58,15 +57,20 @@ def predict(
         A prediction for each file, in the order given. One of a file that cannot be read has an ``error``.
 
     Raises:
-        ValueError: ``top`` is less than 1.
+        ValueError: ``top`` is less than 1, or the network has no weights or no names of classes.
     """
     if top < 1:
         raise ValueError(f"top {top} must be at least 1.")
+    if not network.trained:
+        name = network.model.config["name"]
+        raise ValueError(f"weights are not given: --model {name} needs --weights FILE, or DEFAULT for published ones.")
+    if not network.classes:
+        raise ValueError(f"the network is of the task {network.metadata.get('task')!r}: it names no classes.")
     compute = compute or ComputeConfig()
     fabric = make_fabric(compute)
-    model = recogniser.model
+    model = network.model
     fabric.to_device(model)  # in place
-    clip = ClipSpec.of(model.input, sampling=recogniser.sampling, decoder=recogniser.decoder)
+    clip = network.clip
     records = [VideoRecord(Path(video), str(video), -1) for video in videos]
     views = make_views(records, clip, clips=1 if clip.sampling == "segments" else clips, crops=crops)
     loader = DataLoader(
@@ -79,5 +83,5 @@ def predict(
             continue
         probabilities = average_views(view_logits(fabric, model, item["video"], compute.batch_size))
         best = np.argsort(-probabilities, kind="stable")[:top]
-        classes = tuple((recogniser.classes[i], float(probabilities[i])) for i in best)
+        classes = tuple((network.classes[i], float(probabilities[i])) for i in best)
         yield Prediction(path, classes, note=item["short"])

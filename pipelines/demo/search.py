@@ -3,12 +3,13 @@
 from pathlib import Path
 
 from specvid.datasets.layouts.ucf101 import read_ucf101
-from specvid.pipelines.embed.config import EmbedConfig, NetChoice, RunChoice, WindowChoice
+from specvid.pipelines.embed.config import EmbedConfig, JobConfig, WindowConfig
 from specvid.pipelines.embed.evaluate import evaluate
-from specvid.pipelines.embed.job import embed
+from specvid.pipelines.embed.launch import embed
 from specvid.pipelines.engine.log import console, echo, status
+from specvid.pipelines.networks.config import NetworkConfig
 from specvid.pipelines.search.query import search
-from specvid.pipelines.search.table import as_text
+from specvid.pipelines.search.report import as_text
 
 RIGHT_AT_LEAST = 0.90  # share of nearest neighbours with the class of the clip
 
@@ -31,11 +32,11 @@ def demo_search(root: Path, run: str, *, answers: int = 5) -> bool:
     out = root / f"embeddings-{run}"
     console.print(f"embedding {len(clips)} clips: {out}")
     config = EmbedConfig(
-        net=NetChoice(run=str(root / run)),
-        windows=WindowChoice(window="uniform"),
-        running=RunChoice(overwrite=True),  # of a run that was trained again
+        network=NetworkConfig(run=str(root / run)),
+        windows=WindowConfig(window="uniform"),
+        job=JobConfig(overwrite=True),  # of a run that was trained again
     )
-    embed(clips, out, config, tell=status)
+    embed(clips, out, config, echo=status)
     scored, answer = evaluate(out), search(out, clips[0], k=answers)
     echo(
         f"\nEmbeddings of {scored.rows} unseen clips by {run}: the nearest one of another group has the same class for "

@@ -1,20 +1,24 @@
 """Embeddings of videos: from files to one Parquet data set.
 
-`job` is the whole of it. An input (`sources`, `tables`) is cut into windows and clips (`windows`), decoded in one pass
-(`reading`) by processes that run ahead (`feed`), goes through the network (`network`) while the shard before is written
-(`stream`, `shards`), into a folder that a kill cannot harm (`layout`). The engine's `processes` share the work under
-torchrun, `on_ray` on a Ray cluster.
+`launch` starts a job and shares it among processes or Ray actors; `job` is the work of one process. An input (`inputs`)
+is cut into windows and clips (`windows`), decoded in one pass (`reading`) by processes that run ahead (`feed`), goes
+through the network (`network`) while the shard before is written (`stream`, `shards`), into a folder that a kill cannot
+harm (`folder`). `evaluate` scores such a folder.
 """
 
-from specvid.pipelines.embed.config import EmbedConfig, NetChoice, OutputChoice, RunChoice, WindowChoice
-from specvid.pipelines.embed.outcome import Outcome
+from typing import TYPE_CHECKING
 
-__all__ = ["EmbedConfig", "NetChoice", "Outcome", "OutputChoice", "RunChoice", "WindowChoice", "embed"]
+from specvid.pipelines.embed.config import EmbedConfig, JobConfig, OutputConfig, WindowConfig
+
+if TYPE_CHECKING:
+    from specvid.pipelines.embed.launch import Outcome, embed
+
+__all__ = ["EmbedConfig", "JobConfig", "Outcome", "OutputConfig", "WindowConfig", "embed"]
 
 
 def __getattr__(name: str) -> object:
-    if name == "embed":
-        from specvid.pipelines.embed.job import embed
+    if name in ("Outcome", "embed"):
+        from specvid.pipelines.embed import launch
 
-        return embed
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(launch, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")

@@ -8,13 +8,19 @@ import numpy as np
 from specvid.datasets.layouts.ucf101 import group_of
 from specvid.errors import unknown
 from specvid.eval.embeddings import NeighbourScore, leave_group_out
-from specvid.pipelines.embed.layout import Folder, batches
-from specvid.pipelines.search.vectors import Rows, matrix_of
+from specvid.pipelines.embed.folder import Folder, Rows, batches
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """``score``; ``rows``, ``groups``: how many there are; ``failed``: inputs that have no row, and are not scored."""
+    """What a folder of embeddings scored.
+
+    Attributes:
+        score: accuracy, and that of each class.
+        rows: how many were scored.
+        groups: how many sources they were cut from.
+        failed: inputs that have no row, and are not scored.
+    """
 
     score: NeighbourScore
     rows: int
@@ -23,9 +29,19 @@ class Evaluation:
 
 
 def evaluate(out: str | os.PathLike[str], *, label: str = "", group: str = "") -> Evaluation:
-    """Score the folder ``out``. ``label`` and ``group``: columns that say the class of a row and the source that it was
-    cut from; without them both come from UCF-101's file names, ``v_CLASS_gXX_cYY``.
-    Raises ``ValueError`` for unknown columns, empty values, or other file names.
+    """Score a folder of embeddings.
+
+    Args:
+        out: the folder that `embed` wrote.
+        label: column with the class of a row; without it, class and group come from UCF-101's file names,
+            ``v_CLASS_gXX_cYY``.
+        group: column with the source that a row was cut from.
+
+    Returns:
+        The accuracy of the nearest neighbour among the rows of all other groups.
+
+    Raises:
+        ValueError: unknown columns, empty values, or other file names.
     """
     import pyarrow.parquet as pq
 
@@ -38,7 +54,7 @@ def evaluate(out: str | os.PathLike[str], *, label: str = "", group: str = "") -
             raise unknown("column", column, rows.schema.names)
     if not len(rows):
         raise ValueError(f"{str(folder.path)!r} has no rows: there is nothing to score.")
-    features = np.concatenate([matrix_of(batch.column(0)) for batch in batches(rows.parts, ["embedding"])])
+    features = np.concatenate(list(rows.embeddings()))
     names = [label, group] if label else ["path"]
     table = [row for batch in batches(rows.parts, names) for row in batch.to_pylist()]
     if label:

@@ -17,64 +17,71 @@ from multiprocessing.connection import Connection
 
 import torch
 
-from specvid.pipelines.embed.reading import Piece, Reader
-from specvid.pipelines.embed.sources import Source
+from specvid.pipelines.embed.inputs import Source
+from specvid.pipelines.embed.reading import Chunk, Reader
 
-_AHEAD = 32 * 2**20  # bytes that a process may be ahead: four of the largest pieces
-_LEAST = 2**16  # bytes that a piece counts for, however small
+_AHEAD_BYTES = 32 * 2**20  # bytes that a process may be ahead: four of the largest chunks
+_CHUNK_COST = 2**16  # bytes that a chunk counts for, however small
 
 
 def read_ahead(
     sources: Sequence[Source], reader: Reader, *, workers: int = 2, timeout: float = 600.0
-) -> Iterator[tuple[int, Piece]]:
-    """(place in ``sources``, piece) for each input in order; an input ends with a piece that is its ``last``.
+) -> Iterator[tuple[int, Chunk]]:
+    """Decode inputs in processes that run ahead.
 
-    ``workers``: processes, 0 decodes right here; ``timeout``: seconds without a piece, then a process is given up.
+    Args:
+        sources: the inputs.
+        reader: cuts them into clips.
+        workers: decoding processes; 0 decodes right here.
+        timeout: seconds without a chunk after which a process is given up.
+
+    Yields:
+        (place in ``sources``, chunk), in the order of inputs; each ends with a chunk that is its ``last``.
     """
     if not workers:
         for place in range(len(sources)):
-            for piece in reader.pieces(sources[place]):
-                yield place, piece
+            for chunk in reader.chunks(sources[place]):
+                yield place, chunk
         return
     reader.import_all()  # here, once: the processes are forks
     count = min(workers, len(sources))
-    lanes = [_Lane(sources, reader, range(first, len(sources), count), timeout) for first in range(count)]
+    pool = [_Worker(sources, reader, range(first, len(sources), count), timeout) for first in range(count)]
     try:
         for place in range(len(sources)):
-            for piece in lanes[place % count].pieces(place):
-                yield place, piece
+            for chunk in pool[place % count].chunks(place):
+                yield place, chunk
     finally:
-        for lane in lanes:
-            lane.stop()
+        for worker in pool:
+            worker.stop()
 
 
-class _Lane:
+class _Worker:
     """One decoding process at a time, and its share of the inputs."""
 
     def __init__(self, sources: Sequence[Source], reader: Reader, places: range, timeout: float) -> None:
         self.sources, self.reader, self.places, self.timeout = sources, reader, places, timeout
-        self._process: _Process | None = self._start(places)
+        self._process: _DecodeProcess | None = self._start(places)
 
-    def pieces(self, place: int) -> Iterator[Piece]:
-        """The pieces of the next input of this lane."""
+    def chunks(self, place: int) -> Iterator[Chunk]:
+        """The chunks of the next input of this worker."""
         if self._process is None:
             self._process = self._start(self.places[self.places.index(place) :])
         given = 0
         try:
-            for piece in self._process.pieces():
+            for chunk in self._process.chunks():
                 given += 1
-                yield piece
+                yield chunk
             return
-        except _Lost:
+        except _WorkerLost:
             self.stop()
         # What the process had decoded ahead is lost with it. Alone the input shows whether it was the cause.
         alone = self._start([place])
         try:
-            for number, piece in enumerate(alone.pieces()):
+            for number, chunk in enumerate(alone.chunks()):
                 if number >= given:
-                    yield piece
-        except _Lost as error:
-            yield Piece(last=True, error=f"the decoder {error}, the file is damaged in an unusual way")
+                    yield chunk
+        except _WorkerLost as error:
+            yield Chunk(last=True, error=f"the decoder {error}, the file is damaged in an unusual way")
         finally:
             alone.stop()
 
@@ -83,16 +90,16 @@ class _Lane:
             self._process.stop()
             self._process = None
 
-    def _start(self, places: Sequence[int]) -> "_Process":
-        return _Process(self.sources, self.reader, places, self.timeout)
+    def _start(self, places: Sequence[int]) -> "_DecodeProcess":
+        return _DecodeProcess(self.sources, self.reader, places, self.timeout)
 
 
-class _Lost(Exception):
+class _WorkerLost(Exception):
     """A process died or hangs."""
 
 
-class _Process:
-    """A process that decodes some inputs, and the pipe that its pieces come through."""
+class _DecodeProcess:
+    """A process that decodes some inputs, and the pipe that its chunks come through."""
 
     def __init__(self, sources: Sequence[Source], reader: Reader, places: Sequence[int], timeout: float) -> None:
         self.timeout = timeout
@@ -101,20 +108,20 @@ class _Process:
         self._process.start()
         far.close()  # so that the pipe ends when the process does
 
-    def pieces(self) -> Iterator[Piece]:
-        """The pieces of the input that is next. Raises `_Lost`."""
+    def chunks(self) -> Iterator[Chunk]:
+        """The chunks of the input that is next. Raises `_WorkerLost`."""
         while True:
             try:
                 if not self._pipe.poll(self.timeout):
-                    raise _Lost(f"gives nothing for {self.timeout:.0f} s")
-                piece, shape = self._pipe.recv()
+                    raise _WorkerLost(f"gives nothing for {self.timeout:.0f} s")
+                chunk, shape = self._pipe.recv()
                 if shape is not None:
-                    piece.clips = torch.empty(shape, dtype=torch.uint8)
-                    self._pipe.recv_bytes_into(memoryview(piece.clips.numpy()).cast("B"))
+                    chunk.clips = torch.empty(shape, dtype=torch.uint8)
+                    self._pipe.recv_bytes_into(memoryview(chunk.clips.numpy()).cast("B"))
             except (EOFError, OSError):
-                raise _Lost("kills its process") from None
-            yield piece
-            if piece.last:
+                raise _WorkerLost("kills its process") from None
+            yield chunk
+            if chunk.last:
                 return
 
     def stop(self) -> None:
@@ -123,28 +130,28 @@ class _Process:
         self._pipe.close()
 
 
-class _Ahead:
-    """A queue between two threads that is full when it holds ``limit`` bytes; one piece always fits."""
+class _ByteQueue:
+    """A queue between two threads that is full when it holds ``limit`` bytes; one chunk always fits."""
 
     def __init__(self, limit: int) -> None:
         self.limit, self.held = limit, 0
-        self._pieces: deque[tuple[Piece | None, int]] = deque()
+        self._chunks: deque[tuple[Chunk | None, int]] = deque()
         self._change = threading.Condition()
 
-    def put(self, piece: Piece | None, size: int) -> None:
+    def put(self, chunk: Chunk | None, size: int) -> None:
         with self._change:
-            self._change.wait_for(lambda: not self._pieces or self.held + size <= self.limit)
-            self._pieces.append((piece, size))
+            self._change.wait_for(lambda: not self._chunks or self.held + size <= self.limit)
+            self._chunks.append((chunk, size))
             self.held += size
             self._change.notify_all()
 
-    def get(self) -> Piece | None:
+    def get(self) -> Chunk | None:
         with self._change:
-            self._change.wait_for(lambda: self._pieces)
-            piece, size = self._pieces.popleft()
+            self._change.wait_for(lambda: self._chunks)
+            chunk, size = self._chunks.popleft()
             self.held -= size
             self._change.notify_all()
-            return piece
+            return chunk
 
 
 def _decode(pipe: Connection, sources: Sequence[Source], reader: Reader, places: Sequence[int]) -> None:
@@ -154,21 +161,21 @@ def _decode(pipe: Connection, sources: Sequence[Source], reader: Reader, places:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's business
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    ready = _Ahead(_AHEAD)
+    ready = _ByteQueue(_AHEAD_BYTES)
     sender = threading.Thread(target=_send, args=(pipe, ready), daemon=True)
     sender.start()
     for place in places:
-        for piece in reader.pieces(sources[place]):
-            ready.put(piece, _LEAST if piece.clips is None else max(_LEAST, piece.clips.nbytes))
+        for chunk in reader.chunks(sources[place]):
+            ready.put(chunk, _CHUNK_COST if chunk.clips is None else max(_CHUNK_COST, chunk.clips.nbytes))
     ready.put(None, 0)
     sender.join()
 
 
-def _send(pipe: Connection, ready: "_Ahead") -> None:
-    while (piece := ready.get()) is not None:
-        clips, piece.clips = piece.clips, None
+def _send(pipe: Connection, ready: "_ByteQueue") -> None:
+    while (chunk := ready.get()) is not None:
+        clips, chunk.clips = chunk.clips, None
         try:
-            pipe.send((piece, None if clips is None else tuple(clips.shape)))
+            pipe.send((chunk, None if clips is None else tuple(clips.shape)))
             if clips is not None:
                 pipe.send_bytes(clips.numpy().data.cast("B"))
         except OSError:  # nobody reads any more

@@ -1,8 +1,7 @@
-"""`embed`: from inputs to a folder of Parquet shards, or to what is missing in it."""
+"""The work of one process on an embedding: a folder, the settings, a network, and the shards that it does."""
 
 import dataclasses
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,61 +9,31 @@ from typing import Any
 
 from specvid import __version__
 from specvid.config import differences, to_dict
-from specvid.datasets.clips.sampling import frames_needed
 from specvid.files import write_json
 from specvid.pipelines.embed.config import EmbedConfig
-from specvid.pipelines.embed.layout import Folder
+from specvid.pipelines.embed.folder import Folder, disk_error
+from specvid.pipelines.embed.inputs import FoundInputs
 from specvid.pipelines.embed.network import Network
-from specvid.pipelines.embed.outcome import Outcome, disk_error
 from specvid.pipelines.embed.progress import Progress
-from specvid.pipelines.embed.shards import Embedded, count_short, gather_failures, schema_of, write_shard
-from specvid.pipelines.embed.sources import Found, find_inputs
-from specvid.pipelines.embed.stream import Shard, Stream, reader_of, write_behind
+from specvid.pipelines.embed.shards import VideoResult, schema_of, write_shard
+from specvid.pipelines.embed.stream import Shard, Stream, reader_for, write_behind
 from specvid.pipelines.engine.devices import select_device
 from specvid.pipelines.engine.processes import Processes
 
 BATCH = {"cpu": 4, "mps": 16, "cuda": 32}
-
-
-def embed(
-    inputs: Sequence[str | os.PathLike[str]],
-    out: str | os.PathLike[str],
-    config: EmbedConfig,
-    *,
-    path_column: str = "path",
-    tell: Callable[[str], None] = lambda line: None,
-) -> Outcome:
-    """Embed ``inputs`` (see `find_inputs`) into the folder ``out`` (see `layout`), or what is missing there.
-
-    ``tell``: gets a line for each thing worth saying, failures among them. Under torchrun each process takes its share
-    of the shards; the one that finds all of them there writes errors.parquet.
-    Raises ``ValueError`` for wrong settings, or a folder that was embedded otherwise; ``OSError`` for a disk that gives
-    out. A file that fails raises nothing: it is counted, and named in errors.parquet.
-    """
-    begun = time.perf_counter()
-    processes = Processes.here()
-    job = Job.open(out, config, processes)
-    if job.network.unset and processes.rank == 0:
-        tell(
-            f"warning: no weights for {config.net.model!r}, it is only initialised (seed {config.net.seed}): "
-            "give --weights FILE, or --run."
-        )
-    missing = processes.agree(lambda: job.prepare(find_inputs(inputs, path_column=path_column), tell))
-    own = missing[processes.rank :: processes.size]
-    if config.running.engine == "ray":
-        from specvid.pipelines.embed.on_ray import run_on_ray
-
-        if processes.size > 1:
-            raise ValueError("engine 'ray' shares the work itself: start it without torchrun.")
-        done, frames = run_on_ray(job, own, tell)
-    else:
-        done, frames = job.run(own, tell)
-    return job.finish(done, frames, time.perf_counter() - begun)
+"""Clips at a time on each kind of device, where nothing is said."""
 
 
 @dataclass
 class Job:
-    """A folder, its settings and the network of this process."""
+    """A folder, its settings and the network of this process.
+
+    Attributes:
+        folder: where the shards go.
+        config: the settings.
+        network: from clips to vectors.
+        batch_size: clips in each batch.
+    """
 
     folder: Folder
     config: EmbedConfig
@@ -73,45 +42,74 @@ class Job:
 
     @classmethod
     def open(cls, out: str | os.PathLike[str], config: EmbedConfig, processes: Processes) -> "Job":
-        running = config.running
-        device = select_device(running.device, precision=running.precision, local_rank=processes.local)
-        network = Network(config.net, device=device, precision=running.precision, sampling=config.windows.sampling)
-        return cls(Folder(out), config, network, running.batch_size or BATCH[network.device.type])
+        """Open the network on the device of this process; nothing is written yet.
 
-    def facts(self) -> dict[str, Any]:
-        """All that the bytes of a shard depend on, besides its inputs."""
-        content = to_dict(self.config)
-        del content["running"], content["output"]["npz"]
-        net = content.pop("net")
+        Args:
+            out: the folder.
+            config: the settings.
+            processes: this process among others.
+
+        Returns:
+            The job.
+
+        Raises:
+            ValueError: a wrong device, network or feature.
+        """
+        job = config.job
+        network = Network(
+            config.network,
+            changes=config.input,
+            feature=config.output.feature,
+            device=select_device(job.device, precision=job.precision, local_rank=processes.local),
+            precision=job.precision,
+            sampling=config.windows.sampling,
+        )
+        return cls(Folder(out), config, network, job.batch_size or BATCH[network.device.type])
+
+    def metadata(self) -> dict[str, Any]:
+        """All that the bytes of a shard depend on, besides its inputs; JSON-able."""
+        config = to_dict(self.config)
+        del config["job"], config["output"]["npz"]
         for name in ("run", "weights"):
-            if net[name] and os.path.exists(net[name]):
-                net[name] = os.path.abspath(net[name])
-        network = {**dataclasses.asdict(self.network.facts), "source": net}
-        computing = {"precision": self.config.running.precision, "batch_size": self.batch_size}
-        return {"specvid": __version__, "network": network, **content, "computing": computing}
+            if (path := config["network"][name]) and os.path.exists(path):
+                config["network"][name] = os.path.abspath(path)
+        computing = {"precision": self.config.job.precision, "batch_size": self.batch_size}
+        network = dataclasses.asdict(self.network.metadata)
+        return {"specvid": __version__, "network": network, "config": config, "computing": computing}
 
-    def prepare(self, found: Found, tell: Callable[[str], None]) -> list[int]:
-        """Make the folder, or check that it is of this job; returns the numbers of the missing shards."""
+    def prepare(self, found: FoundInputs, echo: Callable[[str], None]) -> list[int]:
+        """Create the folder, or check that it is of this job.
+
+        Args:
+            found: all inputs.
+            echo: gets a line for each thing that the user should know.
+
+        Returns:
+            Numbers of the missing shards.
+
+        Raises:
+            ValueError: the folder was embedded with other settings or inputs.
+        """
         import pyarrow.parquet as pq
 
         for suffix, count in found.skipped.most_common(8):
-            tell(f"{count} files ({suffix}) are neither videos nor images: left out")
+            echo(f"{count} files ({suffix}) are neither videos nor images: left out")
         if found.repeated:
-            tell(f"{found.repeated} inputs are named more than once: kept once")
+            echo(f"{found.repeated} inputs are named more than once: each is embedded once")
         size = self.config.output.shard_size
         shards = -(-len(found.table) // size)
-        about = {**self.facts(), "inputs": len(found.table), "shards": shards}
+        metadata = {**self.metadata(), "inputs": len(found.table), "shards": shards}
         folder = self.folder
-        if folder.about.exists():
-            self._check(folder.facts(), about, found.table)
-        if not folder.about.exists():
-            folder.put(folder.inputs, lambda path: pq.write_table(found.table, path))
+        if folder.metadata_file.exists():
+            self._check(folder.metadata(), metadata, found.table)
+        if not folder.metadata_file.exists():
+            folder.write(folder.inputs, lambda path: pq.write_table(found.table, path))
             try:
-                write_json(folder.about, about)
+                write_json(folder.metadata_file, metadata)
             except OSError as error:
-                raise disk_error(error, folder.about) from error
-        folder.tidy()
-        if self.config.running.retry_errors:
+                raise disk_error(error, folder.metadata_file) from error
+        folder.remove_leftovers()
+        if self.config.job.retry_errors:
             for shard in range(shards):
                 if folder.failed_part(shard).exists():
                     folder.part(shard).unlink(missing_ok=True)
@@ -120,7 +118,7 @@ class Job:
             for stale in (folder.errors, folder.npz):
                 stale.unlink(missing_ok=True)
             if len(missing) < shards:
-                tell(f"{shards - len(missing)} of {shards} shards are there already, {len(missing)} are missing")
+                echo(f"{shards - len(missing)} of {shards} shards are there already, {len(missing)} are missing")
         return missing
 
     def _check(self, old: dict[str, Any], new: dict[str, Any], table: Any) -> None:
@@ -130,22 +128,30 @@ class Job:
             changed = [f"inputs: {count}"]
         if not changed:
             return
-        if not self.config.running.overwrite:
+        if not self.config.job.overwrite:
             raise ValueError(
                 f"{str(self.folder.path)!r} was embedded otherwise ({'; '.join(changed)}). "
                 "Choose another --out, or throw the old one away with --overwrite."
             )
         self.folder.clear()
 
-    def run(self, shards: Sequence[int], tell: Callable[[str], None]) -> tuple[int, int]:
-        """Embed some shards; returns how many inputs and frames that were."""
-        facts, table = self._agreed()
+    def run(self, shards: Sequence[int], echo: Callable[[str], None]) -> tuple[int, int]:
+        """Embed some shards.
+
+        Args:
+            shards: their numbers.
+            echo: gets a line now and then, and one for each failure.
+
+        Returns:
+            How many inputs and frames that were.
+        """
+        metadata, table = self._read_agreed()
         size = self.config.output.shard_size
         work = [(shard, range(shard * size, min((shard + 1) * size, len(table)))) for shard in shards]
         if not work:
             return 0, 0
-        schema = schema_of(table, {name: facts[name] for name in self.facts()})
-        with Progress(sum(len(rows) for _, rows in work), tell, table) as progress:
+        schema = schema_of(table, {name: metadata[name] for name in self.metadata()})
+        with Progress(sum(len(rows) for _, rows in work), echo, table) as progress:
             write_behind(
                 (
                     (self.folder, shard, table, results, schema)
@@ -155,45 +161,34 @@ class Job:
             )
             return progress.done, progress.frames
 
-    def _results(self, table: Any, work: Sequence[Shard], progress: Progress) -> Iterator[tuple[int, list[Embedded]]]:
-        running, output = self.config.running, self.config.output
+    def _results(
+        self, table: Any, work: Sequence[Shard], progress: Progress
+    ) -> Iterator[tuple[int, list[VideoResult]]]:
+        job, output = self.config.job, self.config.output
         stream = Stream(
-            self.network, reader_of(self.network, self.config.windows), self.batch_size, l2=output.l2,
-            dtype=output.dtype, workers=running.workers, timeout=running.timeout, tell=progress.step,
-        )  # fmt: skip
+            self.network,
+            reader_for(self.network, self.config.windows),
+            self.batch_size,
+            l2=output.l2,
+            dtype=output.dtype,
+            workers=job.workers,
+            timeout=job.timeout,
+            on_result=progress.step,
+        )
         return stream.results(table, work)
 
-    def _agreed(self) -> tuple[dict[str, Any], Any]:
-        """The facts and inputs that stand in the folder, which another process may have written."""
+    def _read_agreed(self) -> tuple[dict[str, Any], Any]:
+        """The metadata and inputs that stand in the folder, which another process may have written."""
         import pyarrow.parquet as pq
 
         try:
-            facts = self.folder.facts()
+            metadata = self.folder.metadata()
         except ValueError as error:
             raise ValueError(f"{error} Processes on several machines need a folder that all of them see.") from None
-        here = self.network.facts.weights
-        if facts["network"]["weights"] != here:
+        here = self.network.metadata.weights
+        if metadata["network"]["weights"] != here:
             raise ValueError(f"this process has other weights ({here[:12]}) than the first: give all the same file.")
-        return facts, pq.read_table(self.folder.inputs)
-
-    def finish(self, done: int, frames: int, seconds: float) -> Outcome:
-        """Gather the failures where all shards are there; the counts."""
-        import pyarrow.parquet as pq
-
-        facts = self.folder.facts()
-        complete = not self.folder.missing(facts["shards"])
-        rows = failed = short = 0
-        if complete:
-            rows = sum(pq.read_metadata(part).num_rows for part in self.folder.parts())
-            failed = gather_failures(self.folder, facts["shards"])
-            spec = self.network.input
-            short = count_short(self.folder, frames_needed(spec.frames, spec.stride, self.network.facts.sampling))
-            if self.config.output.npz:
-                from specvid.pipelines.embed.npz import write_npz
-
-                write_npz(self.folder)
-            self.folder.tidy()
-        return Outcome(self.folder.path, facts["inputs"], failed, short, rows, done, frames, seconds, complete)
+        return metadata, pq.read_table(self.folder.inputs)
 
 
 def _other_inputs(path: Path, table: Any) -> str:

@@ -5,21 +5,27 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from specvid.pipelines.embed.shards import Embedded
-from specvid.pipelines.embed.sources import one_line
+from specvid.pipelines.embed.inputs import one_line
+from specvid.pipelines.embed.shards import VideoResult
 
 _EVERY = 30.0  # seconds
-_SHORT_SAID = 10  # videos shorter than a clip that are printed
-_SAID = 50  # failures that are printed; all of them are in errors.parquet
+_SHORT_SHOWN = 10  # videos shorter than a clip that are printed
+_FAILURES_SHOWN = 50  # failures that are printed; all of them are in errors.parquet
 
 
 class Progress:
-    """Counts inputs, frames and failures. ``table``: the inputs. A context manager."""
+    """Counts inputs, frames and failures. A context manager.
 
-    def __init__(self, total: int, tell: Callable[[str], None], table: Any) -> None:
-        self.total, self.tell, self.table = total, tell, table
+    Args:
+        total: how many inputs there are to do.
+        echo: gets a line at a time.
+        table: the table of inputs, for their names.
+    """
+
+    def __init__(self, total: int, echo: Callable[[str], None], table: Any) -> None:
+        self.total, self.echo, self.table = total, echo, table
         self.done = self.frames = self.failed = self.short = 0
-        self._begun = self._said = time.monotonic()
+        self._begun = self._shown = time.monotonic()
         self._bar: Any = None
 
     def __enter__(self) -> "Progress":
@@ -38,29 +44,34 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
 
-    def step(self, result: Embedded, frames: int) -> None:
-        """One more input is through."""
+    def step(self, result: VideoResult, frames: int) -> None:
+        """Count one more input.
+
+        Args:
+            result: what came of it.
+            frames: how many of its frames went through the network.
+        """
         self.done += 1
         self.frames += frames
         if result.error:
             self.failed += 1
-            if self.failed <= _SAID:
-                self.tell(f"failed: {self._name(result)}: {one_line(result.error)}")
-            if self.failed == _SAID:
-                self.tell("more failures are not printed; errors.parquet names all")
+            if self.failed <= _FAILURES_SHOWN:
+                self.echo(f"failed: {self._name(result)}: {one_line(result.error)}")
+            if self.failed == _FAILURES_SHOWN:
+                self.echo("more failures are not printed; errors.parquet names all")
         if result.short:
             self.short += 1
-            if self.short <= _SHORT_SAID:
-                self.tell(f"short: {self._name(result)}: {result.short}")
-            if self.short == _SHORT_SAID:
-                self.tell("more short ones are not printed; their last_frame tells")
+            if self.short <= _SHORT_SHOWN:
+                self.echo(f"short: {self._name(result)}: {result.short}")
+            if self.short == _SHORT_SHOWN:
+                self.echo("more short ones are not printed; the data set says which, in last_frame")
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], completed=self.done, description=self.line())
-        elif time.monotonic() - self._said > _EVERY:
-            self._said = time.monotonic()
-            self.tell(self.line())
+        elif time.monotonic() - self._shown > _EVERY:
+            self._shown = time.monotonic()
+            self.echo(self.line())
 
-    def _name(self, result: Embedded) -> str:
+    def _name(self, result: VideoResult) -> str:
         return one_line(self.table["id"][result.row].as_py())
 
     def line(self) -> str:

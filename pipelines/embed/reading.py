@@ -1,4 +1,4 @@
-"""From an input to its clips, in pieces: one pass through the file, however long, in bounded memory."""
+"""From an input to its clips, in chunks: one pass through the file, however long, in bounded memory."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -8,21 +8,27 @@ from typing import Any
 import numpy as np
 import torch
 
+from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.clips.transforms import crop_places
 from specvid.datasets.decode import open_video
 from specvid.datasets.decode.images import read_frame
 from specvid.errors import VideoError
-from specvid.models.spec import InputSpec
-from specvid.pipelines.embed.sources import Source
-from specvid.pipelines.embed.windows import Windows
+from specvid.pipelines.embed.inputs import Source
+from specvid.pipelines.embed.windows import WindowPlanner
 
-_PIECE_BYTES = 8 * 2**20  # of clips that travel together
+_CHUNK_BYTES = 8 * 2**20  # of clips that travel together
 
 
 @dataclass
-class Piece:
-    """Some clips of an input in their order: ``clips`` uint8 (n, T, h, w, 3). ``length`` (frames) and ``fps`` of the
-    video come with each piece; ``last`` ends the input. With an ``error`` the input is lost, whatever came before.
+class Chunk:
+    """Some clips of an input, in their order.
+
+    Attributes:
+        clips: uint8 (n, T, h, w, 3); None with an error.
+        length: frames of the video.
+        fps: its frame rate, 0 where it is not known.
+        last: the input ends with this chunk.
+        error: why the input is lost, whatever came before.
     """
 
     clips: torch.Tensor | None = None
@@ -34,15 +40,24 @@ class Piece:
 
 @dataclass(frozen=True)
 class Reader:
-    """Cuts inputs into clips as a network's ``spec`` wants them (resized, centre-cropped, not normalised)."""
+    """Cuts inputs into clips as a network wants them: resized, centre-cropped, not normalised.
 
-    spec: InputSpec
-    windows: Windows
-    decoder: str = "decord"
+    Args:
+        planner: the windows, and the clips that the network takes.
+    """
+
+    planner: WindowPlanner
+
+    @property
+    def spec(self) -> ClipSpec:
+        """The clips that the network takes, and what decodes them."""
+        return self.planner.spec
 
     def import_all(self) -> None:
-        """Import what reading takes, which happens at the first file otherwise. No file is opened: decord's readers
-        must not cross a fork."""
+        """Import what reading takes, which happens at the first file otherwise.
+
+        No file is opened: decord's readers must not cross a fork.
+        """
         import av
 
         from specvid.datasets.clips import resizing
@@ -50,49 +65,66 @@ class Reader:
         from specvid.datasets.decode import images as tracklet_frames
 
         assert av and resizing and tracklet_frames
-        check_decoder(self.decoder)
-        if self.decoder == "decord":
+        check_decoder(self.spec.decoder)
+        if self.spec.decoder == "decord":
             has_decord()
 
-    def pieces(self, source: Source) -> Iterator[Piece]:
-        """The clips of an input. Never raises because of a file: the last piece then says what is wrong."""
+    def chunks(self, source: Source) -> Iterator[Chunk]:
+        """The clips of an input; never raises because of a file.
+
+        Args:
+            source: the input.
+
+        Yields:
+            Chunks in order; where the file cannot be used, the last one says why.
+        """
         try:
             if source.problem:
                 raise VideoError(source.path, source.problem)
             if os.path.isdir(source.path):
-                yield from self.clips_of(ImageSequence(source.path, self.windows.choice.fps))
+                yield from self.clips_of(ImageSequence(source.path, self.planner.config.fps))
             else:
-                with open_video(source.path, self.decoder) as video:
+                with open_video(source.path, self.spec.decoder) as video:
                     yield from self.clips_of(video)
         except VideoError as error:
-            yield Piece(last=True, error=error.reason)
+            yield Chunk(last=True, error=error.reason)
         except Exception as error:  # whatever a file makes a decoder do: it is named, and the others go on
             text = " ".join(str(error).split())
-            yield Piece(last=True, error=text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}")
+            yield Chunk(last=True, error=text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}")
 
-    def clips_of(self, video: Any) -> Iterator[Piece]:
-        """The clips of an open video, or of an `ImageSequence`. Raises as decoders do."""
+    def clips_of(self, video: Any) -> Iterator[Chunk]:
+        """The clips of an open video.
+
+        Args:
+            video: a `Video` or an `ImageSequence`.
+
+        Yields:
+            Chunks in order.
+
+        Raises:
+            VideoError: it cannot be decoded.
+        """
         length, fps = len(video), float(video.fps)
-        clips_ct = self.windows.plan(length, fps).clips
+        clips_ct = self.planner.plan(length, fps).clips
         height, width = self.spec.crop
         frames = clips_ct.shape[1]
-        per_piece = max(1, _PIECE_BYTES // (frames * height * width * 3))
+        per_chunk = max(1, _CHUNK_BYTES // (frames * height * width * 3))
         # What a clip still needs of what was decoded: nothing before the smallest frame of any clip yet to come.
         keep_from = np.minimum.accumulate(clips_ct.min(1)[::-1])[::-1]
         decoded: dict[int, np.ndarray] = {}
-        coming = self._decode(video, np.unique(clips_ct))
-        for start in range(0, len(clips_ct), per_piece):
-            part = clips_ct[start : start + per_piece]
+        blocks = self._decode(video, np.unique(clips_ct))
+        for start in range(0, len(clips_ct), per_chunk):
+            part = clips_ct[start : start + per_chunk]
             clips = torch.empty(len(part), frames, height, width, 3, dtype=torch.uint8)
             for number, (indices, out) in enumerate(zip(part.tolist(), clips.numpy(), strict=True), start=start):
                 while max(indices) not in decoded:
-                    decoded.update(next(coming))
+                    decoded.update(next(blocks))
                 for place, index in enumerate(indices):
                     out[place] = decoded[index]
                 done = keep_from[number + 1] if number + 1 < len(clips_ct) else length
                 for index in [index for index in decoded if index < done]:
                     del decoded[index]
-            yield Piece(clips, length, fps, last=start + per_piece >= len(clips_ct))
+            yield Chunk(clips, length, fps, last=start + per_chunk >= len(clips_ct))
 
     def _decode(self, video: Any, needed: np.ndarray) -> Iterator[dict[int, np.ndarray]]:
         """Frames ``needed`` (rising), cut out: {number: uint8 (h, w, 3)}."""
@@ -100,8 +132,16 @@ class Reader:
             yield {number: crop_frames(frame[None], self.spec)[0]}
 
 
-def crop_frames(frames: np.ndarray, spec: InputSpec) -> np.ndarray:
-    """Resize to ``spec.resize``, cut out the centre, as `test_transform` does: uint8 (T, H, W, 3) -> (T, h, w, 3)."""
+def crop_frames(frames: np.ndarray, spec: ClipSpec) -> np.ndarray:
+    """Resize frames and cut out the centre, as `test_transform` does.
+
+    Args:
+        frames: uint8 (T, H, W, 3).
+        spec: sizes before and after the crop.
+
+    Returns:
+        uint8 (T, h, w, 3).
+    """
     from specvid.datasets.clips.resizing import check_fit, cut_and_resize, resized_size
 
     full = frames.shape[1], frames.shape[2]
@@ -114,7 +154,16 @@ def crop_frames(frames: np.ndarray, spec: InputSpec) -> np.ndarray:
 
 
 class ImageSequence:
-    """Images as a video: all in a folder, in the order of the numbers in their names, or the files given."""
+    """Images as a video.
+
+    Args:
+        folder: all of its images, in the order of the numbers in their names.
+        fps: the frame rate that they are given.
+        files: these images instead; relative to the folder.
+
+    Raises:
+        VideoError: the folder cannot be listed, or has no images.
+    """
 
     def __init__(self, folder: str, fps: float, files: Sequence[str] = ()) -> None:
         from specvid.datasets.layouts.media import IMAGES
@@ -134,7 +183,17 @@ class ImageSequence:
         return len(self.names)
 
     def stream(self, needed: np.ndarray) -> Iterator[np.ndarray]:
-        """Frames ``needed``, one by one, each uint8 (H, W, 3)."""
+        """Some frames, one by one.
+
+        Args:
+            needed: their numbers.
+
+        Yields:
+            uint8 (H, W, 3) each.
+
+        Raises:
+            VideoError: an image cannot be read.
+        """
         for index in needed.tolist():
             try:
                 yield read_frame(os.path.join(self.folder, self.names[index]))

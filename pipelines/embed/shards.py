@@ -1,6 +1,7 @@
-"""The rows of a shard as a Parquet file."""
+"""The rows of a shard as a Parquet file, and all rows as one ``embeddings.npz``."""
 
 import json
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from specvid.pipelines.embed.layout import Folder
-from specvid.pipelines.embed.sources import readable
+from specvid.pipelines.embed.folder import Folder, batches
+from specvid.pipelines.embed.inputs import printable_path
 
 KEY = b"specvid"  # of the schema's metadata: JSON
 ROW_GROUP = 16384
@@ -17,9 +18,17 @@ _INPUT = ("id", "file", "problem")
 
 
 @dataclass(frozen=True)
-class Embedded:
-    """What came of one input. ``row``: in the table of inputs; ``vectors`` (W, D) with ``first`` and ``last`` (W,)
-    frames, none where there is an ``error``. ``short``: why frames of it were taken more than once.
+class VideoResult:
+    """What came of one input.
+
+    Attributes:
+        row: its row in the table of inputs.
+        fps: frame rate, 0 where it is not known.
+        first: int64 (W,), first frame of each window; None with an error, as ``last`` and ``vectors``.
+        last: int64 (W,), last frame of each window.
+        vectors: float32 (W, D).
+        error: why there are none.
+        short: why frames of it were taken more than once.
     """
 
     row: int
@@ -31,54 +40,87 @@ class Embedded:
     short: str = ""
 
 
-def schema_of(inputs: Any, facts: Mapping[str, Any]) -> Any:
-    """The Arrow schema: own columns, carried columns, the embedding; with all facts in its metadata."""
+def schema_of(inputs: Any, metadata: Mapping[str, Any]) -> Any:
+    """The Arrow schema of a data set.
+
+    Args:
+        inputs: the table of inputs, whose further columns are carried over.
+        metadata: of the job, see `Job.metadata`; it goes into the schema's metadata as JSON.
+
+    Returns:
+        Own columns, carried columns, the embedding.
+    """
     import pyarrow as pa
 
-    value = pa.float16() if facts["output"]["dtype"] == "fp16" else pa.float32()
+    value = pa.float16() if metadata["config"]["output"]["dtype"] == "fp16" else pa.float32()
     own = [
         ("id", pa.string()), ("path", pa.string()), ("start_s", pa.float64()), ("end_s", pa.float64()),
         ("first_frame", pa.int64()), ("last_frame", pa.int64()),
     ]  # fmt: skip
     carried = [field for field in inputs.schema if field.name not in _INPUT]
     fields = [pa.field(*pair) for pair in own] + [pa.field(field.name, field.type) for field in carried]
-    fields.append(pa.field("embedding", pa.list_(value, facts["network"]["dim"])))
-    return pa.schema(fields, metadata={KEY: json.dumps(facts, sort_keys=True)})
+    fields.append(pa.field("embedding", pa.list_(value, metadata["network"]["dim"])))
+    return pa.schema(fields, metadata={KEY: json.dumps(metadata, sort_keys=True)})
 
 
-def write_shard(folder: Folder, shard: int, inputs: Any, results: Sequence[Embedded], schema: Any) -> None:
-    """Write the shard's failures, then the shard: when it is there, both are. ``inputs``: the table of all inputs."""
+def write_shard(folder: Folder, shard: int, inputs: Any, results: Sequence[VideoResult], schema: Any) -> None:
+    """Write the failures of a shard, then the shard: when it is there, both are.
+
+    Args:
+        folder: where to.
+        shard: its number.
+        inputs: the table of all inputs.
+        results: of the inputs of the shard, in order.
+        schema: as `schema_of` makes it.
+
+    Raises:
+        OSError: the disk is full or the folder cannot be written.
+    """
     import pyarrow.parquet as pq
 
     failed = [result for result in results if result.error]
     if failed:
         table = _failures(inputs, failed, shard)
-        folder.put(folder.failed_part(shard), lambda path: pq.write_table(table, path))
+        folder.write(folder.failed_part(shard), lambda path: pq.write_table(table, path))
     else:
         folder.failed_part(shard).unlink(missing_ok=True)
     table = _rows(inputs, [result for result in results if not result.error], schema)
     compression = {name: "NONE" if name == "embedding" else "ZSTD" for name in schema.names}
-    packing: dict[str, Any] = {
+    options: dict[str, Any] = {
         "compression": compression | {"embedding.list.element": "NONE"},
         "use_dictionary": [name for name in schema.names if name != "embedding"],
     }
-    folder.put(folder.part(shard), lambda path: pq.write_table(table, path, row_group_size=ROW_GROUP, **packing))
+    folder.write(folder.part(shard), lambda path: pq.write_table(table, path, row_group_size=ROW_GROUP, **options))
 
 
 def gather_failures(folder: Folder, shards: int) -> int:
-    """Write errors.parquet from the failures of all shards; returns how many they are."""
+    """Write errors.parquet from the failures of all shards.
+
+    Args:
+        folder: a folder whose shards are all there.
+        shards: how many.
+
+    Returns:
+        The number of failures.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     there = [folder.failed_part(shard) for shard in range(shards) if folder.failed_part(shard).exists()]
     table = pa.concat_tables([_failure_schema().empty_table(), *(pq.read_table(path) for path in there)])
-    folder.put(folder.errors, lambda path: pq.write_table(table, path))
+    folder.write(folder.errors, lambda path: pq.write_table(table, path))
     return len(table)
 
 
 def count_short(folder: Folder, needed: int) -> int:
-    """Inputs with fewer frames than the ``needed`` of a clip, counted in the shards themselves: the last row of an
-    input that is too short ends with its last frame.
+    """Count inputs that have fewer frames than a clip, in the shards themselves.
+
+    Args:
+        folder: a complete folder.
+        needed: frames of the video that a clip spans.
+
+    Returns:
+        How many: the last row of an input that is too short ends with its last frame.
     """
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
@@ -90,7 +132,7 @@ def count_short(folder: Folder, needed: int) -> int:
     return short
 
 
-def _rows(inputs: Any, results: Sequence[Embedded], schema: Any) -> Any:
+def _rows(inputs: Any, results: Sequence[VideoResult], schema: Any) -> Any:
     import pyarrow as pa
 
     counts = [len(result.vectors) for result in results if result.vectors is not None]
@@ -105,7 +147,7 @@ def _rows(inputs: Any, results: Sequence[Embedded], schema: Any) -> Any:
     flat = pa.array(vectors.reshape(-1).astype(np.float16 if pa.types.is_float16(value) else np.float32), value)
     columns = {
         "id": own["id"],
-        "path": pa.array([readable_bytes(name) for name in own["file"].to_pylist()], pa.string()),
+        "path": pa.array([printable_path(name) for name in own["file"].to_pylist()], pa.string()),
         "start_s": pa.array(seconds[0], mask=~known),
         "end_s": pa.array(seconds[1], mask=~known),
         "first_frame": pa.array(first),
@@ -116,11 +158,11 @@ def _rows(inputs: Any, results: Sequence[Embedded], schema: Any) -> Any:
     return pa.table([columns[name] for name in schema.names], schema=schema)
 
 
-def _failures(inputs: Any, failed: Sequence[Embedded], shard: int) -> Any:
+def _failures(inputs: Any, failed: Sequence[VideoResult], shard: int) -> Any:
     import pyarrow as pa
 
     own = inputs.take(pa.array([result.row for result in failed]))
-    paths = [readable_bytes(name) for name in own["file"].to_pylist()]
+    paths = [printable_path(name) for name in own["file"].to_pylist()]
     reasons = [result.error for result in failed]
     columns = [own["id"], pa.array(paths), pa.array(reasons), pa.array([shard] * len(failed), pa.int64())]
     return pa.table(columns, schema=_failure_schema())
@@ -132,22 +174,79 @@ def _failure_schema() -> Any:
     return pa.schema([("id", pa.string()), ("path", pa.string()), ("reason", pa.string()), ("shard", pa.int64())])
 
 
-def readable_bytes(name: bytes) -> str:
-    """`readable` of a path kept as bytes."""
-    import os
-
-    return readable(os.fsdecode(name))
-
-
 def _joined(parts: Sequence[Any], dtype: Any) -> np.ndarray:
     return np.concatenate(parts).astype(dtype, copy=False) if parts else np.zeros(0, dtype)
 
 
-def facts_of(path: Path) -> dict[str, Any]:
-    """The facts in a shard's metadata."""
+def read_metadata(path: Path) -> dict[str, Any]:
+    """The metadata of the job that wrote a shard, from the shard itself.
+
+    Args:
+        path: a Parquet file.
+
+    Returns:
+        What `schema_of` put in.
+
+    Raises:
+        ValueError: it was not written by specvid.
+    """
     import pyarrow.parquet as pq
 
     metadata = pq.read_schema(path).metadata or {}
     if KEY not in metadata:
         raise ValueError(f"{path} was not written by specvid: its schema metadata has no {KEY.decode()!r}.")
     return json.loads(metadata[KEY])
+
+
+def write_npz(folder: Folder) -> None:
+    """Write embeddings.npz shard by shard, at no time with all rows in memory.
+
+    It holds ``embedding`` (N, D), and an array (N,) for each other column; text as unicode, as `np.load` reads it
+    without pickling.
+
+    Args:
+        folder: a complete folder.
+
+    Raises:
+        ValueError: a carried column is of another type than numbers, text, truth values or times.
+    """
+    import pyarrow.parquet as pq
+
+    parts = folder.parts()
+    schema = pq.read_schema(parts[0])
+    rows = sum(pq.read_metadata(part).num_rows for part in parts)
+    folder.write(folder.npz, lambda path: _write_arrays(path, parts, schema, rows))
+
+
+def _write_arrays(path: Path, parts: list[Path], schema: Any, rows: int) -> None:
+    """Write the archive at ``path``."""
+    dim = schema.field("embedding").type.list_size
+    value = np.dtype(schema.field("embedding").type.value_type.to_pandas_dtype())
+    with zipfile.ZipFile(path, "w", allowZip64=True) as archive:
+        with _member(archive, "embedding") as file:
+            header = {"descr": np.lib.format.dtype_to_descr(value), "fortran_order": False, "shape": (rows, dim)}
+            np.lib.format.write_array_header_2_0(file, header)
+            for batch in batches(parts, ["embedding"]):
+                block = batch.column(0).flatten().to_numpy(zero_copy_only=False)
+                file.write(np.ascontiguousarray(block, value).tobytes())
+        for name in schema.names:
+            if name != "embedding":
+                column = [batch.column(0) for batch in batches(parts, [name])]
+                with _member(archive, name) as file:
+                    np.lib.format.write_array(file, _array(name, column, schema.field(name).type), allow_pickle=False)
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> Any:
+    return archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True)  # its date is fixed: the same bytes
+
+
+def _array(name: str, column: list[Any], kind: Any) -> np.ndarray:
+    """A column without pickles. numpy has no null: it is "" in text, NaT in times, NaN elsewhere."""
+    import pyarrow as pa
+
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return np.array([entry or "" for chunk in column for entry in chunk.to_pylist()], np.str_)
+    array = pa.chunked_array(column, kind).to_numpy()
+    if array.dtype.kind not in "biufM":
+        raise ValueError(f"column {name!r} ({kind}) cannot be stored in an npz: leave it out, or use the Parquet.")
+    return array

@@ -13,20 +13,21 @@ from typing import Any
 import numpy as np
 import torch
 
-from specvid.datasets.clips.sampling import shortage
+from specvid.datasets.clips.spec import ClipSpec
+from specvid.pipelines.embed.config import WindowConfig
 from specvid.pipelines.embed.feed import read_ahead
+from specvid.pipelines.embed.inputs import Sources
 from specvid.pipelines.embed.network import Network
 from specvid.pipelines.embed.reading import Reader
-from specvid.pipelines.embed.shards import Embedded
-from specvid.pipelines.embed.sources import Sources
-from specvid.pipelines.embed.windows import Windows
+from specvid.pipelines.embed.shards import VideoResult
+from specvid.pipelines.embed.windows import WindowPlanner
 
 Shard = tuple[int, range]  # its number, its rows in the table of inputs
 
 
 @dataclass
-class _Open:
-    """An input whose clips are on their way: ``vectors`` are filled in as batches come back."""
+class _Pending:
+    """An input whose clips are being computed: ``vectors`` are filled in as batches come back."""
 
     row: int
     length: int = 0
@@ -37,7 +38,18 @@ class _Open:
 
 @dataclass(frozen=True)
 class Stream:
-    """``results(inputs, shards)`` yields (shard, its results in order) one after the other."""
+    """Embeds shards one after the other.
+
+    Attributes:
+        network: from clips to vectors.
+        reader: from inputs to clips.
+        batch_size: clips in each batch.
+        l2: scale vectors to unit length.
+        dtype: of the vectors, ``fp32`` or ``fp16``.
+        workers: decoding processes.
+        timeout: seconds after which a decoder that gives nothing is given up.
+        on_result: called with the result of each input, and how many frames went through the network.
+    """
 
     network: Network
     reader: Reader
@@ -46,29 +58,38 @@ class Stream:
     dtype: str = "fp32"
     workers: int = 2
     timeout: float = 600.0
-    tell: Callable[[Embedded, int], None] = lambda result, frames: None
+    on_result: Callable[[VideoResult, int], None] = lambda result, frames: None
 
-    def results(self, inputs: Any, shards: Sequence[Shard]) -> Iterator[tuple[int, list[Embedded]]]:
+    def results(self, inputs: Any, shards: Sequence[Shard]) -> Iterator[tuple[int, list[VideoResult]]]:
+        """Embed shards.
+
+        Args:
+            inputs: the table of inputs.
+            shards: number and rows of each.
+
+        Yields:
+            Number of a shard, and the results of its inputs in order.
+        """
         rows = _Rows([shard for _, shard in shards])
         feed = read_ahead(Sources(inputs, rows), self.reader, workers=self.workers, timeout=self.timeout)
         for shard, own in shards:
             yield shard, [self._close(item) for item in self._embed(own, feed)]
 
-    def _embed(self, rows: range, feed: Iterator[tuple[int, Any]]) -> Iterator[_Open]:
+    def _embed(self, rows: range, feed: Iterator[tuple[int, Any]]) -> Iterator[_Pending]:
         """The inputs of a shard, in order, each as soon as its last batch is back."""
         batch = _Batch(self.network, self.batch_size)
-        waiting: deque[tuple[_Open, int]] = deque()  # with the number of its clips
+        waiting: deque[tuple[_Pending, int]] = deque()  # with the number of its clips
         for row in rows:
-            item, clips = _Open(row), 0
-            for _, piece in feed:
-                item.error = piece.error
-                if piece.error:
+            item, clips = _Pending(row), 0
+            for _, chunk in feed:
+                item.error = chunk.error
+                if chunk.error:
                     break
-                item.length, item.fps = piece.length, piece.fps
-                for clip in piece.clips:
+                item.length, item.fps = chunk.length, chunk.fps
+                for clip in chunk.clips:
                     batch.add(clip, item.vectors)
                     clips += 1
-                if piece.last:
+                if chunk.last:
                     break
             waiting.append((item, clips))
             while waiting and (waiting[0][0].error or len(waiting[0][0].vectors) == waiting[0][1]):
@@ -76,18 +97,18 @@ class Stream:
         batch.flush()
         yield from (item for item, _ in waiting)
 
-    def _close(self, item: _Open) -> Embedded:
+    def _close(self, item: _Pending) -> VideoResult:
         """From the vectors of the clips to those of the rows."""
-        result, frames = Embedded(item.row, error=item.error), 0
+        result, frames = VideoResult(item.row, error=item.error), 0
         if not item.error:
             vectors = np.stack(item.vectors)
             frames = len(vectors) * self.network.input.frames
             result = self._rows(item, vectors)
-        self.tell(result, frames)
+        self.on_result(result, frames)
         return result
 
-    def _rows(self, item: _Open, vectors_cd: np.ndarray) -> Embedded:
-        plan = self.reader.windows.plan(item.length, item.fps)
+    def _rows(self, item: _Pending, vectors_cd: np.ndarray) -> VideoResult:
+        plan = self.reader.planner.plan(item.length, item.fps)
         starts = np.searchsorted(plan.window, np.arange(len(plan.first)))
         counts = np.diff(np.append(starts, len(vectors_cd)))
         rows_wd = np.add.reduceat(vectors_cd.astype(np.float64), starts, axis=0) / counts[:, None]
@@ -98,10 +119,9 @@ class Stream:
             values = rows_wd.astype(np.float16 if self.dtype == "fp16" else np.float32)
         if not np.isfinite(values).all():
             why = "is too large for fp16" if np.isfinite(rows_wd).all() else "is not finite"
-            return Embedded(item.row, error=f"the network's feature {why}")
-        windows = self.reader.windows
-        short = shortage(item.length, windows.frames, windows.stride, windows.sampling)
-        return Embedded(item.row, item.fps, plan.first, plan.last, values.astype(np.float32), short=short)
+            return VideoResult(item.row, error=f"the network's feature {why}")
+        short = self.reader.spec.shortage(item.length)
+        return VideoResult(item.row, item.fps, plan.first, plan.last, values.astype(np.float32), short=short)
 
 
 class _Batch:
@@ -159,7 +179,12 @@ class _Rows(Sequence[int]):
 
 
 def write_behind(items: Iterable[Any], write: Callable[..., None]) -> None:
-    """``write(*item)`` for each item in order, in a thread of its own: while one is written the next one is made."""
+    """Write items in order, in a thread of its own: while one is written the next one is made.
+
+    Args:
+        items: tuples, made one after the other.
+        write: called with the entries of a tuple.
+    """
     with ThreadPoolExecutor(1) as pool:
         running: Future[None] | None = None
         for item in items:
@@ -170,8 +195,15 @@ def write_behind(items: Iterable[Any], write: Callable[..., None]) -> None:
             running.result()
 
 
-def reader_of(network: Network, windows: Any) -> Reader:
-    """The reader of clips for a network. ``windows``: a `WindowChoice`."""
-    spec = network.input
-    rule = Windows(windows, spec.frames, spec.stride, network.facts.sampling)
-    return Reader(spec, rule, windows.decoder)
+def reader_for(network: Network, windows: WindowConfig) -> Reader:
+    """The reader that cuts videos into the clips of a network.
+
+    Args:
+        network: says which clips it takes.
+        windows: which windows.
+
+    Returns:
+        The reader.
+    """
+    spec = ClipSpec.of(network.input, sampling=network.metadata.sampling, decoder=windows.decoder)
+    return Reader(WindowPlanner(windows, spec))

@@ -6,13 +6,19 @@ from itertools import pairwise
 import numpy as np
 
 from specvid.datasets.clips.sampling import test_clips, uniform_segments
-from specvid.pipelines.embed.config import WindowChoice, parse_span
+from specvid.datasets.clips.spec import ClipSpec
+from specvid.pipelines.embed.config import WindowConfig, parse_span
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
-    """``first``, ``last`` (W,) int64: frames of each window, both included; ``clips`` (C, T) int64: frames of each
-    clip; ``window`` (C,) int64: whose clip it is. Clips come in the order of windows, each window has at least one.
+class WindowPlan:
+    """The windows and clips of one video.
+
+    Attributes:
+        first: int64 (W,), the first frame of each window.
+        last: int64 (W,), its last frame, which is part of it.
+        clips: int64 (C, T), frame numbers of each clip, in the order of windows; each window has at least one.
+        window: int64 (C,), the window that each clip belongs to.
     """
 
     first: np.ndarray
@@ -22,69 +28,84 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Windows:
-    """The rule: ``plan(length, fps)`` for a network that takes ``frames`` frames, ``stride`` apart.
+class WindowPlanner:
+    """Cuts videos into windows.
 
     A window longer than a clip is covered by the fewest clips that can, spread evenly over it; in a shorter one the
-    clip is looped. ``sampling="segments"`` makes one clip of a window: the middle of each of ``frames`` equal parts.
+    clip is looped. Where the spec samples segments, a window has one clip: the middle of each of equal parts.
+
+    Args:
+        config: which windows.
+        spec: the clips that the network takes.
     """
 
-    choice: WindowChoice
-    frames: int
-    stride: int
-    sampling: str
+    config: WindowConfig
+    spec: ClipSpec
 
-    def plan(self, length: int, fps: float) -> Plan:
-        """``ValueError`` where seconds are asked for and the video has no frame rate (``fps`` 0)."""
-        if self.choice.window == "uniform":
+    def plan(self, length: int, fps: float) -> WindowPlan:
+        """The windows and clips of a video.
+
+        Args:
+            length: frames of the video.
+            fps: its frame rate, 0 where it is not known.
+
+        Returns:
+            The plan.
+
+        Raises:
+            ValueError: windows are given in seconds, and the video has no frame rate.
+        """
+        if self.config.window == "uniform":
             clips = self._spread(length)
             spans, window = np.stack([clips.min(1), clips.max(1)], axis=1), np.arange(len(clips))
         else:
-            spans = self._slide(length, fps) if self.choice.window == "sliding" else _whole(length)
+            spans = self._slide(length, fps) if self.config.window == "sliding" else _all_frames(length)
             covers = [self._cover(first, last) for first, last in spans.tolist()]
             clips, window = np.concatenate(covers), np.repeat(np.arange(len(spans)), [len(cover) for cover in covers])
-        if not self.choice.per_window:
-            spans, window = _whole(length), np.zeros(len(clips), np.int64)
-        return Plan(spans[:, 0], spans[:, 1], clips, window)
+        if not self.config.row_per_window:
+            spans, window = _all_frames(length), np.zeros(len(clips), np.int64)
+        return WindowPlan(spans[:, 0], spans[:, 1], clips, window)
 
     def _slide(self, length: int, fps: float) -> np.ndarray:
         """(W, 2) first and last frames. Where frames would be left over at the end, one more window ends there."""
-        size = _frames("length", self.choice.length, fps) if self.choice.length else self.frames * self.stride
-        step = _frames("every", self.choice.every, fps) if self.choice.every else max(1, size // 2)
+        size = _frames("length", self.config.length, fps) if self.config.length else self.spec.frames * self.spec.stride
+        step = _frames("every", self.config.every, fps) if self.config.every else max(1, size // 2)
         if length <= size:
-            return _whole(length)
+            return _all_frames(length)
         starts = np.arange(0, length - size + 1, step)
         if starts[-1] + size < length:
             starts = np.append(starts, length - size)
         return np.stack([starts, starts + size - 1], axis=1)
 
     def _spread(self, length: int) -> np.ndarray:
-        """``choice.clips`` clips over the whole video, fewer where it is too short for as many different ones."""
-        if self.sampling == "dense":
-            return self._dense(length, self.choice.clips)
-        edges = np.linspace(0, length, min(self.choice.clips, length) + 1).astype(np.int64).tolist()
+        """(C, T) clips over all of the video, fewer than wanted where it is too short for as many different ones."""
+        if self.spec.sampling == "dense":
+            return self._dense(length, self.config.clips)
+        edges = np.linspace(0, length, min(self.config.clips, length) + 1).astype(np.int64).tolist()
         return np.stack([self._segments(first, end) for first, end in pairwise(edges)])
 
     def _cover(self, first: int, last: int) -> np.ndarray:
-        if self.sampling == "segments":
+        """(C, T) clips that cover one window."""
+        if self.spec.sampling == "segments":
             return self._segments(first, last + 1)[None]
         length = last - first + 1
-        return first + self._dense(length, -(-length // (self.frames * self.stride)))
+        return first + self._dense(length, -(-length // (self.spec.frames * self.spec.stride)))
 
     def _dense(self, length: int, count: int) -> np.ndarray:
-        clips = test_clips(length, self.frames, self.stride, count)
+        clips = test_clips(length, self.spec.frames, self.spec.stride, count)
         return clips[np.append(True, np.diff(clips[:, 0]) != 0)]
 
     def _segments(self, first: int, end: int) -> np.ndarray:
-        return first + uniform_segments(end - first, self.frames, None)
+        return first + uniform_segments(end - first, self.spec.frames, None)
 
 
-def _whole(length: int) -> np.ndarray:
+def _all_frames(length: int) -> np.ndarray:
     return np.array([[0, length - 1]])
 
 
 def _frames(name: str, text: str, fps: float) -> int:
+    """A setting in frames."""
     value, unit = parse_span(name, text)
     if unit and not fps > 0:
-        raise ValueError(f"has no frame rate, so --{name} {text} cannot be told in frames: give it in frames")
+        raise ValueError(f"has no frame rate, so --{name} {text} is no number of frames: give it in frames")
     return max(1, round(value * fps)) if unit else int(value)

@@ -1,6 +1,6 @@
 """A trained model as a file that other programs run: ONNX, or a program of `torch.export`.
 
-Its pieces: the choice (`config`), what is exported (`network`), which axes may vary (`axes`), capturing and writing
-(`formats`), the comparison with the original (`check`), what is written into the file (`facts`), and the job itself
+Its parts: the settings (`config`), which axes may vary (`axes`), what is captured of a model (`capture`), how it is
+written (`formats`) and compared with the original (`check`), what the file says of itself (`metadata`), and the job
 (`job`).
 """

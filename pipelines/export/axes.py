@@ -12,7 +12,12 @@ NAMES = {"batch": 0, "time": 2, "height": 3, "width": 4}
 
 
 class AxisError(Exception):
-    """Something works at the size a program was captured with, but not at another size of ``axis``: ``why``."""
+    """Something works at the size a program was captured with, but not at another size of an axis.
+
+    Args:
+        axis: its name.
+        why: in a few words.
+    """
 
     def __init__(self, axis: str, why: str) -> None:
         super().__init__(f"{axis}: {why}")
@@ -21,7 +26,12 @@ class AxisError(Exception):
 
 @dataclass(frozen=True)
 class Axes:
-    """``sizes`` (B, 3, T, H, W) of the clip a program is captured with; ``fixed``: axes that must keep them -> why."""
+    """The axes of a clip.
+
+    Args:
+        sizes: (B, 3, T, H, W) of the clip that a program is captured with.
+        fixed: the axes that must keep these sizes, and why.
+    """
 
     sizes: tuple[int, int, int, int, int]
     fixed: Mapping[str, str]
@@ -32,12 +42,12 @@ class Axes:
         return [name for name in NAMES if name not in self.fixed]
 
     def fix(self, axis: str, why: str) -> Axes:
-        """The same with one more axis fixed; height and width go together."""
+        """The same axes with one more of them fixed; height and width go together."""
         both = ("height", "width") if axis in ("height", "width") else (axis,)
         return Axes(self.sizes, {**self.fixed, **dict.fromkeys(both, why)})
 
     def probes(self) -> dict[str, tuple[int, ...]]:
-        """Sizes to compare at: the captured one (``""``), and one for each axis that may vary, as odd as can be."""
+        """Sizes to compare at: the captured ones (``""``), and others for each axis that may vary, as odd as can be."""
         batch, channels, time, height, width = self.sizes
         other = {
             "batch": (1, channels, time, height, width),
@@ -47,11 +57,11 @@ class Axes:
         return {"": self.sizes, **{name: sizes for name, sizes in other.items() if name not in self.fixed}}
 
     def named(self) -> dict[str, str | int]:
-        """Of each axis its name where it may vary, else its size."""
+        """For each axis its name where it may vary, else its size."""
         return {name: name if name not in self.fixed else self.sizes[axis] for name, axis in NAMES.items()}
 
     def lines(self, shortest: int) -> list[str]:
-        """What to tell of each axis; ``shortest``: the least number of frames."""
+        """A line for each axis; ``shortest`` is the least number of frames."""
         least = f", from {shortest} frames up" if shortest > 1 else ""
         return [
             f"{name}: always {size}, because {self.fixed[name]}"
@@ -62,9 +72,16 @@ class Axes:
 
 
 def axes_of(model: VideoModel, *, frames: int | None, height: int | None, width: int | None) -> Axes:
-    """The axes of a model before anything is captured: two clips of its own size, or of the one given.
+    """The axes of a model before anything is captured: two clips.
 
-    Raises ``ValueError`` where the model takes no clips of that size.
+    Args:
+        model: the model.
+        frames: of the clips; the model's own if not given.
+        height: in px; the model's own if not given.
+        width: in px; the model's own if not given.
+
+    Returns:
+        The axes, of which those are fixed that the model was built for.
     """
     own_height, own_width = model.input.crop
     sizes = (2, 3, frames or model.input.frames, height or own_height, width or own_width)

@@ -1,23 +1,87 @@
-"""From a model to one graph of it, by `torch.export`, whose axes may vary."""
+"""What is exported of a model, and the graph of it, by `torch.export`, whose axes may vary."""
 
 from __future__ import annotations
 
+import copy
 from typing import TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
+from specvid.models.blocks.affinities.dot import ProductAffinity
+from specvid.models.blocks.affinities.symmetric import SymmetricAffinity
+from specvid.models.video_model import VideoModel
 from specvid.pipelines.export.axes import NAMES, Axes, AxisError
-from specvid.pipelines.export.network import Exportable
 
 Inputs: TypeAlias = tuple[Tensor, ...]
 """A clip (B, 3, T, H, W), and perhaps its mask (B, T)."""
 
 
+class Exportable(nn.Module):
+    """One function from clips, and optionally their mask, to one vector a clip.
+
+    Where a block would choose between its linear and its N x N form by the size of the clip, this one always takes the
+    linear one: both are exact, and a graph has one form for all sizes.
+
+    Args:
+        model: of which it holds a copy in eval mode, without gradients.
+        feature: ``logits`` or ``embedding``.
+    """
+
+    def __init__(self, model: VideoModel, feature: str) -> None:
+        super().__init__()
+        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+        self.feature = feature
+        for module in self.model.modules():
+            if isinstance(module, (SymmetricAffinity, ProductAffinity)) and module.impl == "auto":
+                module.impl = "linear"
+
+    def forward(self, clip: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Compute the vectors.
+
+        Args:
+            clip: (B, 3, T, H, W).
+            mask: bool (B, T), True = real frame.
+
+        Returns:
+            Logits (B, classes) or embeddings (B, E).
+        """
+        return self.model(clip, mask) if self.feature == "logits" else self.model.embed(clip, mask)
+
+
+def choose_feature(model: VideoModel, wanted: str) -> str:
+    """What a file gives.
+
+    Args:
+        model: the model.
+        wanted: ``logits``, ``embedding``, or ``auto``: logits where there is a classifier.
+
+    Returns:
+        ``logits`` or ``embedding``.
+
+    Raises:
+        ValueError: logits of a model without a classifier.
+    """
+    if wanted == "auto":
+        return "embedding" if model.num_classes is None else "logits"
+    if wanted == "logits" and model.num_classes is None:
+        raise ValueError("feature 'logits' needs a classifier: a trained recogniser's run, or --classes N.")
+    return wanted
+
+
 def draw_inputs(sizes: tuple[int, ...], *, mask: bool, device: str = "cpu", seed: int = 0) -> Inputs:
-    """A clip of normally distributed numbers, and a mask that pads the first clip's last third (of two or more
-    frames)."""
+    """Random inputs.
+
+    Args:
+        sizes: (B, 3, T, H, W).
+        mask: whether there is a mask.
+        device: where they are needed.
+        seed: draws them.
+
+    Returns:
+        A clip of normally distributed numbers, and a mask that pads the last third of the first clip.
+    """
     generator = torch.Generator().manual_seed(seed)
     clip = torch.randn(sizes, generator=generator).to(device)
     if not mask:
@@ -28,9 +92,19 @@ def draw_inputs(sizes: tuple[int, ...], *, mask: bool, device: str = "cpu", seed
 
 
 def capture(network: Exportable, axes: Axes, inputs: Inputs) -> ExportedProgram:
-    """The graph of ``network`` on ``inputs``, in which ``axes.dynamic`` vary.
+    """Capture the graph of a network.
 
-    Raises `AxisError` naming an axis that cannot vary after all.
+    Args:
+        network: what is captured.
+        axes: which axes may vary.
+        inputs: what it is captured with.
+
+    Returns:
+        The graph.
+
+    Raises:
+        AxisError: an axis cannot vary after all.
+        ValueError: it cannot be captured even with all axes fixed.
     """
     clip = {NAMES[name]: Dim.AUTO for name in axes.dynamic}
     mask = {index: Dim.AUTO for name, index in (("batch", 0), ("time", 1)) if name in axes.dynamic}
@@ -50,13 +124,13 @@ def capture(network: Exportable, axes: Axes, inputs: Inputs) -> ExportedProgram:
 
 
 def captured_sizes(program: ExportedProgram) -> tuple[int | torch.SymInt, ...]:
-    """(B, 3, T, H, W) of the clip, a symbol where it may vary."""
+    """Sizes (B, 3, T, H, W) of the clip in a graph, a symbol where an axis may vary."""
     (first, *_) = program.graph_signature.user_inputs
     (node,) = [node for node in program.graph.nodes if node.op == "placeholder" and node.name == first]
     return tuple(node.meta["val"].shape)
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error that says something."""
+    """The first line of an error's message that is not empty, else its type."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[0] if lines else type(error).__name__)[:200]

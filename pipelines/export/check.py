@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from specvid.pipelines.export.axes import Axes, AxisError
-from specvid.pipelines.export.capture import Inputs, draw_inputs, first_line
-from specvid.pipelines.export.network import Exportable
+from specvid.pipelines.export.capture import Exportable, Inputs, draw_inputs, first_line
 
 TOLERANCE = 1e-4
 """Largest deviation of any number that is accepted, relative to the largest one of the original's output."""
@@ -20,7 +19,12 @@ Runner = Callable[[Inputs], Tensor]
 
 @dataclass(frozen=True)
 class Comparison:
-    """``deviation``: the largest one at clips of ``sizes``, relative to the largest number of the original's output."""
+    """How far a file is from the model.
+
+    Attributes:
+        sizes: (B, 3, T, H, W) of the clips.
+        deviation: the largest one, relative to the largest number of the original's output.
+    """
 
     sizes: tuple[int, ...]
     deviation: float
@@ -30,11 +34,21 @@ class Comparison:
 
 
 def compare(network: Exportable, runner: Runner, axes: Axes, *, mask: bool, device: str) -> list[Comparison]:
-    """Compares ``runner`` (the file) with ``network`` (the original) at the captured size, and at another size of every
-    axis that may vary.
+    """Compare a file with the original, at the captured size and at another size of every axis that may vary.
 
-    Raises `AxisError` where either refuses another size of an axis, and ``ValueError`` where the numbers deviate by
-    more than `TOLERANCE`.
+    Args:
+        network: the original.
+        runner: runs the file.
+        axes: of the clips.
+        mask: whether there is a mask.
+        device: where the original is.
+
+    Returns:
+        A comparison for each size.
+
+    Raises:
+        AxisError: either refuses another size of an axis.
+        ValueError: the numbers deviate by more than `TOLERANCE`.
     """
     found = []
     for number, (axis, sizes) in enumerate(axes.probes().items()):
@@ -52,7 +66,7 @@ def compare(network: Exportable, runner: Runner, axes: Axes, *, mask: bool, devi
 
 
 def shortest_clip(network: Exportable, runner: Runner, axes: Axes, *, mask: bool, device: str) -> int:
-    """The least number of frames that both the file and the model take, and agree on."""
+    """The least number of frames that both the file and the model take, and agree on; arguments as of `compare`."""
     batch, channels, frames, height, width = axes.sizes
     for fewer in range(1, frames) if "time" in axes.dynamic else ():
         inputs = draw_inputs((batch, channels, fewer, height, width), mask=mask, device=device)
@@ -66,7 +80,7 @@ def shortest_clip(network: Exportable, runner: Runner, axes: Axes, *, mask: bool
 
 
 def deviation(given: Tensor, wanted: Tensor) -> float:
-    """max |given - wanted| / max |wanted|; infinite where the shapes differ, or either has a number that is none."""
+    """max |given - wanted| / max |wanted|; infinite where the shapes differ, or either is not finite."""
     if given.shape != wanted.shape or not torch.isfinite(given).all() or not torch.isfinite(wanted).all():
         return float("inf")
     largest = wanted.abs().max().clamp_min(torch.finfo(wanted.dtype).tiny)

@@ -1,11 +1,10 @@
 """What can be set about an export. Light to import: the command line parses its options with it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from tyro.conf import Positional
-
-from specvid.pipelines.embed.config import NetChoice
+from specvid.config import require_at_least
+from specvid.pipelines.networks.config import NetworkConfig
 
 SUFFIXES = {"onnx": ".onnx", "torch-export": ".pt2"}
 
@@ -14,24 +13,11 @@ SUFFIXES = {"onnx": ".onnx", "torch-export": ".pt2"}
 class ExportConfig:
     """One export of one model."""
 
-    run: Positional[str] = ""
-    """Folder of a trained run."""
+    network: NetworkConfig = field(default_factory=NetworkConfig)
     to: Literal["onnx", "torch-export"] = "onnx"
     """Format."""
     out: str = ""
     """File to write; NAME.onnx or NAME.pt2 here if not given."""
-    checkpoint: Literal["last", "best"] = "last"
-    """Which epoch of the run."""
-    model: str = ""
-    """Backbone, instead of a run; `specvid models` lists them."""
-    blocks: str = ""
-    """Blocks to insert into it."""
-    weights: str = ""
-    """Its weights: a file, or published ones (DEFAULT, kinetics400, imagenet)."""
-    classes: int | None = None
-    """Size of its classifier; only --feature logits needs one."""
-    seed: int = 0
-    """Draws the weights where none are given."""
     feature: Literal["auto", "logits", "embedding"] = "auto"
     """What the file gives; auto: logits of a model with a classifier, else the embedding."""
     frames: int | None = None
@@ -46,14 +32,5 @@ class ExportConfig:
     """Where it is captured and compared."""
 
     def __post_init__(self) -> None:
-        for name in ("frames", "height", "width", "classes"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} {value} must be at least 1.")
-        self.choice()
-
-    def choice(self) -> NetChoice:
-        """The network, as `specvid embed` chooses it. ``ValueError`` where run and model are both given."""
-        feature = "logits" if self.feature == "logits" else "penultimate"
-        net = {name: getattr(self, name) for name in ("run", "checkpoint", "model", "blocks", "weights", "classes")}
-        return NetChoice(**net, feature=feature, seed=self.seed)
+        given = {name: 1 for name in ("frames", "height", "width") if getattr(self, name) is not None}
+        require_at_least(self, **given)

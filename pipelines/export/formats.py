@@ -1,4 +1,4 @@
-"""The formats: how a captured graph is written into a file, with what it needs to be told, and how the file is run."""
+"""The formats: how a captured graph and its metadata are written into a file, and how the file is run."""
 
 from __future__ import annotations
 
@@ -19,16 +19,28 @@ from specvid.pipelines.export.axes import NAMES, Axes
 from specvid.pipelines.export.capture import Inputs
 from specvid.pipelines.export.check import Runner
 
-FACTS = "specvid"
-"""Key of the facts: in an ONNX file's ``metadata_props``, and (with ``.json``) in a ``.pt2``'s extra files."""
+METADATA = "specvid"
+"""Key of the metadata: in an ONNX file's ``metadata_props``, and (with ``.json``) in a ``.pt2``'s extra files."""
 
 
 def write_onnx(
-    program: ExportedProgram, path: Path, *, inputs: Inputs, axes: Axes, output: str, facts: Mapping[str, object]
+    program: ExportedProgram, path: Path, *, inputs: Inputs, axes: Axes, output: str, metadata: Mapping[str, object]
 ) -> Runner:
-    """Writes an ONNX file with its weights inside; returns what runs it, in onnxruntime on the CPU.
+    """Write an ONNX file with its weights inside.
 
-    Raises ``ValueError`` where an operation of the model has no form in ONNX.
+    Args:
+        program: the graph.
+        path: of the file.
+        inputs: what it was captured with.
+        axes: which of its axes may vary.
+        output: name of the output.
+        metadata: goes into the file as JSON.
+
+    Returns:
+        What runs the file, in onnxruntime on the CPU.
+
+    Raises:
+        ValueError: an operation of the model has no form in ONNX.
     """
     onnxruntime = require_onnx()
     names = ("clip", "mask")[: len(inputs)]
@@ -46,10 +58,10 @@ def write_onnx(
                 dynamic_shapes=dict(zip(names, (clip, mask), strict=False)),
             )
         except torch.onnx.errors.OnnxExporterError as error:
-            said = [line.strip() for line in str(error.__cause__ or error).splitlines() if line.strip()]
-            raise ValueError(f"this model has no form in ONNX: {said[0]} (--to torch-export may do)") from error
+            lines = [line.strip() for line in str(error.__cause__ or error).splitlines() if line.strip()]
+            raise ValueError(f"this model has no form in ONNX: {lines[0]} (--to torch-export may do)") from error
     assert written is not None
-    written.model.metadata_props[FACTS] = json.dumps(facts)
+    written.model.metadata_props[METADATA] = json.dumps(metadata)
     written.save(path, external_data=False)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # it is asked for sizes that it may refuse, and refuses by raising too
@@ -63,11 +75,15 @@ def write_onnx(
 
 
 def write_torch_export(
-    program: ExportedProgram, path: Path, *, inputs: Inputs, axes: Axes, output: str, facts: Mapping[str, object]
+    program: ExportedProgram, path: Path, *, inputs: Inputs, axes: Axes, output: str, metadata: Mapping[str, object]
 ) -> Runner:
-    """Writes a program that ``torch.export.load`` reads; returns what runs the file, read back."""
+    """Write a program that ``torch.export.load`` reads; arguments as of `write_onnx`.
+
+    Returns:
+        What runs the file, read back.
+    """
     with _silence():
-        torch.export.save(program, path, extra_files={f"{FACTS}.json": json.dumps(facts)})
+        torch.export.save(program, path, extra_files={f"{METADATA}.json": json.dumps(metadata)})
     module = torch.export.load(path).module()
     return lambda inputs: module(*inputs)
 
@@ -76,7 +92,14 @@ WRITERS = {"onnx": write_onnx, "torch-export": write_torch_export}
 
 
 def require_onnx() -> ModuleType:
-    """onnxruntime. ``ValueError`` with the command that installs what is missing of it, onnx and onnxscript."""
+    """Import onnxruntime.
+
+    Returns:
+        The package.
+
+    Raises:
+        ValueError: it, onnx or onnxscript is not installed; with the command that installs them.
+    """
     for name in ("onnx", "onnxscript"):
         require(name, extra="export", what="format 'onnx'")
     return require("onnxruntime", extra="export", what="format 'onnx'")
@@ -84,7 +107,7 @@ def require_onnx() -> ModuleType:
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """The exporters tell of their own deprecations and of versions of operators; its errors are raised."""
+    """Silence the exporters' warnings on their own deprecations and versions of operators; errors are raised."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -2,66 +2,79 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from specvid.files import replacing_file
 from specvid.models.video_model import VideoModel
-from specvid.pipelines.embed.network import hash_weights, open_choice
 from specvid.pipelines.export.axes import Axes, AxisError, axes_of
-from specvid.pipelines.export.capture import capture, draw_inputs
+from specvid.pipelines.export.capture import Exportable, capture, choose_feature, draw_inputs
 from specvid.pipelines.export.check import TOLERANCE, Comparison, compare, shortest_clip
 from specvid.pipelines.export.config import SUFFIXES, ExportConfig
-from specvid.pipelines.export.facts import facts_of, how_to_feed
 from specvid.pipelines.export.formats import WRITERS, require_onnx
-from specvid.pipelines.export.network import Exportable, choose_feature
+from specvid.pipelines.export.metadata import file_metadata, how_to_feed
+from specvid.pipelines.networks.opening import hash_weights, open_network
 
 
 @dataclass(frozen=True)
-class Exported:
-    """The file ``path``, what it says of itself, and how it compared with the model.
+class ExportedFile:
+    """A file that was written.
 
-    ``shortest``: the least number of frames it takes.
+    Attributes:
+        path: of the file.
+        to: its format.
+        metadata: what it says of itself.
+        axes: which of its axes may vary.
+        comparisons: how it compared with the model.
+        shortest: the least number of frames that it takes.
     """
 
     path: Path
     to: str
-    facts: Mapping[str, Any]
+    metadata: Mapping[str, Any]
     axes: Axes
     comparisons: list[Comparison]
     shortest: int
 
     def text(self) -> str:
         """What to print: the file, its axes, the comparison, how to feed it."""
-        with_ = f" with {self.facts['model']['blocks']}" if self.facts["model"]["blocks"] else ""
+        with_ = f" with {self.metadata['model']['blocks']}" if self.metadata["model"]["blocks"] else ""
         size = self.path.stat().st_size / 1e6
         return "\n".join(
             [
-                f"{self.path} ({size:.1f} MB): {self.facts['output']} of {self.facts['model']['name']}{with_}",
+                f"{self.path} ({size:.1f} MB): {self.metadata['output']} of {self.metadata['model']['name']}{with_}",
                 *(f"  {line}" for line in self.axes.lines(self.shortest)),
                 f"deviates from the model by (share of the largest number, at most {TOLERANCE:.0e} is accepted)",
                 *(f"  {comparison}" for comparison in self.comparisons),
-                how_to_feed(self.facts, self.path, self.to),
+                how_to_feed(self.metadata, self.path, self.to),
             ]
         )
 
 
-def export(config: ExportConfig, *, tell: Callable[[str], None] = lambda text: None) -> Exported:
-    """Exports as ``config`` says; ``tell`` gets a line on what takes long.
+def export(config: ExportConfig, *, echo: Callable[[str], None] = lambda text: None) -> ExportedFile:
+    """Export a model.
 
-    Raises ``ValueError``, and leaves no file, for a wrong run, model or size, an extra that is not installed, a model
-    that cannot be captured, and a file that gives other numbers than the model.
+    Args:
+        config: which one, and how.
+        echo: gets a line on what takes long.
+
+    Returns:
+        The file.
+
+    Raises:
+        ValueError: a wrong run, model or size, an extra that is not installed, a model that cannot be captured, or a
+            file that gives other numbers than the model. No file is left then.
     """
     path = _path(config)
     if config.to == "onnx":
         require_onnx()
-    model, meta = open_choice(config.choice())
-    if not (config.run or config.weights):
-        tell(f"no weights are given: those of seed {config.seed} are exported")
+    opened = open_network(config.network, classifier=config.feature == "logits")
+    if not opened.trained:
+        echo(f"no weights are given: those of seed {config.network.seed} are exported")
     return export_model(
-        model,
+        opened.model,
         path,
         to=config.to,
         feature=config.feature,
@@ -70,8 +83,8 @@ def export(config: ExportConfig, *, tell: Callable[[str], None] = lambda text: N
         width=config.width,
         mask=config.mask,
         device=config.device,
-        classes=meta.get("classes", ()),
-        tell=tell,
+        classes=opened.classes,
+        echo=echo,
     )
 
 
@@ -87,11 +100,28 @@ def export_model(
     mask: bool = False,
     device: str = "cpu",
     classes: tuple[str, ...] | list[str] = (),
-    tell: Callable[[str], None] = lambda text: None,
-) -> Exported:
-    """Exports a model that is at hand; the options are those of `ExportConfig`, ``classes`` names its logits.
+    echo: Callable[[str], None] = lambda text: None,
+) -> ExportedFile:
+    """Export a model that is in memory.
 
-    Errors as `export`.
+    Args:
+        model: the model.
+        path: of the file.
+        to: ``onnx`` or ``torch-export``.
+        feature: ``logits``, ``embedding``, or ``auto``: logits where there is a classifier.
+        frames: of the clip it is captured with; the model's own if not given, as are height and width.
+        height: of that clip, px.
+        width: of that clip, px.
+        mask: whether a second input says which frames are real.
+        device: where it is captured and compared.
+        classes: names of its logits.
+        echo: gets a line on what takes long.
+
+    Returns:
+        The file.
+
+    Raises:
+        ValueError: as `export`.
     """
     path = Path(path)
     feature = choose_feature(model, feature)
@@ -103,15 +133,13 @@ def export_model(
         "weights": hash_weights(model),
         "tolerance": TOLERANCE,
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staging = path.with_name(f".{path.stem}.writing{path.suffix}")
-    try:
+    with replacing_file(path) as staging:
         while True:
-            tell(f"capturing; may vary: {', '.join(axes.dynamic) or 'nothing'}")
-            facts = facts_of(model, axes, feature=feature, mask=mask, classes=classes, more=more)
+            echo(f"capturing; may vary: {', '.join(axes.dynamic) or 'nothing'}")
+            metadata = file_metadata(model, axes, feature=feature, mask=mask, classes=classes, more=more)
             try:
                 program = capture(network, axes, inputs)
-                runner = WRITERS[to](program, staging, inputs=inputs, axes=axes, output=feature, facts=facts)
+                runner = WRITERS[to](program, staging, inputs=inputs, axes=axes, output=feature, metadata=metadata)
                 comparisons = compare(network, runner, axes, mask=mask, device=device)
             except AxisError as error:
                 axes = axes.fix(error.axis, error.why)
@@ -119,19 +147,15 @@ def export_model(
             break
         shortest = shortest_clip(network, runner, axes, mask=mask, device=device)
         del runner
-        with staging.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(staging, path)
-    finally:
-        staging.unlink(missing_ok=True)
-    return Exported(path, to, facts, axes, comparisons, shortest)
+    return ExportedFile(path, to, metadata, axes, comparisons, shortest)
 
 
 def _path(config: ExportConfig) -> Path:
     suffix = SUFFIXES[config.to]
-    if not (config.run or config.model):
+    if not (config.network.run or config.network.model):
         raise ValueError("no model is given: name a trained RUN, or --model NAME [--weights FILE].")
-    path = Path(config.out or f"{Path(config.run).resolve().name if config.run else config.model}{suffix}")
+    run, model = config.network.run, config.network.model
+    path = Path(config.out or f"{Path(run).resolve().name if run else model}{suffix}")
     if path.suffix != suffix:
         raise ValueError(f"out {config.out!r} must end with {suffix}, as --to {config.to} is asked for.")
     if path.is_dir():

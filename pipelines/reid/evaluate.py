@@ -16,7 +16,8 @@ from specvid.pipelines.engine.config import ComputeConfig
 from specvid.pipelines.engine.evaluation import TrainedRun, evaluate_runs, refuse_leak
 from specvid.pipelines.engine.fabric import make_fabric
 from specvid.pipelines.engine.log import echo as to_stdout
-from specvid.pipelines.networks import open_model
+from specvid.pipelines.networks.config import NetworkConfig
+from specvid.pipelines.networks.opening import open_network
 from specvid.pipelines.reid.config import ReidConfig, ReidEvaluationConfig
 from specvid.pipelines.reid.data import make_chunks
 from specvid.pipelines.reid.features import check_scorable, embed_tracklets
@@ -147,7 +148,8 @@ def _score(
 ) -> ReidResult:
     """One run on one split's test identities."""
     trained_on = run.config.clips
-    model, meta = open_model(run.folder, config.checkpoint)
+    opened = open_network(NetworkConfig(run=str(run.folder.path), checkpoint=config.checkpoint))
+    model, metadata = opened.model, opened.metadata
     same_dataset = config.dataset in ("", trained_on.dataset)
     test = read_reid(config.dataset or trained_on.dataset, config.data or trained_on.data, split=split)
     here = not test.source or test.source == str(Path(trained_on.data).resolve())
@@ -156,10 +158,10 @@ def _score(
     protocols = protocols_of(config, test.protocol)
     check_scorable(test, protocols)
     # Distractors and junk are nobody, and nobody was trained on.
-    leaked = len({tracklet.pid for tracklet in test.test} & set(meta["identities"])) if same_identities else 0
+    leaked = len({tracklet.pid for tracklet in test.test} & set(metadata["identities"])) if same_identities else 0
     if not config.force:
         refuse_leak(run, split, leaked, "identities")
-    sampling = config.test_sampling or meta["test_sampling"]
+    sampling = config.test_sampling or metadata["test_sampling"]
     chunks = make_chunks(test.test, ClipSpec.of(model.input), sampling=sampling)
     fabric.to_device(model)
     found = embed_tracklets(fabric, model, chunks, compute=compute, flip=config.flip_test, title=run.folder.name)
@@ -171,5 +173,5 @@ def _score(
         protocols=protocols,
         rerank=config.reranking(),
         leaked=leaked,
-        elsewhere=not (same_dataset and here and test.title == meta["data"]["title"]),
+        elsewhere=not (same_dataset and here and test.title == metadata["data"]["title"]),
     )

@@ -13,10 +13,9 @@ import torch  # noqa: F401  # before FAISS: two OpenMP runtimes in the other ord
 
 from specvid.errors import unknown
 from specvid.files import write_json
-from specvid.pipelines.embed.layout import Folder
-from specvid.pipelines.embed.outcome import disk_error
-from specvid.pipelines.search.exact import exact_search
-from specvid.pipelines.search.index import Index, about_file
+from specvid.pipelines.embed.folder import Folder, Rows, disk_error
+from specvid.pipelines.search.exact import exact_search, unit, unit_blocks
+from specvid.pipelines.search.index import Index, metadata_file
 from specvid.pipelines.search.parameters import (
     HNSW_SEARCH,
     IVF_PROBES,
@@ -26,7 +25,6 @@ from specvid.pipelines.search.parameters import (
     hnsw_parameters,
     ivfpq_parameters,
 )
-from specvid.pipelines.search.vectors import Rows, unit, unit_blocks
 
 _QUERIES = 256  # vectors that measure the recall
 _NEIGHBOURS = 10
@@ -37,13 +35,23 @@ def build_index(
     kind: str = "flat",
     *,
     recall: float = 0.95,
-    tell: Callable[[str], None] = lambda line: None,
+    echo: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
-    """Make ``out/index/`` and return its index.json.
+    """Build ``out/index/``, which appears in one rename and replaces an older one.
 
-    ``kind``: one of `KINDS`; ``recall``: recall@10 against the exact search up to which an approximate index is tuned,
-    on 256 new vectors like those of the data set. It appears in one go, replacing an older one.
-    Raises ``ValueError`` for an unknown kind, a folder without rows, or an incomplete one.
+    Args:
+        out: a folder of embeddings.
+        kind: ``flat``, ``hnsw`` or ``ivfpq``.
+        recall: recall@10 against the exact search up to which an approximate index is tuned, on 256 new vectors like
+            those of the data set.
+        echo: gets a line now and then.
+
+    Returns:
+        The content of index.json.
+
+    Raises:
+        ValueError: an unknown kind, a folder without rows, or an incomplete one.
+        OSError: the disk is full or the folder cannot be written.
     """
     import faiss
 
@@ -61,44 +69,44 @@ def build_index(
         raise ValueError(f"{str(folder.path)!r} has no rows: all of its inputs failed, see {folder.errors}.")
     begun = time.perf_counter()
     index = Index(faiss.IndexFlatIP(rows.dim), None, {"kind": kind, "search": {}})
-    made = {"hnsw": _hnsw, "ivfpq": _ivfpq, "flat": _flat}[kind](index, rows, tell)
+    made = {"hnsw": _hnsw, "ivfpq": _ivfpq, "flat": _flat}[kind](index, rows, echo)
     seconds = time.perf_counter() - begun
-    reached = _tune(index, recall, tell)
-    index.about |= {
+    reached = _tune(index, recall, echo)
+    index.metadata |= {
         "rows": len(rows), "dim": rows.dim, "metric": "cosine", "build": made, "recall@10": reached,
         "build_seconds": round(seconds, 2), "faiss": faiss.__version__, "parts": rows.state(),
     }  # fmt: skip
     _save(folder, index)
-    return index.about
+    return index.metadata
 
 
-def _flat(index: Index, rows: Rows, tell: Callable[[str], None]) -> dict[str, Any]:
-    for block in unit_blocks(rows.parts):
+def _flat(index: Index, rows: Rows, echo: Callable[[str], None]) -> dict[str, Any]:
+    for block in unit_blocks(rows):
         index.flat.add(block)
     return {}
 
 
-def _hnsw(index: Index, rows: Rows, tell: Callable[[str], None]) -> dict[str, Any]:
+def _hnsw(index: Index, rows: Rows, echo: Callable[[str], None]) -> dict[str, Any]:
     import faiss
 
     made = hnsw_parameters(len(rows))
-    tell(f"hnsw: {made.links} links, {made.construction} candidates while building")
+    echo(f"hnsw: {made.links} links, {made.construction} candidates while building")
     index.quick = faiss.IndexHNSWFlat(rows.dim, made.links, faiss.METRIC_INNER_PRODUCT)
     index.quick.hnsw.efConstruction = made.construction
     index.flat = faiss.downcast_index(index.quick.storage)  # the vectors are in memory once
-    say = _every(30.0, tell)
-    for block in unit_blocks(rows.parts):
+    progress = _every(30.0, echo)
+    for block in unit_blocks(rows):
         index.quick.add(block)
-        say(f"{index.flat.ntotal:,} of {len(rows):,} rows are in the graph")
+        progress(f"{index.flat.ntotal:,} of {len(rows):,} rows are in the graph")
     return dataclasses.asdict(made)
 
 
-def _ivfpq(index: Index, rows: Rows, tell: Callable[[str], None]) -> dict[str, Any]:
+def _ivfpq(index: Index, rows: Rows, echo: Callable[[str], None]) -> dict[str, Any]:
     import faiss
 
-    _flat(index, rows, tell)
+    _flat(index, rows, echo)
     made = ivfpq_parameters(len(rows), rows.dim)
-    tell(f"ivfpq: {made.lists} lists, {made.codes} codes of {made.bits} bits, trained on {made.train} rows")
+    echo(f"ivfpq: {made.lists} lists, {made.codes} codes of {made.bits} bits, trained on {made.train} rows")
     centres = faiss.IndexFlatL2(made.padded)
     lists = faiss.IndexIVFPQ(centres, made.padded, made.lists, made.codes, made.bits)
     lists.cp.niter = lists.pq.cp.niter = made.rounds
@@ -115,43 +123,44 @@ def _ivfpq(index: Index, rows: Rows, tell: Callable[[str], None]) -> dict[str, A
     return dataclasses.asdict(made)
 
 
-def _every(seconds: float, tell: Callable[[str], None]) -> Callable[[str], None]:
-    """``tell``, but no more often than that."""
-    said = [time.monotonic()]
+def _every(seconds: float, echo: Callable[[str], None]) -> Callable[[str], None]:
+    """``echo``, but no more often than that."""
+    last = time.monotonic()
 
-    def say(line: str) -> None:
-        if time.monotonic() - said[0] > seconds:
-            said[0] = time.monotonic()
-            tell(line)
+    def echo_now_and_then(line: str) -> None:
+        nonlocal last
+        if time.monotonic() - last > seconds:
+            last = time.monotonic()
+            echo(line)
 
-    return say
+    return echo_now_and_then
 
 
-def _tune(index: Index, goal: float, tell: Callable[[str], None]) -> float:
+def _tune(index: Index, goal: float, echo: Callable[[str], None]) -> float:
     """Raise what the search looks at until the recall reaches ``goal``; returns the recall."""
     if index.quick is None:
         return 1.0
     k = min(_NEIGHBOURS, index.flat.ntotal)
     query = _new_queries(index)
     truth = exact_search(query, index.blocks(), k)[1]
-    if index.about["kind"] == "hnsw":
+    if index.metadata["kind"] == "hnsw":
         ladder = [{"efSearch": ef} for ef in HNSW_SEARCH]
     else:
-        lists = index.about.get("lists") or _lists(index.quick)
+        lists = index.metadata.get("lists") or _lists(index.quick)
         probes = sorted({min(probe, lists) for probe in (*IVF_PROBES, lists)})
         ladder = [{"nprobe": probe, "refine": refine} for probe in probes for refine in REFINE]
     reached = 0.0
     for step in ladder:
-        index.about["search"] = step
+        index.metadata["search"] = step
         found = index.search(query, k)[1]
         shares = [len(np.intersect1d(a, b)) / k for a, b in zip(truth, found, strict=True)]
         reached, error = float(np.mean(shares)), float(np.std(shares)) / len(shares) ** 0.5
-        tell(f"{', '.join(f'{name} {value}' for name, value in step.items())}: recall@{k} {reached:.3f}")
+        echo(f"{', '.join(f'{name} {value}' for name, value in step.items())}: recall@{k} {reached:.3f}")
         if reached - 2 * error >= goal:  # so that other queries reach it too
             return reached
     if reached >= goal:
         return reached
-    tell(f"warning: recall@{k} {reached:.3f} is the most that this index gives, {goal} was asked for")
+    echo(f"warning: recall@{k} {reached:.3f} is the most that this index gives, {goal} was asked for")
     return reached
 
 
@@ -180,7 +189,7 @@ def _spread(count: int, wanted: int) -> np.ndarray:
 def _save(folder: Folder, index: Index) -> None:
     import faiss
 
-    target = about_file(folder).parent
+    target = metadata_file(folder).parent
     staging, old = target.with_name(".index.writing"), target.with_name(".index.old")
     try:
         for leftover in (staging, old):
@@ -188,14 +197,14 @@ def _save(folder: Folder, index: Index) -> None:
         staging.mkdir()
         _write(index.flat, staging / "flat.faiss", 0)
         if index.quick is not None:
-            skip = faiss.IO_FLAG_SKIP_STORAGE if index.about["kind"] == "hnsw" else 0
-            _write(index.quick, staging / f"{index.about['kind']}.faiss", skip)
-        write_json(staging / "index.json", index.about)
+            skip = faiss.IO_FLAG_SKIP_STORAGE if index.metadata["kind"] == "hnsw" else 0
+            _write(index.quick, staging / f"{index.metadata['kind']}.faiss", skip)
+        write_json(staging / "index.json", index.metadata)
         if target.exists():
             os.replace(target, old)
         os.replace(staging, target)
         shutil.rmtree(old, ignore_errors=True)
-    except (OSError, RuntimeError) as error:  # FAISS tells of a full disk by a RuntimeError
+    except (OSError, RuntimeError) as error:  # FAISS reports a full disk by a RuntimeError
         shutil.rmtree(staging, ignore_errors=True)
         raise disk_error(error if isinstance(error, OSError) else OSError(str(error)), target) from error
 

@@ -1,17 +1,45 @@
 """Exact search: every row is compared."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
+
+from specvid.pipelines.embed.folder import Rows
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Scale vectors to unit length.
+
+    Args:
+        vectors: (N, D).
+
+    Returns:
+        float32 (N, D); a zero vector stays zero, it is like nothing.
+    """
+    vectors = np.ascontiguousarray(vectors, np.float32)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+
+
+def unit_blocks(rows: Rows) -> Iterator[np.ndarray]:
+    """All embeddings in the order of rows, as unit vectors (n, D), block by block."""
+    return map(unit, rows.embeddings())
 
 
 def exact_search(
     query_qd: np.ndarray, blocks: Iterable[np.ndarray], k: int, *, keep: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The ``k`` rows most similar to each query: cosines (Q, k) float32 and rows (Q, k) int64, best first.
+    """The rows most similar to each query.
 
-    ``query_qd`` (Q, D) and ``blocks`` of (n, D): unit vectors; ``keep`` (N,) bool: rows that may answer. Equal ones
-    come in the order of rows. Where fewer than ``k`` rows may answer, the rest is -1 with a cosine of -inf.
+    Args:
+        query_qd: unit vectors (Q, D).
+        blocks: unit vectors (n, D) of the rows, in order.
+        k: how many rows.
+        keep: bool (N,), rows that may answer; all if not given.
+
+    Returns:
+        Cosines float32 (Q, k) and row numbers int64 (Q, k), best first; equal ones come in the order of rows. Where
+        fewer than ``k`` rows may answer, the rest is -1 with a cosine of -inf.
     """
     queries = len(query_qd)
     scores, rows = np.full((queries, k), -np.inf, np.float32), np.full((queries, k), -1, np.int64)
@@ -32,7 +60,15 @@ def exact_search(
 
 
 def best(scores: np.ndarray, k: int) -> np.ndarray:
-    """Places (Q, k) of the largest scores (Q, n), largest first, equal ones in order; n >= k."""
+    """The largest scores of each query.
+
+    Args:
+        scores: (Q, n).
+        k: how many, at most n.
+
+    Returns:
+        Places (Q, k) in the scores, the largest first, equal ones in order.
+    """
     if scores.shape[1] > 4 * k:
         # All that reach the k-th largest value: ties at the edge are then decided by place, not by chance.
         limit = np.partition(scores, scores.shape[1] - k, axis=1)[:, -k]

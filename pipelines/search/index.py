@@ -1,5 +1,7 @@
-"""FAISS indexes in the folder of a data set: ``index/flat.faiss`` (the exact vectors) and, for ``hnsw`` and ``ivfpq``,
-a second file that finds candidates among them. Both are memory-mapped when they are read.
+"""FAISS indexes in the folder of a data set.
+
+``index/flat.faiss`` holds the exact vectors; ``hnsw`` and ``ivfpq`` have a second file that finds candidates among
+them. Both are memory-mapped when they are read.
 """
 
 import json
@@ -11,36 +13,49 @@ from typing import Any
 import numpy as np
 import torch  # noqa: F401  # before FAISS: two OpenMP runtimes in the other order can hang
 
-from specvid.pipelines.embed.layout import Folder
+from specvid.pipelines.embed.folder import Folder, Rows
 from specvid.pipelines.search.exact import best, exact_search
-from specvid.pipelines.search.vectors import Rows
 
 BLOCK = 4096  # rows; a copy of so many stays in the cache
 
 
 @dataclass
 class Index:
-    """``flat``: FAISS index of the exact unit vectors; ``quick``: of the candidates, None for kind ``flat``; ``about``:
-    index.json. ``search`` is the only way in.
+    """An index in memory or mapped; `search` is the only way in.
+
+    Attributes:
+        flat: FAISS index of the exact unit vectors.
+        quick: FAISS index that finds candidates; None for kind ``flat``.
+        metadata: index.json.
+        owned: FAISS objects that others only point to.
     """
 
     flat: Any
     quick: Any
-    about: dict[str, Any]
-    owned: tuple[Any, ...] = ()  # FAISS objects that others only point to
+    metadata: dict[str, Any]
+    owned: tuple[Any, ...] = ()
 
     def search(self, query_qd: np.ndarray, k: int, *, keep: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Cosines (Q, k) and rows (Q, k), as `exact_search`. With ``keep`` (a filter) the search is exact."""
+        """The rows most similar to each query.
+
+        Args:
+            query_qd: unit vectors (Q, D).
+            k: how many rows.
+            keep: bool (N,), a filter, with which the search is exact.
+
+        Returns:
+            Cosines (Q, k) and row numbers (Q, k), as `exact_search` returns them.
+        """
         if self.quick is None or keep is not None:
             return exact_search(query_qd, self.blocks(), k, keep=keep)
         import faiss
 
         wanted = k
-        if self.about["kind"] == "hnsw":
-            self.quick.hnsw.efSearch = max(self.about["search"]["efSearch"], k)
+        if self.metadata["kind"] == "hnsw":
+            self.quick.hnsw.efSearch = max(self.metadata["search"]["efSearch"], k)
         else:
-            faiss.extract_index_ivf(self.quick).nprobe = self.about["search"]["nprobe"]
-            wanted = k * self.about["search"]["refine"]
+            faiss.extract_index_ivf(self.quick).nprobe = self.metadata["search"]["nprobe"]
+            wanted = k * self.metadata["search"]["refine"]
         _, candidates = self.quick.search(query_qd, min(max(wanted, k), self.flat.ntotal))
         scores = np.full(candidates.shape, -np.inf, np.float32)
         for query, rows, line in zip(query_qd, candidates, scores, strict=True):
@@ -66,26 +81,38 @@ class Index:
             yield block if block.flags.aligned else block.view(np.uint8).copy().view(np.float32)
 
 
-def about_file(folder: Folder) -> Path:
+def metadata_file(folder: Folder) -> Path:
+    """index.json of a folder; it need not be there."""
     return folder.path / "index" / "index.json"
 
 
 def open_index(folder: Folder, rows: Rows) -> Index | None:
-    """The index of a folder, memory-mapped; None without. ``ValueError`` where the data set changed since."""
+    """Open the index of a folder, memory-mapped.
+
+    Args:
+        folder: a folder of embeddings.
+        rows: its rows.
+
+    Returns:
+        The index, None where there is none.
+
+    Raises:
+        ValueError: the data set changed since it was built.
+    """
     import faiss
 
-    file = about_file(folder)
+    file = metadata_file(folder)
     if not file.exists():
         return None
-    about = json.loads(file.read_text(encoding="utf-8"))
-    if about["parts"] != rows.state():
+    metadata = json.loads(file.read_text(encoding="utf-8"))
+    if metadata["parts"] != rows.state():
         raise ValueError(
             f"{file.parent} is of other embeddings than those in the folder: `specvid search build` again."
         )
     flat = faiss.read_index(str(file.parent / "flat.faiss"), faiss.IO_FLAG_MMAP_IFC)
     quick: Any = None
-    if about["kind"] != "flat":
-        quick = faiss.read_index(str(file.parent / f"{about['kind']}.faiss"), faiss.IO_FLAG_MMAP_IFC)
-    if about["kind"] == "hnsw":  # its file holds the graph only
+    if metadata["kind"] != "flat":
+        quick = faiss.read_index(str(file.parent / f"{metadata['kind']}.faiss"), faiss.IO_FLAG_MMAP_IFC)
+    if metadata["kind"] == "hnsw":  # its file holds the graph only
         quick.storage, quick.own_fields = flat, False
-    return Index(flat, quick, about)
+    return Index(flat, quick, metadata)

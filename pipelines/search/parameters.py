@@ -17,7 +17,12 @@ REFINE = (4, 8, 16, 32)  # candidates for each neighbour asked for
 
 @dataclass(frozen=True)
 class HNSW:
-    """``links`` of a row; ``construction``: candidates while it is built."""
+    """Parameters of a graph.
+
+    Attributes:
+        links: of each row.
+        construction: candidates while it is built.
+    """
 
     links: int = 16
     construction: int = 80
@@ -25,9 +30,16 @@ class HNSW:
 
 @dataclass(frozen=True)
 class IVFPQ:
-    """``lists``; ``codes``: parts of a vector; ``bits`` of each part; ``train``: rows that the lists are trained on,
-    ``train_codes``: the codes, for ``rounds`` of k-means; ``padded``: the dimensions with zeros added, so that parts
-    are of equal width.
+    """Parameters of lists of codes.
+
+    Attributes:
+        lists: how many.
+        codes: parts of a vector.
+        bits: of the code of each part.
+        train: rows that the lists are trained on.
+        train_codes: rows that the codes are trained on.
+        padded: dimensions with zeros added, so that parts are of equal width.
+        rounds: of k-means.
     """
 
     lists: int
@@ -40,14 +52,19 @@ class IVFPQ:
 
 
 def hnsw_parameters(rows: int) -> HNSW:
-    """The time to build grows with links x candidates; what they lack, more candidates make up while searching."""
+    """Parameters of a graph over so many rows.
+
+    The time to build grows with links x candidates; what they lack, more candidates make up while searching.
+    """
     return HNSW(construction=64) if rows < 10_000 else HNSW()
 
 
 def ivfpq_parameters(rows: int, dim: int) -> IVFPQ:
-    """About 2 sqrt(N) lists, a power of two, and never fewer than 39 rows to train each centre on (FAISS's own rule);
-    a code for every 8 dimensions, or 4 where there are few; of 8 bits, or 4 where there are too few rows to train 256
-    centres. 64 rows for each centre are enough: candidates are compared again exactly.
+    """Parameters of lists over ``rows`` vectors of length ``dim``.
+
+    There are about 2 sqrt(N) lists, a power of two, and never fewer than 39 rows to train each centre on (FAISS's own
+    rule); a code for every 8 dimensions, or 4 where there are few; of 8 bits, or 4 where there are too few rows to train
+    256 centres. 64 rows for each centre are enough: candidates are compared again exactly.
     """
     lists = 1
     while lists * 2 <= min(2 * isqrt(rows), rows // 39):

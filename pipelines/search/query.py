@@ -7,39 +7,53 @@ from typing import Any
 
 import numpy as np
 
-from specvid.pipelines.embed.config import NetChoice
-from specvid.pipelines.embed.layout import Folder
-from specvid.pipelines.search.asked import asked
-from specvid.pipelines.search.exact import exact_search
-from specvid.pipelines.search.vectors import Rows, unit_blocks
+from specvid.pipelines.embed.folder import Folder, Rows
+from specvid.pipelines.networks.config import NetworkConfig
+from specvid.pipelines.search.exact import exact_search, unit_blocks
+from specvid.pipelines.search.query_vector import query_vector
 
 
 @dataclass(frozen=True)
 class Answer:
-    """``rows``: best first, each with ``rank`` from 1, ``score`` (cosine) and all columns but the embedding; ``how``:
-    which index answered; ``rows_searched``: how many could.
+    """What a search found.
+
+    Attributes:
+        query: what was searched for, as it was given.
+        rows: best first, each with ``rank`` from 1, ``score`` (cosine) and all columns but the embedding.
+        method: which index answered, or ``exact``.
+        rows_searched: how many rows could answer.
     """
 
-    asked: str
+    query: str
     rows: list[dict[str, Any]]
-    how: str
+    method: str
     rows_searched: int
 
 
 def search(
     out: str | os.PathLike[str],
-    what: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    query: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     *,
     k: int = 10,
     where: str = "",
     device: str = "auto",
-    net: NetChoice | None = None,
+    network: NetworkConfig | None = None,
 ) -> Answer:
-    """The ``k`` rows of the folder ``out`` that are most like ``what`` (see `asked`), by cosine.
+    """Find the rows of a folder of embeddings that are most like a video, images or a row, by cosine.
 
-    Through the folder's index if there is one, else by comparing with every row; ``where``: a filter on columns (see
-    `where`), with which the search is always exact. A row that is asked for by its id is no answer.
-    Raises ``ValueError`` for wrong input; an incomplete data set; an index that is out of date.
+    Args:
+        out: the folder.
+        query: the id of a row, which is then no answer itself; a video file; a folder of images; or several images.
+        k: how many rows.
+        where: a filter on columns, see `specvid.pipelines.search.where`, with which the search is always exact.
+        device: where the query is embedded.
+        network: where the network of the data set lies now, if it moved.
+
+    Returns:
+        The answer: through the folder's index if there is one, else by comparing with every row.
+
+    Raises:
+        ValueError: wrong input, an incomplete data set, or an index that is out of date.
     """
     from specvid.pipelines.search.index import open_index
     from specvid.pipelines.search.where import matching
@@ -49,23 +63,23 @@ def search(
     folder = Folder(out)
     rows = Rows(folder)
     keep = matching(rows, where) if where else None
-    things = [what] if isinstance(what, str | os.PathLike) else what
-    question = asked(folder, rows, [os.fspath(thing) for thing in things], device=device, net=net)
+    parts = [query] if isinstance(query, str | os.PathLike) else query
+    asked = query_vector(folder, rows, [os.fspath(part) for part in parts], device=device, network=network)
     index = open_index(folder, rows)
-    wanted = min(k + len(question.own), len(rows))
+    wanted = min(k + len(asked.rows), len(rows))
     if not wanted:
-        return Answer(question.name, [], "no rows", 0)
+        return Answer(asked.name, [], "no rows", 0)
     if index is not None:
-        scores, found = index.search(question.vector, wanted, keep=keep)
-        how = index.about["kind"] if keep is None else "exact"
+        scores, found = index.search(asked.vector, wanted, keep=keep)
+        method = index.metadata["kind"] if keep is None else "exact"
     else:
-        scores, found = exact_search(question.vector, unit_blocks(rows.parts), wanted, keep=keep)
-        how = "exact"
-    good = (found[0] >= 0) & ~np.isin(found[0], question.own)
+        scores, found = exact_search(asked.vector, unit_blocks(rows), wanted, keep=keep)
+        method = "exact"
+    good = (found[0] >= 0) & ~np.isin(found[0], asked.rows)
     order, values = found[0][good][:k], scores[0][good][:k]
     columns = rows.take(order.tolist())
     answers = [
         {"rank": rank, "score": round(float(score), 6), **row}
         for rank, (score, row) in enumerate(zip(values, columns, strict=True), start=1)
     ]
-    return Answer(question.name, answers, how, len(rows) if keep is None else int(keep.sum()))
+    return Answer(asked.name, answers, method, len(rows) if keep is None else int(keep.sum()))

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from specvid.errors import unknown
-from specvid.pipelines.embed.layout import batches
-from specvid.pipelines.search.vectors import Rows
+from specvid.pipelines.embed.folder import Rows, batches
 
 _COMPARE: dict[type, Callable[[Any, Any], Any]] = {
     ast.Eq: lambda a, b: a == b, ast.NotEq: lambda a, b: a != b, ast.Lt: lambda a, b: a < b,
@@ -22,7 +21,18 @@ _COMPARE: dict[type, Callable[[Any, Any], Any]] = {
 
 
 def matching(rows: Rows, text: str) -> np.ndarray:
-    """(N,) bool: the rows for which the filter holds. ``ValueError`` for one that cannot be read or does not fit."""
+    """The rows for which a filter holds.
+
+    Args:
+        rows: of a folder of embeddings.
+        text: the filter.
+
+    Returns:
+        bool (N,).
+
+    Raises:
+        ValueError: the filter cannot be read, or does not fit the columns.
+    """
     import pyarrow as pa
 
     parsed, columns = parse(text, [name for name in rows.schema.names if name != "embedding"])
@@ -40,7 +50,18 @@ def matching(rows: Rows, text: str) -> np.ndarray:
 
 
 def parse(text: str, names: list[str]) -> tuple[Any, list[str]]:
-    """A filter as an Arrow expression, and the columns of ``names`` that it uses (at least one)."""
+    """A filter as an Arrow expression.
+
+    Args:
+        text: the filter.
+        names: columns that it may use.
+
+    Returns:
+        The expression, and the columns that it uses (at least one).
+
+    Raises:
+        ValueError: it cannot be read, or uses another column.
+    """
     try:
         tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:

@@ -19,18 +19,18 @@ from pathlib import Path
 import pyarrow.parquet
 import torch
 
-from specvid.pipelines.embed import EmbedConfig, NetChoice, OutputChoice, RunChoice, WindowChoice, job
-from specvid.pipelines.embed.npz import write_npz
+from specvid.pipelines.embed import EmbedConfig, JobConfig, OutputConfig, WindowConfig, launch
+from specvid.pipelines.networks.config import NetworkConfig
 
 KILLS = 20
 
 
 def config(workers: int = 0, shard_size: int = 2) -> EmbedConfig:
     return EmbedConfig(
-        net=NetChoice(model="r3d_tiny"),
-        windows=WindowChoice(window="sliding", length="4", every="2"),
-        output=OutputChoice(shard_size=shard_size, npz=True),
-        running=RunChoice(workers=workers, device="cpu", batch_size=2),
+        NetworkConfig(model="r3d_tiny"),
+        windows=WindowConfig(window="sliding", length="4", every="2"),
+        output=OutputConfig(shard_size=shard_size, npz=True),
+        job=JobConfig(workers=workers, device="cpu", batch_size=2),
     )
 
 
@@ -43,7 +43,7 @@ def start(videos: str, out: Path, settings: EmbedConfig, environment: Mapping[st
     try:
         os.setpgid(0, 0)  # its decoding processes die with it
         os.environ.update({name: str(value) for name, value in (environment or {}).items()})
-        outcome = job.embed([videos], out, settings)
+        outcome = launch.embed([videos], out, settings)
         found = {"done": outcome.done, "failed": outcome.failed, "complete": outcome.complete, "line": outcome.line()}
         out.with_suffix(f".{os.environ.get('RANK', 0)}.json").write_text(json.dumps(found))
         code = 0
@@ -102,6 +102,6 @@ def pair(videos: str, out: Path) -> dict:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    assert pyarrow.parquet and write_npz  # imported before the first fork
+    assert pyarrow.parquet  # imported before the first fork
     what, videos, out = sys.argv[1:]
     print(json.dumps({"kill": kill, "pair": pair}[what](videos, Path(out))), flush=True)

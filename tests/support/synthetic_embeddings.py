@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from specvid.files import write_json
-from specvid.pipelines.embed.layout import Folder
-from specvid.pipelines.embed.shards import Embedded, gather_failures, schema_of, write_shard
+from specvid.pipelines.embed.folder import Folder
+from specvid.pipelines.embed.shards import VideoResult, gather_failures, schema_of, write_shard
 
 
 def write_embeddings(
@@ -28,15 +28,15 @@ def write_embeddings(
     own = {"id": names, "file": [name.encode() for name in names], "problem": [""] * len(names)}
     inputs = pa.table({**own, **(columns or {})})
     folder = Folder(out)
-    facts = {"output": {"dtype": dtype}, "network": {"dim": vectors.shape[1]}}
-    schema = schema_of(inputs, facts)
+    metadata = {"config": {"output": {"dtype": dtype}}, "network": {"dim": vectors.shape[1]}}
+    schema = schema_of(inputs, metadata)
     shards = -(-len(vectors) // shard_size)
     zero, last = np.zeros(1, np.int64), np.full(1, 24)
     for shard in range(shards):
         rows = range(shard * shard_size, min((shard + 1) * shard_size, len(vectors)))
-        results = [Embedded(row, 25.0, zero, last, vectors[row : row + 1]) for row in rows]
+        results = [VideoResult(row, 25.0, zero, last, vectors[row : row + 1]) for row in rows]
         write_shard(folder, shard, inputs, results, schema)
     pq.write_table(inputs, folder.inputs)
-    write_json(folder.about, {**facts, "inputs": len(vectors), "shards": shards})
+    write_json(folder.metadata_file, {**metadata, "inputs": len(vectors), "shards": shards})
     gather_failures(folder, shards)
     return folder

@@ -2,7 +2,7 @@
 
 All three do the same clips of the same files, turn by turn, round by round; the ratio of a round is the rate of the
 whole job over that of the slower half, and the median of the rounds is what counts. *Decoding alone* is the job's own
-decoding processes, whose pieces nobody uses; *network alone* is the job's own batches, made before the clock starts.
+decoding processes, whose clips nobody uses; *network alone* is the job's own batches, made before the clock starts.
 
 Also here: memory over ten thousand videos.
 """
@@ -19,14 +19,16 @@ from typing import Literal
 import numpy as np
 import torch
 
-from specvid.pipelines.embed import EmbedConfig, NetChoice, OutputChoice, RunChoice, WindowChoice
+from specvid.pipelines.embed import EmbedConfig, JobConfig, OutputConfig, WindowConfig
 from specvid.pipelines.embed.feed import read_ahead
+from specvid.pipelines.embed.folder import Folder
+from specvid.pipelines.embed.inputs import Sources, find_inputs
 from specvid.pipelines.embed.job import Job
-from specvid.pipelines.embed.layout import Folder
-from specvid.pipelines.embed.sources import Sources, find_inputs
-from specvid.pipelines.embed.stream import reader_of
+from specvid.pipelines.embed.launch import finish
+from specvid.pipelines.embed.stream import reader_for
 from specvid.pipelines.engine.log import silent
 from specvid.pipelines.engine.processes import Processes
+from specvid.pipelines.networks.config import InputConfig, NetworkConfig
 from specvid.text import to_text
 from specvid.tools.bench.process_memory import resident_mebibytes
 from specvid.tools.bench.timing import Stopwatch
@@ -86,20 +88,23 @@ def bench_embed(
     torch.set_num_threads(threads)
     table = find_inputs(videos).table
     table = table.take(np.arange(min(count, len(table))))
-    net = NetChoice(model=model, frames=frames, size=size)
-    windows = WindowChoice(window="uniform")
-    running = RunChoice(device=device, workers=workers, batch_size=batch_size)
-    config = EmbedConfig(net, windows, OutputChoice(), running)
+    windows = WindowConfig(window="uniform")
+    config = EmbedConfig(
+        NetworkConfig(model=model),
+        input=InputConfig(frames=frames, size=size),
+        windows=windows,
+        job=JobConfig(device=device, workers=workers, batch_size=batch_size),
+    )
     with tempfile.TemporaryDirectory() as folder:
         listed = Path(folder) / "list.txt"
         listed.write_bytes(b"\0".join(os.path.abspath(name) for name in table["file"].to_pylist()) + b"\0")
         job = Job.open(folder, config, Processes())
         sources = Sources(table, range(len(table)))
-        reader = reader_of(job.network, windows)
+        reader = reader_for(job.network, windows)
 
         def decode() -> list[torch.Tensor]:
-            pieces = (piece for _, piece in read_ahead(sources, reader, workers=workers))
-            return [clip for piece in pieces if piece.clips is not None for clip in piece.clips]
+            chunks = (chunk for _, chunk in read_ahead(sources, reader, workers=workers))
+            return [clip for chunk in chunks if chunk.clips is not None for clip in chunk.clips]
 
         clips = decode()
         batches = [torch.stack(clips[start : start + batch_size]) for start in range(0, len(clips), batch_size)]
@@ -114,7 +119,7 @@ def bench_embed(
             job.folder = Folder(out)
             job.prepare(find_inputs([str(listed)]), status)
             job.run(range(-(-len(table) // config.output.shard_size)), status)
-            job.finish(0, 0, 1.0)
+            finish(job, 0, 0, 1.0)
 
         embed()
         rates: list[list[float]] = []
@@ -155,9 +160,12 @@ def bench_memory(
         listed = Path(folder) / "list.parquet"
         rows = {"id": [f"{i:08d}" for i in range(count)], "path": [files[i % len(files)] for i in range(count)]}
         pq.write_table(pa.table(rows), listed)
-        running = RunChoice(device="cpu", workers=workers, batch_size=8)
-        output = OutputChoice(shard_size=max(1, count // 40))
-        config = EmbedConfig(NetChoice(model=model), WindowChoice(window="uniform"), output, running)
+        config = EmbedConfig(
+            NetworkConfig(model=model),
+            windows=WindowConfig(window="uniform"),
+            output=OutputConfig(shard_size=max(1, count // 40)),
+            job=JobConfig(device="cpu", workers=workers, batch_size=8),
+        )
         job = Job.open(Path(folder) / "out", config, Processes())
         missing = job.prepare(find_inputs([listed]), silent)
         step = max(1, len(missing) // 10)

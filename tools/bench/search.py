@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from specvid.files import write_json
-from specvid.pipelines.embed.layout import Folder
-from specvid.pipelines.embed.shards import Embedded, gather_failures, schema_of, write_shard
+from specvid.pipelines.embed.folder import Folder, Rows
+from specvid.pipelines.embed.shards import VideoResult, gather_failures, schema_of, write_shard
 from specvid.pipelines.engine.log import silent
 from specvid.pipelines.search.build import build_index
-from specvid.pipelines.search.exact import exact_search
+from specvid.pipelines.search.exact import exact_search, unit, unit_blocks
 from specvid.pipelines.search.index import open_index
-from specvid.pipelines.search.vectors import Rows, unit, unit_blocks
 from specvid.text import to_text
 from specvid.tools.bench.process_memory import peak_mebibytes, restart_peak
 from specvid.tools.bench.timing import Stopwatch
@@ -72,12 +71,12 @@ def bench_search(
         rng = np.random.default_rng(1)
         new = unit(_rows(rng, rng.integers(max(1, rows // _CLUSTER), size=queries), dim))
         stored = Rows(folder)
-        _, truth = exact_search(new, unit_blocks(stored.parts), 10)
+        _, truth = exact_search(new, unit_blocks(stored), 10)
         found = []
         for kind in kinds:
             index = None  # the one before leaves the memory
             restart_peak()
-            about = build_index(folder.path, kind, tell=status)
+            about = build_index(folder.path, kind, echo=status)
             peak = peak_mebibytes()
             index = open_index(folder, stored)
             assert index is not None
@@ -113,18 +112,18 @@ def write_embeddings(out: Path, rows: int, dim: int, *, seed: int = 0) -> Folder
     folder = Folder(out)
     names = [f"{number:08d}" for number in range(rows)]
     inputs = pa.table({"id": names, "file": [name.encode() for name in names], "problem": pa.array([""] * rows)})
-    facts = {"output": {"dtype": "fp32"}, "network": {"dim": dim}}
-    schema = schema_of(inputs, facts)
+    metadata = {"config": {"output": {"dtype": "fp32"}}, "network": {"dim": dim}}
+    schema = schema_of(inputs, metadata)
     shards = -(-rows // _SHARD)
     zero = np.zeros(1, np.int64)
     rng = np.random.default_rng([seed, 1])
     for shard in range(shards):
         own = range(shard * _SHARD, min((shard + 1) * _SHARD, rows))
         vectors = _rows(rng, rng.integers(max(1, rows // _CLUSTER), size=len(own)), dim)
-        results = [Embedded(row, 25.0, zero, zero, vectors[i : i + 1]) for i, row in enumerate(own)]
+        results = [VideoResult(row, 25.0, zero, zero, vectors[i : i + 1]) for i, row in enumerate(own)]
         write_shard(folder, shard, inputs, results, schema)
     pq.write_table(inputs, folder.inputs)
-    write_json(folder.about, {**facts, "inputs": rows, "shards": shards})
+    write_json(folder.metadata_file, {**metadata, "inputs": rows, "shards": shards})
     gather_failures(folder, shards)
     return folder
 

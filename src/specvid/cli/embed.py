@@ -17,7 +17,7 @@ specvid embed: from videos to a Parquet data set of embeddings
   --run RUN                 a trained run; or --model NAME [--weights FILE] [--blocks "..."];
                             or --model FOLDER, what save_pretrained wrote
   --feature penultimate     or logits, or block:NAME (the mean of a module's output)
-  --window whole            the mean over the whole video, one row each
+  --window full             the mean over all of the video, one row each
   --window uniform --clips 4            the mean of clips spread evenly
   --window sliding --length 2s --every 1s   a row for each window (s, or frames); --rows video pools
   --dtype fp32|fp16 --l2 --npz          what is written
@@ -48,13 +48,14 @@ class EmbedOptions:
 
 
 def run(options: EmbedOptions) -> int:
+    """Embed; returns the exit code: 1 where files failed."""
     if not options.out:
         raise ValueError("out is not given: --out DIR must name the folder to write.")
 
-    from specvid.pipelines.embed.job import embed
+    from specvid.pipelines.embed.launch import embed
     from specvid.pipelines.engine.log import echo, status
 
-    outcome = embed(options.videos, options.out, options.config, path_column=options.path_column, tell=status)
+    outcome = embed(options.videos, options.out, options.config, path_column=options.path_column, echo=status)
     echo(outcome.line())
     return 1 if outcome.failed else 0
 
@@ -90,6 +91,7 @@ class EvalOptions:
 
 
 def evaluate(options: EvalOptions) -> int:
+    """Score embeddings; returns the exit code."""
     if not options.folder:
         raise ValueError("DIR is not given: name the folder that `specvid embed --out` wrote.")
 

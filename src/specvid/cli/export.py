@@ -1,5 +1,10 @@
 """``specvid export``."""
 
+import dataclasses
+from dataclasses import dataclass, field
+
+from tyro.conf import Positional
+
 from specvid.cli.verb import Verb
 from specvid.pipelines.export.config import ExportConfig
 
@@ -26,12 +31,30 @@ Example:
 """
 
 
-def run(options: ExportConfig) -> int:
+@dataclass(frozen=True)
+class ExportOptions:
+    """Options of ``specvid export``."""
+
+    folder: Positional[str] = ""
+    """Folder of a trained run, as --run."""
+    config: ExportConfig = field(default_factory=ExportConfig)
+
+
+def run(options: ExportOptions) -> int:
+    """Export; returns the exit code."""
+    config = options.config
+    if options.folder:
+        if config.network.run:
+            raise ValueError(
+                f"run {options.folder!r} is given twice, with --run {config.network.run!r}: leave one out."
+            )
+        config = dataclasses.replace(config, network=dataclasses.replace(config.network, run=options.folder))
+
     from specvid.pipelines.engine.log import echo, status
     from specvid.pipelines.export.job import export
 
-    echo(export(options, tell=status).text())
+    echo(export(config, echo=status).text())
     return 0
 
 
-EXPORT = Verb("export", HELP, ExportConfig, run)
+EXPORT = Verb("export", HELP, ExportOptions, run)

@@ -9,6 +9,7 @@ from tyro.conf import Positional
 
 from specvid.cli.verb import Verb
 from specvid.pipelines.engine.config import ComputeConfig
+from specvid.pipelines.networks.config import InputConfig, NetworkConfig
 
 HELP = """\
 specvid predict: name what happens in video files
@@ -23,6 +24,7 @@ specvid predict: name what happens in video files
   --top 5                 how many classes to name
   --clips 10 --crops 1    views of each file; softmax is averaged over them
   --checkpoint last|best  which epoch of the run
+  --frames 16 --stride 4  other clips than those of the network; --size, --resize in px
   --json                  one JSON object per file and line
   --device cpu|cuda --precision bf16 --workers 2
 
@@ -41,14 +43,8 @@ class PredictOptions:
 
     videos: Positional[tuple[str, ...]] = ()
     """Video files."""
-    run: str = ""
-    """Folder of the run."""
-    model: str = ""
-    """Backbone, shared folder, or owner/name on the Hugging Face Hub, instead of a run."""
-    weights: str = ""
-    """Weights of the backbone: a file, or published ones."""
-    blocks: str = ""
-    """Blocks inserted into the backbone."""
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    input: InputConfig = field(default_factory=InputConfig)
     labels: str = ""
     """File with the names of the classes."""
     top: int = 5
@@ -57,8 +53,6 @@ class PredictOptions:
     """Clips per video."""
     crops: Literal[1, 3, 5, 10] = 1
     """Crops per clip."""
-    checkpoint: Literal["last", "best"] = "last"
-    """Which epoch."""
     json: bool = False
     """One JSON object per file and line."""
     compute: ComputeConfig = field(default_factory=ComputeConfig)
@@ -75,28 +69,22 @@ def run(options: PredictOptions) -> int:
     """
     if not options.videos:
         raise ValueError("no VIDEO is given: name at least one file.")
-    if not options.run and not options.model:
+    if not options.network.run and not options.network.model:
         raise ValueError(
             "run is not given: --run RUN must name the folder of a trained run, e.g. runs/first; "
             "or give --model NAME --weights FILE."
         )
-    if options.run and (given := [name for name in ("model", "weights", "blocks", "labels") if getattr(options, name)]):
-        raise ValueError(f"{', '.join(given)} cannot be set with --run {options.run!r}: a run brings its own.")
 
     from specvid.pipelines.action.predict import predict
-    from specvid.pipelines.engine import log
-    from specvid.pipelines.recogniser import of_model, of_run
+    from specvid.pipelines.engine.log import status
+    from specvid.pipelines.networks.opening import open_network
 
-    if options.run:
-        recogniser = of_run(options.run, options.checkpoint)
-    else:
-        own = {name: getattr(options, name) for name in ("weights", "blocks", "labels")}
-        recogniser = of_model(options.model, **own)
-    if recogniser.note:
-        log.status(recogniser.note)
+    network = open_network(options.network, changes=options.input, classifier=True, labels=options.labels)
+    if network.note:
+        status(network.note)
     views = {"top": options.top, "clips": options.clips, "crops": options.crops}
     failed = 0
-    for prediction in predict(options.videos, recogniser, **views, compute=options.compute):
+    for prediction in predict(options.videos, network, **views, compute=options.compute):
         failed += bool(prediction.error)
         if options.json:
             print(json.dumps(dataclasses.asdict(prediction), ensure_ascii=False), flush=True)

@@ -10,7 +10,7 @@ from tyro.conf import Positional
 from specvid.cli.verb import Verb
 
 if TYPE_CHECKING:
-    from specvid.pipelines.embed.config import NetChoice
+    from specvid.pipelines.networks.config import NetworkConfig
 
 BUILD_HELP = """\
 specvid search build: a FAISS index beside a data set of embeddings
@@ -64,7 +64,7 @@ class QueryOptions:
 
     folder: Positional[str] = ""
     """Folder of embeddings."""
-    what: Positional[tuple[str, ...]] = ()
+    query: Positional[tuple[str, ...]] = ()
     """A video, images, or an id."""
     k: Annotated[int, tyro.conf.arg(aliases=["-k"])] = 10
     """How many answers."""
@@ -82,12 +82,13 @@ class QueryOptions:
 
 
 def build(options: BuildOptions) -> int:
-    _need(options.folder)
+    """Build an index; returns the exit code: 1 where the recall is not reached."""
+    _require_folder(options.folder)
 
     from specvid.pipelines.engine.log import echo, status
     from specvid.pipelines.search.build import build_index
 
-    about = build_index(options.folder, options.index, recall=options.recall, tell=status)
+    about = build_index(options.folder, options.index, recall=options.recall, echo=status)
     settings = ", ".join(f"{name} {value}" for name, value in {**about["build"], **about["search"]}.items())
     echo(
         f"{about['kind']} index of {about['rows']:,} rows x {about['dim']} in {options.folder}/index: "
@@ -97,20 +98,27 @@ def build(options: BuildOptions) -> int:
 
 
 def query(options: QueryOptions) -> int:
-    _need(options.folder)
-    if not options.what:
-        raise ValueError("nothing is asked for: name a video, a folder of images, images, or an id after DIR.")
+    """Search; returns the exit code."""
+    _require_folder(options.folder)
+    if not options.query:
+        raise ValueError(
+            "nothing to search for is given: name a video, a folder of images, images, or an id after DIR."
+        )
 
     from specvid.pipelines.engine.log import echo
-    from specvid.pipelines.search.page import write_page
     from specvid.pipelines.search.query import search
-    from specvid.pipelines.search.table import as_text
+    from specvid.pipelines.search.report import as_text, write_page
 
     answer = search(
-        options.folder, options.what, k=options.k, where=options.where, device=options.device, net=_net(options)
+        options.folder,
+        options.query,
+        k=options.k,
+        where=options.where,
+        device=options.device,
+        network=_moved_network(options),
     )
     if options.html:
-        write_page(answer, list(options.what), options.html)
+        write_page(answer, list(options.query), options.html)
     if options.json:
         print(json.dumps(answer.rows, indent=2, ensure_ascii=False, default=str))
     else:
@@ -118,23 +126,22 @@ def query(options: QueryOptions) -> int:
     return 0
 
 
-def _need(folder: str) -> None:
+def _require_folder(folder: str) -> None:
     if not folder:
         raise ValueError("DIR is not given: name the folder that `specvid embed --out` wrote.")
 
 
-def _net(options: QueryOptions) -> "NetChoice | None":
+def _moved_network(options: QueryOptions) -> "NetworkConfig | None":
     """The network of the data set, found elsewhere; None where nothing moved."""
-    if not (options.run or options.weights):
+    moved = {name: value for name in ("run", "weights") if (value := getattr(options, name))}
+    if not moved:
         return None
     import dataclasses
 
-    from specvid.pipelines.embed.config import NetChoice
-    from specvid.pipelines.embed.layout import Folder
+    from specvid.pipelines.embed.folder import Folder
+    from specvid.pipelines.search.query_vector import embedding_config
 
-    choice = NetChoice(**Folder(options.folder).facts()["network"]["source"])
-    moved = {name: value for name in ("run", "weights") if (value := getattr(options, name))}
-    return dataclasses.replace(choice, **moved)
+    return dataclasses.replace(embedding_config(Folder(options.folder)).network, **moved)
 
 
 BUILD = Verb("search build", BUILD_HELP, BuildOptions, build)

@@ -149,11 +149,12 @@ def _flags(options: type) -> Iterator[str]:
 
 
 def _sentence(box: str) -> str:
-    """The message inside a frame that tyro draws, as one line."""
-    lines = [re.sub(r"[│╭╮╰╯─]+", " ", line).strip() for line in box.splitlines()]
+    """The message inside a frame that tyro draws (of dashes, where the terminal has no lines), as one line."""
+    lines = [re.sub(r"[│╭╮╰╯─]+|-{3,}", " ", line).strip() for line in box.splitlines()]
+    heading, *rest = [number for number, line in enumerate(lines) if line] or [0]
     text: list[str] = []
-    for line in lines[1:]:  # the first one is the frame's heading
+    for line in lines[rest[0] if rest else heading :]:
         if not line:
             break
         text.append(line)
-    return re.sub(r"^Error parsing \w+: ", "", " ".join(text) or " ".join(filter(None, lines)))
+    return re.sub(r"^Error parsing [\w.]+: ", "", " ".join(text))

@@ -11,7 +11,7 @@ from tiny_ucf101 import synthesize_tiny_ucf101
 from specvid import cli
 from specvid.models import create_model
 from specvid.models.weights.load import count_classes
-from specvid.pipelines.class_names import class_names, read_labels
+from specvid.pipelines.networks.class_names import class_names, read_labels
 
 NAMES = ("Blue", "Green", "Red")
 
@@ -50,7 +50,7 @@ def test_a_shared_folder(video: str, tmp_path: Path, capsys: pytest.CaptureFixtu
     labels.write_text("1 a\n2 b\n3 Red car\n")
     assert predict(capsys, video, "--model", folder, "--labels", str(labels))[0][0][0] == "Red car"
     assert "brings its own" in predict(capsys, video, "--model", folder, "--weights", "x.pth")[1]
-    assert "cannot be set with --run" in predict(capsys, video, "--run", "r", "--model", folder)[1]
+    assert "exclude each other" in predict(capsys, video, "--run", "r", "--model", folder)[1]
     made(num_classes=3).save_pretrained(tmp_path / "nameless")
     classes, said = predict(capsys, video, "--model", str(tmp_path / "nameless"))
     assert classes[0][0] == "class 2" and "the classes have no names: --labels FILE" in said
@@ -83,7 +83,7 @@ def test_a_backbone_and_a_checkpoint(video: str, tmp_path: Path, capsys: pytest.
         "2 names for the 3 classes"
         in predict(capsys, video, *model, "--weights", str(path), "--labels", str(tmp_path / "other_labels.txt"))[1]
     )
-    assert "weights are not given: --model r3d_tiny needs --weights FILE" in predict(capsys, video, *model)[1]
+    assert "model 'r3d_tiny' needs a classifier: --weights FILE" in predict(capsys, video, *model)[1]
     torch.save({name: value for name, value in state.items() if not name.startswith("fc.")}, path)
     assert "bring no classifier" in predict(capsys, video, *model, "--weights", str(path))[1]
 

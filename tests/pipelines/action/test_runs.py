@@ -17,7 +17,8 @@ from specvid.pipelines.action.config import ActionClipsConfig
 from specvid.pipelines.action.data import hold_out, input_changes, read_lists
 from specvid.pipelines.engine.evaluation import pair_runs
 from specvid.pipelines.engine.run import RunFolder
-from specvid.pipelines.networks import open_model
+from specvid.pipelines.networks.config import NetworkConfig
+from specvid.pipelines.networks.opening import open_network
 
 QUICK = "--frames 4 --stride 1 --size 16 --resize 20 --batch-size 6 --workers 0 --device cpu --no-tensorboard"
 
@@ -335,7 +336,7 @@ def test_held_out_groups_never_cross(data: Path) -> None:
 
 
 def test_a_size_keeps_the_backbones_proportion_to_the_short_side(runs: Path) -> None:
-    model, _ = open_model(RunFolder(runs / "a-s1"))
+    model = open_network(NetworkConfig(run=str(runs / "a-s1"))).model
     assert (model.input.size, model.input.resize, model.input.frames) == (16, 20, 4)
     spec = model.input.override({"size": 112, "resize": (128, 171)})
     assert input_changes(ActionClipsConfig(size=56), spec) == {"size": 56, "resize": 64}

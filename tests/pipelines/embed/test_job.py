@@ -24,19 +24,23 @@ from specvid.datasets.clips.transforms import test_transform as centre_crop
 from specvid.datasets.decode import open_video
 from specvid.files import write_json
 from specvid.models import create_model
-from specvid.pipelines.embed import EmbedConfig, NetChoice, Outcome, OutputChoice, RunChoice, WindowChoice, embed
-from specvid.pipelines.embed.layout import Folder
-from specvid.pipelines.embed.shards import facts_of
+from specvid.pipelines.embed import EmbedConfig, JobConfig, Outcome, OutputConfig, WindowConfig, embed
+from specvid.pipelines.embed.folder import Folder
+from specvid.pipelines.embed.shards import read_metadata
+from specvid.pipelines.networks.config import InputConfig, NetworkConfig
 
 SMALL = {"frames": 4, "stride": 2, "size": 16, "resize": 20}
 
 
-def config(*, net: Any = None, windows: Any = None, output: Any = None, running: Any = None) -> EmbedConfig:
+def config(
+    *, network: Any = None, clips: Any = None, windows: Any = None, output: Any = None, job: Any = None
+) -> EmbedConfig:
     return EmbedConfig(
-        NetChoice(**{"model": "r3d_tiny", **SMALL, **(net or {})}),
-        WindowChoice(**(windows or {})),
-        OutputChoice(**{"shard_size": 4, **(output or {})}),
-        RunChoice(**{"device": "cpu", "workers": 0, "batch_size": 2, **(running or {})}),
+        NetworkConfig(**{"model": "r3d_tiny", **(network or {})}),
+        input=InputConfig(**{**SMALL, **(clips or {})}),
+        windows=WindowConfig(**(windows or {})),
+        output=OutputConfig(**{"shard_size": 4, **(output or {})}),
+        job=JobConfig(**{"device": "cpu", "workers": 0, "batch_size": 2, **(job or {})}),
     )
 
 
@@ -83,45 +87,46 @@ def test_it_gives_the_numbers_of_the_slow_way(videos: Path, tmp_path: Path) -> N
 
 
 def test_features_lengths_and_types(videos: Path, tmp_path: Path) -> None:
-    net, output = {"feature": "block:layer1"}, {"l2": True, "dtype": "fp16"}
-    embed([videos], tmp_path / "a", config(net=net, output=output))
+    output = {"feature": "block:layer1", "l2": True, "dtype": "fp16"}
+    embed([videos], tmp_path / "a", config(output=output))
     row = rows(tmp_path / "a")[3]
     expected = by_hand(row["path"], lambda n: even_clips(n, 4, 2, 2), lambda m, x: m.backbone[:2](x).flatten(2).mean(2))
     np.testing.assert_allclose(row["embedding"], expected / np.linalg.norm(expected), rtol=2e-3, atol=2e-4)
     assert pq.read_schema(tmp_path / "a/embeddings/part-000000.parquet").field("embedding").type == pa.list_(
         pa.float16(), 32
     )
-    embed([videos], tmp_path / "b", config(net={"feature": "logits", "classes": 5}))
+    embed([videos], tmp_path / "b", config(network={"classes": 5}, output={"feature": "logits"}))
     assert len(rows(tmp_path / "b")[0]["embedding"]) == 5
 
 
 def test_an_image_network_is_tapped_too(videos: Path, tmp_path: Path) -> None:
-    net = {"model": "mobilenet_v2", "feature": "block:features.1", "size": 32, "resize": 32, "frames": 2}
-    embed([next(videos.rglob("*.avi"))], tmp_path / "a", config(net=net))
+    clips, output = {"size": 32, "resize": 32, "frames": 2}, {"feature": "block:features.1"}
+    settings = config(network={"model": "mobilenet_v2"}, clips=clips, output=output)
+    embed([next(videos.rglob("*.avi"))], tmp_path / "a", settings)
     assert len(rows(tmp_path / "a")[0]["embedding"]) == 16
 
 
 @pytest.mark.parametrize(
-    ("net", "match"),
+    ("settings", "match"),
     [
-        ({"model": ""}, "no network is given"),
-        ({"model": "r3d_tinny"}, "'r3d_tiny'"),
-        ({"feature": "block:layer9"}, "no module 'layer9'.*'layer"),
-        ({"feature": "logits"}, "needs a classifier"),
-        ({"weights": "gone.safetensors"}, "no such file"),
-        ({"size": 32}, "smaller than the crop"),
+        ({"network": {"model": ""}}, "no network is given"),
+        ({"network": {"model": "r3d_tinny"}}, "'r3d_tiny'"),
+        ({"output": {"feature": "block:layer9"}}, "no module 'layer9'.*'layer"),
+        ({"output": {"feature": "logits"}}, "needs a classifier"),
+        ({"network": {"weights": "gone.safetensors"}}, "no such file"),
+        ({"clips": {"size": 32}}, "smaller than the crop"),
     ],
 )
-def test_wrong_networks_are_told(videos: Path, tmp_path: Path, net: dict[str, Any], match: str) -> None:
+def test_wrong_networks_are_refused(videos: Path, tmp_path: Path, settings: dict[str, Any], match: str) -> None:
     with pytest.raises(ValueError, match=match):
-        embed([videos], tmp_path / "out", config(net=net))
+        embed([videos], tmp_path / "out", config(**settings))
     assert not (tmp_path / "out").exists()
 
 
 def test_bytes_depend_on_nothing_but_files_and_settings(videos: Path, tmp_path: Path) -> None:
     windows = {"window": "sliding", "length": "4", "every": "3"}
     embed([videos], tmp_path / "a", config(windows=windows))
-    embed([videos], tmp_path / "b", config(windows=windows, running={"workers": 3}))
+    embed([videos], tmp_path / "b", config(windows=windows, job={"workers": 3}))
     assert files(tmp_path / "a") == files(tmp_path / "b")
     one = videos / "Green" / "v_Green_g02_c01.avi"
     embed([one], tmp_path / "one", config(windows=windows))  # in no company, and first in its batch
@@ -131,12 +136,15 @@ def test_bytes_depend_on_nothing_but_files_and_settings(videos: Path, tmp_path: 
 
 def test_the_metadata_says_what_made_it(videos: Path, tmp_path: Path) -> None:
     embed([videos], tmp_path / "a", config())
-    facts = facts_of(tmp_path / "a/embeddings/part-000001.parquet")
-    assert facts["network"]["model"]["name"] == "r3d_tiny" and len(facts["network"]["weights"]) == 64
-    assert facts["network"]["input"]["size"] == 16 and facts["network"]["input"]["mean"][0] > 0
-    assert facts["specvid"] and facts["windows"]["window"] == "whole"
-    embed([videos], tmp_path / "b", config(net={"seed": 1}))
-    assert facts_of(tmp_path / "b/embeddings/part-000001.parquet")["network"]["weights"] != facts["network"]["weights"]
+    metadata = read_metadata(tmp_path / "a/embeddings/part-000001.parquet")
+    assert metadata["network"]["model"]["name"] == "r3d_tiny" and len(metadata["network"]["weights"]) == 64
+    assert metadata["network"]["input"]["size"] == 16 and metadata["network"]["input"]["mean"][0] > 0
+    assert metadata["specvid"] and metadata["config"]["windows"]["window"] == "full"
+    embed([videos], tmp_path / "b", config(network={"seed": 1}))
+    assert (
+        read_metadata(tmp_path / "b/embeddings/part-000001.parquet")["network"]["weights"]
+        != metadata["network"]["weights"]
+    )
 
 
 def test_it_opens_as_one_data_set_and_as_npz(videos: Path, tmp_path: Path) -> None:
@@ -175,7 +183,7 @@ def test_videos_shorter_than_a_clip_are_named_and_counted(tmp_path: Path, window
     for count in (least - 1, least, 30):
         write_numbered(folder, count=count).rename(folder / f"{count}.avi")
     lines: list[str] = []
-    outcome = embed([folder], tmp_path / "out", config(windows=windows), tell=lines.append)
+    outcome = embed([folder], tmp_path / "out", config(windows=windows), echo=lines.append)
     assert (outcome.videos, outcome.failed, outcome.short) == (3, 0, 1)
     (said,) = [line for line in lines if line.startswith("short: ")]
     assert f"{least - 1}.avi: {least - 1} frames, fewer than the {least} of a clip" in said
@@ -199,7 +207,7 @@ def test_bad_files_are_named_and_the_others_go_on(tmp_path: Path, workers: int) 
     (folder / "list.txt").write_text("gone.avi\n")
     lines: list[str] = []
     inputs = [folder, folder / "list.txt"]
-    outcome = embed(inputs, tmp_path / "out", config(running={"workers": workers}), tell=lines.append)
+    outcome = embed(inputs, tmp_path / "out", config(job={"workers": workers}), echo=lines.append)
     assert (outcome.videos, outcome.failed, outcome.rows) == (8, 6, 2)
     found = reasons(tmp_path / "out")
     assert found.keys() == {"damaged.avi", "sound.avi", "empty.mp4", "text.mp4", "cut.avi", "gone.avi"}
@@ -244,14 +252,14 @@ def test_a_decoder_that_dies_costs_one_file(videos: Path, tmp_path: Path, monkey
 
     embed([videos], tmp_path / "sound", config())
     monkeypatch.setattr(reading, "open_video", crashing)
-    outcome = embed([videos], tmp_path / "out", config(running={"workers": 2}))
+    outcome = embed([videos], tmp_path / "out", config(job={"workers": 2}))
     assert (outcome.failed, outcome.rows) == (3, 9)
     assert all("kills its process" in reason for reason in reasons(tmp_path / "out").values())
     assert reasons(tmp_path / "out").keys() == set(victims)
     kept = [row for row in rows(tmp_path / "sound") if os.path.basename(row["path"]) not in victims]
     assert rows(tmp_path / "out") == kept
     monkeypatch.setattr(reading, "open_video", original)
-    outcome = embed([videos], tmp_path / "out", config(running={"retry_errors": True}))
+    outcome = embed([videos], tmp_path / "out", config(job={"retry_errors": True}))
     assert (outcome.done, outcome.failed) == (8, 0)  # two of three shards had failures
     assert files(tmp_path / "out") == files(tmp_path / "sound")
 
@@ -261,7 +269,7 @@ def test_what_stands_is_not_done_again_and_other_settings_are_refused(videos: Pa
     before = files(tmp_path / "out")
     Folder(tmp_path / "out").part(1).unlink()
     lines: list[str] = []
-    assert embed([videos], tmp_path / "out", config(), tell=lines.append).done == 4
+    assert embed([videos], tmp_path / "out", config(), echo=lines.append).done == 4
     assert files(tmp_path / "out") == before
     assert "2 of 3 shards are there already, 1 are missing" in lines
     assert "nothing was missing" in embed([videos], tmp_path / "out", config()).line()
@@ -271,7 +279,7 @@ def test_what_stands_is_not_done_again_and_other_settings_are_refused(videos: Pa
         embed([videos / "Red"], tmp_path / "out", config())
     assert files(tmp_path / "out") == before
     (tmp_path / "out" / "mine.txt").write_text("stays")
-    outcome = embed([videos / "Red"], tmp_path / "out", config(running={"overwrite": True}))
+    outcome = embed([videos / "Red"], tmp_path / "out", config(job={"overwrite": True}))
     assert (outcome.done, outcome.rows) == (4, 4) and (tmp_path / "out" / "mine.txt").exists()
 
 
@@ -335,7 +343,7 @@ def test_a_feature_that_is_not_finite_is_a_failure(videos: Path, tmp_path: Path)
     name = next(name for name in weights if name.endswith("bn3.weight"))
     weights[name] *= float("nan")
     save_file(weights, tmp_path / "w.safetensors")
-    outcome = embed([videos], tmp_path / "out", config(net={"weights": str(tmp_path / "w.safetensors")}))
+    outcome = embed([videos], tmp_path / "out", config(network={"weights": str(tmp_path / "w.safetensors")}))
     assert (outcome.failed, outcome.rows) == (12, 0)
     assert set(reasons(tmp_path / "out").values()) == {"the network's feature is not finite"}
     assert pq.read_table(tmp_path / "out" / "embeddings").num_rows == 0  # it still opens
@@ -349,16 +357,20 @@ def test_a_run_brings_its_network_and_its_sampling(videos: Path, tmp_path: Path)
     folder = RunFolder(tmp_path / "run")
     folder.start({"specvid": "test"})
     folder.save("last", model, {"model": model.config, "data": {"sampling": "segments"}})
-    embed([videos], tmp_path / "out", EmbedConfig(NetChoice(run=str(tmp_path / "run"), feature="logits")))
-    facts = facts_of(tmp_path / "out/embeddings/part-000000.parquet")
-    assert facts["network"]["sampling"] == "segments" and facts["network"]["dim"] == 3
-    assert facts["network"]["source"]["run"] == str(tmp_path / "run")
+    embed(
+        [videos],
+        tmp_path / "out",
+        config(network={"model": "", "run": str(tmp_path / "run")}, output={"feature": "logits"}),
+    )
+    metadata = read_metadata(tmp_path / "out/embeddings/part-000000.parquet")
+    assert metadata["network"]["sampling"] == "segments" and metadata["network"]["dim"] == 3
+    assert metadata["config"]["network"]["run"] == str(tmp_path / "run")
 
 
-def test_the_folder_of_facts_is_json(tmp_path: Path) -> None:
+def test_the_metadata_of_a_folder_is_json(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="holds no embeddings"):
-        Folder(tmp_path).facts()
+        Folder(tmp_path).metadata()
     write_json(tmp_path / "embed.json", {"shards": 2})
-    assert json.loads((tmp_path / "embed.json").read_text()) == Folder(tmp_path).facts()
+    assert json.loads((tmp_path / "embed.json").read_text()) == Folder(tmp_path).metadata()
     with pytest.raises(ValueError, match="not complete: 2 of 2 shards are missing"):
         Folder(tmp_path).parts()

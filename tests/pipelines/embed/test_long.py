@@ -11,10 +11,15 @@ from synthetic_videos import numbered_frame, write_video
 
 SCRIPT = """
 import json, resource, sys
-from specvid.pipelines.embed import EmbedConfig, NetChoice, RunChoice, WindowChoice, embed
-net = NetChoice(model="r3d_tiny", frames=8, stride=8)
-windows = WindowChoice(window="sliding", length="10s", every="10s")
-outcome = embed([sys.argv[1]], sys.argv[2], EmbedConfig(net, windows, running=RunChoice(device="cpu", workers=1)))
+from specvid.pipelines.embed import EmbedConfig, JobConfig, WindowConfig, embed
+from specvid.pipelines.networks.config import InputConfig, NetworkConfig
+config = EmbedConfig(
+    NetworkConfig(model="r3d_tiny"),
+    input=InputConfig(frames=8, stride=8),
+    windows=WindowConfig(window="sliding", length="10s", every="10s"),
+    job=JobConfig(device="cpu", workers=1),
+)
+outcome = embed([sys.argv[1]], sys.argv[2], config)
 peaks = [resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
 print(json.dumps({"rows": outcome.rows, "failed": outcome.failed, "peaks": peaks}))
 """

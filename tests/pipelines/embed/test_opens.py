@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from synthetic_embeddings import write_embeddings
 
-from specvid.pipelines.embed.layout import Folder
+from specvid.pipelines.embed.folder import Folder
 
 VECTORS = np.random.default_rng(0).normal(size=(300, 24)).astype(np.float16).astype(np.float32)
 CAMERAS = np.arange(300) % 7

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from tiny_ucf101 import synthesize_tiny_ucf101
 
-from specvid.pipelines.embed import EmbedConfig, NetChoice, OutputChoice, RunChoice, embed
+from specvid.pipelines.embed import EmbedConfig, JobConfig, OutputConfig, embed
+from specvid.pipelines.networks.config import NetworkConfig
 
 
 @pytest.mark.slow
@@ -13,13 +14,11 @@ def test_ray_gives_the_bytes_of_the_local_engine(tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="the extra specvid[ray] is not installed")
     videos = synthesize_tiny_ucf101(tmp_path / "data", clips=1) / "videos"
     (videos / "bad.mp4").write_bytes(b"")
-    net, output = NetChoice(model="r3d_tiny"), OutputChoice(shard_size=3)
+    network, output = NetworkConfig(model="r3d_tiny"), OutputConfig(shard_size=3)
     lines: list[str] = []
     for engine in ("local", "ray"):
-        running = RunChoice(engine=engine, actors=2, workers=0, device="cpu")
-        outcome = embed(
-            [videos], tmp_path / engine, EmbedConfig(net, output=output, running=running), tell=lines.append
-        )
+        job = JobConfig(engine=engine, actors=2, workers=0, device="cpu")
+        outcome = embed([videos], tmp_path / engine, EmbedConfig(network, output=output, job=job), echo=lines.append)
         assert (outcome.done, outcome.failed, outcome.rows) == (13, 1, 12)
     assert any("5 of 5 shards" in line for line in lines) and sum("is empty" in line for line in lines) == 2
     ours, theirs = (
@@ -34,6 +33,6 @@ def test_without_ray_it_says_how_to_install_it(tmp_path: Path, monkeypatch) -> N
 
     videos = synthesize_tiny_ucf101(tmp_path / "data", clips=1) / "videos"
     monkeypatch.setitem(sys.modules, "ray", None)
-    config = EmbedConfig(NetChoice(model="r3d_tiny"), running=RunChoice(engine="ray", device="cpu"))
+    config = EmbedConfig(NetworkConfig(model="r3d_tiny"), job=JobConfig(engine="ray", device="cpu"))
     with pytest.raises(ImportError, match=r"pip install specvid\[ray\]"):
         embed([videos], tmp_path / "out", config)

@@ -10,16 +10,16 @@ from synthetic_videos import read_numbers, write_numbered
 
 from specvid.datasets.clips.sampling import test_clips as even_clips
 from specvid.datasets.clips.sampling import uniform_segments
+from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.decode import open_video
-from specvid.models.spec import InputSpec
-from specvid.pipelines.embed import WindowChoice
+from specvid.pipelines.embed import WindowConfig
+from specvid.pipelines.embed.inputs import Source
 from specvid.pipelines.embed.reading import Reader
-from specvid.pipelines.embed.sources import Source
-from specvid.pipelines.embed.windows import Windows
+from specvid.pipelines.embed.windows import WindowPlanner
 
 
-def windows(frames: int = 8, stride: int = 2, sampling: str = "dense", **choice) -> Windows:
-    return Windows(WindowChoice(**choice), frames, stride, sampling)
+def windows(frames: int = 8, stride: int = 2, sampling: str = "dense", **config) -> WindowPlanner:
+    return WindowPlanner(WindowConfig(**config), ClipSpec(frames, stride, (64, 96), (64, 96), sampling=sampling))
 
 
 @pytest.mark.parametrize("length", [1, 5, 15, 16, 17, 40, 100])
@@ -70,41 +70,40 @@ def test_seconds_need_a_frame_rate_and_spans_must_be_spans() -> None:
         windows(window="sliding", length="2s").plan(100, 0.0)
     for text in ("2 m", "-1s", "0", "1.5", "s"):
         with pytest.raises(ValueError, match="must be seconds"):
-            WindowChoice(window="sliding", length=text)
+            WindowConfig(window="sliding", length=text)
     with pytest.raises(ValueError, match="belongs to --window sliding"):
-        WindowChoice(length="2s")
+        WindowConfig(length="2s")
 
 
 @pytest.mark.parametrize("kind", ["plain.avi", "b_frames.avi", "closed.mp4", "stream.ts"])
-@pytest.mark.parametrize("choice", [{}, {"window": "sliding", "length": "20", "every": "3"}])
-def test_reading_in_one_pass_gives_the_frames_of_the_plan(tmp_path, monkeypatch, kind: str, choice: dict) -> None:
-    """Small pieces and blocks, so that clips share frames over many of them."""
+@pytest.mark.parametrize("config", [{}, {"window": "sliding", "length": "20", "every": "3"}])
+def test_reading_in_one_pass_gives_the_frames_of_the_plan(tmp_path, monkeypatch, kind: str, config: dict) -> None:
+    """Small chunks and blocks, so that clips share frames over many of them."""
     from specvid.datasets.decode import base
     from specvid.pipelines.embed import reading
 
-    monkeypatch.setattr(reading, "_PIECE_BYTES", 2 * 8 * 64 * 96 * 3)
+    monkeypatch.setattr(reading, "_CHUNK_BYTES", 2 * 8 * 64 * 96 * 3)
     monkeypatch.setattr(base, "_BLOCK_BYTES", 7 * 64 * 96 * 3)
     path = write_numbered(tmp_path, kind, 90)
-    spec = InputSpec(frames=8, stride=2, size=(64, 96), resize=(64, 96))
-    reader = Reader(spec, windows(**choice))
-    pieces = list(reader.pieces(Source("x", str(path))))
-    assert [piece.last for piece in pieces] == [False] * (len(pieces) - 1) + [True] and len(pieces) > 2
-    assert max(len(piece.clips) for piece in pieces) == 2
-    clips = np.concatenate([piece.clips.numpy() for piece in pieces])
+    reader = Reader(windows(**config))
+    chunks = list(reader.chunks(Source("x", str(path))))
+    assert [chunk.last for chunk in chunks] == [False] * (len(chunks) - 1) + [True] and len(chunks) > 2
+    assert max(len(chunk.clips) for chunk in chunks) == 2
+    clips = np.concatenate([chunk.clips.numpy() for chunk in chunks])
     with open_video(path) as video:
-        plan = reader.windows.plan(len(video), video.fps)
+        plan = reader.planner.plan(len(video), video.fps)
     assert [read_numbers(clip) for clip in clips] == plan.clips.tolist()
 
 
 def test_decoded_frames_are_dropped_as_soon_as_no_clip_needs_them(tmp_path, monkeypatch) -> None:
     """A long video never has more frames in memory than a block and what overlapping clips share."""
     path = write_numbered(tmp_path, "plain.avi", 1500)
-    reader = Reader(InputSpec(4, 2, (64, 96), (64, 96)), windows(4, 2, window="sliding", length="8", every="4"))
+    reader = Reader(windows(4, 2, window="sliding", length="8", every="4"))
     from specvid.datasets.decode import base
     from specvid.pipelines.embed import reading
 
     monkeypatch.setattr(base, "_BLOCK_BYTES", 16 * 64 * 96 * 3)
-    monkeypatch.setattr(reading, "_PIECE_BYTES", 3 * 4 * 64 * 96 * 3)
+    monkeypatch.setattr(reading, "_CHUNK_BYTES", 3 * 4 * 64 * 96 * 3)
     held = []
     original = Reader._decode
 
@@ -114,7 +113,7 @@ def test_decoded_frames_are_dropped_as_soon_as_no_clip_needs_them(tmp_path, monk
             yield block
 
     monkeypatch.setattr(Reader, "_decode", counting)
-    count = sum(len(piece.clips) for piece in reader.pieces(Source("x", str(path))))
+    count = sum(len(chunk.clips) for chunk in reader.chunks(Source("x", str(path))))
     assert count == 374 and max(held) == 1 and len(held) == 750
 
 
@@ -122,16 +121,16 @@ def test_reading_does_not_import_what_takes_longer_than_reading(tmp_path) -> Non
     """Each decoding process would pay for it."""
     script = """
 import sys
-from specvid.models.spec import InputSpec
-from specvid.pipelines.embed import WindowChoice
+from specvid.datasets.clips.spec import ClipSpec
+from specvid.pipelines.embed import WindowConfig
+from specvid.pipelines.embed.inputs import Source
 from specvid.pipelines.embed.reading import Reader
-from specvid.pipelines.embed.sources import Source
-from specvid.pipelines.embed.windows import Windows
-reader = Reader(InputSpec(8, 2, (32, 32), (32, 48)), Windows(WindowChoice(), 8, 2, "dense"))
+from specvid.pipelines.embed.windows import WindowPlanner
+reader = Reader(WindowPlanner(WindowConfig(), ClipSpec(8, 2, (32, 32), (32, 48))))
 reader.import_all()
 before = set(sys.modules)
-(piece,) = reader.pieces(Source("x", sys.argv[1]))
-assert not piece.error and "albumentations" not in sys.modules
+(chunk,) = reader.chunks(Source("x", sys.argv[1]))
+assert not chunk.error and "albumentations" not in sys.modules
 heavy = {name.split(".")[0] for name in set(sys.modules) - before} - {"specvid"}
 assert not heavy & {"av", "cv2", "decord", "scipy", "torchvision"}, heavy
 """
@@ -141,14 +140,14 @@ assert not heavy & {"av", "cv2", "decord", "scipy", "torchvision"}, heavy
 
 
 def test_a_process_runs_ahead_by_bytes() -> None:
-    from specvid.pipelines.embed.feed import _Ahead
-    from specvid.pipelines.embed.reading import Piece
+    from specvid.pipelines.embed.feed import _ByteQueue
+    from specvid.pipelines.embed.reading import Chunk
 
-    ahead, put = _Ahead(100), []
+    ahead, put = _ByteQueue(100), []
 
     def work() -> None:
         for number, size in enumerate((40, 40, 40, 500, 1)):
-            ahead.put(Piece(length=number), size)
+            ahead.put(Chunk(length=number), size)
             put.append(number)
 
     thread = threading.Thread(target=work, daemon=True)

@@ -65,19 +65,19 @@ def test_every_block_at_any_size(block: str, to: str, tmp_path: Path) -> None:
         (3, 3, 7, 16, 24),
         (2, 3, 4, 25, 29),
     ]
-    run, facts = read(path)
+    run, metadata = read(path)
     for sizes in ((1, 3, 9, 33, 20), (5, 3, done.shortest, 18, 50)):
         clip = torch.randn(sizes)
         with torch.no_grad():
             wanted = model(clip)
             torch.testing.assert_close(run(clip), wanted, rtol=1e-4, atol=1e-4 * float(wanted.abs().max()))
-    assert facts["specvid"] == __version__
-    assert (facts["axes"], facts["output"], facts["classes"]) == (
+    assert metadata["specvid"] == __version__
+    assert (metadata["axes"], metadata["output"], metadata["classes"]) == (
         ["batch", 3, "time", "height", "width"],
         "logits",
         ["a", "b", "c"],
     )
-    assert (facts["model"], facts["input"]["mean"]) == (model.config, list(model.input.mean))
+    assert (metadata["model"], metadata["input"]["mean"]) == (model.config, list(model.input.mean))
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -86,13 +86,13 @@ def test_a_mask_is_an_input_of_a_network_that_shortens_clips(tmp_path: Path) -> 
     model, path = tiny(), tmp_path / "masked.onnx"
     done = export_model(model, path, mask=True, feature="embedding", **SMALL)
     assert done.axes.fixed == {}
-    run, facts = read(path)
+    run, metadata = read(path)
     clip, mask = torch.randn(2, 3, 9, 20, 16), torch.ones(2, 9, dtype=torch.bool)
     mask[1, 4:] = False
     with torch.no_grad():
         torch.testing.assert_close(run(clip, mask), model.embed(clip, mask), rtol=1e-4, atol=1e-6)
         assert not torch.allclose(run(clip, mask)[1], model.embed(clip)[1], rtol=1e-3)
-    assert facts["inputs"] == ["clip", "mask"]
+    assert metadata["inputs"] == ["clip", "mask"]
     assert "mask: bool (batch, time)" in done.text()
 
 
@@ -121,8 +121,8 @@ def test_a_transformer_keeps_the_size_it_was_built_for(to: str, tmp_path: Path) 
     done = export_model(model, path, to=to)
     assert done.axes.dynamic == ["batch"]
     assert "the network was built for it (frames=...)" in done.axes.fixed["time"]
-    run, facts = read(path)
-    assert facts["axes"] == ["batch", 3, 4, 32, 32]
+    run, metadata = read(path)
+    assert metadata["axes"] == ["batch", 3, 4, 32, 32]
     clip = torch.randn(5, 3, 4, 32, 32)
     with torch.no_grad():
         torch.testing.assert_close(run(clip), model(clip), rtol=1e-3, atol=1e-5)
@@ -144,7 +144,7 @@ def test_an_axis_that_cannot_vary_is_fixed_and_says_why(tmp_path: Path) -> None:
     model.pool = Stubborn(2)
     done = export_model(model, tmp_path / "model.pt2", to="torch-export", **SMALL)
     assert done.axes.dynamic == ["batch", "height", "width"]
-    assert done.facts["axes"] == ["batch", 3, 4, "height", "width"]
+    assert done.metadata["axes"] == ["batch", 3, 4, "height", "width"]
     assert "time: always 4, because " in done.text()
     run, _ = read(done.path)
     clip = torch.randn(3, 3, 4, 20, 30)
@@ -190,15 +190,15 @@ def test_a_run_is_exported_with_its_classes(tmp_path: Path, capsys, monkeypatch)
     assert out.startswith("one.pt2 (")
     assert "time: may vary" in out
     assert "logits: float32 (batch, 2)" in out
-    program, facts = read(Path("one.pt2"))
-    assert facts["classes"] == ["jump", "run"]
+    program, metadata = read(Path("one.pt2"))
+    assert metadata["classes"] == ["jump", "run"]
     clip = torch.randn(1, 3, 6, 20, 20)
     with torch.no_grad():
         torch.testing.assert_close(program(clip), model(clip), rtol=1e-4, atol=1e-6)
     feed = [line.strip() for line in out.splitlines() if "program" in line]
     names = {"torch": torch, "json": json, "clip": clip}
     exec("\n".join(feed), names)  # what it prints is what works
-    assert names["facts"] == facts
+    assert names["metadata"] == metadata
     assert torch.equal(names["logits"], program(clip))
 
 
@@ -211,7 +211,7 @@ def test_a_run_is_exported_with_its_classes(tmp_path: Path, capsys, monkeypatch)
         ("export --model r3d_tiny --frames 0", r"frames 0 must be at least 1"),
         ("export --model r3d_tiny --out x.pt", r"out 'x.pt' must end with .onnx"),
         ("export --model r3d_tny --to torch-export", r"backbone 'r3d_tny' is unknown. Did you mean 'r3d_tiny'"),
-        ("export --model r3d_tiny --feature logits", r"feature 'logits' needs a classifier"),
+        ("export --model r3d_tiny --feature logits", r"model 'r3d_tiny' needs a classifier"),
         ("export --model r3d_tiny --to onxx", r"invalid choice 'onxx'"),
     ],
 )

@@ -11,7 +11,8 @@ from tiny_reid import evaluate, synthesize_tiny_mars, synthesize_tiny_prid, trai
 from specvid import cli
 from specvid.eval import load_features, score_reid
 from specvid.pipelines.engine.run import RunFolder
-from specvid.pipelines.networks import open_model
+from specvid.pipelines.networks.config import NetworkConfig
+from specvid.pipelines.networks.opening import open_network
 from specvid.pipelines.reid.config import ReidClipsConfig
 from specvid.pipelines.reid.data import read_lists
 
@@ -239,7 +240,7 @@ def test_splits_of_another_data_set(runs, capsys):
 
 
 def test_a_checkpoint_opens_with_its_centres(runs):
-    model, _ = open_model(RunFolder(runs / "a"))
+    model = open_network(NetworkConfig(run=str(runs / "a"))).model
     assert model.centres.shape == (2, model.embedding_dim)
     assert model.centres.abs().sum() > 0
 

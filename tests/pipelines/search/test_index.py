@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 from synthetic_embeddings import write_embeddings
 
-from specvid.pipelines.embed.layout import Folder
+from specvid.pipelines.embed.folder import Folder, Rows
 from specvid.pipelines.search.build import build_index
-from specvid.pipelines.search.exact import exact_search
+from specvid.pipelines.search.exact import exact_search, unit, unit_blocks
 from specvid.pipelines.search.index import open_index
 from specvid.pipelines.search.parameters import ivfpq_parameters
 from specvid.pipelines.search.query import search
-from specvid.pipelines.search.vectors import Rows, unit, unit_blocks
 
 
 def clusters(count: int, dim: int, *, seed: int = 0) -> np.ndarray:
@@ -54,12 +53,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
 @pytest.mark.parametrize("kind", ["flat", "hnsw", "ivfpq"])
 def test_an_index_finds_what_the_exact_search_finds(folder: Folder, kind: str) -> None:
     lines: list[str] = []
-    about = build_index(folder.path, kind, tell=lines.append)
+    about = build_index(folder.path, kind, echo=lines.append)
     assert about["recall@10"] >= 0.95 and about["rows"] == 3000
     rows = Rows(folder)
     index = open_index(folder, rows)
     assert index is not None and (index.quick is None) == (kind == "flat")
-    vectors = np.concatenate(list(unit_blocks(rows.parts)))
+    vectors = np.concatenate(list(unit_blocks(rows)))
     assert np.array_equal(index.vectors, vectors)
     assert np.array_equal(np.concatenate(list(index.blocks())), vectors)
     assert all(block.flags.aligned for block in index.blocks())  # or numpy takes many times as long
@@ -83,7 +82,7 @@ def test_search_by_id_leaves_the_row_out_and_filters(folder: Folder, kind: str) 
         shutil.rmtree(folder.path / "index", ignore_errors=True)
     else:
         build_index(folder.path, kind)
-    vectors = np.concatenate(list(unit_blocks(Rows(folder).parts)))
+    vectors = np.concatenate(list(unit_blocks(Rows(folder))))
     expected = [row for row in slow(vectors[7:8], vectors, 6)[0] if row != 7][:5]
     answer = search(folder.path, "n7", k=5)
     assert [row["id"] for row in answer.rows] == [f"n{row}" for row in expected]
@@ -91,7 +90,7 @@ def test_search_by_id_leaves_the_row_out_and_filters(folder: Folder, kind: str) 
     few = search(folder.path, "n7", k=5, where="part in [1, 2] and id != 'n7'")
     keep = np.isin(np.arange(3000) % 5, [1, 2]) & (np.arange(3000) != 7)
     assert [row["id"] for row in few.rows] == [f"n{row}" for row in slow(vectors[7:8], vectors, 5, keep)[0]]
-    assert (few.how, few.rows_searched) == ("exact", int(keep.sum()))
+    assert (few.method, few.rows_searched) == ("exact", int(keep.sum()))
 
 
 def test_half_precision_and_zero_vectors(tmp_path: Path) -> None:
@@ -119,7 +118,7 @@ def test_a_full_disk_leaves_the_index_before(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
         signal.signal(signal.SIGXFSZ, handler)
     index = open_index(few, Rows(few))
-    assert index is not None and index.about == before and len(index.search(index.vectors[:1], 3)[1][0]) == 3
+    assert index is not None and index.metadata == before and len(index.search(index.vectors[:1], 3)[1][0]) == 3
     assert sorted(path.name for path in tmp_path.iterdir() if "index" in path.name) == ["index"]
 
 
@@ -135,21 +134,21 @@ def test_the_goal_is_reached_with_room_to_spare(tmp_path: Path) -> None:
     assert np.mean([len(np.intersect1d(a, b)) / 10 for a, b in zip(truth, found, strict=True)]) >= 0.8
 
 
-def test_mistakes_are_told(folder: Folder, tmp_path: Path) -> None:
-    def told(match: str, function: Any, *arguments: Any, **named: Any) -> None:
+def test_mistakes_are_refused(folder: Folder, tmp_path: Path) -> None:
+    def refused(match: str, function: Any, *arguments: Any, **named: Any) -> None:
         with pytest.raises(ValueError, match=match):
             function(*arguments, **named)
 
-    told("Did you mean 'hnsw'", build_index, folder.path, "hsnw")
-    told("holds no embeddings", build_index, tmp_path, "flat")
-    told("recall 2", build_index, folder.path, "hnsw", recall=2)
-    told("neither an id in", search, folder.path, "n3000")
-    told("k 0 must be", search, folder.path, "n3", k=0)
+    refused("Did you mean 'hnsw'", build_index, folder.path, "hsnw")
+    refused("holds no embeddings", build_index, tmp_path, "flat")
+    refused("recall 2", build_index, folder.path, "hnsw", recall=2)
+    refused("neither an id in", search, folder.path, "n3000")
+    refused("k 0 must be", search, folder.path, "n3", k=0)
     few = write_embeddings(tmp_path / "few", clusters(20, 4))
-    told("cannot be trained on 20 rows", build_index, few.path, "ivfpq")
+    refused("cannot be trained on 20 rows", build_index, few.path, "ivfpq")
     build_index(few.path, "flat")
     write_embeddings(tmp_path / "few", clusters(21, 4))
-    told("of other embeddings", search, few.path, "n3")
+    refused("of other embeddings", search, few.path, "n3")
 
 
 @pytest.mark.parametrize(("rows", "dim"), [(700, 3), (20_000, 512), (1_000_000, 512), (50_000_000, 101)])

@@ -1,4 +1,4 @@
-"""Asking for videos and images; the page; the command line."""
+"""Searching for videos and images; the page; the command line."""
 
 import json
 import re
@@ -11,7 +11,8 @@ from tiny_ucf101 import synthesize_tiny_ucf101
 from specvid.cli import run as command
 from specvid.models import create_model
 from specvid.models.weights import save_weights
-from specvid.pipelines.embed import EmbedConfig, NetChoice, RunChoice, WindowChoice, embed
+from specvid.pipelines.embed import EmbedConfig, JobConfig, WindowConfig, embed
+from specvid.pipelines.networks.config import InputConfig, NetworkConfig
 from specvid.pipelines.search.query import search
 
 
@@ -20,9 +21,9 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.mktemp("search")
     synthesize_tiny_ucf101(base / "ucf", clips=1)
     save_weights(create_model("r3d_tiny"), base / "w.safetensors")
-    net = NetChoice(model="r3d_tiny", weights=str(base / "w.safetensors"), frames=4, size=16, resize=20)
-    for name, windows in (("videos", WindowChoice()), ("windows", WindowChoice(window="sliding", length="4"))):
-        config = EmbedConfig(net, windows, running=RunChoice(device="cpu", workers=0))
+    network, clips = NetworkConfig(model="r3d_tiny", weights=str(base / "w.safetensors")), InputConfig(4, None, 16, 20)
+    for name, windows in (("videos", WindowConfig()), ("windows", WindowConfig(window="sliding", length="4"))):
+        config = EmbedConfig(network, input=clips, windows=windows, job=JobConfig(device="cpu", workers=0))
         embed([base / "ucf" / "videos"], base / name, config)
     return base
 
@@ -39,7 +40,7 @@ def test_a_video_finds_itself_first(base: Path) -> None:
     assert len(others) == 44 and path not in {row["id"] for row in others}  # all of its four windows are left out
 
 
-def test_images_are_asked_as_a_folder_or_one_by_one(base: Path) -> None:
+def test_images_are_searched_for_as_a_folder_or_one_by_one(base: Path) -> None:
     from PIL import Image
 
     from specvid.datasets.decode import open_video
@@ -54,7 +55,7 @@ def test_images_are_asked_as_a_folder_or_one_by_one(base: Path) -> None:
     assert search(base / "videos", files, k=3, device="cpu").rows == folder.rows
     one = search(base / "videos", files[:1], k=12, device="cpu")
     assert len(one.rows) == 12
-    with pytest.raises(ValueError, match="2 things are asked for at once"):
+    with pytest.raises(ValueError, match="2 things are searched for at once"):
         search(base / "videos", [files[0], str(base / "frames")], device="cpu")
 
 
@@ -85,14 +86,14 @@ def test_the_command_line_answers_as_table_json_and_page(base: Path, capsys, mon
     assert page.count("<article>") == 4 and "v_Green_g03_c01.avi" in page and "http" not in page
     assert command([*words, "--where", "path != ''"]) == 0
     table = capsys.readouterr().out.splitlines()
-    assert table[0].split() == ["cosine", "stretch", "id"] and table[-1] == "3 of 12 rows (exact)"
+    assert table[0].split() == ["cosine", "time", "span", "id"] and table[-1] == "3 of 12 rows (exact)"
     assert command(["search", "build", "videos", "--index", "hnsw"]) == 0
     assert "recall@10 1.000" in capsys.readouterr().out
     assert command(words) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "3 of 12 rows (hnsw)"
     for wrong, match in (
         ([*words, "--where", "x == 1"], "column 'x' is unknown"),
-        (["search", "query", "videos"], "nothing is asked for"),
+        (["search", "query", "videos"], "nothing to search for"),
         (["search", "query", "nowhere", path], "holds no embeddings"),
         (["search", "build", "videos", "--index", "ivfpq"], "cannot be trained"),
     ):
@@ -101,8 +102,8 @@ def test_the_command_line_answers_as_table_json_and_page(base: Path, capsys, mon
 
 
 def test_a_page_stands_without_its_videos(base: Path, tmp_path: Path) -> None:
-    from specvid.pipelines.search.page import write_page
     from specvid.pipelines.search.query import Answer
+    from specvid.pipelines.search.report import write_page
 
     row = {"rank": 1, "score": 0.5, "id": "<b>&", "path": "gone.avi", "start_s": None, "end_s": None}
     row |= {"first_frame": 0, "last_frame": 3, "label": "x<y"}

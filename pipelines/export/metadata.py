@@ -11,11 +11,23 @@ from specvid.models.video_model import VideoModel
 from specvid.pipelines.export.axes import Axes
 
 
-def facts_of(
+def file_metadata(
     model: VideoModel, axes: Axes, *, feature: str, mask: bool, classes: Sequence[str], more: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """JSON-able. ``input``: the clips it was trained for, ``size`` as (height, width); ``axes``: the sizes of a clip,
-    a name where they may vary; ``more``: what else to keep."""
+    """The metadata of a file, JSON-able.
+
+    Args:
+        model: what is exported.
+        axes: of the clips.
+        feature: what the file gives.
+        mask: whether a mask is its second input.
+        classes: names of the logits.
+        more: further entries.
+
+    Returns:
+        Among others ``input``: the clips it was trained for, ``size`` as [height, width]; ``axes``: the sizes of a
+        clip, a name where they may vary.
+    """
     spec = model.input
     batch, *others = axes.named().values()
     return {
@@ -39,30 +51,41 @@ def facts_of(
     }
 
 
-def how_to_feed(facts: Mapping[str, Any], path: Path, to: str) -> str:
-    """Lines that say what goes in, what comes out, and the few lines of Python that do it."""
-    given, sizes = facts["input"], facts["axes"]
+def how_to_feed(metadata: Mapping[str, Any], path: Path, to: str) -> str:
+    """Lines that say what goes in, what comes out, and the few lines of Python that do it.
+
+    Args:
+        metadata: as `file_metadata` makes it.
+        path: of the file.
+        to: its format.
+
+    Returns:
+        The lines as one text.
+    """
+    given, sizes = metadata["input"], metadata["axes"]
     height, width = given["size"]
     shape = ", ".join(map(str, sizes))
-    feed = "{'clip': clip, 'mask': mask}" if len(facts["inputs"]) > 1 else "{'clip': clip}"
-    arguments = ", ".join(facts["inputs"])
+    feed = "{'clip': clip, 'mask': mask}" if len(metadata["inputs"]) > 1 else "{'clip': clip}"
+    arguments = ", ".join(metadata["inputs"])
     lines = [
         f"clip: float32 ({shape}), RGB, (pixel / 255 - mean) / std",
         f"  mean {tuple(given['mean'])}, std {tuple(given['std'])}",
         f"  trained on {given['frames']} frames, {given['stride']} apart in the video, {height} x {width} px "
         f"(cut from {_resize(given['resize'])})",
     ]
-    if len(facts["inputs"]) > 1:
+    if len(metadata["inputs"]) > 1:
         lines.append(f"mask: bool ({sizes[0]}, {sizes[2]}), True = real frame")
-    names = f", named in {'metadata_props' if to == 'onnx' else 'specvid.json'}" if facts["classes"] else ""
-    lines.append(f"{facts['output']}: float32 ({sizes[0]}, {facts['dim']}){names}")
+    names = f", named in {'metadata_props' if to == 'onnx' else 'specvid.json'}" if metadata["classes"] else ""
+    lines.append(f"{metadata['output']}: float32 ({sizes[0]}, {metadata['dim']}){names}")
     if to == "onnx":
         lines.append(f"  session = onnxruntime.InferenceSession({str(path)!r})")
-        lines.append(f"  ({facts['output']},) = session.run(None, {feed})")
-        lines.append("  facts = json.loads(session.get_modelmeta().custom_metadata_map['specvid'])")
+        lines.append(f"  ({metadata['output']},) = session.run(None, {feed})")
+        lines.append("  metadata = json.loads(session.get_modelmeta().custom_metadata_map['specvid'])")
     else:
         lines.append(f"  files = {{'specvid.json': ''}}; program = torch.export.load({str(path)!r}, extra_files=files)")
-        lines.append(f"  {facts['output']} = program.module()({arguments}); facts = json.loads(files['specvid.json'])")
+        lines.append(
+            f"  {metadata['output']} = program.module()({arguments}); metadata = json.loads(files['specvid.json'])"
+        )
     return "\n".join(lines)
 
 

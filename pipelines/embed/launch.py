@@ -1,0 +1,199 @@
+"""`embed`: agree on what is missing, share it among processes or Ray actors, gather the failures.
+
+On Ray (``pip install specvid[ray]``) the shards are the same, written by actors through Ray Data: Ray hands out the
+numbers of the missing shards, and each actor holds the network and writes whole shards into the folder, exactly as a
+local process does. So the bytes are the same, a lost node costs its unfinished shard, and Ray moves nothing but
+numbers. The folder must lie where all nodes see it.
+"""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from specvid.datasets.clips.sampling import frames_needed
+from specvid.pipelines.embed.config import EmbedConfig
+from specvid.pipelines.embed.inputs import find_inputs, one_line
+from specvid.pipelines.embed.job import Job
+from specvid.pipelines.embed.shards import count_short, gather_failures, write_npz
+from specvid.pipelines.engine.processes import Processes
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an embedding ended.
+
+    Attributes:
+        out: the folder.
+        videos: all inputs.
+        failed: those in errors.parquet.
+        short: those with fewer frames than a clip, of which some frames were taken more than once.
+        rows: of the data set.
+        done: inputs done now.
+        frames: frames that went through the network now.
+        seconds: that it took now.
+        complete: all shards are there.
+    """
+
+    out: Path
+    videos: int
+    failed: int
+    short: int
+    rows: int
+    done: int
+    frames: int
+    seconds: float
+    complete: bool
+
+    def line(self) -> str:
+        """The last line of the command."""
+        speed = (
+            f"{self.done / self.seconds:.1f} videos/s, {self.frames / self.seconds:.0f} frames/s" if self.done else ""
+        )
+        if not self.complete:
+            return f"this process embedded its share, {self.done} videos" + (f" ({speed})" if speed else "")
+        now = f"; now {self.done} ({speed})" if self.done else "; nothing was missing"
+        out, errors = (one_line(str(path)) for path in (self.out, self.out / "errors.parquet"))
+        failed = f"{self.failed} failed, see {errors}" if self.failed else "0 failed"
+        good = self.videos - self.failed
+        short = f"; {self.short} shorter than a clip, with frames taken more than once" if self.short else ""
+        return f"embedded {good} of {self.videos} videos, {self.rows} rows in {out}{now}{short}; {failed}"
+
+
+def embed(
+    inputs: Sequence[str | os.PathLike[str]],
+    out: str | os.PathLike[str],
+    config: EmbedConfig,
+    *,
+    path_column: str = "path",
+    echo: Callable[[str], None] = lambda line: None,
+) -> Outcome:
+    """Embed videos into a folder, or what is missing there.
+
+    Under torchrun each process takes its share of the shards; the one that finds all of them there writes
+    errors.parquet. A file that fails raises nothing: it is counted, and named in errors.parquet.
+
+    Args:
+        inputs: files, folders, globs, lists, tables, see `find_inputs`.
+        out: the folder, see `specvid.pipelines.embed.folder`.
+        config: the settings.
+        path_column: the column of a table that names the file.
+        echo: gets a line for each thing that the user should know, failures among them.
+
+    Returns:
+        How it ended.
+
+    Raises:
+        ValueError: wrong settings, or a folder that was embedded with others.
+        OSError: the disk is full or the folder cannot be written.
+    """
+    begun = time.perf_counter()
+    processes = Processes.here()
+    job = Job.open(out, config, processes)
+    if not job.network.trained and processes.rank == 0:
+        echo(
+            f"warning: no weights for {config.network.model!r}, it is only initialised (seed {config.network.seed}): "
+            "give --weights FILE, or --run."
+        )
+    missing = processes.agree(lambda: job.prepare(find_inputs(inputs, path_column=path_column), echo))
+    own = missing[processes.rank :: processes.size]
+    if config.job.engine == "ray":
+        if processes.size > 1:
+            raise ValueError("engine 'ray' shares the work itself: start it without torchrun.")
+        done, frames = _run_on_ray(job, own, echo)
+    else:
+        done, frames = job.run(own, echo)
+    return finish(job, done, frames, time.perf_counter() - begun)
+
+
+def finish(job: Job, done: int, frames: int, seconds: float) -> Outcome:
+    """Gather the failures where all shards are there, and count.
+
+    Args:
+        job: whose folder it is.
+        done: inputs done now.
+        frames: frames that went through the network now.
+        seconds: that it took now.
+
+    Returns:
+        How the embedding ended.
+    """
+    import pyarrow.parquet as pq
+
+    metadata = job.folder.metadata()
+    complete = not job.folder.missing(metadata["shards"])
+    rows = failed = short = 0
+    if complete:
+        rows = sum(pq.read_metadata(part).num_rows for part in job.folder.parts())
+        failed = gather_failures(job.folder, metadata["shards"])
+        spec = job.network.input
+        short = count_short(job.folder, frames_needed(spec.frames, spec.stride, job.network.metadata.sampling))
+        if job.config.output.npz:
+            write_npz(job.folder)
+        job.folder.remove_leftovers()
+    return Outcome(job.folder.path, metadata["inputs"], failed, short, rows, done, frames, seconds, complete)
+
+
+class EmbedShards:
+    """A Ray actor: batches of shard numbers in, counts out.
+
+    Args:
+        out: the folder.
+        config: the settings.
+    """
+
+    def __init__(self, out: str, config: EmbedConfig) -> None:
+        self.job = Job.open(out, config, Processes())
+
+    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, Any]:
+        """Embed the shards of a batch; one row of counts and printed lines for each."""
+        lines: list[str] = []
+        counts = [self.job.run([int(shard)], lines.append) for shard in batch["shard"]]
+        printed = ["\n".join(lines)] + [""] * (len(counts) - 1)
+        return {
+            "videos": np.array([videos for videos, _ in counts]),
+            "frames": np.array([frames for _, frames in counts]),
+            "lines": printed,
+        }
+
+
+def _run_on_ray(job: Job, shards: Sequence[int], echo: Callable[[str], None]) -> tuple[int, int]:
+    """Embed ``shards`` on ``job.actors`` actors (with a GPU each where there are GPUs); inputs and frames done."""
+    if not shards:
+        return 0, 0
+    try:
+        import ray
+        import ray.data
+    except ImportError:
+        raise ImportError(
+            "engine 'ray' is not installed. Run `pip install specvid[ray]`, or use --engine local."
+        ) from None
+    gpu = job.network.device.type == "cuda"
+    owned = not ray.is_initialized()
+    if owned:
+        ray.init(logging_level=logging.WARNING, log_to_driver=False)
+    try:
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        data = ray.data.from_items([{"shard": shard} for shard in shards], override_num_blocks=len(shards)).map_batches(
+            EmbedShards,
+            fn_constructor_args=(str(job.folder.path.resolve()), job.config),
+            batch_size=1,
+            concurrency=min(job.config.job.actors, len(shards)),
+            num_cpus=1,
+            num_gpus=1 if gpu else 0,
+        )
+        videos = frames = 0
+        for number, row in enumerate(data.iter_rows(), start=1):
+            videos, frames = videos + int(row["videos"]), frames + int(row["frames"])
+            for line in filter(None, str(row["lines"]).splitlines()):
+                echo(line)
+            echo(f"{number} of {len(shards)} shards are there")
+        return videos, frames
+    finally:
+        if owned:
+            ray.shutdown()

@@ -1,0 +1,71 @@
+"""Which network, and the clips it takes. Light to import: the command line parses its options with it."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Which network: that of a trained run, or a model and its weights."""
+
+    run: str = ""
+    """Folder of a trained run."""
+    checkpoint: Literal["last", "best"] = "last"
+    """Which epoch of the run."""
+    model: str = ""
+    """Backbone, instead of a run (`specvid models` lists them); or a shared folder, or owner/name on the Hub."""
+    blocks: str = ""
+    """Blocks to insert into the backbone."""
+    weights: str = ""
+    """Weights of the backbone: a file, or published ones (DEFAULT, kinetics400, imagenet)."""
+    classes: int | None = None
+    """Size of the backbone's classifier; where logits are wanted, that of the weights if not given."""
+    seed: int = 0
+    """Draws the weights where none are given."""
+
+    def __post_init__(self) -> None:
+        if self.run and self.model:
+            raise ValueError(f"run {self.run!r} and model {self.model!r} exclude each other: a run brings its own.")
+        if self.run and self.backbone_settings:
+            raise ValueError(
+                f"{', '.join(self.backbone_settings)} cannot be set with --run {self.run!r}: a run brings its own."
+            )
+        if self.classes is not None and self.classes < 1:
+            raise ValueError(f"classes {self.classes} must be at least 1.")
+
+    @property
+    def backbone_settings(self) -> list[str]:
+        """Names of the settings that only a backbone takes, of those that are set."""
+        return [name for name in ("blocks", "weights", "classes") if getattr(self, name)]
+
+    @property
+    def title(self) -> str:
+        """What it is, to begin a message with: ``run 'runs/first'`` or ``model 'r3d_18'``."""
+        return f"run {self.run!r}" if self.run else f"model {self.model!r}"
+
+    def require(self) -> None:
+        """Check that a network is named at all.
+
+        Raises:
+            ValueError: neither a run nor a model.
+        """
+        if not (self.run or self.model):
+            raise ValueError("no network is given: --run RUN, or --model NAME [--weights FILE].")
+
+
+@dataclass(frozen=True)
+class InputConfig:
+    """Changes to the clips that a network takes; where nothing is given, its own."""
+
+    frames: int | None = None
+    """Frames of a clip; the network's own if not given."""
+    stride: int | None = None
+    """Distance of the clip's frames in frames of the video."""
+    size: int | None = None
+    """Side of the square crop, px."""
+    resize: int | None = None
+    """Short side before the crop, px."""
+
+    def changes(self) -> dict[str, Any]:
+        """What is given, by name."""
+        return {name: value for name, value in vars(self).items() if value is not None}

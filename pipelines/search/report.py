@@ -1,0 +1,108 @@
+"""The answer of a search as a table in text, or as one HTML page that needs nothing else: its frames are inside."""
+
+import base64
+import html
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from specvid.datasets.decode import open_video
+from specvid.datasets.layouts.two_cameras import IMAGES
+from specvid.errors import VideoError
+from specvid.pipelines.embed.inputs import one_line
+from specvid.pipelines.embed.reading import ImageSequence
+from specvid.pipelines.search.query import Answer
+from specvid.text import to_text
+
+_HEIGHT = 120  # px
+_OWN = ("rank", "score", "id", "path", "start_s", "end_s", "first_frame", "last_frame")
+_STYLE = (
+    "body{font:15px/1.4 sans-serif;margin:2em;color:#222;background:#fff}img{height:120px;margin-right:2px}"
+    "article{margin:0 0 1.6em}h2{font-size:1em;margin:0 0 .3em}p{margin:.2em 0;color:#666;overflow-wrap:anywhere}"
+)
+
+
+def as_text(answer: Answer) -> str:
+    """An answer as a table: rank, cosine, time span, carried columns, id.
+
+    Args:
+        answer: what a search found.
+
+    Returns:
+        The rows, best first, and below them how many there are, of how many, found by which index.
+    """
+    carried = [name for name in (answer.rows[0] if answer.rows else {}) if name not in _OWN]
+    rows = [["", "cosine", "time span", *carried, "id"]]
+    for row in answer.rows:
+        values = [one_line(str(row[name])) for name in (*carried, "id")]
+        rows.append([str(row["rank"]), f"{row['score']:.4f}", _span(row).strip(), *values])
+    return f"{to_text(rows)}\n{len(answer.rows)} of {answer.rows_searched:,} rows ({answer.method})"
+
+
+def write_page(answer: Answer, query: Sequence[str], path: str | os.PathLike[str]) -> None:
+    """Write an answer as a page: the query, then each row with its first, middle and last frame and its columns.
+
+    Args:
+        answer: what a search found.
+        query: what was searched for.
+        path: the file to write.
+    """
+    parts = [f"<h1>{len(answer.rows)} nearest of {answer.rows_searched:,} ({html.escape(answer.method)})</h1>"]
+    if all(os.path.exists(item) for item in query):
+        parts.append(_article("query", "".join(_pictures(item, []) for item in query[:3]), answer.query))
+    for row in answer.rows:
+        numbers = np.unique(np.linspace(row["first_frame"], row["last_frame"], 3).astype(int)).tolist()
+        others = [f"{name}: {value}" for name, value in row.items() if name not in _OWN and value is not None]
+        text = "; ".join([row["path"], *others]) if row["path"] != row["id"] else "; ".join(others)
+        heading = f"{row['rank']}. {row['id']}{_span(row)}, {row['score']:.4f}"
+        parts.append(_article(heading, _pictures(row["path"], numbers), text))
+    title = f"<title>{html.escape(answer.query)}</title>"
+    page = f'<!doctype html><html lang="en"><meta charset="utf-8">{title}<style>{_STYLE}</style>{"".join(parts)}</html>'
+    Path(path).write_text(page, encoding="utf-8", errors="backslashreplace")
+
+
+def _span(row: dict[str, Any]) -> str:
+    """`` 2.0-4.0 s`` of a row that is a window, frames where the frame rate is not known."""
+    if row["start_s"] is not None:
+        return f" {row['start_s']:.1f}-{row['end_s']:.1f} s"
+    return f" frames {row['first_frame']}-{row['last_frame']}"
+
+
+def _article(heading: str, pictures: str, text: str) -> str:
+    return f"<article><h2>{html.escape(heading)}</h2>{pictures}<p>{html.escape(text)}</p></article>"
+
+
+def _pictures(path: str, numbers: list[int]) -> str:
+    import cv2
+
+    try:
+        frames = _frames_of(path, numbers)[:3]
+    except (VideoError, ValueError) as error:
+        return f"<p>{html.escape(str(error))}</p>"
+    tags = []
+    for frame in frames:
+        width = max(1, round(frame.shape[1] * _HEIGHT / frame.shape[0]))
+        small = cv2.resize(frame, (width, _HEIGHT), interpolation=cv2.INTER_AREA)
+        data = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
+        tags.append(f'<img alt="" src="data:image/jpeg;base64,{base64.b64encode(data).decode()}">')
+    return "".join(tags)
+
+
+def _frames_of(path: str, numbers: Sequence[int], fps: float = 25.0) -> list[np.ndarray]:
+    """Some frames of a video or a folder of images, uint8 (H, W, 3) each."""
+    if os.path.isdir(path):
+        return list(ImageSequence(path, fps).stream(np.asarray(numbers)))
+    if os.path.splitext(path)[1].lower() in IMAGES:
+        from specvid.datasets.decode.images import read_frame
+
+        return [read_frame(path)]
+    with open_video(path) as video:
+        if not numbers:
+            numbers = [len(video) // 2]
+        inside = [min(number, len(video) - 1) for number in numbers]
+        if not inside:
+            raise VideoError(path, "holds no frames")
+        return list(video.frames(inside))
