@@ -63,8 +63,8 @@ def ivfpq_parameters(rows: int, dim: int) -> IVFPQ:
     """Parameters of lists over ``rows`` vectors of length ``dim``.
 
     There are about 2 sqrt(N) lists, a power of two, and never fewer than 39 rows to train each centre on (FAISS's own
-    rule); a code for every 8 dimensions, or 4 where there are few; of 8 bits, or 4 where there are too few rows to train
-    256 centres. 64 rows for each centre are enough: candidates are compared again exactly.
+    rule); a code for every 8 dimensions, or 4 where there are few; of 8 bits, or 4 where there are too few rows to
+    train 256 centres. 64 rows for each centre are enough: candidates are compared again exactly.
     """
     lists = 1
     while lists * 2 <= min(2 * isqrt(rows), rows // 39):

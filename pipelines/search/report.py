@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from specvid.datasets.decode import open_video
-from specvid.datasets.layouts.two_cameras import IMAGES
+from specvid.datasets.layouts.media import IMAGES
 from specvid.errors import VideoError
 from specvid.pipelines.embed.inputs import one_line
 from specvid.pipelines.embed.reading import ImageSequence
