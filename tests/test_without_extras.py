@@ -21,7 +21,7 @@ import torch
 model = specvid.create_model("r3d_18", blocks="snl@layer3.-1", num_classes=5).eval()
 assert model(torch.zeros(1, 3, 2, 32, 32)).shape == (1, 5)
 assert "r3d_18" in specvid.list_backbones() and "snl" in specvid.list_blocks()
-import specvid.datasets, specvid.cli.embed, specvid.cli.predict, specvid.cli.train
+import specvid.datasets, specvid.cli.embed, specvid.cli.predict, specvid.cli.train_action
 import specvid.pipelines.action.predict, specvid.pipelines.action.train, specvid.pipelines.reid.train
 import specvid.pipelines.embed.launch
 """
