@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from specvid.datasets.decode.base import MIN_READABLE, Video
 from specvid.datasets.decode.index import Way, _frame_index, frame_index
+from specvid.datasets.decode.opening import import_decord
 from specvid.datasets.decode.probe import Probe, _read_header, probe
 from specvid.datasets.decode.survey import _survey
 from specvid.errors import unknown
@@ -55,7 +56,7 @@ def check_decoder(decoder: str) -> None:
 def has_decord() -> bool:
     """Whether decord is installed and loads; there are platforms that it has no wheels for."""
     try:
-        import_module("decord")
+        import_decord()
     except Exception:  # not there, or a library that it needs is not
         return False
     return True

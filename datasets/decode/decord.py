@@ -27,7 +27,7 @@ from torch.utils.dlpack import from_dlpack
 
 from specvid.datasets.decode.base import MIN_READABLE
 from specvid.datasets.decode.fast import FastVideo
-from specvid.datasets.decode.opening import plain_name
+from specvid.datasets.decode.opening import import_decord, plain_name
 
 # One thread: workers are what fills the cores. With more, decord costs more in total and fails on some files
 # ("Error sending packet", https://github.com/dmlc/decord/issues/246).
@@ -52,8 +52,7 @@ class DecordVideo(FastVideo):
 
     def _open(self) -> Any:
         """decord's reader; None where it does not open the file as it was counted."""
-        import decord
-
+        decord = import_decord()
         decord.logging.set_level(decord.logging.QUIET)
         try:
             reader = decord.VideoReader(plain_name(self.path), num_threads=_THREADS, fault_tol=_NO_REPETITION)

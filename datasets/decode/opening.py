@@ -7,6 +7,7 @@ through Python.
 
 import os
 import re
+import sys
 from collections.abc import Callable
 from stat import S_ISDIR, S_ISREG
 from typing import Any
@@ -14,6 +15,34 @@ from typing import Any
 from specvid.errors import VideoError
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+
+
+def import_decord() -> Any:
+    """decord, imported in a way that leaves the process alone.
+
+    decord2 first loads every library of the ``nvidia`` packages that torch brings, with its names visible to all.
+    NVBLAS is among them, and then stands in for the BLAS of libraries loaded later: FAISS dies of it. decord decodes on
+    the CPU here and needs none of them, so while it is imported there is no such package.
+
+    Returns:
+        The module.
+
+    Raises:
+        ImportError: it is not installed, or a library that it needs is missing.
+    """
+    if "decord" not in sys.modules:
+        hidden = sys.modules.get("nvidia")
+        sys.modules["nvidia"] = None  # type: ignore[assignment]  # how a module is said not to exist
+        try:
+            import decord
+        finally:
+            if hidden is None:
+                del sys.modules["nvidia"]
+            else:
+                sys.modules["nvidia"] = hidden
+    import decord
+
+    return decord
 
 
 def identity(path: str) -> tuple[str, int, int]:

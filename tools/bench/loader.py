@@ -22,6 +22,7 @@ from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.clips.transforms import train_transform
 from specvid.datasets.clips.videos import TrainClips
 from specvid.datasets.decode import forget_headers, open_video
+from specvid.datasets.decode.opening import import_decord
 from specvid.datasets.layouts.action_set import VideoRecord
 from specvid.datasets.layouts.ucf101 import read_ucf101
 from specvid.pipelines.engine.log import silent
@@ -130,8 +131,7 @@ class _Bare(Dataset[torch.Tensor]):
         self.lengths = [_length(record) for record in records]
 
     def __getitem__(self, key: tuple[int, int]) -> torch.Tensor:
-        import decord
-
+        decord = import_decord()
         epoch, index = key
         rng = np.random.default_rng([0, epoch, index])
         indices = np.unique(dense_clip(self.lengths[index], self.frames, self.stride, rng))

@@ -22,6 +22,7 @@ from synthetic_videos import (
 
 from specvid.datasets.decode import open_video
 from specvid.datasets.decode.index import frame_index
+from specvid.datasets.decode.opening import import_decord
 from specvid.datasets.decode.verify import verify_video
 from specvid.errors import VideoError
 
@@ -294,7 +295,7 @@ def test_where_decord_is_not_installed(tmp_path, monkeypatch):
 
 
 def test_a_decoder_that_raises_anything_is_replaced(tmp_path, monkeypatch):
-    import decord
+    decord = import_decord()
 
     def fail(*args, **more):
         raise MemoryError("std::bad_alloc")
