@@ -72,6 +72,7 @@ def changes_time(block: nn.Module) -> bool:
 # The hooks are plain functions that find their blocks among the children of the module they are called for: so a deep
 # copy runs its own copies of the blocks.
 def run_before(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Forward pre-hook: run the blocks that stand before the module."""
     x, grid = args[0], call_grid(args)
     for child in module.children():
         if isinstance(child, InsertedBlock) and not child.after:
@@ -80,6 +81,7 @@ def run_before(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def run_after(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+    """Forward hook: run the blocks that stand behind the module."""
     grid = call_grid(output)
     x = output if grid is None else output[0]
     for child in module.children():

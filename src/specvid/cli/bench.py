@@ -78,7 +78,7 @@ Example:
 """
 
 SEARCH_HELP = """\
-specvid bench search: the indexes of `specvid search` over synthetic vectors: seconds to build, to search, recall
+specvid bench search: indexes over synthetic vectors: seconds to build and to search, and recall
 
   --rows 1000000 --dim 512
   --kinds flat hnsw ivfpq

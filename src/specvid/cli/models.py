@@ -49,6 +49,7 @@ class ModelsOptions:
 
 
 def run(options: ModelsOptions) -> int:
+    """Print the table of backbones."""
     from specvid.models.about import SCHEMES, backbone_info, clip_text, match_backbones
     from specvid.models.blocks import list_blocks
     from specvid.models.insertion.parts import list_parts
@@ -93,6 +94,7 @@ class ShowOptions:
 
 
 def show(options: ShowOptions) -> int:
+    """Print one backbone: its stages, and the places for blocks."""
     if not options.name:
         raise ValueError("NAME is not given: name a backbone; `specvid models` lists them.")
 
