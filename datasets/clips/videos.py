@@ -13,7 +13,7 @@ import torch
 from torch.utils.data import Dataset, get_worker_info
 
 from specvid.datasets.clips.spec import ClipSpec
-from specvid.datasets.decode import open_video
+from specvid.datasets.decode import Video, open_video
 from specvid.datasets.layouts.action_set import VideoRecord
 from specvid.errors import VideoError
 
@@ -26,7 +26,8 @@ class TrainClips(Dataset[dict[str, Any]]):
     """Training clips, indexed by ``(epoch, i)`` as `EpochSampler` yields them.
 
     An item: ``video`` float32 (3, T, H, W), ``label`` int, ``index`` int (the record that was read), ``error`` str,
-    ``short`` str (file and reason where a video shorter than the clip gives frames more than once).
+    ``repeated`` str (file and reason where frames come more than once: the video is shorter than the clip, or
+    frames are lost and the nearest ones stand in).
     An unreadable clip is replaced by another one, drawn by the same generator; ``error`` then names every file that
     failed and why, so the loop can warn and count.
 
@@ -55,7 +56,7 @@ class TrainClips(Dataset[dict[str, Any]]):
         for _ in range(_REPLACEMENTS):
             record = self.records[index]
             try:
-                frames, short = self._read(record, rng)
+                frames, repeated = self._read(record, rng)
             except VideoError as error:
                 errors.append(str(error))
                 index = int(rng.integers(len(self.records)))
@@ -66,7 +67,7 @@ class TrainClips(Dataset[dict[str, Any]]):
                 "label": record.label,
                 "index": index,
                 "error": "\n".join(errors),
-                "short": short and f"{record.path}: {short}",
+                "repeated": repeated and f"{record.path}: {repeated}",
             }
         raise ValueError(
             f"{_REPLACEMENTS} clips in a row cannot be read, the last ones: {'; '.join(errors[-3:])}. "
@@ -76,15 +77,15 @@ class TrainClips(Dataset[dict[str, Any]]):
     def _read(self, record: VideoRecord, rng: np.random.Generator) -> tuple[np.ndarray, str]:
         with open_video(record.path, self.spec.decoder) as video:
             frames = video.frames(self.spec.train_frames(len(video), rng))
-            return frames, self.spec.shortage(len(video))
+            return frames, _repeated(video, self.spec)
 
 
 class TestViews(Dataset[dict[str, Any]]):
     """Test views: V = clips x crops of each record, indexed by ``i``; always the same.
 
-    An item: ``video`` float32 (V, 3, T, H, W), crop fastest; ``label``, ``index`` int; ``error``, ``short`` str. An
-    unreadable clip has its ``error`` set and a video of zeros: it counts as wrong, and is never dropped. ``short``:
-    why a video shorter than the clip gives frames more than once.
+    An item: ``video`` float32 (V, 3, T, H, W), crop fastest; ``label``, ``index`` int; ``error``, ``repeated``
+    str. An unreadable clip has its ``error`` set and a video of zeros: it counts as wrong, and is never dropped.
+    ``repeated``: why frames come more than once, as in `TrainClips`.
 
     Args:
         records: clips to read.
@@ -112,9 +113,9 @@ class TestViews(Dataset[dict[str, Any]]):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         _one_thread_per_worker()
-        record, error, short = self.records[index], "", ""
+        record, error, repeated = self.records[index], "", ""
         try:
-            clips, short = self._read(record)
+            clips, repeated = self._read(record)
         except VideoError as failure:
             error = str(failure)
             # Black frames of any size pass through the transform to learn the shape of a view.
@@ -122,14 +123,19 @@ class TestViews(Dataset[dict[str, Any]]):
         views = torch.cat([_apply(self.transform, clip, None, record) for clip in clips])
         if error:
             views.zero_()
-        return {"video": views, "label": record.label, "index": index, "error": error, "short": short}
+        return {"video": views, "label": record.label, "index": index, "error": error, "repeated": repeated}
 
     def _read(self, record: VideoRecord) -> tuple[list[np.ndarray], str]:
         with open_video(record.path, self.spec.decoder) as video:
             indices = self.spec.test_frames(len(video), self.clips)
             frames = video.frames(indices.reshape(-1))  # one pass through the file for all clips
-            short = self.spec.shortage(len(video))
-        return list(frames.reshape(*indices.shape, *frames.shape[1:])), short
+            repeated = _repeated(video, self.spec)
+        return list(frames.reshape(*indices.shape, *frames.shape[1:])), repeated
+
+
+def _repeated(video: Video, spec: ClipSpec) -> str:
+    """Why the clips read from ``video`` have frames more than once; empty where they do not."""
+    return "; ".join(filter(None, [spec.shortage(len(video)), video.stand_ins]))
 
 
 def _apply(

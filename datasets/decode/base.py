@@ -42,6 +42,7 @@ class Video(ABC):
         self.fps, self.size, self.times, self.min_readable = fps, size, times, min_readable
         self._length = length
         self._notes: dict[str, str] = {}
+        self._stand_ins: dict[str, str] = {}
 
     def __len__(self) -> int:
         return self._length
@@ -49,12 +50,17 @@ class Video(ABC):
     @property
     def note(self) -> str:
         """What is to be said about the frames read so far; empty where all is as the file announces."""
-        return "; ".join(self._notes.values())
+        return "; ".join([*self._notes.values(), *self._stand_ins.values()])
 
-    def _add_note(self, note: str, about: str = "") -> None:
-        """Say something once; anew where it is ``about`` the same as before."""
+    @property
+    def stand_ins(self) -> str:
+        """Which of the frames read so far are others in place of lost ones, and why; empty where none are."""
+        return "; ".join(self._stand_ins.values())
+
+    def _add_note(self, note: str) -> None:
+        """Say something, once."""
         if note:
-            self._notes[about or note] = note
+            self._notes[note] = note
 
     def frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Frames by their numbers.
@@ -107,13 +113,18 @@ class Video(ABC):
         """The frames ``needed`` (sorted, each once, all inside the video) as uint8 (T, H, W, 3)."""
 
     def _stand_in(self, lost: Sequence[int] | np.ndarray, wanted: int, reason: str, about: str = "") -> None:
-        """Say that other frames stand in for ``lost``; ``VideoError`` where these are too many of the ``wanted``."""
+        """Say that other frames stand in for ``lost``, anew where that is ``about`` the same read as before.
+
+        Raises:
+            VideoError: these are too many of the ``wanted``.
+        """
         if not len(lost):
             return
         what = f"{len(lost)} of {wanted} wanted frames cannot be decoded, the first is frame {lost[0]} of {len(self)}"
         if len(lost) > (1 - self.min_readable) * wanted + 1e-9:
             raise VideoError(self.path, f"is damaged: {what} ({reason})")
-        self._add_note(f"{what}: the nearest ones stand in ({reason})", about)
+        said = f"{what}: the nearest ones stand in ({reason})"
+        self._stand_ins[about or said] = said
 
     def close(self) -> None:  # noqa: B027 (a decoder that holds nothing has nothing to close)
         """Release the file."""

@@ -121,12 +121,12 @@ def score_views(
     for batch in track(loader, title, console=console, disable=quiet, transient=True):
         logits_nc = view_logits(fabric, model, batch["video"].flatten(0, 1), compute.batch_size)
         logits_bvc = logits_nc.reshape(len(batch["index"]), views_per_clip, -1)
-        columns = (batch["index"].tolist(), logits_bvc, batch["error"], batch["short"])
-        for index, logits_vc, error, short in zip(*columns, strict=True):
+        columns = (batch["index"].tolist(), logits_bvc, batch["error"], batch["repeated"])
+        for index, logits_vc, error, repeated in zip(*columns, strict=True):
             if not error and not np.isfinite(logits_vc).all():
                 error = f"{views.records[index].path}: the model's logits are not finite"
             missing = np.full(logits_vc.shape[1], np.nan)
-            rows.append((index, (missing if error else average_views(logits_vc), error, short)))
+            rows.append((index, (missing if error else average_views(logits_vc), error, repeated)))
     rows_nc, errors, shorts = zip(*gather_rows(fabric, rows, len(views)), strict=True)
     return ClipScores(np.stack(rows_nc), list(errors), list(shorts))
 

@@ -84,4 +84,4 @@ def predict(
         probabilities = average_views(view_logits(fabric, model, item["video"], compute.batch_size))
         best = np.argsort(-probabilities, kind="stable")[:top]
         classes = tuple((network.classes[i], float(probabilities[i])) for i in best)
-        yield Prediction(path, classes, note=item["short"])
+        yield Prediction(path, classes, note=item["repeated"])

@@ -28,12 +28,12 @@ class ClipScores:
     Args:
         probabilities: (N, C), float64: softmax averaged over the views; a row of NaN where a clip has none.
         errors: per clip, why it has none; empty where all is well.
-        short: per clip, why it has frames more than once; empty for all but videos shorter than the clip.
+        repeated: per clip, why it has frames more than once (a video shorter than the clip, lost frames); else empty.
     """
 
     probabilities: np.ndarray
     errors: list[str]
-    short: list[str]
+    repeated: list[str]
 
     def score(self, labels: Sequence[int]) -> ClassificationScore:
         """Compare with the true classes.
@@ -114,7 +114,7 @@ class ActionResult:
             "listed": score.clips,
             "scored": score.clips - score.missing,
             "unreadable": [record.name for record, error in zip(lists.test, scores.errors, strict=True) if error],
-            "short": [record.name for record, reason in zip(lists.test, scores.short, strict=True) if reason],
+            "repeated": [record.name for record, reason in zip(lists.test, scores.repeated, strict=True) if reason],
         }
 
     def save(self, run: RunFolder) -> Path:
@@ -156,16 +156,16 @@ class ActionResult:
         ]
         if len(errors) > 10:
             lines.append(f"counted wrong: {len(errors) - 10} more, see clips.csv")
-        if entry["short"]:
-            names = ", ".join(entry["short"][:3]) + ", ..." * (len(entry["short"]) > 3)
-            lines.append(f"shorter than the clip, so that frames come more than once: {names} (see clips.csv)")
+        if entry["repeated"]:
+            names = ", ".join(entry["repeated"][:3]) + ", ..." * (len(entry["repeated"]) > 3)
+            lines.append(f"frames come more than once: {names} (clips.csv says why)")
         if folder is not None:
             lines.append(f"per class and per clip: {folder}")
         return "\n  ".join(lines)
 
 
 def headline(entry: Mapping[str, Any]) -> str:
-    """The main figure with all that must stand beside it: data, split, views, how many clips, unreadable, too short.
+    """The main figure with all that must stand beside it: data, split, views, clips, unreadable, with repeated frames.
 
     Args:
         entry: of results.json.
@@ -175,10 +175,10 @@ def headline(entry: Mapping[str, Any]) -> str:
     """
     leaked = f", NOT HONEST: {entry['trained_on']} of these clips were trained on" if entry["trained_on"] else ""
     views = f"{_count(entry['clips'], 'clip')} x {_count(entry['crops'], 'crop')}"
-    short = f", {len(entry['short'])} shorter than the clip" if entry.get("short") else ""
+    repeated = f", {len(entry['repeated'])} with repeated frames" if entry.get("repeated") else ""
     return (
         f"top-1 {100 * entry['top1']:.2f} % ({entry['dataset']}, split {entry['split']}, {views}, "
-        f"{entry['scored']} of {entry['listed']} clips scored, {len(entry['unreadable'])} unreadable{short}{leaked})"
+        f"{entry['scored']} of {entry['listed']} clips scored, {len(entry['unreadable'])} unreadable{repeated}{leaked})"
     )
 
 
@@ -200,7 +200,7 @@ def write_clips(path: Path, result: ActionResult) -> None:
                 shares = (f"{probabilities[label]:.6f}" for label in (predicted, record.label))
                 guess = [lists.classes[predicted], int(predicted == record.label), *shares]
             about = (record.name, lists.classes[record.label])
-            table.writerow([*about, *guess, scores.errors[row], scores.short[row]])
+            table.writerow([*about, *guess, scores.errors[row], scores.repeated[row]])
 
 
 def mean_over_splits(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

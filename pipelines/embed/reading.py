@@ -1,7 +1,7 @@
 """From an input to its clips, in chunks: one pass through the file, however long, in bounded memory."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,12 +10,14 @@ import torch
 
 from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.clips.transforms import crop_places
-from specvid.datasets.decode import open_video
-from specvid.datasets.decode.images import read_frame
+from specvid.datasets.decode import Video, open_video
+from specvid.datasets.decode.frame_folder import FrameFolder
 from specvid.errors import VideoError
 from specvid.pipelines.embed.inputs import Source
 from specvid.pipelines.embed.windows import WindowPlanner
 
+# A row of embeddings says nothing of lost frames, so no other frame stands in for one: the file is an error.
+ALL_READABLE = 1.0
 _CHUNK_BYTES = 8 * 2**20  # of clips that travel together
 
 
@@ -82,9 +84,9 @@ class Reader:
             if source.problem:
                 raise VideoError(source.path, source.problem)
             if os.path.isdir(source.path):
-                yield from self.clips_of(ImageSequence(source.path, self.planner.config.fps))
+                yield from self.clips_of(FrameFolder(source.path, self.planner.config.fps, min_readable=ALL_READABLE))
             else:
-                with open_video(source.path, self.spec.decoder) as video:
+                with open_video(source.path, self.spec.decoder, min_readable=ALL_READABLE) as video:
                     yield from self.clips_of(video)
         except VideoError as error:
             yield Chunk(last=True, error=error.reason)
@@ -92,11 +94,11 @@ class Reader:
             text = " ".join(str(error).split())
             yield Chunk(last=True, error=text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}")
 
-    def clips_of(self, video: Any) -> Iterator[Chunk]:
+    def clips_of(self, video: Video) -> Iterator[Chunk]:
         """The clips of an open video.
 
         Args:
-            video: a `Video` or an `ImageSequence`.
+            video: it.
 
         Yields:
             Chunks in order.
@@ -151,51 +153,3 @@ def crop_frames(frames: np.ndarray, spec: ClipSpec) -> np.ndarray:
     frames = cut_and_resize(frames, (0, 0, *full), resized)
     ((y, x),) = crop_places(*resized, (height, width), 1)
     return frames[:, y : y + height, x : x + width]
-
-
-class ImageSequence:
-    """Images as a video.
-
-    Args:
-        folder: all of its images, in the order of the numbers in their names.
-        fps: the frame rate that they are given.
-        files: these images instead; relative to the folder.
-
-    Raises:
-        VideoError: the folder cannot be listed, or has no images.
-    """
-
-    def __init__(self, folder: str, fps: float, files: Sequence[str] = ()) -> None:
-        from specvid.datasets.layouts.media import IMAGES
-        from specvid.datasets.layouts.reid_set import in_order
-
-        self.folder, self.fps, self.names = folder, fps, tuple(files)
-        if not files:
-            try:
-                names = [entry.name for entry in os.scandir(folder)]
-            except OSError as error:
-                raise VideoError(folder, f"cannot be listed ({error.strerror})") from None
-            self.names = in_order([name for name in names if os.path.splitext(name)[1].lower() in IMAGES])
-        if not self.names:
-            raise VideoError(folder, "is a folder without images in it (.png, .jpg, .bmp)")
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def stream(self, needed: np.ndarray) -> Iterator[np.ndarray]:
-        """Some frames, one by one.
-
-        Args:
-            needed: their numbers.
-
-        Yields:
-            uint8 (H, W, 3) each.
-
-        Raises:
-            VideoError: an image cannot be read.
-        """
-        for index in needed.tolist():
-            try:
-                yield read_frame(os.path.join(self.folder, self.names[index]))
-            except VideoError as error:
-                raise VideoError(self.folder, f"frame {self.names[index]}: {error.reason}") from None

@@ -10,8 +10,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from specvid.pipelines.engine.config import EngineConfig
 from specvid.pipelines.engine.log import console, log
 
-_LEFT_OUT = {"epoch", "step", "clips", "lr", "unreadable", "short"}  # of an epoch's line as it is printed
-_WARNINGS = {"unreadable": "unreadable", "short": "shorter than the clip"}
+_LEFT_OUT = {"epoch", "step", "clips", "lr", "unreadable", "repeated"}  # of an epoch's line as it is printed
+_WARNINGS = {"unreadable": "unreadable", "repeated": "with repeated frames"}
 
 
 class Dashboard:

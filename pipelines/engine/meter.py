@@ -1,4 +1,4 @@
-"""What an epoch adds up to: mean loss and figures, unreadable clips and those that are too short; and its speed."""
+"""What an epoch adds up to: mean loss and figures, unreadable clips and those with repeated frames; and its speed."""
 
 import itertools
 import math
@@ -13,7 +13,7 @@ from torch import Tensor
 from specvid.pipelines.engine.gather import gather_objects, sum_over_processes
 from specvid.pipelines.engine.log import log
 
-_NAMED = 10  # short clips that an epoch names in warnings; all are named in its line
+_NAMED = 10  # clips with repeated frames that an epoch names in warnings; all are named in its line
 
 
 class EpochMeter:
@@ -33,8 +33,8 @@ class EpochMeter:
         self.seconds = 0.0
         self.waited = 0.0
         self.unreadable: list[str] = []
-        self.short: int | None = None  # where clips can be
-        self.short_files: list[str] = []
+        self.repeated: int | None = None  # where clips can be
+        self.repeated_files: list[str] = []
         self.__dict__.update(state or {})
         self._accumulate, self._warned = accumulate, set() if warned is None else warned
         self._since = time.perf_counter()
@@ -86,21 +86,21 @@ class EpochMeter:
             if message not in self._warned:
                 self._warned.add(message)
                 log.warning("unreadable, another training clip stands in for it: %s", message)
-        if "short" in batch:
-            self._add_short([message for message in batch["short"] if message])
+        if "repeated" in batch:
+            self._add_repeated([message for message in batch["repeated"] if message])
 
-    def _add_short(self, messages: list[str]) -> None:
-        """Count videos that are shorter than the clip, and warn of them once."""
-        self.short = (self.short or 0) + len(messages)
+    def _add_repeated(self, messages: list[str]) -> None:
+        """Count clips in which frames come more than once, and warn of each video once."""
+        self.repeated = (self.repeated or 0) + len(messages)
         for message in messages:
             if message in self._warned:
                 continue
             self._warned.add(message)
-            self.short_files.append(message)
-            if len(self.short_files) <= _NAMED:
-                log.warning("short video: %s", message)
-            elif len(self.short_files) == _NAMED + 1:
-                log.warning("more short videos are named in metrics.jsonl (short_files)")
+            self.repeated_files.append(message)
+            if len(self.repeated_files) <= _NAMED:
+                log.warning("frames come more than once: %s", message)
+            elif len(self.repeated_files) == _NAMED + 1:
+                log.warning("more such videos are named in metrics.jsonl (repeated_files)")
 
     def line(self, fabric: Fabric) -> tuple[dict[str, Any], dict[str, Any]]:
         """Add up over all processes.
@@ -116,16 +116,16 @@ class EpochMeter:
         own = [self.clips, self.waited, self.seconds, *(self.sums[name] for name in names)]
         clips, waited, seconds, *sums = sum_over_processes(fabric, own)
         unreadable = [message for share in gather_objects(fabric, self.unreadable) for message in share]
-        shorts = gather_objects(fabric, (self.short, self.short_files))
+        shares = gather_objects(fabric, (self.repeated, self.repeated_files))
         figures: dict[str, Any] = {
             **{name: total / max(clips, 1) for name, total in zip(names, sums, strict=True)},
             "clips": int(clips),
             "unreadable": len(unreadable),
             "unreadable_files": sorted(set(unreadable)),
         }
-        if self.short is not None:
-            figures["short"] = sum(count or 0 for count, _ in shorts)
-            figures["short_files"] = sorted({message for _, messages in shorts for message in messages})
+        if self.repeated is not None:
+            figures["repeated"] = sum(count or 0 for count, _ in shares)
+            figures["repeated_files"] = sorted({message for _, messages in shares for message in messages})
         return figures, {
             "seconds": round(seconds / fabric.world_size, 3),
             "clips_per_s": round(fabric.world_size * clips / max(seconds, 1e-9), 3),

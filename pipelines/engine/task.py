@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Batch = dict[str, Any]
 """What the feed yields: tensors with the clips in the first dimension, and ``"error"``: one string a clip, empty where
 all is well, else a line for each file that could not be read (another clip stands in for it). Clips of video files also
-have ``"short"``: likewise, of a video shorter than its clip, which therefore gives frames more than once."""
+have ``"repeated"``: likewise, why frames come more than once (a video shorter than its clip, lost frames)."""
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,12 @@ import torch
 
 from specvid.config import from_dict
 from specvid.datasets.decode import Video, open_video
+from specvid.datasets.decode.frame_folder import FrameFolder
 from specvid.datasets.layouts.media import IMAGES
 from specvid.pipelines.embed.config import EmbedConfig
 from specvid.pipelines.embed.folder import Folder, Rows
 from specvid.pipelines.embed.network import Network
-from specvid.pipelines.embed.reading import ImageSequence, Reader
+from specvid.pipelines.embed.reading import ALL_READABLE, Reader
 from specvid.pipelines.embed.stream import reader_for
 from specvid.pipelines.engine.devices import select_device
 from specvid.pipelines.networks.config import NetworkConfig
@@ -103,17 +104,17 @@ def _read(reader: Reader, query: Sequence[str]) -> Iterator[torch.Tensor]:
     images = [path for path in query if os.path.splitext(path)[1].lower() in IMAGES]
     fps = reader.planner.config.fps
     if images and len(images) == len(query):
-        yield from _clips(reader, ImageSequence("", fps, images))
+        yield from _clips(reader, FrameFolder("", fps, images, min_readable=ALL_READABLE))
     elif len(query) > 1:
         raise ValueError(f"{len(query)} things are searched for at once: give one video or id, or images of one.")
     elif os.path.isdir(query[0]):
-        yield from _clips(reader, ImageSequence(query[0], fps))
+        yield from _clips(reader, FrameFolder(query[0], fps, min_readable=ALL_READABLE))
     else:
-        with open_video(query[0], reader.spec.decoder) as video:
+        with open_video(query[0], reader.spec.decoder, min_readable=ALL_READABLE) as video:
             yield from _clips(reader, video)
 
 
-def _clips(reader: Reader, video: Video | ImageSequence) -> Iterator[torch.Tensor]:
+def _clips(reader: Reader, video: Video) -> Iterator[torch.Tensor]:
     for chunk in reader.clips_of(video):
         assert chunk.clips is not None
         yield chunk.clips

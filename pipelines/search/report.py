@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from specvid.datasets.decode import open_video
+from specvid.datasets.decode.frame_folder import FrameFolder
 from specvid.datasets.layouts.media import IMAGES
 from specvid.errors import VideoError
 from specvid.pipelines.embed.inputs import one_line
-from specvid.pipelines.embed.reading import ImageSequence
 from specvid.pipelines.search.query import Answer
 from specvid.text import to_text
 
@@ -94,7 +94,7 @@ def _pictures(path: str, numbers: list[int]) -> str:
 def _frames_of(path: str, numbers: Sequence[int], fps: float = 25.0) -> list[np.ndarray]:
     """Some frames of a video or a folder of images, uint8 (H, W, 3) each."""
     if os.path.isdir(path):
-        return list(ImageSequence(path, fps).stream(np.asarray(numbers)))
+        return list(FrameFolder(path, fps).stream(np.asarray(numbers)))
     if os.path.splitext(path)[1].lower() in IMAGES:
         from specvid.datasets.decode.images import read_frame
 

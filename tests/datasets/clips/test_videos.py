@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from synthetic_videos import numbered_frame, read_numbers, write_numbered, write_video
+from synthetic_videos import blank_frames, numbered_frame, read_numbers, write_numbered, write_video
 from torch.utils.data import DataLoader
 
 from specvid.datasets.clips.samplers import EpochSampler
@@ -163,3 +163,22 @@ def test_no_records():
 def test_segments_have_one_view(records):
     with pytest.raises(ValueError, match="clips = 3 with segments sampling"):
         TestViews(records, clip_of(sampling="segments"), transform=test_transform(clip_of()), clips=3)
+
+
+@pytest.mark.parametrize("decoder", ["decord", "pyav"])
+def test_frames_that_stand_in_for_lost_ones_are_said(tmp_path, decoder):
+    """A clip of 40 frames, one of them lost: read, never silently; where more than a tenth is lost it is an error."""
+    path = blank_frames(write_numbered(tmp_path), [50])
+    spec = clip_of(40, 1, decoder=decoder)
+    records = [VideoRecord(path, path.name, 0)]
+    item = TestViews(records, spec, transform=test_transform(spec))[0]
+    assert item["error"] == ""
+    assert numbers(item["video"][0]) == [*range(30, 50), 49, *range(51, 70)]
+    said = "1 of 40 wanted frames cannot be decoded, the first is frame 50 of 100: the nearest ones stand in ("
+    assert item["repeated"].startswith(said)
+    whole = clip_of(100, 1, decoder=decoder)
+    item = TrainClips(records, whole, transform=train_transform(whole, flip=0))[0, 0]
+    assert item["repeated"].startswith(f"{path}: {said.replace('1 of 40', '1 of 100')}")
+    few = clip_of(8, 1, sampling="dense", decoder=decoder)
+    lost = blank_frames(write_numbered(tmp_path, "plain.avi"), range(45, 55))
+    assert "is damaged" in TestViews([VideoRecord(lost, "x", 0)], few, transform=test_transform(few))[0]["error"]

@@ -18,7 +18,7 @@ def test_original_files_train_score_and_are_named(tmp_path: Path, capsys) -> Non
     net = ["--model", "r3d_tiny", "--blocks", "snl@layer2.-1"]
     assert cli.run(["train", "action", *where, *net, "--epochs", "1", *clip.split()]) == 0
     (line,) = map(json.loads, (tmp_path / "raw/metrics.jsonl").read_text().splitlines())
-    assert (line["unreadable"], line["short"]) == (0, 0)
+    assert (line["unreadable"], line["repeated"]) == (0, 0)
 
     scoring = "--clips 2 --crops 3 --workers 0 --device cpu"
     assert cli.run(["eval", "action", "--run", str(tmp_path / "raw"), *scoring.split()]) == 0

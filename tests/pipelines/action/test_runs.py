@@ -179,15 +179,15 @@ def test_unreadable_clips_are_named_and_counted_never_dropped(damaged: Path, tmp
         (line,) = [line for line in err.splitlines() if name in line and "stands in" in line]  # once, not once an epoch
         assert reason in line
     assert "1 of 24 train clips are missing" in err
-    assert err.count("short video: ") == 10  # named once; the others in the first line of metrics.jsonl
+    assert err.count("frames come more than once: ") == 10  # named once; the others in the first line of metrics.jsonl
     first, second = RunFolder(tmp_path / "d").lines()
-    assert (len(first["short_files"]), second["short_files"]) == (20, [])
+    assert (len(first["repeated_files"]), second["repeated_files"]) == (20, [])
     assert all(
         text.endswith(".avi: 10 frames, fewer than the 12 of a clip: it is played again from its start")
-        for text in first["short_files"]
+        for text in first["repeated_files"]
     )
     for line in RunFolder(tmp_path / "d").lines():
-        assert line["short"] == 24  # whatever stands in is short as well
+        assert line["repeated"] == 24  # whatever stands in is short as well
         assert line["unreadable"] >= len(line["unreadable_files"]) == 4
         assert line["clips"] == 24
     (entry,) = RunFolder(tmp_path / "d").results()["evaluations"]
@@ -200,8 +200,8 @@ def test_unreadable_clips_are_named_and_counted_never_dropped(damaged: Path, tmp
     ]
     assert entry["top1"] <= 2 / 6
     assert "2 of 6 clips scored, 4 unreadable" in out
-    assert "4 unreadable, 2 shorter than the clip" in out
-    assert entry["short"] == ["Blue/v_Blue_g01_c01.avi", "Blue/v_Blue_g01_c02.avi"]
+    assert "4 unreadable, 2 with repeated frames" in out
+    assert entry["repeated"] == ["Blue/v_Blue_g01_c01.avi", "Blue/v_Blue_g01_c02.avi"]
     assert out.count("counted wrong: ") == 4
     table = rows(tmp_path / "d/eval/split1-last-1x1/clips.csv")
     assert len(table) == 6

@@ -120,9 +120,9 @@ def test_links_in_circles_end(folder: Path) -> None:
 
 
 def test_images_in_the_order_of_their_numbers(tmp_path: Path) -> None:
-    from specvid.pipelines.embed.reading import ImageSequence
+    from specvid.datasets.decode.frame_folder import FrameFolder
 
     for number in (1, 2, 10):
         Image.fromarray(np.full((8, 8, 3), 10 * number, np.uint8)).save(tmp_path / f"f{number}.png")
-    frames = list(ImageSequence(str(tmp_path), 25).stream(np.arange(3)))
+    frames = list(FrameFolder(tmp_path).stream(np.arange(3)))
     assert [frame[0, 0, 0] for frame in frames] == [10, 20, 100]
