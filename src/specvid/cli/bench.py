@@ -217,8 +217,8 @@ def _blocks(options: BlocksOptions) -> str:
     from specvid.tools.bench.blocks.tables import report_memory, report_times
     from specvid.tools.bench.blocks.times import bench_blocks
 
-    given = {name: value for name in ("positions", "variants") if (value := getattr(options, name))}
-    sizes = given | {"channels": options.channels, "batches": options.batches}
+    given: dict[str, Any] = {name: value for name in ("positions", "variants") if (value := getattr(options, name))}
+    sizes: dict[str, Any] = given | {"channels": options.channels, "batches": options.batches}
     if options.memory:
         return report_memory(bench_memory(**sizes), csv=options.csv, markdown=options.markdown, status=status)
     timing = {name: getattr(options, name) for name in ("rounds", "patience", "device", "dtype")}
