@@ -42,9 +42,10 @@ def handling(handle: Callable[[int], None]) -> Iterator[None]:
     def first(number: int, frame: object) -> None:
         restore()
         if hasattr(signal, "SIGCHLD"):
-            # The decoding processes may get the signal too. That they end is no error now, and must not be raised, as
-            # torch's data loader would, in the middle of a step.
-            before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            # The decoding processes may get the signal too. That they end is no error from here on, and must not be
+            # raised, as torch's data loader would, in the middle of a step or while it is cleared away at the end. It
+            # still notices dead processes by itself, only later.
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         handle(number)
 
     before.update({number: signal.signal(number, first) for number in SIGNALS})

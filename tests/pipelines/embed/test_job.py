@@ -245,10 +245,10 @@ def test_a_decoder_that_dies_costs_one_file(videos: Path, tmp_path: Path, monkey
     victims = ("v_Green_g01_c01.avi", "v_Green_g02_c01.avi", "v_Red_g04_c01.avi")
     original = reading.open_video
 
-    def crashing(path: str, decoder: str = "decord") -> Any:
+    def crashing(path: str, *args: Any, **options: Any) -> Any:
         if os.path.basename(path) in victims:
             os.kill(os.getpid(), signal.SIGKILL)
-        return original(path, decoder)
+        return original(path, *args, **options)
 
     embed([videos], tmp_path / "sound", config())
     monkeypatch.setattr(reading, "open_video", crashing)
