@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from specvid.models.blocks.affinities.base import Affinity
 from specvid.models.blocks.filters.base import Filter
 from specvid.models.blocks.fused import fused_unit, fuses
-from specvid.models.blocks.grid import Grid, check_mode, flat_mask
+from specvid.models.blocks.grid import Grid, check_features, check_mode, flat_mask
 from specvid.models.blocks.operators import Operator
 from specvid.models.blocks.streaming import Sums, check_chunks, check_factored, run_in_passes, streamed_operator
 from specvid.models.blocks.unit import Unit
@@ -88,7 +88,7 @@ class NonlocalBlock(nn.Module):
         Raises:
             ValueError: the number of dimensions or channels is not the block's, or the mask does not fit.
         """
-        self._check(x)
+        check_features(x, self.channels, self.dims)
         x_bcn, mask_bn = x.flatten(2), flat_mask(mask, x)
         grid = Grid(tuple(x.shape[2:]), self.mode)
         for _ in range(self.recurrence):
@@ -143,7 +143,7 @@ class NonlocalBlock(nn.Module):
         Returns:
             A as a linear operator, with ``apply``, ``rows``, ``dense`` and ``spectrum``.
         """
-        self._check(x)
+        check_features(x, self.channels, self.dims)
         return self.affinity(x.flatten(2), Grid(tuple(x.shape[2:]), self.mode), flat_mask(mask, x))
 
     def affinity_rows(self, x: Tensor, positions: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -203,12 +203,3 @@ class NonlocalBlock(nn.Module):
         """Shape of the block, for ``repr``."""
         recurrence = f", recurrence={self.recurrence}" * (self.recurrence > 1)
         return f"channels={self.channels}, dims={self.dims}, mode={self.mode!r}{recurrence}"
-
-    def _check(self, x: Tensor) -> None:
-        """Refuse features that are not of the block's dims and channels."""
-        if x.dim() != self.dims + 2 or x.shape[1] != self.channels:
-            names = {1: "T", 2: "H, W", 3: "T, H, W"}[self.dims]
-            raise ValueError(
-                f"input has shape {tuple(x.shape)}, but this block was made for dims={self.dims} and {self.channels} "
-                f"channels: (B, {self.channels}, {names}). Make the block with the dims and channels of its place."
-            )

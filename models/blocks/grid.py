@@ -43,6 +43,25 @@ def check_mode(mode: str, dims: int) -> None:
         )
 
 
+def check_features(x: Tensor, channels: int, dims: int) -> None:
+    """Check that features are those that a block was made for.
+
+    Args:
+        x: features (B, C, *dims).
+        channels: C of the block.
+        dims: 1, 2 or 3, of the block.
+
+    Raises:
+        ValueError: they have another number of channels or dimensions.
+    """
+    if x.dim() != dims + 2 or x.shape[1] != channels:
+        names = {1: "T", 2: "H, W", 3: "T, H, W"}[dims]
+        raise ValueError(
+            f"input has shape {tuple(x.shape)}, but this block was made for dims={dims} and {channels} channels: "
+            f"(B, {channels}, {names}). Make the block with the dims and channels of its place."
+        )
+
+
 @dataclass(frozen=True)
 class Grid:
     """The positions of one input, and how they are split into graphs.

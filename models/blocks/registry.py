@@ -1,5 +1,6 @@
 """The registry of blocks: for each name a function that builds the block, and its options with their defaults."""
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,11 +18,13 @@ class BlockEntry:
         name: what the block is called.
         build: ``build(channels, dims=dims, **options)`` makes the block, given a value for every option.
         options: every option with its default.
+        kind: ``nonlocal`` (affinity x filter) or ``channel``.
     """
 
     name: str
     build: Callable[..., nn.Module]
     options: dict[str, Any] = field(default_factory=dict)
+    kind: str = "nonlocal"
 
 
 @dataclass(frozen=True)
@@ -46,13 +49,36 @@ BLOCKS: dict[str, BlockEntry] = {}
 _INTEGER_OPTIONS = ("channels", "reduction", "units", "recurrence", "groups", "order")
 
 
-def list_blocks() -> list[str]:
+def register_block(name: str, *, kind: str) -> Callable[[type[nn.Module]], type[nn.Module]]:
+    """Enter a class ``Block(channels, *, dims=3, options...)`` into the registry.
+
+    Args:
+        name: what the block is called.
+        kind: see :class:`BlockEntry`.
+
+    Returns:
+        A decorator for the class.
+    """
+
+    def decorate(cls: type[nn.Module]) -> type[nn.Module]:
+        parameters = inspect.signature(cls).parameters
+        options = {key: p.default for key, p in parameters.items() if key not in ("channels", "dims")}
+        BLOCKS[name] = BlockEntry(name, cls, options, kind)
+        return cls
+
+    return decorate
+
+
+def list_blocks(kind: str | None = None) -> list[str]:
     """The names that :func:`create_block` knows.
+
+    Args:
+        kind: ``nonlocal`` or ``channel``: only these.
 
     Returns:
         Names in alphabetical order.
     """
-    return sorted(BLOCKS)
+    return sorted(name for name, entry in BLOCKS.items() if kind in (None, entry.kind))
 
 
 def block_options(name: str) -> dict[str, Any]:
@@ -82,7 +108,8 @@ def create_block(name: str, channels: int, *, dims: int = 3, **options: Any) -> 
         **options: those of :func:`block_options`. Every nonlocal block has ``mode`` ("st" space-time, "s" space, "t"
             time, "t+s" one after the other), ``reduction`` (C / Cs) or ``inner`` (Cs) and ``value`` (D), ``units`` that
             share the affinity, ``recurrence``, ``norm`` ("batch", "group", "none"), ``relu``, ``gate`` (start value),
-            ``bias``, ``groups``, ``project`` and ``residual``; ``family.py`` has those of single blocks.
+            ``bias``, ``groups``, ``project`` and ``residual``; ``family.py`` has those of single blocks, and the files
+            in ``channel/`` those of channel blocks.
 
     Returns:
         A module with ``forward(x, mask=None)`` from (B, C, *dims) to the same shape; ``config`` tells what it was

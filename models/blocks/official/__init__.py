@@ -15,12 +15,17 @@ from the state dict of that module.
     DNL-Semantic-Segmentation (2006.06668) dnl                             conv_query, conv_key, conv_value, gamma ...
     mmsegmentation (DisentangledNonLocal)  dnl                             theta.conv, ..., conv_mask
     Double-Attention-Network (1810.11579)  a2                              convA, convB, convV, conv_reconstruct
+    torchvision, timm, SELayer             se                              fc1, fc2; fc.0, fc.2
+    ECANet (1910.03151), timm              eca                             conv
+    mmcv (ContextBlock)                    gc                              conv_mask, channel_add_conv, channel_mul_conv
+    attention-module (1807.06521), timm    cbam                            ChannelGate, SpatialGate; channel, spatial
+    timm (GatherExcite)                    ge                              gather, mlp
 
 The gate of the block is 1 where the published module has none. SNL's ``a2`` is a relu product without normalisation and
 becomes the block ``relu_dot``; its ``caylay`` is a polynomial and becomes ``cayley`` with ``form="published"``.
 """
 
-from specvid.models.blocks.official import nonlocal_blocks, stages
+from specvid.models.blocks.official import channel_blocks, nonlocal_blocks, stages
 from specvid.models.blocks.official.conversion import from_official
 
-__all__ = ["from_official", "nonlocal_blocks", "stages"]
+__all__ = ["channel_blocks", "from_official", "nonlocal_blocks", "stages"]

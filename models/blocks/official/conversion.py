@@ -27,6 +27,8 @@ class Conversion:
         zeros: keys of ours for parameters that they do not have and that are 0 there.
         without_effect: keys of theirs that cannot change the output.
         constructor: arguments of their constructor, and the options of ours that a value means.
+        channels: C, where no weight of g (D, C, 1, ...) tells it.
+        changes: what is done to a tensor before it is ours, by our key.
     """
 
     block: str
@@ -37,6 +39,8 @@ class Conversion:
     zeros: tuple[str, ...] = ()
     without_effect: tuple[str, ...] = ()
     constructor: Mapping[str, Translation] = field(default_factory=dict)
+    channels: int | None = None
+    changes: Mapping[str, Callable[[Tensor], Tensor]] = field(default_factory=dict)
 
 
 OFFICIAL_NAMES = {"relu_dot": "a2", "cayley": "caylay", "gsnl": "gsnl_2019"}
@@ -133,17 +137,39 @@ def convert_tensors(name: str, conversion: Conversion, state: State, own: State)
     Raises:
         ValueError: a key of either has no counterpart, or a shape differs.
     """
-    loaded = {ours: state[theirs] for theirs, ours in conversion.keys.items() if ours in own}
+    changes = conversion.changes
+    loaded = {
+        ours: _fit(changes[ours](state[theirs]) if ours in changes else state[theirs], own[ours])
+        for theirs, ours in conversion.keys.items()
+        if ours in own
+    }
     loaded |= {key: torch.zeros_like(own[key]) for key in conversion.zeros if key in own and key not in loaded}
     unread = {theirs for theirs in state if conversion.keys.get(theirs) not in own} - {*conversion.without_effect}
     unfilled = {key for key in own if key not in loaded and not key.endswith((".gate", "num_batches_tracked"))}
-    wrong = {key for key, value in loaded.items() if value.numel() != own[key].numel()}
+    wrong = {key for key, value in loaded.items() if value.shape != own[key].shape}
     if unread or unfilled or wrong:
         raise ValueError(
             f"state dict does not fit official module {name!r}: unread keys {sorted(unread)}, unfilled parameters "
-            f"{sorted(unfilled)}, of another size {sorted(wrong)}. Check the name and the options."
+            f"{sorted(unfilled)}, of another shape {sorted(wrong)}. Check the name and the options."
         )
-    return {key: value.reshape(own[key].shape) for key, value in loaded.items()}
+    return loaded
+
+
+def _fit(value: Tensor, like: Tensor) -> Tensor:
+    """A tensor in the shape of another: 1x1 convolutions and linear layers alike, kernels of an image in the middle
+    frame of those of a video, anything else as it is.
+    """
+    if value.numel() == like.numel():
+        return value.reshape(like.shape)
+    if (
+        value.dim() == 4
+        and like.dim() == 5
+        and (*value.shape[:2], *value.shape[2:]) == (*like.shape[:2], *like.shape[3:])
+    ):
+        video = value.new_zeros(like.shape)
+        video[:, :, like.shape[2] // 2] = value
+        return video
+    return value
 
 
 def from_official(
@@ -152,8 +178,8 @@ def from_official(
     """Build the block that an official module is, with its weights, in eval mode.
 
     Args:
-        name: ``snl``, ``nl``, ``ns``, ``a2``, ``dnl``, ``caylay`` (or ``cayley``), ``cgnl``, ``cc``, ``snl_2019`` or
-            ``gsnl_2019``.
+        name: ``snl``, ``nl``, ``ns``, ``a2``, ``dnl``, ``caylay`` (or ``cayley``), ``cgnl``, ``cc``, ``snl_2019``,
+            ``gsnl_2019``, ``se``, ``eca``, ``gc``, ``cbam`` or ``ge``.
         state_dict: the module's own keys, e.g. ``t.weight`` and ``stages.0.g.weight``; a ``module.`` prefix is taken
             off.
         constructor: what the module was made with, by the names of its own constructor, e.g. ``{"use_scale": False,
@@ -161,11 +187,12 @@ def from_official(
         **options: the same by our names, e.g. ``relu=True`` (stages of 2019), ``recurrence=2`` (cc), ``kernel="dot"``,
             ``scale=False``, ``dims=3`` (a block of images, for video). What neither tells is the default of the
             module's constructor, where the keys show which module it is. They do not for ``cgnl`` (``kernel`` and
-            ``scale`` must be given), AlexHex7's ``nl`` with theta and phi (``kernel``), SlowFast's (``sub_sample``) and
-            ``dnl`` of the other repositories (``scale``).
+            ``scale`` must be given), AlexHex7's ``nl`` with theta and phi (``kernel``), SlowFast's (``sub_sample``),
+            ``dnl`` of the other repositories (``scale``), ``eca`` (``channels``) and ``ge`` (``extent``).
 
     Returns:
-        A block (see :func:`create_block`) for the dims of the weights: 2 for (D, C, 1, 1), 3 for (D, C, 1, 1, 1).
+        A block (see :func:`create_block`) for the dims of the weights: 2 for (D, C, 1, 1), 3 for (D, C, 1, 1, 1);
+        channel blocks have 2.
 
     Raises:
         ValueError: an unknown name, a state dict whose keys are not those of such a module, or an option that must be
@@ -189,14 +216,16 @@ def from_official(
     defaults = conversion.defaults
     if (conversion.options | given).get("kernel", "embedded") != "embedded":  # no other kernel is scaled
         defaults = {key: value for key, value in defaults.items() if key != "scale"}
-    channels, dims = _channels(conversion, state)
-    block = create_block(conversion.block, channels, **{"dims": dims} | defaults | conversion.options | given)
+    chosen = {"dims": 2, "channels": conversion.channels} | defaults | conversion.options
+    if conversion.channels is None and "channels" not in given:
+        chosen |= _channels(conversion, state)
+    block = create_block(conversion.block, **chosen | given)
     tensors = convert_tensors(name, conversion, state, block.state_dict())
     block.load_state_dict(tensors, strict=False)
     return block.eval()
 
 
-def _channels(conversion: Conversion, state: State) -> tuple[int, int]:
+def _channels(conversion: Conversion, state: State) -> dict[str, int]:
     """C and the number of dimensions, by the weight (D, C, 1, ...) of g."""
     signal = next(state[theirs] for theirs, ours in conversion.keys.items() if ours == "units.0.g.weight")
-    return signal.shape[1], signal.dim() - 2
+    return {"channels": signal.shape[1], "dims": signal.dim() - 2}

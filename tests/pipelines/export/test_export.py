@@ -27,11 +27,12 @@ SMALL = {"frames": 4, "height": 16, "width": 24}
 
 
 def tiny(block: str = "snl") -> VideoModel:
-    """r3d_tiny with ``block`` in its last stage, its gate open; a function is no text, so it is put in by hand."""
+    """r3d_tiny with ``block``, as published, in its last stage; a function is no text, so it is put in by hand."""
     torch.manual_seed(0)
     model = create_model("r3d_tiny", blocks="snl@layer2.-1", num_classes=3).eval()
     (inserted,) = [module for module in model.modules() if isinstance(module, InsertedBlock)]
-    inserted.block = create_block(block, 64, gate=1.0, **OPTIONS.get(block, {})).eval()
+    published = {"identity": False} if block in list_blocks("channel") else {"gate": 1.0}
+    inserted.block = create_block(block, 64, **published, **OPTIONS.get(block, {})).eval()
     return model
 
 
