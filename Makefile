@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+# where decord2 has wheels, as in pyproject.toml; elsewhere PyAV reads everything
+DECORD := (sys_platform == 'linux' and (platform_machine == 'x86_64' or platform_machine == 'aarch64')) or (sys_platform == 'darwin' and platform_machine == 'arm64') or (sys_platform == 'win32' and platform_machine == 'AMD64')
 
 .PHONY: demo test test-all lint docs wheel clean
 
@@ -9,8 +11,9 @@ $(READY): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip setuptools
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
-	# mmaction2 brings OpenCVs that want libGL and share one folder with the one that does not: that one comes last
-	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps opencv-python-headless
+	# mmaction2 brings OpenCVs that want libGL and share one folder with the one that does not, and the decord of 2021,
+	# which shares one with decord2: what is wanted of each comes last
+	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps opencv-python-headless "decord2>=3.2; $(DECORD)"
 	touch $@
 
 demo: $(READY)

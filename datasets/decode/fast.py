@@ -46,5 +46,5 @@ class FastVideo(Video):
         """The same video with PyAV; what it has to say is said of this one."""
         if self._reference is None:
             self._reference = PyAVVideo(self.path, min_readable=self.min_readable)
-            self._notes = self._reference._notes
+            self._notes, self._stand_ins = self._reference._notes, self._reference._stand_ins
         return self._reference

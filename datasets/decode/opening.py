@@ -28,7 +28,8 @@ def import_decord() -> Any:
         The module.
 
     Raises:
-        ImportError: it is not installed, or a library that it needs is missing.
+        ImportError: it is not installed, a library that it needs is missing, or it is the decord of 2021, which
+            mmaction2 brings into the folder of decord2, and whose pictures differ from FFmpeg's.
     """
     if "decord" not in sys.modules:
         hidden = sys.modules.get("nvidia")
@@ -42,6 +43,11 @@ def import_decord() -> Any:
                 sys.modules["nvidia"] = hidden
     import decord
 
+    if int(decord.__version__.split(".")[0]) < 3:
+        raise ImportError(
+            f"decord {decord.__version__} stands in the place of decord2. "
+            "Run `pip install --force-reinstall --no-deps decord2`."
+        )
     return decord
 
 

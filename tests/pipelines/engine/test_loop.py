@@ -262,13 +262,14 @@ def test_max_steps_cuts_a_training_that_can_go_on(tmp_path: Path, steps: int) ->
 @pytest.mark.parametrize("step", [1, 3, 5])
 def test_a_signal_saves_the_step_and_ends_the_training(tmp_path: Path, number: int, step: int) -> None:
     train(tmp_path / "whole", accumulate=2)
-    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)]
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     callback = Ending(step, lambda state: os.kill(os.getpid(), number))
     words = rf"stopped by {signal.Signals(number).name}: .*last holds {step} of 9 steps .*--resume auto continues"
     with pytest.raises(Interrupted, match=words) as error:
         train(tmp_path / "parts", accumulate=2, callback=callback)
     assert error.value.number == number and callback.steps[-1] == step
-    assert handlers == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)]
+    assert handlers == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    assert signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL  # decoding processes may end from here on
     train(tmp_path / "parts", accumulate=2)
     for name in ("metrics.jsonl", "last/model.safetensors", "best/model.safetensors"):
         assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
