@@ -1,27 +1,30 @@
 """`load`: the model of a shared folder, of a trained run, or of the Hugging Face Hub (the extra ``specvid[hub]``).
 
-Nothing in such a folder is code; but the options of a backbone of another library may name functions, and so need
-``trusted=True``.
+Nothing in such a folder is code; but the options of a backbone of another library may name some, and are refused unless
+``trusted=True`` (`specvid.models.trust`).
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from specvid.extras import require
+from specvid.files import read_json
 from specvid.models.factory import create_model
 from specvid.models.spec import InputSpec
+from specvid.models.trust import require_trust
 from specvid.models.video_model import VideoModel
 from specvid.models.weights.load import load_weights
 from specvid.models.weights.report import summarise
 from specvid.models.weights.sharing import CONFIG, WEIGHTS
 
 META = "meta.json"  # of a run's checkpoint
-_OWN_SCHEMES = ("inflated",)
+_WRONG_VALUES: tuple[type[Exception], ...] = (  # what building raises for values that nobody foresaw
+    *(TypeError, AttributeError, KeyError, IndexError, RuntimeError, OverflowError, ZeroDivisionError, MemoryError),
+)
 
 
 def load(source: str | Path, *, trusted: bool = False, **hub: Any) -> VideoModel:
@@ -30,8 +33,8 @@ def load(source: str | Path, *, trusted: bool = False, **hub: Any) -> VideoModel
     Args:
         source: A folder (of ``save_pretrained``, a run, or a run's ``last/`` or ``best/``), or ``owner/name`` on the
             Hugging Face Hub.
-        trusted: Build backbones of other libraries, whose options are run by these (mmaction2's may name any Python
-            function).
+        trusted: Also build backbones of other libraries with options that may run code
+            (`specvid.models.trust.require_trust`).
         **hub: ``revision``, ``token``, ``cache_dir``, ``local_files_only`` for the Hub.
 
     Returns:
@@ -42,23 +45,8 @@ def load(source: str | Path, *, trusted: bool = False, **hub: Any) -> VideoModel
     """
     folder = Path(source) if Path(source).exists() else _download(str(source), hub)
     path = _config_file(folder)
-    content = _read(path)
-    config = content["model"]
-    scheme, colon, _ = str(config.get("name", "")).partition(":")
-    if colon and scheme not in _OWN_SCHEMES and not trusted:
-        raise ValueError(
-            f"model {str(source)!r} has the backbone {config['name']!r} of another library, whose options may name any "
-            f"Python function. Look at {path}; if it is fine, call specvid.load(..., trusted=True)"
-        )
-    if "weights" in config:
-        raise ValueError(
-            f"{str(path)!r}: the model of a config.json has no weights of its own; take 'weights' out of it"
-        )
-    try:
-        model = create_model(**config)
-        model.input = InputSpec(**(content.get("input") or asdict(model.input)))
-    except TypeError as error:
-        raise ValueError(f"{str(path)!r} describes no model of specvid ({error})") from error
+    content = read_json(path)
+    model = build_described(content, path, trusted=trusted)
     report = load_weights(model, path.parent / WEIGHTS)
     extra = content.get("buffers") or {}  # what the training added, e.g. the centres of a loss
     wrong = {**report.missing, **report.mismatched}
@@ -66,10 +54,43 @@ def load(source: str | Path, *, trusted: bool = False, **hub: Any) -> VideoModel
     if wrong:
         raise ValueError(f"{WEIGHTS} and {path.name} in {str(path.parent)!r} differ: {'; '.join(summarise(wrong))}")
     model.loaded = report
-    classes = content.get("classes")
-    model.classes = tuple(map(str, classes)) if classes and len(classes) == model.num_classes else None
-    model.sampling = str((content.get("data") or {}).get("sampling", "dense"))
     return model.eval()
+
+
+def build_described(content: Mapping[str, Any], path: Path, *, trusted: bool = False) -> VideoModel:
+    """The model that a config.json or meta.json describes, with its input, classes and sampling, without its weights.
+
+    Args:
+        content: Of the file.
+        path: The file; the weights beside it say how large a model it may describe.
+        trusted: As for `load`.
+
+    Returns:
+        The model.
+
+    Raises:
+        ValueError: It describes no model, one that its weights cannot be of, or one that may run code.
+    """
+    config = content.get("model")
+    if not isinstance(config, dict) or not isinstance(config.get("name"), str):
+        raise ValueError(f"{str(path)!r} is not of a model of specvid: it has no 'model' with a 'name'")
+    require_trust(config, where=str(path), trusted=trusted)
+    if "weights" in config:
+        raise ValueError(
+            f"{str(path)!r}: the model of a config.json has no weights of its own; take 'weights' out of it"
+        )
+    _check_sizes(config, path)
+    try:
+        model = create_model(**config)
+        model.input = InputSpec(**(content.get("input") or asdict(model.input)))
+        classes, data = content.get("classes") or (), content.get("data") or {}
+        model.classes = tuple(map(str, classes)) if len(classes) == model.num_classes else None
+        model.sampling = str(data.get("sampling", "dense"))
+    except _WRONG_VALUES as error:
+        raise ValueError(f"{str(path)!r} describes no model of specvid ({error})") from error
+    if model.sampling not in ("dense", "segments"):
+        raise ValueError(f"{str(path)!r}: sampling {model.sampling!r} is unknown. Choose from: dense, segments.")
+    return model
 
 
 def is_shared(name: str) -> bool:
@@ -103,12 +124,12 @@ def _config_file(folder: Path) -> Path:
     )
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """The content of a config, which has a model."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{str(path)!r} is no JSON ({error})") from error
-    if not isinstance(content, dict) or not isinstance(content.get("model"), dict) or "name" not in content["model"]:
-        raise ValueError(f"{str(path)!r} is not of a model of specvid: it has no 'model' with a 'name'")
-    return content
+def _check_sizes(value: Any, path: Path) -> None:
+    """Refuse a number that no model of these weights has, before anything of that size is built."""
+    items = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    weights = path.parent / WEIGHTS
+    most = max(10_000, weights.stat().st_size if weights.is_file() else 0)
+    for item in items:
+        if isinstance(item, int | float) and not abs(item) <= most:
+            raise ValueError(f"{str(path)!r} describes no model of specvid: {item!r} is more than its weights can hold")
+        _check_sizes(item, path)

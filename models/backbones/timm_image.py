@@ -57,7 +57,7 @@ def build_timm(name: str, /, **options: Any) -> Backbone:
         raise ValueError(
             f"{what} is unknown.{nearest(name, timm.list_models())} timm.list_models() lists all, also by a pattern."
         )
-    for option in ("num_classes", "global_pool", "features_only", "pretrained"):
+    for option in ("num_classes", "global_pool", "features_only", "pretrained", "checkpoint_path"):
         if option in options:
             raise ValueError(
                 f"option {option!r} of {what} is not timm's to decide here: create_model has num_classes=..., "

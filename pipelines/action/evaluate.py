@@ -68,7 +68,8 @@ def _score(
     run: TrainedRun[ActionConfig], split: int, *, fabric: Fabric, config: ActionEvaluationConfig, compute: ComputeConfig
 ) -> ActionResult:
     """One run on one split's test list."""
-    opened = open_network(NetworkConfig(run=str(run.folder.path), checkpoint=config.checkpoint))
+    network = NetworkConfig(run=str(run.folder.path), checkpoint=config.checkpoint, trust=config.trust)
+    opened = open_network(network)
     model, metadata = opened.model, opened.metadata
     trained_on = replace(run.config.clips, data=config.data or run.config.clips.data, limit=0)
     lists = read_lists(replace(trained_on, split=split))

@@ -12,7 +12,6 @@ moment, be done by any number of processes, even by two by mistake: the bytes th
 """
 
 import errno
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from specvid.files import replacing_file
+from specvid.files import read_json, replacing_file
 
 
 class Folder:
@@ -61,11 +60,10 @@ class Folder:
             ValueError: the folder holds no embeddings.
         """
         try:
-            return json.loads(self.metadata_file.read_text(encoding="utf-8"))
-        except OSError as error:
+            return read_json(self.metadata_file)
+        except ValueError as error:
             raise ValueError(
-                f"{str(self.path)!r} holds no embeddings ({self.metadata_file.name}: {error.strerror}). "
-                "Give the folder that `specvid embed --out` wrote."
+                f"{str(self.path)!r} holds no embeddings: {error} Give the folder that `specvid embed --out` wrote."
             ) from None
 
     def parts(self) -> list[Path]:

@@ -69,7 +69,7 @@ class Job:
     def metadata(self) -> dict[str, Any]:
         """All that the bytes of a shard depend on, besides its inputs; JSON-able."""
         config = to_dict(self.config)
-        del config["job"], config["output"]["npz"]
+        del config["job"], config["output"]["npz"], config["network"]["trust"]
         for name in ("run", "weights"):
             if (path := config["network"][name]) and os.path.exists(path):
                 config["network"][name] = os.path.abspath(path)

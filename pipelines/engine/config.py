@@ -194,6 +194,8 @@ class EvaluationConfig:
     """Folder of the data set, if it moved."""
     force: bool = False
     """Also score on what was trained on; the figure is marked."""
+    trust: bool = False
+    """Build the network even where the run names code of somebody else, which then runs."""
 
 
 MAY_CHANGE_ON_RESUME = frozenset(

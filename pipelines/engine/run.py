@@ -11,7 +11,7 @@ from torch import nn
 
 from specvid import __version__
 from specvid.config import to_dict
-from specvid.files import current, recover, replacing_folder, write_json, write_text
+from specvid.files import current, read_json, recover, replacing_folder, write_json, write_text
 from specvid.models.weights import save_weights
 from specvid.pipelines.engine.config import TrainingConfig
 
@@ -56,7 +56,7 @@ class RunFolder:
                 f"run {str(self.path)!r} is no folder of a run: it has no config.json. "
                 "Give a folder that `specvid train` wrote, e.g. runs/NAME."
             )
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path)
 
     def start(self, config: Mapping[str, Any]) -> None:
         """Create the folder, and write config.json.
@@ -113,7 +113,7 @@ class RunFolder:
     def results(self) -> dict[str, Any]:
         """Read results.json; empty where nothing was scored yet."""
         path = self.path / "results.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        return read_json(path) if path.exists() else {}
 
     def write_results(self, results: Mapping[str, Any]) -> None:
         """Write results.json.
@@ -211,7 +211,7 @@ class RunFolder:
         Returns:
             Its meta.json.
         """
-        return json.loads((self.checkpoint(which) / META).read_text(encoding="utf-8"))
+        return read_json(self.checkpoint(which) / META)
 
     def load_model(self, which: str, model: nn.Module) -> None:
         """Load a checkpoint's weights, tensor by tensor.

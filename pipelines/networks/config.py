@@ -22,6 +22,8 @@ class NetworkConfig:
     """Size of the backbone's classifier; where logits are wanted, that of the weights if not given."""
     seed: int = 0
     """Draws the weights where none are given."""
+    trust: bool = False
+    """Build the network even where its folder names code of somebody else, which then runs."""
 
     def __post_init__(self) -> None:
         if self.run and self.model:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,10 +11,11 @@ from torch import nn
 
 from specvid.datasets.clips.spec import ClipSpec, as_pair
 from specvid.models import VideoModel, create_model
-from specvid.models.pretrained import is_shared, load
+from specvid.models.pretrained import build_described, is_shared, load
 from specvid.models.spec import InputSpec
 from specvid.models.weights.load import count_classes
-from specvid.pipelines.engine.run import RunFolder
+from specvid.models.weights.read import read_shapes
+from specvid.pipelines.engine.run import META, WEIGHTS, RunFolder
 from specvid.pipelines.networks.class_names import class_names
 from specvid.pipelines.networks.config import InputConfig, NetworkConfig
 
@@ -101,15 +103,23 @@ def hash_weights(model: nn.Module) -> str:
 def _open_run(config: NetworkConfig) -> OpenedNetwork:
     run = RunFolder(config.run)
     run.config()  # says so where this is no run at all
-    metadata = run.meta(config.checkpoint)
-    model = create_model(**metadata["model"])
-    for name, shape in metadata.get("buffers", {}).items():  # what the training added, e.g. the centres of a loss
-        model.register_buffer(name, torch.zeros(shape))
+    metadata, file = run.meta(config.checkpoint), run.checkpoint(config.checkpoint) / META
+    model = build_described(metadata, file, trusted=config.trust)
+    _add_buffers(model, metadata.get("buffers", {}), file)
     run.load_model(config.checkpoint, model)
-    classes = tuple(metadata.get("classes", ()))
-    data = metadata.get("data", {})
-    model.classes, model.sampling = classes or None, str(data.get("sampling", "dense"))
-    return OpenedNetwork(model, metadata, classes, model.sampling, str(data.get("decoder", "decord")))
+    decoder = str(metadata.get("data", {}).get("decoder", "decord"))
+    return OpenedNetwork(model, metadata, model.classes or (), model.sampling, decoder)
+
+
+def _add_buffers(model: VideoModel, shapes: Any, file: Path) -> None:
+    """What the training added to the model, e.g. the centres of a loss: as large as the weights say it is."""
+    if not isinstance(shapes, Mapping):
+        raise ValueError(f"{str(file)!r}: buffers are {shapes!r}; they must be names with shapes.")
+    saved = read_shapes(file.parent / WEIGHTS)
+    for name, shape in shapes.items():
+        if list(saved.get(name, ())) != shape or name in model.state_dict():
+            raise ValueError(f"{str(file)!r}: the weights beside it have no buffer {name!r} of shape {shape!r}.")
+        model.register_buffer(name, torch.zeros(shape))
 
 
 def _open_shared(config: NetworkConfig, classifier: bool, labels: str) -> OpenedNetwork:
@@ -117,7 +127,7 @@ def _open_shared(config: NetworkConfig, classifier: bool, labels: str) -> Opened
         raise ValueError(
             f"{', '.join(config.backbone_settings)} cannot be set with the model {config.model!r}: it brings its own."
         )
-    model = load(config.model)
+    model = load(config.model, trusted=config.trust)
     named = classifier and model.num_classes is not None
     classes, note = class_names(model, weights="", labels=labels) if named else (model.classes or (), "")
     return OpenedNetwork(model, classes=classes, sampling=model.sampling, note=note)

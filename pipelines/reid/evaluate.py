@@ -148,7 +148,8 @@ def _score(
 ) -> ReidResult:
     """One run on one split's test identities."""
     trained_on = run.config.clips
-    opened = open_network(NetworkConfig(run=str(run.folder.path), checkpoint=config.checkpoint))
+    network = NetworkConfig(run=str(run.folder.path), checkpoint=config.checkpoint, trust=config.trust)
+    opened = open_network(network)
     model, metadata = opened.model, opened.metadata
     same_dataset = config.dataset in ("", trained_on.dataset)
     test = read_reid(config.dataset or trained_on.dataset, config.data or trained_on.data, split=split)

@@ -38,6 +38,7 @@ def search(
     where: str = "",
     device: str = "auto",
     network: NetworkConfig | None = None,
+    trusted: bool = False,
 ) -> Answer:
     """Find the rows of a folder of embeddings that are most like a video, images or a row, by cosine.
 
@@ -48,6 +49,7 @@ def search(
         where: a filter on columns, see `specvid.pipelines.search.where`, with which the search is always exact.
         device: where the query is embedded.
         network: where the network of the data set lies now, if it moved.
+        trusted: embed a file even where the data set names a network that may run code of whoever wrote it.
 
     Returns:
         The answer: through the folder's index if there is one, else by comparing with every row.
@@ -64,7 +66,8 @@ def search(
     rows = Rows(folder)
     keep = matching(rows, where) if where else None
     parts = [query] if isinstance(query, str | os.PathLike) else query
-    asked = query_vector(folder, rows, [os.fspath(part) for part in parts], device=device, network=network)
+    names = [os.fspath(part) for part in parts]
+    asked = query_vector(folder, rows, names, device=device, network=network, trusted=trusted)
     index = open_index(folder, rows)
     wanted = min(k + len(asked.rows), len(rows))
     if not wanted:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from specvid.config import from_dict
 from specvid.datasets.decode import Video, open_video
 from specvid.datasets.decode.frame_folder import FrameFolder
 from specvid.datasets.layouts.media import IMAGES
+from specvid.models.trust import require_trust
 from specvid.pipelines.embed.config import EmbedConfig
 from specvid.pipelines.embed.folder import Folder, Rows
 from specvid.pipelines.embed.network import Network
@@ -38,7 +39,13 @@ class QueryVector:
 
 
 def query_vector(
-    folder: Folder, rows: Rows, query: Sequence[str], *, device: str = "auto", network: NetworkConfig | None = None
+    folder: Folder,
+    rows: Rows,
+    query: Sequence[str],
+    *,
+    device: str = "auto",
+    network: NetworkConfig | None = None,
+    trusted: bool = False,
 ) -> QueryVector:
     """The vector of a query.
 
@@ -50,6 +57,7 @@ def query_vector(
         query: the id of a row (the mean of its windows), a video file, a folder of images, or images.
         device: where the network is computed.
         network: where it lies now, if the run or the weights moved.
+        trusted: the user vouches for the network that the data set names.
 
     Returns:
         The vector.
@@ -65,17 +73,30 @@ def query_vector(
     gone = [path for path in query if not os.path.exists(path)]
     if gone:
         raise ValueError(f"{gone[0]!r} is neither an id in {str(folder.path)!r} nor a file: give one of these.")
-    return QueryVector(name, unit(_embed(folder, query, device, network)), own)
+    return QueryVector(name, unit(_embed(folder, query, device, network, trusted)), own)
 
 
-def embedding_config(folder: Folder) -> EmbedConfig:
-    """The settings that made a data set, from its embed.json."""
-    return from_dict(EmbedConfig, folder.metadata()["config"], where=f"{folder.metadata_file}: config")
+def embedding_config(folder: Folder, *, trusted: bool = False) -> EmbedConfig:
+    """The settings that made a data set.
+
+    Args:
+        folder: the data set.
+        trusted: the user vouches for what its files name.
+
+    Returns:
+        The settings, from embed.json.
+
+    Raises:
+        ValueError: there are none, or their network may run code.
+    """
+    config = from_dict(EmbedConfig, folder.metadata().get("config", {}), where=f"{folder.metadata_file}: config")
+    require_trust({"name": config.network.model}, where=str(folder.metadata_file), trusted=trusted)
+    return replace(config, network=replace(config.network, trust=trusted))
 
 
-def _embed(folder: Folder, query: Sequence[str], device: str, moved: NetworkConfig | None) -> np.ndarray:
+def _embed(folder: Folder, query: Sequence[str], device: str, moved: NetworkConfig | None, trusted: bool) -> np.ndarray:
     """The mean of all clips, (1, D)."""
-    config, metadata = embedding_config(folder), folder.metadata()
+    config, metadata = embedding_config(folder, trusted=trusted), folder.metadata()
     made: dict[str, Any] = metadata["network"]
     network = Network(
         moved or config.network,

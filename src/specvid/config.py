@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from specvid.errors import unknown
+from specvid.files import read_json
 
 Config = TypeVar("Config")
 
@@ -69,15 +70,7 @@ def read_config(kind: type[Config], path: str | Path) -> Config:
     Raises:
         ValueError: the file is missing, is no JSON, or does not fit; it is named.
     """
-    path = Path(path)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"config {str(path)!r} cannot be read ({error.strerror}). Give a run's config.json.") from None
-    except json.JSONDecodeError as error:
-        raise ValueError(f"config {str(path)!r} is not JSON: {error}.") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"config {str(path)!r} must hold one JSON object, as runs/NAME/config.json does.")
+    content = read_json(path)
     task, own = content.get("task"), getattr(kind, "task", None)
     if task and own and task != own:
         raise ValueError(f"config {str(path)!r} is of the task {task!r}, not of {own!r}: use `specvid train {task}`.")

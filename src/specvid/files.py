@@ -5,6 +5,7 @@
 | a file                         | `replacing_file`, `write_text`, `write_json`  |
 | a folder that belongs together | `replacing_folder`; `recover` after a kill    |
 | to read such a folder          | `current`                                     |
+| to read such JSON              | `read_json`                                   |
 
 New content is written beside the old one, under a hidden name with ``.writing`` in it, is forced onto the disk and then
 takes its place in one rename.
@@ -18,6 +19,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+_LARGEST_JSON = 256 * 2**20  # bytes; results of large evaluations have some MB
 
 
 @contextmanager
@@ -103,6 +106,36 @@ def replacing_folder(folder: str | Path, *, durable: bool = True) -> Iterator[Pa
         shutil.rmtree(staging, ignore_errors=True)
         raise
     recover(folder)
+
+
+def read_json(path: str | Path) -> dict[str, Any]:
+    """Read the JSON object that ``path`` holds.
+
+    Args:
+        path: the file; somebody else may have written it.
+
+    Returns:
+        Its content.
+
+    Raises:
+        ValueError: it cannot be read, is no JSON, or is no object; the file is named.
+    """
+    try:
+        size = os.path.getsize(path)
+        text = Path(path).read_bytes() if size <= _LARGEST_JSON else b""
+    except OSError as error:
+        raise ValueError(f"{str(path)!r} cannot be read ({error.strerror}).") from None
+    if size > _LARGEST_JSON:
+        raise ValueError(f"{str(path)!r} is no file of settings: it has {size / 2**20:,.0f} MiB.")
+    try:
+        content = json.loads(text.decode("utf-8"))
+    except RecursionError:
+        raise ValueError(f"{str(path)!r} is no JSON of specvid: it is nested too deeply.") from None
+    except ValueError as error:  # also one of bytes that are not UTF-8, and one of a number with thousands of digits
+        raise ValueError(f"{str(path)!r} is not JSON: {error}.") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{str(path)!r} must hold one JSON object, and holds {str(content)[:60]!r}.")
+    return content
 
 
 def recover(folder: str | Path) -> None:

@@ -102,7 +102,7 @@ def test_options_win_over_recipes_and_recipes_over_defaults() -> None:
         ("train action --recipe smal", r"recipe 'smal' is unknown. Did you mean 'small'"),
         ("train action --config", r"--config needs a value"),
         ("train action --config x --recipe small", r"exclude each other"),
-        ("train action --config nowhere.json", r"config 'nowhere.json' cannot be read"),
+        ("train action --config nowhere.json", r"'nowhere.json' cannot be read"),
         ("train action --name ../x --data d", r"name '../x' must be a plain folder name"),
         ("train action --name ..", r"name '..' must be a plain folder name"),
         ("train reid --name .", r"name '.' must be a plain folder name"),

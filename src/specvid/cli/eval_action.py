@@ -17,6 +17,7 @@ specvid eval action: score runs on the test list of a split; every listed clip c
   --clips 10 --crops 1    views of each video: clips evenly over it, crops 1, 3, 5 or 10;
                           softmax is averaged over the views
   --checkpoint last|best  which epoch
+  --trust                 also runs that name code of somebody else (mmaction2's configs)
   --data DIR              where the data set lies now, if it moved
   --force                 score runs on splits they were trained on, and say so beside the figure
   --json                  print the figures as JSON instead

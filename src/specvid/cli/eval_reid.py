@@ -23,7 +23,7 @@ specvid eval reid: mAP, mINP and CMC of runs, or of anybody's features, under a 
   --test-sampling all|even|first   all frames in chunks (default), evenly spaced ones, or the first
                             of each segment; --flip-test: mean with the mirror images
   --data DIR --dataset NAME test on another data set, or where it lies now
-  --checkpoint last|best    which epoch
+  --checkpoint last|best    which epoch; --trust: also of runs that name code of somebody else
   --out DIR                 with --features: where JSON and CSV go
   --force                   score runs on identities they were trained on, and say so
   --json                    print the figures as JSON instead
@@ -42,7 +42,7 @@ Examples:
 _CONDITIONS: tuple[tuple[str, Callable[["EvalReidOptions"], bool], tuple[str, ...], str], ...] = (
     (
         "--run", lambda options: bool(options.run),
-        ("split", "splits", "test_sampling", "flip_test", "data", "dataset", "checkpoint", "force"),
+        ("split", "splits", "test_sampling", "flip_test", "data", "dataset", "checkpoint", "force", "trust"),
         "Features are scored as they stand in their file: leave it out.",
     ),
     (

@@ -18,6 +18,7 @@ specvid export: a model as one file that other programs run, compared with the o
   --frames T --height H --width W   the clip it is captured with; the model's own if not given
   --mask                     a second input says which frames are real
   --checkpoint last|best     which epoch of the run
+  --trust                    also a run that names code of somebody else (mmaction2's configs)
   --device cpu|cuda          where it is captured and compared
 
 Batch, clip length, height and width may vary in the file wherever the model allows it; the output

@@ -24,6 +24,7 @@ specvid predict: name what happens in video files
   --top 5                 how many classes to name
   --clips 10 --crops 1    views of each file; softmax is averaged over them
   --checkpoint last|best  which epoch of the run
+  --trust                 also a run or folder that names code of somebody else (mmaction2's configs)
   --frames 16 --stride 4  other clips than those of the network; --size, --resize in px
   --json                  one JSON object per file and line
   --device cpu|cuda --precision bf16 --workers 2

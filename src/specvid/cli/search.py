@@ -38,6 +38,7 @@ specvid search query: what is most like a video, images, or a row of the data se
   --json                  JSON instead of a table
   --html PAGE             write a page with frames of each answer
   --run RUN, --weights FILE   where the network lies now, if it moved
+  --trust                 build it even where it names code of somebody else (mmaction2's configs)
   --device cpu|cuda
 
 Examples:
@@ -78,6 +79,8 @@ class QueryOptions:
     """Folder of the run, if it moved."""
     weights: str = ""
     """File of the weights, if it moved."""
+    trust: bool = False
+    """Build the network even where the data set or the run names code of somebody else, which then runs."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
 
 
@@ -116,6 +119,7 @@ def query(options: QueryOptions) -> int:
         where=options.where,
         device=options.device,
         network=_moved_network(options),
+        trusted=options.trust,
     )
     if options.html:
         write_page(answer, list(options.query), options.html)
@@ -141,7 +145,7 @@ def _moved_network(options: QueryOptions) -> "NetworkConfig | None":
     from specvid.pipelines.embed.folder import Folder
     from specvid.pipelines.search.query_vector import embedding_config
 
-    return dataclasses.replace(embedding_config(Folder(options.folder)).network, **moved)
+    return dataclasses.replace(embedding_config(Folder(options.folder), trusted=options.trust).network, **moved)
 
 
 BUILD = Verb("search build", BUILD_HELP, BuildOptions, build)

@@ -25,7 +25,8 @@ specvid train action: train an action recogniser, score its last epoch, save bot
   --limit 100 --max-steps 20               a trial: a part of the data, a part of the training
   --resume auto                            continue runs/NAME if it was started: killed and
                                            continued, it ends as if it had not been killed
-  --config runs/NAME/config.json           train again with the settings of a run
+  --config runs/NAME/config.json           train again with the settings of a run; --trust, if it
+                                           names code of somebody else (mmaction2's configs)
   --help-all                               every option
 
 Example:
@@ -65,4 +66,4 @@ def run(config: ActionConfig) -> int:
     return 0
 
 
-TRAIN_ACTION = Verb("train action", HELP, ActionConfig, run, defaults=defaults, extra=("--config",))
+TRAIN_ACTION = Verb("train action", HELP, ActionConfig, run, defaults=defaults, extra=("--config", "--trust"))

@@ -24,7 +24,8 @@ specvid train reid: train a person re-identifier, score its last epoch, save bot
   --precision bf16 --device cpu|cuda --devices 2 --workers 2 --seed 0 --name NAME
   --limit 20 --max-steps 20                a trial: some identities, a part of the training
   --resume auto                            continue runs/NAME if it was started
-  --config runs/NAME/config.json           train again with the settings of a run
+  --config runs/NAME/config.json           train again with the settings of a run; --trust, if it
+                                           names code of somebody else (mmaction2's configs)
   --help-all                               every option
 
 Example (`specvid data synthesize mars walkers` makes the data):
@@ -64,4 +65,4 @@ def run(config: ReidConfig) -> int:
     return 1 if results["evaluations"][-1]["lost"] else 0
 
 
-TRAIN_REID = Verb("train reid", HELP, ReidConfig, run, defaults=defaults, extra=("--config",))
+TRAIN_REID = Verb("train reid", HELP, ReidConfig, run, defaults=defaults, extra=("--config", "--trust"))

@@ -6,10 +6,12 @@ from typing import TypeVar
 
 from specvid.cli.verb import take
 from specvid.config import read_config
+from specvid.models.trust import require_trust
 from specvid.pipelines.engine.config import TrainingConfig
 from specvid.pipelines.engine.recipes import get_recipe
 
 Config = TypeVar("Config", bound=TrainingConfig)
+_TRUST = "--trust"
 
 
 def starting_config(
@@ -23,19 +25,25 @@ def starting_config(
         recipe_for: names the recipe that fits a model and its weights, where none is named.
 
     Returns:
-        The settings, and the words without ``--config`` and ``--recipe``.
+        The settings, and the words without ``--config``, ``--trust`` and ``--recipe``.
 
     Raises:
-        ValueError: both are given, or the config or the recipe cannot be read.
+        ValueError: both are given, the config or the recipe cannot be read, or the config names code and is not
+            trusted.
     """
     path, rest = take(words, "--config")
+    trusted = _TRUST in rest
+    if trusted and path is None:
+        raise ValueError("--trust belongs to --config: without one, all that is run is named in your command.")
     name, rest = take(rest, "--recipe")
     if path is None:
         model, weights = (take(rest, flag)[0] or "" for flag in ("--model", "--weights"))
         return get_recipe(kind, name or recipe_for(model, weights)), rest
     if name is not None:
         raise ValueError(f"--config {path!r} and --recipe {name!r} exclude each other: a config holds all settings.")
-    config = read_config(kind, path)
+    config, rest = read_config(kind, path), [word for word in rest if word != _TRUST]
+    if not take(rest, "--model")[0]:
+        require_trust({"name": config.net.model}, where=path, trusted=trusted)
     resume, _ = take(rest, "--resume")
     # The same settings in a run of its own, unless that run is to be continued.
     return dataclasses.replace(config, name=config.name if resume == "auto" else "", resume="never"), rest
