@@ -27,6 +27,8 @@ _FAMILIES = {
     "features.15.branch0.0.weight": ("s3d",),
     "trunk_output.block1.block1-0.f.a.0.weight": ("regnet",),
     "pos_encoding.class_token": ("mvit",),
+    "conv2.0.conv2a.conv1.weight": ("osnet_x", "osnet_ibn"),
+    "conv2.0.conv2.0.layers.0.conv1.weight": ("osnet_ain",),
 }
 
 # the same for classes of mmaction2, which need not be installed; its ResNets in 3D are too much alike to tell apart

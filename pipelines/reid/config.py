@@ -109,6 +109,30 @@ class ReidConfig(TrainingConfig):
 
 
 @dataclass(frozen=True)
+class UntrainedConfig:
+    """A network that is scored as its weights are, without a run."""
+
+    model: str = ""
+    """Backbone (`specvid models`), a shared folder, or owner/name on the Hub."""
+    blocks: str = ""
+    """Blocks to insert into the backbone."""
+    weights: str = ""
+    """Weights of the backbone: a file, or published ones (DEFAULT, imagenet)."""
+    frames: int | None = None
+    """Frames of a chunk; the network's own if not given."""
+    height: int | None = None
+    """Of a frame as the network gets it, px; the network's own if not given."""
+    width: int | None = None
+    """Of a frame, px."""
+
+    @property
+    def title(self) -> str:
+        """What it is: the model, its blocks and where its weights come from."""
+        blocks = f" with {self.blocks}" if self.blocks else ""
+        return f"{self.model}{blocks}" + (f", weights {self.weights}" if self.weights else "")
+
+
+@dataclass(frozen=True)
 class ReidEvaluationConfig(EvaluationConfig):
     """How a run, or a file of features, is scored."""
 

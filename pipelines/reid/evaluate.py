@@ -18,7 +18,7 @@ from specvid.pipelines.engine.fabric import make_fabric
 from specvid.pipelines.engine.log import echo as to_stdout
 from specvid.pipelines.networks.config import NetworkConfig
 from specvid.pipelines.networks.opening import open_network
-from specvid.pipelines.reid.config import ReidConfig, ReidEvaluationConfig
+from specvid.pipelines.reid.config import ReidConfig, ReidEvaluationConfig, UntrainedConfig
 from specvid.pipelines.reid.data import make_chunks
 from specvid.pipelines.reid.features import check_scorable, embed_tracklets
 from specvid.pipelines.reid.results import ReidResult, mean_over_splits, score_features, write_tables
@@ -62,6 +62,60 @@ def evaluate(
         any_split=config.force or foreign,
         echo=echo,
     )
+    return {"evaluations": entries, "mean": _means(results, echo if fabric.is_global_zero else lambda text: None)}
+
+
+def evaluate_network(
+    network: UntrainedConfig,
+    config: ReidEvaluationConfig,
+    *,
+    splits: Sequence[int] = (),
+    out: str = "",
+    compute: ComputeConfig | None = None,
+    echo: Callable[[str], None] = to_stdout,
+) -> dict[str, Any]:
+    """Score a network that was not trained here, as its weights are, on the test identities of a data set.
+
+    Args:
+        network: which one, and the clips that it is given.
+        config: data set and its folder, protocols, re-ranking, sampling.
+        splits: which ones; the first if none are given.
+        out: folder for JSON, CSV and features; none are written without.
+        compute: device, precision, batch size and workers.
+        echo: gets the printed text.
+
+    Returns:
+        ``{"evaluations": [...], "mean": {protocol: ...}}``.
+
+    Raises:
+        ValueError: no data, an unknown model, weights that do not fit it, or nothing to score.
+    """
+    if not config.data:
+        raise ValueError("data is not given: --data DIR must name the folder of the data set to score on.")
+    compute = compute or ComputeConfig(batch_size=32)
+    fabric = make_fabric(compute)
+    model = open_network(NetworkConfig(model=network.model, blocks=network.blocks, weights=network.weights)).model
+    height, width = network.height or model.input.crop[0], network.width or model.input.crop[1]
+    size = {"size": (height, width), "resize": (height, width)}
+    model.input = model.input.override({"frames": network.frames or model.input.frames, **size})
+    fabric.to_device(model)
+    sampling, entries, results = config.test_sampling or "all", [], []
+    for split in splits or (1,):
+        test = read_reid(config.dataset or "mars", config.data, split=split)
+        protocols = protocols_of(config, test.protocol)
+        check_scorable(test, protocols)
+        chunks = make_chunks(test.test, ClipSpec.of(model.input), sampling=sampling)
+        found = embed_tracklets(fabric, model, chunks, compute=compute, flip=config.flip_test, title=network.model)
+        how = sampling + ("-flip" if config.flip_test else "")
+        options = {"protocols": protocols, "rerank": config.reranking()}
+        result = ReidResult.of(test, found, checkpoint="", sampling=how, **options)
+        folder = Path(out) / (f"split{split}" if len(splits) > 1 else "") if out else None
+        if folder is not None and fabric.is_global_zero:
+            write_tables(folder, result)
+        if fabric.is_global_zero:
+            echo(result.describe(network.title, folder))
+        results.append(result)
+        entries.append({"network": network.title, **result.entry()})
     return {"evaluations": entries, "mean": _means(results, echo if fabric.is_global_zero else lambda text: None)}
 
 

@@ -63,7 +63,7 @@ class ReidResult:
         Args:
             data: the data set.
             found: the features of its test tracklets.
-            checkpoint: ``last`` or ``best``.
+            checkpoint: ``last`` or ``best``; empty for a network that has no run.
             sampling: which frames of a tracklet they are of.
             protocols: to score under; all that the data set is published under if not given.
             rerank: how to re-rank.
@@ -137,7 +137,8 @@ class ReidResult:
             honest = f", NOT HONEST: {leaked} of its identities were trained on" if leaked else ""
             sampling = _FRAMES.get(str(about.get("sampling")), str(about.get("sampling")))
             data = f"{about['dataset']}, split {about['split']}, {sampling}{honest}"
-            lines = [f"{title}, {about.get('checkpoint')} epoch: {data}"]
+            epoch = f"{about['checkpoint']} epoch" if about.get("checkpoint") else "not trained here"
+            lines = [f"{title}, {epoch}: {data}"]
         lines += [line for score in self.scores for line in str(score).splitlines()]
         lines += [f"{protocol}: not scored, {why}" for protocol, why in self.failed.items()]
         lines += [f"unreadable: {error}" for error in self.errors[:10]]

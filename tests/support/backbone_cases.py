@@ -66,6 +66,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "swin_": {"places": ("res4.0", "res4.-1", "res4.end"), "size": 64},
     "swin3d": {"places": ("res4.0", "res4.-1", "res4.end"), "size": 64},
     "mvit": _MVIT,
+    "osnet": {"places": ("conv3.0", "conv3.-1", "conv4.end"), "size": 64},
 }
 
 

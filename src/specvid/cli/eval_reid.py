@@ -7,12 +7,14 @@ from typing import Any
 from specvid.cli.evaluation import RunOptions, print_json
 from specvid.cli.verb import Verb
 from specvid.pipelines.engine.config import DistributedConfig
-from specvid.pipelines.reid.config import ReidEvaluationConfig
+from specvid.pipelines.reid.config import ReidEvaluationConfig, UntrainedConfig
 
 HELP = """\
-specvid eval reid: mAP, mINP and CMC of runs, or of anybody's features, under a named protocol
+specvid eval reid: mAP, mINP and CMC of runs, networks or features, under a named protocol
 
   --run RUN [RUN ...]       folders of runs; `{split}` in a name stands for each of --splits
+  --model NAME --weights FILE instead: a network as its weights are, on --data DIR (--dataset mars);
+                            --blocks, --frames, --height, --width change it and its clips
   --features FILE [FILE ..] instead: features as .parquet or .npz; several are splits of one set
   --protocol NAME           mars, mars-ap, mars-noquery, ilids-vid, prid2011, cross-camera;
                             by default that of the data set, or the one noted in the file
@@ -24,7 +26,7 @@ specvid eval reid: mAP, mINP and CMC of runs, or of anybody's features, under a 
                             of each segment; --flip-test: mean with the mirror images
   --data DIR --dataset NAME test on another data set, or where it lies now
   --checkpoint last|best    which epoch; --trust: also of runs that name code of somebody else
-  --out DIR                 with --features: where JSON and CSV go
+  --out DIR                 with --features or --model: where JSON and CSV go
   --force                   score runs on identities they were trained on, and say so
   --json                    print the figures as JSON instead
   --device cpu|cuda --devices 2 --precision bf16 --batch-size 32 --workers 2
@@ -37,17 +39,26 @@ Exit code 1: some tracklets could not be read at all; they are named.
 Examples:
   specvid eval reid --run runs/gait --all-protocols
   specvid eval reid --features runs/gait/eval/split1-last-all/features.parquet --protocol mars-ap
+  specvid eval reid --model osnet_x0_25 --weights osnet_x0_25_market1501.safetensors --data MARS
 """
 
 _CONDITIONS: tuple[tuple[str, Callable[["EvalReidOptions"], bool], tuple[str, ...], str], ...] = (
     (
-        "--run", lambda options: bool(options.run),
-        ("split", "splits", "test_sampling", "flip_test", "data", "dataset", "checkpoint", "force", "trust"),
+        "--run or --model", lambda options: not options.features,
+        ("split", "splits", "test_sampling", "flip_test", "data", "dataset"),
         "Features are scored as they stand in their file: leave it out.",
     ),
+    ("--run", lambda options: bool(options.run), ("checkpoint", "force", "trust"), "Leave it out."),
     (
-        "--features", lambda options: bool(options.features), ("metric", "out"),
-        "The features of runs have unit length, where both metrics rank alike, and figures go into the run's folder.",
+        "--model", lambda options: bool(options.network.model), ("blocks", "weights", "frames", "height", "width"),
+        "A run brings its own, and features need no network: leave it out.",
+    ),
+    (
+        "--features", lambda options: bool(options.features), ("metric",),
+        "The features of networks have unit length, where both metrics rank alike.",
+    ),
+    (
+        "--features or --model", lambda options: not options.run, ("out",), "Figures of a run go into its own folder."
     ),
     (
         "--rerank", lambda options: options.scoring.rerank, ("k1", "k2", "lambda_value"),
@@ -64,14 +75,17 @@ class EvalReidOptions(RunOptions):
     features: tuple[str, ...] = ()
     """Files of features."""
     out: str = ""
-    """Folder for JSON and CSV of --features."""
+    """Folder for JSON and CSV of --features and --model."""
+    network: UntrainedConfig = field(default_factory=UntrainedConfig)
     scoring: ReidEvaluationConfig = field(default_factory=ReidEvaluationConfig)
     compute: DistributedConfig = field(default_factory=lambda: DistributedConfig(batch_size=32))
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if bool(self.run) == bool(self.features):
-            raise ValueError("give either --run RUN (a folder that `specvid train reid` wrote) or --features FILE.")
+        if [bool(self.run), bool(self.features), bool(self.network.model)].count(True) != 1:
+            raise ValueError(
+                "give one of --run RUN (a folder that `specvid train reid` wrote), --features FILE and --model NAME."
+            )
         for condition, holds, names, fix in _CONDITIONS:
             for name, value in _given(self):
                 if name in names and not holds(self):
@@ -101,11 +115,15 @@ def run(options: EvalReidOptions) -> int:
     runs, splits = options.run_folders(), options.split_numbers()
 
     from specvid.pipelines.engine.log import echo, silent
-    from specvid.pipelines.reid.evaluate import evaluate, evaluate_features
+    from specvid.pipelines.reid.evaluate import evaluate, evaluate_features, evaluate_network
 
     output = silent if options.json else echo
     if options.features:
         figures = evaluate_features(options.features, options.scoring, out=options.out, echo=output)
+    elif options.network.model:
+        figures = evaluate_network(
+            options.network, options.scoring, splits=splits, out=options.out, compute=options.compute, echo=output
+        )
     else:
         figures = evaluate(runs, options.scoring, splits=splits, compute=options.compute, echo=output)
     if options.json:
