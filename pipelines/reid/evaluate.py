@@ -107,8 +107,8 @@ def evaluate_network(
         chunks = make_chunks(test.test, ClipSpec.of(model.input), sampling=sampling)
         found = embed_tracklets(fabric, model, chunks, compute=compute, flip=config.flip_test, title=network.model)
         how = sampling + ("-flip" if config.flip_test else "")
-        options = {"protocols": protocols, "rerank": config.reranking()}
-        result = ReidResult.of(test, found, checkpoint="", sampling=how, **options)
+        rerank = config.reranking()
+        result = ReidResult.of(test, found, checkpoint="", sampling=how, protocols=protocols, rerank=rerank)
         folder = Path(out) / (f"split{split}" if len(splits) > 1 else "") if out else None
         if folder is not None and fabric.is_global_zero:
             write_tables(folder, result)
