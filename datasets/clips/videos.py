@@ -19,6 +19,7 @@ from specvid.errors import VideoError
 
 Transform = Callable[[np.ndarray, np.random.Generator | None], torch.Tensor]
 
+_ROUNDING_S = 1e-6  # of a frame's time, which is a fraction of whole numbers
 _REPLACEMENTS = 20  # unreadable clips in a row before a training sample gives up
 
 
@@ -76,8 +77,9 @@ class TrainClips(Dataset[dict[str, Any]]):
 
     def _read(self, record: VideoRecord, rng: np.random.Generator) -> tuple[np.ndarray, str]:
         with open_video(record.path, self.spec.decoder) as video:
-            frames = video.frames(self.spec.train_frames(len(video), rng))
-            return frames, _repeated(video, self.spec)
+            first, length = frames_of(video, record)
+            frames = video.frames(first + self.spec.train_frames(length, rng))
+            return frames, _repeated(video, self.spec, length)
 
 
 class TestViews(Dataset[dict[str, Any]]):
@@ -127,15 +129,48 @@ class TestViews(Dataset[dict[str, Any]]):
 
     def _read(self, record: VideoRecord) -> tuple[list[np.ndarray], str]:
         with open_video(record.path, self.spec.decoder) as video:
-            indices = self.spec.test_frames(len(video), self.clips)
+            first, length = frames_of(video, record)
+            indices = first + self.spec.test_frames(length, self.clips)
             frames = video.frames(indices.reshape(-1))  # one pass through the file for all clips
-            repeated = _repeated(video, self.spec)
+            repeated = _repeated(video, self.spec, length)
         return list(frames.reshape(*indices.shape, *frames.shape[1:])), repeated
 
 
-def _repeated(video: Video, spec: ClipSpec) -> str:
-    """Why the clips read from ``video`` have frames more than once; empty where they do not."""
-    return "; ".join(filter(None, [spec.shortage(len(video)), video.stand_ins]))
+def _repeated(video: Video, spec: ClipSpec, length: int) -> str:
+    """Why clips read from ``length`` frames of a video have frames more than once; empty where they do not."""
+    return "; ".join(filter(None, [spec.shortage(length), video.stand_ins]))
+
+
+def frames_of(video: Video, record: VideoRecord) -> tuple[int, int]:
+    """The frames of a video that a record means.
+
+    Args:
+        video: the open video.
+        record: with its time span, which takes the frames that begin in it.
+
+    Returns:
+        The number of the first one, and how many there are.
+
+    Raises:
+        VideoError: the span lies behind the end, or holds no frame, or the video has no frame rate.
+    """
+    length = len(video)
+    if record.start_s == 0 and record.end_s is None:
+        return 0, length
+    if video.times is not None:
+        times = video.times
+    elif video.fps > 0:
+        times = np.arange(length) / video.fps
+    else:
+        raise VideoError(record.path, "has no frame rate, so seconds cannot be found in it")
+    end_s = np.inf if record.end_s is None else record.end_s
+    first, end = np.searchsorted(times, (record.start_s - _ROUNDING_S, end_s - _ROUNDING_S)).tolist()
+    if end <= first:
+        raise VideoError(
+            record.path,
+            f"has no frame from {record.start_s:g} to {end_s:g} s; its last one begins at {times[-1]:.3f} s",
+        )
+    return first, end - first
 
 
 def _apply(

@@ -3,13 +3,16 @@
 A layout is a function ``read(root, *, split=1) -> ActionSet`` in a file of its own, registered with ``@action_set``.
 """
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from specvid.datasets.layouts.base import DataSet
+from specvid.datasets.layouts.media import is_hidden
 from specvid.datasets.layouts.text import read_text
 
 ACTION_SETS: dict[str, Callable[..., "ActionSet"]] = {}
@@ -90,8 +93,8 @@ def hold_out(
 ) -> tuple[list[VideoRecord], list[VideoRecord]]:
     """Split a list in two: whole groups, a fraction of each class's, at least one and not all.
 
-    Clips of a group are cut from one source: holding out single clips would make a score on them far too good. A group
-    with several classes counts for each of them.
+    Clips of a group are cut from one source: holding out single clips would make a score on them far too good. Where
+    clips have several classes, the groups are drawn from all.
 
     Args:
         records: the list.
@@ -107,9 +110,13 @@ def hold_out(
     if not fraction:
         return list(records), []
     rng = np.random.default_rng(seed)
+    by_label: dict[int, set[str]] = {}
+    for record in records:
+        label = -1 if record.labels else record.label  # of several classes none decides: one draw from all groups
+        by_label.setdefault(label, set()).add(record.group or record.name)
     held: set[str] = set()
-    for label in sorted({record.label for record in records}):
-        groups = sorted({record.group or record.name for record in records if record.label == label})
+    for label in sorted(by_label):
+        groups = sorted(by_label[label])
         if len(groups) < 2:
             raise ValueError(f"fraction {fraction}: {groups[0]} is the only group of its class, none can be held out.")
         count = min(max(1, round(fraction * len(groups))), len(groups) - 1)
@@ -118,26 +125,29 @@ def hold_out(
     return stays, [record for record in records if (record.group or record.name) in held]
 
 
-def check_parts(parts: Iterable[Sequence[VideoRecord]], where: str) -> None:
-    """Check that no group stands in two parts of a split: its clips are cut from one source.
+def check_parts(parts: Iterable[Sequence[VideoRecord]], where: str, *, by: str = "group") -> None:
+    """Check that nothing stands in two parts of a split: clips of a group are cut from one source.
 
     Args:
         parts: the clips of each part.
         where: what to call the lists.
+        by: ``group``, or ``name`` where groups are not known or published splits do not keep to them.
 
     Raises:
-        ValueError: a group or a clip is in two of them.
+        ValueError: a group, or a clip, is in two of them.
     """
     seen: dict[str, int] = {}
     both = set()
     for number, records in enumerate(parts):
-        for group in {record.group or record.name for record in records}:
-            if seen.setdefault(group, number) != number:
-                both.add(group)
+        for key in {(record.group if by == "group" else "") or record.name for record in records}:
+            if seen.setdefault(key, number) != number:
+                both.add(key)
     if both:
+        what = "groups" if by == "group" else "clips"
+        why = "clips of one source stay on one side" if by == "group" else "every clip stands on one side"
         raise ValueError(
-            f"{where}: {len(both)} groups are in more than one of the lists to train on, to validate on and to test "
-            f"on, e.g. {min(both)}; clips of one source stay on one side."
+            f"{where}: {len(both)} {what} are in more than one of the lists to train on, to validate on and to test "
+            f"on, e.g. {min(both)}; {why}."
         )
 
 
@@ -186,17 +196,37 @@ def find_folder(root: Path, choices: Sequence[str], holds: str, title: str, data
     raise ValueError(f"{root} is not {title}: none of its folders {', '.join(choices)} holds {holds}.{fix}")
 
 
-def cut_down(title: str, classes: int, published: int) -> str:
-    """What to call a set that has fewer classes, or fewer clips, than were published.
+def files_by_stem(folder: Path) -> dict[str, str]:
+    """What is in a folder, by name without suffix: for lists that name clips by a number.
+
+    Args:
+        folder: of video files or of folders of frames; it may be missing.
+
+    Returns:
+        {name without suffix: name}.
+    """
+    if not folder.is_dir():
+        return {}
+    return {os.path.splitext(name)[0]: name for name in os.listdir(folder) if not is_hidden(name)}
+
+
+def published(title: str, *, classes: tuple[int, int], train: tuple[int, int], test: tuple[int, int]) -> dict[str, Any]:
+    """What an `ActionSet` says of itself beside the published numbers.
 
     Args:
         title: the published set.
-        classes: here.
-        published: classes.
+        classes: number here, published.
+        train: clips to train on, here and published.
+        test: clips to test on, here and published.
 
     Returns:
-        The title of the part.
+        Its fields ``title``, ``is_whole``, ``is_cut_down`` and ``counts``.
     """
-    if classes < published:
-        return f"{title} cut down to {classes} of {published} classes"
-    return f"{title} with other numbers of clips than the official lists"
+    counts = {"classes": classes, "clips to train on": train, "clips to test on": test}
+    is_whole = all(here == there for here, there in counts.values())
+    name = title
+    if classes[0] < classes[1]:
+        name = f"{title} cut down to {classes[0]} of {classes[1]} classes"
+    elif not is_whole:
+        name = f"{title} with other numbers of clips than the official lists"
+    return {"title": name, "is_whole": is_whole, "is_cut_down": classes[0] < classes[1], "counts": counts}

@@ -2,10 +2,25 @@
 
 import os
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from specvid.datasets.layouts import ilids_vid, mars, prid2011, tracklets, ucf101  # noqa: F401 (they register)
+from specvid.datasets.layouts import (  # noqa: F401 (they register)
+    diving48,
+    folders,
+    hmdb51,
+    ilids_vid,
+    jester,
+    kinetics,
+    mars,
+    prid2011,
+    something_v1,
+    something_v2,
+    table,
+    tracklets,
+    ucf101,
+)
 from specvid.datasets.layouts.action_set import ACTION_SETS, ActionSet
 from specvid.datasets.layouts.reid_set import REID_SETS, ReidSet
 from specvid.errors import unknown
@@ -18,18 +33,24 @@ def read_action(dataset: str, root: str | os.PathLike[str], *, split: int = 1, *
         dataset: its name in `ACTION_SETS`.
         root: its folder, or table.
         split: number of the split, from 1.
-        **options: of its own, as the function that reads it takes them.
+        **options: of its own, as the function that reads it takes them; those that are "", 0 or None are not given.
 
     Returns:
         The split. A published set that is whole is known by its title, wherever it lies; any other also by its path, as
         ``source``.
 
     Raises:
-        ValueError: another name, or whatever does not fit in the folder.
+        ValueError: another name, an option that it does not have, or whatever does not fit in the folder.
     """
     if dataset not in ACTION_SETS:
         raise unknown("dataset", dataset, ACTION_SETS)
-    data = ACTION_SETS[dataset](root, split=split, **options)
+    given = {name: value for name, value in options.items() if value}
+    for name, value in given.items():
+        if name not in signature(ACTION_SETS[dataset]).parameters:
+            raise ValueError(
+                f"{name} {value!r} is no option of the data set {dataset!r}, which brings its own: leave it out."
+            )
+    data = ACTION_SETS[dataset](root, split=split, **given)
     return data if data.is_whole else replace(data, source=str(Path(root).resolve()))
 
 

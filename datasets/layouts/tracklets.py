@@ -12,17 +12,15 @@ file names) and ``set`` (train, query, gallery or test; without it every row is 
 Identities and cameras may be any numbers or names. Scores follow the protocol ``cross-camera``.
 """
 
-import csv
-import io
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from specvid.datasets.layouts import tables
 from specvid.datasets.layouts.base import check_split
 from specvid.datasets.layouts.media import folders_in, images_in
 from specvid.datasets.layouts.reid_set import (
@@ -34,7 +32,6 @@ from specvid.datasets.layouts.reid_set import (
     natural_key,
     reid_set,
 )
-from specvid.datasets.layouts.text import delimiter_of, read_text
 
 SETS = ("train", "query", "gallery", "test")
 COLUMNS = ("path", "pid", "camid")
@@ -44,7 +41,7 @@ _WHOLE = re.compile(r"0|-?[1-9][0-9]*")
 
 @reid_set("tracklets")
 def read_tracklets(root: str | os.PathLike[str], *, split: int = 1) -> ReidSet:
-    """The data set of a folder, or of a ``.csv`` or ``.parquet`` table.
+    """The data set of a folder, or of a ``.csv``, ``.tsv`` or ``.parquet`` table.
 
     Args:
         root: the folder or the table.
@@ -60,10 +57,10 @@ def read_tracklets(root: str | os.PathLike[str], *, split: int = 1) -> ReidSet:
     root = Path(root)
     if root.is_dir():
         parts = read_folder(root)
-    elif root.is_file() and root.suffix.lower() in (".csv", ".parquet"):
+    elif root.is_file() and root.suffix.lower() in tables.SUFFIXES:
         parts = read_table(root)
     else:
-        raise ValueError(f"{root} is neither a folder nor a .csv or .parquet table")
+        raise ValueError(f"{root} is neither a folder nor a table ({', '.join(tables.SUFFIXES)})")
     test = [*parts["query"], *parts["gallery"], *parts["test"]]
     queries, items, both = (len(parts[name]) for name in ("query", "gallery", "test"))
     last = np.arange(queries + items, queries + items + both)
@@ -104,7 +101,7 @@ def read_folder(root: Path) -> dict[str, list[Tracklet]]:
 
 def read_table(path: Path) -> dict[str, list[Tracklet]]:
     """The tracklets of each of ``SETS`` in a table."""
-    rows = _parquet_rows(path) if path.suffix.lower() == ".parquet" else _csv_rows(path)
+    rows = _rows(path)
     frames: dict[tuple[str, Identity, Identity, Identity], list[tuple[Any, str]]] = defaultdict(list)
     for number, row in enumerate(rows, start=1):
         values: list[Any] = [row.get(column) for column in COLUMNS]
@@ -151,18 +148,11 @@ def _frame_number(value: Any, path: Path, row: int) -> float | None:
         raise ValueError(f"{path}, row {row}: frame {value!r} is no number") from None
 
 
-def _csv_rows(path: Path) -> Iterable[Mapping[str, Any]]:
-    """The rows of a CSV file; a column of whole numbers only becomes numbers."""
-    try:
-        text = read_text(path)
-        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter_of(text))
-        _check_columns(path, reader.fieldnames or [])
-        rows: list[dict[str, Any]] = list(reader)
-    except csv.Error as error:
-        raise ValueError(f"{path} cannot be read as a table ({error})") from None
-    for column in ("pid", "camid", "tracklet"):
-        values = [row.get(column) for row in rows]
-        if all(_is_whole(value) for value in values):
+def _rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a table; in text, a column of whole numbers only becomes numbers."""
+    rows = tables.read_table(path, COLUMNS, ("tracklet", "frame", "set"))
+    for column in ("pid", "camid", "tracklet") if path.suffix.lower() != ".parquet" else ():
+        if all(_is_whole(row.get(column)) for row in rows):
             for row in rows:
                 row[column] = int(row[column])
     return rows
@@ -171,23 +161,3 @@ def _csv_rows(path: Path) -> Iterable[Mapping[str, Any]]:
 def _is_whole(value: Any) -> bool:
     """A whole number that is written as one: ``0012`` is a name."""
     return _WHOLE.fullmatch(str(value)) is not None
-
-
-def _parquet_rows(path: Path) -> Iterable[Mapping[str, Any]]:
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.read_table(path)
-    except (ValueError, OSError) as error:
-        raise ValueError(f"{path} cannot be read as Parquet ({error}); write it again") from None
-    _check_columns(path, table.column_names)
-    return table.to_pylist()
-
-
-def _check_columns(path: Path, columns: Iterable[str]) -> None:
-    missing = [column for column in COLUMNS if column not in columns]
-    if missing:
-        raise ValueError(
-            f"{path} lacks the columns {', '.join(missing)}; it needs {', '.join(COLUMNS)} and may have "
-            "tracklet, frame, set"
-        )

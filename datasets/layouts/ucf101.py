@@ -18,8 +18,8 @@ from specvid.datasets.layouts.action_set import (
     VideoRecord,
     action_set,
     check_parts,
-    cut_down,
     find_folder,
+    published,
     read_lines,
 )
 from specvid.datasets.layouts.base import check_split
@@ -69,16 +69,12 @@ def read_ucf101(root: str | os.PathLike[str], *, split: int = 1) -> ActionSet:
         )
     train, test = sides
     check_parts(sides, f"split {split} of {root}")
-    is_whole = len(classes) == CLASSES and (len(train), len(test)) == SPLITS[split]
+    about = published(
+        TITLE, classes=(len(classes), CLASSES), train=(len(train), SPLITS[split][0]), test=(len(test), SPLITS[split][1])
+    )
     return ActionSet(
-        title=TITLE if is_whole else cut_down(TITLE, len(classes), CLASSES), split=split, splits=len(SPLITS),
-        is_whole=is_whole, is_cut_down=len(classes) < CLASSES, classes=classes, train=train, test=test,
-        notes=finder.notes(),
-        counts={
-            "classes": (len(classes), CLASSES), f"split {split}, clips to train on": (len(train), SPLITS[split][0]),
-            f"split {split}, clips to test on": (len(test), SPLITS[split][1]),
-        },
-    )  # fmt: skip
+        split=split, splits=len(SPLITS), classes=classes, train=train, test=test, notes=finder.notes(), **about
+    )
 
 
 def read_classes(path: Path) -> list[str]:

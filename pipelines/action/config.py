@@ -6,15 +6,23 @@ from typing import ClassVar, Literal
 from specvid.config import require_at_least
 from specvid.pipelines.engine.config import ClipsConfig, EvaluationConfig, TrainingConfig
 
+Dataset = Literal[
+    "ucf101", "hmdb51", "kinetics", "something-v1", "something-v2", "diving48", "jester", "folders", "table"
+]
+
 
 @dataclass(frozen=True)
 class ActionClipsConfig(ClipsConfig):
     """Which clips are read, and how."""
 
-    dataset: Literal["ucf101"] = "ucf101"
-    """Layout of the data set."""
+    dataset: Dataset = "ucf101"
+    """Layout of the data set; `folders` and `table` are for clips of one's own."""
     split: int = 1
     """Official split: trained on its train list, scored on its test list."""
+    test_fraction: float = 0.0
+    """Own clips without a test part: share of each class's groups to test on; the split is the draw."""
+    groups: str = ""
+    """Own clips: which are cut from one source, as a table (path, group) or a regular expression with ( )."""
     val_fraction: float = 0.0
     """Share of each class's train groups that is held out to select best/; 0 = none."""
     decoder: Literal["decord", "pyav", "torchcodec"] = "decord"

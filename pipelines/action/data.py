@@ -16,6 +16,7 @@ from specvid.datasets.layouts.registry import read_action
 from specvid.models.spec import InputSpec
 from specvid.pipelines.action.config import ActionClipsConfig, ActionConfig
 from specvid.pipelines.engine.feed import TrainFeed, choose
+from specvid.pipelines.engine.log import log
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,20 @@ def read_lists(config: ActionClipsConfig) -> ActionLists:
     """
     if not config.data:
         raise ValueError("data is not given: --data DIR must name the folder of the data set.")
-    data = read_action(config.dataset, config.data, split=config.split)
+    own = {"groups": config.groups, "test_fraction": config.test_fraction}
+    data = read_action(config.dataset, config.data, split=config.split, **own)
+    for note in data.notes:
+        log.warning(note)
+    if not data.test:
+        raise ValueError(f"data {config.data!r} has no test part: give --test-fraction 0.2, or a test part.")
+    if data.is_multilabel:
+        raise ValueError(f"data {config.data!r} has clips of several classes; training on such is not possible yet.")
+    if data.validation and config.val_fraction:
+        raise ValueError(
+            f"val_fraction {config.val_fraction} is given, but the data have a validation part: leave it out."
+        )
     train, validation = hold_out(data.train, config.val_fraction, seed=config.split)
+    validation = validation or data.validation
     parts, title, is_whole = [train, validation, data.test], data.title, data.is_whole
     if config.limit:
         parts = [[records[i] for i in choose(len(records), config.limit)] for records in parts]

@@ -206,7 +206,7 @@ def check_files(data: str, lists: Lists) -> None:
         ValueError: no file of a part is there.
     """
     for part, files in lists.parts.items():
-        if files and not any(file.is_file() for file in files):
+        if files and not any(file.exists() for file in files):
             raise ValueError(
                 f"data {data!r}: none of the {part} {lists.items} of split {lists.split} is there, "
                 f"e.g. {files[0]}. Check it with `specvid data check`."
@@ -235,6 +235,6 @@ def announce(run: RunFolder, model: VideoModel, task: TrainingTask[Any, Any]) ->
         f"peak rate {engine.lr:g}, schedule {engine.schedule}, {engine.precision}{recipe}"
     )
     for part, files in lists.parts.items():
-        missing = [file for file in files if not file.is_file()]
+        missing = [file for file in files if not file.exists()]
         if missing:
             log.warning(f"{len(missing)} of {len(files)} {part} {lists.items} are missing, e.g. {missing[0]}")

@@ -1,0 +1,73 @@
+"""Own clips in folders: the folder of a clip is its class.
+
+Either with parts, or without::
+
+    train/CLASS/*.mp4  val/CLASS/*.mp4  test/CLASS/*.mp4        val and test may be missing
+    CLASS/*.mp4
+
+A clip is a video file, or a folder of images. Classes may have any name.
+"""
+
+import os
+from pathlib import Path
+
+from specvid.datasets.layouts.action_set import ActionSet, VideoRecord, action_set
+from specvid.datasets.layouts.media import VIDEOS, folders_in, is_hidden, is_image
+from specvid.datasets.layouts.own import PARTS, make_set
+from specvid.datasets.layouts.reid_set import in_order
+
+
+@action_set("folders")
+def read_folders(
+    root: str | os.PathLike[str], *, split: int = 1, groups: str = "", test_fraction: float = 0.0
+) -> ActionSet:
+    """The clips of a folder.
+
+    Args:
+        root: of the data set.
+        split: which draw of the test part, 1 to 10; 1 where the folder has a test part.
+        groups: which clips are cut from one source: a regular expression or a table, see `group_rule`.
+        test_fraction: share of the groups of each class to test on, where there is no test part.
+
+    Returns:
+        The set.
+
+    Raises:
+        ValueError: no classes with clips in them, or groups that do not fit.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise ValueError(f"{root} is not a folder; expected CLASS/*.mp4 in it, or train/CLASS/*.mp4.")
+    parted = {name: PARTS[name] for name in folders_in(root) if name in PARTS}
+    if "train" not in parted:
+        parted = {"": "train"}
+    names = sorted({label for part in parted for label in folders_in(root / part)})
+    found = {(part, label): _clips(root / part / label) for part in parted for label in names}
+    classes = [label for label in names if any(found[part, label] for part in parted)]
+    if not classes:
+        raise ValueError(
+            f"{root} has no folder of a class with videos in it; expected CLASS/*.mp4 or train/CLASS/*.mp4."
+        )
+    parts: dict[str, list[VideoRecord]] = {part: [] for part in parted.values()}
+    for number, label in enumerate(classes):
+        for folder, part in parted.items():
+            for file in found[folder, label]:
+                name = "/".join(filter(None, (folder, label, file)))
+                parts[part].append(VideoRecord(root / folder / label / file, name, number))
+    return make_set(root.resolve().name, classes, parts, split=split, groups=groups, test_fraction=test_fraction)
+
+
+def _clips(folder: Path) -> tuple[str, ...]:
+    """Video files in a folder, and folders of images."""
+    if not folder.is_dir():
+        return ()
+    names = []
+    for entry in os.scandir(folder):
+        if is_hidden(entry.name):
+            continue
+        if entry.is_dir():
+            if any(is_image(name) for name in os.listdir(entry.path)):
+                names.append(entry.name)
+        elif os.path.splitext(entry.name)[1].lower() in VIDEOS:
+            names.append(entry.name)
+    return in_order(names)

@@ -1,0 +1,139 @@
+"""What own data have in common, whether in folders or in a table: parts, groups, and a test part that is split off."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from specvid.datasets.layouts.action_set import ActionSet, VideoRecord, check_parts, hold_out
+from specvid.datasets.layouts.base import check_split
+from specvid.datasets.layouts.tables import SUFFIXES, read_table
+
+PARTS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
+SPLITS = 10  # where the test part is split off: as many draws
+
+_COUNTER = re.compile(
+    r"^(?P<source>.+?)[ _.()-]*(?:c|cl|clip|p|part|s|seg|scene|piece)?[ _.()-]*\d+\)?$", re.IGNORECASE
+)
+
+
+def make_set(
+    title: str,
+    classes: list[str],
+    parts: Mapping[str, Sequence[VideoRecord]],
+    *,
+    split: int,
+    groups: str,
+    test_fraction: float,
+    is_multilabel: bool = False,
+) -> ActionSet:
+    """An action set of own data.
+
+    Args:
+        title: what to call it.
+        classes: their names.
+        parts: the clips of ``train``, ``validation`` and ``test``.
+        split: which draw of the test part, 1 to 10; 1 where the data bring a test part.
+        groups: which clips are cut from one source, see `group_rule`; "" if the clips say it, or nothing does.
+        test_fraction: share of the groups of each class to test on, where there is no test part.
+        is_multilabel: a clip may have several classes, or none.
+
+    Returns:
+        The set.
+
+    Raises:
+        ValueError: a wrong split or fraction, a group in two parts, or a rule that does not fit.
+    """
+    if not 0 <= test_fraction < 1:
+        raise ValueError(f"test_fraction {test_fraction} must lie in [0, 1).")
+    if groups:
+        rule = group_rule(groups)
+        parts = {name: [replace(r, group=rule(r.name)) for r in records] for name, records in parts.items()}
+    train, validation, test = (list(parts.get(name, ())) for name in ("train", "validation", "test"))
+    if not train:
+        raise ValueError(f"{title} has no clips to train on.")
+    if test and test_fraction:
+        raise ValueError(f"test_fraction {test_fraction} is given, but {title} has a test part: leave it out.")
+    check_parts((train, validation, test), title)
+    notes = () if any(record.group for record in train) else _warn(train, validation, test)
+    splits = SPLITS if test_fraction else 1
+    check_split(split, splits, title)
+    train, drawn = hold_out(train, test_fraction, seed=split)
+    test = test or drawn
+    counts = {"classes": (len(classes), None)}
+    for name, records in (("train", train), ("validate", validation), ("test", test)):
+        if records:
+            counts[f"clips to {name} on"] = (len(records), None)
+    return ActionSet(
+        title=title, split=split, splits=splits, classes=classes, train=train, validation=validation, test=test,
+        is_multilabel=is_multilabel, notes=notes, counts=counts,
+    )  # fmt: skip
+
+
+def group_rule(groups: str) -> Callable[[str], str]:
+    """How to tell the source that a clip was cut from.
+
+    Args:
+        groups: a table (.csv, .tsv, .parquet) with the columns ``path`` and ``group``; or a regular expression that is
+            searched for in the name of each clip, and whose first group in parentheses is the source.
+
+    Returns:
+        A function from the name of a clip to its source.
+
+    Raises:
+        ValueError: a table without these columns, or no regular expression with a group; the function raises it for a
+            name that the table lacks or the expression does not find.
+    """
+    path = Path(groups)
+    if path.suffix.lower() in SUFFIXES and path.is_file():
+        table = {str(row["path"]): str(row["group"]) for row in read_table(path, ("path", "group"), ())}
+
+        def look_up(name: str) -> str:
+            if name not in table:
+                raise ValueError(f"{path} has no group for {name!r}; every clip needs one.")
+            return table[name]
+
+        return look_up
+    try:
+        expression = re.compile(groups)
+    except re.error as error:
+        raise ValueError(
+            f"groups {groups!r} is neither a table that is there nor a regular expression ({error})."
+        ) from None
+    if not expression.groups:
+        raise ValueError(
+            f"groups {groups!r} has no part in parentheses, e.g. '(.*)_clip'; or it names no table that is there."
+        )
+
+    def search(name: str) -> str:
+        found = expression.search(name)
+        if found is None or not found[1]:
+            raise ValueError(f"groups {groups!r} finds nothing in {name!r}; the rule must fit every clip.")
+        return found[1]
+
+    return search
+
+
+def _warn(train: list[VideoRecord], validation: list[VideoRecord], test: list[VideoRecord]) -> tuple[str, ...]:
+    """A note where names look like pieces of one source that may come to stand, or do, on both sides of a split."""
+    sources: dict[tuple[int, str], Counter[str]] = defaultdict(Counter)
+    per_class: dict[int, set[str]] = defaultdict(set)
+    for part, records in (("train", train), ("validation", validation), ("test", test)):
+        for record in records:
+            found = _COUNTER.fullmatch(Path(record.name).stem)
+            source = found["source"] if found else Path(record.name).stem
+            sources[record.label, source][part] += 1
+            per_class[record.label].add(source)
+    # Numbers alone (clip1, clip2 ...) tell nothing: a class needs two sources, one of them with several pieces.
+    pieces = [
+        (source, parts) for (label, source), parts in sources.items()
+        if parts.total() > 1 and len(per_class[label]) > 1 and (not test or len(parts) > 1)
+    ]  # fmt: skip
+    if not pieces:
+        return ()
+    source, parts = max(pieces, key=lambda pair: pair[1].total())
+    return (
+        f"{len(pieces)} names look like pieces of one source, e.g. {parts.total()} clips of {source!r}: if they are, a "
+        "score on some of them while others are trained on is far too good. Say which belong together: --groups",
+    )

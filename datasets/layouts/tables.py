@@ -1,0 +1,63 @@
+"""Tables of one's own: CSV, TSV and Parquet files as rows by the names of their columns."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from specvid.datasets.layouts.text import delimiter_of, read_text
+
+SUFFIXES = (".csv", ".tsv", ".parquet")
+
+
+def read_table(path: Path, needed: Sequence[str], optional: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows of a table.
+
+    Args:
+        path: a ``.csv``, ``.tsv`` or ``.parquet`` file; text is UTF-8, and its first line tells what parts the columns.
+        needed: columns that must be there.
+        optional: columns that may be there; others are not looked at.
+
+    Returns:
+        A dict for each row. Values of text tables are strings, so that ``0022`` stays what it is; empty cells are ""
+        or None.
+
+    Raises:
+        ValueError: it cannot be read, lacks a column, or has a row with too many cells.
+    """
+    rows, columns = _parquet(path) if path.suffix.lower() == ".parquet" else _text(path)
+    missing = [column for column in needed if column not in columns]
+    if missing:
+        raise ValueError(
+            f"{path} lacks the columns {', '.join(missing)}; it needs {', '.join(needed)} and may have "
+            f"{', '.join(optional)}."
+        )
+    return rows
+
+
+def _text(path: Path) -> tuple[list[dict[str, Any]], Sequence[str]]:
+    try:
+        text = read_text(path)
+        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter_of(text))
+        rows: list[dict[Any, Any]] = list(reader)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror}).") from None
+    except csv.Error as error:
+        raise ValueError(f"{path} cannot be read as a table ({error}).") from None
+    for number, row in enumerate(rows, start=1):
+        if None in row:
+            raise ValueError(
+                f"{path}, row {number}: has more cells than there are columns; put text with commas in quotes."
+            )
+    return rows, reader.fieldnames or []
+
+
+def _parquet(path: Path) -> tuple[list[dict[str, Any]], Sequence[str]]:
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{path} cannot be read as Parquet ({error}); write it again") from None
+    return table.to_pylist(), table.column_names
