@@ -105,7 +105,7 @@ def hold_out(
         The clips that stay and those that are held out, both in the order of the list.
 
     Raises:
-        ValueError: a class has one group only.
+        ValueError: a class has one group only, or would lose all.
     """
     if not fraction:
         return list(records), []
@@ -120,7 +120,15 @@ def hold_out(
         if len(groups) < 2:
             raise ValueError(f"fraction {fraction}: {groups[0]} is the only group of its class, none can be held out.")
         count = min(max(1, round(fraction * len(groups))), len(groups) - 1)
-        held |= set(rng.permutation(groups)[:count].tolist())
+        order = rng.permutation(groups).tolist()
+        count -= len(held & by_label[label])  # a source may have clips of several classes
+        held |= set([group for group in order if group not in held][: max(0, count)])
+    for label, own in by_label.items():
+        if own <= held:
+            raise ValueError(
+                f"fraction {fraction}: the sources of class {label} have clips of other classes too, and all of them "
+                "would be held out: take a smaller fraction, or another split."
+            )
     stays = [record for record in records if (record.group or record.name) not in held]
     return stays, [record for record in records if (record.group or record.name) in held]
 
@@ -210,7 +218,9 @@ def files_by_stem(folder: Path) -> dict[str, str]:
     return {os.path.splitext(name)[0]: name for name in os.listdir(folder) if not is_hidden(name)}
 
 
-def published(title: str, *, classes: tuple[int, int], train: tuple[int, int], test: tuple[int, int]) -> dict[str, Any]:
+def published(
+    title: str, *, classes: tuple[int, int], train: tuple[int, int], test: tuple[int, int], split: int = 0
+) -> dict[str, Any]:
     """What an `ActionSet` says of itself beside the published numbers.
 
     Args:
@@ -218,11 +228,13 @@ def published(title: str, *, classes: tuple[int, int], train: tuple[int, int], t
         classes: number here, published.
         train: clips to train on, here and published.
         test: clips to test on, here and published.
+        split: its number, where there are several.
 
     Returns:
         Its fields ``title``, ``is_whole``, ``is_cut_down`` and ``counts``.
     """
-    counts = {"classes": classes, "clips to train on": train, "clips to test on": test}
+    which = f"split {split}, " if split else ""
+    counts = {"classes": classes, f"{which}clips to train on": train, f"{which}clips to test on": test}
     is_whole = all(here == there for here, there in counts.values())
     name = title
     if classes[0] < classes[1]:

@@ -70,8 +70,8 @@ def read_diving48(root: str | os.PathLike[str], *, split: int = 1) -> ActionSet:
         parts.append(records)
     train, test = parts
     check_parts(parts, str(lists), by="name")
-    counts = {
-        "classes": (len(classes), CLASSES), "train": (len(train), COUNTS[title][0]),
-        "test": (len(test), COUNTS[title][1]),
-    }  # fmt: skip
-    return ActionSet(classes=classes, train=train, test=test, **published(title, **counts))
+    numbers = published(
+        title, classes=(len(classes), CLASSES), train=(len(train), COUNTS[title][0]),
+        test=(len(test), COUNTS[title][1]),
+    )  # fmt: skip
+    return ActionSet(classes=classes, train=train, test=test, **numbers)

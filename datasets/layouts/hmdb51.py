@@ -38,7 +38,8 @@ def read_hmdb51(root: str | os.PathLike[str], *, split: int = 1) -> ActionSet:
     ending = f"_test_split{split}.txt"
     lists = find_folder(root, _LIST_FOLDERS, f"*{ending}", TITLE, "hmdb51")
     videos = next((root / name for name in _VIDEO_FOLDERS if (root / name).is_dir()), root)
-    classes = sorted(path.name.removesuffix(ending) for path in lists.glob(f"*{ending}"))
+    # Of any split, so that a class whose list of this split is missing is not left out without a word.
+    classes = sorted({path.name.rpartition("_test_split")[0] for path in lists.glob("*_test_split[123].txt")})
     sides: dict[str, list[VideoRecord]] = {"0": [], "1": [], "2": []}
     for label, name in enumerate(classes):
         path = lists / f"{name}{ending}"
@@ -54,5 +55,7 @@ def read_hmdb51(root: str | os.PathLike[str], *, split: int = 1) -> ActionSet:
             group = file.partition(f"_{name}_")[0]
             sides[side].append(VideoRecord(videos / name / file, f"{name}/{file}", label, f"{name}/{group}"))
     train, test = sides["1"], sides["2"]
-    about = published(TITLE, classes=(len(classes), CLASSES), train=(len(train), TRAIN), test=(len(test), TEST))
+    about = published(
+        TITLE, classes=(len(classes), CLASSES), train=(len(train), TRAIN), test=(len(test), TEST), split=split
+    )
     return ActionSet(split=split, splits=SPLITS, classes=classes, train=train, test=test, **about)

@@ -22,6 +22,7 @@ from pathlib import Path
 from specvid.datasets.layouts.action_set import ActionSet, VideoRecord, action_set, check_parts, find_folder, read_lines
 from specvid.datasets.layouts.base import Counts, check_split
 from specvid.datasets.layouts.media import VIDEOS, is_hidden
+from specvid.datasets.layouts.text import NameFinder, split_label
 
 PUBLISHED = {400: 306_245, 600: 495_547, 700: 650_317}  # clips of all parts as first published, by number of classes
 
@@ -120,17 +121,23 @@ def _path_records(root: Path, lists: Path, path: Path) -> list[VideoRecord]:
     lines = read_lines(path, _WHAT)
     if not lines:
         raise ValueError(f"{path} names no clips.")
-    pairs = [line.rpartition("," if "," in line and " " not in line else " ") for line in lines]
-    wrong = next(
-        (line for line, (name, _, label) in zip(lines, pairs, strict=True) if not name or not label.isdigit()), ""
-    )
+    pairs = [_path_and_label(line) for line in lines]
+    wrong = next((line for line, (_, label) in zip(lines, pairs, strict=True) if not label.isdigit()), "")
     if wrong:
         raise ValueError(f"{path}: line {wrong!r} is no clip; expected e.g. 'train/archery/0wR5jVB-WPk.mp4 5'.")
     part = "train" if "train" in path.name else "val"
     bases = [root / base for base in (".", part, f"videos_{part}", "videos")] + [lists]
-    first = pairs[0][0].strip()
-    base = next((base for base in bases if (base / first).exists()), root)
-    return [VideoRecord(base / name.strip(), name.strip(), int(label)) for name, _, label in pairs]
+    first = pairs[0][0]
+    finder = NameFinder(next((base for base in bases if os.path.exists(NameFinder(base).find(first))), root))
+    return [VideoRecord(Path(finder.find(name)), name, int(label)) for name, label in pairs]
+
+
+def _path_and_label(line: str) -> tuple[str, str]:
+    """``a b.mp4 3`` and ``a b.mp4,3`` as a path and a label; the label is "" where there is none."""
+    name, label = split_label(line)
+    if not label and "," in name:
+        name, _, label = (text.strip() for text in name.rpartition(","))
+    return name.replace("\\", "/"), label
 
 
 def _list(lists: Path, part: str) -> Path | None:

@@ -68,5 +68,7 @@ def read_something_v2(root: str | os.PathLike[str], *, split: int = 1) -> Action
         parts.append(records)
     check_parts(parts, str(lists), by="name")
     classes = sorted(number_of, key=number_of.__getitem__)
-    counts = {"classes": (len(classes), CLASSES), "train": (len(parts[0]), TRAIN), "test": (len(parts[1]), VALIDATION)}
-    return ActionSet(classes=classes, train=parts[0], test=parts[1], **published(TITLE, **counts))
+    numbers = published(
+        TITLE, classes=(len(classes), CLASSES), train=(len(parts[0]), TRAIN), test=(len(parts[1]), VALIDATION)
+    )
+    return ActionSet(classes=classes, train=parts[0], test=parts[1], **numbers)

@@ -60,5 +60,5 @@ def read_twentybn(
             records.append(VideoRecord(folder / found.get(clip, clip), clip, label_of[name]))
         parts.append(records)
     check_parts(parts, str(lists), by="name")
-    counts = {"classes": (len(names), classes), "train": (len(parts[0]), train), "test": (len(parts[1]), test)}
-    return ActionSet(classes=names, train=parts[0], test=parts[1], **published(title, **counts))
+    numbers = published(title, classes=(len(names), classes), train=(len(parts[0]), train), test=(len(parts[1]), test))
+    return ActionSet(classes=names, train=parts[0], test=parts[1], **numbers)

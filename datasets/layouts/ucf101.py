@@ -70,8 +70,9 @@ def read_ucf101(root: str | os.PathLike[str], *, split: int = 1) -> ActionSet:
     train, test = sides
     check_parts(sides, f"split {split} of {root}")
     about = published(
-        TITLE, classes=(len(classes), CLASSES), train=(len(train), SPLITS[split][0]), test=(len(test), SPLITS[split][1])
-    )
+        TITLE, classes=(len(classes), CLASSES), train=(len(train), SPLITS[split][0]),
+        test=(len(test), SPLITS[split][1]), split=split,
+    )  # fmt: skip
     return ActionSet(
         split=split, splits=len(SPLITS), classes=classes, train=train, test=test, notes=finder.notes(), **about
     )

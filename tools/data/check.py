@@ -1,18 +1,20 @@
 """Is a data set whole? Every list, every name, every file to its last frame; what is wrong is said by name."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from specvid.datasets.decode import MIN_READABLE
-from specvid.datasets.layouts.action_set import ActionSet
+from specvid.datasets.clips.videos import frames_of
+from specvid.datasets.decode import MIN_READABLE, open_video
+from specvid.datasets.layouts.action_set import ActionSet, VideoRecord
 from specvid.datasets.layouts.media import hidden_below
 from specvid.datasets.layouts.registry import ACTION_SETS, REID_SETS, read_action, read_reid
 from specvid.datasets.layouts.reid_set import ReidSet
-from specvid.errors import unknown
+from specvid.errors import VideoError, unknown
 from specvid.pipelines.reid.features import check_scorable
 from specvid.tools.data.verify import missing_and_unlisted, verify_files
 
@@ -52,6 +54,7 @@ def check(
     workers: int | None = None,
     progress: bool = False,
     min_readable: float = MIN_READABLE,
+    **options: Any,
 ) -> CheckReport:
     """Check a data set: lists of all splits, numbers beside the published ones, files, and each of them decoded.
 
@@ -65,6 +68,7 @@ def check(
         workers: processes that decode; one a core if not given.
         progress: show a bar.
         min_readable: share of the frames of a video that must decode.
+        **options: of the data set, as `read_action` takes them; those that are "" or 0 are not given.
 
     Returns:
         What was found.
@@ -73,7 +77,7 @@ def check(
         ValueError: ``root`` is no such data set at all.
     """
     root = Path(root)
-    sets, problems = _read_splits(dataset, root)
+    sets, problems = _read_splits(dataset, root, options)
     first = sets[0]
     if isinstance(first, ReidSet):
         paths, headline = _tracklet_files(sets)
@@ -106,16 +110,23 @@ def check(
         problems |= {report.path: report.error for report in found if report.error}
         frames = "" if noun == "frames" else f": {sum(report.frames for report in found):,} frames"
         readable = sum(not report.error for report in found)
+        if noun == "clips":
+            problems |= _span_problems(
+                [record for data in sets for record in data.records], set(missing) | set(problems)
+            )
         lines.append(f"{readable:,} of {len(paths):,} {noun} can be read{frames}")
         lines += _note_lines({report.path: report.note for report in found if report.note})
     return CheckReport(first.title, lines + _problem_lines(problems, noun), problems)
 
 
-def _read_splits(dataset: str, root: Path) -> tuple[Sequence[Any], dict[str, str]]:
+def _read_splits(dataset: str, root: Path, options: Mapping[str, Any]) -> tuple[Sequence[Any], dict[str, str]]:
     """All splits that can be read, and what is wrong with the others. ValueError where it is no such set at all."""
     if dataset not in {**ACTION_SETS, **REID_SETS}:
         raise unknown("data set", dataset, [*ACTION_SETS, *REID_SETS])
-    read = read_action if dataset in ACTION_SETS else read_reid
+    given = {name: value for name, value in options.items() if value}
+    if given and dataset not in ACTION_SETS:
+        raise ValueError(f"{', '.join(given)} is given, but {dataset} brings its own: leave it out.")
+    read: Callable[..., ActionSet | ReidSet] = partial(read_action, **given) if dataset in ACTION_SETS else read_reid
     sets: list[ActionSet | ReidSet] = []
     problems: dict[str, str] = {}
     first: ValueError | None = None
@@ -130,6 +141,23 @@ def _read_splits(dataset: str, root: Path) -> tuple[Sequence[Any], dict[str, str
             first = first or error
             problems[f"split {split}"] = str(error)
     raise AssertionError
+
+
+def _span_problems(records: Sequence[VideoRecord], unreadable: set[str]) -> dict[str, str]:
+    """Time spans that lie outside of their videos, by the names of their clips."""
+    spans: dict[Path, dict[str, VideoRecord]] = {}
+    for record in records:
+        if (record.start_s or record.end_s is not None) and str(record.path) not in unreadable:
+            spans.setdefault(record.path, {})[record.name] = record
+    problems = {}
+    for path, clips in spans.items():
+        with open_video(path) as video:
+            for name, record in clips.items():
+                try:
+                    frames_of(video, record)
+                except VideoError as error:
+                    problems[name] = str(error)
+    return problems
 
 
 def _tracklet_files(sets: Sequence[ReidSet]) -> tuple[list[str], str]:

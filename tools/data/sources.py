@@ -34,12 +34,52 @@ _MARS_INFO = "https://github.com/liangzheng06/MARS-evaluation"
 _ILIDS = "https://xiatian-zhu.github.io/downloads_qmul_iLIDS-VID_ReID_dataset.html"
 _PRID = "https://www.tugraz.at/institute/icg/research/team-bischof/lrs/downloads/PRID11"
 
+_HMDB = "https://serre-lab.clps.brown.edu/resource/hmdb-a-large-human-motion-database/"
+_20BN = "https://www.qualcomm.com/developer/artificial-intelligence/datasets"
+_DIVING = "http://www.svcl.ucsd.edu/projects/resound/dataset.html"
+
 _UCF_LISTS = ("classInd.txt", *(f"{side}list0{split}.txt" for side in ("train", "test") for split in (1, 2, 3)))
+
+
+def _frames_of_20bn(name: str) -> tuple[Component, ...]:
+    """The lists, which come as files of their own, and the frames, as a packed tar file in parts."""
+    lists = tuple(f"{name}-{part}.csv" for part in ("labels", "train", "validation"))
+    return (
+        Component("annotations", lists, (lists[0],), _20BN, is_lists=True),
+        Component(f"20bn-{name}", ("*/*.jpg",), (f"20bn-{name}-??",), _20BN, is_parts=True),
+    )
+
 
 COMPONENTS: dict[str, tuple[Component, ...]] = {
     "ucf101": (
         Component("ucfTrainTestlist", _UCF_LISTS, ("UCF101TrainTestSplits-RecognitionTask.zip",), _UCF, is_lists=True),
         Component("videos", ("*/v_*_g*_c*.*",), ("UCF101.rar",), _UCF),
+    ),
+    "hmdb51": (
+        Component(
+            "testTrainMulti_7030_splits", tuple(f"*_test_split{split}.txt" for split in (1, 2, 3)),
+            ("test_train_splits.rar",), _HMDB, is_lists=True,
+        ),
+        Component("hmdb51_org", ("*/*.avi",), ("hmdb51_org.rar",), _HMDB, is_nested=True),
+    ),
+    "something-v1": _frames_of_20bn("something-something-v1"),
+    "jester": _frames_of_20bn("jester-v1"),
+    "something-v2": (
+        Component(
+            "labels", ("labels.json", "train.json", "validation.json"),
+            ("20bn-something-something-download-package-labels.zip",), _20BN, is_lists=True,
+        ),
+        Component(
+            "20bn-something-something-v2", ("*.webm",),
+            ("20bn-something-something-v2-??", "20bn-something-something-v2-??.zip"), _20BN, is_parts=True,
+        ),
+    ),
+    "diving48": (
+        Component(
+            "annotations", ("Diving48_vocab.json", "Diving48_*train.json", "Diving48_*test.json"),
+            ("Diving48_vocab.json",), _DIVING, is_lists=True,
+        ),
+        Component("rgb", ("*.mp4",), ("Diving48_rgb.tar.gz",), _DIVING),
     ),
     "mars": (
         Component("bbox_train", ("*/*.jpg",), ("bbox_train.zip",), _MARS, "bbox_train"),

@@ -13,7 +13,10 @@ from specvid.errors import unknown
 CHECK_HELP = """\
 specvid data check: is a data set whole? Lists, counts, groups, names, and every file to its last frame
 
-  DATASET DIR     ucf101, mars, ilids-vid, prid2011, or tracklets (own data), and its folder
+  DATASET DIR     ucf101, hmdb51, kinetics, something-v1, something-v2, diving48, jester;
+                  mars, ilids-vid, prid2011; own data: folders, table (clips), tracklets
+                  (persons); and the folder or table
+  --groups G --test-fraction 0.2   of folders and table, as in specvid train action
   --fast          names only: nothing is opened
   --workers 2     processes that decode; one a core if not given
 
@@ -29,11 +32,16 @@ specvid data prepare: unpack archives, as they are distributed, into the layout 
 
   DATASET ARCHIVE [ARCHIVE ...]   the archives, or the folder that holds them:
       ucf101      UCF101.rar and the zip of the splits
+      hmdb51      hmdb51_org.rar and test_train_splits.rar
+      something-v1, jester   the parts 20bn-...-00 and so on, and the three .csv lists
+      something-v2           the parts, and the zip of the labels
+      diving48    Diving48_rgb.tar.gz and the .json lists
       mars        bbox_train.zip, bbox_test.zip, and info/ (MARS-evaluation-master.zip)
       ilids-vid   iLIDS-VID.tar
       prid2011    prid_2011.zip, and --splits FILE: the ten splits as JSON, which it does not bring
   --out DIR                       where the data set shall lie
 
+Kinetics needs none: unpack its archives anywhere below one folder, and put the lists beside them.
 What is unpacked already stays as it is. A .rar needs bsdtar, unar or unrar.
 
 Example:
@@ -42,10 +50,11 @@ Example:
 
 SYNTHESIZE_HELP = """\
 specvid data synthesize: a small data set of real files in the layout of the real one, in which the class
-depends on how two far-apart things relate (ucf101), or people are known by their gait alone (the others)
+depends on how two far-apart things relate (actions), or identities are known by their gait alone
 
-  DATASET DIR     ucf101, mars, ilids-vid, prid2011 or tracklets, and the folder to write
-  --scenes 14     size of ucf101: 100 clips a scene
+  DATASET DIR     ucf101, hmdb51, kinetics, something-v1, something-v2, diving48, jester, folders
+                  or table (actions); mars, ilids-vid, prid2011 or tracklets; and the folder to write
+  --scenes 14     size of a set of actions: 100 clips a scene in ucf101, 4 in the others
   --identities 8  size of the others; mars and tracklets also have
   --tracklets 4   tracklets of each identity
   --seed 0        the same seed gives the same files
@@ -68,6 +77,10 @@ class CheckOptions:
     """Names only."""
     workers: int | None = None
     """Processes that decode."""
+    groups: str = ""
+    """Own clips: which are cut from one source."""
+    test_fraction: float = 0.0
+    """Own clips without a test part: share of each class's groups to test on."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +106,7 @@ class SynthesizeOptions:
     folder: Positional[str] = ""
     """The folder to write."""
     scenes: int | None = None
-    """Size of ucf101: 100 clips a scene."""
+    """Size of a set of actions: 100 clips a scene in ucf101, 4 in the others."""
     identities: int | None = None
     """Size of the re-identification sets."""
     tracklets: int | None = None
@@ -108,7 +121,10 @@ def _check(options: CheckOptions) -> int:
     from specvid.tools.data.check import check
 
     folder = _given("DIR", options.folder) if options.dataset else ""
-    report = check(options.dataset, folder, fast=options.fast, workers=options.workers, progress=console.is_terminal)
+    report = check(
+        options.dataset, folder, fast=options.fast, workers=options.workers, progress=console.is_terminal,
+        groups=options.groups, test_fraction=options.test_fraction,
+    )  # fmt: skip
     echo("\n".join(report.lines))
     return report.exit_code
 

@@ -8,6 +8,9 @@ HELP = """\
 specvid train action: train an action recogniser, score its last epoch, save both in runs/NAME
 
   --data DIR --dataset ucf101 --split 1    clips: the folder, its layout, the official split
+                                           hmdb51, kinetics, something-v1, something-v2,
+                                           diving48, jester; own clips: folders, table
+  --test-fraction 0.2 --groups '(.*)_clip' own clips: split a test part off, by sources
   --model r3d_18                           backbone (`specvid models` lists them)
   --blocks "snl@layer3.-1"                 blocks to insert: block[(option=value)]@place, ...
   --weights FILE|DEFAULT                   weights to start from

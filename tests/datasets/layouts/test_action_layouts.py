@@ -1,0 +1,285 @@
+"""The layouts of action data sets besides UCF-101: synthetic sets in each, and what is wrong in lists and folders."""
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from specvid.datasets.clips.videos import frames_of
+from specvid.datasets.decode import open_video
+from specvid.datasets.layouts.action_set import ACTION_SETS, hold_out
+from specvid.datasets.layouts.registry import read_action
+from specvid.datasets.synthetic import SYNTHESIZERS, write_video
+from specvid.errors import VideoError
+
+LAYOUTS = {
+    # layout: (classes, clips to train on, clips to test on) as published; None where own data have no number
+    "hmdb51": (51, 3_570, 1_530),
+    "something-v1": (174, 86_017, 11_522),
+    "something-v2": (174, 168_913, 24_777),
+    "jester": (27, 118_562, 14_787),
+    "diving48": (48, 15_027, 1_970),
+    "kinetics": (None, None, None),
+    "folders": (None, None, None),
+    "table": (None, None, None),
+}
+
+
+def root_of(dataset: str, folder: Path) -> Path:
+    """Where a synthetic set of a layout is, as ``--data`` takes it."""
+    return folder / "clips.csv" if dataset == "table" else folder
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory):
+    """A synthetic set in each layout: 16 clips of two classes."""
+    folder = tmp_path_factory.mktemp("sets")
+    for name in LAYOUTS:
+        SYNTHESIZERS[name](folder / name, scenes=4)
+    return folder
+
+
+def touch(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    return path
+
+
+def table(path: Path, rows: list[list], delimiter: str = ",") -> Path:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, delimiter=delimiter).writerows(rows)
+    return path
+
+
+def test_every_layout_has_a_synthetic_set():
+    assert set(LAYOUTS) | {"ucf101"} == set(ACTION_SETS) <= set(SYNTHESIZERS)
+
+
+@pytest.mark.parametrize("dataset", LAYOUTS)
+def test_synthetic_sets_are_read(sets, dataset):
+    data = read_action(dataset, root_of(dataset, sets / dataset))
+    assert len(data.classes) == 2 and len(data.records) == 16 and len(data.test) == 4
+    assert sorted(record.label for record in data.records) == [0] * 8 + [1] * 8
+    assert all(record.path.exists() for record in data.records)
+    for record in data.records:
+        with open_video(record.path) as video:
+            assert frames_of(video, record)[1] == 16
+    here, published = zip(*[data.counts[name] for name in data.counts], strict=True)
+    classes, train, test = LAYOUTS[dataset]
+    if classes:
+        assert published == (classes, train, test) and here == (2, 12, 4)
+        assert data.title.endswith(f"cut down to 2 of {classes} classes")
+    assert not data.is_whole and data.source
+
+
+def test_splits_of_hmdb51_differ(sets):
+    tests = [{r.name for r in read_action("hmdb51", sets / "hmdb51", split=split).test} for split in (1, 2, 3)]
+    assert all(len(names) == 4 for names in tests) and not set.intersection(*tests)
+    with pytest.raises(ValueError, match=r"split = 4: HMDB-51 has splits 1 to 3"):
+        read_action("hmdb51", sets / "hmdb51", split=4)
+
+
+@pytest.mark.parametrize("dataset", ["something-v1", "something-v2", "jester", "diving48", "kinetics"])
+def test_sets_of_one_split(sets, dataset):
+    with pytest.raises(ValueError, match="has one split, 1"):
+        read_action(dataset, sets / dataset, split=2)
+
+
+@pytest.mark.parametrize("dataset", [name for name in LAYOUTS if name != "table"])
+def test_another_folder_is_named(tmp_path, dataset):
+    with pytest.raises(ValueError, match=re.escape(str(tmp_path))):
+        read_action(dataset, tmp_path)
+
+
+LISTS = {
+    "hmdb51": ("testTrainMulti_7030_splits/OppositeWays_test_split1.txt", "clip.avi 3\n", "'clip.avi 3' is no clip"),
+    "something-v1": ("something-something-v1-train.csv", "1;Nothing\n", "names a class that is not in"),
+    "jester": ("jester-v1-validation.csv", "one\n", "'one' is no clip"),
+    "something-v2": ("labels/train.json", '[{"id": "1", "template": "Nothing"}]', "has the class 'Nothing'"),
+    "diving48": ("Diving48_V2_train.json", '[{"vid_name": "a_1", "label": 7}]', "has the label 7; expected 0 to 1"),
+    "kinetics": ("annotations/train.csv", "label,youtube_id,time_start,time_end\na,b,c,d\n", "must be seconds"),
+}
+
+
+@pytest.mark.parametrize("dataset", LISTS)
+def test_wrong_lists_are_named(tmp_path, dataset):
+    SYNTHESIZERS[dataset](tmp_path / "set", scenes=4)
+    name, content, message = LISTS[dataset]
+    path = tmp_path / "set" / name
+    path.write_text(content)
+    with pytest.raises(ValueError, match=re.escape(path.name)) as caught:
+        read_action(dataset, tmp_path / "set")
+    assert message in str(caught.value)
+    path.write_bytes(b"\xff\xfe\x00broken")
+    with pytest.raises(ValueError, match=re.escape(path.name)):
+        read_action(dataset, tmp_path / "set")
+    path.unlink()
+    with pytest.raises(ValueError, match=r"cannot be read|none of its folders|no list with|lacks the"):
+        read_action(dataset, tmp_path / "set")
+
+
+@pytest.mark.parametrize("dataset", ["something-v2", "diving48"])
+def test_a_clip_listed_twice(tmp_path, dataset):
+    SYNTHESIZERS[dataset](tmp_path / "set", scenes=4)
+    path = tmp_path / "set" / LISTS[dataset][0]
+    entries = json.loads(path.read_text())
+    path.write_text(json.dumps([*entries, entries[0]]))
+    with pytest.raises(ValueError, match="is listed twice"):
+        read_action(dataset, tmp_path / "set")
+
+
+def test_kinetics_without_vanished_clips(tmp_path):
+    SYNTHESIZERS["kinetics"](tmp_path / "set", scenes=4)
+    next((tmp_path / "set" / "train").rglob("*.mp4")).unlink()
+    data = read_action("kinetics", tmp_path / "set")
+    assert len(data.train) == 11
+    assert data.title == "Kinetics, 2 classes without 1 training and 0 validation clips that are not there"
+
+
+def test_kinetics_as_lists_of_files(tmp_path):
+    for name in ("archery/a b.mp4", "archery/c.mp4", "bowling/d.mp4", "bowling/e.mp4"):
+        touch(tmp_path / name)
+    (tmp_path / "train.txt").write_text("\ufeffarchery\\a b.mp4 0\r\nbowling/d.mp4 1\r\n", encoding="utf-8")
+    (tmp_path / "val.txt").write_text("archery/c.mp4 0\nbowling/e.mp4 1\n")
+    data = read_action("kinetics", tmp_path)
+    assert data.classes == ["archery", "bowling"]
+    assert [(record.name, record.label) for record in data.train] == [("archery/a b.mp4", 0), ("bowling/d.mp4", 1)]
+    assert all(record.path.is_file() for record in data.records)
+
+
+def test_own_clips_in_folders(tmp_path):
+    for name in (
+        "打开 门/1.mp4",
+        "打开 门/10.mp4",
+        "打开 门/2.MOV",
+        "a class/x.webm",
+        "a class/notes.txt",
+        ".hidden/x.mp4",
+    ):
+        touch(tmp_path / name)
+    frames = tmp_path / "a class" / "frames"
+    frames.mkdir()
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(frames / "00001.jpg")
+    data = read_action("folders", tmp_path)
+    assert data.classes == ["a class", "打开 门"]
+    assert [r.name for r in data.train] == [
+        "a class/frames", "a class/x.webm", "打开 门/1.mp4", "打开 门/2.MOV", "打开 门/10.mp4",
+    ]  # fmt: skip
+    assert data.title == tmp_path.name and not data.test
+
+
+def test_a_test_part_is_split_off_by_groups(tmp_path):
+    for name in ("a", "b"):
+        for source in range(4):
+            for piece in range(3):
+                touch(tmp_path / name / f"film{source}_clip{piece}.mp4")
+    options = {"groups": "([^/]*)_clip", "test_fraction": 0.25}
+    first = read_action("folders", tmp_path, **options)
+    assert len(first.test) == 6 and len(first.train) == 18  # film1 of both classes, or another one
+    assert not {r.group for r in first.train} & {r.group for r in first.test}
+    draws = {tuple(r.name for r in read_action("folders", tmp_path, split=s, **options).test) for s in range(1, 11)}
+    assert len(draws) > 1
+    assert not first.notes
+    warned = read_action("folders", tmp_path, test_fraction=0.25)
+    assert "look like pieces of one source" in warned.notes[0] and "--groups" in warned.notes[0]
+    table(tmp_path / "groups.csv", [["path", "group"], *[[r.name, r.name[:7]] for r in first.records]])
+    assert read_action("folders", tmp_path, groups=str(tmp_path / "groups.csv"), test_fraction=0.25).test
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [("(", "neither a table"), ("clip", "no part in parentheses"), ("(z)", "finds nothing in"), ("g.csv", "no group")],
+)
+def test_wrong_groups(tmp_path, monkeypatch, groups, message):
+    monkeypatch.chdir(tmp_path)
+    touch(tmp_path / "set" / "a" / "x1.mp4")
+    table(tmp_path / "g.csv", [["path", "group"], ["other.mp4", "1"]])
+    with pytest.raises(ValueError, match=message):
+        read_action("folders", tmp_path / "set", groups=groups)
+
+
+def test_a_group_on_both_sides_is_refused(tmp_path):
+    for part in ("train", "test"):
+        touch(tmp_path / part / "a" / f"film1_{part}.mp4")
+    with pytest.raises(ValueError, match="in more than one of the lists"):
+        read_action("folders", tmp_path, groups="(film1)")
+
+
+def test_options_of_own_data_are_refused_elsewhere(sets):
+    with pytest.raises(ValueError, match=r"groups '\(x\)' is no option of the data set 'hmdb51'"):
+        read_action("hmdb51", sets / "hmdb51", groups="(x)")
+    with pytest.raises(ValueError, match="has a test part: leave it out"):
+        read_action("folders", sets / "folders", test_fraction=0.2)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_a_table_with_time_spans(tmp_path, delimiter):
+    write_video(tmp_path / "long.mp4", np.zeros((50, 16, 16, 3), np.uint8), 25)
+    rows = [["path", "label", "set", "start_s", "end_s", "weight"], ["long.mp4", "a", "train", 0.4, 1.2, 2]]
+    rows += [["long.mp4", "b", "test", 1.2, "", ""], ["long.mp4", "a", "train", "", 0.4, ""]]
+    path = table(tmp_path / "clips.csv", rows, delimiter)
+    with pytest.raises(ValueError, match="clips of one source stay on one side"):  # one video in train and in test
+        read_action("table", path)
+    rows[2][2] = "train"
+    data = read_action("table", table(path, rows, delimiter))
+    assert [record.weight for record in data.train] == [2.0, 1.0, 1.0] and {r.group for r in data.train} == {"long.mp4"}
+    with open_video(tmp_path / "long.mp4") as video:
+        assert [frames_of(video, record) for record in data.train] == [(10, 20), (30, 20), (0, 10)]
+
+
+def test_a_span_behind_the_end(tmp_path):
+    write_video(tmp_path / "short.mp4", np.zeros((10, 16, 16, 3), np.uint8), 25)
+    path = table(tmp_path / "clips.csv", [["path", "label", "start_s"], ["short.mp4", "a", 3]])
+    record = read_action("table", path).train[0]
+    with (
+        open_video(record.path) as video,
+        pytest.raises(VideoError, match="has no frame from 3 to inf s; its last one"),
+    ):
+        frames_of(video, record)
+
+
+def test_several_classes_in_a_cell(tmp_path):
+    rows = [["path", "label"], ["a.mp4", "run|jump"], ["b.mp4", "jump"], ["c.mp4", ""]]
+    data = read_action("table", table(tmp_path / "clips.csv", rows))
+    assert data.is_multilabel and data.classes == ["jump", "run"]
+    assert [record.labels for record in data.train] == [(1, 0), (0,), ()]
+
+
+def test_a_parquet_table(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = {"path": ["a.mp4", "b.mp4"], "label": [["x", "y"], []], "set": ["train", "test"]}
+    pq.write_table(pa.table(rows), tmp_path / "clips.parquet")
+    data = read_action("table", tmp_path / "clips.parquet")
+    assert data.is_multilabel and [r.labels for r in data.records] == [(0, 1), ()]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([["path", "class"], ["a", "b"]], "lacks the columns label"),
+        ([["path", "label"], ["", "b"]], "row 1: path is empty"),
+        ([["path", "label"], ["a", ""], ["b", "x"]], "row 1: label is empty"),
+        ([["path", "label", "set"], ["a", "b", "dev"]], "set 'dev' is none of"),
+        ([["path", "label", "start_s"], ["a", "b", "soon"]], "start_s 'soon' is no number"),
+        ([["path", "label", "start_s", "end_s"], ["a", "b", 2, 1]], "end_s 1 must be greater than start_s 2"),
+        ([["path", "label"], ["a", "b"], ["a", "c"]], "a is listed twice"),
+        ([["path", "label"], ["a", "b", "c"]], "more cells than there are columns"),
+        ([["path", "label", "weight"], ["a", "b", -1]], "weight '-1' must be a number of at least 0"),
+    ],
+)
+def test_wrong_tables(tmp_path, rows, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        read_action("table", table(tmp_path / "clips.csv", rows))
+
+
+def test_groups_are_held_out_of_clips_with_several_classes(tmp_path):
+    rows = [["path", "label", "group"]] + [[f"{n}.mp4", "x|y" if n % 2 else "y", f"g{n // 2}"] for n in range(20)]
+    data = read_action("table", table(tmp_path / "clips.csv", rows))
+    stays, held = hold_out(data.train, 0.2, seed=1)
+    assert len(held) == 4 and not {r.group for r in stays} & {r.group for r in held}

@@ -1,0 +1,105 @@
+"""`data check` and `data prepare` of action sets besides UCF-101."""
+
+import csv
+import io
+import tarfile
+import zipfile
+
+import pytest
+
+from specvid.datasets.synthetic import SYNTHESIZERS
+from specvid.tools.data.check import check
+from specvid.tools.data.prepare import prepare
+
+
+def zip_folder(folder, archive):
+    with zipfile.ZipFile(archive, "w") as content:
+        for path in sorted(folder.rglob("*")):
+            content.write(path, path.relative_to(folder.parent))
+
+
+def tar_parts(folder, name, archives, parts=3):
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        tar.add(folder, folder.name)
+    data = packed.getvalue()
+    step = len(data) // parts + 1
+    for number in range(parts):
+        (archives / f"{name}-{number:02d}").write_bytes(data[number * step : (number + 1) * step])
+
+
+@pytest.mark.parametrize(
+    "dataset", ["folders", "table", "hmdb51", "kinetics", "something-v1", "something-v2", "jester", "diving48"]
+)
+def test_check(tmp_path, dataset):
+    SYNTHESIZERS[dataset](tmp_path / "set", scenes=4)
+    root = tmp_path / "set" / ("clips.csv" if dataset == "table" else "")
+    decoded = dataset in ("table", "something-v1", "something-v2")  # a time span, a folder of frames, a video file
+    report = check(dataset, root, fast=not decoded, workers=1)
+    assert report.ok, report.lines
+    assert "16 clips listed, 2 classes" in report.lines[0]
+
+
+def test_a_span_behind_the_end_is_a_problem(tmp_path):
+    SYNTHESIZERS["table"](tmp_path / "set", scenes=4)
+    path = tmp_path / "set" / "clips.csv"
+    rows = list(csv.reader(path.open()))
+    rows[1][-2:] = ["100", "101"]
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    report = check("table", path, workers=1)
+    assert not report.ok and "has no frame from 100 to 101 s" in "\n".join(report.lines)
+
+
+def test_check_takes_groups(tmp_path):
+    SYNTHESIZERS["hmdb51"](tmp_path / "set", scenes=4)
+    root = tmp_path / "set" / "hmdb51_org"
+    report = check("folders", root, fast=True, groups="(film[0-9]*)_", test_fraction=0.25)
+    assert report.ok and "clips to test on: 4" in "\n".join(report.lines)
+
+
+@pytest.mark.parametrize("dataset", ["something-v1", "jester"])
+def test_prepare_of_frames_in_parts(tmp_path, dataset):
+    SYNTHESIZERS[dataset](tmp_path / "set", scenes=4)
+    archives = tmp_path / "archives"
+    archives.mkdir()
+    frames = next(path for path in (tmp_path / "set").iterdir() if path.is_dir())
+    tar_parts(frames, frames.name, archives)
+    for path in (tmp_path / "set").glob("*.csv"):
+        path.rename(archives / path.name)
+    assert prepare(dataset, archives, tmp_path / "out", echo=lambda line: None).ok
+
+
+def test_prepare_of_something_v2(tmp_path):
+    SYNTHESIZERS["something-v2"](tmp_path / "set", scenes=4)
+    archives = tmp_path / "archives"
+    archives.mkdir()
+    tar_parts(tmp_path / "set" / "20bn-something-something-v2", "20bn-something-something-v2", archives)
+    zip_folder(tmp_path / "set" / "labels", archives / "20bn-something-something-download-package-labels.zip")
+    assert prepare("something-v2", archives, tmp_path / "out", echo=lambda line: None).ok
+
+
+def test_prepare_of_hmdb51(tmp_path):
+    """One archive for each class within the archive; a zip file is unpacked as such whatever its name."""
+    SYNTHESIZERS["hmdb51"](tmp_path / "set", scenes=4)
+    archives = tmp_path / "archives"
+    (archives / "classes").mkdir(parents=True)
+    for folder in (tmp_path / "set" / "hmdb51_org").iterdir():
+        zip_folder(folder, archives / "classes" / f"{folder.name}.rar")
+    with zipfile.ZipFile(archives / "hmdb51_org.rar", "w") as content:
+        for path in (archives / "classes").iterdir():
+            content.write(path, path.name)
+    zip_folder(tmp_path / "set" / "testTrainMulti_7030_splits", archives / "test_train_splits.rar")
+    given = [archives / "hmdb51_org.rar", archives / "test_train_splits.rar"]
+    assert prepare("hmdb51", given, tmp_path / "out", echo=lambda line: None).ok
+
+
+def test_prepare_of_diving48(tmp_path):
+    SYNTHESIZERS["diving48"](tmp_path / "set", scenes=4)
+    archives = tmp_path / "archives"
+    archives.mkdir()
+    with tarfile.open(archives / "Diving48_rgb.tar.gz", "w:gz") as tar:
+        tar.add(tmp_path / "set" / "rgb", "rgb")
+    for path in (tmp_path / "set").glob("*.json"):
+        path.rename(archives / path.name)
+    assert prepare("diving48", archives, tmp_path / "out", echo=lambda line: None).ok
