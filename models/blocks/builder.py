@@ -48,6 +48,7 @@ COMMON_OPTIONS: dict[str, Any] = {
     "norm": "batch",
     "relu": False,
     "gate": 0.0,
+    "gating": "scalar",
     "bias": False,
     "project": True,
     "groups": 1,

@@ -4,7 +4,7 @@ With y^ = (y - mean) / deviation, n = weight · y^ + bias and G the gradient of 
 pass gives, from G' = G where n > 0 and 0 elsewhere (G' = G without a ReLU), s = sum G'·y^ and t = sum G' per channel.
 So the gradient of the gate needs no pass of its own,
 
-    d gate = sum G · relu(n) = sum G' · n = sum over channels of weight · s + bias · t,
+    d gate = sum G · relu(n) = sum G' · n = sum over channels of weight · s + bias · t     (of each, if gates are C),
 
 nor does the factor ``gate`` on all other gradients: it goes into the weight that the pass multiplies with. Channels are
 taken some at a time, all samples as one, which copies nothing where samples are packed side by side (``packing.py``).
@@ -29,7 +29,7 @@ def gated_norm(x_bcn: Tensor, y_bcn: Tensor, norm: torch.nn.BatchNorm1d, gate: T
         x_bcn: features (B, C, N).
         y_bcn: what the unit adds, before its norm, (B, C, N).
         norm: a batch norm of C channels in training mode.
-        gate: (1,).
+        gate: (1,) or (C,).
         relu: apply the ReLU.
 
     Returns:
@@ -83,7 +83,7 @@ class _GatedNorm(torch.autograd.Function):
                 as_one(y[:, part]), weight[part], bias[part], running_mean_c, running_var_c, True, momentum, eps
             )
             normed = apart(normed.relu_() if relu else normed, y)
-            torch.addcmul(x[:, part], normed, gate, out=output[:, part])
+            torch.addcmul(x[:, part], normed, _column(gate, part), out=output[:, part])
         ctx.save_for_backward(y, weight, bias, gate, mean, rstd)
         ctx.eps, ctx.relu = eps, relu
         return output
@@ -106,8 +106,15 @@ class _GatedNorm(torch.autograd.Function):
                 through, y_part, (weight * gate)[part], None, None, mean[part], rstd[part], True, ctx.eps, [True] * 3
             )
             grad_y[:, part] = apart(part_of_grad_y, y)
-        grad_gate = (weight * grad_weight + bias * grad_bias).sum().reshape(gate.shape)
+        grad_gate = weight * grad_weight + bias * grad_bias
+        if gate.numel() == 1:
+            grad_gate = grad_gate.sum().reshape(gate.shape)
         return grad, grad_y, grad_weight * gate, grad_bias * gate, grad_gate, None, None, None, None, None
+
+
+def _column(gate: Tensor, part: slice) -> Tensor:
+    """The gates of some channels, for (B, C, N): (1,) as it is, or (part, 1)."""
+    return gate if gate.numel() == 1 else gate[part, None]
 
 
 def _blocks(y_bcn: Tensor) -> Iterator[slice]:

@@ -107,7 +107,8 @@ def create_block(name: str, channels: int, *, dims: int = 3, **options: Any) -> 
         dims: 1 (T), 2 (H, W) or 3 (T, H, W).
         **options: those of :func:`block_options`. Every nonlocal block has ``mode`` ("st" space-time, "s" space, "t"
             time, "t+s" one after the other), ``reduction`` (C / Cs) or ``inner`` (Cs) and ``value`` (D), ``units`` that
-            share the affinity, ``recurrence``, ``norm`` ("batch", "group", "none"), ``relu``, ``gate`` (start value),
+            share the affinity, ``recurrence``, ``norm`` ("batch", "group", "none"), ``relu``, ``gate`` (start
+            value), ``gating`` ("scalar", "channel", "norm"),
             ``bias``, ``groups``, ``project`` and ``residual``; ``family.py`` has those of single blocks, and the files
             in ``channel/`` those of channel blocks.
 

@@ -2,9 +2,10 @@
 
     y = x + gate · relu(norm( sum_k f_k(A) Z W_k )),   Z = g(x)          x, y (B, C, N), Z (B, D, N), W_k (D x C)
 
-The gate is one number, 0 at the start: the unit is exactly the identity, and it learns, because the gate gets a
-gradient at once, and everything else as soon as the gate has moved. Zeroing the weight of the norm instead, as the
-published code does under a ReLU, gives every parameter a gradient of exactly zero for ever.
+The gate is one number (``gating="scalar"``) or one a channel (``"channel"``), 0 at the start: the unit is exactly the
+identity, and it learns, because the gate gets a gradient at once, and everything else as soon as the gate has moved.
+``gating="norm"`` is the form of 1711.07971: no gate, but a norm whose weight starts there. Under a ReLU, as in SNL's
+published code, that gives every parameter a gradient of exactly zero for ever, and is refused.
 """
 
 from collections.abc import Sequence
@@ -13,12 +14,15 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from specvid.errors import unknown
 from specvid.models.blocks.filters.base import Filter
 from specvid.models.blocks.gated import can_gate, gated_norm
 from specvid.models.blocks.norms import make_norm
 from specvid.models.blocks.operators import Operator
 from specvid.models.blocks.pointwise import Pointwise
 from specvid.models.blocks.precision import full_precision
+
+GATINGS = ("scalar", "channel", "norm")
 
 
 class Unit(nn.Module):
@@ -31,13 +35,15 @@ class Unit(nn.Module):
         norm: ``batch``, ``group`` (with ``groups`` groups) or ``none``.
         relu: apply a ReLU after the norm.
         gate: start value of the gate.
+        gating: ``scalar`` (one gate), ``channel`` (C gates) or ``norm`` (the norm's weight is the gate).
         project: have weights W_k; without them D = C and the filter has one term.
         bias: g has a bias, and so has the sum of the W_k.
         groups: groups of the W_k and of the group norm.
         residual: add x.
 
     Raises:
-        ValueError: ``groups`` does not divide C and D, ``project=False`` does not fit, or the norm is unknown.
+        ValueError: ``groups`` does not divide C and D, ``project=False`` does not fit, the norm or the gating is
+            unknown, or ``gating="norm"`` could not learn.
     """
 
     def __init__(
@@ -49,6 +55,7 @@ class Unit(nn.Module):
         norm: str = "batch",
         relu: bool = False,
         gate: float = 0.0,
+        gating: str = "scalar",
         project: bool = True,
         bias: bool = False,
         groups: int = 1,
@@ -73,8 +80,20 @@ class Unit(nn.Module):
         )
         self.norm = make_norm(norm, channels, groups)
         self.relu = relu
-        self.gate = nn.Parameter(torch.full((1,), float(gate)))
+        self.gate: Tensor
+        if gating == "norm":
+            _start_norm(self.norm, float(gate), relu=relu)
+            self.register_buffer("gate", torch.ones(1), persistent=False)
+        elif gating in GATINGS:
+            self.gate = nn.Parameter(torch.full((1 if gating == "scalar" else channels,), float(gate)))
+        else:
+            raise unknown("gating", gating, GATINGS)
         self.residual = residual
+
+    @property
+    def strength(self) -> Tensor:
+        """What multiplies the branch, learned: the gate (1,) or (C,), or the weight of the norm (C,)."""
+        return self.gate if isinstance(self.gate, nn.Parameter) else cast(Tensor, self.norm.weight)
 
     def forward(self, x_bcn: Tensor, operator: Operator, mask_bn: Tensor | None = None) -> Tensor:
         """Filter the features with the affinity and add the result to them.
@@ -125,7 +144,7 @@ class Unit(nn.Module):
         if self.residual and mask_bn is None and can_gate(x_bcn, y_bcn, self.norm):
             return gated_norm(x_bcn, y_bcn, cast(nn.BatchNorm1d, self.norm), self.gate, relu=self.relu)
         y_bcn = self.finish(y_bcn, mask_bn)
-        gate = self.gate.to(y_bcn.dtype)
+        gate = self.gate.to(y_bcn.dtype)[:, None]
         return torch.addcmul(x_bcn, y_bcn, gate) if self.residual else y_bcn * gate
 
     def finish(self, y_bcn: Tensor, mask_bn: Tensor | None) -> Tensor:
@@ -151,6 +170,18 @@ class Unit(nn.Module):
         else:
             y_bcn = self.norm(y_bcn, mask_bn)
         return y_bcn.relu() if self.relu else y_bcn
+
+
+def _start_norm(norm: nn.Module, weight: float, *, relu: bool) -> None:
+    """Set the weight of a norm that is the gate."""
+    if not isinstance(norm, nn.BatchNorm1d | nn.GroupNorm):
+        raise ValueError("gating='norm' makes the weight of the norm the gate: use it with norm='batch' or 'group'.")
+    if relu and not weight:
+        raise ValueError(
+            "gating='norm' with gate=0 under a ReLU never learns, for every gradient is 0: add relu=False, or start "
+            "with another gate."
+        )
+    nn.init.constant_(norm.weight, weight)
 
 
 def _add_product(y_bcn: Tensor, weight: nn.Module, term_bdn: Tensor) -> Tensor:

@@ -69,6 +69,12 @@ class EngineConfig(DistributedConfig):
     """Epochs after which the step schedule multiplies the rate by gamma."""
     gamma: float = 0.1
     """Factor of the step schedule."""
+    block_lr: float = 1.0
+    """Factor on the learning rate of inserted blocks."""
+    gate_lr: float | None = None
+    """Factor on the learning rate of their gates; that of the blocks if not given."""
+    block_warmup: float = 0.0
+    """Share of all steps at the start in which the backbone stands still, and blocks and head alone are trained."""
     clip_norm: float = 0.0
     """Largest norm of the gradient; 0 = no clipping."""
     compile: bool = False
@@ -99,7 +105,10 @@ class EngineConfig(DistributedConfig):
         for name in ("weight_decay", "clip_norm"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} {getattr(self, name)} must not be negative.")
-        for name in ("momentum", "ema", "warmup"):
+        for name, value in (("block_lr", self.block_lr), ("gate_lr", self.gate_lr)):
+            if value is not None and not value > 0:
+                raise ValueError(f"{name} {value} must be greater than 0.")
+        for name in ("momentum", "ema", "warmup", "block_warmup"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} {getattr(self, name)} must lie in [0, 1).")
         if self.batch_size % self.accumulate:

@@ -1,36 +1,55 @@
-"""The optimiser, and which parameters decay."""
+"""The optimiser: which parameters decay, and which have a learning rate of their own."""
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from specvid.models.insertion.inserted_block import InsertedBlock
+from specvid.pipelines.engine.block_use import strengths
 from specvid.pipelines.engine.config import EngineConfig
 
+_BACKBONE = ("backbone.", "tail.")
 
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
-    """Divide the parameters into weights that decay, and the rest.
 
-    Everything with at most one dimension is in the rest: biases, scales of norms, and the gates of the blocks. A
+def parameter_groups(model: nn.Module, config: EngineConfig) -> list[dict]:
+    """Divide the parameters into weights that decay and the rest, and apart from these what has a rate of its own.
+
+    Everything with at most one dimension does not decay: biases, scales of norms, and the gates of the blocks. A
     decayed gate would be drawn back to 0, where the block is the identity; a decayed norm only rescales the learning
     rate of the layer before it.
 
     Args:
         model: its parameters that require a gradient.
-        weight_decay: of the first group.
+        config: rate, weight decay, the factors of blocks and gates, and whether the backbone waits for them.
 
     Returns:
-        Groups as torch's optimisers take them.
+        Groups as torch's optimisers take them, the backbone's first; ``waits`` says whether a group stands still while
+        ``config.block_warmup`` lasts.
 
     Raises:
         ValueError: no parameter requires a gradient.
     """
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    if not trained:
+    gate_lr = config.block_lr if config.gate_lr is None else config.gate_lr
+    blocks = [module for module in model.modules() if isinstance(module, InsertedBlock)]
+    factors = {parameter: config.block_lr for block in blocks for parameter in block.parameters()}
+    factors |= {strength: gate_lr for block in blocks for strength in strengths(block)}
+    groups: dict[tuple[bool, float, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            waits = bool(config.block_warmup) and name.startswith(_BACKBONE) and parameter not in factors
+            groups.setdefault((waits, factors.get(parameter, 1.0), parameter.ndim > 1), []).append(parameter)
+    if not groups:
         raise ValueError("The model has no parameter that requires a gradient: there is nothing to train.")
-    decayed = [parameter for parameter in trained if parameter.ndim > 1]
-    spared = [parameter for parameter in trained if parameter.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": spared, "weight_decay": 0.0}]
-    return [group for group in groups if group["params"]]
+    in_order = sorted(groups, key=lambda group: (not group[0], group[1] != 1, group[1], not group[2]))
+    return [
+        {
+            "params": groups[waits, factor, decays],
+            "lr": config.lr * factor,
+            "weight_decay": config.weight_decay if decays else 0.0,
+            "waits": waits,
+        }
+        for waits, factor, decays in in_order
+    ]
 
 
 def build_optimizer(model: nn.Module, config: EngineConfig) -> Optimizer:
@@ -43,7 +62,7 @@ def build_optimizer(model: nn.Module, config: EngineConfig) -> Optimizer:
     Returns:
         SGD (Nesterov where there is momentum) or AdamW over the `parameter_groups`.
     """
-    groups = parameter_groups(model, config.weight_decay)
+    groups = parameter_groups(model, config)
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=config.momentum > 0)
     return torch.optim.AdamW(groups, lr=config.lr)

@@ -123,13 +123,16 @@ class RunFolder:
         """
         write_json(self.path / "results.json", results)
 
-    def write_training(self, config: TrainingConfig, *, parameters: int, best_is: str) -> None:
+    def write_training(
+        self, config: TrainingConfig, *, parameters: int, best_is: str, blocks: Sequence[Mapping[str, Any]] = ()
+    ) -> None:
         """Add to results.json what was trained, and how.
 
         Args:
             config: all settings.
             parameters: of the network.
             best_is: what selected ``best/``.
+            blocks: where the gates of its blocks stand, and what they add.
         """
         lines = self.lines()
         training = {
@@ -138,6 +141,7 @@ class RunFolder:
             "seconds": round(sum(line["seconds"] for line in self.lines(SPEED)), 1),
             "parameters": parameters,
             "best_is": best_is,
+            "blocks": [dict(block) for block in blocks],
             "last_line": lines[-1],
         }
         about = {"specvid": __version__, "task": config.task, "run": self.name, "config": to_dict(config)}

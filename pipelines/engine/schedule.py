@@ -73,7 +73,7 @@ def factor(config: EngineConfig, steps_per_epoch: int) -> Callable[[int], float]
 
 
 def build_schedule(optimizer: Optimizer, config: EngineConfig, steps_per_epoch: int) -> LambdaLR:
-    """Put the schedule on an optimiser.
+    """Put the schedule on an optimiser; groups that wait stand still while ``config.block_warmup`` lasts.
 
     Args:
         optimizer: whose rate it sets.
@@ -83,4 +83,9 @@ def build_schedule(optimizer: Optimizer, config: EngineConfig, steps_per_epoch: 
     Returns:
         The schedule; call ``.step()`` after every optimiser step.
     """
-    return LambdaLR(optimizer, factor(config, steps_per_epoch))
+    at, still = factor(config, steps_per_epoch), round(config.block_warmup * config.epochs * steps_per_epoch)
+
+    def waiting(step: int) -> float:
+        return 0.0 if step < still else at(step)
+
+    return LambdaLR(optimizer, [waiting if group.get("waits") else at for group in optimizer.param_groups])

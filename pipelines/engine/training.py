@@ -11,6 +11,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from specvid.models.video_model import VideoModel
+from specvid.pipelines.engine.block_use import BlockWatch, announce_use
 from specvid.pipelines.engine.config import TrainingConfig
 from specvid.pipelines.engine.evaluation import Result
 from specvid.pipelines.engine.fabric import make_fabric
@@ -182,9 +183,13 @@ def train(kind: type[TrainingTask[Config, Any]], config: Config, *, callback: Ca
         trained = fit(fabric, model, task, config.train, run, callback=callback)
         assert isinstance(trained, VideoModel)
         with handling(partial(_stop_scoring, run)):
-            result = task.score(trained)
+            with BlockWatch(trained) as watch:
+                result = task.score(trained)
             if fabric.is_global_zero:
-                run.write_training(config, parameters=parameters, best_is=task.selection.reason)
+                blocks = watch.report()
+                announce_use(blocks)
+                uses = [block.as_dict() for block in blocks]
+                run.write_training(config, parameters=parameters, best_is=task.selection.reason, blocks=uses)
                 echo(result.describe(str(run.path), result.save(run)))
             fabric.barrier()
     return run.results()

@@ -24,17 +24,18 @@ def norm() -> BatchNorm:
 @pytest.mark.parametrize("relu", [True, False])
 @pytest.mark.parametrize("at_once", [1, 70, 10**6], ids=lambda n: f"{n} elements")
 @pytest.mark.parametrize("momentum", [0.1, None])
+@pytest.mark.parametrize("gates", [1, 6])
 def test_equals_its_parts(
-    norm: BatchNorm, relu: bool, at_once: int, momentum: float | None, monkeypatch: pytest.MonkeyPatch
+    norm: BatchNorm, relu: bool, at_once: int, momentum: float | None, gates: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gated, "IN_CACHE", at_once)
     norm.momentum = momentum
     x, y, grad = torch.randn(3, 3, 6, 7, dtype=torch.float64)
-    gate = torch.tensor([0.7], dtype=torch.float64)
+    gate = torch.linspace(0.7, -0.4, gates, dtype=torch.float64)
 
     def parts(x: torch.Tensor, y: torch.Tensor, norm: BatchNorm, gate: torch.Tensor) -> torch.Tensor:
         normed = norm(y)
-        return x + gate * (normed.relu() if relu else normed)
+        return x + gate[:, None] * (normed.relu() if relu else normed)
 
     results = []
     for function in (parts, lambda *of: gated_norm(*of, relu=relu)):
@@ -65,3 +66,39 @@ def test_one_value_a_channel_is_refused_as_batch_norm_does() -> None:
     block = create_block("snl", 8, dims=1)
     with pytest.raises(ValueError, match="more than 1 value per channel"):
         block(torch.randn(1, 8, 1))
+
+
+@pytest.mark.parametrize("name", ["snl", "nl", "cheb"])
+def test_gates_of_a_channel_at_one_value_equal_one_gate(name: str) -> None:
+    torch.manual_seed(0)
+    one = create_block(name, 8, gate=0.5)
+    each = create_block(name, 8, gate=0.5, gating="channel")
+    each.load_state_dict(one.state_dict() | {"units.0.gate": torch.full((8,), 0.5)})
+    x = torch.randn(2, 8, 2, 3, 3)
+    for block in (one.train(), each.train(), one.eval(), each.eval()):
+        block(x)
+    torch.testing.assert_close(one(x), each(x))
+
+
+def test_the_norm_as_a_gate_starts_as_the_identity_and_learns() -> None:
+    """The nonlocal block's own form: no ReLU after a norm whose weight starts at 0."""
+    block = create_block("nl", 8, gating="norm")
+    assert "units.0.gate" not in block.state_dict()
+    x = torch.randn(2, 8, 2, 3, 3)
+    assert torch.equal(block(x), x)
+    block(x).square().sum().backward()
+    assert block.units[0].strength is block.units[0].norm.weight
+    assert block.units[0].strength.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"gating": "chanel"}, "Did you mean 'channel'"),
+        ({"gating": "norm"}, "never learns"),
+        ({"gating": "norm", "relu": False, "norm": "none"}, "norm='batch' or 'group'"),
+    ],
+)
+def test_mistakes_of_gating(options: dict, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        create_block("snl", 8, **options)

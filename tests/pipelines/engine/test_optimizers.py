@@ -8,11 +8,12 @@ from specvid.models.factory import create_model
 from specvid.pipelines.engine.config import EngineConfig
 from specvid.pipelines.engine.ema import average_weights
 from specvid.pipelines.engine.optim import build_optimizer, parameter_groups
+from specvid.pipelines.engine.schedule import build_schedule
 
 
 def test_norms_biases_and_gates_do_not_decay() -> None:
     model = create_model("r3d_tiny", blocks="snl@layer2.-1", num_classes=3)
-    decayed, spared = parameter_groups(model, 0.1)
+    decayed, spared = parameter_groups(model, EngineConfig(weight_decay=0.1))
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     assert decayed["weight_decay"] == 0.1
     assert spared["weight_decay"] == 0.0
@@ -39,11 +40,35 @@ def test_a_gate_without_gradient_stays_where_it_is() -> None:
 def test_frozen_parameters_are_left_out_and_nothing_to_train_is_an_error() -> None:
     model = nn.Linear(2, 2)
     model.weight.requires_grad_(False)
-    (only,) = parameter_groups(model, 0.1)
+    (only,) = parameter_groups(model, EngineConfig())
     assert only["params"] == [model.bias]
     model.bias.requires_grad_(False)
     with pytest.raises(ValueError, match="nothing to train"):
-        parameter_groups(model, 0.1)
+        parameter_groups(model, EngineConfig())
+
+
+def test_blocks_and_gates_have_rates_of_their_own_and_the_backbone_waits_for_them() -> None:
+    model = create_model("r3d_tiny", blocks="snl@layer2.-1, gc@layer2.end", num_classes=3)
+    config = EngineConfig(lr=0.1, block_lr=10, gate_lr=100, block_warmup=0.5, epochs=4, schedule="constant")
+    optimizer = build_optimizer(model, config)
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    rates = {names[p]: group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    assert rates.keys() == set(names.values())
+    inserted = ("snl_before", "gc_after")
+    for name, rate in rates.items():
+        assert rate == pytest.approx(
+            10 if name.endswith(".gate") else 1 if any(i in name for i in inserted) else 0.1
+        ), name
+    schedule = build_schedule(optimizer, config, 5)
+    for step in range(20):
+        for group in optimizer.param_groups:
+            still = step < 10 and any(
+                names[p].startswith("backbone") and p.ndim and not any(i in names[p] for i in inserted)
+                for p in group["params"]
+            )
+            assert (group["lr"] == 0) == still
+        optimizer.step()
+        schedule.step()
 
 
 def test_sgd_has_nesterov_momentum() -> None:
