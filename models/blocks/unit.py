@@ -91,9 +91,9 @@ class Unit(nn.Module):
         self.residual = residual
 
     @property
-    def strength(self) -> Tensor:
+    def strength(self) -> nn.Parameter:
         """What multiplies the branch, learned: the gate (1,) or (C,), or the weight of the norm (C,)."""
-        return self.gate if isinstance(self.gate, nn.Parameter) else cast(Tensor, self.norm.weight)
+        return self.gate if isinstance(self.gate, nn.Parameter) else cast(nn.Parameter, self.norm.weight)
 
     def forward(self, x_bcn: Tensor, operator: Operator, mask_bn: Tensor | None = None) -> Tensor:
         """Filter the features with the affinity and add the result to them.

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from specvid.models.blocks.registry import block_options
 from specvid.models.blocks.unit import Unit
@@ -70,7 +70,7 @@ class BlockUse:
         )
 
 
-def strengths(module: nn.Module) -> Iterator[Tensor]:
+def strengths(module: nn.Module) -> Iterator[nn.Parameter]:
     """What multiplies the branches of nonlocal blocks, learned: the gates, or the weights of norms in their place.
 
     Args:
