@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from specvid.datasets.clips.sampling import dense_clip, shortage, test_clips, uniform_segments
-from specvid.datasets.decode import check_decoder
+from specvid.datasets.decode import MIN_READABLE, check_decoder
 from specvid.errors import unknown
 
 SAMPLINGS = ("dense", "segments")
@@ -43,6 +43,7 @@ class ClipSpec:
         sampling: ``dense`` (consecutive frames, ``stride`` apart) or ``segments`` (one frame from each of ``frames``
             equal parts of the video).
         decoder: video decoder, see `specvid.datasets.decode.list_decoders`.
+        min_readable: share of the frames wanted at once that must decode; the nearest ones stand in for the others.
 
     Raises:
         ValueError: numbers out of range, an unknown sampling, or a decoder that is unknown or not installed.
@@ -56,6 +57,7 @@ class ClipSpec:
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     sampling: str = "dense"
     decoder: str = "decord"
+    min_readable: float = MIN_READABLE
 
     def __post_init__(self) -> None:
         for name in ("frames", "stride"):
@@ -74,21 +76,27 @@ class ClipSpec:
         if self.sampling not in SAMPLINGS:
             raise unknown("sampling", self.sampling, SAMPLINGS)
         check_decoder(self.decoder)
+        if not 0 <= self.min_readable <= 1:
+            raise ValueError(f"min_readable = {self.min_readable}: expected a share, 0 to 1.")
 
     @classmethod
-    def of(cls, source: InputLike, *, sampling: str = "dense", decoder: str = "decord") -> "ClipSpec":
+    def of(
+        cls, source: InputLike, *, sampling: str = "dense", decoder: str = "decord", min_readable: float = MIN_READABLE
+    ) -> "ClipSpec":
         """The clips that a network was made for.
 
         Args:
             source: ``model.input``, or anything with its fields.
             sampling: as above.
             decoder: as above.
+            min_readable: as above.
 
         Returns:
             The spec.
         """
         fields: dict[str, Any] = {name: getattr(source, name) for name in ("frames", "stride", "size", "resize")}
-        return cls(**fields, mean=source.mean, std=source.std, sampling=sampling, decoder=decoder)
+        fields |= {"mean": source.mean, "std": source.std, "sampling": sampling, "decoder": decoder}
+        return cls(**fields, min_readable=min_readable)
 
     @property
     def crop(self) -> tuple[int, int]:

@@ -76,7 +76,7 @@ class TrainClips(Dataset[dict[str, Any]]):
         )
 
     def _read(self, record: VideoRecord, rng: np.random.Generator) -> tuple[np.ndarray, str]:
-        with open_video(record.path, self.spec.decoder) as video:
+        with open_video(record.path, self.spec.decoder, min_readable=self.spec.min_readable) as video:
             first, length = frames_of(video, record)
             frames = video.frames(first + self.spec.train_frames(length, rng))
             return frames, _repeated(video, self.spec, length)
@@ -128,7 +128,7 @@ class TestViews(Dataset[dict[str, Any]]):
         return {"video": views, "label": record.label, "index": index, "error": error, "repeated": repeated}
 
     def _read(self, record: VideoRecord) -> tuple[list[np.ndarray], str]:
-        with open_video(record.path, self.spec.decoder) as video:
+        with open_video(record.path, self.spec.decoder, min_readable=self.spec.min_readable) as video:
             first, length = frames_of(video, record)
             indices = first + self.spec.test_frames(length, self.clips)
             frames = video.frames(indices.reshape(-1))  # one pass through the file for all clips

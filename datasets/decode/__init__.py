@@ -14,6 +14,7 @@ from specvid.datasets.decode.index import Way, _frame_index, frame_index
 from specvid.datasets.decode.opening import import_decord
 from specvid.datasets.decode.probe import Probe, _read_header, probe
 from specvid.datasets.decode.survey import _survey
+from specvid.datasets.decode.timing import Timing
 from specvid.errors import unknown
 
 
@@ -29,7 +30,17 @@ _DECODERS = {
     "torchcodec": _Decoder("specvid.datasets.decode.torchcodec", "TorchCodecVideo", ("jump",)),
 }
 
-__all__ = ["MIN_READABLE", "Probe", "Video", "check_decoder", "forget_headers", "list_decoders", "open_video", "probe"]
+__all__ = [
+    "MIN_READABLE",
+    "Probe",
+    "Timing",
+    "Video",
+    "check_decoder",
+    "forget_headers",
+    "list_decoders",
+    "open_video",
+    "probe",
+]
 
 
 def list_decoders() -> list[str]:
@@ -68,7 +79,13 @@ def forget_headers() -> None:
         known.cache_clear()
 
 
-def open_video(path: str | os.PathLike[str], decoder: str = "decord", *, min_readable: float = MIN_READABLE) -> Video:
+def open_video(
+    path: str | os.PathLike[str],
+    decoder: str = "decord",
+    *,
+    min_readable: float = MIN_READABLE,
+    folder_fps: float = 25.0,
+) -> Video:
     """Open a video file, or a folder of images as a video.
 
     All decoders give the same frames: where one is not exact, refuses a file or fails at it, PyAV takes its place.
@@ -78,6 +95,7 @@ def open_video(path: str | os.PathLike[str], decoder: str = "decord", *, min_rea
         decoder: one of `list_decoders`.
         min_readable: share of the frames wanted at once that must decode, 0 to 1. The nearest ones stand in for the
             others, and ``video.note`` says so.
+        folder_fps: frame rate of a folder of images, which says nothing about it.
 
     Returns:
         A context manager: ``len(video)`` frames, ``video.fps``, ``video.frames(indices)`` -> uint8 RGB (T, H, W, 3).
@@ -93,7 +111,7 @@ def open_video(path: str | os.PathLike[str], decoder: str = "decord", *, min_rea
     if os.path.isdir(path):
         from specvid.datasets.decode.frame_folder import FrameFolder
 
-        return FrameFolder(path, min_readable=min_readable)
+        return FrameFolder(path, folder_fps, min_readable=min_readable)
     if frame_index(path).way not in _DECODERS[decoder].exact_on or (decoder == "decord" and not has_decord()):
         decoder = "pyav"
     return getattr(import_module(_DECODERS[decoder].module), _DECODERS[decoder].name)(path, min_readable=min_readable)

@@ -7,6 +7,7 @@ from types import TracebackType
 
 import numpy as np
 
+from specvid.datasets.decode.timing import Timing
 from specvid.errors import VideoError
 
 MIN_READABLE = 0.9  # of the frames that are wanted at once; below it the file is an error
@@ -46,6 +47,11 @@ class Video(ABC):
 
     def __len__(self) -> int:
         return self._length
+
+    @property
+    def timing(self) -> Timing:
+        """When its frames are shown."""
+        return Timing(self.fps, self.times)
 
     @property
     def note(self) -> str:

@@ -29,6 +29,8 @@ def read_text(path: str | os.PathLike[str], encoding: str = "") -> str:
     """
     data = Path(path).read_bytes()
     marked = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
+    if encoding.lower().startswith("latin-"):  # Python knows latin-1, but only latin2
+        encoding = encoding.replace("-", "")
     try:
         return data.decode(encoding or marked)
     except UnicodeDecodeError as error:

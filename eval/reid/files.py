@@ -8,14 +8,16 @@ Parquet, one row for each tracklet (what ``save_features`` writes):
 
 npz, either ``query, gallery, query_ids, gallery_ids, query_cams, gallery_cams`` (and perhaps ``query_index``: the
 gallery row of each query from 0, or ``query_IDX`` from 1 as MARS counts), or one table ``features, ids, cams`` with
-``query_index`` or ``is_query``. Other usual names are understood too: ``specvid.eval.reid.features.NAMES``.
+``query_index`` or ``is_query``. A MATLAB file (``.mat``, up to version 7) has the arrays of an npz, for example those
+that layumi's Person_reID_baseline_pytorch writes: ``query_f, query_label, query_cam, gallery_f, ...``. Other usual
+names are understood too: ``specvid.eval.reid.features.NAMES``.
 """
 
 import json
 import math
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +50,7 @@ def save_features(path: str | Path, features: ReidFeatures) -> None:
 
 
 def load_features(path: str | Path) -> ReidFeatures:
-    """Read anybody's ``.parquet`` or ``.npz``; the columns and arrays are listed at the top of this module.
+    """Read anybody's ``.parquet``, ``.npz`` or ``.mat``; the columns and arrays are listed at the top of this module.
 
     Args:
         path: the file.
@@ -64,7 +66,9 @@ def load_features(path: str | Path) -> ReidFeatures:
     if not path.is_file():
         raise ValueError(f"{path}: there is no such file of features")
     if path.suffix.lower() not in _READERS:
-        raise ValueError(f"{path}: features are read from .parquet or .npz, not from {path.suffix or 'such a file'}")
+        raise ValueError(
+            f"{path}: features are read from .parquet, .npz or .mat, not from {path.suffix or 'such a file'}"
+        )
     try:
         features = _READERS[path.suffix.lower()](path)
         features.check()
@@ -80,12 +84,44 @@ def _read_npz(path: Path) -> ReidFeatures:
         names = names_by_role(file.files)
         _check_sizes(file.zip, names.values())
         arrays = {role: np.asarray(file[name]) for role, name in names.items()}
-        present = ", ".join(file.files) or "none"
+        return _from_named(arrays, file.files)
+
+
+def _read_mat(path: Path) -> ReidFeatures:
+    import scipy.io
+
+    try:
+        kinds = {name: (shape, kind) for name, shape, kind in scipy.io.whosmat(path)}
+        names = names_by_role(kinds)
+        check_memory(sum(8 * math.prod(kinds[name][0]) for name in names.values()), "its arrays take")
+        for name in names.values():
+            if kinds[name][1] in ("cell", "struct", "object", "function", "opaque", "sparse", "unknown"):
+                raise ValueError(f"array {name} is a {kinds[name][1]}; save it as numbers")
+        content = scipy.io.loadmat(path, variable_names=list(names.values()))
+    except NotImplementedError:
+        raise ValueError("it is a MATLAB file of version 7.3; save it with -v7, or as .npz") from None
+    except ValueError:
+        raise
+    except Exception as error:  # of many kinds, whatever the damage hits
+        raise ValueError(f"it cannot be read as a MATLAB file ({type(error).__name__}: {error})") from None
+    # MATLAB knows matrices only: labels are rows of them, and text is padded with spaces.
+    tables = ("query", "gallery", "features")
+    arrays = {role: content[name] if role in tables else np.ravel(content[name]) for role, name in names.items()}
+    for role, array in arrays.items():
+        if array.dtype.kind == "f" and role not in tables and np.isfinite(array).all() and (array % 1 == 0).all():
+            arrays[role] = array.astype(np.int64)
+        elif array.dtype.kind == "U":
+            arrays[role] = np.char.rstrip(array)
+    return _from_named(arrays, list(kinds))
+
+
+def _from_named(arrays: dict[str, np.ndarray], present: Sequence[str]) -> ReidFeatures:
+    """Features from the arrays of a file by role; ``present``: the names of all arrays in it."""
     has_queries = not arrays.keys().isdisjoint(("query_index", "query_index1", "is_query"))
     if not (all(role in arrays for role in SEPARATE) or (all(role in arrays for role in TABLE) and has_queries)):
         raise ValueError(
-            f"it has the arrays {present}; it needs {', '.join(SEPARATE)}, or {', '.join(TABLE)} with query_index or "
-            "is_query"
+            f"it has the arrays {', '.join(present) or 'none'}; it needs {', '.join(SEPARATE)}, or {', '.join(TABLE)} "
+            "with query_index or is_query"
         )
     return from_arrays(arrays, about=parse_about(str(arrays["about"])) if "about" in arrays else {})
 
@@ -122,5 +158,5 @@ def _check_sizes(archive: zipfile.ZipFile, names: Iterable[str]) -> None:
     check_memory(total, "its arrays take")
 
 
-_READERS = {".parquet": read_parquet, ".npz": _read_npz}
+_READERS = {".parquet": read_parquet, ".npz": _read_npz, ".mat": _read_mat}
 _WRITERS = {".parquet": write_parquet, ".npz": _write_npz}

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from specvid.config import require_at_least
+from specvid.config import require_at_least, require_share
 from specvid.pipelines.engine.config import ClipsConfig, EvaluationConfig, TrainingConfig
 
 Dataset = Literal[
@@ -27,6 +27,8 @@ class ActionClipsConfig(ClipsConfig):
     """Share of each class's train groups that is held out to select best/; 0 = none."""
     decoder: Literal["decord", "pyav", "torchcodec"] = "decord"
     """Video decoder."""
+    min_readable: float = 0.9
+    """Share of a clip's frames that must decode; the nearest ones stand in for the others, and that is counted."""
     sampling: Literal["dense", "segments"] = "dense"
     """Consecutive frames, stride apart, or one frame from each of equal parts."""
     frames: int | None = None
@@ -39,6 +41,10 @@ class ActionClipsConfig(ClipsConfig):
     """Short side before the crop, px; if only size is given, in the backbone's proportion to it."""
     crop: Literal["random", "resized", "multiscale"] = "random"
     """How the training crop is chosen."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_share(self.min_readable)
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,11 @@ class ActionEvaluationConfig(EvaluationConfig):
     """Clips per video; 10 if not given (1 for runs that sample segments)."""
     crops: Literal[1, 3, 5, 10] = 1
     """Crops per clip."""
+    min_readable: float | None = None
+    """Share of the frames of a video's clips that must decode; as it was trained if not given."""
 
     def __post_init__(self) -> None:
         if self.clips is not None:
             require_at_least(self, clips=1)
+        if self.min_readable is not None:
+            require_share(self.min_readable)

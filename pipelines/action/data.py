@@ -111,12 +111,12 @@ def clip_spec(spec: InputSpec, config: ActionClipsConfig) -> ClipSpec:
 
     Args:
         spec: the network's input.
-        config: sampling and decoder.
+        config: sampling, decoder, and the share of frames that must decode.
 
     Returns:
         The spec of the clips.
     """
-    return ClipSpec.of(spec, sampling=config.sampling, decoder=config.decoder)
+    return ClipSpec.of(spec, sampling=config.sampling, decoder=config.decoder, min_readable=config.min_readable)
 
 
 def train_feed(records: Sequence[VideoRecord], clip: ClipSpec, config: ActionConfig, fabric: Fabric) -> TrainFeed:

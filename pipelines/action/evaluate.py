@@ -82,6 +82,8 @@ def _score(
     leaked = len({record.name for record in lists.test} & {record.name for record in (*own.train, *own.validation)})
     if not config.force:
         refuse_leak(run, split, leaked, "clips")
+    if config.min_readable is not None:
+        trained_on = replace(trained_on, min_readable=config.min_readable)
     clips = config.clips or (1 if trained_on.sampling == "segments" else 10)
     views = make_views(lists.test, clip_spec(model.input, trained_on), clips=clips, crops=config.crops)
     fabric.to_device(model)

@@ -1,13 +1,14 @@
 """Naming what happens in video files."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
+from specvid.datasets.decode import MIN_READABLE
 from specvid.datasets.layouts.action_set import VideoRecord
 from specvid.eval.classification import average_views
 from specvid.pipelines.action.data import make_views
@@ -41,6 +42,7 @@ def predict(
     top: int = 5,
     clips: int = 10,
     crops: int = 1,
+    min_readable: float = MIN_READABLE,
     compute: ComputeConfig | None = None,
 ) -> Iterator[Prediction]:
     """Name what happens in video files.
@@ -51,6 +53,7 @@ def predict(
         top: how many classes to name.
         clips: of each file, spread evenly; softmax is averaged over all views.
         crops: of each clip.
+        min_readable: share of the frames of a file's clips that must decode; the nearest ones stand in for the others.
         compute: device, precision, batch size and workers.
 
     Yields:
@@ -70,7 +73,7 @@ def predict(
     fabric = make_fabric(compute)
     model = network.model
     fabric.to_device(model)  # in place
-    clip = network.clip
+    clip = replace(network.clip, min_readable=min_readable)
     records = [VideoRecord(Path(video), str(video), -1) for video in videos]
     views = make_views(records, clip, clips=1 if clip.sampling == "segments" else clips, crops=crops)
     loader = DataLoader(

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
-from specvid.config import require_at_least
+from specvid.config import require_at_least, require_share
 from specvid.errors import unknown
 from specvid.pipelines.engine.config import ComputeConfig
 from specvid.pipelines.networks.config import InputConfig, NetworkConfig
@@ -30,6 +30,8 @@ class WindowConfig:
     """Frames per second of folders of images."""
     decoder: Literal["decord", "pyav", "torchcodec"] = "decord"
     """Video decoder."""
+    min_readable: float = 0.9
+    """Share of a video's wanted frames that must decode; the nearest ones stand in for the others, and that is said."""
 
     def __post_init__(self) -> None:
         for name in ("length", "every"):
@@ -42,6 +44,7 @@ class WindowConfig:
             raise ValueError(f"clips {self.clips} belongs to --window uniform, not to {self.window}.")
         if not self.fps > 0:
             raise ValueError(f"fps {self.fps} must be greater than 0.")
+        require_share(self.min_readable)
 
     @property
     def row_per_window(self) -> bool:

@@ -2,10 +2,11 @@
 
     embeddings/part-000000.parquet ...   the data set: shard k holds the inputs k·S .. (k+1)·S - 1 of the sorted list
     errors.parquet                       id, path, reason, shard: written when all shards are there
+    notes.parquet                        id, path, note, shard, lost (frames stand in for lost ones): likewise
     inputs.parquet                       the sorted list
     embed.json                           settings, network, counts: written when the list stands
     index/                               of `specvid search build`
-    .errors/                             failures of each shard; .writing/: unfinished files
+    .errors/, .notes/                    those of each shard; .writing/: unfinished files
 
 A shard is a function of its inputs and the settings alone, and it appears in one rename. So a job may be killed at any
 moment, be done by any number of processes, even by two by mistake: the bytes that stand at the end are the same.
@@ -33,6 +34,7 @@ class Folder:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self.embeddings, self.failures = self.path / "embeddings", self.path / ".errors"
+        self._noted, self.notes = self.path / ".notes", self.path / "notes.parquet"
         self.inputs, self.metadata_file = self.path / "inputs.parquet", self.path / "embed.json"
         self.errors, self.npz = self.path / "errors.parquet", self.path / "embeddings.npz"
         self._writing = self.path / ".writing"
@@ -44,6 +46,10 @@ class Folder:
     def failed_part(self, shard: int) -> Path:
         """The Parquet file with the failures of a shard; not there where nothing failed."""
         return self.failures / f"part-{shard:06d}.parquet"
+
+    def noted_part(self, shard: int) -> Path:
+        """The Parquet file with what is to be said of a shard; not there where nothing is."""
+        return self._noted / f"part-{shard:06d}.parquet"
 
     def missing(self, shards: int) -> list[int]:
         """Numbers of the shards, of ``shards``, that are not there."""
@@ -104,9 +110,9 @@ class Folder:
     def clear(self) -> None:
         """Remove an embedding, and nothing else that may lie in the folder."""
         self.metadata_file.unlink(missing_ok=True)  # first: without it the rest counts for nothing
-        for folder in (self.embeddings, self.failures, self._writing, self.path / "index"):
+        for folder in (self.embeddings, self.failures, self._noted, self._writing, self.path / "index"):
             shutil.rmtree(folder, ignore_errors=True)
-        for file in (self.errors, self.npz, self.inputs):
+        for file in (self.errors, self.notes, self.npz, self.inputs):
             file.unlink(missing_ok=True)
 
 

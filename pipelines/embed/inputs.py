@@ -12,12 +12,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from specvid.datasets.layouts.media import IMAGES
+from specvid.datasets.layouts.media import IMAGES, VIDEOS, is_hidden
+from specvid.datasets.layouts.text import NameFinder, delimiter_of, read_text, split_label
 from specvid.errors import unknown
 
-# Suffixes that are looked for in folders; a file that is named is tried whatever it is called.
-_VIDEOS = "3gp avi flv gif m2ts m4v mkv mov mp4 mpeg mpg mts ogv ts vob webm wmv"
-VIDEOS = frozenset(f".{suffix}" for suffix in _VIDEOS.split())
 LISTS, TABLES = (".txt", ".lst"), (".csv", ".parquet")
 # Columns of the data set and of the table of inputs, which a user's table cannot bring along.
 RESERVED = ("file", "problem", "start_s", "end_s", "first_frame", "last_frame", "embedding", "reason", "shard")
@@ -38,12 +36,16 @@ class FoundInputs:
     Attributes:
         table: the inputs, sorted by id.
         skipped: number of files in folders that are neither videos nor images, by suffix.
+        hidden: number of hidden files and folders that were left out.
         repeated: how many inputs were named more than once; each is in the table once.
+        notes: what else is to be said, a sentence each.
     """
 
     table: Any
     skipped: Counter[str] = field(default_factory=Counter)
+    hidden: int = 0
     repeated: int = 0
+    notes: list[str] = field(default_factory=list)
 
 
 class Sources(Sequence[Source]):
@@ -78,15 +80,19 @@ def one_line(text: str) -> str:
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
-def find_inputs(inputs: Sequence[str | os.PathLike[str]], *, path_column: str = "path") -> FoundInputs:
+def find_inputs(
+    inputs: Sequence[str | os.PathLike[str]], *, path_column: str = "path", encoding: str = ""
+) -> FoundInputs:
     """Find all that ``inputs`` name.
 
     Args:
         inputs: each is a video file; a folder, searched for videos and for folders with images in them; a glob (``**``
-            too); a ``.txt`` list, one path a line (or separated by NUL, as ``find -print0`` writes); or a ``.csv`` or
-            ``.parquet`` table, whose further columns are carried over. Paths in lists and tables are relative to the
-            file. An input's id is the column ``id`` of the table, or else the path as it was named or found.
+            too); a ``.txt`` list, one path a line (or separated by NUL, as ``find -print0`` writes), with or without
+            the number of a class after it, which becomes the column ``label``; or a ``.csv`` or ``.parquet`` table,
+            whose further columns are carried over. Paths in lists and tables are relative to the file. An input's id
+            is the column ``id`` of the table, or else the path as it was named or found.
         path_column: the column of a table that names the file.
+        encoding: of lists and tables; UTF-8 if not given, or what their byte order mark says.
 
     Returns:
         The table of inputs, and what was left out of it.
@@ -104,11 +110,11 @@ def find_inputs(inputs: Sequence[str | os.PathLike[str]], *, path_column: str = 
     for item in _expand([os.fspath(item) for item in inputs]):
         suffix = os.path.splitext(item)[1].lower()
         if os.path.isdir(item):
-            paths += _walk(item, found.skipped)
+            paths += _walk(item, found)
         elif suffix in LISTS:
-            paths += [(path, "") for path in _read_list(item)]
+            tables.append(_read_list(item, encoding, found))
         elif suffix in TABLES:
-            tables.append(_read_table(item, path_column))
+            tables.append(_read_table(item, path_column, encoding, found))
         elif suffix in IMAGES:
             raise ValueError(f"{item!r} is a single image: give the folder of the images, it is one video.")
         else:
@@ -150,7 +156,7 @@ def _expand(items: Sequence[str]) -> Iterator[str]:
         yield from matches
 
 
-def _walk(root: str, skipped: Counter[str]) -> Iterator[tuple[str, str]]:
+def _walk(root: str, found: FoundInputs) -> Iterator[tuple[str, str]]:
     """(path, problem) of the videos and image folders in a folder; links are followed, but no folder twice."""
     problems: list[OSError] = []
     seen: set[tuple[int, int]] = set()
@@ -160,47 +166,58 @@ def _walk(root: str, skipped: Counter[str]) -> Iterator[tuple[str, str]]:
             folders.clear()
             continue
         seen.add((state.st_dev, state.st_ino))
-        folders.sort()
-        suffixes = {name: os.path.splitext(name)[1].lower() for name in files}
+        found.hidden += sum(map(is_hidden, (*folders, *files)))
+        folders[:] = sorted(name for name in folders if not is_hidden(name))
+        suffixes = {name: os.path.splitext(name)[1].lower() for name in files if not is_hidden(name)}
         if any(suffix in IMAGES for suffix in suffixes.values()):
             yield folder, ""
         for name, suffix in suffixes.items():
             if suffix in VIDEOS:
                 yield os.path.join(folder, name), ""
             elif suffix not in IMAGES:
-                skipped[suffix or "no suffix"] += 1
+                found.skipped[suffix or "no suffix"] += 1
     for problem in problems:
         yield os.fsdecode(problem.filename), f"cannot be listed ({problem.strerror})"
 
 
-def _read_list(path: str) -> list[str]:
-    """The paths of a text list: one a line, or separated by NUL. Empty lines do not count."""
+def _read_list(path: str, encoding: str, found: FoundInputs) -> Any:
+    """A text list as a table of inputs. Names need not be UTF-8; where an encoding is given, they are of that."""
+    import pyarrow as pa
+
     try:
         with open(path, "rb") as file:
             data = file.read()
+        text = read_text(path, encoding) if encoding or data[:2] in (b"\xff\xfe", b"\xfe\xff") else None
     except OSError as error:
         raise ValueError(f"list {path!r} cannot be read ({error.strerror}).") from None
-    lines = data.split(b"\0") if b"\0" in data else data.removeprefix(b"\xef\xbb\xbf").splitlines()
+    data = data.removeprefix(b"\xef\xbb\xbf") if text is None else text.encode()
+    lines = data.split(b"\0") if b"\0" in data else data.splitlines()
     names = [os.fsdecode(line) for line in lines if line.strip()]
     if not names:
         raise ValueError(f"list {path!r} names nothing: it needs a path on each line.")
-    folder = os.path.dirname(path)
-    return [os.path.join(folder, name) for name in names]
+    finder = NameFinder(os.path.dirname(path))
+    paths = [finder.find(name) for name in names]
+    pairs = [split_label(name) for name in names]
+    labels = None
+    # `path label` lines, the Kinetics way: every line ends in a number, and none is a path with it.
+    if all(label for _, label in pairs) and not any(map(os.path.lexists, paths)):
+        finder = NameFinder(os.path.dirname(path))
+        paths, labels = [finder.find(name) for name, _ in pairs], pa.array([int(label) for _, label in pairs])
+    found.notes += finder.notes()
+    table = _input_table(paths, [""] * len(paths))
+    return table if labels is None else table.append_column("label", labels)
 
 
-def _read_table(path: str, path_column: str) -> Any:
+def _read_table(path: str, path_column: str, encoding: str, found: FoundInputs) -> Any:
     """A table as a table of inputs, with its further columns."""
     import pyarrow as pa
     import pyarrow.compute as pc
-    import pyarrow.csv as pv
     import pyarrow.parquet as pq
 
     try:
-        if path.lower().endswith(".csv"):
-            table = pv.read_csv(path, parse_options=pv.ParseOptions(newlines_in_values=True))
-        else:
-            table = pq.read_table(path)
-    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        is_csv = path.lower().endswith(".csv")
+        table = _read_csv(path, path_column, encoding) if is_csv else pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
         raise ValueError(f"table {path!r} cannot be read: {str(error).splitlines()[0]}") from None
     if path_column not in table.column_names:
         raise unknown(f"table {path!r}: path column", path_column, table.column_names)
@@ -213,8 +230,9 @@ def _read_table(path: str, path_column: str) -> Any:
     if not all(isinstance(name, str) and name for name in names):
         row = next(i for i, name in enumerate(names) if not (isinstance(name, str) and name))
         raise ValueError(f"table {path!r}: row {row + 1} has no path in column {path_column!r}; every row needs one.")
-    folder = os.path.dirname(path)
-    inputs = _input_table([os.path.join(folder, name) for name in names], [""] * len(names))
+    finder = NameFinder(os.path.dirname(path))
+    inputs = _input_table([finder.find(name) for name in names], [""] * len(names))
+    found.notes += finder.notes()
     if "id" in table.column_names:
         given = pc.cast(table["id"], pa.string()).combine_chunks()
         inputs = inputs.set_column(0, "id", pc.coalesce(given, inputs["id"]))
@@ -222,6 +240,33 @@ def _read_table(path: str, path_column: str) -> Any:
         if name not in (path_column, "id"):
             inputs = inputs.append_column(table.schema.field(name), table[name])
     return inputs
+
+
+def _read_csv(path: str, path_column: str, encoding: str) -> Any:
+    """A CSV file, whatever parts its columns.
+
+    Paths and ids are text, and so is a column in which a number begins with a zero: ``0012`` and ``12`` are two.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.csv as pv
+
+    text = read_text(path, encoding)
+    data = pa.py_buffer(text.encode())
+    parse = pv.ParseOptions(newlines_in_values=True, delimiter=delimiter_of(text))
+
+    def read(as_text: Sequence[str]) -> Any:
+        types = pv.ConvertOptions(column_types=dict.fromkeys(as_text, pa.string()))
+        return pv.read_csv(pa.BufferReader(data), parse_options=parse, convert_options=types)
+
+    always = ["id", path_column]
+    table = read(always)
+    numbers = [
+        field.name for field in table.schema if pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
+    ]
+    plain = read(table.column_names) if numbers else table
+    zeros = [name for name in numbers if pc.any(pc.match_substring_regex(plain[name], r"^\s*[+-]?0[0-9]")).as_py()]
+    return read([*always, *zeros]) if zeros else table
 
 
 def _unique(table: Any) -> tuple[Any, int]:

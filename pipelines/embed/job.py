@@ -92,6 +92,10 @@ class Job:
         """
         import pyarrow.parquet as pq
 
+        for note in found.notes:
+            echo(note)
+        if found.hidden:
+            echo(f"{found.hidden} hidden files and folders are left out")
         for suffix, count in found.skipped.most_common(8):
             echo(f"{count} files ({suffix}) are neither videos nor images: left out")
         if found.repeated:
@@ -115,7 +119,7 @@ class Job:
                     folder.part(shard).unlink(missing_ok=True)
         missing = folder.missing(shards)
         if missing:
-            for stale in (folder.errors, folder.npz):
+            for stale in (folder.errors, folder.notes, folder.npz):
                 stale.unlink(missing_ok=True)
             if len(missing) < shards:
                 echo(f"{shards - len(missing)} of {shards} shards are there already, {len(missing)} are missing")

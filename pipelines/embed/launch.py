@@ -33,6 +33,7 @@ class Outcome:
         videos: all inputs.
         failed: those in errors.parquet.
         short: those with fewer frames than a clip, of which some frames were taken more than once.
+        lost: those in which other frames stand in for lost ones; notes.parquet says which.
         rows: of the data set.
         done: inputs done now.
         frames: frames that went through the network now.
@@ -44,6 +45,7 @@ class Outcome:
     videos: int
     failed: int
     short: int
+    lost: int
     rows: int
     done: int
     frames: int
@@ -62,7 +64,8 @@ class Outcome:
         failed = f"{self.failed} failed, see {errors}" if self.failed else "0 failed"
         good = self.videos - self.failed
         short = f"; {self.short} shorter than a clip, with frames taken more than once" if self.short else ""
-        return f"embedded {good} of {self.videos} videos, {self.rows} rows in {out}{now}{short}; {failed}"
+        lost = f"; {self.lost} with lost frames, see {one_line(str(self.out / 'notes.parquet'))}" if self.lost else ""
+        return f"embedded {good} of {self.videos} videos, {self.rows} rows in {out}{now}{short}{lost}; {failed}"
 
 
 def embed(
@@ -71,6 +74,7 @@ def embed(
     config: EmbedConfig,
     *,
     path_column: str = "path",
+    encoding: str = "",
     echo: Callable[[str], None] = lambda line: None,
 ) -> Outcome:
     """Embed videos into a folder, or what is missing there.
@@ -83,6 +87,7 @@ def embed(
         out: the folder, see `specvid.pipelines.embed.folder`.
         config: the settings.
         path_column: the column of a table that names the file.
+        encoding: of lists and tables, if not UTF-8.
         echo: gets a line for each thing that the user should know, failures among them.
 
     Returns:
@@ -100,7 +105,8 @@ def embed(
             f"warning: no weights for {config.network.model!r}, it is only initialised (seed {config.network.seed}): "
             "give --weights FILE, or --run."
         )
-    missing = processes.agree(lambda: job.prepare(find_inputs(inputs, path_column=path_column), echo))
+    columns = {"path_column": path_column, "encoding": encoding}
+    missing = processes.agree(lambda: job.prepare(find_inputs(inputs, **columns), echo))
     own = missing[processes.rank :: processes.size]
     if config.job.engine == "ray":
         if processes.size > 1:
@@ -127,16 +133,16 @@ def finish(job: Job, done: int, frames: int, seconds: float) -> Outcome:
 
     metadata = job.folder.metadata()
     complete = not job.folder.missing(metadata["shards"])
-    rows = failed = short = 0
+    rows = failed = short = lost = 0
     if complete:
         rows = sum(pq.read_metadata(part).num_rows for part in job.folder.parts())
-        failed = gather_failures(job.folder, metadata["shards"])
+        failed, lost = gather_failures(job.folder, metadata["shards"])
         spec = job.network.input
         short = count_short(job.folder, frames_needed(spec.frames, spec.stride, job.network.metadata.sampling))
         if job.config.output.npz:
             write_npz(job.folder)
         job.folder.remove_leftovers()
-    return Outcome(job.folder.path, metadata["inputs"], failed, short, rows, done, frames, seconds, complete)
+    return Outcome(job.folder.path, metadata["inputs"], failed, short, lost, rows, done, frames, seconds, complete)
 
 
 class EmbedShards:

@@ -24,7 +24,7 @@ class Progress:
 
     def __init__(self, total: int, echo: Callable[[str], None], table: Any) -> None:
         self.total, self.echo, self.table = total, echo, table
-        self.done = self.frames = self.failed = self.short = 0
+        self.done = self.frames = self.failed = self.short = self.noted = 0
         self._begun = self._shown = time.monotonic()
         self._bar: Any = None
 
@@ -65,6 +65,12 @@ class Progress:
                 self.echo(f"short: {self._name(result)}: {result.short}")
             if self.short == _SHORT_SHOWN:
                 self.echo("more short ones are not printed; the data set says which, in last_frame")
+        if result.note:
+            self.noted += 1
+            if self.noted <= _SHORT_SHOWN:
+                self.echo(f"note: {self._name(result)}: {one_line(result.note)}")
+            if self.noted == _SHORT_SHOWN:
+                self.echo("more notes are not printed; notes.parquet has all")
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], completed=self.done, description=self.line())
         elif time.monotonic() - self._shown > _EVERY:

@@ -1,23 +1,18 @@
 """From an input to its clips, in chunks: one pass through the file, however long, in bounded memory."""
 
-import os
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
 from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.clips.transforms import crop_places
-from specvid.datasets.decode import Video, open_video
-from specvid.datasets.decode.frame_folder import FrameFolder
+from specvid.datasets.decode import Timing, Video, open_video
 from specvid.errors import VideoError
 from specvid.pipelines.embed.inputs import Source
 from specvid.pipelines.embed.windows import WindowPlanner
 
-# A row of embeddings says nothing of lost frames, so no other frame stands in for one: the file is an error.
-ALL_READABLE = 1.0
 _CHUNK_BYTES = 8 * 2**20  # of clips that travel together
 
 
@@ -28,14 +23,18 @@ class Chunk:
     Attributes:
         clips: uint8 (n, T, h, w, 3); None with an error.
         length: frames of the video.
-        fps: its frame rate, 0 where it is not known.
+        timing: when its frames are shown; with the last chunk, as the note.
+        note: what is to be said of its frames.
+        lost: which of them are others in place of lost ones, and why.
         last: the input ends with this chunk.
         error: why the input is lost, whatever came before.
     """
 
     clips: torch.Tensor | None = None
     length: int = 0
-    fps: float = 0.0
+    timing: Timing = field(default_factory=Timing)
+    note: str = ""
+    lost: str = ""
     last: bool = False
     error: str = ""
 
@@ -71,6 +70,21 @@ class Reader:
         if self.spec.decoder == "decord":
             has_decord()
 
+    def open(self, path: str) -> Video:
+        """Open a video file, or a folder of images.
+
+        Args:
+            path: of either.
+
+        Returns:
+            A context manager.
+
+        Raises:
+            VideoError: it cannot be opened.
+        """
+        spec = self.spec
+        return open_video(path, spec.decoder, min_readable=spec.min_readable, folder_fps=self.planner.config.fps)
+
     def chunks(self, source: Source) -> Iterator[Chunk]:
         """The clips of an input; never raises because of a file.
 
@@ -83,11 +97,8 @@ class Reader:
         try:
             if source.problem:
                 raise VideoError(source.path, source.problem)
-            if os.path.isdir(source.path):
-                yield from self.clips_of(FrameFolder(source.path, self.planner.config.fps, min_readable=ALL_READABLE))
-            else:
-                with open_video(source.path, self.spec.decoder, min_readable=ALL_READABLE) as video:
-                    yield from self.clips_of(video)
+            with self.open(source.path) as video:
+                yield from self.clips_of(video)
         except VideoError as error:
             yield Chunk(last=True, error=error.reason)
         except Exception as error:  # whatever a file makes a decoder do: it is named, and the others go on
@@ -98,7 +109,7 @@ class Reader:
         """The clips of an open video.
 
         Args:
-            video: it.
+            video: the video.
 
         Yields:
             Chunks in order.
@@ -106,8 +117,8 @@ class Reader:
         Raises:
             VideoError: it cannot be decoded.
         """
-        length, fps = len(video), float(video.fps)
-        clips_ct = self.planner.plan(length, fps).clips
+        length = len(video)
+        clips_ct = self.planner.plan(length, video.timing).clips
         height, width = self.spec.crop
         frames = clips_ct.shape[1]
         per_chunk = max(1, _CHUNK_BYTES // (frames * height * width * 3))
@@ -126,9 +137,12 @@ class Reader:
                 done = keep_from[number + 1] if number + 1 < len(clips_ct) else length
                 for index in [index for index in decoded if index < done]:
                     del decoded[index]
-            yield Chunk(clips, length, fps, last=start + per_chunk >= len(clips_ct))
+            if start + per_chunk < len(clips_ct):
+                yield Chunk(clips, length)
+            else:
+                yield Chunk(clips, length, video.timing, video.note, video.stand_ins, last=True)
 
-    def _decode(self, video: Any, needed: np.ndarray) -> Iterator[dict[int, np.ndarray]]:
+    def _decode(self, video: Video, needed: np.ndarray) -> Iterator[dict[int, np.ndarray]]:
         """Frames ``needed`` (rising), cut out: {number: uint8 (h, w, 3)}."""
         for number, frame in zip(needed.tolist(), video.stream(needed), strict=True):
             yield {number: crop_frames(frame[None], self.spec)[0]}

@@ -3,12 +3,13 @@
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from specvid.datasets.decode import Timing
 from specvid.pipelines.embed.folder import Folder, batches
 from specvid.pipelines.embed.inputs import printable_path
 
@@ -23,21 +24,25 @@ class VideoResult:
 
     Attributes:
         row: its row in the table of inputs.
-        fps: frame rate, 0 where it is not known.
+        timing: when its frames are shown.
         first: int64 (W,), first frame of each window; None with an error, as ``last`` and ``vectors``.
         last: int64 (W,), last frame of each window.
         vectors: float32 (W, D).
         error: why there are none.
         short: why frames of it were taken more than once.
+        note: what is to be said of its frames, lost ones among them.
+        lost: which of them are others in place of lost ones, and why.
     """
 
     row: int
-    fps: float = 0.0
+    timing: Timing = field(default_factory=Timing)
     first: np.ndarray | None = None
     last: np.ndarray | None = None
     vectors: np.ndarray | None = None
     error: str = ""
     short: str = ""
+    note: str = ""
+    lost: str = ""
 
 
 def schema_of(inputs: Any, metadata: Mapping[str, Any]) -> Any:
@@ -64,7 +69,7 @@ def schema_of(inputs: Any, metadata: Mapping[str, Any]) -> Any:
 
 
 def write_shard(folder: Folder, shard: int, inputs: Any, results: Sequence[VideoResult], schema: Any) -> None:
-    """Write the failures of a shard, then the shard: when it is there, both are.
+    """Write the failures and notes of a shard, then the shard: when it is there, all are.
 
     Args:
         folder: where to.
@@ -78,12 +83,18 @@ def write_shard(folder: Folder, shard: int, inputs: Any, results: Sequence[Video
     """
     import pyarrow.parquet as pq
 
-    failed = [result for result in results if result.error]
-    if failed:
-        table = _failures(inputs, failed, shard)
-        folder.write(folder.failed_part(shard), lambda path: pq.write_table(table, path))
-    else:
-        folder.failed_part(shard).unlink(missing_ok=True)
+    failed = [(result.row, result.error) for result in results if result.error]
+    noted = [(result.row, result.note) for result in results if result.note and not result.error]
+    lost = [bool(result.lost) for result in results if result.note and not result.error]
+    for part, said, name, marks in (
+        (folder.failed_part(shard), failed, "reason", None),
+        (folder.noted_part(shard), noted, "note", lost),
+    ):
+        if said:
+            own = _said(inputs, said, shard, name, marks)
+            folder.write(part, lambda path, own=own: pq.write_table(own, path))  # type: ignore[misc]
+        else:
+            part.unlink(missing_ok=True)
     table = _rows(inputs, [result for result in results if not result.error], schema)
     compression = {name: "NONE" if name == "embedding" else "ZSTD" for name in schema.names}
     options: dict[str, Any] = {
@@ -93,23 +104,31 @@ def write_shard(folder: Folder, shard: int, inputs: Any, results: Sequence[Video
     folder.write(folder.part(shard), lambda path: pq.write_table(table, path, row_group_size=ROW_GROUP, **options))
 
 
-def gather_failures(folder: Folder, shards: int) -> int:
-    """Write errors.parquet from the failures of all shards.
+def gather_failures(folder: Folder, shards: int) -> tuple[int, int]:
+    """Write errors.parquet and notes.parquet from what is said of the inputs of all shards.
 
     Args:
         folder: a folder whose shards are all there.
         shards: how many.
 
     Returns:
-        The number of failures.
+        The number of failures, and of inputs in which other frames stand in for lost ones.
     """
     import pyarrow as pa
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    there = [folder.failed_part(shard) for shard in range(shards) if folder.failed_part(shard).exists()]
-    table = pa.concat_tables([_failure_schema().empty_table(), *(pq.read_table(path) for path in there)])
-    folder.write(folder.errors, lambda path: pq.write_table(table, path))
-    return len(table)
+    tables = []
+    for part, target, name in (
+        (folder.failed_part, folder.errors, "reason"),
+        (folder.noted_part, folder.notes, "note"),
+    ):
+        there = [part(shard) for shard in range(shards) if part(shard).exists()]
+        table = pa.concat_tables([_said_schema(name).empty_table(), *(pq.read_table(path) for path in there)])
+        folder.write(target, lambda path, table=table: pq.write_table(table, path))  # type: ignore[misc]
+        tables.append(table)
+    failed, noted = tables
+    return len(failed), pc.sum(noted["lost"]).as_py() or 0
 
 
 def count_short(folder: Folder, needed: int) -> int:
@@ -139,9 +158,13 @@ def _rows(inputs: Any, results: Sequence[VideoResult], schema: Any) -> Any:
     rows = np.repeat(np.array([result.row for result in results], np.int64), counts)
     own = inputs.take(pa.array(rows))
     first, last = (_joined([getattr(result, name) for result in results], np.int64) for name in ("first", "last"))
-    fps = np.repeat(np.array([result.fps for result in results], np.float64), counts)
-    known = fps > 0
-    seconds = [np.divide(frames, fps, out=np.zeros(len(fps)), where=known) for frames in (first, last + 1)]
+    seconds = [
+        _joined(
+            [when(result.timing, frames) for result in results if (frames := getattr(result, name)) is not None], float
+        )
+        for name, when in (("first", Timing.start), ("last", Timing.end))
+    ]
+    known = ~np.isnan(seconds[0])
     vectors = _joined([result.vectors for result in results], np.float32)
     value = schema.field("embedding").type.value_type
     flat = pa.array(vectors.reshape(-1).astype(np.float16 if pa.types.is_float16(value) else np.float32), value)
@@ -158,20 +181,23 @@ def _rows(inputs: Any, results: Sequence[VideoResult], schema: Any) -> Any:
     return pa.table([columns[name] for name in schema.names], schema=schema)
 
 
-def _failures(inputs: Any, failed: Sequence[VideoResult], shard: int) -> Any:
+def _said(inputs: Any, said: Sequence[tuple[int, str]], shard: int, name: str, lost: Sequence[bool] | None) -> Any:
+    """What is said of some inputs of a shard, as a table: (row, text) in the column ``name``."""
     import pyarrow as pa
 
-    own = inputs.take(pa.array([result.row for result in failed]))
-    paths = [printable_path(name) for name in own["file"].to_pylist()]
-    reasons = [result.error for result in failed]
-    columns = [own["id"], pa.array(paths), pa.array(reasons), pa.array([shard] * len(failed), pa.int64())]
-    return pa.table(columns, schema=_failure_schema())
+    own = inputs.take(pa.array([row for row, _ in said]))
+    paths = [printable_path(file) for file in own["file"].to_pylist()]
+    texts = [text for _, text in said]
+    columns = [own["id"], pa.array(paths), pa.array(texts), pa.array([shard] * len(said), pa.int64())]
+    marks = [] if lost is None else [pa.array(lost)]
+    return pa.table([*columns, *marks], schema=_said_schema(name))
 
 
-def _failure_schema() -> Any:
+def _said_schema(name: str) -> Any:
     import pyarrow as pa
 
-    return pa.schema([("id", pa.string()), ("path", pa.string()), ("reason", pa.string()), ("shard", pa.int64())])
+    fields = [("id", pa.string()), ("path", pa.string()), (name, pa.string()), ("shard", pa.int64())]
+    return pa.schema(fields + ([("lost", pa.bool_())] if name == "note" else []))
 
 
 def _joined(parts: Sequence[Any], dtype: Any) -> np.ndarray:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from specvid.datasets.clips.spec import ClipSpec
+from specvid.datasets.decode import Timing
 from specvid.pipelines.embed.config import WindowConfig
 from specvid.pipelines.embed.feed import read_ahead
 from specvid.pipelines.embed.inputs import Sources
@@ -31,7 +32,9 @@ class _Pending:
 
     row: int
     length: int = 0
-    fps: float = 0.0
+    timing: Timing = field(default_factory=Timing)
+    note: str = ""
+    lost: str = ""
     vectors: list[np.ndarray] = field(default_factory=list)
     error: str = ""
 
@@ -85,7 +88,7 @@ class Stream:
                 item.error = chunk.error
                 if chunk.error:
                     break
-                item.length, item.fps = chunk.length, chunk.fps
+                item.length, item.timing, item.note, item.lost = chunk.length, chunk.timing, chunk.note, chunk.lost
                 for clip in chunk.clips:
                     batch.add(clip, item.vectors)
                     clips += 1
@@ -108,7 +111,7 @@ class Stream:
         return result
 
     def _rows(self, item: _Pending, vectors_cd: np.ndarray) -> VideoResult:
-        plan = self.reader.planner.plan(item.length, item.fps)
+        plan = self.reader.planner.plan(item.length, item.timing)
         starts = np.searchsorted(plan.window, np.arange(len(plan.first)))
         counts = np.diff(np.append(starts, len(vectors_cd)))
         rows_wd = np.add.reduceat(vectors_cd.astype(np.float64), starts, axis=0) / counts[:, None]
@@ -121,7 +124,8 @@ class Stream:
             why = "is too large for fp16" if np.isfinite(rows_wd).all() else "is not finite"
             return VideoResult(item.row, error=f"the network's feature {why}")
         short = self.reader.spec.shortage(item.length)
-        return VideoResult(item.row, item.fps, plan.first, plan.last, values.astype(np.float32), short=short)
+        said = {"short": short, "note": item.note, "lost": item.lost}
+        return VideoResult(item.row, item.timing, plan.first, plan.last, values.astype(np.float32), **said)
 
 
 class _Batch:
@@ -205,5 +209,7 @@ def reader_for(network: Network, windows: WindowConfig) -> Reader:
     Returns:
         The reader.
     """
-    spec = ClipSpec.of(network.input, sampling=network.metadata.sampling, decoder=windows.decoder)
+    spec = ClipSpec.of(
+        network.input, sampling=network.metadata.sampling, decoder=windows.decoder, min_readable=windows.min_readable
+    )
     return Reader(WindowPlanner(windows, spec))

@@ -7,7 +7,10 @@ import numpy as np
 
 from specvid.datasets.clips.sampling import test_clips, uniform_segments
 from specvid.datasets.clips.spec import ClipSpec
+from specvid.datasets.decode import Timing
 from specvid.pipelines.embed.config import WindowConfig, parse_span
+
+_SLACK = 1e-6  # s, of time stamps that were rounded
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,12 +45,12 @@ class WindowPlanner:
     config: WindowConfig
     spec: ClipSpec
 
-    def plan(self, length: int, fps: float) -> WindowPlan:
+    def plan(self, length: int, timing: Timing) -> WindowPlan:
         """The windows and clips of a video.
 
         Args:
             length: frames of the video.
-            fps: its frame rate, 0 where it is not known.
+            timing: when its frames are shown.
 
         Returns:
             The plan.
@@ -59,15 +62,18 @@ class WindowPlanner:
             clips = self._spread(length)
             spans, window = np.stack([clips.min(1), clips.max(1)], axis=1), np.arange(len(clips))
         else:
-            spans = self._slide(length, fps) if self.config.window == "sliding" else _all_frames(length)
+            spans = self._slide(length, timing) if self.config.window == "sliding" else _all_frames(length)
             covers = [self._cover(first, last) for first, last in spans.tolist()]
             clips, window = np.concatenate(covers), np.repeat(np.arange(len(spans)), [len(cover) for cover in covers])
         if not self.config.row_per_window:
             spans, window = _all_frames(length), np.zeros(len(clips), np.int64)
         return WindowPlan(spans[:, 0], spans[:, 1], clips, window)
 
-    def _slide(self, length: int, fps: float) -> np.ndarray:
+    def _slide(self, length: int, timing: Timing) -> np.ndarray:
         """(W, 2) first and last frames. Where frames would be left over at the end, one more window ends there."""
+        if timing.times is not None and self.config.length.endswith("s"):
+            return self._slide_in_time(length, timing)
+        fps = timing.fps
         size = _frames("length", self.config.length, fps) if self.config.length else self.spec.frames * self.spec.stride
         step = _frames("every", self.config.every, fps) if self.config.every else max(1, size // 2)
         if length <= size:
@@ -76,6 +82,27 @@ class WindowPlanner:
         if starts[-1] + size < length:
             starts = np.append(starts, length - size)
         return np.stack([starts, starts + size - 1], axis=1)
+
+    def _slide_in_time(self, length: int, timing: Timing) -> np.ndarray:
+        """The same by presentation times, for frames that are not evenly spaced."""
+        size = parse_span("length", self.config.length)[0]
+        step, unit = parse_span("every", self.config.every) if self.config.every else (size / 2, "s")
+        step = step if unit else step / max(timing.fps, 1e-9)
+        duration = timing.duration(length)
+        if duration <= size:
+            return _all_frames(length)
+        times = timing.start(np.arange(length))
+        # Only where a frame enters or leaves, a window has other frames than the one before it: so there are no more
+        # than two windows a frame, whatever times a file claims. One in which no frame appears would repeat another's.
+        changes = np.concatenate([[-step], times, times - size])
+        number = np.unique(np.floor((changes + _SLACK) / step) + 1)
+        starts = number[(number >= 0) & (number * step <= duration - size + _SLACK)] * step
+        first, end = (np.searchsorted(times, edge - _SLACK) for edge in (starts, starts + size))
+        spans = np.unique(np.stack([first, end - 1], axis=1)[first < end], axis=0)
+        if spans[-1, 1] < length - 1:
+            rest = int(np.searchsorted(times, duration - size - _SLACK))
+            spans = np.concatenate([spans, [[min(rest, length - 1), length - 1]]])
+        return spans
 
     def _spread(self, length: int) -> np.ndarray:
         """(C, T) clips over all of the video, fewer than wanted where it is too short for as many different ones."""

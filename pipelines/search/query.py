@@ -22,12 +22,14 @@ class Answer:
         rows: best first, each with ``rank`` from 1, ``score`` (cosine) and all columns but the embedding.
         method: which index answered, or ``exact``.
         rows_searched: how many rows could answer.
+        note: what is to be said of the frames of the query.
     """
 
     query: str
     rows: list[dict[str, Any]]
     method: str
     rows_searched: int
+    note: str = ""
 
 
 def search(
@@ -38,6 +40,7 @@ def search(
     where: str = "",
     device: str = "auto",
     network: NetworkConfig | None = None,
+    min_readable: float | None = None,
     trusted: bool = False,
 ) -> Answer:
     """Find the rows of a folder of embeddings that are most like a video, images or a row, by cosine.
@@ -49,6 +52,7 @@ def search(
         where: a filter on columns, see `specvid.pipelines.search.where`, with which the search is always exact.
         device: where the query is embedded.
         network: where the network of the data set lies now, if it moved.
+        min_readable: share of the frames of the query that must decode; as the data set was made if not given.
         trusted: embed a file even where the data set names a network that may run code of whoever wrote it.
 
     Returns:
@@ -67,11 +71,12 @@ def search(
     keep = matching(rows, where) if where else None
     parts = [query] if isinstance(query, str | os.PathLike) else query
     names = [os.fspath(part) for part in parts]
-    asked = query_vector(folder, rows, names, device=device, network=network, trusted=trusted)
+    settings: dict[str, Any] = {"network": network, "min_readable": min_readable, "trusted": trusted}
+    asked = query_vector(folder, rows, names, device=device, **settings)
     index = open_index(folder, rows)
     wanted = min(k + len(asked.rows), len(rows))
     if not wanted:
-        return Answer(asked.name, [], "no rows", 0)
+        return Answer(asked.name, [], "no rows", 0, asked.note)
     if index is not None:
         scores, found = index.search(asked.vector, wanted, keep=keep)
         method = index.metadata["kind"] if keep is None else "exact"
@@ -85,4 +90,4 @@ def search(
         {"rank": rank, "score": round(float(score), 6), **row}
         for rank, (score, row) in enumerate(zip(values, columns, strict=True), start=1)
     ]
-    return Answer(asked.name, answers, method, len(rows) if keep is None else int(keep.sum()))
+    return Answer(asked.name, answers, method, len(rows) if keep is None else int(keep.sum()), asked.note)

@@ -1,22 +1,21 @@
 """What is searched for: a video, images or the id of a row, as a unit vector."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 
 from specvid.config import from_dict
-from specvid.datasets.decode import Video, open_video
+from specvid.datasets.decode import Video
 from specvid.datasets.decode.frame_folder import FrameFolder
 from specvid.datasets.layouts.media import IMAGES
 from specvid.models.trust import require_trust
 from specvid.pipelines.embed.config import EmbedConfig
 from specvid.pipelines.embed.folder import Folder, Rows
 from specvid.pipelines.embed.network import Network
-from specvid.pipelines.embed.reading import ALL_READABLE, Reader
+from specvid.pipelines.embed.reading import Reader
 from specvid.pipelines.embed.stream import reader_for
 from specvid.pipelines.engine.devices import select_device
 from specvid.pipelines.networks.config import NetworkConfig
@@ -31,11 +30,13 @@ class QueryVector:
         name: as it was given.
         vector: (1, D), of unit length.
         rows: rows of the data set that it is itself, which are no answers.
+        note: what is to be said of its frames.
     """
 
     name: str
     vector: np.ndarray
     rows: np.ndarray
+    note: str = ""
 
 
 def query_vector(
@@ -45,6 +46,7 @@ def query_vector(
     *,
     device: str = "auto",
     network: NetworkConfig | None = None,
+    min_readable: float | None = None,
     trusted: bool = False,
 ) -> QueryVector:
     """The vector of a query.
@@ -57,6 +59,7 @@ def query_vector(
         query: the id of a row (the mean of its windows), a video file, a folder of images, or images.
         device: where the network is computed.
         network: where it lies now, if the run or the weights moved.
+        min_readable: share of its frames that must decode; as the data set was made if not given.
         trusted: the user vouches for the network that the data set names.
 
     Returns:
@@ -73,7 +76,13 @@ def query_vector(
     gone = [path for path in query if not os.path.exists(path)]
     if gone:
         raise ValueError(f"{gone[0]!r} is neither an id in {str(folder.path)!r} nor a file: give one of these.")
-    return QueryVector(name, unit(_embed(folder, query, device, network, trusted)), own)
+    config = embedding_config(folder, trusted=trusted)
+    if network is not None:
+        config = replace(config, network=network)
+    if min_readable is not None:
+        config = replace(config, windows=replace(config.windows, min_readable=min_readable))
+    vector, note = _embed(folder, query, config, device)
+    return QueryVector(name, unit(vector), own, note)
 
 
 def embedding_config(folder: Folder, *, trusted: bool = False) -> EmbedConfig:
@@ -94,12 +103,12 @@ def embedding_config(folder: Folder, *, trusted: bool = False) -> EmbedConfig:
     return replace(config, network=replace(config.network, trust=trusted))
 
 
-def _embed(folder: Folder, query: Sequence[str], device: str, moved: NetworkConfig | None, trusted: bool) -> np.ndarray:
-    """The mean of all clips, (1, D)."""
-    config, metadata = embedding_config(folder, trusted=trusted), folder.metadata()
+def _embed(folder: Folder, query: Sequence[str], config: EmbedConfig, device: str) -> tuple[np.ndarray, str]:
+    """The mean of all clips, (1, D), and what is to be said of their frames."""
+    metadata = folder.metadata()
     made: dict[str, Any] = metadata["network"]
     network = Network(
-        moved or config.network,
+        config.network,
         changes=config.input,
         feature=config.output.feature,
         device=select_device(device, local_rank=0),
@@ -112,30 +121,22 @@ def _embed(folder: Folder, query: Sequence[str], device: str, moved: NetworkConf
             f"{made['weights'][:12]}). Say with --run or --weights where that lies."
         )
     reader = reader_for(network, config.windows)
-    total, count = np.zeros(network.dim), 0
-    for chunk in _read(reader, query):
-        for clips in chunk.split(8):
-            vectors = network(clips).cpu().numpy()
-            total, count = total + vectors.sum(axis=0, dtype=np.float64), count + len(vectors)
-    return (total / count)[None]
+    total, count, note = np.zeros(network.dim), 0, ""
+    with _open(reader, query) as video:
+        for chunk in reader.clips_of(video):
+            assert chunk.clips is not None
+            for clips in chunk.clips.split(8):
+                vectors = network(clips).cpu().numpy()
+                total, count = total + vectors.sum(axis=0, dtype=np.float64), count + len(vectors)
+            note = chunk.note
+    return (total / count)[None], note
 
 
-def _read(reader: Reader, query: Sequence[str]) -> Iterator[torch.Tensor]:
-    """The clips of a query, uint8 (n, T, h, w, 3) at a time."""
+def _open(reader: Reader, query: Sequence[str]) -> Video:
+    """The query as a video."""
     images = [path for path in query if os.path.splitext(path)[1].lower() in IMAGES]
-    fps = reader.planner.config.fps
     if images and len(images) == len(query):
-        yield from _clips(reader, FrameFolder("", fps, images, min_readable=ALL_READABLE))
-    elif len(query) > 1:
+        return FrameFolder("", reader.planner.config.fps, images, min_readable=reader.spec.min_readable)
+    if len(query) > 1:
         raise ValueError(f"{len(query)} things are searched for at once: give one video or id, or images of one.")
-    elif os.path.isdir(query[0]):
-        yield from _clips(reader, FrameFolder(query[0], fps, min_readable=ALL_READABLE))
-    else:
-        with open_video(query[0], reader.spec.decoder, min_readable=ALL_READABLE) as video:
-            yield from _clips(reader, video)
-
-
-def _clips(reader: Reader, video: Video) -> Iterator[torch.Tensor]:
-    for chunk in reader.clips_of(video):
-        assert chunk.clips is not None
-        yield chunk.clips
+    return reader.open(query[0])

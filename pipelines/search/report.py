@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from specvid.datasets.decode import open_video
-from specvid.datasets.decode.frame_folder import FrameFolder
 from specvid.datasets.layouts.media import IMAGES
 from specvid.errors import VideoError
 from specvid.pipelines.embed.inputs import one_line
@@ -91,10 +90,8 @@ def _pictures(path: str, numbers: list[int]) -> str:
     return "".join(tags)
 
 
-def _frames_of(path: str, numbers: Sequence[int], fps: float = 25.0) -> list[np.ndarray]:
+def _frames_of(path: str, numbers: Sequence[int]) -> list[np.ndarray]:
     """Some frames of a video or a folder of images, uint8 (H, W, 3) each."""
-    if os.path.isdir(path):
-        return list(FrameFolder(path, fps).stream(np.asarray(numbers)))
     if os.path.splitext(path)[1].lower() in IMAGES:
         from specvid.datasets.decode.images import read_frame
 
@@ -102,7 +99,4 @@ def _frames_of(path: str, numbers: Sequence[int], fps: float = 25.0) -> list[np.
     with open_video(path) as video:
         if not numbers:
             numbers = [len(video) // 2]
-        inside = [min(number, len(video) - 1) for number in numbers]
-        if not inside:
-            raise VideoError(path, "holds no frames")
-        return list(video.frames(inside))
+        return list(video.frames([min(number, len(video) - 1) for number in numbers]))

@@ -1,12 +1,15 @@
 """Filters on columns: ``camid != 3 and label in ["run", "walk"]``, parsed, never evaluated as code.
 
 Python's comparison syntax, read into an Arrow expression: ``== != < <= > >=``, ``in``, ``not in``, ``is None``, ``is
-not None``, ``and``, ``or``, ``not``, brackets, numbers, text in quotes, True, False. A column whose name is no Python
-name is written ``column("its name")``. A row whose value is missing never matches a comparison, as in SQL.
+not None``, ``and``, ``or``, ``not``, brackets, numbers, text in quotes, True, False; of text also ``contains(label,
+"run")``, ``startswith(path, "cam3/")`` and ``endswith``. With a column of dates or times, text is a time (``recorded >
+"2024-01-31"``). A column whose name is no Python name is written ``column("its name")``. A row whose value is missing
+never matches a comparison, as in SQL.
 """
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
 from typing import Any
 
 import numpy as np
@@ -18,6 +21,8 @@ _COMPARE: dict[type, Callable[[Any, Any], Any]] = {
     ast.Eq: lambda a, b: a == b, ast.NotEq: lambda a, b: a != b, ast.Lt: lambda a, b: a < b,
     ast.LtE: lambda a, b: a <= b, ast.Gt: lambda a, b: a > b, ast.GtE: lambda a, b: a >= b,
 }  # fmt: skip
+
+_TEXT_TESTS = {"contains": "match_substring", "startswith": "starts_with", "endswith": "ends_with"}
 
 
 def matching(rows: Rows, text: str) -> np.ndarray:
@@ -35,7 +40,7 @@ def matching(rows: Rows, text: str) -> np.ndarray:
     """
     import pyarrow as pa
 
-    parsed, columns = parse(text, [name for name in rows.schema.names if name != "embedding"])
+    parsed, columns = parse(text, {field.name: field.type for field in rows.schema if field.name != "embedding"})
     keep, start = np.zeros(len(rows), bool), 0
     try:
         for batch in batches(rows.parts, columns):
@@ -49,12 +54,12 @@ def matching(rows: Rows, text: str) -> np.ndarray:
     return keep
 
 
-def parse(text: str, names: list[str]) -> tuple[Any, list[str]]:
+def parse(text: str, types: Mapping[str, Any]) -> tuple[Any, list[str]]:
     """A filter as an Arrow expression.
 
     Args:
         text: the filter.
-        names: columns that it may use.
+        types: names and Arrow types of the columns that it may use.
 
     Returns:
         The expression, and the columns that it uses (at least one).
@@ -66,7 +71,7 @@ def parse(text: str, names: list[str]) -> tuple[Any, list[str]]:
         tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise _wrong(text, getattr(error, "msg", None) or "it is too long") from None
-    reader = _Parser(text, names)
+    reader = _Parser(text, types)
     try:
         expression = reader.condition(tree)
     except RecursionError:
@@ -75,8 +80,8 @@ def parse(text: str, names: list[str]) -> tuple[Any, list[str]]:
 
 
 class _Parser:
-    def __init__(self, text: str, names: list[str]) -> None:
-        self.text, self.names = text, names
+    def __init__(self, text: str, types: Mapping[str, Any]) -> None:
+        self.text, self.types = text, types
         self.used: set[str] = set()
 
     def condition(self, node: ast.expr) -> Any:
@@ -92,9 +97,23 @@ class _Parser:
             sides = [node.left, *node.comparators]
             pairs = zip(sides[:-1], node.ops, sides[1:], strict=True)
             return functools.reduce(operator.and_, (self._compare(*pair) for pair in pairs))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _TEXT_TESTS:
+            return self._test_text(node.func.id, node)
         if self._is_column(node):
             return self._column(node)
         raise _wrong(self.text, f"{ast.unparse(node)!r} is no condition")
+
+    def _test_text(self, test: str, node: ast.Call) -> Any:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        part = node.args[1] if len(node.args) == 2 and not node.keywords else None
+        if not (isinstance(part, ast.Constant) and isinstance(part.value, str)):
+            raise _wrong(self.text, f"{test} wants a column and text in quotes: {test}(label, 'run')")
+        column, kind = self._column(node.args[0]), self._type(node.args[0])
+        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+            raise _wrong(self.text, f"{ast.unparse(node.args[0])} is no text, but {kind}")
+        return getattr(pc, _TEXT_TESTS[test])(column, part.value)
 
     def _compare(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> Any:
         if not (self._is_column(left) or self._is_column(right)):
@@ -108,10 +127,10 @@ class _Parser:
             if not isinstance(right, (ast.List, ast.Tuple)) or not right.elts:
                 raise _wrong(self.text, f"'in' wants a list, not {ast.unparse(right)!r}")
             column = self._column(left)
-            among = column.isin([self._value(entry) for entry in right.elts])
+            among = column.isin(self._values(right.elts, self._type(left)))
             return among if isinstance(op, ast.In) else ~among & column.is_valid()
-        sides = (self._column(side) if self._is_column(side) else self._value(side) for side in (left, right))
-        a, b = sides
+        kind = self._type(left if self._is_column(left) else right)
+        a, b = (self._column(side) if self._is_column(side) else self._value(side, kind) for side in (left, right))
         if isinstance(left, ast.Constant):  # an Arrow expression must come first
             swapped = {ast.Lt: ast.Gt, ast.LtE: ast.GtE, ast.Gt: ast.Lt, ast.GtE: ast.LtE}
             return _COMPARE[swapped.get(type(op), type(op))](b, a)
@@ -123,6 +142,16 @@ class _Parser:
     def _column(self, node: ast.expr) -> Any:
         import pyarrow.compute as pc
 
+        name = self._name(node)
+        self.used.add(name)
+        return pc.field(name)
+
+    def _type(self, node: ast.expr) -> Any:
+        """The Arrow type of a column."""
+        return self.types[self._name(node)]
+
+    def _name(self, node: ast.expr) -> str:
+        """The name of a column that there is."""
         if isinstance(node, ast.Name):
             name = node.id
         elif (
@@ -133,12 +162,24 @@ class _Parser:
             name = node.args[0].value
         else:
             raise _wrong(self.text, f"{ast.unparse(node)!r} is no column")
-        if name not in self.names:
-            raise unknown(f"filter {self.text!r}: column", name, self.names)
-        self.used.add(name)
-        return pc.field(name)
+        if name not in self.types:
+            raise unknown(f"filter {self.text!r}: column", name, self.types)
+        return name
 
-    def _value(self, node: ast.expr) -> Any:
+    def _values(self, nodes: list[ast.expr], kind: Any) -> Any:
+        """Several values; times as an Arrow array of the column's type, for `isin` converts nothing."""
+        import pyarrow as pa
+
+        values = [self._value(node, kind) for node in nodes]
+        if pa.types.is_temporal(kind):
+            return pa.array([value.as_py() for value in values], values[0].type).cast(kind)
+        return values
+
+    def _value(self, node: ast.expr, kind: Any) -> Any:
+        import pyarrow as pa
+
+        if isinstance(node, ast.Constant) and (pa.types.is_timestamp(kind) or pa.types.is_date(kind)):
+            return self._time(node, kind)
         sign = 1
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
             sign, node = -1, node.operand
@@ -150,9 +191,24 @@ class _Parser:
             raise _wrong(self.text, f"-{ast.unparse(node)} is no number")
         return -node.value
 
+    def _time(self, node: ast.Constant, kind: Any) -> Any:
+        """A time as people write it, to be compared with a column of times."""
+        import pyarrow as pa
+
+        zone = getattr(kind, "tz", None)
+        try:
+            time = datetime.fromisoformat(str(node.value).strip().replace("Z", "+00:00"))
+        except ValueError:
+            raise _wrong(self.text, f"{node.value!r} is no time, as the column is: '2024-01-31 15:30'") from None
+        if zone is None and time.tzinfo is not None:
+            raise _wrong(self.text, f"{node.value!r} has a time zone, the column has none: leave it out")
+        if zone is not None and time.tzinfo is None:
+            time = time.replace(tzinfo=timezone.utc)
+        return pa.scalar(time, pa.timestamp("us", tz=zone))
+
 
 def _wrong(text: str, why: str) -> ValueError:
     return ValueError(
         f"filter {text!r} cannot be read: {why}. Write it like camid != 3 and label in ['run', 'walk'] "
-        "(== != < <= > >= in, and or not, is None)."
+        "(== != < <= > >= in, contains startswith endswith, and or not, is None)."
     )

@@ -116,6 +116,19 @@ def require_at_least(config: Any, **least: int) -> None:
             raise ValueError(f"{name} {getattr(config, name)} must be at least {bound}.")
 
 
+def require_share(min_readable: float) -> None:
+    """Check the share of frames that must decode.
+
+    Args:
+        min_readable: the share.
+
+    Raises:
+        ValueError: it lies outside 0 to 1.
+    """
+    if not 0 <= min_readable <= 1:
+        raise ValueError(f"min_readable {min_readable} must be a share, 0 to 1.")
+
+
 def _fits(value: Any, hint: Any) -> bool:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Literal:

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from specvid.datasets.decode import Timing
 from specvid.files import write_json
 from specvid.pipelines.embed.folder import Folder
 from specvid.pipelines.embed.shards import VideoResult, gather_failures, schema_of, write_shard
@@ -34,7 +35,7 @@ def write_embeddings(
     zero, last = np.zeros(1, np.int64), np.full(1, 24)
     for shard in range(shards):
         rows = range(shard * shard_size, min((shard + 1) * shard_size, len(vectors)))
-        results = [VideoResult(row, 25.0, zero, last, vectors[row : row + 1]) for row in rows]
+        results = [VideoResult(row, Timing(25.0), zero, last, vectors[row : row + 1]) for row in rows]
         write_shard(folder, shard, inputs, results, schema)
     pq.write_table(inputs, folder.inputs)
     write_json(folder.metadata_file, {**metadata, "inputs": len(vectors), "shards": shards})

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from specvid.datasets.decode import Timing
 from specvid.files import write_json
 from specvid.pipelines.embed.folder import Folder, Rows
 from specvid.pipelines.embed.shards import VideoResult, gather_failures, schema_of, write_shard
@@ -120,7 +121,7 @@ def write_embeddings(out: Path, rows: int, dim: int, *, seed: int = 0) -> Folder
     for shard in range(shards):
         own = range(shard * _SHARD, min((shard + 1) * _SHARD, rows))
         vectors = _rows(rng, rng.integers(max(1, rows // _CLUSTER), size=len(own)), dim)
-        results = [VideoResult(row, 25.0, zero, zero, vectors[i : i + 1]) for i, row in enumerate(own)]
+        results = [VideoResult(row, Timing(25.0), zero, zero, vectors[i : i + 1]) for i, row in enumerate(own)]
         write_shard(folder, shard, inputs, results, schema)
     pq.write_table(inputs, folder.inputs)
     write_json(folder.metadata_file, {**metadata, "inputs": rows, "shards": shards})

@@ -8,6 +8,7 @@ from typing import Any
 from tyro.conf import Positional
 
 from specvid.cli.verb import Verb
+from specvid.config import require_share
 from specvid.errors import unknown
 
 CHECK_HELP = """\
@@ -19,6 +20,7 @@ specvid data check: is a data set whole? Lists, counts, groups, names, and every
   --groups G --test-fraction 0.2   of folders and table, as in specvid train action
   --fast          names only: nothing is opened
   --workers 2     processes that decode; one a core if not given
+  --min-readable 0.9   share of the frames of a video that must decode
 
 Says by name what is missing or damaged; the exit code is then 1. Counts stand beside the published
 ones. A set that is cut down to some of its classes or identities is accepted, and called so.
@@ -81,6 +83,11 @@ class CheckOptions:
     """Own clips: which are cut from one source."""
     test_fraction: float = 0.0
     """Own clips without a test part: share of each class's groups to test on."""
+    min_readable: float = 0.9
+    """Share of the frames of a video that must decode."""
+
+    def __post_init__(self) -> None:
+        require_share(self.min_readable)
 
 
 @dataclass(frozen=True)
@@ -123,7 +130,7 @@ def _check(options: CheckOptions) -> int:
     folder = _given("DIR", options.folder) if options.dataset else ""
     report = check(
         options.dataset, folder, fast=options.fast, workers=options.workers, progress=console.is_terminal,
-        groups=options.groups, test_fraction=options.test_fraction,
+        groups=options.groups, test_fraction=options.test_fraction, min_readable=options.min_readable,
     )  # fmt: skip
     echo("\n".join(report.lines))
     return report.exit_code

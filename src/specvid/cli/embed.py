@@ -11,8 +11,9 @@ from specvid.pipelines.embed.config import EmbedConfig
 HELP = """\
 specvid embed: from videos to a Parquet data set of embeddings
 
-  VIDEO [VIDEO ...]         files, folders, "globs/**/*.mp4", a .txt list, a .csv / .parquet table with
-                            a path column (the others are carried over); a folder of images is a video
+  VIDEO [VIDEO ...]         files, folders, "globs/**/*.mp4", a .txt list (`path` or `path label`), a
+                            .csv / .parquet table with a path column (the others are carried over;
+                            --encoding latin-1); a folder of images is a video
   --out DIR                 writes DIR/embeddings/*.parquet and DIR/errors.parquet
   --run RUN                 a trained run; or --model NAME [--weights FILE] [--blocks "..."];
                             or --model FOLDER, what save_pretrained wrote
@@ -21,6 +22,8 @@ specvid embed: from videos to a Parquet data set of embeddings
   --window full             the mean over all of the video, one row each
   --window uniform --clips 4            the mean of clips spread evenly
   --window sliding --length 2s --every 1s   a row for each window (s, or frames); --rows video pools
+  --min-readable 0.9        share of a video's wanted frames that must decode; the nearest ones
+                            stand in for the others, notes.parquet says where
   --dtype fp32|fp16 --l2 --npz          what is written
   --device cuda --precision bf16 --batch-size 32 --workers 4
   --retry-errors            do the shards again in which a file failed
@@ -45,6 +48,8 @@ class EmbedOptions:
     """Folder to write."""
     path_column: str = "path"
     """Column of a table that names the file."""
+    encoding: str = ""
+    """Of lists and tables, e.g. latin-1; UTF-8 if not given."""
     config: EmbedConfig = field(default_factory=EmbedConfig)
 
 
@@ -56,7 +61,8 @@ def run(options: EmbedOptions) -> int:
     from specvid.pipelines.embed.launch import embed
     from specvid.pipelines.engine.log import echo, status
 
-    outcome = embed(options.videos, options.out, options.config, path_column=options.path_column, echo=status)
+    columns = {"path_column": options.path_column, "encoding": options.encoding}
+    outcome = embed(options.videos, options.out, options.config, **columns, echo=status)
     echo(outcome.line())
     return 1 if outcome.failed else 0
 

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from tyro.conf import Positional
 
@@ -26,6 +26,7 @@ specvid predict: name what happens in video files
   --checkpoint last|best  which epoch of the run
   --trust                 also a run or folder that names code of somebody else (mmaction2's configs)
   --frames 16 --stride 4  other clips than those of the network; --size, --resize in px
+  --min-readable 0.9      share of the wanted frames that must decode; others stand in, and that is said
   --json                  one JSON object per file and line
   --device cpu|cuda --precision bf16 --workers 2
 
@@ -54,6 +55,8 @@ class PredictOptions:
     """Clips per video."""
     crops: Literal[1, 3, 5, 10] = 1
     """Crops per clip."""
+    min_readable: float = 0.9
+    """Share of the frames of a video's clips that must decode; the nearest ones stand in for the others."""
     json: bool = False
     """One JSON object per file and line."""
     compute: ComputeConfig = field(default_factory=ComputeConfig)
@@ -83,7 +86,12 @@ def run(options: PredictOptions) -> int:
     network = open_network(options.network, changes=options.input, classifier=True, labels=options.labels)
     if network.note:
         status(network.note)
-    views = {"top": options.top, "clips": options.clips, "crops": options.crops}
+    views: dict[str, Any] = {
+        "top": options.top,
+        "clips": options.clips,
+        "crops": options.crops,
+        "min_readable": options.min_readable,
+    }
     failed = 0
     for prediction in predict(options.videos, network, **views, compute=options.compute):
         failed += bool(prediction.error)

@@ -34,7 +34,9 @@ specvid search query: what is most like a video, images, or a row of the data se
   DIR                     the folder that `specvid embed --out` wrote
   VIDEO | IMAGES | ID     a file, a folder of images, several images of one thing, or an id of a row
   -k 10                   how many answers
-  --where "camid != 3"    only rows for which this holds: == != < <= > >= in, and or not, is None
+  --where "camid != 3"    only rows for which this holds: == != < <= > >= in, and or not, is None,
+                          contains(label, 'run'), startswith, endswith; recorded > '2024-01-31'
+  --min-readable 0.9      share of the frames of a query that must decode; others stand in, said
   --json                  JSON instead of a table
   --html PAGE             write a page with frames of each answer
   --run RUN, --weights FILE   where the network lies now, if it moved
@@ -79,6 +81,8 @@ class QueryOptions:
     """Folder of the run, if it moved."""
     weights: str = ""
     """File of the weights, if it moved."""
+    min_readable: float | None = None
+    """Share of the frames of a query that must decode; as the data set was made if not given."""
     trust: bool = False
     """Build the network even where the data set or the run names code of somebody else, which then runs."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
@@ -108,7 +112,7 @@ def query(options: QueryOptions) -> int:
             "nothing to search for is given: name a video, a folder of images, images, or an id after DIR."
         )
 
-    from specvid.pipelines.engine.log import echo
+    from specvid.pipelines.engine.log import echo, status
     from specvid.pipelines.search.query import search
     from specvid.pipelines.search.report import as_text, write_page
 
@@ -119,6 +123,7 @@ def query(options: QueryOptions) -> int:
         where=options.where,
         device=options.device,
         network=_moved_network(options),
+        min_readable=options.min_readable,
         trusted=options.trust,
     )
     if options.html:
@@ -127,6 +132,8 @@ def query(options: QueryOptions) -> int:
         print(json.dumps(answer.rows, indent=2, ensure_ascii=False, default=str))
     else:
         echo(as_text(answer))
+    if answer.note:
+        status(f"note: {answer.note}")
     return 0
 
 

@@ -179,6 +179,8 @@ def test_frames_that_stand_in_for_lost_ones_are_said(tmp_path, decoder):
     whole = clip_of(100, 1, decoder=decoder)
     item = TrainClips(records, whole, transform=train_transform(whole, flip=0))[0, 0]
     assert item["repeated"].startswith(f"{path}: {said.replace('1 of 40', '1 of 100')}")
+    strict = clip_of(40, 1, decoder=decoder, min_readable=1.0)
+    assert "is damaged: 1 of 40" in TestViews(records, strict, transform=test_transform(strict))[0]["error"]
     few = clip_of(8, 1, sampling="dense", decoder=decoder)
     lost = blank_frames(write_numbered(tmp_path, "plain.avi"), range(45, 55))
     assert "is damaged" in TestViews([VideoRecord(lost, "x", 0)], few, transform=test_transform(few))[0]["error"]

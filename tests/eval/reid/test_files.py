@@ -291,3 +291,44 @@ def test_the_golden_files_are_understood(name):
     else:
         expected = json.loads((folder / "market_expected.json").read_text())
         assert features.score("cross-camera").mAP == pytest.approx(expected["cosine"]["mAP"], abs=1e-6)
+
+
+def test_matlab_files_as_layumis_baseline_writes_them(tmp_path):
+    """`scipy.io.savemat` of lists and arrays, as in its test.py: labels become rows of a matrix."""
+    import scipy.io
+
+    known = draw(known=False)
+    result = {
+        f"{side}_{short}": getattr(known, name)
+        for side in ("query", "gallery")
+        for short, name in (("f", side), ("label", f"{side}_ids"), ("cam", f"{side}_cams"))
+    }
+    path = tmp_path / "pytorch_result.mat"
+    for compressed in (False, True):
+        scipy.io.savemat(path, result, do_compression=compressed)
+        read = load_features(path)
+        for name in ("query", "gallery", "query_ids", "gallery_ids", "query_cams", "gallery_cams"):
+            np.testing.assert_array_equal(getattr(read, name), getattr(known, name))
+        assert read.score("cross-camera").mAP == known.score("cross-camera").mAP
+    whole = path.read_bytes()
+    for cut in range(0, len(whole), max(1, len(whole) // 60)):
+        path.write_bytes(whole[:cut])
+        with pytest.raises(ValueError, match=r"pytorch_result\.mat: "):
+            load_features(path)
+    scipy.io.savemat(path, {**result, "query_f": np.array([{"a": 1}], object)})
+    with pytest.raises(ValueError, match=r"array query_f is a (cell|struct|object); save it as numbers"):
+        load_features(path)
+    path.write_bytes(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\x00\x02IM" + bytes(512))
+    with pytest.raises(ValueError, match=r"version 7.3; save it with -v7"):
+        load_features(path)
+
+
+def test_a_matlab_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
+    import scipy.io
+
+    path = tmp_path / "bomb.mat"
+    scipy.io.savemat(path, {"query_f": np.zeros((4000, 1000)), "gallery_f": np.zeros(1)}, do_compression=True)
+    assert path.stat().st_size < 100_000
+    monkeypatch.setattr(memory, "available_bytes", lambda: 2**20)
+    with pytest.raises(ValueError, match=r"its arrays take 0.0 GiB, and 0.0 GiB of memory are free"):
+        load_features(path)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from shared_data import shared
+from synthetic_videos import blank_frames, write_numbered
 from tiny_ucf101 import synthesize_tiny_ucf101
 
 from specvid import cli
@@ -60,6 +61,22 @@ def test_a_shared_folder(video: str, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "only initialised" not in capsys.readouterr().err
     assert cli.run(["embed", video, "--model", folder, "--blocks", "snl@layer1", "--out", str(tmp_path / "no")]) == 2
     assert "blocks cannot be set" in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_share_that_must_decode_is_an_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of `predict` and `data check`: 2 of 100 frames are lost, one clip wants them all."""
+    path = blank_frames(write_numbered(tmp_path), [40, 60])
+    folder = str(tmp_path / "it")
+    made(input={"frames": 100, "stride": 1, "size": 16, "resize": 20}).save_pretrained(folder, classes=NAMES)
+    words = ["predict", str(path), "--model", folder, "--clips", "1", "--device", "cpu", "--workers", "0"]
+    assert cli.run(words) == 0 and "2 of 100 wanted frames cannot be decoded" in capsys.readouterr().out
+    assert cli.run([*words, "--min-readable", "0.99"]) == 1 and "error: is damaged: 2 of" in capsys.readouterr().out
+    root = synthesize_tiny_ucf101(tmp_path / "data", groups=4, clips=1)
+    path.replace(root / "videos/Red/v_Red_g01_c01.avi")
+    check = ["data", "check", "ucf101", str(root), "--workers", "1"]
+    assert cli.run(check) == 0 and "2 of 100 frames cannot be decoded" in capsys.readouterr().out
+    assert cli.run([*check, "--min-readable", "0.99"]) == 1
+    assert "is damaged: 2 of 100 frames" in capsys.readouterr().out
 
 
 def bare(folder: Path) -> Path:

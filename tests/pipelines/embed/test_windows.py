@@ -11,7 +11,7 @@ from synthetic_videos import read_numbers, write_numbered
 from specvid.datasets.clips.sampling import test_clips as even_clips
 from specvid.datasets.clips.sampling import uniform_segments
 from specvid.datasets.clips.spec import ClipSpec
-from specvid.datasets.decode import open_video
+from specvid.datasets.decode import Timing, open_video
 from specvid.pipelines.embed import WindowConfig
 from specvid.pipelines.embed.inputs import Source
 from specvid.pipelines.embed.reading import Reader
@@ -24,7 +24,7 @@ def windows(frames: int = 8, stride: int = 2, sampling: str = "dense", **config)
 
 @pytest.mark.parametrize("length", [1, 5, 15, 16, 17, 40, 100])
 def test_the_whole_video_is_covered_by_the_fewest_clips(length: int) -> None:
-    plan = windows().plan(length, 25)
+    plan = windows().plan(length, Timing(25))
     assert (plan.first.tolist(), plan.last.tolist()) == ([0], [length - 1])
     assert len(plan.clips) == -(-length // 16) and not plan.window.any()
     reached = plan.clips.max() - plan.clips.min() + 1
@@ -33,7 +33,7 @@ def test_the_whole_video_is_covered_by_the_fewest_clips(length: int) -> None:
 
 @pytest.mark.parametrize("per_window", ["window", "video"])
 def test_sliding_windows_leave_no_frame_out(per_window: str) -> None:
-    plan = windows(window="sliding", length="2s", every="1s", rows=per_window).plan(130, 25)
+    plan = windows(window="sliding", length="2s", every="1s", rows=per_window).plan(130, Timing(25))
     if per_window == "video":
         assert plan.first.tolist() == [0] and plan.last.tolist() == [129] and set(plan.window) == {0}
     else:
@@ -44,7 +44,7 @@ def test_sliding_windows_leave_no_frame_out(per_window: str) -> None:
 
 
 def test_a_window_shorter_than_a_clip_is_looped_and_never_left() -> None:
-    plan = windows(window="sliding", length="5", every="5").plan(12, 25)
+    plan = windows(window="sliding", length="5", every="5").plan(12, Timing(25))
     assert plan.first.tolist() == [0, 5, 7] and plan.last.tolist() == [4, 9, 11]
     for number in range(3):
         own = plan.clips[plan.window == number]
@@ -52,22 +52,24 @@ def test_a_window_shorter_than_a_clip_is_looped_and_never_left() -> None:
 
 
 def test_uniform_clips_are_spread_and_a_short_video_has_fewer() -> None:
-    plan = windows(window="uniform", clips=3).plan(100, 25)
+    plan = windows(window="uniform", clips=3).plan(100, Timing(25))
     assert np.array_equal(plan.clips, even_clips(100, 8, 2, 3)) and plan.last.tolist() == [99]
-    rows = windows(window="uniform", clips=3, rows="window").plan(100, 25)
+    rows = windows(window="uniform", clips=3, rows="window").plan(100, Timing(25))
     assert rows.first.tolist() == plan.clips[:, 0].tolist() and rows.window.tolist() == [0, 1, 2]
-    assert len(windows(window="uniform", clips=3).plan(7, 25).clips) == 1
+    assert len(windows(window="uniform", clips=3).plan(7, Timing(25)).clips) == 1
 
 
 def test_segments_take_one_frame_of_each_part() -> None:
-    assert np.array_equal(windows(sampling="segments").plan(100, 25).clips, uniform_segments(100, 8, None)[None])
-    two = windows(sampling="segments", window="uniform", clips=2).plan(100, 25).clips
+    assert np.array_equal(
+        windows(sampling="segments").plan(100, Timing(25)).clips, uniform_segments(100, 8, None)[None]
+    )
+    two = windows(sampling="segments", window="uniform", clips=2).plan(100, Timing(25)).clips
     assert np.array_equal(two, np.stack([uniform_segments(50, 8, None), 50 + uniform_segments(50, 8, None)]))
 
 
 def test_seconds_need_a_frame_rate_and_spans_must_be_spans() -> None:
     with pytest.raises(ValueError, match="no frame rate"):
-        windows(window="sliding", length="2s").plan(100, 0.0)
+        windows(window="sliding", length="2s").plan(100, Timing(0.0))
     for text in ("2 m", "-1s", "0", "1.5", "s"):
         with pytest.raises(ValueError, match="must be seconds"):
             WindowConfig(window="sliding", length=text)
@@ -91,7 +93,7 @@ def test_reading_in_one_pass_gives_the_frames_of_the_plan(tmp_path, monkeypatch,
     assert max(len(chunk.clips) for chunk in chunks) == 2
     clips = np.concatenate([chunk.clips.numpy() for chunk in chunks])
     with open_video(path) as video:
-        plan = reader.planner.plan(len(video), video.fps)
+        plan = reader.planner.plan(len(video), video.timing)
     assert [read_numbers(clip) for clip in clips] == plan.clips.tolist()
 
 
@@ -163,3 +165,17 @@ def test_a_process_runs_ahead_by_bytes() -> None:
     assert settled() == [0, 1, 2, 3]  # one that is larger than the limit goes alone
     assert ahead.get().length == 3 and ahead.get().length == 4 and settled() == [0, 1, 2, 3, 4]
     assert ahead.held == 0
+
+
+def test_windows_by_the_clock_where_the_rate_varies() -> None:
+    """20 frames 33 ms apart, then 20 at half a second."""
+    times = np.array([0.033 * i if i < 20 else 0.66 + 0.5 * (i - 20) for i in range(40)])
+    plan = windows(window="sliding", length="1s", every="1s").plan(40, Timing(4.0, times))
+    shown = [times[first : last + 1] for first, last in zip(plan.first, plan.last, strict=True)]
+    assert len(shown) == 11 and all(np.ptp(seconds) < 1 for seconds in shown)
+    assert (plan.first[0], plan.last[0]) == (0, 20)  # 0 to 0.66 s
+    assert [len(seconds) for seconds in shown[1:-1]] == [2] * 9
+    assert plan.last[-1] == 39
+    half = windows(window="sliding", length="0.2s", every="0.2s").plan(40, Timing(4.0, times))
+    assert (half.first[0], half.last[0]) == (0, 6)
+    assert (half.first <= half.last).all()  # between two frames the one that is shown is taken

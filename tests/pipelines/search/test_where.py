@@ -1,6 +1,7 @@
 """Filters on columns: what they mean, and that nothing in them is ever run."""
 
 import ast
+from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -79,7 +80,7 @@ def test_nothing_is_evaluated(monkeypatch) -> None:
 
     for name in ("eval", "exec"):
         monkeypatch.setattr(builtins, name, lambda *a: pytest.fail("evaluated"))
-    expression, columns = parse("camid != 3 and label == 'x'", ["camid", "label"])
+    expression, columns = parse("camid != 3 and label == 'x'", {"camid": pa.int64(), "label": pa.string()})
     assert columns == ["camid", "label"] and "camid" in str(expression)
     assert isinstance(ast.parse("camid != 3", mode="eval"), ast.Expression)
 
@@ -88,3 +89,42 @@ def test_times_and_decimals_are_not_in_the_way(tmp_path: Path) -> None:
     write_embeddings(tmp_path, [[1.0, 0.0]], columns={"when": pa.array([3], pa.timestamp("s"))})
     assert pq.read_table(tmp_path / "embeddings").num_rows == 1
     assert matching(Rows(Folder(tmp_path)), "when is not None").tolist() == [True]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("recorded > '2024-01-01'", [0]),
+        ("'2024-01-01' > recorded", [1]),
+        ("recorded == '2024-05-01 10:00'", [0]),
+        ("recorded in ['2023-05-01T10:00:00', '1999-01-01']", [1]),
+        ("day >= '2024-05-01'", [0]),
+        ("day in ['2023-05-01']", [1]),
+        ("zoned > '2024-05-01T11:00+02:00'", [0]),
+        ("zoned == '2024-05-01T10:00Z'", [0]),
+        ("contains(label, 'al')", [1]),
+        ("startswith(label, 'r') and not contains(label, 'x')", [0]),
+        ("endswith(column('label'), 'k')", [1]),
+    ],
+)
+def test_times_and_text(tmp_path: Path, text: str, expected: list[int]) -> None:
+    """As a table in CSV brings them; a day is a time too."""
+    times = [datetime(2024, 5, 1, 10), datetime(2023, 5, 1, 10), None]
+    columns = {
+        "recorded": pa.array(times, pa.timestamp("s")),
+        "zoned": pa.array(times, pa.timestamp("ms", tz="UTC")),
+        "day": pa.array([time and time.date() for time in times], pa.date32()),
+        "label": ["run", "walk", None],
+    }
+    write_embeddings(tmp_path, [[1.0, 0.0]] * 3, columns=columns)
+    assert matching(Rows(Folder(tmp_path)), text).nonzero()[0].tolist() == expected
+    for wrong, match in (
+        ("recorded > 'May'", "no time"),
+        ("recorded > 3", "no time"),
+        ("recorded > '2024-01-01T00:00Z'", "time zone"),
+        ("contains(day, '2024')", "no text, but date32"),
+        ("contains(label)", "wants a column and text"),
+        ("contains('a', 'b')", "no column"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            matching(Rows(Folder(tmp_path)), wrong)
