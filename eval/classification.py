@@ -33,11 +33,12 @@ class ClassificationScore:
     missing: int
 
 
-def average_views(logits_vc: np.ndarray) -> np.ndarray:
+def average_views(logits_vc: np.ndarray, *, multilabel: bool = False) -> np.ndarray:
     """Softmax of each view, then the mean over the views.
 
     Args:
         logits_vc: (..., V, C) logits of V views.
+        multilabel: a clip may have several classes: the sigmoid of each logit instead.
 
     Returns:
         (..., C) probabilities, float64.
@@ -48,6 +49,8 @@ def average_views(logits_vc: np.ndarray) -> np.ndarray:
     logits = np.asarray(logits_vc, dtype=np.float64)
     if logits.ndim < 2 or logits.shape[-2] == 0:
         raise ValueError(f"logits of shape {logits.shape} must be (..., views, classes) with at least one view.")
+    if multilabel:
+        return (0.5 * (1 + np.tanh(0.5 * logits))).mean(axis=-2)  # the sigmoid, which overflows nowhere
     exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return (exponentials / exponentials.sum(axis=-1, keepdims=True)).mean(axis=-2)
 

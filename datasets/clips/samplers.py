@@ -20,9 +20,10 @@ class EpochSampler(Sampler[tuple[int, int]]):
         world: number of processes.
         drop_last: leave out what cannot be dealt evenly (another rest in each epoch); otherwise the first samples come
             twice.
+        weights: how often each sample is to come, on average, in proportion; then samples are drawn with replacement.
 
     Raises:
-        ValueError: no samples, a rank outside of the world, or nothing left.
+        ValueError: no samples, a rank outside of the world, nothing left, or weights that do not fit.
     """
 
     def __init__(
@@ -34,8 +35,14 @@ class EpochSampler(Sampler[tuple[int, int]]):
         rank: int = 0,
         world: int = 1,
         drop_last: bool = False,
+        weights: Sequence[float] | None = None,
     ) -> None:
         _check(length, rank, world)
+        if weights is not None and (len(weights) != length or not shuffle):
+            raise ValueError(
+                f"{len(weights)} weights for {length} samples, shuffle = {shuffle}: give one each, and shuffle=True."
+            )
+        self.shares = None if weights is None else np.asarray(weights, dtype=np.float64) / sum(weights)
         if drop_last and length < world:
             raise ValueError(
                 f"length = {length}, world = {world}: drop_last leaves nothing; use drop_last=False or fewer processes."
@@ -53,9 +60,11 @@ class EpochSampler(Sampler[tuple[int, int]]):
         return self.length // self.world if self.drop_last else -(-self.length // self.world)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        order = np.arange(self.length)
-        if self.shuffle:
-            np.random.default_rng([self.seed, self.epoch]).shuffle(order)
+        order, rng = np.arange(self.length), np.random.default_rng([self.seed, self.epoch])
+        if self.shares is not None:
+            order = rng.choice(self.length, size=self.length, p=self.shares)
+        elif self.shuffle:
+            rng.shuffle(order)
         order = np.resize(order, len(self) * self.world)  # cuts the rest off, or starts again from the front
         return ((self.epoch, int(i)) for i in order[self.rank :: self.world])
 

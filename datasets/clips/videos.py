@@ -26,9 +26,10 @@ _REPLACEMENTS = 20  # unreadable clips in a row before a training sample gives u
 class TrainClips(Dataset[dict[str, Any]]):
     """Training clips, indexed by ``(epoch, i)`` as `EpochSampler` yields them.
 
-    An item: ``video`` float32 (3, T, H, W), ``label`` int, ``index`` int (the record that was read), ``error`` str,
-    ``repeated`` str (file and reason where frames come more than once: the video is shorter than the clip, or
-    frames are lost and the nearest ones stand in).
+    An item: ``video`` float32 (3, T, H, W), ``label`` int (float32 (C,) of zeros and ones where clips may have several
+    classes), ``index`` int (the record that was read), ``weight`` float32 where weights differ, ``error`` str,
+    ``repeated`` str (file and reason where frames come more than once: the video is shorter than the clip, or frames
+    are lost and the nearest ones stand in).
     An unreadable clip is replaced by another one, drawn by the same generator; ``error`` then names every file that
     failed and why, so the loop can warn and count.
 
@@ -37,14 +38,22 @@ class TrainClips(Dataset[dict[str, Any]]):
         spec: which frames make a clip, and how they are decoded.
         transform: from `train_transform`.
         seed: of everything random.
+        classes: C, where a clip may have several classes; 0 where each has one.
 
     Raises:
-        ValueError: no records.
+        ValueError: no records, or weights that are all 0.
     """
 
-    def __init__(self, records: Sequence[VideoRecord], spec: ClipSpec, *, transform: Transform, seed: int = 0) -> None:
+    def __init__(
+        self, records: Sequence[VideoRecord], spec: ClipSpec, *, transform: Transform, seed: int = 0, classes: int = 0
+    ) -> None:
         _check(records)
-        self.records, self.spec, self.transform, self.seed = records, spec, transform, seed
+        self.records, self.spec, self.transform, self.seed, self.classes = records, spec, transform, seed, classes
+        weights = np.array([record.weight for record in records])
+        if not weights.any():
+            raise ValueError("weights are 0 for all clips: at least one must count.")
+        # Of mean 1, so that the rate of learning does not depend on their unit.
+        self.weights = None if (weights == weights[0]).all() else weights / weights.mean()
 
     def __len__(self) -> int:
         return len(self.records)
@@ -63,17 +72,27 @@ class TrainClips(Dataset[dict[str, Any]]):
                 index = int(rng.integers(len(self.records)))
                 continue
             video = _apply(self.transform, frames, rng, record)
-            return {
+            item = {
                 "video": video,
-                "label": record.label,
+                "label": self._target(record),
                 "index": index,
                 "error": "\n".join(errors),
                 "repeated": repeated and f"{record.path}: {repeated}",
             }
+            if self.weights is not None:
+                item["weight"] = torch.tensor(self.weights[index], dtype=torch.float32)
+            return item
         raise ValueError(
             f"{_REPLACEMENTS} clips in a row cannot be read, the last ones: {'; '.join(errors[-3:])}. "
             "Check the data: `specvid data check`."
         )
+
+    def _target(self, record: VideoRecord) -> int | torch.Tensor:
+        if not self.classes:
+            return record.label
+        target = torch.zeros(self.classes)
+        target[list(record.labels)] = 1
+        return target
 
     def _read(self, record: VideoRecord, rng: np.random.Generator) -> tuple[np.ndarray, str]:
         with open_video(record.path, self.spec.decoder, min_readable=self.spec.min_readable) as video:

@@ -25,6 +25,8 @@ class ActionClipsConfig(ClipsConfig):
     """Own clips: which are cut from one source, as a table (path, group) or a regular expression with ( )."""
     val_fraction: float = 0.0
     """Share of each class's train groups that is held out to select best/; 0 = none."""
+    balance: Literal["none", "sampler", "loss"] = "none"
+    """Classes with few clips: drawn as often as the others, or counted as much in the loss."""
     decoder: Literal["decord", "pyav", "torchcodec"] = "decord"
     """Video decoder."""
     min_readable: float = 0.9

@@ -1,7 +1,8 @@
 """From a config to the lists of clips, training batches and test views of action recognition."""
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -28,6 +29,7 @@ class ActionLists:
         is_whole: all classes with all clips are listed.
         split: its number.
         classes: names of the classes, in label order.
+        is_multilabel: a clip may have several of them, or none.
         train: clips to train on.
         validation: clips held out of the train list.
         test: clips of the test list.
@@ -42,6 +44,7 @@ class ActionLists:
     train: list[VideoRecord]
     validation: list[VideoRecord]
     test: list[VideoRecord]
+    is_multilabel: bool = False
 
     @property
     def parts(self) -> dict[str, list[Path]]:
@@ -73,19 +76,23 @@ def read_lists(config: ActionClipsConfig) -> ActionLists:
         log.warning(note)
     if not data.test:
         raise ValueError(f"data {config.data!r} has no test part: give --test-fraction 0.2, or a test part.")
-    if data.is_multilabel:
-        raise ValueError(f"data {config.data!r} has clips of several classes; training on such is not possible yet.")
     if data.validation and config.val_fraction:
         raise ValueError(
             f"val_fraction {config.val_fraction} is given, but the data have a validation part: leave it out."
         )
     train, validation = hold_out(data.train, config.val_fraction, seed=config.split)
     validation = validation or data.validation
-    parts, title, is_whole = [train, validation, data.test], data.title, data.is_whole
+    test, title, is_whole = data.test, data.title, data.is_whole
     if config.limit:
-        parts = [[records[i] for i in choose(len(records), config.limit)] for records in parts]
+        parts = (train, validation, test)
+        train, validation, test = ([part[i] for i in choose(len(part), config.limit)] for part in parts)
         title, is_whole = f"{title}, no more than {config.limit} clips of each part", False
-    return ActionLists(title, is_whole, config.split, data.classes, *parts)
+    if data.is_multilabel and config.balance != "none":
+        raise ValueError(
+            f"balance {config.balance!r} is for clips of one class each, those of {config.data!r} may have several. "
+            "Give them weights in the table."
+        )
+    return ActionLists(title, is_whole, config.split, data.classes, train, validation, test, data.is_multilabel)
 
 
 def input_changes(config: ActionClipsConfig, default: InputSpec) -> dict[str, int]:
@@ -119,11 +126,11 @@ def clip_spec(spec: InputSpec, config: ActionClipsConfig) -> ClipSpec:
     return ClipSpec.of(spec, sampling=config.sampling, decoder=config.decoder, min_readable=config.min_readable)
 
 
-def train_feed(records: Sequence[VideoRecord], clip: ClipSpec, config: ActionConfig, fabric: Fabric) -> TrainFeed:
+def train_feed(lists: ActionLists, clip: ClipSpec, config: ActionConfig, fabric: Fabric) -> TrainFeed:
     """Training batches.
 
     Args:
-        records: clips to train on.
+        lists: with the clips to train on.
         clip: from `clip_spec`.
         config: augmentation, batch, seed.
         fabric: of this process, which gets its share.
@@ -133,10 +140,30 @@ def train_feed(records: Sequence[VideoRecord], clip: ClipSpec, config: ActionCon
     """
     clips, seed, rank, world = config.clips, config.train.seed, fabric.global_rank, fabric.world_size
     transform = train_transform(clip, crop=clips.crop, flip=clips.flip, jitter=clips.jitter, erase=clips.erase)
-    dataset = TrainClips(records, clip, transform=transform, seed=seed)
-    sampler = EpochSampler(len(records), shuffle=True, seed=seed, rank=rank, world=world, drop_last=True)
+    records, shares = lists.train, class_shares(lists.train)
+    if clips.balance == "loss":
+        records = [replace(r, weight=r.weight / share) for r, share in zip(records, shares, strict=True)]
+    classes = len(lists.classes) if lists.is_multilabel else 0
+    dataset = TrainClips(records, clip, transform=transform, seed=seed, classes=classes)
+    weights = [1 / share for share in shares] if clips.balance == "sampler" else None
+    sampler = EpochSampler(
+        len(records), shuffle=True, seed=seed, rank=rank, world=world, drop_last=True, weights=weights
+    )
     on_gpu = fabric.device.type == "cuda"
     return TrainFeed(dataset, sampler, config=config.train, world=world, pin_memory=on_gpu)
+
+
+def class_shares(records: Sequence[VideoRecord]) -> list[float]:
+    """For each clip, the share of all clips that are of its class.
+
+    Args:
+        records: clips of one class each.
+
+    Returns:
+        The shares, in (0, 1].
+    """
+    counts = Counter(record.label for record in records)
+    return [counts[record.label] / len(records) for record in records]
 
 
 def make_views(records: Sequence[VideoRecord], clip: ClipSpec, *, clips: int, crops: int) -> TestViews:

@@ -19,7 +19,7 @@ from specvid.datasets.clips.videos import TestViews
 from specvid.eval.classification import average_views
 from specvid.pipelines.action.config import ActionConfig, ActionEvaluationConfig
 from specvid.pipelines.action.data import clip_spec, make_views, read_lists
-from specvid.pipelines.action.results import ActionResult, ClipScores, mean_over_splits
+from specvid.pipelines.action.results import ActionResult, ClipScores, mean_over_splits, result_of
 from specvid.pipelines.engine.config import ComputeConfig
 from specvid.pipelines.engine.evaluation import TrainedRun, evaluate_runs, refuse_leak
 from specvid.pipelines.engine.fabric import make_fabric
@@ -87,15 +87,23 @@ def _score(
     clips = config.clips or (1 if trained_on.sampling == "segments" else 10)
     views = make_views(lists.test, clip_spec(model.input, trained_on), clips=clips, crops=config.crops)
     fabric.to_device(model)
-    scores = score_views(fabric, model, views, compute=compute, title=f"{run.folder.name}, split {split}")
+    title, multilabel = f"{run.folder.name}, split {split}", lists.is_multilabel
+    scores = score_views(fabric, model, views, compute=compute, title=title, multilabel=multilabel)
     selected_by = metadata["best_is"] if config.checkpoint == "best" else ""
-    return ActionResult.of(
-        lists, scores, checkpoint=config.checkpoint, views=views, leaked=leaked, selected_by=selected_by
-    )
+    return result_of(
+        lists, scores, checkpoint=config.checkpoint, views=views, thresholds=metadata.get("thresholds"), leaked=leaked,
+        selected_by=selected_by,
+    )  # fmt: skip
 
 
 def score_views(
-    fabric: Fabric, model: nn.Module, views: TestViews, *, compute: ComputeConfig, title: str = "scoring"
+    fabric: Fabric,
+    model: nn.Module,
+    views: TestViews,
+    *,
+    compute: ComputeConfig,
+    title: str = "scoring",
+    multilabel: bool = False,
 ) -> ClipScores:
     """Run a network over test views: each process takes a share, every clip is scored once.
 
@@ -105,6 +113,7 @@ def score_views(
         views: the clips, each with its views.
         compute: batch size (views at once) and workers.
         title: of the progress bar.
+        multilabel: a clip may have several classes.
 
     Returns:
         The scores of all clips, in every process.
@@ -129,7 +138,8 @@ def score_views(
             if not error and not np.isfinite(logits_vc).all():
                 error = f"{views.records[index].path}: the model's logits are not finite"
             missing = np.full(logits_vc.shape[1], np.nan)
-            rows.append((index, (missing if error else average_views(logits_vc), error, repeated)))
+            shares = missing if error else average_views(logits_vc, multilabel=multilabel)
+            rows.append((index, (shares, error, repeated)))
     rows_nc, errors, shorts = zip(*gather_rows(fabric, rows, len(views)), strict=True)
     return ClipScores(np.stack(rows_nc), list(errors), list(shorts))
 

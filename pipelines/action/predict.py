@@ -25,12 +25,14 @@ class Prediction:
     Args:
         path: the file.
         classes: (name, probability) of the most probable classes, best first.
+        decided: where a clip may have several classes: those that reach their thresholds.
         error: why there are none.
         note: why frames come more than once, for a video shorter than the clip.
     """
 
     path: str
     classes: tuple[tuple[str, float], ...] = ()
+    decided: tuple[str, ...] = ()
     error: str = ""
     note: str = ""
 
@@ -69,6 +71,8 @@ def predict(
         raise ValueError(f"weights are not given: --model {name} needs --weights FILE, or DEFAULT for published ones.")
     if not network.classes:
         raise ValueError(f"the network is of the task {network.metadata.get('task')!r}: it names no classes.")
+    multilabel = bool(network.metadata.get("multilabel"))
+    thresholds = np.array(network.metadata.get("thresholds") or [0.5] * len(network.classes))
     compute = compute or ComputeConfig()
     fabric = make_fabric(compute)
     model = network.model
@@ -84,7 +88,9 @@ def predict(
         if item["error"]:
             yield Prediction(path, error=item["error"].removeprefix(f"{path}: "))
             continue
-        probabilities = average_views(view_logits(fabric, model, item["video"], compute.batch_size))
+        logits = view_logits(fabric, model, item["video"], compute.batch_size)
+        probabilities = average_views(logits, multilabel=multilabel)
         best = np.argsort(-probabilities, kind="stable")[:top]
         classes = tuple((network.classes[i], float(probabilities[i])) for i in best)
-        yield Prediction(path, classes, note=item["repeated"])
+        decided = tuple(network.classes[i] for i in np.flatnonzero(probabilities >= thresholds)) if multilabel else ()
+        yield Prediction(path, classes, decided, note=item["repeated"])

@@ -3,16 +3,18 @@
 import csv
 import math
 import statistics
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
 from specvid.datasets.clips.transforms import TestTransform
 from specvid.datasets.clips.videos import TestViews
 from specvid.eval.classification import ClassificationScore, save_confusion, score_classification
+from specvid.eval.multilabel import MultilabelScore, save_average_precisions, score_multilabel
 from specvid.files import replacing_file, write_json
 from specvid.pipelines.action.data import ActionLists
 from specvid.pipelines.engine.run import RunFolder
@@ -26,7 +28,8 @@ class ClipScores:
     """A network's scores of clips.
 
     Args:
-        probabilities: (N, C), float64: softmax averaged over the views; a row of NaN where a clip has none.
+        probabilities: (N, C), float64: softmax (of several classes a clip: sigmoid) averaged over the views; a row of
+            NaN where a clip has none.
         errors: per clip, why it has none; empty where all is well.
         repeated: per clip, why it has frames more than once (a video shorter than the clip, lost frames); else empty.
     """
@@ -35,21 +38,10 @@ class ClipScores:
     errors: list[str]
     repeated: list[str]
 
-    def score(self, labels: Sequence[int]) -> ClassificationScore:
-        """Compare with the true classes.
-
-        Args:
-            labels: of the N clips.
-
-        Returns:
-            The figures.
-        """
-        return score_classification(self.probabilities, labels)
-
 
 @dataclass(frozen=True)
-class ActionResult:
-    """A test list, scored.
+class ActionResult(ABC):
+    """A test list, scored. `result_of` makes one.
 
     Args:
         lists: the split.
@@ -58,59 +50,39 @@ class ActionResult:
         about: what must stand beside the figures.
     """
 
+    columns: ClassVar[tuple[str, ...]]
+
     lists: ActionLists
     scores: ClipScores
-    score: ClassificationScore
+    score: Any
     about: Mapping[str, Any]
 
-    @classmethod
-    def of(
-        cls,
-        lists: ActionLists,
-        scores: ClipScores,
-        *,
-        checkpoint: str,
-        views: TestViews,
-        leaked: int = 0,
-        selected_by: str = "",
-    ) -> "ActionResult":
-        """Score a test list.
+    @abstractmethod
+    def figures(self) -> dict[str, Any]:
+        """The figures of its entry, those of each class among them."""
+
+    @abstractmethod
+    def row(self, number: int) -> list[object]:
+        """What clips.csv says of a clip between its name, and error and note.
 
         Args:
-            lists: the split.
-            scores: of the clips of its test list.
-            checkpoint: ``last`` or ``best``.
-            views: what was scored of each clip.
-            leaked: how many of the test clips the network was trained on; any make the figure worthless, and it says
-                so.
-            selected_by: what selected the checkpoint, where anything did.
-
-        Returns:
-            The result.
+            number: of the clip in the test list.
         """
-        about = {
-            "dataset": lists.title,
-            "whole": lists.is_whole,
-            "split": lists.split,
-            "checkpoint": checkpoint,
-            "clips": views.clips,
-            "crops": cast(TestTransform, views.transform).crops,
-            "trained_on": leaked,
-        }
-        if selected_by:
-            about["best_is"] = selected_by
-        return cls(lists, scores, scores.score([record.label for record in lists.test]), about)
+
+    @abstractmethod
+    def details(self, entry: Mapping[str, Any]) -> str:
+        """The figures that come second, in a line.
+
+        Args:
+            entry: from `entry`.
+        """
 
     def entry(self) -> dict[str, Any]:
         """Its entry of results.json."""
         lists, scores, score = self.lists, self.scores, self.score
-        per_class = zip(lists.classes, score.per_class.tolist(), strict=True)
         return {
             **self.about,
-            "top1": score.top1,
-            "top5": score.top5,
-            "mean_class": score.mean_class,
-            "per_class": {name: None if math.isnan(share) else share for name, share in per_class},
+            **self.figures(),
             "listed": score.clips,
             "scored": score.clips - score.missing,
             "unreadable": [record.name for record, error in zip(lists.test, scores.errors, strict=True) if error],
@@ -129,10 +101,32 @@ class ActionResult:
         entry = self.entry()
         folder = run.path / "eval" / f"split{entry['split']}-{entry['checkpoint']}-{entry['clips']}x{entry['crops']}"
         write_json(folder / "results.json", entry)
-        write_clips(folder / "clips.csv", self)
-        save_confusion(self.score.confusion, self.lists.classes, folder / "confusion.png", title=headline(entry))
+        self.save_clips(folder / "clips.csv")
+        self.save_picture(folder, title=headline(entry))
         run.write_evaluation(entry, _SAME)
         return folder
+
+    def save_clips(self, path: Path) -> None:
+        """Write a row for each clip: its class, the predicted one, probabilities, or the error, and a note.
+
+        Args:
+            path: a CSV file.
+        """
+        with replacing_file(path) as staging, staging.open("w", newline="", encoding="utf-8") as file:
+            table = csv.writer(file)
+            table.writerow(["clip", *self.columns, "error", "note"])
+            for number, record in enumerate(self.lists.test):
+                about = (self.scores.errors[number], self.scores.repeated[number])
+                table.writerow([record.name, *self.row(number), *about])
+
+    @abstractmethod
+    def save_picture(self, folder: Path, *, title: str) -> None:
+        """Draw the classes.
+
+        Args:
+            folder: for the picture.
+            title: printed above it.
+        """
 
     def describe(self, title: str, folder: Path | None = None) -> str:
         """The figures as text, with split and views beside them, and the clips that count as wrong unread.
@@ -146,12 +140,10 @@ class ActionResult:
         """
         entry, errors = self.entry(), [error for error in self.scores.errors if error]
         selected = f" ({entry['best_is']})" if "best_is" in entry else ""
-        trivial = f" (of {len(entry['per_class'])} classes: no news)" if len(entry["per_class"]) <= 5 else ""
-        top5, mean_class = f"top-5 {100 * entry['top5']:.2f} %{trivial}", f"{100 * entry['mean_class']:.2f} %"
         lines = [
             f"{title}, {entry['checkpoint']} epoch{selected}:",
             headline(entry),
-            f"{top5}, mean of classes {mean_class}, same views",
+            self.details(entry),
             *(f"counted wrong: {error}" for error in errors[:10]),
         ]
         if len(errors) > 10:
@@ -163,6 +155,149 @@ class ActionResult:
             lines.append(f"per class and per clip: {folder}")
         return "\n  ".join(lines)
 
+    def per_class(self) -> dict[str, float | None]:
+        """The figure of each class by its name; None where it has no clip."""
+        figures = zip(self.lists.classes, self.score.per_class.tolist(), strict=True)
+        return {name: None if math.isnan(figure) else figure for name, figure in figures}
+
+
+class SingleLabelResult(ActionResult):
+    """A test list of clips of one class each, scored by top-1."""
+
+    columns = ("class", "predicted", "correct", "p_predicted", "p_class")
+    score: ClassificationScore
+
+    def figures(self) -> dict[str, Any]:
+        """Top-1, top-5, mean over the classes, and each of them."""
+        score = self.score
+        return {"top1": score.top1, "top5": score.top5, "mean_class": score.mean_class, "per_class": self.per_class()}
+
+    def row(self, number: int) -> list[object]:
+        """Class, predicted class, whether they are the same, the probabilities of both.
+
+        Args:
+            number: of the clip in the test list.
+        """
+        classes, label = self.lists.classes, self.lists.test[number].label
+        predicted, probabilities = int(self.score.predicted[number]), self.scores.probabilities[number]
+        if predicted < 0:
+            return [classes[label], "", 0, "", ""]
+        shares = (f"{probabilities[which]:.6f}" for which in (predicted, label))
+        return [classes[label], classes[predicted], int(predicted == label), *shares]
+
+    def details(self, entry: Mapping[str, Any]) -> str:
+        """Top-5 and the mean over the classes.
+
+        Args:
+            entry: from `entry`.
+        """
+        trivial = f" (of {len(entry['per_class'])} classes: no news)" if len(entry["per_class"]) <= 5 else ""
+        top5, mean_class = f"top-5 {100 * entry['top5']:.2f} %{trivial}", f"{100 * entry['mean_class']:.2f} %"
+        return f"{top5}, mean of classes {mean_class}, same views"
+
+    def save_picture(self, folder: Path, *, title: str) -> None:
+        """Draw the confusion matrix.
+
+        Args:
+            folder: for the picture.
+            title: printed above it.
+        """
+        save_confusion(self.score.confusion, self.lists.classes, folder / "confusion.png", title=title)
+
+
+class MultilabelResult(ActionResult):
+    """A test list of clips that may have several classes, scored by mean average precision."""
+
+    columns = ("classes", "decided", "probabilities")
+    score: MultilabelScore
+
+    def figures(self) -> dict[str, Any]:
+        """mAP, F1 at the thresholds, the average precision and the threshold of each class."""
+        score = self.score
+        return {
+            "map": score.mean_ap,
+            "f1": score.f1,
+            "mean_f1": score.mean_f1,
+            "per_class": self.per_class(),
+            "thresholds": dict(zip(self.lists.classes, score.thresholds.tolist(), strict=True)),
+        }
+
+    def row(self, number: int) -> list[object]:
+        """The classes of a clip, those decided for, and all probabilities, each parted by ``|``.
+
+        Args:
+            number: of the clip in the test list.
+        """
+        classes = self.lists.classes
+        own = "|".join(classes[label] for label in self.lists.test[number].labels)
+        if self.scores.errors[number]:
+            return [own, "", ""]
+        decided = "|".join(classes[label] for label in np.flatnonzero(self.score.decided[number]))
+        return [own, decided, "|".join(f"{share:.6f}" for share in self.scores.probabilities[number])]
+
+    def save_picture(self, folder: Path, *, title: str) -> None:
+        """Draw the average precision of each class.
+
+        Args:
+            folder: for the picture.
+            title: printed above it.
+        """
+        save_average_precisions(self.score.per_class, self.lists.classes, folder / "average_precision.png", title=title)
+
+    def details(self, entry: Mapping[str, Any]) -> str:
+        """F1, and where the thresholds come from.
+
+        Args:
+            entry: from `entry`.
+        """
+        chosen = (
+            "chosen on the validation part" if entry["thresholds_chosen"] else "0.5: no validation part chose others"
+        )
+        return f"F1 {100 * entry['f1']:.2f} %, mean of classes {100 * entry['mean_f1']:.2f} % (thresholds {chosen})"
+
+
+def result_of(
+    lists: ActionLists,
+    scores: ClipScores,
+    *,
+    checkpoint: str,
+    views: TestViews,
+    thresholds: Sequence[float] | None = None,
+    leaked: int = 0,
+    selected_by: str = "",
+) -> ActionResult:
+    """Score a test list.
+
+    Args:
+        lists: the split.
+        scores: of the clips of its test list.
+        checkpoint: ``last`` or ``best``.
+        views: what was scored of each clip.
+        thresholds: (C,) of clips that may have several classes; 0.5 if not given.
+        leaked: how many of the test clips the network was trained on; any make the figure worthless, and it says so.
+        selected_by: what selected the checkpoint, where anything did.
+
+    Returns:
+        The result.
+    """
+    about = {
+        "dataset": lists.title,
+        "whole": lists.is_whole,
+        "split": lists.split,
+        "checkpoint": checkpoint,
+        "clips": views.clips,
+        "crops": cast(TestTransform, views.transform).crops,
+        "trained_on": leaked,
+    }
+    if selected_by:
+        about["best_is"] = selected_by
+    if lists.is_multilabel:
+        about["thresholds_chosen"] = thresholds is not None
+        found = score_multilabel(scores.probabilities, [record.labels for record in lists.test], thresholds)
+        return MultilabelResult(lists, scores, found, about)
+    score = score_classification(scores.probabilities, [record.label for record in lists.test])
+    return SingleLabelResult(lists, scores, score, about)
+
 
 def headline(entry: Mapping[str, Any]) -> str:
     """The main figure with all that must stand beside it: data, split, views, clips, unreadable, with repeated frames.
@@ -173,34 +308,14 @@ def headline(entry: Mapping[str, Any]) -> str:
     Returns:
         E.g. ``top-1 81.07 % (UCF-101, split 1, 10 clips x 3 crops, 3783 of 3783 clips scored, 0 unreadable)``.
     """
+    main, name = ("mAP", "map") if "map" in entry else ("top-1", "top1")
     leaked = f", NOT HONEST: {entry['trained_on']} of these clips were trained on" if entry["trained_on"] else ""
     views = f"{_count(entry['clips'], 'clip')} x {_count(entry['crops'], 'crop')}"
     repeated = f", {len(entry['repeated'])} with repeated frames" if entry.get("repeated") else ""
     return (
-        f"top-1 {100 * entry['top1']:.2f} % ({entry['dataset']}, split {entry['split']}, {views}, "
+        f"{main} {100 * entry[name]:.2f} % ({entry['dataset']}, split {entry['split']}, {views}, "
         f"{entry['scored']} of {entry['listed']} clips scored, {len(entry['unreadable'])} unreadable{repeated}{leaked})"
     )
-
-
-def write_clips(path: Path, result: ActionResult) -> None:
-    """Write a row for each clip: its class, the predicted one, the probabilities of both, or the error, and a note.
-
-    Args:
-        path: a CSV file.
-        result: of the clips.
-    """
-    lists, scores = result.lists, result.scores
-    with replacing_file(path) as staging, staging.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(["clip", "class", "predicted", "correct", "p_predicted", "p_class", "error", "note"])
-        for row, record in enumerate(lists.test):
-            predicted, probabilities = int(result.score.predicted[row]), scores.probabilities[row]
-            guess: list[object] = ["", 0, "", ""]
-            if predicted >= 0:
-                shares = (f"{probabilities[label]:.6f}" for label in (predicted, record.label))
-                guess = [lists.classes[predicted], int(predicted == record.label), *shares]
-            about = (record.name, lists.classes[record.label])
-            table.writerow([*about, *guess, scores.errors[row], scores.repeated[row]])
 
 
 def mean_over_splits(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -214,7 +329,8 @@ def mean_over_splits(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """
     splits = sorted({entry["split"] for entry in entries})
     figures: dict[str, Any] = {}
-    for name in ("top1", "top5", "mean_class"):
+    names = ("map", "f1", "mean_f1") if "map" in entries[0] else ("top1", "top5", "mean_class")
+    for name in names:
         per_split = [statistics.fmean(entry[name] for entry in entries if entry["split"] == split) for split in splits]
         figures[name] = statistics.fmean(per_split)
         spread = per_split if len(splits) > 1 else [entry[name] for entry in entries]
@@ -224,7 +340,9 @@ def mean_over_splits(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     views = " and ".join(sorted({f"{entry['clips']} x {entry['crops']} views" for entry in entries}))
     title = " and ".join(sorted({entry["dataset"] for entry in entries}))
     honest = "" if not any(entry["trained_on"] for entry in entries) else ", NOT HONEST: clips were trained on"
-    text = f"mean over {over}: top-1 {100 * figures['top1']:.2f} ± {100 * figures['top1_deviation']:.2f} % "
+    main, title_of_main = names[0], "mAP" if names[0] == "map" else "top-1"
+    figure = f"{100 * figures[main]:.2f} ± {100 * figures[f'{main}_deviation']:.2f} %"
+    text = f"mean over {over}: {title_of_main} {figure} "
     return {**figures, "splits": splits, "runs": len(entries), "text": f"{text}({title}, {views}, {clips}{honest})"}
 
 

@@ -8,11 +8,14 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from specvid.datasets.clips.videos import TestViews
+from specvid.eval.classification import score_classification
+from specvid.eval.multilabel import best_thresholds, score_multilabel
 from specvid.models import VideoModel, create_model
 from specvid.pipelines.action.config import ActionConfig
 from specvid.pipelines.action.data import ActionLists, clip_spec, input_changes, make_views, read_lists, train_feed
 from specvid.pipelines.action.evaluate import score_views
-from specvid.pipelines.action.results import ActionResult
+from specvid.pipelines.action.results import ActionResult, ClipScores, result_of
 from specvid.pipelines.engine import training
 from specvid.pipelines.engine.feed import TrainFeed
 from specvid.pipelines.engine.task import Batch, Callback, Selection
@@ -20,13 +23,14 @@ from specvid.pipelines.engine.training import TrainingTask
 
 
 class ActionTask(TrainingTask[ActionConfig, ActionLists]):
-    """Cross-entropy on clips; top-1 on held-out groups."""
+    """Cross-entropy and top-1; where clips may have several classes, binary cross-entropy and mAP."""
 
     name = "action"
     read_lists = staticmethod(read_lists)
 
     def __init__(self, fabric: Fabric, model: VideoModel, config: ActionConfig, lists: ActionLists) -> None:
         self.clip = clip_spec(model.input, config.clips)
+        self.thresholds: list[float] | None = None  # of the classes, chosen on the validation part
         super().__init__(fabric, model, config, lists)
         self.views = make_views(lists.test, self.clip, clips=config.test_clips, crops=config.test_crops)
 
@@ -47,41 +51,57 @@ class ActionTask(TrainingTask[ActionConfig, ActionLists]):
 
     def make_feed(self) -> TrainFeed:
         """This process's batches of the train part."""
-        return train_feed(self.lists.train, self.clip, self.config, self.fabric)
+        return train_feed(self.lists, self.clip, self.config, self.fabric)
 
     def validation(self) -> Selection | None:
-        """What selects ``best/`` where clips are held out: top-1."""
+        """What selects ``best/`` where clips are held out: top-1, or mAP."""
         if not self.lists.validation:
             return None
         held_out = f"{len(self.lists.validation)} clips held out of the train list of split {self.lists.split}"
-        return Selection("val_top1", True, f"highest top-1 on the validation part ({held_out})")
+        metric, name = ("val_map", "mAP") if self.lists.is_multilabel else ("val_top1", "top-1")
+        return Selection(metric, True, f"highest {name} on the validation part ({held_out})")
 
     def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Cross-entropy, with its accuracy."""
+        """The loss, with its accuracy (of several classes a clip: of all decisions at 0.5)."""
         mixing = {"label_smoothing": self.config.label_smoothing, "mixup": self.config.mixup}
-        loss, logits = clip_loss(model, batch["video"], batch["label"], **mixing)
-        return loss, {"accuracy": (logits.detach().argmax(dim=1) == batch["label"]).float().mean()}
+        label = batch["label"]
+        loss, logits = clip_loss(model, batch["video"], label, weight=batch.get("weight"), **mixing)
+        decided = logits.detach() > 0 if label.ndim == 2 else logits.detach().argmax(dim=1)
+        return loss, {"accuracy": (decided == label).float().mean()}
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
-        """Top-1 and top-5 of the clips held out, one view each."""
+        """Top-1 and top-5, or mAP, of the clips held out, one view each."""
         if not self.lists.validation:
             return {}
         views = make_views(self.lists.validation, self.clip, clips=1, crops=1)
-        scores = score_views(self.fabric, model, views, compute=self.config.train, title="validation")
-        score = scores.score([record.label for record in self.lists.validation])
+        scores = self._score_views(model, views, "validation")
+        if self.lists.is_multilabel:
+            labels = [record.labels for record in self.lists.validation]
+            self.thresholds = best_thresholds(scores.probabilities, labels).tolist()
+            found = score_multilabel(scores.probabilities, labels, self.thresholds)
+            return {"val_map": found.mean_ap, "val_f1": found.f1, "val_unreadable": found.missing}
+        score = score_classification(scores.probabilities, [record.label for record in self.lists.validation])
         return {"val_top1": score.top1, "val_top5": score.top5, "val_unreadable": score.missing}
 
     def score(self, model: VideoModel) -> ActionResult:
         """Score the test list."""
-        scores = score_views(self.fabric, model, self.views, compute=self.config.train, title="test")
-        return ActionResult.of(self.lists, scores, checkpoint="last", views=self.views)
+        if self.lists.is_multilabel and self.thresholds is None:
+            self.evaluate(model)  # a training that was done before it was continued
+        scores = self._score_views(model, self.views, "test")
+        return result_of(self.lists, scores, checkpoint="last", views=self.views, thresholds=self.thresholds)
 
     def about(self) -> Mapping[str, Any]:
-        """Classes, sampling and decoder."""
+        """Classes, sampling and decoder; for several classes a clip, the thresholds too."""
+        multilabel = {"multilabel": True, "thresholds": self.thresholds} if self.lists.is_multilabel else {}
         return {
             "classes": self.lists.classes,
+            **multilabel,
             "data": {"sampling": self.config.clips.sampling, "decoder": self.config.clips.decoder},
         }
+
+    def _score_views(self, model: nn.Module, views: TestViews, title: str) -> ClipScores:
+        multilabel = self.lists.is_multilabel
+        return score_views(self.fabric, model, views, compute=self.config.train, title=title, multilabel=multilabel)
 
 
 def train(config: ActionConfig, *, callback: Callback | None = None) -> dict[str, Any]:
@@ -102,27 +122,45 @@ def train(config: ActionConfig, *, callback: Callback | None = None) -> dict[str
 
 
 def clip_loss(
-    model: nn.Module, video: Tensor, label: Tensor, *, label_smoothing: float = 0.0, mixup: float = 0.0
+    model: nn.Module,
+    video: Tensor,
+    label: Tensor,
+    *,
+    weight: Tensor | None = None,
+    label_smoothing: float = 0.0,
+    mixup: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
-    """Cross-entropy of clips.
+    """Cross-entropy of clips of one class each, or binary cross-entropy of clips that may have several.
 
     Args:
         model: gives logits (B, C).
         video: (B, 3, T, H, W).
-        label: (B,).
-        label_smoothing: share of the target spread over all classes.
+        label: (B,) classes; or (B, C) of zeros and ones.
+        weight: (B,) of the clips, 1 on average over the data.
+        label_smoothing: share of the target spread over all classes, or over both answers.
         mixup: each clip is mixed with another one of the batch in shares (s, 1 - s), s from Beta(mixup, mixup), and so
             are the losses; 0 = no mixing. Zhang et al., "mixup: beyond empirical risk minimization", ICLR 2018.
 
     Returns:
         The mean loss, and the logits (B, C).
     """
+
+    def mean_loss(logits: Tensor, label: Tensor, weight: Tensor | None) -> Tensor:
+        if label.ndim == 2:
+            target = label * (1 - label_smoothing) + label_smoothing / 2
+            losses = F.binary_cross_entropy_with_logits(logits, target, reduction="none").mean(dim=1)
+        elif weight is None:
+            return F.cross_entropy(logits, label, label_smoothing=label_smoothing)
+        else:
+            losses = F.cross_entropy(logits, label, label_smoothing=label_smoothing, reduction="none")
+        return losses.mean() if weight is None else (losses * weight).mean()
+
     if not mixup:
         logits = model(video)
-        return F.cross_entropy(logits, label, label_smoothing=label_smoothing), logits
+        return mean_loss(logits, label, weight), logits
     share = torch.distributions.Beta(mixup, mixup).sample().item()
     other = torch.randperm(len(label)).to(label.device)
     logits = model(share * video + (1 - share) * video[other])
-    own = F.cross_entropy(logits, label, label_smoothing=label_smoothing)
-    mixed_in = F.cross_entropy(logits, label[other], label_smoothing=label_smoothing)
+    own = mean_loss(logits, label, weight)
+    mixed_in = mean_loss(logits, label[other], None if weight is None else weight[other])
     return share * own + (1 - share) * mixed_in, logits

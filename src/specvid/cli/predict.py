@@ -30,6 +30,7 @@ specvid predict: name what happens in video files
   --json                  one JSON object per file and line
   --device cpu|cuda --precision bf16 --workers 2
 
+Of a network for clips of several classes, those that reach their thresholds get a *.
 A file that cannot be read gets an error line of its own, the others go on; the exit code is
 then 1.
 
@@ -100,7 +101,8 @@ def run(options: PredictOptions) -> int:
         elif prediction.error:
             print(f"{prediction.path}: error: {prediction.error}", flush=True)
         else:
-            classes = "  ".join(f"{name} {probability:.1%}" for name, probability in prediction.classes)
+            stars = set(prediction.decided)
+            classes = "  ".join(f"{name} {share:.1%}{'*' * (name in stars)}" for name, share in prediction.classes)
             note = f"  ({prediction.note})" if prediction.note else ""
             print(f"{prediction.path}: {classes}{note}", flush=True)
     return 1 if failed else 0

@@ -23,6 +23,7 @@ specvid train action: train an action recogniser, score its last epoch, save bot
   --min-readable 0.9                       share of a clip's frames that must decode; others stand in
   --crop multiscale --jitter 0.2 --mixup 0.2 --label-smoothing 0.1
   --val-fraction 0.2                       hold out groups of the train list to select best/
+  --balance sampler|loss                   classes with few clips count as much as the others
   --precision bf16 --accumulate 2 --clip-norm 10 --ema 0.999 --compile
   --device cpu|cuda --devices 2 --nodes 1  or start it with torchrun: nothing else changes
   --workers 2                              decoding processes per device
