@@ -35,6 +35,7 @@ class VideoModel(nn.Module):
         self.backbone, self.pool, self.head = backbone.module, pool, head
         self.clip, self.config, self.input = clip, config, backbone.input
         self.tail, self.output_format, self.fixed = backbone.tail, backbone.output_format, backbone.fixed
+        self.aliases = backbone.aliases
         self.dims, self.feature_dim, self.embedding_dim = backbone.dims, backbone.feature_dim, head.num_features
         self.num_classes = head.classifier.out_features if head.classifier is not None else None
         self.classifier_name, self.pretrained = backbone.classifier, backbone.pretrained

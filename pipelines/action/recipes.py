@@ -53,6 +53,40 @@ def scratch() -> ActionConfig:
 
 
 @recipe(ActionConfig)
+def probe() -> ActionConfig:
+    """A classifier on a frozen network: what published weights know already, in a fraction of the time."""
+    return ActionConfig(
+        train=EngineConfig(
+            epochs=20,
+            batch_size=32,
+            optimizer="adamw",
+            lr=1e-3,
+            weight_decay=0.01,
+            schedule="cosine",
+            freeze=("backbone", "blocks"),
+        )
+    )
+
+
+@recipe(ActionConfig)
+def blocks() -> ActionConfig:
+    """Blocks and classifier on a frozen network: what the insertion of blocks alone brings."""
+    return ActionConfig(
+        train=EngineConfig(
+            epochs=20,
+            batch_size=32,
+            optimizer="adamw",
+            lr=1e-3,
+            weight_decay=0.01,
+            warmup=0.05,
+            schedule="cosine",
+            clip_norm=10,
+            freeze=("backbone",),
+        )
+    )
+
+
+@recipe(ActionConfig)
 def finetune() -> ActionConfig:
     """From published or own weights: a low rate, few epochs."""
     return ActionConfig(

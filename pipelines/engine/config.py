@@ -69,6 +69,12 @@ class EngineConfig(DistributedConfig):
     """Epochs after which the step schedule multiplies the rate by gamma."""
     gamma: float = 0.1
     """Factor of the step schedule."""
+    freeze: tuple[str, ...] = ()
+    """Parts that stand still: backbone, head, blocks, or places (layer1, res2); their norms stay in evaluation."""
+    lr_scale: tuple[str, ...] = ()
+    """Factors on the learning rate of parts, PLACE=FACTOR each."""
+    layer_decay: float = 1.0
+    """Factor on the learning rate from each stage of the backbone to the one before it, counted from the head."""
     block_lr: float = 1.0
     """Factor on the learning rate of inserted blocks."""
     gate_lr: float | None = None
@@ -89,6 +95,8 @@ class EngineConfig(DistributedConfig):
     """Deterministic GPU kernels (slower). The CPU is deterministic anyway."""
     save_every: int = 0
     """Also save last/ every so many steps; 0 = at the end of each epoch only."""
+    early_stop: int = 0
+    """End the training when the validation part has got no better for so many scored epochs; 0 = never."""
     eval_every: int = 1
     """Score the validation part, where there is one, every so many epochs."""
     tensorboard: bool = True
@@ -98,13 +106,15 @@ class EngineConfig(DistributedConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_at_least(self, epochs=1, accumulate=1, eval_every=1, save_every=0, max_steps=0, seed=0)
+        require_at_least(self, epochs=1, accumulate=1, eval_every=1, save_every=0, max_steps=0, early_stop=0, seed=0)
         for name in ("lr", "gamma"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} {getattr(self, name)} must be greater than 0.")
         for name in ("weight_decay", "clip_norm"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} {getattr(self, name)} must not be negative.")
+        if not 0 < self.layer_decay <= 1:
+            raise ValueError(f"layer_decay {self.layer_decay} must lie in (0, 1]; 0.75 is usual, 1 is none.")
         for name, value in (("block_lr", self.block_lr), ("gate_lr", self.gate_lr)):
             if value is not None and not value > 0:
                 raise ValueError(f"{name} {value} must be greater than 0.")

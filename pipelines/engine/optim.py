@@ -5,8 +5,10 @@ from torch import nn
 from torch.optim import Optimizer
 
 from specvid.models.insertion.inserted_block import InsertedBlock
+from specvid.models.video_model import VideoModel
 from specvid.pipelines.engine.block_use import strengths
 from specvid.pipelines.engine.config import EngineConfig
+from specvid.pipelines.engine.parts import rate_factors
 
 _BACKBONE = ("backbone.", "tail.")
 
@@ -20,7 +22,7 @@ def parameter_groups(model: nn.Module, config: EngineConfig) -> list[dict]:
 
     Args:
         model: its parameters that require a gradient.
-        config: rate, weight decay, the factors of blocks and gates, and whether the backbone waits for them.
+        config: rate, weight decay, the factors of blocks, gates and other parts, and whether the backbone waits.
 
     Returns:
         Groups as torch's optimisers take them, the backbone's first; ``waits`` says whether a group stands still while
@@ -32,6 +34,9 @@ def parameter_groups(model: nn.Module, config: EngineConfig) -> list[dict]:
     gate_lr = config.block_lr if config.gate_lr is None else config.gate_lr
     blocks = [module for module in model.modules() if isinstance(module, InsertedBlock)]
     factors = {parameter: config.block_lr for block in blocks for parameter in block.parameters()}
+    if config.layer_decay < 1 or config.lr_scale:
+        assert isinstance(model, VideoModel)
+        factors |= dict(rate_factors(model, config.lr_scale, config.layer_decay))
     factors |= {strength: gate_lr for block in blocks for strength in strengths(block)}
     groups: dict[tuple[bool, float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():

@@ -15,6 +15,7 @@ from specvid.pipelines.engine.gather import gather_objects, share_buffers
 from specvid.pipelines.engine.log import log
 from specvid.pipelines.engine.meter import EpochMeter
 from specvid.pipelines.engine.optim import build_optimizer
+from specvid.pipelines.engine.parts import train_mode
 from specvid.pipelines.engine.run import RunFolder
 from specvid.pipelines.engine.schedule import build_schedule
 from specvid.pipelines.engine.seeds import rng_state, seed_all, set_rng_state
@@ -54,6 +55,7 @@ class TrainState:
         self.step, self.rate = 0, config.lr
         self.steps = min(config.epochs * task.feed.steps, config.max_steps or config.epochs * task.feed.steps)
         self.best: float | None = None
+        self.since_best = 0  # scored epochs
         self._meter: dict[str, Any] | None = None
         self._warned: set[str] = set()
         self._signal, self._stopped, self._saved_at = 0, False, 0
@@ -78,7 +80,8 @@ class TrainState:
     @property
     def finished(self) -> bool:
         """Whether there is nothing more to do."""
-        return self._stopped or self.step >= self.steps
+        out_of_patience = 0 < self.config.early_stop <= self.since_best
+        return self._stopped or out_of_patience or self.step >= self.steps
 
     def stop(self) -> None:
         """End the training after this step, as if its settings said so: it is saved and scored."""
@@ -92,7 +95,7 @@ class TrainState:
         """
         if stopped_by := self._agreed_signal():
             raise Interrupted(stopped_by, self.describe_saved())
-        self.model.train()
+        train_mode(self.model)
         saved, self._meter = self._meter, None
         return self.epoch, EpochMeter(accumulate=self.config.accumulate, warned=self._warned, state=saved)
 
@@ -181,6 +184,8 @@ class TrainState:
         improved = value is not None and self.task.selection.better(value, self.best)
         if improved:
             self.best = value
+        if value is not None:
+            self.since_best = 0 if improved else self.since_best + 1
         if self.fabric.is_global_zero:
             self.run.append(line, speed)
             if improved:
@@ -204,6 +209,7 @@ class TrainState:
                 "step": self.step,
                 "rate": self.rate,
                 "best": self.best,
+                "since_best": self.since_best,
                 "optimizer": self.optimizer.state_dict(),
                 "schedule": self.schedule.state_dict(),
                 "scaler": self.fabric.strategy.precision.state_dict(),
@@ -234,7 +240,9 @@ class TrainState:
             self.optimizer.load_state_dict(saved["optimizer"])
             self.schedule.load_state_dict(saved["schedule"])
             self.fabric.strategy.precision.load_state_dict(saved["scaler"])
-            self.step, self.rate, self.best = (saved[name] for name in ("step", "rate", "best"))
+            self.step, self.rate, self.best, self.since_best = (
+                saved[name] for name in ("step", "rate", "best", "since_best")
+            )
             self._saved_at = self.step
             if len(saved["generators"]) == self.fabric.world_size:
                 set_rng_state(saved["generators"][self.fabric.global_rank])

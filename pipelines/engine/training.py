@@ -18,6 +18,7 @@ from specvid.pipelines.engine.fabric import make_fabric
 from specvid.pipelines.engine.feed import TrainFeed
 from specvid.pipelines.engine.log import echo, log, logging_to
 from specvid.pipelines.engine.loop import fit
+from specvid.pipelines.engine.parts import freeze
 from specvid.pipelines.engine.run import RunFolder
 from specvid.pipelines.engine.seeds import seed_all
 from specvid.pipelines.engine.signals import Interrupted, handling
@@ -175,7 +176,12 @@ def train(kind: type[TrainingTask[Config, Any]], config: Config, *, callback: Ca
     check_files(config.clips.data, lists)
     seed_all(config.train.seed)
     model = kind.build_model(config, lists)
+    freeze(model, config.train.freeze)
     task = kind(fabric, model, config, lists)
+    if config.train.early_stop and task.validation() is None:
+        raise ValueError(
+            f"early_stop {config.train.early_stop} needs a validation part: give --val-fraction 0.2, or data with one."
+        )
     run = start_run(fabric, config)
     with logging_to(run.path, is_main=fabric.is_global_zero):
         announce(run, model, task)
@@ -239,6 +245,10 @@ def announce(run: RunFolder, model: VideoModel, task: TrainingTask[Any, Any]) ->
         f"{engine.epochs} epochs x {task.feed.steps} steps x {engine.batch_size} clips, {engine.optimizer}, "
         f"peak rate {engine.lr:g}, schedule {engine.schedule}, {engine.precision}{recipe}"
     )
+    if engine.freeze:
+        trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+        total = sum(parameter.numel() for parameter in model.parameters())
+        log.info(f"frozen: {', '.join(engine.freeze)}; {trained:,} of {total:,} parameters are trained")
     for part, files in lists.parts.items():
         missing = [file for file in files if not file.exists()]
         if missing:

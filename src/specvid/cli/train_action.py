@@ -15,6 +15,9 @@ specvid train action: train an action recogniser, score its last epoch, save bot
   --blocks "snl@layer3.-1"                 blocks to insert: block[(option=value)]@place, ...
   --weights FILE|DEFAULT                   weights to start from
   --recipe scratch|finetune|small          settings that go together; an option here wins
+           probe|blocks                    on a frozen network: classifier alone, or blocks too
+  --freeze stem layer1                     parts that stand still, norms included; faster, too
+  --lr-scale layer2=0.1 --layer-decay 0.75 rates of parts, of stages from the head down
   --epochs 30 --batch-size 32 --lr 0.01    a batch is what one step takes, over all devices
   --block-lr 10 --gate-lr 30 --block-warmup 0.1   rates of blocks and gates; backbone waits so long
   --optimizer sgd|adamw                    no weight decay on biases, norms, block gates
@@ -23,6 +26,7 @@ specvid train action: train an action recogniser, score its last epoch, save bot
   --min-readable 0.9                       share of a clip's frames that must decode; others stand in
   --crop multiscale --jitter 0.2 --mixup 0.2 --label-smoothing 0.1
   --val-fraction 0.2                       hold out groups of the train list to select best/
+  --early-stop 5                           end when they got no better for so many epochs
   --balance sampler|loss                   classes with few clips count as much as the others
   --precision bf16 --accumulate 2 --clip-norm 10 --ema 0.999 --compile
   --device cpu|cuda --devices 2 --nodes 1  or start it with torchrun: nothing else changes
