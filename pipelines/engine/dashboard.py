@@ -1,7 +1,9 @@
-"""A training as it is watched: the live bar, TensorBoard, Weights & Biases, one line an epoch."""
+"""A training as it is watched: the bar, or a line twice a minute; TensorBoard, Weights & Biases; a line an epoch."""
 
 import math
+import time
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from specvid.pipelines.engine.config import EngineConfig
 from specvid.pipelines.engine.log import console, log
 
+_SILENCE_S = 30.0  # at most, where there is no terminal for the bar
 _LEFT_OUT = {"epoch", "step", "clips", "lr", "unreadable", "repeated"}  # of an epoch's line as it is printed
 _WARNINGS = {"unreadable": "unreadable", "repeated": "with repeated frames"}
 
@@ -30,6 +33,7 @@ class Dashboard:
         self._board: Any = None
         self._wandb: Any = None
         self._bar: Progress | None = None
+        self._started = self._spoke = time.monotonic()
 
     def __enter__(self) -> "Dashboard":
         if self.is_main and self.config.tensorboard:
@@ -62,17 +66,23 @@ class Dashboard:
             self._wandb.finish()
 
     def step(self, step: int, epoch: int, now: Mapping[str, float]) -> None:
-        """Move the bar.
+        """Move the bar; without a terminal, log where the training is where it was silent for 30 s.
 
         Args:
             step: that is done.
             epoch: that it is in.
             now: loss, clips per second and share of the time spent waiting for data, in the epoch so far.
         """
+        if not self.is_main:
+            return
+        figures = f"loss {now['loss']:.4f}  {now['clips_per_s']:.1f} clips/s  waiting {now['wait_share']:.0%}"
+        epochs, clock = f"epoch {epoch + 1}/{self.config.epochs}", time.monotonic()
         if self._bar is not None:
-            figures = f"loss {now['loss']:.4f}  {now['clips_per_s']:.1f} clips/s  waiting {now['wait_share']:.0%}"
-            epochs = f"epoch {epoch + 1}/{self.config.epochs}"
             self._bar.update(self._bar.task_ids[0], completed=step, figures=figures, description=epochs)
+        elif clock - self._spoke >= _SILENCE_S:
+            self._spoke = clock
+            left = (clock - self._started) / (step - self.steps.start) * (self.steps.stop - step)
+            log.info(f"{epochs}  step {step}/{self.steps.stop}  {figures}  left {timedelta(seconds=round(left))}")
 
     def epoch(self, line: Mapping[str, Any], speed: Mapping[str, Any]) -> None:
         """Show an epoch's figures everywhere but in the run's files.
@@ -83,6 +93,7 @@ class Dashboard:
         """
         if not self.is_main:
             return
+        self._spoke = time.monotonic()
         numbers = {name: value for name, value in {**line, **speed}.items() if isinstance(value, int | float)}
         figures = [f"{name} {_short(value)}" for name, value in line.items() if name in numbers.keys() - _LEFT_OUT]
         warnings = [f"{line[name]} {words}" for name, words in _WARNINGS.items() if line.get(name)]

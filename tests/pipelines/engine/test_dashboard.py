@@ -1,6 +1,7 @@
 """How a training is watched: the live bar, TensorBoard, Weights & Biases."""
 
 import io
+import logging
 import re
 import sys
 import types
@@ -40,6 +41,23 @@ def test_without_a_terminal_there_is_no_bar(tmp_path: Path, monkeypatch) -> None
     monkeypatch.setattr(dashboard, "console", Console(file=screen))
     train(tmp_path)
     assert screen.getvalue() == ""
+
+
+def test_without_a_terminal_it_is_never_silent_for_long(tmp_path: Path, monkeypatch, caplog) -> None:
+    monkeypatch.setattr(dashboard, "console", Console(file=io.StringIO()))
+    monkeypatch.setattr(dashboard, "_SILENCE_S", 0.0)
+    monkeypatch.setattr(logging.getLogger("specvid"), "propagate", True)
+    with caplog.at_level("INFO"):
+        train(tmp_path)
+    steps = [line for line in caplog.messages if " step " in line]
+    assert re.fullmatch(r"epoch 1/3  step 1/\d+  loss \S+  [\d.]+ clips/s  waiting \d+%  left 0:00:\d\d", steps[0]), (
+        steps
+    )
+    monkeypatch.setattr(dashboard, "_SILENCE_S", 30.0)
+    caplog.clear()
+    with caplog.at_level("INFO"):
+        train(tmp_path / "quick")
+    assert not [line for line in caplog.messages if " step " in line]
 
 
 def test_tensorboard_gets_every_figure(tmp_path: Path) -> None:
