@@ -30,7 +30,7 @@ from specvid.models.video_model import VideoModel
 SCHEMES = {
     "inflated": "any of torchvision's convolutional image networks as a video network, e.g. inflated:resnet50",
     "timm": "timm's image networks per frame, e.g. timm:vit_tiny_patch16_224; needs pip install 'specvid[timm]'",
-    "mmaction": "mmaction2's backbones, e.g. mmaction:ResNet3d; needs pip install 'specvid[mmaction]'",
+    "mmaction": "mmaction2's backbones, e.g. 'mmaction:ResNet3d(depth=18)'; needs pip install 'specvid[mmaction]'",
 }
 """What may stand before the colon of a backbone's name (`specvid.models.backbones.registry.list_schemes`)."""
 
@@ -188,7 +188,8 @@ def _trace(backbone: Backbone, clip: ClipState) -> dict[str, Call]:
     clip.frames = spec.frames
     shape = (1, 3, spec.frames, *spec.crop) if backbone.dims == 3 else (spec.frames, 3, *spec.crop)
     try:
-        return trace(backbone.module.eval(), shape)
+        backbone.module.eval()  # mmaction2's give None
+        return trace(backbone.module, shape)
     finally:
         clip.frames = clip.mask_bt = None
 

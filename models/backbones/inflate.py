@@ -22,12 +22,16 @@ TimePattern = Callable[[str], tuple[int, int]]
 class InflatedConv3d(nn.Conv3d):
     """A 3D convolution padded with zeros in space and with copies of the first and last frame in time.
 
-    Zeros in time, which most published 3D networks use, make the ends of a still clip look like a cut from and to
-    black.
+    Zeros in time (``time_padding = "zeros"``), which most published 3D networks use, make the ends of a still clip look
+    like a cut from and to black.
     """
+
+    time_padding = "replicate"
 
     def forward(self, x: Tensor) -> Tensor:
         assert not isinstance(self.padding, str)
+        if self.time_padding == "zeros":
+            return super().forward(x)
         time, height, width = self.padding
         x = F.pad(x, (0, 0, 0, 0, time, time), mode="replicate")
         return F.conv3d(x, self.weight, self.bias, self.stride, (0, height, width), self.dilation, self.groups)

@@ -13,10 +13,12 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from specvid.errors import unknown
-from specvid.models.spec import Backbone
+from specvid.models.insertion.grammar import parse_name
+from specvid.models.spec import Backbone, BackboneConfig
 
 Builder = TypeVar("Builder", bound=Callable[..., Backbone])
 
@@ -67,7 +69,27 @@ def list_schemes() -> list[str]:
 
 
 def build_backbone(name: str, **options: Any) -> Backbone:
-    """The backbone called ``name``, randomly initialised. ``ValueError`` for an unknown name or option."""
+    """A backbone, randomly initialised.
+
+    Args:
+        name: of `list_backbones`, or ``scheme:name``; options may follow in brackets: ``"i3d_r50(variant=slowfast)"``.
+        **options: of the backbone.
+
+    Raises:
+        ValueError: an unknown name or option, or one that is given in the name too.
+    """
+    bare, told = parse_name(name)
+    for option in told:
+        if option in options:
+            raise ValueError(f"backbone {name!r}: option {option!r} is given in the name and again; give it once")
+    backbone = _build(bare, {**told, **options})
+    if told and backbone.config is None:
+        return replace(backbone, config=BackboneConfig(bare, {**told, **options}, {}))
+    return backbone
+
+
+def _build(name: str, options: dict[str, Any]) -> Backbone:
+    """The backbone called ``name``, without options in its name."""
     builders = _builders()
     scheme, colon, rest = name.partition(":")
     if colon:

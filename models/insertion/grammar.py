@@ -72,7 +72,48 @@ def parse_blocks(text: str) -> tuple[Insertion, ...]:
     """Parse e.g. ``"nl(mode=t+s)@layer2:2, snl@res4"``. ``ValueError`` names what is wrong and the right form."""
     if not text.strip():
         return ()
-    return tuple(insertion for part in _split(text, text) for insertion in _parse_part(part, text))
+    return tuple(insertion for part in _split(text, _where(text), _HELP) for insertion in _parse_part(part, text))
+
+
+def parse_name(text: str) -> tuple[str, dict[str, Any]]:
+    """Parse the name of a backbone, perhaps with options: ``"mmaction:ResNet3d(depth=50, inflate=(0, 0, 1, 1))"``.
+
+    Args:
+        text: the name, or name, ``(``, options as of a block, ``)``.
+
+    Returns:
+        The name and the options. They are words, numbers, truth values, None, and lists of such: none names code.
+
+    Raises:
+        ValueError: brackets or an option of another form.
+    """
+    name, bracket, inner = text.partition("(")
+    if not bracket or not name.strip():
+        return text, {}
+    where, help = f"backbone {text!r}", "the form is NAME(option=value, ...), e.g. 'mmaction:ResNet3d(depth=50)'"
+    if not inner.rstrip().endswith(")"):
+        raise ValueError(f"{where}: its options do not end with ')'; {help}")
+    inner = inner.rstrip()[:-1]
+    options: dict[str, Any] = {}
+    for option, value in (_parse_option(part, where, help) for part in _split(inner, where, help) if part.strip()):
+        if option in options:
+            raise ValueError(f"{where}: option {option!r} is given twice; give it once")
+        if not _is_plain(value):
+            raise ValueError(
+                f"{where}: option {option!r} is {value!r}; in a name it may be a word, a number, True, False, None or "
+                "a list of such. Give others in Python, to specvid.create_model, or in a config file"
+            )
+        options[option] = value
+    return name.strip(), options
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value can be no name of code: mmaction2 looks up what dictionaries and dotted names say."""
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    if isinstance(value, str):
+        return re.fullmatch(r"\w[\w+\-]*", value) is not None
+    return value is None or isinstance(value, (bool, int, float))
 
 
 def _parse_part(part: str, text: str) -> tuple[Insertion, ...]:
@@ -87,31 +128,41 @@ def format_blocks(insertions: tuple[Insertion, ...]) -> str:
 
 
 def _parse_insertion(part: str, text: str) -> Insertion:
+    where = _where(text)
     head, at, place = part.rpartition("@")
     if not at or not head.strip() or not place.strip():
         hint = "" if at else nearest(part.strip(), PLACEMENTS)
-        raise ValueError(f"blocks {text!r}: {part.strip()!r} does not say which block goes where;{hint} {_HELP}")
+        raise ValueError(f"{where}: {part.strip()!r} does not say which block goes where;{hint} {_HELP}")
     block, bracket, inner = head.strip().partition("(")
     if bracket and not inner.endswith(")"):
-        raise ValueError(f"blocks {text!r}: the options of {block!r} do not end with ')'; {_HELP}")
-    options = tuple(_parse_option(option, text) for option in _split(inner[:-1], text)) if inner[:-1].strip() else ()
+        raise ValueError(f"{where}: the options of {block!r} do not end with ')'; {_HELP}")
+    options = (
+        tuple(_parse_option(option, where, _HELP) for option in _split(inner[:-1], where, _HELP))
+        if inner[:-1].strip()
+        else ()
+    )
     path, colon, count = (piece.strip() for piece in place.partition(":"))
     if colon and not count.isdecimal():
-        raise ValueError(f"blocks {text!r}: {count!r} after ':' in {place.strip()!r} is not a number of blocks")
+        raise ValueError(f"{where}: {count!r} after ':' in {place.strip()!r} is not a number of blocks")
     return Insertion(block.strip(), Place(path, int(count) if colon else None), options)
 
 
-def _parse_option(text: str, whole: str) -> tuple[str, Any]:
+def _where(text: str) -> str:
+    """How messages on a string of blocks begin."""
+    return f"blocks {text!r}"
+
+
+def _parse_option(text: str, where: str, help: str) -> tuple[str, Any]:
     name, equals, value = (piece.strip() for piece in text.partition("="))
     if not equals or not value:
-        raise ValueError(f"blocks {whole!r}: option {text.strip()!r} is not of the form name=value; {_HELP}")
+        raise ValueError(f"{where}: option {text.strip()!r} is not of the form name=value; {help}")
     try:
         return name, ast.literal_eval(value)
     except (ValueError, SyntaxError):
         if _WORD.fullmatch(value):
             return name, value
         raise ValueError(
-            f"blocks {whole!r}: value {value!r} of option {name!r} is neither a Python literal nor a bare word; "
+            f"{where}: value {value!r} of option {name!r} is neither a Python literal nor a bare word; "
             "put text with other characters in quotes"
         ) from None
 
@@ -137,7 +188,7 @@ def _is_literal(value: Any) -> bool:
         return False
 
 
-def _split(text: str, whole: str) -> list[str]:
+def _split(text: str, where: str, help: str) -> list[str]:
     """Split at the commas that are in no bracket and no quotes."""
     parts, closers, quote, start, escaped = [], [], "", 0, False
     pairs = {"(": ")", "[": "]", "{": "}"}
@@ -152,10 +203,10 @@ def _split(text: str, whole: str) -> list[str]:
             closers.append(pairs[character])
         elif character in pairs.values():
             if not closers or closers.pop() != character:
-                raise ValueError(f"blocks {whole!r}: {character!r} closes nothing; {_HELP}")
+                raise ValueError(f"{where}: {character!r} closes nothing; {help}")
         elif character == "," and not closers:
             parts.append(text[start:i])
             start = i + 1
     if quote or closers:
-        raise ValueError(f"blocks {whole!r}: {(quote or closers[-1])!r} is missing; {_HELP}")
+        raise ValueError(f"{where}: {(quote or closers[-1])!r} is missing; {help}")
     return [*parts, text[start:]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from specvid.models.weights.names import BACKBONE, CLASSIFIER, NECKS, PROJECTION
 from specvid.models.weights.read import read_weights
 from specvid.models.weights.recognise import recognise
 from specvid.models.weights.report import LoadReport, summarise
+from specvid.models.weights.variants import adopt_variant, find_variant
 
 if TYPE_CHECKING:
     from specvid.models.video_model import VideoModel
@@ -33,8 +35,20 @@ def load_weights(model: VideoModel, path: str | Path, *, strict: bool = True) ->
     ``strict``: every tensor of the bare backbone must be in the file in its shape, and the file may have nothing more
     for it, else nothing is loaded and a ``ValueError`` says what is wrong. Blocks and heads that the file lacks stay
     as they are. No match at all is always an error.
+
+    An I3D-ResNet takes over the strides and pools in time of mmaction2's and SlowFast's checkpoints, and says so in
+    the report's ``notes``; one whose source is not known must be told (``variant``).
     """
-    plan = plan_blocks(model, _read(model, path), strict=strict)
+    state = _read(model, path)
+    variant: tuple[str, str] | None = None
+    notes: tuple[str, ...] = ()
+    try:
+        variant = find_variant(model, state, path)
+    except ValueError as error:
+        if strict:
+            raise
+        notes = (str(error),)
+    plan = plan_blocks(model, state, strict=strict)
     plan.swap()
     try:
         report = _load(model, plan.state, str(path), strict, plan.notes)
@@ -43,7 +57,9 @@ def load_weights(model: VideoModel, path: str | Path, *, strict: bool = True) ->
         raise
     if plan.blocks:
         model.config["blocks"] = updated_blocks(model)
-    return report
+    if variant is not None:
+        notes = (adopt_variant(model, variant),)
+    return replace(report, notes=notes)
 
 
 def _load(

@@ -4,6 +4,7 @@ always.
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import zipfile
@@ -60,6 +61,27 @@ def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
             return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 (no mapping)
     except (SafetensorError, OSError) as error:
         raise ValueError(f"weights {str(path)!r}: not a sound safetensors file ({error})") from error
+
+
+def saved_config(path: str | Path) -> dict[str, Any] | None:
+    """The configuration of the model that a file of `save_weights` is of.
+
+    Args:
+        path: a file; also one that is none of ours, or does not exist.
+
+    Returns:
+        The configuration; None where the file has none.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if Path(path).suffix != _SAFE or not Path(path).is_file():
+        return None
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            config = json.loads((file.metadata() or {}).get("specvid", "null"))
+    except (SafetensorError, ValueError):
+        return None
+    return config if isinstance(config, dict) else None
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:

@@ -13,7 +13,7 @@ class LoadReport:
     ``matched``: in the model, loaded; ``adapted``: those of them that were changed to fit (inflated, reshaped) and
     how; ``missing``: in the model, not in the file; ``unexpected``: in the file, not in the model; ``mismatched``: in
     both, but of different shapes. The step counters of batch norm (``num_batches_tracked``), which old files lack,
-    count as nothing.
+    count as nothing. ``notes``: what else was changed in the model, so that it computes what the weights' own code did.
     """
 
     source: str
@@ -22,12 +22,13 @@ class LoadReport:
     unexpected: Mapping[str, str] = field(default_factory=dict)
     mismatched: Mapping[str, str] = field(default_factory=dict)
     adapted: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         lines = [f"{self.source}: {len(self.matched)} tensors loaded"]
         for title in ("adapted", "missing", "unexpected", "mismatched"):
             lines += [f"  {title}: {line}" for line in summarise(getattr(self, title))]
-        return "\n".join(lines)
+        return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
 
 
 def summarise(names: Mapping[str, str]) -> list[str]:

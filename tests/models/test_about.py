@@ -148,3 +148,16 @@ def test_mistakes(line: str, says: str, capsys, monkeypatch) -> None:
 def test_blocks_run_on_the_meta_device() -> None:
     model = model_on_meta("r3d_tiny", blocks="snl@layer1, heat@layer2, arma@layer2.end, dnl@layer2")
     assert model.embed(torch.empty(2, 3, 8, 40, 40, device="meta")).shape == (2, 64)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("mmaction:ResNet3d(depth=18, base_channels=16)", "layer3 = res4: 2 children"),
+        pytest.param("mmaction:ResNet3dSlowOnly", "layer3 = res4: 6 children", marks=pytest.mark.slow),
+        pytest.param("mmaction:X3D", "layer3 = res4: 5 children", marks=pytest.mark.slow),
+    ],
+)
+def test_mmaction2s_networks_are_described(name: str, says: str) -> None:
+    pytest.importorskip("mmaction.models", reason="pip install 'specvid[mmaction]'")
+    assert says in describe(name, input={"frames": 8, "size": 64})

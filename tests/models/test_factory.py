@@ -170,3 +170,34 @@ def test_on_a_gpu_in_half_precision() -> None:
             loss = model(x).square().mean()
         loss.backward()
         assert all(parameter.grad is None or parameter.grad.isfinite().all() for parameter in model.parameters())
+
+
+def test_options_in_the_name_are_those_of_the_backbone() -> None:
+    model = create_model("resnet18(last_stride=1)", num_classes=3)
+    assert (model.config["name"], model.config["last_stride"]) == ("resnet18", 1)
+    assert create_model(**model.config).config == model.config
+    pytest.importorskip("mmaction.models", reason="pip install 'specvid[mmaction]'")
+    theirs = create_model("mmaction:ResNet3d(depth=18, base_channels=16, inflate=(0, 0, 1, 1))")
+    assert (theirs.config["name"], theirs.config["depth"]) == ("mmaction:ResNet3d", 18)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("mmaction:ResNet3d(conv_cfg={'type': 'os.system'})", "'conv_cfg' is .*Give others in Python"),
+        ("mmaction:ResNet3d(style=os.system)", "'style' is 'os.system'; in a name it may be a word, a number"),
+        ("mmaction:ResNet3d(inflate=(1, 'os.system'))", "Give others in Python"),
+        ("resnet18(last_stride=1", "its options do not end with"),
+        ("resnet18(last_stride)", "'last_stride' is not of the form name=value"),
+        ("resnet18(last_stride=1, last_stride=2)", "'last_stride' is given twice"),
+        ("resnet18(stride=1)", "option of backbone 'resnet18': 'stride' is unknown. Did you mean 'last_stride'"),
+    ],
+)
+def test_mistakes_in_options_of_a_name(name: str, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        create_model(name)
+
+
+def test_an_option_in_the_name_and_again() -> None:
+    with pytest.raises(ValueError, match="'last_stride' is given in the name and again"):
+        create_model("resnet18(last_stride=1)", last_stride=1)

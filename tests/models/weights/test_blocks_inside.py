@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from published_blocks import AlexHex7, SlowFast, SpatialCGNL, SpatialStage, randomise
+from slowfast_names import slowfast_names
 from torch import Tensor, nn
 
 import specvid
@@ -100,13 +101,6 @@ def test_video_network_with_a_block_in_layer3(tmp_path: Path) -> None:
         same(model.double()(clip), bare.eval()(clip))
 
 
-def published_pooling(model: nn.Module) -> None:
-    """Pools in time as video-nonlocal-net, mmaction2 and SlowFast have them."""
-    stride = model.backbone.maxpool.stride
-    model.backbone.maxpool = nn.MaxPool3d((1, 3, 3), stride, (0, 1, 1))
-    model.backbone.pool2 = nn.MaxPool3d((2, 1, 1), (2, 1, 1))
-
-
 MODES = {"embedded_gaussian": "embedded", "gaussian": "gaussian", "dot_product": "dot"}
 
 
@@ -133,8 +127,7 @@ def test_i3d_nl_of_mmaction2(mode: str, tmp_path: Path) -> None:
     state = {f"backbone.{key}": value for key, value in theirs.state_dict().items()}
     state |= {f"cls_head.fc_cls.{key}": value for key, value in fc.state_dict().items()}
     blocks = NLN if mode == "embedded_gaussian" else NLN.replace("nl@", f"nl(kernel={MODES[mode]})@")
-    model = specvid.create_model("i3d_r50", time_padding="zeros", blocks=blocks, num_classes=5).eval()
-    published_pooling(model)
+    model = specvid.create_model("i3d_r50", blocks=blocks, num_classes=5).eval()
     report = specvid.models.weights.load_weights(model, saved(tmp_path, {"state_dict": state}))
     assert (report.missing, report.unexpected, report.mismatched) == ({}, {}, {})
     notes = [note for note in report.adapted.values() if "block of another project" in note]
@@ -145,30 +138,10 @@ def test_i3d_nl_of_mmaction2(mode: str, tmp_path: Path) -> None:
         same(model.double()(clip), fc.double()(theirs(clip).mean((2, 3, 4))))
 
 
-def slowfast_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of an I3D under SlowFast's names."""
-    renamed = {}
-    for name, tensor in state.items():
-        parts = name.split(".")
-        if not parts[0].startswith("layer"):
-            renamed[f"s1.pathway0_stem.{parts[0].rstrip('1')}.{parts[1]}"] = tensor
-            continue
-        kind, parameter = parts[2], parts[-1]
-        letter = "abc"[int(kind[-1]) - 1] if kind[-1].isdigit() else ""
-        layer = {
-            "conv": f"branch2.{letter}",
-            "bn": f"branch2.{letter}_bn",
-            "downsample": "branch1" if parts[3] == "0" else "branch1_bn",
-        }[kind.rstrip("123")]
-        renamed[f"s{int(parts[0][-1]) + 1}.pathway0_res{parts[1]}.{layer}.{parameter}"] = tensor
-    return renamed
-
-
 def test_i3d_nln_of_slowfast(tmp_path: Path) -> None:
     """Five blocks that see pooled features, under SlowFast's names."""
     torch.manual_seed(0)
-    bare = specvid.create_model("i3d_r50", time_padding="zeros", num_classes=5)
-    published_pooling(bare)
+    bare = specvid.create_model("i3d_r50", variant="slowfast", num_classes=5)
     clip = torch.randn(2, 3, 8, 64, 64)
     settle_norms(bare, clip)
     body = slowfast_names({k: v for k, v in bare.backbone.state_dict().items() if "num_batches" not in k})
@@ -183,8 +156,7 @@ def test_i3d_nln_of_slowfast(tmp_path: Path) -> None:
             theirs |= {prefix + key: value for key, value in block.state_dict().items()}
     head = {f"head.projection.{key}": value for key, value in bare.head.classifier.state_dict().items()}
     path = saved(tmp_path, {"model_state": body | theirs | head})
-    model = specvid.create_model("i3d_r50", time_padding="zeros", blocks="i3d_nln", num_classes=5).eval()
-    published_pooling(model)
+    model = specvid.create_model("i3d_r50", blocks="i3d_nln", num_classes=5).eval()
     report = specvid.models.weights.load_weights(model, path)
     assert (report.missing, report.unexpected, report.mismatched) == ({}, {}, {})
     assert "sub_sample=input" in model.config["blocks"]

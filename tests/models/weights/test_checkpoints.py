@@ -6,19 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 import torchvision
-from synthetic_checkpoints import (
-    State,
-    blocks_of,
-    conv,
-    linear,
-    mmaction_resnet,
-    norm,
-    prefixed,
-    resnet,
-    torchvision_names,
-)
+from source_networks import norm as source_norm
+from source_networks import resnet3d
+from synthetic_checkpoints import State, conv, linear, mmaction_resnet, norm, prefixed, resnet, torchvision_names
 from torch import Tensor
-from torch.nn import functional as F
 
 from specvid.models import create_model
 from specvid.models.video_model import VideoModel
@@ -46,11 +37,6 @@ def image_logits(state: State, clip: Tensor, *, classes: int = 6, last_stride: i
         return torch.stack([network(clip[:, :, t]) for t in range(clip.shape[2])], 1)
 
 
-def norm_1d(state: State, name: str, x: Tensor) -> Tensor:
-    mean, var, weight, bias = (state[f"{name}.{key}"] for key in ("running_mean", "running_var", "weight", "bias"))
-    return F.batch_norm(x, mean, var, weight, bias)
-
-
 # -- torchvision, as it saves its own --------------------------------------------------------------------------------
 
 
@@ -76,30 +62,6 @@ _BLOCK = {"resnet18": "snl@layer3.-1", "mobilenet_v2": "snl@features.13", "r3d_1
 # -- kenshohara ------------------------------------------------------------------------------------------------------
 
 
-def slow_resnet3d(state: State, x: Tensor, depth: int) -> Tensor:
-    """The network of Hara et al. from its tensors alone, layer by layer: logits (B, classes)."""
-
-    def layer(name: str, bn: str, x: Tensor, stride: int | tuple[int, int, int] = 1) -> Tensor:
-        weight = state[f"{name}.weight"]
-        return norm_1d(state, bn, F.conv3d(x, weight, stride=stride, padding=weight.shape[-1] // 2))
-
-    x = F.max_pool3d(F.relu(layer("conv1", "bn1", x, (1, 2, 2))), 3, stride=2, padding=1)
-    for stage, block, channels, _, out in blocks_of(depth):
-        name, stride = f"layer{stage + 1}.{block}", 2 if stage and not block else 1
-        steps = (1, stride, 1) if depth >= 50 else (stride, 1)
-        y = x
-        for i, step in enumerate(steps):
-            y = layer(f"{name}.conv{i + 1}", f"{name}.bn{i + 1}", y, step)
-            y = F.relu(y) if i < len(steps) - 1 else y
-        if f"{name}.downsample.0.weight" in state:
-            x = layer(f"{name}.downsample.0", f"{name}.downsample.1", x, stride)
-        elif channels != out or stride != 1:
-            short = F.avg_pool3d(x, 1, stride=stride)
-            x = torch.cat([short, torch.zeros(short.shape[0], out - channels, *short.shape[2:])], 1)
-        x = F.relu(x + y)
-    return x.mean((2, 3, 4)) @ state["fc.weight"].T + state["fc.bias"]
-
-
 @pytest.mark.parametrize(("depth", "shortcut"), [(18, "A"), (18, "B"), pytest.param(50, "B", marks=pytest.mark.slow)])
 def test_kenshohara(tmp_path: Path, depth: int, shortcut: str) -> None:
     torch.manual_seed(0)
@@ -109,7 +71,7 @@ def test_kenshohara(tmp_path: Path, depth: int, shortcut: str) -> None:
     assert_all(model)
     clip = torch.randn(2, 3, 9, 40, 33)
     with torch.no_grad():
-        torch.testing.assert_close(model(clip), slow_resnet3d(state, clip, depth), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(model(clip), resnet3d(state, clip, depth), rtol=1e-4, atol=1e-5)
 
 
 def test_kenshohara_with_the_other_shortcut(tmp_path: Path) -> None:
@@ -140,18 +102,6 @@ def test_mmaction2_image_resnets(tmp_path: Path, tsm: bool, parallel: bool) -> N
         torch.testing.assert_close(model(clip), expected, rtol=1e-4, atol=1e-5)
     shifted = loaded(tmp_path, checkpoint, "resnet18", num_classes=6, blocks="tsm@residual")
     assert_all(shifted)
-
-
-@pytest.mark.slow
-def test_mmaction2_i3d(tmp_path: Path) -> None:
-    """ResNet3d of mmaction2's I3D config: 5x7x7 stem, 3x1x1 where our i3d_r50 has them."""
-    torch.manual_seed(0)
-    state = mmaction_resnet(50, dims=3, i3d=True)
-    checkpoint = {"state_dict": prefixed("backbone.", state) | linear("cls_head.fc_cls", 6, 2048)}
-    model = loaded(tmp_path, checkpoint, "i3d_r50", time_padding="zeros", num_classes=6)
-    assert_all(model)
-    own = model.backbone.state_dict()
-    assert all(torch.equal(own[name], tensor) for name, tensor in torchvision_names(state).items())
 
 
 # -- re-identification -----------------------------------------------------------------------------------------------
@@ -202,7 +152,7 @@ def test_fast_reid(tmp_path: Path, old: bool, parallel: bool) -> None:
     assert {name.rpartition(".")[2] for name in model.loaded.unexpected} == {"pixel_mean", "pixel_std"}
     clip = torch.randn(2, 3, 2, 64, 32)
     with torch.no_grad():
-        embedding = norm_1d(neck, "heads.bottleneck.0", image_logits(state, clip, last_stride=1).mean(1))
+        embedding = source_norm(neck, "heads.bottleneck.0", image_logits(state, clip, last_stride=1).mean(1))
         torch.testing.assert_close(model.embed(clip), embedding, rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(model(clip), embedding @ weight.T, rtol=1e-4, atol=1e-5)
     plain = loaded(tmp_path, checkpoint, "resnet18", num_classes=6)
@@ -222,7 +172,7 @@ def test_fast_reid_with_an_embedding_layer(tmp_path: Path) -> None:
     clip = torch.randn(1, 3, 2, 32, 32)
     with torch.no_grad():
         projected = image_logits(state, clip).mean(1) @ neck["heads.bottleneck.0.weight"][..., 0, 0].T
-        expected = norm_1d(neck, "heads.bottleneck.1", projected)
+        expected = source_norm(neck, "heads.bottleneck.1", projected)
         torch.testing.assert_close(model.embed(clip), expected, rtol=1e-4, atol=1e-5)
 
 
