@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
+import inspect
 import json
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 
-from specvid.models.backbones.registry import build_backbone
+from specvid.errors import nearest
+from specvid.models.backbones.registry import build_backbone, option_names
 from specvid.models.clip import ClipState
 from specvid.models.heads import Head
 from specvid.models.insertion.grammar import format_blocks, parse_blocks
@@ -22,7 +25,7 @@ from specvid.models.weights import load_weights
 def create_model(
     name: str,
     *,
-    blocks: str = "",
+    blocks: str | None = "",
     num_classes: int | None = None,
     embedding_dim: int | None = None,
     pooling: str = "mean",
@@ -46,12 +49,13 @@ def create_model(
 
     ``ValueError`` for anything unknown, naming the nearest right answer.
     """
+    _check_names(name, options)
     backbone = build_backbone(name, **options)
     backbone = backbone.with_input(input or {})
     clip = ClipState()
     pool = create_pooling(pooling, backbone.vector_dim, window=backbone.window)
     head = Head(backbone.vector_dim, num_classes=num_classes, embedding_dim=embedding_dim, neck=neck, dropout=dropout)
-    insertions = parse_blocks(blocks)
+    insertions = parse_blocks(blocks or "")
     with torch.random.fork_rng(devices=[]):
         insert_blocks(backbone, insertions, clip=clip)
     rebuild = backbone.config or BackboneConfig(name, options, {})
@@ -71,3 +75,32 @@ def create_model(
     if weights is not None:
         model.loaded = load_weights(model, weights)
     return model
+
+
+# what other libraries call an argument of ours
+_MEANT = {
+    "pretrained": "weights='DEFAULT'", "checkpoint": "weights=FILE", "checkpoint_path": "weights=FILE",
+    "dim": "embedding_dim=", "out_dim": "embedding_dim=", "feature_dim": "embedding_dim=", "classes": "num_classes=",
+    "n_classes": "num_classes=", "pool": "pooling=", "dropout_rate": "dropout=", "drop_rate": "dropout=",
+    "block": "blocks=", "plugins": "blocks=", "num_frames": "input={'frames': ...}", "frames": "input={'frames': ...}",
+    "clip_len": "input={'frames': ...}", "size": "input={'size': ...}", "img_size": "input={'size': ...}",
+}  # fmt: skip
+
+
+def _check_names(name: str, options: Mapping[str, Any]) -> None:
+    """Answer an argument that is neither one of `create_model` nor an option of the backbone."""
+    own = [argument for argument in inspect.signature(create_model).parameters if argument not in ("name", "options")]
+    theirs = option_names(name)
+    for option in options:
+        if theirs is not None and option in theirs:
+            continue
+        meant = _MEANT.get(option) or next(
+            (f"{close}=" for close in difflib.get_close_matches(option, own, n=1, cutoff=0.85)), ""
+        )
+        if theirs is None and (not meant or option in _MEANT):  # the other library knows its options itself
+            continue
+        hint = f" Did you mean {meant}?" if meant else nearest(option, [*own, *(theirs or ())])
+        listed = f"those of backbone {name!r} are {', '.join(theirs)}" if theirs else f"backbone {name!r} has none"
+        if theirs is None:
+            listed = f"those of backbone {name!r} are its library's"
+        raise ValueError(f"create_model: {option!r} is unknown.{hint} Arguments: {', '.join(own)}; options: {listed}.")

@@ -26,6 +26,7 @@ from specvid.models.backbones.mmaction2.network import EXTRA, network_input
 from specvid.models.backbones.mmaction2.plugins import PREFIX, read_plugins
 from specvid.models.blocks import create_block, list_blocks
 from specvid.models.clip import ClipState
+from specvid.models.insertion.anybody import watch_clip
 from specvid.models.insertion.grammar import parse_blocks
 from specvid.models.insertion.insert import insert_blocks
 from specvid.models.spec import Backbone
@@ -68,21 +69,8 @@ def specvid_backbone(
         network, 0, spec, family.dims, family.aliases, formats=family.formats(network), fixed=fixed
     ).with_input(input or {})
     insert_blocks(described, (*parse_blocks(blocks), *read_plugins(plugins, network)), clip=clip)
-    network.specvid_clip = clip  # an attribute, so that a deep copy and its blocks share a copy
-    network.specvid_frames = described.input.frames if family.dims == 2 else None
-    network.register_forward_pre_hook(_note_clip)
+    watch_clip(network, clip, described.input.frames if family.dims == 2 else None)
     return network
-
-
-def _note_clip(module: Any, args: tuple[Tensor, ...]) -> None:
-    """Tell the blocks the clip length: (B, 3, T, H, W), or (B·T, 3, H, W) of an image network."""
-    x, frames = args[0], module.specvid_frames
-    if frames is not None and x.shape[0] % frames:
-        raise ValueError(
-            f"SpecvidBackbone: {x.shape[0]} images are not clips of {frames} frames; give the number of segments that "
-            "the pipeline samples as input=dict(frames=...)"
-        )
-    module.specvid_clip.frames = x.shape[2] if frames is None else frames
 
 
 class _Plugin(nn.Module):

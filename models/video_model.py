@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+import specvid
 from specvid.models.clip import ClipState
 from specvid.models.heads import Head, Outputs
 from specvid.models.spec import Backbone
 from specvid.models.weights import LoadReport, sharing
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class VideoModel(nn.Module):
@@ -77,6 +82,55 @@ class VideoModel(nn.Module):
         vectors_bet = vectors if vectors.ndim == 3 else vectors[..., None]
         return self.head(self.pool(vectors_bet[..., None, None], mask))
 
+    def preprocess(self, frames: np.ndarray | Tensor) -> Tensor:
+        """Make a clip of decoded frames, exactly as testing, embedding and (without augmentation) training do.
+
+        Args:
+            frames: Of one clip, in order: uint8 RGB (T, H, W, 3). None is left out: T stays T, and ``model.input`` says
+                how many frames at which distance the model is made for.
+
+        Returns:
+            (1, 3, T, h, w), float32, on the model's device: resized, cut out at the centre, normalised.
+
+        Raises:
+            ValueError: Other frames than these.
+        """
+        return specvid._videos.preprocess(self, frames)
+
+    def predict(
+        self, video: str | os.PathLike[str] | np.ndarray | Tensor, *, top: int = 5, clips: int = 10, crops: int = 1
+    ) -> list[tuple[str, float]]:
+        """Name what happens in a video, as ``specvid predict`` does.
+
+        Args:
+            video: A video file, a folder of images, or all its frames, uint8 RGB (T, H, W, 3).
+            top: How many classes.
+            clips: Spread evenly over the video (of ``segments`` sampling there is one).
+            crops: Of each clip: 1, 3, 5 or 10.
+
+        Returns:
+            (name, probability) of the most probable classes, best first; softmax is averaged over all views. Names are
+            ``classes``, or the numbers of the logits where there are none.
+
+        Raises:
+            ValueError: The model has no classifier, or the video cannot be read (`specvid.errors.VideoError`).
+        """
+        return specvid._videos.predict(self, video, top=top, clips=clips, crops=crops)
+
+    def embed_video(self, video: str | os.PathLike[str] | np.ndarray | Tensor) -> Tensor:
+        """The embedding of a video, as ``specvid embed`` writes it by default.
+
+        Args:
+            video: A video file, a folder of images, or all its frames, uint8 RGB (T, H, W, 3).
+
+        Returns:
+            (E,), float32, on the CPU: the mean over clips side by side that cover all of the video.
+
+        Raises:
+            ValueError: The video cannot be read (`specvid.errors.VideoError`).
+        """
+        return specvid._videos.embed_video(self, video)
+
     def save_pretrained(self, folder: str | Path, **options: Any) -> None:
         """Write a folder that others can load: `specvid.models.weights.sharing.save_pretrained`."""
         sharing.save_pretrained(self, folder, **options)
@@ -105,7 +159,13 @@ class VideoModel(nn.Module):
 
     def _check(self, x: Tensor, mask: Tensor | None) -> None:
         if x.ndim != 5 or x.shape[1] != 3:
-            raise ValueError(f"clips of shape {tuple(x.shape)} do not fit: a model takes (B, 3, T, H, W)")
+            frames = " model.preprocess makes such of frames, uint8 (T, H, W, 3)." if x.shape[-1] == 3 else ""
+            raise ValueError(f"clips of shape {tuple(x.shape)} do not fit: a model takes (B, 3, T, H, W).{frames}")
+        if not x.is_floating_point():
+            raise ValueError(
+                f"clips of {x.dtype} do not fit: a model takes normalised floats. model.preprocess(frames) makes "
+                "them of decoded frames, uint8 (T, H, W, 3), as in training"
+            )
         found = {"frames": (x.shape[2],), "size": tuple(x.shape[3:])}
         for name, option in self.fixed.items():
             wanted = (self.input.frames,) if name == "frames" else self.input.crop

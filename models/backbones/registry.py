@@ -12,7 +12,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -88,6 +88,45 @@ def build_backbone(name: str, **options: Any) -> Backbone:
     return backbone
 
 
+def option_names(name: str) -> list[str] | None:
+    """The options of a backbone, in order.
+
+    Args:
+        name: as for `build_backbone`; one that is unknown has none.
+
+    Returns:
+        Their names; None where another library takes any and answers for them itself.
+    """
+    bare = parse_name(name)[0]
+    scheme, colon, _ = bare.partition(":")
+    builder = (_SCHEMES if colon else _builders()).get(scheme if colon else bare)
+    parameters = inspect.signature(builder).parameters if builder else {}
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return None
+    return [option for option, parameter in parameters.items() if parameter.kind is not parameter.POSITIONAL_ONLY]
+
+
+# networks that people ask for by other names, and what builds them here: how a name begins -> the name
+_ELSEWHERE = {
+    "slowfast": "mmaction:ResNet3dSlowFast", "slowonly": "mmaction:ResNet3dSlowOnly", "x3d": "mmaction:X3D",
+    "slow_": "mmaction:ResNet3dSlowOnly", "csn": "mmaction:ResNet3dCSN", "ircsn": "mmaction:ResNet3dCSN",
+    "c3d": "mmaction:C3D", "timesformer": "mmaction:TimeSformer", "tanet": "mmaction:TANet", "tsn": "resnet50",
+    "tin": "mmaction:ResNetTIN", "tsm": "resnet50' with blocks='tsm@residual", "c2d": "resnet50",
+    "r2plus1d": "r2plus1d_18", "vit": "timm:vit_base_patch16_224", "deit": "timm:deit_base_patch16_224",
+    "i3d": "i3d_r50' or 'i3d_inception",
+}  # fmt: skip
+
+
+def _unknown_backbone(name: str, builders: Iterable[str]) -> ValueError:
+    """The error for a name of no backbone."""
+    lower = name.lower()
+    found = max((start for start in _ELSEWHERE if lower.startswith(start)), key=len, default="")
+    if not found:
+        return unknown("backbone", name, builders)
+    schemes = "`specvid models` lists all; other libraries' are mmaction:NAME, timm:NAME and inflated:NAME"
+    return ValueError(f"backbone {name!r} is unknown. Did you mean '{_ELSEWHERE[found]}'? {schemes}.")
+
+
 def _build(name: str, options: dict[str, Any]) -> Backbone:
     """The backbone called ``name``, without options in its name."""
     builders = _builders()
@@ -98,7 +137,7 @@ def _build(name: str, options: dict[str, Any]) -> Backbone:
         _check_options(name, _SCHEMES[scheme], options)
         return _SCHEMES[scheme](rest, **options)
     if name not in builders:
-        raise unknown("backbone", name, builders)
+        raise _unknown_backbone(name, builders)
     _check_options(name, builders[name], options)
     return builders[name](**options)
 

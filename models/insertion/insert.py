@@ -29,13 +29,15 @@ from specvid.models.spec import Backbone
 Planned = tuple[Site, Insertion, InsertedBlock]
 
 
-def insert_blocks(backbone: Backbone, blocks: str | tuple[Insertion, ...], *, clip: ClipState) -> list[str]:
+def insert_blocks(
+    backbone: Backbone, blocks: str | tuple[Insertion, ...], *, clip: ClipState, example: Tensor | None = None
+) -> list[str]:
     """Insert ``blocks`` (and parts, such as ``tsm``) into ``backbone.module`` in place; returns the paths of the new
     `InsertedBlock` modules.
 
     All places mean the bare network: an insertion does not shift the indices of the next one. Several blocks at one
     place stand in the order given. ``ValueError`` for an unknown block, option or place; the network is then
-    unchanged.
+    unchanged. ``example``: an input that the network runs on for its shapes, where it cannot run on the meta device.
     """
     insertions = parse_blocks(blocks) if isinstance(blocks, str) else blocks
     if not insertions:
@@ -44,7 +46,8 @@ def insert_blocks(backbone: Backbone, blocks: str | tuple[Insertion, ...], *, cl
     frames, (height, width) = backbone.input.frames, backbone.input.crop
     # two clips: batch norm in training refuses a single value per channel
     shape = (2, 3, frames, height, width) if backbone.dims == 3 else (2 * frames, 3, height, width)
-    calls = trace(network, shape)
+    probe: tuple[int, ...] | Tensor = shape if example is None else example
+    calls = trace(network, probe)
     ran = {path: network.get_submodule(path) for path in calls}
     planned: list[Planned] = [
         (site, insertion, _create(insertion, site, calls.get(site.target), backbone, clip))
@@ -57,7 +60,7 @@ def insert_blocks(backbone: Backbone, blocks: str | tuple[Insertion, ...], *, cl
     for site, insertion, block in planned:
         _attach(ran, site, insertion.block, block)
     try:
-        _check(network, shape, planned, clip, frames)
+        _check(network, probe, planned, clip, frames)
     except ValueError:
         for module, before in children.items():  # the hooks then find nothing to run
             module._modules.clear()
@@ -73,7 +76,9 @@ class _Through(nn.Module):
         return x
 
 
-def _check(network: nn.Module, shape: tuple[int, ...], planned: list[Planned], clip: ClipState, frames: int) -> None:
+def _check(
+    network: nn.Module, probe: tuple[int, ...] | Tensor, planned: list[Planned], clip: ClipState, frames: int
+) -> None:
     """Run the network for its shapes once more where an insertion may not do what it says: a part that shortens the
     clip may stand where all frames are wanted, and a module that runs all its children runs a block among them too.
     """
@@ -87,7 +92,7 @@ def _check(network: nn.Module, shape: tuple[int, ...], planned: list[Planned], c
         block.block = _Through()
     clip.frames, problem = frames, None
     try:
-        calls = trace(network, shape)
+        calls = trace(network, probe)
     except (RuntimeError, ValueError, TypeError, AttributeError) as error:
         calls, problem = {}, error
     finally:

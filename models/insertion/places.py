@@ -74,9 +74,9 @@ def resolve(network: nn.Module, place: Place, aliases: Mapping[str, str]) -> lis
     return [Site(_join(target, children[-1]), after=at_end)]
 
 
-def trace(network: nn.Module, shape: tuple[int, ...]) -> dict[str, Call]:
-    """What each module (by path) sees when ``network`` runs on an input of ``shape``: on the meta device, so at no
-    cost.
+def trace(network: nn.Module, probe: tuple[int, ...] | Tensor) -> dict[str, Call]:
+    """What each module (by path) sees when ``network`` runs on an input of the shape ``probe``: on the meta device, so
+    at no cost. Where ``probe`` is an input itself, the network runs on that, in eval mode.
     """
     seen: dict[str, Call] = {}
 
@@ -89,16 +89,30 @@ def trace(network: nn.Module, shape: tuple[int, ...]) -> dict[str, Call]:
 
         return module.register_forward_hook(hook)
 
-    state = {**dict(network.named_parameters()), **dict(network.named_buffers())}
-    meta = {name: torch.empty_like(tensor, device="meta") for name, tensor in state.items()}
     handles = [watch(path, module) for path, module in network.named_modules()]
     try:
         with torch.no_grad():
-            torch.func.functional_call(network, meta, (torch.empty(shape, device="meta"),))
+            if isinstance(probe, Tensor):
+                _run_in_eval(network, probe)
+            else:
+                state = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+                meta = {name: torch.empty_like(tensor, device="meta") for name, tensor in state.items()}
+                torch.func.functional_call(network, meta, (torch.empty(probe, device="meta"),))
     finally:
         for handle in handles:
             handle.remove()
     return seen
+
+
+def _run_in_eval(network: nn.Module, x: Tensor) -> None:
+    """Run a network without a trace in its norms; each module is afterwards in the mode in which it was."""
+    modes = {module: module.training for module in network.modules()}
+    network.eval()
+    try:
+        network(x)
+    finally:
+        for module, training in modes.items():
+            module.training = training
 
 
 def stages(network: nn.Module) -> dict[str, int]:

@@ -79,7 +79,7 @@ def saved_config(path: str | Path) -> dict[str, Any] | None:
     try:
         with safe_open(str(path), framework="pt") as file:
             config = json.loads((file.metadata() or {}).get("specvid", "null"))
-    except (SafetensorError, ValueError):
+    except (SafetensorError, OSError, RecursionError, ValueError):
         return None
     return config if isinstance(config, dict) else None
 

@@ -23,7 +23,7 @@ WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 
 
 def save_pretrained(
-    model: VideoModel, folder: str | Path, *, classes: Sequence[str] | None = None, licence: str = "", title: str = ""
+    model: VideoModel, folder: str | Path, *, classes: Sequence[str] | None = None, license: str = "", title: str = ""
 ) -> None:
     """Write ``model`` to ``folder``: weights, ``config.json`` (model, input, classes) and the model card.
 
@@ -33,7 +33,7 @@ def save_pretrained(
         model: What to write.
         folder: Made where it is not there.
         classes: Names of the logits, if ``model.classes`` has none.
-        licence: An identifier of the Hugging Face Hub, e.g. ``apache-2.0``; without it the card says that none is
+        license: An identifier of the Hugging Face Hub, e.g. ``apache-2.0``; without it the card says that none is
             stated.
         title: Heading of the card; the folder's name if not given.
 
@@ -59,7 +59,7 @@ def save_pretrained(
     text = json.dumps(config, indent=2, ensure_ascii=False, allow_nan=False)
     (folder / CONFIG).write_text(f"{text}\n", encoding="utf-8")
     if not (folder / CARD).exists():
-        card = model_card(model, names, licence=licence, title=title or folder.resolve().name)
+        card = model_card(model, names, license=license, title=title or folder.resolve().name)
         (folder / CARD).write_text(card, encoding="utf-8")
 
 
@@ -96,26 +96,26 @@ def push_to_hub(
         return str(api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message=commit_message).commit_url)
 
 
-def model_card(model: VideoModel, classes: Sequence[str] | None, *, licence: str = "", title: str = "") -> str:
+def model_card(model: VideoModel, classes: Sequence[str] | None, *, license: str = "", title: str = "") -> str:
     """The text of the model card.
 
     Args:
         model: What it describes.
         classes: Names of the logits, if they have any.
-        licence: As in `save_pretrained`.
+        license: As in `save_pretrained`.
         title: Its heading, and the name that its example loads.
     """
     config, spec = model.config, model.input
     millions = sum(parameter.numel() for parameter in model.parameters()) / 1e6
     head = ["---", "library_name: specvid", *(["pipeline_tag: video-classification"] if classes else [])]
-    head += ["tags: [specvid, video]", *([f"license: {json.dumps(licence)}"] if licence else []), "---"]
+    head += ["tags: [specvid, video]", *([f"license: {json.dumps(license)}"] if license else []), "---"]
     size = " x ".join(map(str, spec.crop))
     about = [
         f"- Backbone: `{config['name']}`, {millions:.2f} M parameters with all that is inserted",
         f"- Blocks: `{config['blocks'] or 'none'}`",
         f"- Clips: {spec.frames} frames at a distance of {spec.stride}, {size} px (height x width)",
         f"- Embedding: {model.embedding_dim} numbers; logits: {model.num_classes or 'none'}",
-        f"- Licence: {licence or 'not stated; ask whoever published it before you use it'}",
+        f"- Licence: {license or 'not stated; ask whoever published it before you use it'}",
     ]
     if classes:
         shown = ", ".join(classes[:10])

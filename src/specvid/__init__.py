@@ -1,7 +1,7 @@
 """specvid: spectral nonlocal blocks for video backbones.
 
-``create_model`` and ``create_block`` build, ``load`` opens what was trained or shared, ``list_backbones`` and
-``list_blocks`` say what there is. The parts live in
+``create_model`` and ``create_block`` build, ``insert`` puts blocks into anybody's network, ``load`` opens what was
+trained or shared, ``open_video`` a video; ``list_backbones`` and ``list_blocks`` say what there is. The parts live in
 ``specvid.models``, ``specvid.datasets``, ``specvid.eval`` and ``specvid.pipelines``; nothing heavy is imported before
 it is used.
 """
@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what `__getattr__` below imports on first use, for editors and type checkers
     from specvid import datasets, eval, models, pipelines, tools
+    from specvid.datasets.decode import open_video
     from specvid.models import VideoModel, create_model, list_backbones, load
     from specvid.models.blocks import create_block, list_blocks
+    from specvid.models.insertion.anybody import insert, remove
+    from specvid.pipelines import videos as _videos  # noqa: F401 (of `VideoModel`)
 
 __version__ = "0.1.0"
 
@@ -23,11 +26,14 @@ __all__ = [
     "create_model",
     "datasets",
     "eval",
+    "insert",
     "list_backbones",
     "list_blocks",
     "load",
     "models",
+    "open_video",
     "pipelines",
+    "remove",
     "tools",
 ]
 
@@ -35,9 +41,12 @@ _HOME = {
     "VideoModel": "specvid.models",
     "create_block": "specvid.models.blocks",
     "create_model": "specvid.models",
+    "insert": "specvid.models.insertion.anybody",
     "list_backbones": "specvid.models",
     "list_blocks": "specvid.models.blocks",
     "load": "specvid.models",
+    "open_video": "specvid.datasets.decode",
+    "remove": "specvid.models.insertion.anybody",
 }
 _SUBPACKAGES = ("datasets", "eval", "models", "pipelines", "tools")
 
@@ -45,6 +54,8 @@ _SUBPACKAGES = ("datasets", "eval", "models", "pipelines", "tools")
 def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(importlib.import_module(_HOME[name]), name)
+    if name == "_videos":  # what models do with files: they reach it through here, and import no room above theirs
+        return importlib.import_module("specvid.pipelines.videos")
     if name in _SUBPACKAGES:
         return importlib.import_module(f"specvid.{name}")
     raise AttributeError(f"module 'specvid' has no attribute {name!r}; it has {', '.join(__all__)}")

@@ -128,7 +128,7 @@ def test_parts_of_the_model() -> None:
     ("name", "options", "says"),
     [
         ("r3d_81", {}, "backbone 'r3d_81' is unknown. Did you mean 'r3d_18'"),
-        ("r3d_18", {"width": 3}, "'width' of backbone 'r3d_18' is unknown: r3d_18 takes no options"),
+        ("r3d_18", {"width": 3}, r"create_model: 'width' is unknown.*backbone 'r3d_18' has none"),
         ("resnet50", {"last_strid": 1}, "'last_strid' is unknown. Did you mean 'last_stride'"),
         ("r3d_18", {"blocks": "snl@layer5"}, "place 'layer5' is unknown.*Did you mean 'layer4'.*res4 = layer3"),
         ("r3d_18", {"blocks": "sln@layer3"}, "'sln' is unknown. Did you mean 'snl'"),
@@ -190,7 +190,7 @@ def test_options_in_the_name_are_those_of_the_backbone() -> None:
         ("resnet18(last_stride=1", "its options do not end with"),
         ("resnet18(last_stride)", "'last_stride' is not of the form name=value"),
         ("resnet18(last_stride=1, last_stride=2)", "'last_stride' is given twice"),
-        ("resnet18(stride=1)", "option of backbone 'resnet18': 'stride' is unknown. Did you mean 'last_stride'"),
+        ("resnet18(stride=1)", "option of backbone 'resnet18.*': 'stride' is unknown. Did you mean 'last_stride'"),
     ],
 )
 def test_mistakes_in_options_of_a_name(name: str, says: str) -> None:
@@ -201,3 +201,37 @@ def test_mistakes_in_options_of_a_name(name: str, says: str) -> None:
 def test_an_option_in_the_name_and_again() -> None:
     with pytest.raises(ValueError, match="'last_stride' is given in the name and again"):
         create_model("resnet18(last_stride=1)", last_stride=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "says"),
+    [
+        ("resnet18", {"num_class": 3}, r"'num_class' is unknown. Did you mean num_classes=\?.*last_stride"),
+        ("r3d_18", {"pretrained": True}, r"Did you mean weights='DEFAULT'\? Arguments: blocks, num_classes,.*has none"),
+        ("r3d_18", {"dim": 128}, r"Did you mean embedding_dim=\?"),
+        (
+            "resnet18",
+            {"laststride": 1},
+            r"Did you mean 'last_stride'\?.*options: those of backbone 'resnet18' are last_str",
+        ),
+        ("slowfast_r50", {}, "Did you mean 'mmaction:ResNet3dSlowFast'"),
+        ("x3d_m", {}, "Did you mean 'mmaction:X3D'"),
+        ("vit_base_patch16_224", {}, "Did you mean 'timm:vit_base_patch16_224'"),
+        ("r3d18", {}, "Did you mean 'r3d_18'"),
+    ],
+)
+def test_names_that_an_engineer_guesses(name: str, options: dict, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        create_model(name, **options)
+
+
+def test_other_libraries_options_are_left_to_them() -> None:
+    pytest.importorskip("mmaction.models", reason="pip install 'specvid[mmaction]'")
+    with pytest.raises(ValueError, match=r"'num_class' is unknown. Did you mean num_classes="):
+        create_model("mmaction:ResNet", num_class=3)
+    with pytest.raises(ValueError, match=r"'dept' is unknown. Did you mean 'depth'"):
+        create_model("mmaction:ResNet", dept=18)
+
+
+def test_no_blocks_may_be_none() -> None:
+    assert create_model("r3d_tiny", blocks=None).config["blocks"] == ""

@@ -19,7 +19,7 @@ PACKAGES = {"mmaction2": "mmaction.models", "timm": "timm"}
 def test_logits_are_those_at_home(case: Case, tmp_path: Path) -> None:
     if case.source in PACKAGES:
         pytest.importorskip(PACKAGES[case.source], reason=f"pip install 'specvid[{case.source.rstrip('2')}]'")
-    assert case.error(tmp_path) < 1e-9
+    assert case.error(tmp_path) < (1e-5 if "(tin)" in case.name else 1e-9)
 
 
 def video_state(kind: str) -> dict:
