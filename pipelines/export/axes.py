@@ -9,6 +9,8 @@ from specvid.models.video_model import VideoModel
 
 NAMES = {"batch": 0, "time": 2, "height": 3, "width": 4}
 """Axis of (B, 3, T, H, W)."""
+INPUTS = {"clip": NAMES, "frames": {"batch": 0, "time": 1, "height": 2, "width": 3}}
+"""Axes of the inputs: a normalised clip (B, 3, T, H, W), or frames uint8 (B, T, H, W, 3)."""
 
 
 class AxisError(Exception):
@@ -31,10 +33,17 @@ class Axes:
     Args:
         sizes: (B, 3, T, H, W) of the clip that a program is captured with.
         fixed: the axes that must keep these sizes, and why.
+        input: which of `INPUTS` the program takes.
     """
 
     sizes: tuple[int, int, int, int, int]
     fixed: Mapping[str, str]
+    input: str = "clip"
+
+    @property
+    def places(self) -> Mapping[str, int]:
+        """Where the axes are in the input."""
+        return INPUTS[self.input]
 
     @property
     def dynamic(self) -> list[str]:
@@ -44,7 +53,7 @@ class Axes:
     def fix(self, axis: str, why: str) -> Axes:
         """The same axes with one more of them fixed; height and width go together."""
         both = ("height", "width") if axis in ("height", "width") else (axis,)
-        return Axes(self.sizes, {**self.fixed, **dict.fromkeys(both, why)})
+        return Axes(self.sizes, {**self.fixed, **dict.fromkeys(both, why)}, self.input)
 
     def probes(self) -> dict[str, tuple[int, ...]]:
         """Sizes to compare at: the captured ones (``""``), and others for each axis that may vary, as odd as can be."""
@@ -60,6 +69,11 @@ class Axes:
         """For each axis its name where it may vary, else its size."""
         return {name: name if name not in self.fixed else self.sizes[axis] for name, axis in NAMES.items()}
 
+    def shape(self) -> list[str | int]:
+        """The input's shape, with names where it may vary."""
+        batch, *others = self.named().values()
+        return [batch, 3, *others] if self.input == "clip" else [batch, *others, 3]
+
     def lines(self, shortest: int) -> list[str]:
         """A line for each axis; ``shortest`` is the least number of frames."""
         least = f", from {shortest} frames up" if shortest > 1 else ""
@@ -71,7 +85,9 @@ class Axes:
         ]
 
 
-def axes_of(model: VideoModel, *, frames: int | None, height: int | None, width: int | None) -> Axes:
+def axes_of(
+    model: VideoModel, *, frames: int | None, height: int | None, width: int | None, input: str = "clip"
+) -> Axes:
     """The axes of a model before anything is captured: two clips.
 
     Args:
@@ -79,6 +95,7 @@ def axes_of(model: VideoModel, *, frames: int | None, height: int | None, width:
         frames: of the clips; the model's own if not given.
         height: in px; the model's own if not given.
         width: in px; the model's own if not given.
+        input: which of `INPUTS` the program takes.
 
     Returns:
         The axes, of which those are fixed that the model was built for.
@@ -91,4 +108,4 @@ def axes_of(model: VideoModel, *, frames: int | None, height: int | None, width:
         for name, option in model.fixed.items()
         for axis in built.get(name, ())
     }
-    return Axes(sizes, fixed)
+    return Axes(sizes, fixed, input)

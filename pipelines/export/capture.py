@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
+from specvid.datasets.clips.transforms import Normalise
 from specvid.models.blocks.affinities.dot import ProductAffinity
 from specvid.models.blocks.affinities.symmetric import SymmetricAffinity
 from specvid.models.video_model import VideoModel
-from specvid.pipelines.export.axes import NAMES, Axes, AxisError
+from specvid.pipelines.export.axes import Axes, AxisError
 
 Inputs: TypeAlias = tuple[Tensor, ...]
-"""A clip (B, 3, T, H, W), and perhaps its mask (B, T)."""
+"""A clip (B, 3, T, H, W) or frames (B, T, H, W, 3), and perhaps the mask (B, T)."""
 
 
 class Exportable(nn.Module):
@@ -27,12 +28,19 @@ class Exportable(nn.Module):
     Args:
         model: of which it holds a copy in eval mode, without gradients.
         feature: ``logits`` or ``embedding``.
+        preprocessing: it takes frames and normalises them.
+        half: it computes in float16.
     """
 
-    def __init__(self, model: VideoModel, feature: str) -> None:
+    def __init__(self, model: VideoModel, feature: str, *, preprocessing: bool = False, half: bool = False) -> None:
         super().__init__()
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
-        self.feature = feature
+        self.feature, self.preprocessing, self.half_precision = feature, preprocessing, half
+        normalise = Normalise(model.input.mean, model.input.std)
+        for name, values in (("scale", normalise.scale), ("shift", normalise.shift)):
+            self.register_buffer(name, torch.tensor(values)[:, None, None, None])
+        if half:
+            self.model.half()
         for module in self.model.modules():
             if isinstance(module, (SymmetricAffinity, ProductAffinity)) and module.impl == "auto":
                 module.impl = "linear"
@@ -41,13 +49,16 @@ class Exportable(nn.Module):
         """Compute the vectors.
 
         Args:
-            clip: (B, 3, T, H, W).
+            clip: (B, 3, T, H, W), normalised; or uint8 frames (B, T, H, W, 3), as `INPUTS` says.
             mask: bool (B, T), True = real frame.
 
         Returns:
             Logits (B, classes) or embeddings (B, E).
         """
-        return self.model(clip, mask) if self.feature == "logits" else self.model.embed(clip, mask)
+        if self.preprocessing:
+            clip = clip.permute(0, 4, 1, 2, 3).float() * self.scale + self.shift
+        x = clip.half() if self.half_precision else clip
+        return (self.model(x, mask) if self.feature == "logits" else self.model.embed(x, mask)).float()
 
 
 def choose_feature(model: VideoModel, wanted: str) -> str:
@@ -70,7 +81,9 @@ def choose_feature(model: VideoModel, wanted: str) -> str:
     return wanted
 
 
-def draw_inputs(sizes: tuple[int, ...], *, mask: bool, device: str = "cpu", seed: int = 0) -> Inputs:
+def draw_inputs(
+    sizes: tuple[int, ...], *, mask: bool, device: str = "cpu", seed: int = 0, input: str = "clip"
+) -> Inputs:
     """Random inputs.
 
     Args:
@@ -78,12 +91,18 @@ def draw_inputs(sizes: tuple[int, ...], *, mask: bool, device: str = "cpu", seed
         mask: whether there is a mask.
         device: where they are needed.
         seed: draws them.
+        input: which of `INPUTS`.
 
     Returns:
-        A clip of normally distributed numbers, and a mask that pads the last third of the first clip.
+        A clip of normally distributed numbers, or frames of evenly distributed bytes, and a mask that pads the last
+        third of the first clip.
     """
     generator = torch.Generator().manual_seed(seed)
-    clip = torch.randn(sizes, generator=generator).to(device)
+    if input == "clip":
+        clip = torch.randn(sizes, generator=generator).to(device)
+    else:
+        batch, channels, *others = sizes
+        clip = torch.randint(256, (batch, *others, channels), generator=generator, dtype=torch.uint8).to(device)
     if not mask:
         return (clip,)
     real = torch.ones(sizes[0], sizes[2], dtype=torch.bool, device=device)
@@ -106,7 +125,7 @@ def capture(network: Exportable, axes: Axes, inputs: Inputs) -> ExportedProgram:
         AxisError: an axis cannot vary after all.
         ValueError: it cannot be captured even with all axes fixed.
     """
-    clip = {NAMES[name]: Dim.AUTO for name in axes.dynamic}
+    clip = {axes.places[name]: Dim.AUTO for name in axes.dynamic}
     mask = {index: Dim.AUTO for name, index in (("batch", 0), ("time", 1)) if name in axes.dynamic}
     try:
         with torch.no_grad():
@@ -118,13 +137,13 @@ def capture(network: Exportable, axes: Axes, inputs: Inputs) -> ExportedProgram:
         raise AxisError(axes.dynamic[-1], f"torch.export cannot let it vary: {first_line(error)}") from error
     captured = captured_sizes(program)
     for name in axes.dynamic:
-        if isinstance(captured[NAMES[name]], int):
+        if isinstance(captured[axes.places[name]], int):
             raise AxisError(name, "the network computes with this very number")
     return program
 
 
 def captured_sizes(program: ExportedProgram) -> tuple[int | torch.SymInt, ...]:
-    """Sizes (B, 3, T, H, W) of the clip in a graph, a symbol where an axis may vary."""
+    """Sizes of the first input of a graph, a symbol where an axis may vary."""
     (first, *_) = program.graph_signature.user_inputs
     (node,) = [node for node in program.graph.nodes if node.op == "placeholder" and node.name == first]
     return tuple(node.meta["val"].shape)

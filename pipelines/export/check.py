@@ -13,6 +13,8 @@ from specvid.pipelines.export.capture import Exportable, Inputs, draw_inputs, fi
 
 TOLERANCE = 1e-4
 """Largest deviation of any number that is accepted, relative to the largest one of the original's output."""
+HALF_TOLERANCE = 2e-2
+"""The same for float16."""
 
 Runner = Callable[[Inputs], Tensor]
 
@@ -33,7 +35,9 @@ class Comparison:
         return f"{' x '.join(map(str, self.sizes))}: {self.deviation:.1e}"
 
 
-def compare(network: Exportable, runner: Runner, axes: Axes, *, mask: bool, device: str) -> list[Comparison]:
+def compare(
+    network: Exportable, runner: Runner, axes: Axes, *, mask: bool, device: str, tolerance: float = TOLERANCE
+) -> list[Comparison]:
     """Compare a file with the original, at the captured size and at another size of every axis that may vary.
 
     Args:
@@ -42,37 +46,40 @@ def compare(network: Exportable, runner: Runner, axes: Axes, *, mask: bool, devi
         axes: of the clips.
         mask: whether there is a mask.
         device: where the original is.
+        tolerance: of a deviation.
 
     Returns:
         A comparison for each size.
 
     Raises:
         AxisError: either refuses another size of an axis.
-        ValueError: the numbers deviate by more than `TOLERANCE`.
+        ValueError: the numbers deviate by more than ``tolerance``.
     """
     found = []
     for number, (axis, sizes) in enumerate(axes.probes().items()):
-        inputs = draw_inputs(sizes, mask=mask, device=device, seed=number)
+        inputs = draw_inputs(sizes, mask=mask, device=device, seed=number, input=axes.input)
         wanted = _run("the model itself", axis, sizes, network, inputs)
         given = _run("what was written", axis, sizes, runner, inputs)
         found.append(Comparison(sizes, deviation(given, wanted)))
-        if not found[-1].deviation <= TOLERANCE:
+        if not found[-1].deviation <= tolerance:
             raise ValueError(
                 f"what was written gives other numbers than the model: they deviate by {found[-1].deviation:.1e} of "
-                f"the largest one at clips of {' x '.join(map(str, sizes))}, more than {TOLERANCE:.0e}. "
+                f"the largest one at clips of {' x '.join(map(str, sizes))}, more than {tolerance:.0e}. "
                 "It was thrown away."
             )
     return found
 
 
-def shortest_clip(network: Exportable, runner: Runner, axes: Axes, *, mask: bool, device: str) -> int:
+def shortest_clip(
+    network: Exportable, runner: Runner, axes: Axes, *, mask: bool, device: str, tolerance: float = TOLERANCE
+) -> int:
     """The least number of frames that both the file and the model take, and agree on; arguments as of `compare`."""
     batch, channels, frames, height, width = axes.sizes
     for fewer in range(1, frames) if "time" in axes.dynamic else ():
-        inputs = draw_inputs((batch, channels, fewer, height, width), mask=mask, device=device)
+        inputs = draw_inputs((batch, channels, fewer, height, width), mask=mask, device=device, input=axes.input)
         try:
             with torch.no_grad():
-                if deviation(runner(inputs), network(*inputs)) <= TOLERANCE:
+                if deviation(runner(inputs), network(*inputs)) <= tolerance:
                     return fewer
         except Exception:  # either refuses it, in words of its own
             continue

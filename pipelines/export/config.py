@@ -28,6 +28,10 @@ class ExportConfig:
     """Width of that clip, px."""
     mask: bool = False
     """A second input says which frames are real, (batch, time) bool."""
+    with_preprocessing: bool = False
+    """The file takes cropped frames, uint8 (batch, time, height, width, 3), and normalises them itself."""
+    half: bool = False
+    """Weights and computing in float16; what goes in and comes out stays float32 (or uint8)."""
     device: Literal["cpu", "cuda"] = "cpu"
     """Where it is captured and compared."""
 

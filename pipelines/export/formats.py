@@ -15,7 +15,7 @@ import torch
 from torch.export import ExportedProgram
 
 from specvid.extras import require
-from specvid.pipelines.export.axes import NAMES, Axes
+from specvid.pipelines.export.axes import Axes
 from specvid.pipelines.export.capture import Inputs
 from specvid.pipelines.export.check import Runner
 
@@ -43,8 +43,8 @@ def write_onnx(
         ValueError: an operation of the model has no form in ONNX.
     """
     onnxruntime = require_onnx()
-    names = ("clip", "mask")[: len(inputs)]
-    clip = {NAMES[name]: name for name in axes.dynamic}
+    names = (axes.input, "mask")[: len(inputs)]
+    clip = {axes.places[name]: name for name in axes.dynamic}
     mask = {index: name for name, index in (("batch", 0), ("time", 1)) if name in axes.dynamic}
     with _silence():
         try:

@@ -11,7 +11,7 @@ from specvid.files import replacing_file
 from specvid.models.video_model import VideoModel
 from specvid.pipelines.export.axes import Axes, AxisError, axes_of
 from specvid.pipelines.export.capture import Exportable, capture, choose_feature, draw_inputs
-from specvid.pipelines.export.check import TOLERANCE, Comparison, compare, shortest_clip
+from specvid.pipelines.export.check import HALF_TOLERANCE, TOLERANCE, Comparison, compare, shortest_clip
 from specvid.pipelines.export.config import SUFFIXES, ExportConfig
 from specvid.pipelines.export.formats import WRITERS, require_onnx
 from specvid.pipelines.export.metadata import file_metadata, how_to_feed
@@ -41,12 +41,12 @@ class ExportedFile:
     def text(self) -> str:
         """What to print: the file, its axes, the comparison, how to feed it."""
         with_ = f" with {self.metadata['model']['blocks']}" if self.metadata["model"]["blocks"] else ""
-        size = self.path.stat().st_size / 1e6
+        size, accepted = self.path.stat().st_size / 1e6, self.metadata["tolerance"]
         return "\n".join(
             [
                 f"{self.path} ({size:.1f} MB): {self.metadata['output']} of {self.metadata['model']['name']}{with_}",
                 *(f"  {line}" for line in self.axes.lines(self.shortest)),
-                f"deviates from the model by (share of the largest number, at most {TOLERANCE:.0e} is accepted)",
+                f"deviates from the model by (share of the largest number, at most {accepted:.0e} is accepted)",
                 *(f"  {comparison}" for comparison in self.comparisons),
                 how_to_feed(self.metadata, self.path, self.to),
             ]
@@ -82,6 +82,8 @@ def export(config: ExportConfig, *, echo: Callable[[str], None] = lambda text: N
         height=config.height,
         width=config.width,
         mask=config.mask,
+        with_preprocessing=config.with_preprocessing,
+        half=config.half,
         device=config.device,
         classes=opened.classes,
         echo=echo,
@@ -98,6 +100,8 @@ def export_model(
     height: int | None = None,
     width: int | None = None,
     mask: bool = False,
+    with_preprocessing: bool = False,
+    half: bool = False,
     device: str = "cpu",
     classes: tuple[str, ...] | list[str] = (),
     echo: Callable[[str], None] = lambda text: None,
@@ -113,6 +117,8 @@ def export_model(
         height: of that clip, px.
         width: of that clip, px.
         mask: whether a second input says which frames are real.
+        with_preprocessing: the file takes cropped frames, uint8 (B, T, H, W, 3), and normalises them.
+        half: float16 inside; the file must be within `HALF_TOLERANCE` of the model in float32.
         device: where it is captured and compared.
         classes: names of its logits.
         echo: gets a line on what takes long.
@@ -125,13 +131,17 @@ def export_model(
     """
     path = Path(path)
     feature = choose_feature(model, feature)
-    network = Exportable(model, feature).to(device)
-    axes = axes_of(model, frames=frames, height=height, width=width)
-    inputs = draw_inputs(axes.sizes, mask=mask, device=device)
+    original = Exportable(model, feature, preprocessing=with_preprocessing).to(device)
+    network = Exportable(model, feature, preprocessing=with_preprocessing, half=True).to(device) if half else original
+    input = "frames" if with_preprocessing else "clip"
+    axes = axes_of(model, frames=frames, height=height, width=width, input=input)
+    inputs = draw_inputs(axes.sizes, mask=mask, device=device, input=input)
+    how: dict[str, Any] = {"mask": mask, "device": device, "tolerance": HALF_TOLERANCE if half else TOLERANCE}
     more = {
         "dim": model.num_classes if feature == "logits" else model.embedding_dim,
         "weights": hash_weights(model),
-        "tolerance": TOLERANCE,
+        "tolerance": how["tolerance"],
+        "precision": "float16" if half else "float32",
     }
     with replacing_file(path) as staging:
         while True:
@@ -140,12 +150,12 @@ def export_model(
             try:
                 program = capture(network, axes, inputs)
                 runner = WRITERS[to](program, staging, inputs=inputs, axes=axes, output=feature, metadata=metadata)
-                comparisons = compare(network, runner, axes, mask=mask, device=device)
+                comparisons = compare(original, runner, axes, **how)
             except AxisError as error:
                 axes = axes.fix(error.axis, error.why)
                 continue
             break
-        shortest = shortest_clip(network, runner, axes, mask=mask, device=device)
+        shortest = shortest_clip(original, runner, axes, **how)
         del runner
     return ExportedFile(path, to, metadata, axes, comparisons, shortest)
 

@@ -29,7 +29,6 @@ def file_metadata(
         clip, a name where they may vary.
     """
     spec = model.input
-    batch, *others = axes.named().values()
     return {
         "specvid": __version__,
         "model": model.config,
@@ -38,13 +37,21 @@ def file_metadata(
             "stride": spec.stride,
             "size": list(spec.crop),
             "resize": spec.resize if isinstance(spec.resize, int) else list(spec.resize),
+            "resize_filter": "bilinear, as OpenCV's INTER_LINEAR on uint8, without antialiasing",
+            "crop": "centre: top = (height - crop height) // 2, left = (width - crop width) // 2",
             "channels": "RGB",
+            "order": "batch, channels, time, height, width"
+            if axes.input == "clip"
+            else "batch, time, height, width, channels",
+            "dtype": "float32" if axes.input == "clip" else "uint8",
+            "normalise": "(pixel / 255 - mean) / std" if axes.input == "clip" else "inside: (pixel / 255 - mean) / std",
+            "sampling": model.sampling,
             "mean": list(spec.mean),
             "std": list(spec.std),
         },
-        "axes": [batch, 3, *others],
+        "axes": axes.shape(),
         "fixed": dict(axes.fixed),
-        "inputs": ["clip", "mask"] if mask else ["clip"],
+        "inputs": [axes.input, "mask"] if mask else [axes.input],
         "output": feature,
         "classes": list(classes),
         **more,
@@ -65,16 +72,18 @@ def how_to_feed(metadata: Mapping[str, Any], path: Path, to: str) -> str:
     given, sizes = metadata["input"], metadata["axes"]
     height, width = given["size"]
     shape = ", ".join(map(str, sizes))
-    feed = "{'clip': clip, 'mask': mask}" if len(metadata["inputs"]) > 1 else "{'clip': clip}"
+    feed = "{" + ", ".join(f"{name!r}: {name}" for name in metadata["inputs"]) + "}"
     arguments = ", ".join(metadata["inputs"])
     lines = [
-        f"clip: float32 ({shape}), RGB, (pixel / 255 - mean) / std",
+        f"{metadata['inputs'][0]}: {given['dtype']} ({shape}), RGB, {given['normalise']}",
         f"  mean {tuple(given['mean'])}, std {tuple(given['std'])}",
         f"  trained on {given['frames']} frames, {given['stride']} apart in the video, {height} x {width} px "
-        f"(cut from {_resize(given['resize'])})",
+        f"(the centre of {_resize(given['resize'])}, by OpenCV's bilinear filter)",
     ]
     if len(metadata["inputs"]) > 1:
-        lines.append(f"mask: bool ({sizes[0]}, {sizes[2]}), True = real frame")
+        lines.append(
+            f"mask: bool ({sizes[0]}, {sizes[2 if metadata['inputs'][0] == 'clip' else 1]}), True = real frame"
+        )
     names = f", named in {'metadata_props' if to == 'onnx' else 'specvid.json'}" if metadata["classes"] else ""
     lines.append(f"{metadata['output']}: float32 ({sizes[0]}, {metadata['dim']}){names}")
     if to == "onnx":

@@ -231,3 +231,39 @@ def test_the_command_that_installs_what_is_missing(monkeypatch, tmp_path: Path, 
     assert cli.run(["export", "--model", "r3d_tiny", "--out", str(tmp_path / "x.onnx")]) == 2
     assert "format 'onnx' needs onnxscript" in (said := capsys.readouterr().err)
     assert "pip install 'specvid[export]'" in said
+
+
+@pytest.mark.parametrize("to", FORMATS)
+def test_preprocessing_in_the_graph(to: str, tmp_path: Path) -> None:
+    """Bytes in, the model's own numbers out, at sizes of their own; with a mask too."""
+    model, path = tiny(), tmp_path / f"model{FORMATS[to]}"
+    export_model(model, path, to=to, mask=True, with_preprocessing=True, **SMALL)
+    run, metadata = read(path)
+    assert metadata["axes"] == ["batch", "time", "height", "width", 3]
+    assert metadata["inputs"] == ["frames", "mask"]
+    given = metadata["input"]
+    assert (given["dtype"], given["order"]) == ("uint8", "batch, time, height, width, channels")
+    assert "INTER_LINEAR" in given["resize_filter"] and given["crop"].startswith("centre")
+    frames = torch.randint(256, (1, 6, *model.input.crop, 3), dtype=torch.uint8)
+    model.input = model.input.override({"resize": model.input.crop})
+    with torch.no_grad():
+        wanted = model(model.preprocess(frames[0]))
+    result = run(frames, torch.ones(1, 6, dtype=torch.bool))
+    torch.testing.assert_close(result, wanted, rtol=1e-4, atol=1e-4 * float(wanted.abs().max()))
+
+
+@pytest.mark.parametrize("to", FORMATS)
+def test_half(to: str, tmp_path: Path) -> None:
+    model = tiny()
+    export_model(model, tmp_path / f"whole{FORMATS[to]}", to=to, **SMALL)
+    export_model(model, tmp_path / f"half{FORMATS[to]}", to=to, half=True, **SMALL)
+    sizes = [(tmp_path / f"{name}{FORMATS[to]}").stat().st_size for name in ("whole", "half")]
+    assert sizes[1] < 0.75 * sizes[0]
+    run, metadata = read(tmp_path / f"half{FORMATS[to]}")
+    assert (metadata["precision"], metadata["tolerance"]) == ("float16", 2e-2)
+    clip = torch.randn(1, 3, 6, 24, 24)
+    with torch.no_grad():
+        wanted = model(clip)
+    result = run(clip)
+    assert result.dtype == torch.float32
+    assert 0 < (result - wanted).abs().max() < 2e-2 * wanted.abs().max()
