@@ -66,7 +66,7 @@ def insert(module: nn.Module, blocks: str, example: Tensor, *, frames: int | Non
             replace(one, options=tuple({**dict(flat), **dict(one.options)}.items())) for one in insertions
         )
     clip = getattr(module, "specvid_clip", None) or ClipState()
-    spec = InputSpec(frames or (example.shape[2] if dims == 3 else 1), 1, tuple(example.shape[-2:]), 1)
+    spec = InputSpec(frames or (example.shape[2] if dims == 3 else 1), 1, (example.shape[-2], example.shape[-1]), 1)
     before = {name for name, part in module.named_modules() if isinstance(part, InsertedBlock)}
     with torch.random.fork_rng(devices=[]):
         added = insert_blocks(Backbone(module, 0, spec, dims), insertions, clip=clip, example=example)

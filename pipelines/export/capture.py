@@ -32,6 +32,9 @@ class Exportable(nn.Module):
         half: it computes in float16.
     """
 
+    scale: Tensor
+    shift: Tensor
+
     def __init__(self, model: VideoModel, feature: str, *, preprocessing: bool = False, half: bool = False) -> None:
         super().__init__()
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
