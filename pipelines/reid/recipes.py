@@ -13,8 +13,10 @@ def recipe_for(model: str, weights: str) -> str:
         weights: to start from; they make no difference here.
 
     Returns:
-        ``tiny`` for the tiny backbone, ``mobile`` for the light ones, else ``baseline``.
+        ``tiny`` for the tiny backbone, ``osnet`` for OSNets, ``mobile`` for the light ones, else ``baseline``.
     """
+    if model.startswith("osnet"):
+        return "osnet"
     light = ("mobilenet_v2", "resnet18", "efficientnet_b0")
     return "tiny" if model == "r3d_tiny" else "mobile" if model in light else "baseline"
 
@@ -49,6 +51,51 @@ def mobile() -> ReidConfig:
         net=ReidNetConfig(model="mobilenet_v2"),
         train=EngineConfig(
             epochs=20, batch_size=32, optimizer="adamw", lr=1e-3, weight_decay=5e-4, schedule="cosine", warmup=0.1
+        ),
+    )
+
+
+@recipe(ReidConfig)
+def osnet() -> ReidConfig:
+    """OSNet fine-tuned from weights of torchreid: four frames a clip, the rate and batch of AP3D and STE-NVAN.
+
+    Few epochs, for the features are those of people already; blocks learn ten times as fast, their gates a hundred
+    times, else they are never used (docs/results.md).
+    """
+    return ReidConfig(
+        clips=ReidClipsConfig(identities=8, tracklets=4, frames=4, height=256, width=128),
+        net=ReidNetConfig(model="osnet_x0_25"),
+        train=EngineConfig(
+            epochs=10,
+            batch_size=32,
+            optimizer="adamw",
+            lr=3.5e-4,
+            weight_decay=5e-4,
+            schedule="cosine",
+            warmup=0.1,
+            block_lr=10,
+            gate_lr=100,
+        ),
+    )
+
+
+@recipe(ReidConfig)
+def r50() -> ReidConfig:
+    """ResNet-50 from ImageNet on clips, for a GPU: the baseline with cosine and twice the tracklets of a person."""
+    return ReidConfig(
+        clips=ReidClipsConfig(identities=8, tracklets=4, frames=8, repeats=2),
+        net=ReidNetConfig(model="resnet50", last_stride=1, weights="imagenet"),
+        train=EngineConfig(
+            epochs=60,
+            batch_size=32,
+            optimizer="adamw",
+            lr=3.5e-4,
+            weight_decay=5e-4,
+            schedule="cosine",
+            warmup=0.1,
+            precision="bf16",
+            block_lr=10,
+            gate_lr=100,
         ),
     )
 

@@ -21,6 +21,7 @@ VERBS = {
     "search query": "search:QUERY",
     "eval embeddings": "embed:EVAL_EMBEDDINGS",
     "report": "report:REPORT",
+    "ablate": "ablate:ABLATE",
     "export": "export:EXPORT",
     "models": "models:MODELS",
     "models show": "models:SHOW",
@@ -52,6 +53,7 @@ specvid: spectral nonlocal blocks for video
   specvid eval embeddings DIR          nearest-neighbour accuracy of embeddings
   specvid export RUN ...               a model as one file for other programs: ONNX, torch.export
   specvid report RUN...                a table over runs: mean and deviation over seeds
+  specvid ablate ...                   does a block help? a grid of trainings and its paired table
   specvid models [show NAME]           backbones, their cost and weights; where blocks can go
   specvid bench WHAT                   speed, beside what it must beat: loader, model, blocks, reid, ...
   specvid demo                         the main job on synthetic data, in minutes on a CPU

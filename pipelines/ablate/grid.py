@@ -1,0 +1,153 @@
+"""The grid of an ablation: blocks x places x recipes x variants of settings, each over the same seeds.
+
+Light to import: the command line reads the settings.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from specvid.config import require_at_least
+
+Settings = tuple[tuple[str, str], ...]
+"""Settings of a training, name and value, as on its command line without the dashes."""
+
+BLOCK_SETTINGS = frozenset({"block-lr", "gate-lr", "block-warmup"})
+"""Settings that change nothing where there are no blocks."""
+
+OWN = frozenset({"blocks", "seed", "name", "runs", "recipe", "resume"})
+"""Settings of a training that the grid gives."""
+
+
+@dataclass(frozen=True)
+class AblationConfig:
+    """An ablation: what is trained, and how often."""
+
+    task: Literal["reid", "action"] = "reid"
+    """What is trained: `specvid train TASK`."""
+    set: tuple[str, ...] = ()
+    """Settings of every training, name=value, as `specvid train TASK` has them: data=DIR model=osnet_x0_25."""
+    blocks: tuple[str, ...] = ()
+    """Blocks: snl, nl(gate=0.1) ...; or with a place of their own, snl@layer3.-1. The bare network always is one."""
+    places: tuple[str, ...] = ()
+    """Where the blocks without a place of their own go: layer3.-1, layer3:5 ..."""
+    recipes: tuple[str, ...] = ()
+    """Recipes to start from; that of the model if none are given."""
+    variants: tuple[str, ...] = ()
+    """More settings, each a row of its own: "" or "block-lr=10 gate-lr=100"."""
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    """Every row is trained with each of them."""
+    runs: str = "runs/ablation"
+    """Folder of the runs and of the tables."""
+    jobs: int = 0
+    """Trainings at a time; 0 = one for each core."""
+    table_only: bool = False
+    """Train nothing: the table of what is finished."""
+    protocol: str = ""
+    """Protocol of the figures; of MARS mars-ap if not given, else the first."""
+    metrics: tuple[str, ...] = ()
+    """Figures of the table, the first decides; mAP and rank1, or top1 and mean_class, if not given."""
+
+    def __post_init__(self) -> None:
+        require_at_least(self, jobs=0)
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds {self.seeds}: give each seed once, and at least one.")
+        for text in (*self.set, *(word for variant in self.variants for word in variant.split())):
+            name, is_one, _ = text.partition("=")
+            if not is_one or name.startswith("-"):
+                raise ValueError(f"setting {text!r} must read name=value, without dashes, e.g. lr=1e-3.")
+            if name.replace("_", "-") in OWN:
+                raise ValueError(f"setting {text!r}: the grid gives {name} itself (--help).")
+        for block in self.blocks:
+            if block and "@" not in block and not self.places:
+                raise ValueError(f"block {block!r} has no place: write {block}@layer3.-1, or give --places.")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One row of an ablation: what its trainings have in common.
+
+    Attributes:
+        name: begins the names of its runs.
+        blocks: inserted, in the grammar; empty for the bare network.
+        recipe: to start from; empty for that of the model.
+        settings: of all its trainings.
+        variant: those of the settings that make it another row than others.
+    """
+
+    name: str
+    blocks: str
+    recipe: str
+    settings: Settings
+    variant: Settings
+
+    def run_name(self, seed: int) -> str:
+        """Name of the run of a seed."""
+        return f"{self.name}-seed{seed}"
+
+    def words(self, config: AblationConfig, seed: int) -> list[str]:
+        """The command line of a training, after ``specvid``."""
+        own = [("runs", config.runs), ("name", self.run_name(seed)), ("resume", "auto"), ("seed", str(seed))]
+        own += [("recipe", self.recipe)] if self.recipe else []
+        words = ["train", config.task, *(word for name, value in own for word in (f"--{name}", value))]
+        for name, value in self.settings:
+            flag = name.replace("_", "-")
+            if value in ("true", "false"):
+                words.append(f"--{flag}" if value == "true" else f"--no-{flag}")
+            else:
+                words += [f"--{flag}", *value.split(",")] if flag == "milestones" else [f"--{flag}", value]
+        return [*words, f"--blocks={self.blocks}"]
+
+    def is_baseline_of(self, other: "Arm") -> bool:
+        """Whether ``other`` is this bare network with blocks, all else equal."""
+        mine, theirs = (
+            {name: value for name, value in arm.settings if name not in BLOCK_SETTINGS} for arm in (self, other)
+        )
+        return not self.blocks and bool(other.blocks) and self.recipe == other.recipe and mine == theirs
+
+
+def make_arms(config: AblationConfig) -> list[Arm]:
+    """The rows of an ablation, the bare network of each recipe and variant first.
+
+    Args:
+        config: the grid.
+
+    Returns:
+        The arms, each once: settings of blocks alone do not make another bare network.
+
+    Raises:
+        ValueError: two arms would have one name.
+    """
+    common = dict(map(_setting, config.set))
+    arms: dict[tuple[str, str, Settings], Arm] = {}
+    blocks = list(dict.fromkeys(["", *_placed(config.blocks, config.places)]))
+    for recipe in config.recipes or ("",):
+        for block in blocks:
+            for text in config.variants or ("",):
+                variant = tuple(map(_setting, text.split()))
+                if not block:
+                    variant = tuple(one for one in variant if one[0] not in BLOCK_SETTINGS)
+                settings = tuple((common | dict(variant)).items())
+                words = [block or "bare", recipe if len(config.recipes) > 1 else "", *(f"{n} {v}" for n, v in variant)]
+                name = re.sub(r"[^\w.]+", "-", " ".join(words)).strip("-")
+                arms.setdefault((block, recipe, settings), Arm(name, block, recipe, settings, variant))
+    names = [arm.name for arm in arms.values()]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"two rows of the grid would be called {name!r}: leave one of them out.")
+    return list(arms.values())
+
+
+def _placed(blocks: Sequence[str], places: Sequence[str]) -> Iterator[str]:
+    """Blocks with a place: their own, or each of the places."""
+    for block in blocks:
+        if block and "@" not in block:
+            yield from (f"{block}@{place}" for place in places)
+        else:
+            yield block
+
+
+def _setting(text: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    return name.replace("_", "-"), value

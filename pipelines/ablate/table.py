@@ -1,0 +1,239 @@
+"""The table of an ablation: figures, paired differences to the bare network, gates, parameters and cost."""
+
+import csv
+import io
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from specvid.errors import unknown
+from specvid.files import write_text
+from specvid.models import create_model
+from specvid.models.about import multiply_adds
+from specvid.pipelines.ablate.grid import AblationConfig, Arm
+from specvid.pipelines.ablate.job import is_finished
+from specvid.pipelines.ablate.statistics import CONFIDENCE, Difference, detectable
+from specvid.pipelines.engine.block_use import UNUSED
+from specvid.pipelines.engine.run import RunFolder
+from specvid.pipelines.report import read_figures
+from specvid.text import to_markdown
+
+METRICS = {"reid": ("mAP", "rank1"), "action": ("top1", "mean_class")}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One arm and what its finished runs scored.
+
+    Attributes:
+        arm: the arm.
+        values: by seed, each figure as a share.
+        blocks: by seed, the use of each block (`specvid.pipelines.engine.block_use.BlockUse` as a dict).
+        parameters: of the network.
+        gmacs: 10^9 multiply-adds of a clip.
+        context: what was scored: data set, split, protocol, checkpoint, sampling.
+    """
+
+    arm: Arm
+    values: Mapping[int, Mapping[str, float]]
+    blocks: Mapping[int, Sequence[Mapping[str, Any]]]
+    parameters: int
+    gmacs: float
+    context: Mapping[str, Any]
+
+    def difference(self, bare: "Row", metric: str) -> Difference | None:
+        """Paired with the bare network over the seeds that both have; None without any."""
+        seeds = [seed for seed in self.values if seed in bare.values]
+        pairs = [self.values[seed][metric] - bare.values[seed][metric] for seed in seeds]
+        return Difference.of(pairs) if pairs else None
+
+
+def read_rows(config: AblationConfig, arms: Sequence[Arm]) -> list[Row]:
+    """Read what is finished.
+
+    Args:
+        config: the grid.
+        arms: its rows.
+
+    Returns:
+        A row for each arm of which a run is finished.
+
+    Raises:
+        ValueError: nothing is finished, the protocol is unknown, or a run has other settings than the grid.
+    """
+    rows = []
+    for arm in arms:
+        values: dict[int, Mapping[str, float]] = {}
+        blocks: dict[int, Sequence[Mapping[str, Any]]] = {}
+        context: Mapping[str, Any] = {}
+        parameters, gmacs = 0, 0.0
+        for seed in config.seeds:
+            if is_finished(config, arm, seed):
+                run = RunFolder(Path(config.runs) / arm.run_name(seed))
+                training = run.results()["training"]
+                values[seed], context = _figures(run, config.protocol)
+                blocks[seed], parameters = training.get("blocks", []), training["parameters"]
+                gmacs = gmacs or _gmacs(run)
+        if values:
+            rows.append(Row(arm, values, blocks, parameters, gmacs, context))
+    if not rows:
+        raise ValueError(f"runs {config.runs!r} holds no finished training of this grid yet.")
+    return rows
+
+
+def make_table(config: AblationConfig, rows: Sequence[Row]) -> list[list[str]]:
+    """The table as rows of text, the heading first.
+
+    Args:
+        config: the grid.
+        rows: from `read_rows`.
+
+    Returns:
+        Blocks, settings, seeds, figures in % (mean ± sample deviation), differences to the bare network in points with
+        their 95 % interval, what the first figure says, gates, parameters and cost.
+
+    Raises:
+        ValueError: a figure is unknown.
+    """
+    metrics = _metrics(config, rows)
+    percent = f"{100 * CONFIDENCE:.0f} %"
+    heading = ["blocks", "settings", "seeds", *metrics, *(f"Δ {metric} [{percent}]" for metric in metrics), "verdict"]
+    table = [[*heading, "gate", "share %", "parameters", "GMACs"]]
+    for row in rows:
+        bare = next((other for other in rows if other.arm.is_baseline_of(row.arm)), None)
+        differences = [row.difference(bare, metric) if bare else None for metric in metrics]
+        settings = " ".join(([row.arm.recipe] if row.arm.recipe else []) + [f"{n}={v}" for n, v in row.arm.variant])
+        cells = [row.arm.blocks or "-", settings or "-", str(len(row.values))]
+        cells += [_spread([values[metric] for values in row.values.values()]) for metric in metrics]
+        cells += [_difference(difference) for difference in differences]
+        cells += [_verdict(row, differences[0]), *_use(row), f"{row.parameters:,}", f"{row.gmacs:.3f}"]
+        table.append(cells)
+    return table
+
+
+def describe(config: AblationConfig, rows: Sequence[Row]) -> str:
+    """The table as Markdown, with what was scored and what the seeds can show.
+
+    Args:
+        config: the grid.
+        rows: from `read_rows`.
+
+    Returns:
+        Markdown.
+    """
+    context = ", ".join(f"{name} {value}" for name, value in rows[0].context.items())
+    lines = [f"Scored: {context}.", "", to_markdown(make_table(config, rows)), ""]
+    metric = _metrics(config, rows)[0]
+    bare = [row for row in rows if not row.arm.blocks]
+    deviations = []
+    for row in rows:
+        baseline = next((other for other in bare if other.arm.is_baseline_of(row.arm)), None)
+        difference = row.difference(baseline, metric) if baseline else None
+        if difference and difference.deviation is not None:
+            deviations.append(difference.deviation)
+    if deviations:
+        pooled = statistics.fmean(deviation**2 for deviation in deviations) ** 0.5
+        seeds = ", ".join(f"{count} seeds from {100 * detectable(pooled, count):.2f}" for count in (5, 10, 20))
+        lines.append(
+            f"Paired differences of {metric} deviate by {100 * pooled:.2f} points from seed to seed (pooled over the "
+            f"rows): {seeds} points on can be told from 0."
+        )
+    lines.append(
+        f"Differences are to the bare network of the same seeds, with Student's {100 * CONFIDENCE:.0f} % interval; "
+        f"share: RMS of what a block adds over RMS of its input, below {100 * UNUSED:g} % a block counts as unused."
+    )
+    return "\n".join(lines)
+
+
+def write_tables(config: AblationConfig, rows: Sequence[Row]) -> list[Path]:
+    """Write ``ablation.md`` and ``ablation.csv`` (every run with its figures and gates) into the folder of the runs.
+
+    Args:
+        config: the grid.
+        rows: from `read_rows`.
+
+    Returns:
+        The files.
+    """
+    metrics, text = _metrics(config, rows), io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["run", "blocks", "recipe", "settings", "seed", *metrics, "gates", "shares", "parameters", "gmacs"])
+    for row in rows:
+        for seed, values in row.values.items():
+            uses = row.blocks[seed]
+            gates = " ".join(f"{use['gate_mean']:+.5f}" for use in uses if use["gate_mean"] is not None)
+            shares = " ".join(f"{use['share']:.5f}" for use in uses if use["share"] is not None)
+            settings = " ".join(f"{name}={value}" for name, value in row.arm.variant)
+            about = [row.arm.run_name(seed), row.arm.blocks, row.arm.recipe, settings, seed]
+            figures = [f"{values[metric]:.6f}" for metric in metrics]
+            table.writerow([*about, *figures, gates, shares, row.parameters, f"{row.gmacs:.4f}"])
+    files = [Path(config.runs) / "ablation.csv", Path(config.runs) / "ablation.md"]
+    for file, content in zip(files, (text.getvalue(), describe(config, rows) + "\n"), strict=True):
+        write_text(file, content)
+    return files
+
+
+def _figures(run: RunFolder, protocol: str) -> tuple[Mapping[str, float], Mapping[str, Any]]:
+    """The figures of the first evaluation of a run, under one protocol, and what they are of."""
+    found = {
+        str(figures.context.get("protocol", "")): figures
+        for figures in reversed(list(read_figures(run.path / "results.json")))
+        if not figures.context.get("honest")
+    }
+    wanted = protocol or ("mars-ap" if "mars-ap" in found else list(found)[-1])
+    if wanted not in found:
+        raise unknown(f"run {str(run.path)!r}: protocol", wanted, found)
+    return found[wanted].values, found[wanted].context
+
+
+def _metrics(config: AblationConfig, rows: Sequence[Row]) -> Sequence[str]:
+    metrics = config.metrics or METRICS[config.task]
+    for metric in metrics:
+        for row in rows:
+            for values in row.values.values():
+                if metric not in values:
+                    raise unknown("metric", metric, values)
+    return metrics
+
+
+def _gmacs(run: RunFolder) -> float:
+    """10^9 multiply-adds of a clip."""
+    with torch.device("meta"):
+        model = create_model(**run.meta("last")["model"])
+    return multiply_adds(model) / 1e9
+
+
+def _spread(values: Sequence[float]) -> str:
+    mean = f"{100 * statistics.fmean(values):.2f}"
+    return f"{mean} ± {100 * statistics.stdev(values):.2f}" if len(values) > 1 else mean
+
+
+def _difference(difference: Difference | None) -> str:
+    if difference is None:
+        return "-"
+    mean = 100 * difference.mean
+    if difference.deviation is None:
+        return f"{mean:+.2f}"
+    half = 100 * difference.half_width
+    return f"{mean:+.2f} [{mean - half:+.2f}, {mean + half:+.2f}]"
+
+
+def _verdict(row: Row, difference: Difference | None) -> str:
+    """What the interval of the first figure says; blocks that no run used say nothing."""
+    if difference is None:
+        return "-"
+    shares = [use["share"] for uses in row.blocks.values() for use in uses if use["share"] is not None]
+    return "unused" if shares and max(shares) < UNUSED else difference.verdict
+
+
+def _use(row: Row) -> tuple[str, str]:
+    """Where the gates stand, and what the blocks add: the range over seeds and blocks."""
+    uses = [use for uses in row.blocks.values() for use in uses]
+    gates = [use["gate_mean"] for use in uses if use["gate_mean"] is not None]
+    shares = [100 * use["share"] for use in uses if use["share"] is not None]
+    gate = f"{min(gates):+.3f} to {max(gates):+.3f}" if gates else "-"
+    return gate, f"{min(shares):.2g} to {max(shares):.2g}" if shares else "-"

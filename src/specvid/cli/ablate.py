@@ -1,0 +1,62 @@
+"""``specvid ablate``."""
+
+from dataclasses import dataclass
+
+from specvid.cli.verb import Verb
+from specvid.pipelines.ablate.grid import AblationConfig
+
+HELP = """\
+specvid ablate: does a block help? A grid of trainings over the same seeds, and its table
+
+  --task reid|action          what is trained: `specvid train TASK`
+  --set NAME=VALUE ...        settings of every training, as `specvid train TASK` has them
+  --blocks snl "nl(gate=0.1)" blocks to compare, or with a place of their own: snl@layer3.-1;
+                              the bare network always takes part
+  --places layer2.-1 layer3:5 where blocks without a place go, each a row
+  --variants "" "block-lr=10" more settings, each a row (--recipes mobile osnet: likewise)
+  --seeds 0 1 2 3 4           every row is trained with each of them
+  --runs runs/ablation        folder of the runs
+  --jobs 2                    trainings at a time; one for each core if not given
+  --table-only                train nothing: the table of what is finished
+  --protocol mars-ap --metrics mAP rank1   the figures; the first one decides
+
+Prints, and writes into RUNS/ablation.md and .csv: mean and deviation, paired differences to the
+bare network with their 95 % interval, what they say, where the gates stand, parameters and cost.
+Stopped or killed, the same command goes on: finished trainings are never done again, others
+continue where they were. Exit code 1: a training failed; its log is RUNS/logs/NAME.txt.
+
+Example:
+  specvid ablate --set data=MARS model=osnet_x0_25 epochs=10 --blocks snl nl gc --places conv3.-1
+"""
+
+
+@dataclass(frozen=True)
+class AblateOptions(AblationConfig):
+    """Options of ``specvid ablate``."""
+
+
+def run(options: AblateOptions) -> int:
+    """Train what is missing, and print the table.
+
+    Args:
+        options: of the command line.
+
+    Returns:
+        The exit code: 1 where a training failed.
+    """
+    from specvid.pipelines.ablate.grid import make_arms
+    from specvid.pipelines.ablate.job import run_grid
+    from specvid.pipelines.ablate.table import describe, read_rows, write_tables
+    from specvid.pipelines.engine.log import echo, status
+
+    arms = make_arms(options)
+    failed = {} if options.table_only else run_grid(options, arms)
+    rows = read_rows(options, arms)
+    files = write_tables(options, rows)
+    echo(describe(options, rows))
+    status(f"written: {', '.join(map(str, files))}")
+    return int(bool(failed))
+
+
+ABLATE = Verb("ablate", HELP, AblateOptions, run)
+"""The verb."""

@@ -1,0 +1,82 @@
+"""The rows of an ablation, their names and command lines."""
+
+import pytest
+
+from specvid.cli.train_reid import TRAIN_REID
+from specvid.pipelines.ablate.grid import AblationConfig, make_arms
+
+GRID = AblationConfig(
+    set=("data=DIR", "model=osnet_x0_25", "epochs=3", "flip_test=false"),
+    blocks=("snl", "nl(gate=0.1)@conv4.-1"),
+    places=("conv2.-1", "conv3.-1"),
+    variants=("", "block-lr=10 gate_lr=100"),
+    seeds=(0, 1),
+)
+
+
+def test_blocks_without_a_place_go_to_each_and_the_bare_network_comes_once() -> None:
+    """Settings of blocks alone make no second bare network."""
+    assert [(arm.blocks, dict(arm.variant)) for arm in make_arms(GRID)] == [
+        ("", {}),
+        ("snl@conv2.-1", {}),
+        ("snl@conv2.-1", {"block-lr": "10", "gate-lr": "100"}),
+        ("snl@conv3.-1", {}),
+        ("snl@conv3.-1", {"block-lr": "10", "gate-lr": "100"}),
+        ("nl(gate=0.1)@conv4.-1", {}),
+        ("nl(gate=0.1)@conv4.-1", {"block-lr": "10", "gate-lr": "100"}),
+    ]
+
+
+def test_a_bare_network_belongs_to_the_rows_of_its_own_settings() -> None:
+    arms = make_arms(AblationConfig(set=("lr=1e-3",), blocks=("snl@a",), variants=("", "lr=1e-4", "block-lr=10")))
+    bare = {arm.name: arm for arm in arms if not arm.blocks}
+    assert bare.keys() == {"bare", "bare-lr-1e-4"}
+    owners = {arm.name: [name for name, own in bare.items() if own.is_baseline_of(arm)] for arm in arms}
+    assert owners == {
+        "bare": [],
+        "bare-lr-1e-4": [],
+        "snl-a": ["bare"],
+        "snl-a-lr-1e-4": ["bare-lr-1e-4"],
+        "snl-a-block-lr-10": ["bare"],
+    }
+
+
+def test_the_command_line_of_a_training_parses() -> None:
+    grid = AblationConfig(
+        set=("data=DIR", "model=osnet_x0_25", "epochs=3", "tensorboard=false", "milestones=1,2"),
+        blocks=("snl(gate=0.1)@conv3.-1",),
+        variants=("block-lr=10",),
+        recipes=("osnet",),
+        runs="some/runs",
+    )
+    bare, with_block = (TRAIN_REID.parse(arm.words(grid, 4)[2:]) for arm in make_arms(grid))
+    assert (with_block.net.blocks, with_block.train.block_lr, with_block.train.seed) == (
+        "snl(gate=0.1)@conv3.-1",
+        10,
+        4,
+    )
+    assert (bare.net.blocks, bare.train.epochs, bare.train.milestones) == ("", 3, (1, 2))
+    assert (bare.train.tensorboard, bare.resume, bare.recipe, bare.runs) == (False, "auto", "osnet", "some/runs")
+    assert with_block.name == "snl-gate-0.1-conv3.-1-block-lr-10-seed4"
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"set": ("epochs",)}, "must read name=value"),
+        ({"set": ("--epochs=3",)}, "without dashes"),
+        ({"set": ("seed=3",)}, "the grid gives seed itself"),
+        ({"variants": ("blocks=snl",)}, "the grid gives blocks itself"),
+        ({"blocks": ("snl",)}, "has no place: write snl@layer3.-1"),
+        ({"seeds": (1, 1)}, "give each seed once"),
+        ({"seeds": ()}, "at least one"),
+    ],
+)
+def test_mistakes(settings: dict, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        AblationConfig(**settings)
+
+
+def test_rows_of_one_name_are_refused() -> None:
+    with pytest.raises(ValueError, match="two rows"):
+        make_arms(AblationConfig(blocks=("snl@a.b", "snl@a.b ")))

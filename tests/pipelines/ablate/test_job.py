@@ -1,0 +1,101 @@
+"""An ablation of two rows on synthetic tracklets: trained, stopped, gone on with, told apart."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from tiny_reid import QUICK, synthesize_tiny_mars
+
+from specvid import cli
+from specvid.pipelines.ablate.grid import AblationConfig, make_arms
+from specvid.pipelines.ablate.job import is_finished
+from specvid.pipelines.ablate.statistics import Difference
+from specvid.pipelines.engine.run import RunFolder
+
+QUICK_SETTINGS = QUICK.replace("--no-tensorboard", "--tensorboard false").replace("--", "").split()
+SETTINGS = [f"{name}={value}" for name, value in zip(QUICK_SETTINGS[::2], QUICK_SETTINGS[1::2], strict=True)]
+
+
+def words(data, runs, *more: str) -> list[str]:
+    own = ["ablate", "--set", *SETTINGS, f"data={data}", "epochs=2", "--blocks", "snl(gate=0.5)@layer2.-1", "--seeds"]
+    return [*own, "0", "1", "--jobs", "2", "--runs", str(runs), *more]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return synthesize_tiny_mars(tmp_path_factory.mktemp("data") / "mars")
+
+
+@pytest.fixture(scope="module")
+def runs(data, tmp_path_factory):
+    runs = tmp_path_factory.mktemp("ablation")
+    assert cli.run(words(data, runs)) == 0
+    return runs
+
+
+def test_the_table_says_what_the_runs_scored(data, runs, capsys):
+    assert cli.run(words(data, runs, "--table-only", "--variants", "", "--metrics", "mAP")) == 0
+    text = capsys.readouterr().out
+    scores = {}
+    for name in ("bare", "snl-gate-0.5-layer2.-1"):
+        for seed in (0, 1):
+            results = RunFolder(runs / f"{name}-seed{seed}").results()
+            scores[name, seed] = results["evaluations"][0]["protocols"]["mars-ap"]["mAP"]
+            assert len(results["training"]["blocks"]) == (name != "bare")
+    pairs = [scores["snl-gate-0.5-layer2.-1", seed] - scores["bare", seed] for seed in (0, 1)]
+    difference = Difference.of(pairs)
+    assert f"{100 * difference.mean:+.2f} [{100 * (difference.mean - difference.half_width):+.2f}" in text
+    with (runs / "ablation.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {(row["blocks"], row["seed"]) for row in rows} == {
+        (b, s) for b in ("", "snl(gate=0.5)@layer2.-1") for s in "01"
+    }
+    for row in rows:
+        name = "snl-gate-0.5-layer2.-1" if row["blocks"] else "bare"
+        assert float(row["mAP"]) == pytest.approx(scores[name, int(row["seed"])], abs=1e-6)
+        assert bool(row["gates"]) == bool(row["blocks"])
+
+
+def test_what_is_finished_is_not_done_again(data, runs, capsys):
+    before = {path: path.stat().st_mtime_ns for path in runs.glob("*/results.json")}
+    assert len(before) == 4
+    assert cli.run(words(data, runs)) == 0
+    assert {path: path.stat().st_mtime_ns for path in runs.glob("*/results.json")} == before
+    assert "4 of them finished" in capsys.readouterr().err
+
+
+def test_a_run_of_other_settings_is_not_taken(data, runs):
+    config = AblationConfig(set=(*SETTINGS, f"data={data}", "epochs=3"), seeds=(0,), runs=str(runs))
+    with pytest.raises(ValueError, match="was trained with epochs 2, not '3'"):
+        is_finished(config, make_arms(config)[0], 0)
+
+
+def test_a_failing_training_is_named_and_the_others_go_on(data, tmp_path, capsys):
+    line = words(data, tmp_path, "--variants", "", "split=7")
+    line[line.index("0") : line.index("--jobs")] = ["0"]
+    assert cli.run(line) == 1
+    captured = capsys.readouterr()
+    assert "bare-split-7-seed0 FAILED" in captured.err
+    assert "MARS has one split" in captured.err
+    assert "snl(gate=0.5)@layer2.-1" in captured.out
+
+
+@pytest.mark.slow
+def test_a_stopped_grid_goes_on(data, tmp_path):
+    """SIGTERM while trainings run: they save themselves, and the same command finishes as if nothing had been."""
+    line = [sys.executable, "-m", "specvid", *words(data, tmp_path, "--variants", "repeats=40")]
+    process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=dict(os.environ))
+    deadline = time.time() + 120
+    while not list(tmp_path.glob("*/metrics.jsonl")) and time.time() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 143
+    assert not list(tmp_path.glob("*/results.json"))
+    assert subprocess.run(line, capture_output=True).returncode == 0
+    assert len(list(tmp_path.glob("*/results.json"))) == 4
+    assert json.loads((tmp_path / "bare-repeats-40-seed0/results.json").read_text())["training"]["epochs"] == 2

@@ -1,0 +1,279 @@
+"""Does a block help on real tracklets? Blocks behind the frozen stages of OSNet, many seeds in the time of one.
+
+OSNet as it comes runs once over all frames; what conv4 gives is saved, of each frame and its mirror image. A training
+then has the block, conv5, the hidden layer and the head alone: seconds, so that twenty paired seeds are affordable.
+Batches, losses, optimiser, scores and the report on gates are those of ``specvid train reid``; augmentation is what
+features allow: mirror images, and one frame from each part of a tracklet.
+
+    python -m specvid.tools.study.frozen_blocks --data MARS --weights FILE --out runs/frozen.csv --seeds 20
+
+Rows are added to the CSV as they are measured, seeds outermost; the same command goes on where it stopped.
+"""
+
+import argparse
+import csv
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from specvid.datasets.clips.samplers import IdentitySampler
+from specvid.datasets.clips.sampling import uniform_segments
+from specvid.datasets.clips.spec import ClipSpec
+from specvid.datasets.layouts.mars import read_mars
+from specvid.datasets.layouts.reid_set import ReidSet, Tracklet, labels_of
+from specvid.models import VideoModel, create_model
+from specvid.models.heads import Outputs
+from specvid.pipelines.ablate.statistics import Difference, detectable
+from specvid.pipelines.engine.block_use import BlockWatch
+from specvid.pipelines.engine.config import EngineConfig
+from specvid.pipelines.engine.log import echo, status
+from specvid.pipelines.engine.optim import build_optimizer
+from specvid.pipelines.engine.schedule import build_schedule
+from specvid.pipelines.engine.seeds import seed_all
+from specvid.pipelines.reid.config import ReidLossConfig
+from specvid.pipelines.reid.data import make_chunks
+from specvid.pipelines.reid.features import as_reid_features
+from specvid.pipelines.reid.loss import ReidLoss
+from specvid.text import to_markdown
+
+PLACE = "conv4.end"
+IDENTITIES, TRACKLETS = 8, 4
+COLUMNS = ("arm", "seed", "mAP", "rank1", "gate", "gate_max", "share", "parameters", "seconds")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One row: a block (empty: none), and how fast it and its gates learn."""
+
+    blocks: str
+    block_lr: float = 1.0
+    gate_lr: float | None = None
+
+    @property
+    def name(self) -> str:
+        """The block, and the factors on its rates where they are not 1."""
+        fast = "" if self.block_lr == 1 else f" x{self.block_lr:g}"
+        return (self.blocks or "bare") + fast + (f" gate x{self.gate_lr:g}" if self.gate_lr else "")
+
+
+ARMS = (
+    Arm(""),
+    Arm("snl"),
+    Arm("snl", 10, 100),
+    Arm("snl(gate=0.1)"),
+    Arm("snl(gate=1.0)"),
+    Arm("snl(gating=channel)", 10, 100),
+    Arm("nl", 10, 100),
+    Arm("cheb", 10, 100),
+    Arm("a2", 10, 100),
+    Arm("gc", 10),
+    Arm("se", 10),
+)
+
+
+@dataclass(frozen=True)
+class Maps:
+    """Feature maps of tracklets: float16 (N, 2, T, C, H, W), as they are and mirrored."""
+
+    maps: Tensor
+
+    @classmethod
+    def of(cls, model: VideoModel, tracklets: Sequence[Tracklet]) -> "Maps":
+        """Run the frozen stages once over the first frames of each tracklet."""
+        chunks = make_chunks(tracklets, ClipSpec.of(model.input), sampling="first")
+        found = []
+        with torch.inference_mode():
+            for i in range(len(chunks)):
+                frames_tchw = chunks[i]["video"].transpose(0, 1)
+                both = torch.cat([frames_tchw, frames_tchw.flip(-1)])
+                found.append(model.backbone(both).half().unflatten(0, (2, -1)))
+        return cls(torch.stack(found))
+
+    def draw(self, index: int, frames: int, rng: np.random.Generator) -> Tensor:
+        """One frame from each of so many parts of a tracklet, mirrored or not: (frames, C, H, W)."""
+        chosen = uniform_segments(self.maps.shape[2], frames, rng)
+        return self.maps[index, int(rng.integers(2)), torch.as_tensor(chosen)]
+
+
+def frozen_stages(weights: str, frames: int) -> VideoModel:
+    """OSNet without what stands behind conv4."""
+    model = create_model("osnet_x0_25", weights=weights, input={"frames": frames, "stride": 1}).eval()
+    model.backbone = nn.Sequential(*list(model.backbone.children())[: _first_trained(model)])
+    return model
+
+
+def trained_part(weights: str, blocks: str, classes: int) -> VideoModel:
+    """The block, and what stands behind conv4, with a head for the identities."""
+    where = f"{blocks}@{PLACE}" if blocks else ""
+    model = create_model("osnet_x0_25", blocks=where, num_classes=classes, neck="bnneck", weights=weights)
+    names = dict(list(model.backbone.named_children())[_first_trained(model) :])
+    model.backbone = nn.Sequential()
+    for name, module in names.items():
+        model.backbone.add_module(name, module)
+    return model
+
+
+def _first_trained(model: VideoModel) -> int:
+    return [name for name, _ in model.backbone.named_children()].index("conv4") + 1
+
+
+def outputs(model: VideoModel, maps_btchw: Tensor) -> Outputs:
+    """What the head gives for maps of conv4."""
+    batch, model.clip.frames = maps_btchw.shape[:2]
+    assert model.tail is not None
+    try:
+        vectors = model.tail(model.backbone(maps_btchw.flatten(0, 1).float())).unflatten(0, (batch, -1))
+    finally:
+        model.clip.frames = None
+    return model.head(model.pool(vectors.transpose(1, 2)[..., None, None], None))
+
+
+def train_and_score(arm: Arm, seed: int, data: ReidSet, train: Maps, test: Maps, options: argparse.Namespace) -> dict:
+    """One training, and the row of the CSV."""
+    start = time.perf_counter()
+    classes, labels = labels_of(data.train)
+    seed_all(seed)
+    model = trained_part(options.weights, arm.blocks, len(classes))
+    config = EngineConfig(
+        epochs=options.epochs, lr=options.lr, weight_decay=5e-4, warmup=0.1, block_lr=arm.block_lr, gate_lr=arm.gate_lr
+    )
+    sampler = IdentitySampler(
+        labels, [one.camid for one in data.train], identities=IDENTITIES, tracklets=TRACKLETS, seed=seed
+    )
+    steps = len(sampler) // (IDENTITIES * TRACKLETS)
+    optimizer, criterion = build_optimizer(model, config), ReidLoss(ReidLossConfig())
+    schedule = build_schedule(optimizer, config, steps)
+    model.train()
+    for epoch in range(config.epochs):
+        sampler.set_epoch(epoch)
+        for batch in _batches(list(sampler)[: steps * IDENTITIES * TRACKLETS]):
+            rngs = [np.random.default_rng([seed, epoch, index]) for index in batch]
+            maps = torch.stack([train.draw(i, options.frames, rng) for i, rng in zip(batch, rngs, strict=True)])
+            loss, _ = criterion(outputs(model, maps), torch.as_tensor(labels[batch]))
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            schedule.step()
+    return {"arm": arm.name, "seed": seed, **score(model, data, test, options.frames), "seconds": _since(start)}
+
+
+@torch.inference_mode()
+def score(model: VideoModel, data: ReidSet, test: Maps, frames: int) -> dict[str, object]:
+    """mAP and rank-1 under mars-ap, where the gates stand, and what the block adds."""
+    model.eval()
+    whole = test.maps[:, 0]
+    with BlockWatch(model) as watch:
+        parts = [_embed(model, chunk) for chunk in whole.split(frames, dim=1)]
+    features = torch.stack(parts).mean(0).numpy()
+    found = as_reid_features(data, features, {}).score("mars-ap")
+    use = next(iter(watch.report()), None)
+    gates = {"gate": "", "gate_max": "", "share": ""}
+    if use is not None:
+        gates = {"gate": use.gate_mean, "gate_max": use.gate_max, "share": use.share}  # type: ignore[dict-item]
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return {"mAP": found.mAP, "rank1": found.rank(1), **gates, "parameters": parameters}
+
+
+def _embed(model: VideoModel, maps_ntchw: Tensor) -> Tensor:
+    return torch.cat([outputs(model, maps).embedding for maps in maps_ntchw.split(32)])
+
+
+def _batches(pairs: list[tuple[int, int]]) -> Iterator[list[int]]:
+    size = IDENTITIES * TRACKLETS
+    for first in range(0, len(pairs), size):
+        yield [index for _, index in pairs[first : first + size]]
+
+
+def _since(start: float) -> float:
+    return round(time.perf_counter() - start, 1)
+
+
+def summary(rows: Sequence[dict[str, str]]) -> str:
+    """The table as Markdown: paired differences to the bare arm with their interval, gates and shares."""
+    by_arm: dict[str, dict[str, dict[str, str]]] = {}
+    for row in rows:
+        by_arm.setdefault(row["arm"], {})[row["seed"]] = row
+    table = [["block", "seeds", "mAP", "rank-1", "Δ mAP [95 %]", "Δ rank-1 [95 %]", "verdict", "gate", "share %"]]
+    deviations = []
+    for arm, seeds in by_arm.items():
+        cells = [arm, str(len(seeds))]
+        for metric in ("mAP", "rank1"):
+            values = [100 * float(row[metric]) for row in seeds.values()]
+            cells.append(f"{np.mean(values):.2f} ± {np.std(values, ddof=1) if len(values) > 1 else 0:.2f}")
+        paired = [seed for seed in seeds if seed in by_arm["bare"]]
+        verdict = "-"
+        for metric in ("mAP", "rank1"):
+            if arm == "bare":
+                cells.append("-")
+                continue
+            pairs = [100 * (float(seeds[s][metric]) - float(by_arm["bare"][s][metric])) for s in paired]
+            one = Difference.of(pairs)
+            cells.append(f"{one.mean:+.2f} [{one.mean - one.half_width:+.2f}, {one.mean + one.half_width:+.2f}]")
+            if metric == "mAP":
+                verdict = one.verdict
+                deviations += [one.deviation] if one.deviation else []
+        gates = [float(row["gate"]) for row in seeds.values() if row["gate"]]
+        shares = [100 * float(row["share"]) for row in seeds.values() if row["share"]]
+        if shares and max(shares) < 1:
+            verdict = "unused"
+        gate = f"{min(gates):+.3f} to {max(gates):+.3f}" if gates else "-"
+        table.append([*cells, verdict, gate, f"{min(shares):.2g} to {max(shares):.2g}" if shares else "-"])
+    lines = [to_markdown(table)]
+    if deviations:
+        pooled = float(np.sqrt(np.mean(np.square(deviations))))
+        shown = ", ".join(f"{count} seeds {detectable(pooled, count):.2f}" for count in (5, 10, 20))
+        lines.append(
+            f"\nPaired differences of mAP deviate by {pooled:.2f} points; differences that can be shown: {shown}."
+        )
+    return "\n".join(lines)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        words: its words; those of the process if None.
+
+    Returns:
+        The exit code.
+    """
+    parser = argparse.ArgumentParser(prog="python -m specvid.tools.study.frozen_blocks", description=__doc__)
+    parser.add_argument("--data", required=True, help="folder in MARS's layout")
+    parser.add_argument("--weights", required=True, help="of OSNet x0.25")
+    parser.add_argument("--out", required=True, help="CSV that rows are added to")
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--frames", type=int, default=4)
+    parser.add_argument("--lr", type=float, default=3.5e-4)
+    options = parser.parse_args(words)
+    data, out = read_mars(options.data), Path(options.out)
+    rows = list(csv.DictReader(out.open())) if out.exists() else []
+    done = {(row["arm"], int(row["seed"])) for row in rows}
+    todo = [(arm, seed) for seed in range(options.seeds) for arm in ARMS if (arm.name, seed) not in done]
+    if todo:
+        frozen = frozen_stages(options.weights, frames=8)
+        train, test = Maps.of(frozen, data.train), Maps.of(frozen, data.test)
+        status(f"maps of conv4: {tuple(train.maps.shape)}; {len(todo)} trainings to do")
+    for arm, seed in todo:
+        row = train_and_score(arm, seed, data, train, test, options)
+        new = not out.exists()
+        with out.open("a", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            if new:
+                writer.writeheader()
+            writer.writerow(row)
+        status(
+            f"{arm.name}, seed {seed}: mAP {100 * row['mAP']:.2f}, rank-1 {100 * row['rank1']:.2f}, {row['seconds']} s"
+        )
+    echo(summary(list(csv.DictReader(out.open()))))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
