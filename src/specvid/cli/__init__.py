@@ -27,6 +27,7 @@ VERBS = {
     "models show": "models:SHOW",
     "data check": "data:CHECK",
     "data prepare": "data:PREPARE",
+    "data shrink": "data:SHRINK",
     "data synthesize": "data:SYNTHESIZE",
     "bench loader": "bench:LOADER",
     "bench model": "bench:MODEL",
@@ -43,6 +44,7 @@ specvid: spectral nonlocal blocks for video
   specvid data synthesize ucf101 DIR   a small synthetic video data set in UCF-101's layout
   specvid data check ucf101 DIR        verify a data set: counts, files, lists
   specvid data prepare ucf101 ...      unpack the archives as they are distributed
+  specvid data shrink DIR OUT          re-encode a data set once, to train faster
   specvid train action ...             train an action recogniser, with or without blocks
   specvid eval action ...              score a run on a test list: top-1, top-5, per class
   specvid train reid ...               train a person re-identifier, with or without blocks

@@ -1,4 +1,4 @@
-"""``specvid data check|prepare|synthesize``."""
+"""``specvid data check|prepare|shrink|synthesize``."""
 
 import inspect
 from collections.abc import Callable
@@ -48,6 +48,22 @@ What is unpacked already stays as it is. A .rar needs bsdtar, unar or unrar.
 
 Example:
   specvid data prepare ucf101 downloads --out ucf101
+"""
+
+SHRINK_HELP = """\
+specvid data shrink: re-encode a data set once, so that clips are read faster in every training after
+
+  DIR OUT            the data set, and the copy: the same names, folders and lists
+  --short-side 160   px; smaller pictures stay as they are
+  --gop 12           frames from one key frame to the next: a clip decodes fewer frames it does not need
+  --workers 2        processes; one a core if not given
+
+Sound is left out, pictures are turned as players show them. Started again, it goes on where it was
+killed. Prints bytes and clips per second before and after. A video that cannot be read is copied as
+it is and named; the exit code is then 1.
+
+Example:
+  specvid data shrink synthetic smaller --short-side 32
 """
 
 SYNTHESIZE_HELP = """\
@@ -105,6 +121,22 @@ class PrepareOptions:
 
 
 @dataclass(frozen=True)
+class ShrinkOptions:
+    """Options of ``specvid data shrink``."""
+
+    folder: Positional[str] = ""
+    """The data set."""
+    out: Positional[str] = ""
+    """The copy."""
+    short_side: int = 160
+    """Short side of the pictures, px."""
+    gop: int = 12
+    """Frames from one key frame to the next."""
+    workers: int | None = None
+    """Processes that encode."""
+
+
+@dataclass(frozen=True)
 class SynthesizeOptions:
     """Options of ``specvid data synthesize``."""
 
@@ -146,6 +178,27 @@ def _prepare(options: PrepareOptions) -> int:
     return report.exit_code
 
 
+def _shrink(options: ShrinkOptions) -> int:
+    from specvid.pipelines.engine.log import console, echo
+    from specvid.tools.data.shrink import ShrinkConfig, shrink
+
+    folder, out = _given("DIR", options.folder), _given("OUT", options.out)
+    config = ShrinkConfig(short_side=options.short_side, gop=options.gop)
+    report = shrink(folder, out, config, workers=options.workers, progress=console.is_terminal)
+    before, after = report.bytes_before / 2**20, report.bytes_after / 2**20
+    echo(
+        f"{out}: {report.videos:,} videos re-encoded, {before:,.1f} -> {after:,.1f} MiB; {report.others:,} other files"
+    )
+    if report.videos:
+        rates = " -> ".join(f"{rate:.1f}" for rate in report.clips_per_s)
+        echo(f"reading clips of 16 frames: {rates} clips/s ({report.speed_up:.2f} times, one thread, side by side)")
+    for problem in list(report.problems.values())[:20]:
+        echo(f"copied as it is: {problem}")
+    if len(report.problems) > 20:
+        echo(f"copied as they are: {len(report.problems) - 20} more")
+    return 1 if report.problems else 0
+
+
 def _synthesize(options: SynthesizeOptions) -> int:
     from rich.progress import Progress
 
@@ -184,4 +237,5 @@ def _given(what: str, value: Any) -> Any:
 
 CHECK = Verb("data check", CHECK_HELP, CheckOptions, _check)
 PREPARE = Verb("data prepare", PREPARE_HELP, PrepareOptions, _prepare)
+SHRINK = Verb("data shrink", SHRINK_HELP, ShrinkOptions, _shrink)
 SYNTHESIZE = Verb("data synthesize", SYNTHESIZE_HELP, SynthesizeOptions, _synthesize)

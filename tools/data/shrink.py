@@ -1,0 +1,249 @@
+"""Re-encode a data set once, smaller and with key frames close together: clips are then read several times faster.
+
+Names, folders and lists stay as they are, so the copy is read by the same layout. What is there already from a run with
+the same settings is not done again; each file appears whole or not at all.
+"""
+
+import filecmp
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from specvid.datasets.decode import open_video
+from specvid.datasets.layouts.media import VIDEOS, is_hidden
+from specvid.errors import VideoError
+from specvid.files import read_json, replacing_file, write_json
+from specvid.tools.bench.timing import interleaved, ratio
+
+SETTINGS = "shrink.json"
+"""In the copy: what it was made with."""
+
+# MPEG-4 Part 2 decodes twice as fast as H.264 (measured on UCF-101 at 160 x 120 px), which is what the copy is for.
+_QUALITY = {"qmin": "2", "global_quality": str(3 * 118), "flags": "+qscale"}
+_MPEG4 = ("mpeg4", _QUALITY)
+_CODECS = {
+    ".webm": ("libvpx-vp9", {"crf": "31", "b": "0", "cpu-used": "4"}),
+    ".flv": ("flv", _QUALITY),
+    **dict.fromkeys((".mpg", ".mpeg", ".m2v", ".vob", ".ts", ".m2ts", ".mts"), ("mpeg2video", _QUALITY)),
+}
+_TICKS = 60_000  # a second, of time stamps of videos without a constant rate; MPEG-4 counts to 65,535
+_CONSTANT_RATE = (".avi",)  # containers that know no other
+_TIMED, _FRAMES, _STRIDE = 24, 16, 2  # videos and clip that the rate of loading is measured on
+
+
+@dataclass(frozen=True)
+class ShrinkConfig:
+    """How videos are re-encoded."""
+
+    short_side: int = 160
+    """Short side of the pictures, px; smaller ones stay as they are."""
+    gop: int = 12
+    """Frames from one key frame to the next."""
+
+    def __post_init__(self) -> None:
+        if self.short_side < 16 or self.short_side % 2:
+            raise ValueError(f"short_side {self.short_side} must be even and at least 16 px.")
+        if self.gop < 1:
+            raise ValueError(f"gop {self.gop} must be at least 1.")
+
+
+@dataclass(frozen=True)
+class ShrinkReport:
+    """What became of a data set.
+
+    Attributes:
+        videos: re-encoded, in this run or an earlier one.
+        others: other files, copied as they are.
+        bytes_before: of all files that were re-encoded.
+        bytes_after: of the same files in the copy.
+        problems: why a video was copied as it is, by its path.
+        clips_per_s: median rate of reading clips before and after, one thread each; NaN where there is no video.
+        speed_up: median ratio of the two within a round.
+    """
+
+    videos: int
+    others: int
+    bytes_before: int
+    bytes_after: int
+    problems: dict[str, str]
+    clips_per_s: tuple[float, float]
+    speed_up: float
+
+
+def shrink(
+    source: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    config: ShrinkConfig | None = None,
+    *,
+    workers: int | None = None,
+    progress: bool = False,
+) -> ShrinkReport:
+    """Re-encode all videos below a folder, and copy all else. Sound is left out.
+
+    Args:
+        source: the data set.
+        out: the copy; it may stand there in part.
+        config: size and key frames.
+        workers: processes that encode; one a core if not given.
+        progress: show a bar.
+
+    Returns:
+        What became of it. A video that cannot be read is copied as it is, and named.
+
+    Raises:
+        ValueError: no such folder, the copy would lie in it (or it in the copy), or the copy has other settings.
+    """
+    config, source, out = config or ShrinkConfig(), Path(source), Path(out)
+    if not source.is_dir():
+        raise ValueError(f"{source} is not a folder: name the folder of a data set.")
+    here, there = source.resolve(), out.resolve()
+    if here == there or here in there.parents or there in here.parents:
+        raise ValueError(f"{out} and {source} lie in each other: the copy needs a folder of its own.")
+    made = out / SETTINGS
+    if made.exists() and read_json(made) != asdict(config):
+        raise ValueError(f"{out} was made with other settings ({read_json(made)}): give another folder, or remove it.")
+    if out.exists() and not made.exists() and any(out.iterdir()):
+        raise ValueError(f"{out} is not empty, and no copy that was made by shrink: give another folder.")
+    write_json(made, asdict(config))
+    files = list(_files(source))
+    videos = [path for path in files if os.path.splitext(path)[1].lower() in VIDEOS]
+    others = sorted(set(files) - set(videos))
+    for name in others:
+        if not (out / name).exists():
+            _copy(source / name, out / name)
+    tasks = [
+        (str(source / name), str(out / name), config) for name in videos if not _is_done(source / name, out / name)
+    ]
+    problems = dict(_run(tasks, workers or os.cpu_count() or 1, progress=progress))
+    sound = [name for name in videos if str(source / name) not in problems]
+    speeds, speed_up = _loading(source, out, sound)
+    sizes = [sum((folder / name).stat().st_size for name in sound) for folder in (source, out)]
+    return ShrinkReport(len(sound), len(others), sizes[0], sizes[1], problems, speeds, speed_up)
+
+
+def reencode(source: str, target: str, config: ShrinkConfig) -> None:
+    """Write a smaller copy of a video.
+
+    Args:
+        source: the video; its frames are those that all of specvid reads, turned as players show them.
+        target: the file to write, in the container that its name says; times of frames are kept where it can.
+        config: size and key frames.
+
+    Raises:
+        VideoError: the video cannot be read to its end, or not be written in this container.
+    """
+    import av
+    import cv2
+
+    suffix = os.path.splitext(target)[1].lower()
+    codec, options = _CODECS.get(suffix, _MPEG4)
+    with open_video(source) as video, replacing_file(target, durable=False) as staging:
+        scale = min(1.0, config.short_side / min(video.size))
+        height, width = (max(2, 2 * round(side * scale / 2)) for side in video.size)
+        times = None if suffix in _CONSTANT_RATE else video.times
+        try:
+            with av.open(str(staging), "w") as container:
+                rate = Fraction(video.fps or 25).limit_denominator(1001)
+                stream: Any = container.add_stream(codec, rate=rate, options=options)
+                stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+                stream.gop_size, stream.thread_count = config.gop, 1
+                if times is not None:
+                    stream.codec_context.time_base = stream.time_base = Fraction(1, _TICKS)
+                for number, frame in enumerate(video.stream(np.arange(len(video)))):
+                    if frame.shape[:2] != (height, width):
+                        frame = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
+                    picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+                    if times is not None:
+                        picture.pts, picture.time_base = round(times[number] * _TICKS), Fraction(1, _TICKS)
+                    container.mux(stream.encode(picture))
+                container.mux(stream.encode())
+        except (av.FFmpegError, ValueError) as error:
+            if isinstance(error, VideoError):
+                raise
+            raise VideoError(source, f"cannot be written as {codec} in {suffix} ({error})") from None
+        with open_video(staging) as copy:
+            if len(copy) != len(video):
+                raise VideoError(source, f"has {len(video)} frames, its copy {len(copy)}")
+
+
+def _files(folder: Path) -> Iterator[str]:
+    """All files below a folder that are not hidden, relative to it."""
+    for top, names, files in os.walk(folder):
+        names[:] = sorted(name for name in names if not is_hidden(name))
+        yield from (os.path.relpath(os.path.join(top, name), folder) for name in sorted(files) if not is_hidden(name))
+
+
+def _is_done(source: Path, target: Path) -> bool:
+    """Whether a video stands there re-encoded. One that was copied as it is could not be read, and is named again."""
+    return target.exists() and not filecmp.cmp(source, target, shallow=False)
+
+
+def _copy(source: Path, target: Path) -> None:
+    with replacing_file(target, durable=False) as staging:
+        shutil.copyfile(source, staging)
+
+
+def _task(source: str, target: str, config: ShrinkConfig) -> str:
+    """Re-encode a video in this process, or copy it as it is: why, in the latter case."""
+    import av
+
+    av.logging.set_level(av.logging.PANIC)  # what is wrong is said once, here
+    try:
+        reencode(source, target, config)
+    except VideoError as error:
+        _copy(Path(source), Path(target))
+        return str(error)
+    return ""
+
+
+def _run(tasks: Sequence[tuple[str, str, ShrinkConfig]], workers: int, *, progress: bool) -> Iterator[tuple[str, str]]:
+    """Do all tasks: (path, problem) of those that were copied as they are."""
+    from rich.progress import track
+
+    if not tasks:
+        return
+    left = {source: (source, target, config) for source, target, config in tasks}
+    try:
+        with ProcessPoolExecutor(min(workers, len(tasks)), mp_context=get_context("spawn")) as pool:
+            jobs = {pool.submit(_task, *task): task[0] for task in tasks}
+            for job in track(as_completed(jobs), "re-encoding", total=len(jobs), disable=not progress):
+                problem = job.result()
+                del left[jobs[job]]
+                if problem:
+                    yield jobs[job], problem
+    except BrokenProcessPool:  # a file killed its process: those that are left get a process each
+        for source, target, config in left.values():
+            try:
+                with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+                    problem = pool.submit(_task, source, target, config).result()
+            except BrokenProcessPool:
+                problem = f"{source}: the decoder crashes on it"
+                _copy(Path(source), Path(target))
+            if problem:
+                yield source, problem
+
+
+def _loading(source: Path, out: Path, names: Sequence[str]) -> tuple[tuple[float, float], float]:
+    """Clips per second before and after, side by side, and their ratio."""
+    timed = list(names[:: max(1, len(names) // _TIMED)][:_TIMED])
+    if not timed:
+        return (float("nan"), float("nan")), float("nan")
+
+    def read(folder: Path) -> None:
+        for name in timed:
+            with open_video(folder / name) as video:
+                first = max(0, (len(video) - _FRAMES * _STRIDE) // 2)
+                video.frames(np.minimum(first + _STRIDE * np.arange(_FRAMES), len(video) - 1))
+
+    seconds = interleaved({"before": lambda: read(source), "after": lambda: read(out)}, rounds=3)
+    rates = [len(timed) / float(np.median(list(seconds[name].values()))) for name in ("before", "after")]
+    return (rates[0], rates[1]), ratio(seconds, "before", "after")
