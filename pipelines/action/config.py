@@ -82,6 +82,10 @@ class ActionEvaluationConfig(EvaluationConfig):
     """Clips per video; 10 if not given (1 for runs that sample segments)."""
     crops: Literal[1, 3, 5, 10] = 1
     """Crops per clip."""
+    fuse: Literal["none", "mean", "geometric"] = "none"
+    """Late fusion of several runs on one split: mean of their probabilities, or of the logarithms."""
+    out: str = ""
+    """Folder for the fused result; beside the first run if not given."""
     min_readable: float | None = None
     """Share of the frames of a video's clips that must decode; as it was trained if not given."""
 

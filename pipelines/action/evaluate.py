@@ -19,13 +19,14 @@ from specvid.datasets.clips.videos import TestViews
 from specvid.eval.classification import average_views
 from specvid.pipelines.action.config import ActionConfig, ActionEvaluationConfig
 from specvid.pipelines.action.data import clip_spec, make_views, read_lists
-from specvid.pipelines.action.results import ActionResult, ClipScores, mean_over_splits, result_of
+from specvid.pipelines.action.results import ActionResult, ClipScores, fuse, mean_over_splits, result_of
 from specvid.pipelines.engine.config import ComputeConfig
 from specvid.pipelines.engine.evaluation import TrainedRun, evaluate_runs, refuse_leak
 from specvid.pipelines.engine.fabric import make_fabric
 from specvid.pipelines.engine.gather import gather_rows
 from specvid.pipelines.engine.log import console
 from specvid.pipelines.engine.log import echo as to_stdout
+from specvid.pipelines.engine.run import RunFolder
 from specvid.pipelines.networks.config import NetworkConfig
 from specvid.pipelines.networks.opening import open_network
 
@@ -48,7 +49,7 @@ def evaluate(
         echo: gets the printed text.
 
     Returns:
-        ``{"evaluations": [...], "mean": {...}}``.
+        ``{"evaluations": [...], "mean": {...}}``, or ``"fused"`` instead of the mean.
 
     Raises:
         ValueError: a folder that is no run, a split without its run, or test clips that were trained on.
@@ -57,7 +58,16 @@ def evaluate(
     fabric = make_fabric(compute)
     trained = [TrainedRun.open(run, ActionConfig) for run in runs]
     score = partial(_score, fabric=fabric, config=config, compute=compute)
-    entries, _ = evaluate_runs(trained, score, fabric=fabric, splits=splits, any_split=config.force, echo=echo)
+    entries, results = evaluate_runs(trained, score, fabric=fabric, splits=splits, any_split=config.force, echo=echo)
+    if config.fuse != "none":
+        by_run = dict(zip([entry["run"] for entry in entries], results, strict=True))
+        fused = fuse(by_run, config.fuse)
+        folder = RunFolder(
+            config.out or Path(runs[0]).parent / "+".join(["fused", *(Path(run).name for run in by_run)])
+        )
+        if fabric.is_global_zero:
+            echo(fused.describe(str(folder.path), fused.save(folder)))
+        return {"evaluations": entries, "fused": fused.entry()}
     mean = mean_over_splits(entries) if len(entries) > 1 else {}
     if mean and fabric.is_global_zero:
         echo(mean["text"])

@@ -299,6 +299,51 @@ def result_of(
     return SingleLabelResult(lists, scores, score, about)
 
 
+def fuse(results: Mapping[str, ActionResult], how: str) -> ActionResult:
+    """Late fusion: the mean of what several networks say of the same clips.
+
+    Args:
+        results: of each run by its name, on one test list.
+        how: ``mean`` of the probabilities, or ``geometric``: of their logarithms.
+
+    Returns:
+        The fused result. A clip that one of them could not read has no prediction.
+
+    Raises:
+        ValueError: less than two, or different test lists.
+    """
+    if len(results) < 2:
+        raise ValueError(f"fuse {how!r}: {len(results)} result; several runs on one split are needed.")
+    (name, first), *others = results.items()
+    for other_name, other in others:
+        same = first.lists.classes == other.lists.classes and first.about["split"] == other.about["split"]
+        if not same or [r.name for r in first.lists.test] != [r.name for r in other.lists.test]:
+            raise ValueError(f"fuse {how!r}: {name} and {other_name} were scored on different test lists or classes.")
+    shares = np.stack([result.scores.probabilities for result in results.values()])
+    if how == "geometric" and first.lists.is_multilabel:
+        raise ValueError("fuse 'geometric' is for clips of one class each; take mean.")
+    if how == "geometric":
+        logs = np.log(np.maximum(shares, 1e-12)).mean(axis=0)
+        fused = np.exp(logs - logs.max(axis=1, keepdims=True))
+        fused /= fused.sum(axis=1, keepdims=True)
+    else:
+        fused = shares.mean(axis=0)
+    per_clip = zip(*(result.scores.errors for result in results.values()), strict=True)
+    errors = [next(filter(None, own), "") for own in per_clip]
+    per_clip = zip(*(result.scores.repeated for result in results.values()), strict=True)
+    scores = ClipScores(fused, errors, [next(filter(None, own), "") for own in per_clip])
+    leaked = max(result.about["trained_on"] for result in results.values())
+    about = {**first.about, "trained_on": leaked, "fused": list(results), "fuse": how}
+    about.pop("best_is", None)
+    if first.lists.is_multilabel:
+        about["thresholds_chosen"] = False  # those of a single network do not hold for the mean
+        found = score_multilabel(fused, [record.labels for record in first.lists.test])
+        return MultilabelResult(first.lists, scores, found, about)
+    return SingleLabelResult(
+        first.lists, scores, score_classification(fused, [record.label for record in first.lists.test]), about
+    )
+
+
 def headline(entry: Mapping[str, Any]) -> str:
     """The main figure with all that must stand beside it: data, split, views, clips, unreadable, with repeated frames.
 
@@ -311,6 +356,8 @@ def headline(entry: Mapping[str, Any]) -> str:
     main, name = ("mAP", "map") if "map" in entry else ("top-1", "top1")
     leaked = f", NOT HONEST: {entry['trained_on']} of these clips were trained on" if entry["trained_on"] else ""
     views = f"{_count(entry['clips'], 'clip')} x {_count(entry['crops'], 'crop')}"
+    if "fused" in entry:
+        views += f", {entry['fuse']} of {len(entry['fused'])} runs"
     repeated = f", {len(entry['repeated'])} with repeated frames" if entry.get("repeated") else ""
     return (
         f"{main} {100 * entry[name]:.2f} % ({entry['dataset']}, split {entry['split']}, {views}, "
