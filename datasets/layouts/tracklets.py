@@ -6,8 +6,8 @@ A folder::
     query/...  gallery/...                  or test/...: every tracklet asks, and every tracklet answers
 
 A table, one row a frame: ``path`` (relative to the table's folder), ``pid``, ``camid``; and if there are such,
-``tracklet`` (several tracklets of a person in a camera), ``frame`` (a number to sort by; else the order is that of the
-file names) and ``set`` (train, query, gallery or test; without it every row is test).
+``tracklet``, ``track`` or ``track_id`` (several tracklets of a person in a camera), ``frame`` (a number to sort by;
+else the order is that of the file names) and ``set`` (train, query, gallery or test; without it every row is test).
 
 Identities and cameras may be any numbers or names. Scores follow the protocol ``cross-camera``.
 """
@@ -35,6 +35,7 @@ from specvid.datasets.layouts.reid_set import (
 
 SETS = ("train", "query", "gallery", "test")
 COLUMNS = ("path", "pid", "camid")
+TRACKLET_COLUMNS = ("tracklet", "track", "track_id")
 
 _WHOLE = re.compile(r"0|-?[1-9][0-9]*")
 
@@ -111,7 +112,7 @@ def read_table(path: Path) -> dict[str, list[Tracklet]]:
         if part not in SETS:
             raise ValueError(f"{path}, row {number}: set {part!r} is none of {', '.join(SETS)}")
         name, pid, camid = values
-        tracklet: Any = row.get("tracklet")
+        tracklet: Any = next((row[name] for name in TRACKLET_COLUMNS if row.get(name) is not None), None)
         frame = row.get("frame")
         key = (part, pid, camid, "" if tracklet is None else tracklet)
         frames[key].append((_frame_number(frame, path, number), _on_this_disk(path.parent, str(name))))
@@ -150,8 +151,8 @@ def _frame_number(value: Any, path: Path, row: int) -> float | None:
 
 def _rows(path: Path) -> list[dict[str, Any]]:
     """The rows of a table; in text, a column of whole numbers only becomes numbers."""
-    rows = tables.read_table(path, COLUMNS, ("tracklet", "frame", "set"))
-    for column in ("pid", "camid", "tracklet") if path.suffix.lower() != ".parquet" else ():
+    rows = tables.read_table(path, COLUMNS, (*TRACKLET_COLUMNS, "frame", "set"))
+    for column in ("pid", "camid", *TRACKLET_COLUMNS) if path.suffix.lower() != ".parquet" else ():
         if all(_is_whole(row.get(column)) for row in rows):
             for row in rows:
                 row[column] = int(row[column])

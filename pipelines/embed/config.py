@@ -26,8 +26,8 @@ class WindowConfig:
     """One row a video (the mean) or a window; auto: window for sliding, else video."""
     sampling: Literal["auto", "dense", "segments"] = "auto"
     """Clips of frames --stride apart, or one of each of equal parts; auto: as the run was trained, else dense."""
-    fps: float = 25.0
-    """Frames per second of folders of images."""
+    fps: float | None = None
+    """Frames per second of folders of images and of tracklets; without it their rows have no times."""
     decoder: Literal["decord", "pyav", "torchcodec"] = "decord"
     """Video decoder."""
     min_readable: float = 0.9
@@ -42,7 +42,7 @@ class WindowConfig:
         require_at_least(self, clips=1)
         if self.clips > 1 and self.window != "uniform":
             raise ValueError(f"clips {self.clips} belongs to --window uniform, not to {self.window}.")
-        if not self.fps > 0:
+        if self.fps is not None and not self.fps > 0:
             raise ValueError(f"fps {self.fps} must be greater than 0.")
         require_share(self.min_readable)
 

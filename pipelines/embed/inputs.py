@@ -1,8 +1,9 @@
 """What is to be embedded: files, folders, globs, lists and tables as one sorted table of inputs.
 
 The table of inputs (pyarrow) has the columns ``id`` (string, unique), ``file`` (the path as bytes: a name need not be
-UTF-8), ``problem`` (why it cannot even be tried, else "") and every further column of the tables given. An input is a
-video file, or a folder whose images are the frames.
+UTF-8), ``problem`` (why it cannot even be tried, else ""), of tracklets ``files`` (their images, in order; ``file`` is
+the first one), and every further column of the tables given. An input is a video file, a folder whose images are the
+frames, or a tracklet: the rows of a table that name images and belong together.
 """
 
 import glob
@@ -15,18 +16,20 @@ from typing import Any, NamedTuple
 from specvid.datasets.layouts.media import IMAGES, VIDEOS, is_hidden
 from specvid.datasets.layouts.text import NameFinder, delimiter_of, read_text, split_label
 from specvid.errors import unknown
+from specvid.pipelines.embed.tracks import group_tracklets
 
 LISTS, TABLES = (".txt", ".lst"), (".csv", ".parquet")
 # Columns of the data set and of the table of inputs, which a user's table cannot bring along.
-RESERVED = ("file", "problem", "start_s", "end_s", "first_frame", "last_frame", "embedding", "reason", "shard")
+RESERVED = ("file", "files", "problem", "start_s", "end_s", "first_frame", "last_frame", "embedding", "reason", "shard")
 
 
 class Source(NamedTuple):
-    """One input: ``path`` opens it, ``problem`` says why it cannot be opened."""
+    """One input: ``path`` opens it (of a tracklet ``files``), ``problem`` says why it cannot be opened."""
 
     id: str
     path: str
     problem: str = ""
+    files: tuple[str, ...] = ()
 
 
 @dataclass
@@ -59,6 +62,7 @@ class Sources(Sequence[Source]):
     def __init__(self, table: Any, rows: Sequence[int]) -> None:
         self.rows = rows
         self._columns = [table.column(name) for name in ("id", "file", "problem")]
+        self._files = table.column("files") if "files" in table.column_names else None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -67,7 +71,8 @@ class Sources(Sequence[Source]):
         if isinstance(place, slice):
             return [self[i] for i in range(*place.indices(len(self)))]
         name, file, problem = (column[self.rows[place]].as_py() for column in self._columns)
-        return Source(name, os.fsdecode(file), problem)
+        files = (self._files[self.rows[place]].as_py() if self._files is not None else None) or ()
+        return Source(name, os.fsdecode(file), problem, tuple(map(os.fsdecode, files)))
 
 
 def printable_path(path: str | bytes) -> str:
@@ -89,8 +94,9 @@ def find_inputs(
         inputs: each is a video file; a folder, searched for videos and for folders with images in them; a glob (``**``
             too); a ``.txt`` list, one path a line (or separated by NUL, as ``find -print0`` writes), with or without
             the number of a class after it, which becomes the column ``label``; or a ``.csv`` or ``.parquet`` table,
-            whose further columns are carried over. Paths in lists and tables are relative to the file. An input's id
-            is the column ``id`` of the table, or else the path as it was named or found.
+            whose further columns are carried over; one of images has a row a frame, and columns that say which
+            belong together (`specvid.pipelines.embed.tracks`). Paths in lists and tables are relative to the file. An
+            input's id is the column ``id`` of the table, or else the path as it was named or found.
         path_column: the column of a table that names the file.
         encoding: of lists and tables; UTF-8 if not given, or what their byte order mark says.
 
@@ -231,7 +237,12 @@ def _read_table(path: str, path_column: str, encoding: str, found: FoundInputs) 
         row = next(i for i, name in enumerate(names) if not (isinstance(name, str) and name))
         raise ValueError(f"table {path!r}: row {row + 1} has no path in column {path_column!r}; every row needs one.")
     finder = NameFinder(os.path.dirname(path))
-    inputs = _input_table([finder.find(name) for name in names], [""] * len(names))
+    files = [finder.find(name) for name in names]
+    if all(os.path.splitext(name)[1].lower() in IMAGES for name in names):
+        grouped, notes = group_tracklets(table.drop_columns([path_column]), files, where=f"table {path!r}")
+        found.notes += [*finder.notes(), *notes]
+        return grouped
+    inputs = _input_table(files, [""] * len(names))
     found.notes += finder.notes()
     if "id" in table.column_names:
         given = pc.cast(table["id"], pa.string()).combine_chunks()

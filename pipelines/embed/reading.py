@@ -1,6 +1,6 @@
 """From an input to its clips, in chunks: one pass through the file, however long, in bounded memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,6 +9,7 @@ import torch
 from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.clips.transforms import crop_places
 from specvid.datasets.decode import Timing, Video, open_video
+from specvid.datasets.decode.frame_folder import FrameFolder
 from specvid.errors import VideoError
 from specvid.pipelines.embed.inputs import Source
 from specvid.pipelines.embed.windows import WindowPlanner
@@ -70,11 +71,12 @@ class Reader:
         if self.spec.decoder == "decord":
             has_decord()
 
-    def open(self, path: str) -> Video:
-        """Open a video file, or a folder of images.
+    def open(self, path: str, files: Sequence[str] = ()) -> Video:
+        """Open a video file, a folder of images, or images.
 
         Args:
-            path: of either.
+            path: of the file or folder; the first one of images.
+            files: the images of a tracklet, in their order.
 
         Returns:
             A context manager.
@@ -83,7 +85,10 @@ class Reader:
             VideoError: it cannot be opened.
         """
         spec = self.spec
-        return open_video(path, spec.decoder, min_readable=spec.min_readable, folder_fps=self.planner.config.fps)
+        fps = self.planner.config.fps or 0.0
+        if files:
+            return FrameFolder(path, fps, files, min_readable=spec.min_readable)
+        return open_video(path, spec.decoder, min_readable=spec.min_readable, folder_fps=fps)
 
     def chunks(self, source: Source) -> Iterator[Chunk]:
         """The clips of an input; never raises because of a file.
@@ -97,7 +102,7 @@ class Reader:
         try:
             if source.problem:
                 raise VideoError(source.path, source.problem)
-            with self.open(source.path) as video:
+            with self.open(source.path, source.files) as video:
                 yield from self.clips_of(video)
         except VideoError as error:
             yield Chunk(last=True, error=error.reason)

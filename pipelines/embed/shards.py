@@ -15,7 +15,7 @@ from specvid.pipelines.embed.inputs import printable_path
 
 KEY = b"specvid"  # of the schema's metadata: JSON
 ROW_GROUP = 16384
-_INPUT = ("id", "file", "problem")
+_INPUT = ("id", "file", "problem", "files")
 
 
 @dataclass(frozen=True)

@@ -134,5 +134,7 @@ def _frames(name: str, text: str, fps: float) -> int:
     """A setting in frames."""
     value, unit = parse_span(name, text)
     if unit and not fps > 0:
-        raise ValueError(f"has no frame rate, so --{name} {text} is no number of frames: give it in frames")
+        raise ValueError(
+            f"has no frame rate, so --{name} {text} is no number of frames: give it in frames (or --fps, of images)"
+        )
     return max(1, round(value * fps)) if unit else int(value)

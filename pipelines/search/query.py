@@ -1,8 +1,10 @@
 """`search`: the rows that are most like a video, images or a row."""
 
 import os
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ import numpy as np
 from specvid.pipelines.embed.folder import Folder, Rows
 from specvid.pipelines.networks.config import NetworkConfig
 from specvid.pipelines.search.exact import exact_search, unit_blocks
+from specvid.pipelines.search.features import feature_folder
 from specvid.pipelines.search.query_vector import query_vector
 
 
@@ -46,7 +49,8 @@ def search(
     """Find the rows of a folder of embeddings that are most like a video, images or a row, by cosine.
 
     Args:
-        out: the folder.
+        out: the folder; or a file of re-ID features (`features.parquet` of ``specvid eval reid``), whose tracklets are
+            then asked for by their names.
         query: the id of a row, which is then no answer itself; a video file; a folder of images; or several images.
         k: how many rows.
         where: a filter on columns, see `specvid.pipelines.search.where`, with which the search is always exact.
@@ -66,6 +70,11 @@ def search(
 
     if k < 1:
         raise ValueError(f"k {k} must be at least 1.")
+    if os.path.isfile(out):
+        with tempfile.TemporaryDirectory() as place:
+            folder = feature_folder(Path(out), Path(place))
+            settings = {"network": network, "min_readable": min_readable, "trusted": trusted}
+            return search(folder.path, query, k=k, where=where, device=device, **settings)
     folder = Folder(out)
     rows = Rows(folder)
     keep = matching(rows, where) if where else None

@@ -76,6 +76,11 @@ def query_vector(
     gone = [path for path in query if not os.path.exists(path)]
     if gone:
         raise ValueError(f"{gone[0]!r} is neither an id in {str(folder.path)!r} nor a file: give one of these.")
+    if "features" in folder.metadata():
+        raise ValueError(
+            f"{name!r}: {folder.metadata()['features']!r} knows no network, so files cannot be searched for in it: "
+            "give the name of one of its tracklets."
+        )
     config = embedding_config(folder, trusted=trusted)
     if network is not None:
         config = replace(config, network=network)
@@ -136,7 +141,7 @@ def _open(reader: Reader, query: Sequence[str]) -> Video:
     """The query as a video."""
     images = [path for path in query if os.path.splitext(path)[1].lower() in IMAGES]
     if images and len(images) == len(query):
-        return FrameFolder("", reader.planner.config.fps, images, min_readable=reader.spec.min_readable)
+        return FrameFolder("", reader.planner.config.fps or 0.0, images, min_readable=reader.spec.min_readable)
     if len(query) > 1:
         raise ValueError(f"{len(query)} things are searched for at once: give one video or id, or images of one.")
     return reader.open(query[0])

@@ -53,7 +53,8 @@ def write_page(answer: Answer, query: Sequence[str], path: str | os.PathLike[str
     if all(os.path.exists(item) for item in query):
         parts.append(_article("query", "".join(_pictures(item, []) for item in query[:3]), answer.query))
     for row in answer.rows:
-        numbers = np.unique(np.linspace(row["first_frame"], row["last_frame"], 3).astype(int)).tolist()
+        known = row["first_frame"] is not None  # of features of tracklets it is not
+        numbers = np.unique(np.linspace(row["first_frame"], row["last_frame"], 3).astype(int)).tolist() if known else []
         others = [f"{name}: {value}" for name, value in row.items() if name not in _OWN and value is not None]
         text = "; ".join([row["path"], *others]) if row["path"] != row["id"] else "; ".join(others)
         heading = f"{row['rank']}. {row['id']}{_span(row)}, {row['score']:.4f}"
@@ -67,7 +68,7 @@ def _span(row: dict[str, Any]) -> str:
     """`` 2.0-4.0 s`` of a row that is a window, frames where the frame rate is not known."""
     if row["start_s"] is not None:
         return f" {row['start_s']:.1f}-{row['end_s']:.1f} s"
-    return f" frames {row['first_frame']}-{row['last_frame']}"
+    return "" if row["first_frame"] is None else f" frames {row['first_frame']}-{row['last_frame']}"
 
 
 def _article(heading: str, pictures: str, text: str) -> str:

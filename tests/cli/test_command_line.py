@@ -12,6 +12,7 @@ import pytest
 from specvid import cli
 from specvid.cli import VERBS, find
 from specvid.cli.verb import Verb, problem, take
+from specvid.pipelines.engine.recipes import RECIPES, get_recipe
 
 EXAMPLES = [
     (name, line) for name in VERBS for line in re.findall(r"^  (specvid .+)$", find(name.split())[0].help, re.M)
@@ -61,15 +62,43 @@ def test_the_main_help_fits_a_screen_and_its_examples_parse(capsys) -> None:
         assert f"specvid {name.split()[0]}" in text
 
 
-@pytest.mark.parametrize("name", ["train action", "eval action", "predict", "report"])
+@pytest.mark.parametrize("name", ["train action", "train reid", "eval action", "predict", "report", "search query"])
 def test_help_all_lists_every_option(name: str, capsys) -> None:
-    with pytest.raises(SystemExit) as stop:
-        cli.run([*name.split(), "--help-all"])
-    assert stop.value.code == 0
+    assert cli.run([*name.split(), "--help-all"]) == 0
     text = capsys.readouterr().out
     for flag in verb(name).flags():
-        if not flag.startswith("--no-") and flag not in ("--help-all", *verb(name).extra, "--videos", "--runs"):
+        if not flag.startswith("--no-") and flag not in ("--help-all", "--videos", "--runs", "--folder", "--query"):
             assert flag in text, flag
+
+
+@pytest.mark.parametrize("name", ["train action", "train reid"])
+def test_help_all_says_what_recipes_set(name: str, capsys) -> None:
+    kind = verb(name).options
+    cli.run([*name.split(), "--help-all"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "--recipe STR" in text and "--config FILE" in text
+    assert set(RECIPES[kind]) >= {"small"} or set(RECIPES[kind]) >= {"baseline"}
+    for recipe in RECIPES[kind]:
+        settings, plain = get_recipe(kind, recipe), kind()
+        own = text.partition("recipes (--recipe NAME)")[2].partition(f" {recipe} ")[2]
+        assert own
+        if settings.train.lr != plain.train.lr:
+            assert f"lr {plain.train.lr} -> {settings.train.lr}" in own
+    recipe, wanted = {"train action": ("finetune", "0.005"), "train reid": ("tiny", "0.02")}[name]
+    cli.run([*name.split(), "--recipe", recipe, "--help-all"])
+    text = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert f"Peak learning rate. (default: {wanted})" in text
+    assert f"(default: {recipe})" in text
+
+
+def test_the_help_of_a_group_says_what_its_verbs_do(capsys) -> None:
+    for group in ("train", "eval", "search", "data", "bench"):
+        assert cli.run([group, "--help"]) == 0
+        text = capsys.readouterr().out
+        for name in VERBS:
+            if name.startswith(f"{group} "):
+                says = verb(name).help.splitlines()[0].partition(": ")[2]
+                assert says and re.search(rf"specvid {name} +{re.escape(says)}", text)
 
 
 def test_every_setting_of_a_training_can_be_given() -> None:
@@ -173,10 +202,3 @@ def test_help_is_quick() -> None:
         subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, env=os.environ)
         seconds.append(time.perf_counter() - started)
     assert min(seconds) < 0.5
-
-
-@pytest.mark.parametrize("group", ["data", "train", "eval", "bench", "search"])
-def test_help_of_a_first_word_names_its_second_words(group: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run([group, "--help"]) == 0
-    printed = capsys.readouterr().out
-    assert all(f"specvid {name} --help" in printed for name in VERBS if name.split()[0] == group)

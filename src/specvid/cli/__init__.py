@@ -79,8 +79,16 @@ def group_help(group: str) -> str:
         The help of a word that several verbs begin with; empty for any other.
     """
     names = [name for name in VERBS if name.startswith(f"{group} ")]
-    lines = [f"specvid {group} needs a second word:", *(f"  specvid {name} --help" for name in names)]
-    return "\n".join(lines) + "\n" if names else ""
+    rows = [(name, find(name.split())[0].help.splitlines()[0].partition(": ")[2]) for name in names]
+    width = max((len(name) for name in names), default=0)
+    lines = [
+        f"specvid {group} needs a second word:",
+        "",
+        *(f"  specvid {name:<{width}}  {text}" for name, text in rows),
+    ]
+    return (
+        "\n".join([*lines, "", f"`specvid {names[0]} --help` shows one of them, with an example.", ""]) if names else ""
+    )
 
 
 def find(words: Sequence[str]) -> tuple[Verb, list[str]]:

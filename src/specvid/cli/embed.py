@@ -13,7 +13,8 @@ specvid embed: from videos to a Parquet data set of embeddings
 
   VIDEO [VIDEO ...]         files, folders, "globs/**/*.mp4", a .txt list (`path` or `path label`), a
                             .csv / .parquet table with a path column (the others are carried over;
-                            --encoding latin-1); a folder of images is a video
+                            --encoding latin-1); a folder of images is a video, and so are rows
+                            of a table that name images of one pid, camid, tracklet
   --out DIR                 writes DIR/embeddings/*.parquet and DIR/errors.parquet
   --run RUN                 a trained run; or --model NAME [--weights FILE] [--blocks "..."];
                             or --model FOLDER, what save_pretrained wrote

@@ -31,7 +31,8 @@ Example:
 QUERY_HELP = """\
 specvid search query: what is most like a video, images, or a row of the data set
 
-  DIR                     the folder that `specvid embed --out` wrote
+  DIR                     the folder that `specvid embed --out` wrote; or features.parquet of
+                          `specvid eval reid`, with the name of a tracklet as ID
   VIDEO | IMAGES | ID     a file, a folder of images, several images of one thing, or an id of a row
   -k 10                   how many answers
   --where "camid != 3"    only rows for which this holds: == != < <= > >= in, and or not, is None,
@@ -139,7 +140,7 @@ def query(options: QueryOptions) -> int:
 
 def _require_folder(folder: str) -> None:
     if not folder:
-        raise ValueError("DIR is not given: name the folder that `specvid embed --out` wrote.")
+        raise ValueError("DIR is not given: name the folder that `specvid embed --out` wrote, or features.parquet.")
 
 
 def _moved_network(options: QueryOptions) -> "NetworkConfig | None":
@@ -156,4 +157,4 @@ def _moved_network(options: QueryOptions) -> "NetworkConfig | None":
 
 
 BUILD = Verb("search build", BUILD_HELP, BuildOptions, build)
-QUERY = Verb("search query", QUERY_HELP, QueryOptions, query, extra=("-k",))
+QUERY = Verb("search query", QUERY_HELP, QueryOptions, query, extra={"-k": ""})

@@ -1,6 +1,6 @@
 """``specvid train action``."""
 
-from specvid.cli.training import starting_config
+from specvid.cli.training import EXTRA, describe_recipes, starting_config
 from specvid.cli.verb import Verb
 from specvid.pipelines.action.config import ActionConfig
 
@@ -61,6 +61,14 @@ def defaults(words: list[str]) -> tuple[ActionConfig, list[str]]:
     return starting_config(words, ActionConfig, recipe_for)
 
 
+def recipes() -> str:
+    """What the recipes set, for ``--help-all``."""
+    from specvid.pipelines.action import recipes
+
+    assert recipes  # it registers them
+    return describe_recipes(ActionConfig)
+
+
 def run(config: ActionConfig) -> int:
     """Train.
 
@@ -76,4 +84,4 @@ def run(config: ActionConfig) -> int:
     return 0
 
 
-TRAIN_ACTION = Verb("train action", HELP, ActionConfig, run, defaults=defaults, extra=("--config", "--trust"))
+TRAIN_ACTION = Verb("train action", HELP, ActionConfig, run, defaults=defaults, extra=EXTRA, appendix=recipes)

@@ -1,6 +1,6 @@
 """``specvid train reid``."""
 
-from specvid.cli.training import starting_config
+from specvid.cli.training import EXTRA, describe_recipes, starting_config
 from specvid.cli.verb import Verb
 from specvid.pipelines.reid.config import ReidConfig
 
@@ -53,6 +53,14 @@ def defaults(words: list[str]) -> tuple[ReidConfig, list[str]]:
     return starting_config(words, ReidConfig, recipe_for)
 
 
+def recipes() -> str:
+    """What the recipes set, for ``--help-all``."""
+    from specvid.pipelines.reid import recipes
+
+    assert recipes  # it registers them
+    return describe_recipes(ReidConfig)
+
+
 def run(config: ReidConfig) -> int:
     """Train.
 
@@ -68,4 +76,4 @@ def run(config: ReidConfig) -> int:
     return 1 if results["evaluations"][-1]["lost"] else 0
 
 
-TRAIN_REID = Verb("train reid", HELP, ReidConfig, run, defaults=defaults, extra=("--config", "--trust"))
+TRAIN_REID = Verb("train reid", HELP, ReidConfig, run, defaults=defaults, extra=EXTRA, appendix=recipes)

@@ -1,17 +1,43 @@
 """What the verbs of ``specvid train`` share: the settings that their options start from."""
 
 import dataclasses
+import textwrap
 from collections.abc import Callable
 from typing import TypeVar
 
 from specvid.cli.verb import take
-from specvid.config import read_config
+from specvid.config import differences, read_config, to_dict
 from specvid.models.trust import require_trust
-from specvid.pipelines.engine.config import TrainingConfig
-from specvid.pipelines.engine.recipes import get_recipe
+from specvid.pipelines.engine.config import ABOUT_THE_RUN, TrainingConfig
+from specvid.pipelines.engine.recipes import RECIPES, get_recipe
 
 Config = TypeVar("Config", bound=TrainingConfig)
 _TRUST = "--trust"
+
+
+EXTRA = {
+    "--config FILE": "The settings of a run's config.json, for a run of its own; with --resume auto, to continue it.",
+    "--trust": "Also a config that names code of somebody else, which then runs.",
+}
+
+
+def describe_recipes(kind: type[TrainingConfig]) -> str:
+    """What each recipe sets, beside the defaults.
+
+    Args:
+        kind: the task's config.
+
+    Returns:
+        Lines.
+    """
+    plain = to_dict(kind())
+    lines = ["recipes (--recipe NAME), and what each sets; --recipe NAME --help-all shows all options under it:"]
+    for name in RECIPES[kind]:
+        settings = to_dict(get_recipe(kind, name))
+        changed = [text.replace(": ", " ", 1) for text in differences(plain, settings, but=ABOUT_THE_RUN)]
+        text = "; ".join(changed) or "the defaults"
+        lines += textwrap.wrap(text, 100, initial_indent=f"  {name:<10} ", subsequent_indent=" " * 13)
+    return "\n".join(lines)
 
 
 def starting_config(

@@ -5,7 +5,7 @@ import dataclasses
 import io
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, get_type_hints
 
 from specvid.errors import nearest
@@ -24,7 +24,8 @@ class Verb:
         run: Gets the options and returns the exit code.
         defaults: Takes a command line and gives the options to start from and the rest of it, for flags such as
             ``--config``.
-        extra: The flags that ``defaults`` takes.
+        extra: The flags that ``defaults`` takes, and aliases, each with what ``--help-all`` says of it.
+        appendix: Gives what ``--help-all`` prints at its end.
     """
 
     name: str
@@ -32,11 +33,13 @@ class Verb:
     options: type
     run: Callable[[Any], int]
     defaults: Defaults | None = None
-    extra: tuple[str, ...] = ()
+    extra: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    appendix: Callable[[], str] | None = None
 
     def __call__(self, words: list[str]) -> int:
         if "--help-all" in words:
-            self._tyro(["--help"], None)
+            self.print_all([word for word in words if word != "--help-all"])
+            return 0
         if "--help" in words or "-h" in words:
             sys.stdout.write(self.help)
             return 0
@@ -44,7 +47,18 @@ class Verb:
 
     def flags(self) -> list[str]:
         """All ``--flags`` that the verb takes."""
-        return [*_flags(self.options), *self.extra, "--help", "--help-all"]
+        return [*_flags(self.options), *(flag.split()[0] for flag in self.extra), "--help", "--help-all"]
+
+    def print_all(self, words: list[str]) -> None:
+        """Print every option with its default, which is that of the recipe or config that ``words`` name."""
+        default = self.defaults(words)[0] if self.defaults else None
+        with contextlib.suppress(SystemExit):
+            self._tyro(["--help"], default)
+        lines = [f"  {flag:<24} {text}" for flag, text in self.extra.items() if text]
+        if lines:
+            sys.stdout.write("\n".join(["and", *lines, ""]))
+        if self.appendix is not None:
+            sys.stdout.write(f"\n{self.appendix()}\n")
 
     def parse(self, words: list[str]) -> Any:
         """The options of a command line.

@@ -1,0 +1,82 @@
+"""Tables of crops: rows are grouped into tracklets, in their order, and embedded as the folder of their images is."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from specvid.datasets.layouts.tracklets import read_table
+from specvid.pipelines.embed.config import EmbedConfig, JobConfig, WindowConfig
+from specvid.pipelines.embed.inputs import find_inputs
+from specvid.pipelines.embed.launch import embed
+from specvid.pipelines.networks.config import InputConfig, NetworkConfig
+from specvid.pipelines.search.query import search
+
+
+def config(**windows: object) -> EmbedConfig:
+    return EmbedConfig(
+        NetworkConfig(model="r3d_tiny"),
+        input=InputConfig(frames=4, stride=1, size=32, resize=32),
+        windows=WindowConfig(**windows),
+        job=JobConfig(device="cpu", workers=0, batch_size=2),
+    )
+
+
+@pytest.fixture
+def crops(tmp_path: Path) -> Path:
+    """Three tracklets of 6 crops, in a shuffled table; the folders have the same images in order."""
+    rows = ["path,pid,camid,track,frame,score"]
+    rng = np.random.default_rng(0)
+    for pid, camid, track in (("0022", 1, 7), ("0022", 2, 8), ("0023", 1, 9)):
+        folder = tmp_path / str(track)
+        folder.mkdir()
+        for frame in range(6):
+            Image.fromarray(rng.integers(0, 255, (40, 36, 3), np.uint8)).save(folder / f"{frame}.png")
+            (tmp_path / "crops").mkdir(exist_ok=True)
+            name = f"crops/{rng.integers(1 << 40):x}.png"
+            (tmp_path / name).write_bytes((folder / f"{frame}.png").read_bytes())
+            rows.append(f"{name},{pid},{camid},{track},{frame},{rng.random():.3f}")
+    order = [0, *(1 + rng.permutation(len(rows) - 1))]
+    (tmp_path / "crops.csv").write_text("\n".join(rows[i] for i in order) + "\n")
+    return tmp_path
+
+
+def test_crops_are_tracklets(crops: Path) -> None:
+    lines: list[str] = []
+    outcome = embed([crops / "crops.csv"], crops / "out", config(), echo=lines.append)
+    assert outcome.failed == 0
+    rows = pq.read_table(crops / "out" / "embeddings").to_pylist()
+    assert [row["id"] for row in rows] == ["0022/1/7", "0022/2/8", "0023/1/9"]
+    assert [(row["pid"], row["camid"], row["track"]) for row in rows] == [
+        ("0022", 1, 7),
+        ("0022", 2, 8),
+        ("0023", 1, 9),
+    ]
+    assert {(row["start_s"], row["first_frame"], row["last_frame"]) for row in rows} == {(None, 0, 5)}
+    assert any("18 images are 3 tracklets, by pid, camid, track" in line for line in lines)
+    assert any("score differ within tracklets, and are not carried over" in line for line in lines)
+    embed([crops / "7", crops / "8", crops / "9"], crops / "folders", config(fps=3.0))
+    folders = pq.read_table(crops / "folders" / "embeddings").to_pylist()
+    assert [row["embedding"] for row in folders] == [row["embedding"] for row in rows]
+    assert folders[0]["end_s"] == 2.0
+    answer = search(crops / "out", "0022/1/7", k=2, where="camid != 1", device="cpu")
+    assert [row["id"] for row in answer.rows] == ["0022/2/8"]
+
+
+def test_it_is_the_data_set_tracklets(crops: Path) -> None:
+    (_, own), *_ = ((name, part) for name, part in read_table(crops / "crops.csv").items() if part)
+    table = find_inputs([crops / "crops.csv"]).table
+    files = {row["id"]: [Path(file.decode()).name for file in row["files"]] for row in table.to_pylist()}
+    theirs = {f"{one.pid}/{one.camid}/{one.name.split('/')[-1]}": [Path(f).name for f in one.frames] for one in own}
+    assert files == theirs
+
+
+def test_mistakes(crops: Path) -> None:
+    (crops / "bare.csv").write_text("path,label\n7/0.png,1\n7/1.png,1\n")
+    with pytest.raises(ValueError, match=r"names images, and no column says which .*add a column 'tracklet'"):
+        find_inputs([crops / "bare.csv"])
+    (crops / "frame.csv").write_text("path,track,frame\n7/0.png,1,one\n7/1.png,1,2\n")
+    with pytest.raises(ValueError, match="row 1: frame 'one' is no number"):
+        find_inputs([crops / "frame.csv"])
