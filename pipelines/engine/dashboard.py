@@ -1,6 +1,5 @@
 """A training as it is watched: the bar, or a line twice a minute; TensorBoard, Weights & Biases; a line an epoch."""
 
-import math
 import time
 from collections.abc import Mapping
 from datetime import timedelta
@@ -9,6 +8,7 @@ from typing import Any
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from specvid.pipelines.engine.board import Board
 from specvid.pipelines.engine.config import EngineConfig
 from specvid.pipelines.engine.log import console, log
 
@@ -30,16 +30,14 @@ class Dashboard:
     def __init__(self, folder: Path, config: EngineConfig, steps: range, *, is_main: bool) -> None:
         self.folder, self.config, self.is_main = folder, config, is_main
         self.steps = steps
-        self._board: Any = None
+        self._board: Board | None = None
         self._wandb: Any = None
         self._bar: Progress | None = None
         self._started = self._spoke = time.monotonic()
 
     def __enter__(self) -> "Dashboard":
         if self.is_main and self.config.tensorboard:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._board = SummaryWriter(str(self.folder / "tensorboard"), purge_step=self.steps.start + 1)
+            self._board = Board(self.folder, start=self.steps.start)
         if self.is_main and self.config.wandb:
             import wandb
 
@@ -71,10 +69,13 @@ class Dashboard:
         Args:
             step: that is done.
             epoch: that it is in.
-            now: loss, clips per second and share of the time spent waiting for data, in the epoch so far.
+            now: loss, clips per second and share of the time spent waiting for data, in the epoch so far; and
+                ``batch_loss`` and ``lr`` of this step.
         """
         if not self.is_main:
             return
+        if self._board is not None:
+            self._board.step(step, now)
         figures = f"loss {now['loss']:.4f}  {now['clips_per_s']:.1f} clips/s  waiting {now['wait_share']:.0%}"
         epochs, clock = f"epoch {epoch + 1}/{self.config.epochs}", time.monotonic()
         if self._bar is not None:
@@ -100,10 +101,7 @@ class Dashboard:
         rates = [f"lr {line['lr']:.2e}", f"{speed['clips_per_s']:.1f} clips/s", f"waiting {speed['wait_share']:.0%}"]
         log.info("  ".join([f"epoch {line['epoch'] + 1}/{self.config.epochs}", *figures, *rates, *warnings]))
         if self._board is not None:
-            for name, value in numbers.items():
-                if math.isfinite(value):
-                    self._board.add_scalar(name, value, line["step"])
-            self._board.flush()
+            self._board.epoch(line, speed)
         if self._wandb is not None:
             self._wandb.log(numbers, step=line["step"])
 

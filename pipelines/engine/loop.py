@@ -52,7 +52,7 @@ def fit(
                 meter.add(batch, loss, figures)
                 if completes_step:
                     state.update()
-                    dashboard.step(state.step, epoch, meter.now())
+                    dashboard.step(state.step, epoch, {**meter.now(), "batch_loss": meter.batch_loss, "lr": state.rate})
                     callback.on_step(state, meter.now())
                     state.save_within_epoch(meter)
                     if state.finished:

@@ -39,6 +39,7 @@ class EpochMeter:
         self._accumulate, self._warned = accumulate, set() if warned is None else warned
         self._since = time.perf_counter()
         self._pending: tuple[int, dict[str, Tensor]] | None = None
+        self._batch_loss = math.nan
 
     @property
     def state(self) -> dict[str, Any]:
@@ -132,6 +133,11 @@ class EpochMeter:
             "wait_share": round(waited / max(seconds, 1e-9), 4),
         }
 
+    @property
+    def batch_loss(self) -> float:
+        """Loss of the last batch that was read from the device, which is one late; NaN before the first."""
+        return self._batch_loss
+
     def now(self) -> dict[str, float]:
         """Loss, clips per second and share of the time spent waiting, of this process in the epoch so far."""
         return {
@@ -146,6 +152,7 @@ class EpochMeter:
             clips, figures = self._pending
             self._pending = None
             values = torch.stack([value.float() for value in figures.values()]).tolist()
+            self._batch_loss = values[0]
             for name, value in zip(figures, values, strict=True):
                 self.sums[name] = self.sums.get(name, 0.0) + clips * value
             self.clips += clips

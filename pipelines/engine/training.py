@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from specvid.models.video_model import VideoModel
 from specvid.pipelines.engine.block_use import BlockWatch, announce_use
+from specvid.pipelines.engine.board import Board
 from specvid.pipelines.engine.config import TrainingConfig
 from specvid.pipelines.engine.evaluation import Result
 from specvid.pipelines.engine.fabric import make_fabric
@@ -196,7 +197,12 @@ def train(kind: type[TrainingTask[Config, Any]], config: Config, *, callback: Ca
                 announce_use(blocks)
                 uses = [block.as_dict() for block in blocks]
                 run.write_training(config, parameters=parameters, best_is=task.selection.reason, blocks=uses)
-                echo(result.describe(str(run.path), result.save(run)))
+                folder = result.save(run)
+                if config.train.tensorboard:
+                    board = Board(run.path)
+                    board.test(result.entry(), config, config.train.epochs * task.feed.steps, folder)
+                    board.close()
+                echo(result.describe(str(run.path), folder))
             fabric.barrier()
     return run.results()
 

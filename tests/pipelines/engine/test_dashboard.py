@@ -6,12 +6,15 @@ import re
 import sys
 import types
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 from toy_task import ToyTask, toy_model
 
 from specvid.pipelines.engine import dashboard
+from specvid.pipelines.engine.board import Board
 from specvid.pipelines.engine.config import EngineConfig
 from specvid.pipelines.engine.fabric import make_fabric
 from specvid.pipelines.engine.loop import fit
@@ -60,16 +63,66 @@ def test_without_a_terminal_it_is_never_silent_for_long(tmp_path: Path, monkeypa
     assert not [line for line in caplog.messages if " step " in line]
 
 
-def test_tensorboard_gets_every_figure(tmp_path: Path) -> None:
+def read_board(folder: Path) -> Any:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    lines = train(tmp_path, tensorboard=True)
-    board = EventAccumulator(str(tmp_path / "tensorboard"))
+    board = EventAccumulator(str(folder / "tensorboard"))
     board.Reload()
-    assert {"loss", "accuracy", "lr", "clips_per_s", "wait_share", "score"} <= set(board.Tags()["scalars"])
-    points = board.Scalars("loss")
+    return board
+
+
+def test_tensorboard_gets_steps_and_epochs_in_groups(tmp_path: Path) -> None:
+    lines = train(tmp_path, tensorboard=True)
+    board = read_board(tmp_path)
+    tags = set(board.Tags()["scalars"])
+    assert {"train/loss", "train/lr", "train/epoch_loss", "train/epoch_accuracy", "speed/clips_per_s"} <= tags
+    assert {tag.partition("/")[0] for tag in tags} <= {"train", "val", "speed"}
+    assert not [
+        tag for tag in tags if tag.endswith(("/epoch_unreadable", "/epoch_clips", "/epoch_step", "/epoch_epoch"))
+    ]
+    points = board.Scalars("train/epoch_loss")
     assert [point.step for point in points] == [line["step"] for line in lines]
     assert [point.value for point in points] == pytest.approx([line["loss"] for line in lines], rel=1e-6)
+    steps = lines[-1]["step"]
+    assert [point.step for point in board.Scalars("train/lr")] == list(range(1, steps + 1))
+    losses = board.Scalars("train/loss")
+    assert len(losses) == steps - len(lines)  # the first step of an epoch has no loss yet
+    per_epoch = steps // len(lines)
+    for number, line in enumerate(lines):  # and the last one is not read before the epoch ends
+        own = [point.value for point in losses if number * per_epoch < point.step <= (number + 1) * per_epoch]
+        assert min(own) <= line["loss"] * 1.5 and len(set(own)) > 1
+
+
+def test_a_counter_has_a_chart_once_it_moves(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    board = Board(tmp_path / "run")
+    for step, count in ((10, 0), (20, 3), (30, 0)):
+        board.epoch({"epoch": 0, "step": step, "loss": 1.0, "unreadable": count, "repeated": 0}, {"seconds": 1.0})
+    board.close()
+    found = read_board(tmp_path / "run")
+    assert [(p.step, p.value) for p in found.Scalars("train/epoch_unreadable")] == [(20, 3.0), (30, 0.0)]
+    assert "train/epoch_repeated" not in found.Tags()["scalars"]
+
+
+def test_test_figures_settings_and_pictures(tmp_path: Path) -> None:
+    import cv2
+
+    (tmp_path / "run").mkdir()
+    cv2.imwrite(str(tmp_path / "confusion.png"), np.full((8, 9, 3), 7, np.uint8))
+    board = Board(tmp_path / "run")
+    entry = {"top1": 0.5, "split": 1, "listed": 7, "per_class": {"a": 1.0}, "protocols": {"mars-ap": {"mAP": 0.25}}}
+    board.test(entry, EngineConfig(lr=0.03), 40, tmp_path)
+    board.close()
+    found = read_board(tmp_path / "run")
+    tags = set(found.Tags()["scalars"])
+    assert {"test/top1", "test/mars-ap/mAP", "hparam/top1"} <= tags and "test/split" not in tags
+    assert [(p.step, p.value) for p in found.Scalars("test/mars-ap/mAP")] == [(40, 0.25)]
+    assert found.Tags()["images"] == ["test/confusion"]
+    content = found.summary_metadata["_hparams_/session_start_info"].plugin_data.content
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+    settings = HParamsPluginData.FromString(content).session_start_info.hparams
+    assert settings["lr"].number_value == 0.03 and settings["optimizer"].string_value == EngineConfig().optimizer
 
 
 @pytest.fixture
