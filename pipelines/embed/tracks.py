@@ -45,7 +45,8 @@ def group_tracklets(table: Any, files: Sequence[str], *, where: str) -> tuple[An
     for rows in groups.values():
         rows.sort(key=_order(columns.get(_FRAME), files, where))
     first = [rows[0] for rows in groups.values()]
-    carried, mixed = [], []
+    carried: list[str] = []
+    mixed: list[str] = []
     for name in table.column_names:
         same = all(len({columns[name][row] for row in rows}) == 1 for rows in groups.values())
         (carried if same and name != "id" else mixed).append(name)

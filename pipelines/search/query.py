@@ -73,8 +73,7 @@ def search(
     if os.path.isfile(out):
         with tempfile.TemporaryDirectory() as place:
             folder = feature_folder(Path(out), Path(place))
-            settings = {"network": network, "min_readable": min_readable, "trusted": trusted}
-            return search(folder.path, query, k=k, where=where, device=device, **settings)
+            return search(folder.path, query, k=k, where=where)
     folder = Folder(out)
     rows = Rows(folder)
     keep = matching(rows, where) if where else None
