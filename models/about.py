@@ -17,7 +17,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from specvid.models.backbones.registry import build_backbone, list_backbones
-from specvid.models.clip import ClipState
+from specvid.models.clip import ForwardPass
 from specvid.models.factory import create_model
 from specvid.models.formats import CHANNELS_FIRST, CHANNELS_LAST, TOKENS, find_rule
 from specvid.models.insertion.grammar import Place
@@ -142,9 +142,9 @@ def describe(name: str, *, blocks: str = "", input: Mapping[str, Any] | None = N
     Raises:
         ValueError: As `specvid.create_model`.
     """
-    bare, full, clip = _build(name, input), _build(name, input), ClipState()
-    added = set(insert_blocks(full, blocks, clip=clip))
-    calls, bare_calls = _trace(full, clip), _trace(bare, ClipState())
+    bare, full = _build(name, input), _build(name, input)
+    added = insert_blocks(full, blocks)
+    calls, bare_calls = _trace(full), _trace(bare)
     model = model_on_meta(name, blocks=blocks, input=input)
     kind = "a video network" if bare.dims == 3 else "an image network, run per frame; blocks see all frames of a clip"
     extra = (
@@ -183,15 +183,12 @@ def _build(name: str, input: Mapping[str, Any] | None) -> Backbone:
         return build_backbone(name).with_input(input or {})
 
 
-def _trace(backbone: Backbone, clip: ClipState) -> dict[str, Call]:
+def _trace(backbone: Backbone) -> dict[str, Call]:
     spec = backbone.input
-    clip.frames = spec.frames
     shape = (1, 3, spec.frames, *spec.crop) if backbone.dims == 3 else (spec.frames, 3, *spec.crop)
-    try:
-        backbone.module.eval()  # mmaction2's give None
+    backbone.module.eval()  # mmaction2's give None
+    with ForwardPass(spec.frames):
         return trace(backbone.module, shape)
-    finally:
-        clip.frames = clip.mask_bt = None
 
 
 def _rows(

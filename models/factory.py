@@ -12,7 +12,6 @@ import torch
 
 from specvid.errors import nearest
 from specvid.models.backbones.registry import build_backbone, option_names
-from specvid.models.clip import ClipState
 from specvid.models.heads import Head
 from specvid.models.insertion.grammar import format_blocks, parse_blocks
 from specvid.models.insertion.insert import insert_blocks
@@ -52,12 +51,11 @@ def create_model(
     _check_names(name, options)
     backbone = build_backbone(name, **options)
     backbone = backbone.with_input(input or {})
-    clip = ClipState()
     pool = create_pooling(pooling, backbone.vector_dim, window=backbone.window)
     head = Head(backbone.vector_dim, num_classes=num_classes, embedding_dim=embedding_dim, neck=neck, dropout=dropout)
     insertions = parse_blocks(blocks or "")
     with torch.random.fork_rng(devices=[]):
-        insert_blocks(backbone, insertions, clip=clip)
+        insert_blocks(backbone, insertions)
     rebuild = backbone.config or BackboneConfig(name, options, {})
     config: dict[str, Any] = {
         "name": rebuild.name,
@@ -71,7 +69,7 @@ def create_model(
         **rebuild.options,
     }
     config = json.loads(json.dumps(config))  # as it comes back from a file: lists, not tuples
-    model = VideoModel(backbone, pool=pool, head=head, clip=clip, config=config)
+    model = VideoModel(backbone, pool=pool, head=head, config=config)
     if weights is not None:
         model.loaded = load_weights(model, weights)
     return model

@@ -25,8 +25,7 @@ from specvid.models.backbones.mmaction2.interlace import make_tin_run
 from specvid.models.backbones.mmaction2.network import EXTRA, network_input
 from specvid.models.backbones.mmaction2.plugins import PREFIX, read_plugins
 from specvid.models.blocks import create_block, list_blocks
-from specvid.models.clip import ClipState
-from specvid.models.insertion.anybody import watch_clip
+from specvid.models.clip import open_in_forward
 from specvid.models.insertion.grammar import parse_blocks
 from specvid.models.insertion.insert import insert_blocks
 from specvid.models.spec import Backbone
@@ -64,12 +63,11 @@ def specvid_backbone(
     network.init_weights()
     network.is_init = True  # mmengine passes over such modules
     spec, fixed = network_input(name, network, family.input)
-    clip = ClipState()
     described = Backbone(
         network, 0, spec, family.dims, family.aliases, formats=family.formats(network), fixed=fixed
     ).with_input(input or {})
-    insert_blocks(described, (*parse_blocks(blocks), *read_plugins(plugins, network)), clip=clip)
-    watch_clip(network, clip, described.input.frames if family.dims == 2 else None)
+    insert_blocks(described, (*parse_blocks(blocks), *read_plugins(plugins, network)))
+    open_in_forward(network, described.input.frames if family.dims == 2 else None)
     return network
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import specvid
-from specvid.models.clip import ClipState
+from specvid.models.clip import ForwardPass
 from specvid.models.heads import Head, Outputs
 from specvid.models.spec import Backbone
 from specvid.models.weights import LoadReport, sharing
@@ -33,12 +33,10 @@ class VideoModel(nn.Module):
     convolutions of a 3D backbone see zeros in their place.
     """
 
-    def __init__(
-        self, backbone: Backbone, *, pool: nn.Module, head: Head, clip: ClipState, config: dict[str, Any]
-    ) -> None:
+    def __init__(self, backbone: Backbone, *, pool: nn.Module, head: Head, config: dict[str, Any]) -> None:
         super().__init__()
         self.backbone, self.pool, self.head = backbone.module, pool, head
-        self.clip, self.config, self.input = clip, config, backbone.input
+        self.config, self.input = config, backbone.input
         self.tail, self.output_format, self.fixed = backbone.tail, backbone.output_format, backbone.fixed
         self.aliases = backbone.aliases
         self.dims, self.feature_dim, self.embedding_dim = backbone.dims, backbone.feature_dim, head.num_features
@@ -142,15 +140,14 @@ class VideoModel(nn.Module):
     def _run(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, int, Tensor | None]:
         """What the backbone gives, the frames behind it (of an image network), and the mask for them."""
         self._check(x, mask)
-        self.clip.frames, self.clip.mask_bt = x.shape[2], mask
-        try:
+        with ForwardPass(x.shape[2], mask) as run:
             if self.dims == 3:
                 raw = self.backbone(x if mask is None else x.masked_fill(~mask[:, None, :, None, None], 0))
             else:
                 raw = self.backbone(x.transpose(1, 2).flatten(0, 1))
-            return raw, self.clip.frames, self.clip.mask_bt
-        finally:
-            self.clip.frames = self.clip.mask_bt = None
+        run.attach_to([raw])
+        assert run.clip.frames is not None
+        return raw, run.clip.frames, run.clip.mask_bt
 
     def _map(self, raw: Tensor, frames: int) -> Tensor:
         """(B, D, T', H', W') of what the backbone gives."""

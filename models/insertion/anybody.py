@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from specvid.models.clip import ClipState
+from specvid.models.clip import begin_pass, end_pass, open_in_forward
 from specvid.models.insertion.grammar import parse_blocks
 from specvid.models.insertion.insert import insert_blocks
 from specvid.models.insertion.inserted_block import InsertedBlock, run_after, run_before
@@ -65,17 +65,16 @@ def insert(module: nn.Module, blocks: str, example: Tensor, *, frames: int | Non
         insertions = tuple(
             replace(one, options=tuple({**dict(flat), **dict(one.options)}.items())) for one in insertions
         )
-    clip = getattr(module, "specvid_clip", None) or ClipState()
     spec = InputSpec(frames or (example.shape[2] if dims == 3 else 1), 1, (example.shape[-2], example.shape[-1]), 1)
     before = {name for name, part in module.named_modules() if isinstance(part, InsertedBlock)}
     with torch.random.fork_rng(devices=[]):
-        added = insert_blocks(Backbone(module, 0, spec, dims), insertions, clip=clip, example=example)
+        added = insert_blocks(Backbone(module, 0, spec, dims), insertions, example=example)
     added = [path for path in added if path not in before]
     near = next((tensor for tensor in module.parameters() if tensor.is_floating_point()), example)
     for path in added:
         module.get_submodule(path).to(near.device, near.dtype).train(module.training)
     if frames is not None:
-        watch_clip(module, clip, frames)
+        open_in_forward(module, frames)
     return added
 
 
@@ -102,36 +101,10 @@ def remove(module: nn.Module) -> list[str]:
     for part in module.modules():
         for hooks in (part._forward_hooks, part._forward_pre_hooks):
             for key, hook in list(hooks.items()):
-                if hook in (run_before, run_after, note_clip):
+                if hook in (run_before, run_after, begin_pass, end_pass):
                     del hooks[key]
-    for name in ("specvid_clip", "specvid_frames"):
-        module.__dict__.pop(name, None)
+    module.__dict__.pop("specvid_frames", None)
     return found
-
-
-def watch_clip(module: Any, clip: ClipState, frames: int | None) -> None:
-    """Have a network tell its blocks the clip length in each forward pass.
-
-    Args:
-        module: the network.
-        clip: that its blocks share.
-        frames: of the clips whose images an image network gets; None for a video network.
-    """
-    module.specvid_clip = clip  # an attribute, so that a deep copy and its blocks share a copy
-    module.specvid_frames = frames
-    if note_clip not in module._forward_pre_hooks.values():
-        module.register_forward_pre_hook(note_clip)
-
-
-def note_clip(module: Any, args: tuple[Tensor, ...]) -> None:
-    """Forward pre-hook: tell the blocks the clip length, of (B, C, T, H, W), or (B·T, C, H, W) of an image network."""
-    x, frames = args[0], module.specvid_frames
-    if frames is not None and x.shape[0] % frames:
-        raise ValueError(
-            f"{x.shape[0]} images are not clips of {frames} frames, for which blocks were inserted; give as many "
-            "frames as the network gets of each clip (insert(..., frames=...), SpecvidBackbone's input=...)"
-        )
-    module.specvid_clip.frames = x.shape[2] if frames is None else frames
 
 
 def _model_config(module: nn.Module) -> Any:

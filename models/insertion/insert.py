@@ -1,4 +1,4 @@
-"""Insertion of blocks into a network: ``insert_blocks(backbone, "snl@layer3.-1, nl@layer2:2", clip=clip)``.
+"""Insertion of blocks into a network: ``insert_blocks(backbone, "snl@layer3.-1, nl@layer2:2")``.
 
 A block becomes a child of an ``nn.Sequential``, in its place and under a name of its own (``snl_before_5``), so that
 all other parameter names stay as they are and ``repr``, ``copy.deepcopy``, pickle, ``torch.compile`` and
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from specvid.errors import unknown
 from specvid.models.blocks import create_block, list_blocks
-from specvid.models.clip import ClipState
+from specvid.models.clip import ForwardPass
 from specvid.models.formats import TOKENS, FeatureFormat, find_rule
 from specvid.models.insertion.grammar import Insertion, parse_blocks
 from specvid.models.insertion.inserted_block import InsertedBlock, changes_time, run_after, run_before
@@ -30,7 +30,7 @@ Planned = tuple[Site, Insertion, InsertedBlock]
 
 
 def insert_blocks(
-    backbone: Backbone, blocks: str | tuple[Insertion, ...], *, clip: ClipState, example: Tensor | None = None
+    backbone: Backbone, blocks: str | tuple[Insertion, ...], *, example: Tensor | None = None
 ) -> list[str]:
     """Insert ``blocks`` (and parts, such as ``tsm``) into ``backbone.module`` in place; returns the paths of the new
     `InsertedBlock` modules.
@@ -50,7 +50,7 @@ def insert_blocks(
     calls = trace(network, probe)
     ran = {path: network.get_submodule(path) for path in calls}
     planned: list[Planned] = [
-        (site, insertion, _create(insertion, site, calls.get(site.target), backbone, clip))
+        (site, insertion, _create(insertion, site, calls.get(site.target), backbone))
         for insertion in insertions
         for site in resolve(network, insertion.place, backbone.aliases)
     ]
@@ -60,7 +60,7 @@ def insert_blocks(
     for site, insertion, block in planned:
         _attach(ran, site, insertion.block, block)
     try:
-        _check(network, probe, planned, clip, frames)
+        _check(network, probe, planned, frames)
     except ValueError:
         for module, before in children.items():  # the hooks then find nothing to run
             module._modules.clear()
@@ -76,9 +76,7 @@ class _Through(nn.Module):
         return x
 
 
-def _check(
-    network: nn.Module, probe: tuple[int, ...] | Tensor, planned: list[Planned], clip: ClipState, frames: int
-) -> None:
+def _check(network: nn.Module, probe: tuple[int, ...] | Tensor, planned: list[Planned], frames: int) -> None:
     """Run the network for its shapes once more where an insertion may not do what it says: a part that shortens the
     clip may stand where all frames are wanted, and a module that runs all its children runs a block among them too.
     """
@@ -90,13 +88,13 @@ def _check(
     blocks = [(block, block.block) for _, _, block in planned if not changes_time(block.block)]
     for block, _ in blocks:
         block.block = _Through()
-    clip.frames, problem = frames, None
+    problem = None
     try:
-        calls = trace(network, probe)
+        with ForwardPass(frames):
+            calls = trace(network, probe)
     except (RuntimeError, ValueError, TypeError, AttributeError) as error:
         calls, problem = {}, error
     finally:
-        clip.frames = clip.mask_bt = None
         for block, own in blocks:
             block.block = own
     if problem is not None and shorter:
@@ -130,7 +128,7 @@ def features_at(backbone: Backbone, site: Site, call: Call | None) -> tuple[Feat
     return rule.format, channels
 
 
-def _create(insertion: Insertion, site: Site, call: Call | None, backbone: Backbone, clip: ClipState) -> InsertedBlock:
+def _create(insertion: Insertion, site: Site, call: Call | None, backbone: Backbone) -> InsertedBlock:
     """The block for ``site``, as wide as the features that flow there."""
     problem = f"blocks: {str(insertion)!r} cannot stand {'after' if site.after else 'before'} {site.target!r}"
     help = place_help(backbone.module, backbone.aliases)
@@ -152,7 +150,7 @@ def _create(insertion: Insertion, site: Site, call: Call | None, backbone: Backb
     if changes_time(block) and format.kind == TOKENS and backbone.dims == 3:
         raise ValueError(f"{problem}: the tokens there lie on a grid of a fixed number of time steps. {help}")
     per_frame = backbone.dims == 2
-    return InsertedBlock(block, clip=clip, dims=dims, per_frame=per_frame, after=site.after, format=format)
+    return InsertedBlock(block, dims=dims, per_frame=per_frame, after=site.after, format=format)
 
 
 def _block(name: str, channels: int, dims: int, options: dict[str, Any]) -> nn.Module:

@@ -6,18 +6,24 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from specvid.models.clip import ClipState, fit_mask
+from specvid.models.clip import ForwardPass, fit_mask
 from specvid.models.formats import FIRST, FeatureFormat
 from specvid.models.insertion.places import call_grid
 
 
 class InsertedBlock(nn.Module):
-    """A block inside a network: gives it features channels first, the frame mask and, in an image network, whole clips
-    instead of single frames.
+    """A block or part inside a network.
 
-    ``per_frame``: the features are (B·T, C, H, W), of an image network that runs on the frames of B clips; unless the
-    block has ``dims=2`` itself they are unfolded to (B, C, T, H, W), so that it sees all frames of a clip together.
-    ``format``: how the features lie at this place.
+    It gives the block features channels first, the mask of real frames and, in an image network, whole clips instead of
+    single frames.
+
+    Args:
+        block: A nonlocal block, or a part (`specvid.models.insertion.parts`).
+        dims: Of the block: 3, or 2 for one that works on single frames.
+        per_frame: Whether the features are (B·T, C, H, W), of an image network that runs on the frames of B clips.
+            Unless ``dims`` is 2 they are unfolded to (B, C, T, H, W), so that the block sees all frames of a clip.
+        after: Whether it stands behind the module that it was put at, or in front of it.
+        format: How features lie at this place.
     """
 
     block: Any
@@ -25,42 +31,47 @@ class InsertedBlock(nn.Module):
     """Which insertion of the string ``blocks`` it comes from, counted from 0."""
 
     def __init__(
-        self,
-        block: nn.Module,
-        *,
-        clip: ClipState,
-        dims: int,
-        per_frame: bool,
-        after: bool,
-        format: FeatureFormat = FIRST,
+        self, block: nn.Module, *, dims: int, per_frame: bool, after: bool, format: FeatureFormat = FIRST
     ) -> None:
         super().__init__()
-        self.block, self.clip, self.format = block, clip, format
+        self.block, self.format = block, format
         self.dims, self.per_frame, self.after = dims, per_frame, after
 
     def forward(self, x: Tensor, grid: tuple[int, ...] | None = None) -> Tensor:
-        """Features in, features of the same layout out; ``grid``: that of tokens, where it is not fixed."""
+        """Run the block.
+
+        Args:
+            x: Features in ``format``.
+            grid: The grid of tokens, where the format has none of its own.
+
+        Returns:
+            Features in the same format.
+
+        Raises:
+            ValueError: The clip length of an image network is not known, or tokens do not fill the grid.
+        """
         return self.format.from_map(self._run(self.format.to_map(x, grid)), x)
 
     def _run(self, x: Tensor) -> Tensor:
         if self.dims == 2:
             return self.block(x)
+        run = ForwardPass.of(self)
+        frames, mask_bt = run.clip_at(self)
         if not self.per_frame:
-            return self._on_clip(x)
-        if self.clip.frames is None:
+            return self._on_clip(run, x, mask_bt)
+        if frames is None:
             raise ValueError(
                 "a block in an image network must know the clip length: call the VideoModel, not its backbone"
             )
-        x_bcthw = x.unflatten(0, (-1, self.clip.frames)).transpose(1, 2)
-        return self._on_clip(x_bcthw).transpose(1, 2).flatten(0, 1)
+        x_bcthw = x.unflatten(0, (-1, frames)).transpose(1, 2)
+        return self._on_clip(run, x_bcthw, mask_bt).transpose(1, 2).flatten(0, 1)
 
-    def _on_clip(self, x_bcthw: Tensor) -> Tensor:
+    def _on_clip(self, run: ForwardPass, x_bcthw: Tensor, mask_bt: Tensor | None) -> Tensor:
         frames = x_bcthw.shape[2]
-        y_bcthw = self.block(x_bcthw, fit_mask(self.clip.mask_bt, frames))
-        if changes_time(self.block):  # those that come after must know
-            self.clip.mask_bt = self.block.pool_mask(self.clip.mask_bt, frames)
-            if self.per_frame:
-                self.clip.frames = y_bcthw.shape[2]
+        y_bcthw = self.block(x_bcthw, fit_mask(mask_bt, frames))
+        if changes_time(self.block):
+            mask_bt = self.block.pool_mask(mask_bt, frames)
+            run.set_clip(y_bcthw.shape[2] if self.per_frame else run.clip.frames, mask_bt)
         return y_bcthw
 
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from specvid.datasets.clips.transforms import Normalise
 from specvid.errors import nearest
+from specvid.models.clip import ForwardPass
 from specvid.models.insertion.places import trace
 from specvid.models.video_model import VideoModel
 from specvid.pipelines.networks.config import InputConfig, NetworkConfig
@@ -139,11 +140,8 @@ def _tap_feature(model: VideoModel, feature: str) -> tuple[int, _Tap]:
         )
     spec = model.input
     shape = (1, 3, spec.frames, *spec.crop) if model.dims == 3 else (spec.frames, 3, *spec.crop)
-    model.clip.frames = spec.frames
-    try:
+    with ForwardPass(spec.frames):
         call = trace(model.backbone, shape).get(name)
-    finally:
-        model.clip.frames = None
     if call is None or call.output is None or len(call.output) < 3:
         given = "nothing" if call is None else call.output
         raise ValueError(f"feature 'block:{name}': the module gives {given}, no map of features: choose another.")

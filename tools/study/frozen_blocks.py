@@ -28,6 +28,7 @@ from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.layouts.mars import read_mars
 from specvid.datasets.layouts.reid_set import ReidSet, Tracklet, labels_of
 from specvid.models import VideoModel, create_model
+from specvid.models.clip import ForwardPass
 from specvid.models.heads import Outputs
 from specvid.pipelines.ablate.statistics import Difference, detectable
 from specvid.pipelines.engine.block_use import BlockWatch
@@ -125,12 +126,10 @@ def _first_trained(model: VideoModel) -> int:
 
 def outputs(model: VideoModel, maps_btchw: Tensor) -> Outputs:
     """What the head gives for maps of conv4."""
-    batch, model.clip.frames = maps_btchw.shape[:2]
+    batch, frames = maps_btchw.shape[:2]
     assert model.tail is not None
-    try:
+    with ForwardPass(frames):
         vectors = model.tail(model.backbone(maps_btchw.flatten(0, 1).float())).unflatten(0, (batch, -1))
-    finally:
-        model.clip.frames = None
     return model.head(model.pool(vectors.transpose(1, 2)[..., None, None], None))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import overload
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -38,7 +40,8 @@ class TemporalPool(nn.Module):
                 return F.max_pool3d(x, window, ceil_mode=True)
             real = mask_bt[:, None, :, None, None]
             y = F.max_pool3d(x.masked_fill(~real, -torch.inf), window, ceil_mode=True)
-            return y.masked_fill(y == -torch.inf, 0)
+            pooled_bt = self.pool_mask(mask_bt, x.shape[2])
+            return y.masked_fill(~pooled_bt[:, None, :, None, None], 0)
         batch, frames = x.shape[0], x.shape[2]
         real_bt = x.new_ones(batch, frames) if mask_bt is None else mask_bt.to(x.dtype)
         padding = -frames % self.factor
@@ -46,6 +49,10 @@ class TemporalPool(nn.Module):
         count_bt = F.pad(real_bt, (0, padding)).unflatten(1, (-1, self.factor)).sum(2).clamp_min(1)
         return x.sum(3) / count_bt[:, None, :, None, None]
 
+    @overload
+    def pool_mask(self, mask_bt: Tensor, frames: int) -> Tensor: ...
+    @overload
+    def pool_mask(self, mask_bt: None, frames: int) -> None: ...
     def pool_mask(self, mask_bt: Tensor | None, frames: int) -> Tensor | None:
         """The mask of the pooled frames: real where any frame of the cell is. (B, ...) of ``frames`` -> (B, T')."""
         mask_bt = fit_mask(mask_bt, frames)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from specvid.models.clip import ClipState
+from specvid.models.clip import ForwardPass
 from specvid.models.insertion import insert as insertion_module
 from specvid.models.insertion.grammar import Place
 from specvid.models.insertion.insert import insert_blocks
@@ -84,7 +84,7 @@ def test_places_in_a_container_are_those_of_list_insert(size: int, data: st.Data
     stage = nn.Sequential(*(nn.Conv3d(3, 3, 1) for _ in range(size)))
     expected: list[str] = [str(i) for i in range(size)]
     expected.insert(size if index == "end" else index, "*")
-    paths = insert_blocks(Backbone(nn.Sequential(stage), 3, INPUT), f"snl@0.{index}", clip=ClipState())
+    paths = insert_blocks(Backbone(nn.Sequential(stage), 3, INPUT), f"snl@0.{index}")
     assert order(stage) == expected
     assert len(paths) == 1
 
@@ -100,7 +100,7 @@ def test_all_places_mean_the_bare_network(places: list[str]) -> None:
         gaps[4 if place == "end" else int(place) % 4] += 1
     expected = [name for i in range(5) for name in ["*"] * gaps[i] + [str(i)] * (i < 4)]
     blocks = ", ".join(f"snl@0.{place}" for place in places)
-    insert_blocks(Backbone(nn.Sequential(stage), 3, INPUT), blocks, clip=ClipState())
+    insert_blocks(Backbone(nn.Sequential(stage), 3, INPUT), blocks)
     assert order(stage) == expected
 
 
@@ -148,7 +148,7 @@ def test_places(place: str, target: str, after: bool) -> None:
 
 def test_blocks_at_one_place_stand_in_the_order_given() -> None:
     backbone = residual_backbone()
-    paths = insert_blocks(backbone, "nl@stage, snl@stage, ns@stem.end, snl@stage.2, nl@stage.1.end", clip=ClipState())
+    paths = insert_blocks(backbone, "nl@stage, snl@stage, ns@stem.end, snl@stage.2, nl@stage.1.end")
     assert paths == [
         "ns_after_stem",
         "stage.nl_before_2",
@@ -175,7 +175,7 @@ def test_a_block_runs_once_and_copies_run_their_own(place: str, path: str) -> No
     network, x = backbone.module, torch.randn(2, 3, 4, 8, 8)
     before = network(x)
     bare_names = set(network.state_dict())
-    assert insert_blocks(backbone, f"snl@{place}", clip=ClipState()) == [path]
+    assert insert_blocks(backbone, f"snl@{place}") == [path]
     assert set(network.state_dict()) == bare_names | {f"{path}.block.one"}
     assert "snl_" in repr(network)
 
@@ -197,7 +197,7 @@ def test_a_block_runs_once_and_copies_run_their_own(place: str, path: str) -> No
 @pytest.mark.usefixtures("recorders")
 def test_several_blocks_by_hooks_on_one_module() -> None:
     backbone = residual_backbone()
-    paths = insert_blocks(backbone, "a@stage.0.norm, b@stage.0.norm, c@stage.0.norm.end", clip=ClipState())
+    paths = insert_blocks(backbone, "a@stage.0.norm, b@stage.0.norm, c@stage.0.norm.end")
     assert paths == ["stage.0.norm.a_before", "stage.0.norm.b_before", "stage.0.norm.c_after"]
     backbone.module(torch.randn(1, 3, 4, 8, 8))
     assert [len(backbone.module.get_submodule(path).block.seen) for path in paths] == [1, 1, 1]
@@ -223,14 +223,14 @@ def test_mistakes_leave_the_network_as_it_was(blocks: str, says: str) -> None:
     backbone = residual_backbone()
     before = repr(backbone.module)
     with pytest.raises(ValueError, match=says):
-        insert_blocks(backbone, f"snl@stage, {blocks}", clip=ClipState())
+        insert_blocks(backbone, f"snl@stage, {blocks}")
     assert repr(backbone.module) == before
 
 
 def test_a_place_without_feature_maps_is_refused() -> None:
     network = nn.Sequential(nn.Conv3d(3, 4, 1), nn.Flatten(), nn.Identity())
     with pytest.raises(ValueError, match=r"what flows there has shape \(2, 1024\), not \(B, C, T, H, W\)"):
-        insert_blocks(Backbone(network, 4, INPUT), "snl@2", clip=ClipState())
+        insert_blocks(Backbone(network, 4, INPUT), "snl@2")
 
 
 def test_trace_costs_no_arithmetic_and_changes_nothing() -> None:
@@ -249,15 +249,15 @@ def test_trace_costs_no_arithmetic_and_changes_nothing() -> None:
 @pytest.mark.usefixtures("recorders")
 def test_blocks_of_an_image_network_see_whole_clips() -> None:
     network = nn.Sequential(nn.Conv2d(3, 6, 1), nn.Conv2d(6, 6, 1))
-    clip = ClipState()
-    insert_blocks(Backbone(network, 6, INPUT, dims=2), "snl@1, nl(dims=2)@end", clip=clip)
+    insert_blocks(Backbone(network, 6, INPUT, dims=2), "snl@1, nl(dims=2)@end")
     whole, single = network.snl_before_1.block, network.nl_after_1.block
     x = torch.randn(2 * 5, 3, 8, 8)
     with pytest.raises(ValueError, match="call the VideoModel"):
         network(x)
-    clip.frames, clip.mask_bt = 5, torch.ones(2, 5, dtype=torch.bool)
-    y = network(x)
-    assert whole.seen == [((2, 6, 5, 8, 8), clip.mask_bt)]
+    mask = torch.ones(2, 5, dtype=torch.bool)
+    with ForwardPass(5, mask):
+        y = network(x)
+    assert whole.seen == [((2, 6, 5, 8, 8), mask)]
     assert single.seen == [((10, 6, 8, 8), None)]
     first, second = (layer for layer in network if isinstance(layer, nn.Conv2d))
     assert torch.allclose(y, second(first(x) + 1) + 1)
@@ -266,11 +266,11 @@ def test_blocks_of_an_image_network_see_whole_clips() -> None:
 @pytest.mark.usefixtures("recorders")
 def test_the_mask_of_a_video_network_is_pooled_to_its_time_steps() -> None:
     network = nn.Sequential(nn.Conv3d(3, 3, 1, stride=(2, 1, 1)), nn.Conv3d(3, 3, 1, stride=(2, 1, 1)))
-    clip = ClipState()
-    insert_blocks(Backbone(network, 3, INPUT), "snl@0, snl@1, snl@end", clip=clip)
-    clip.mask_bt = torch.tensor([[1, 1, 1, 1, 1, 1, 1, 1], [1, 1, 1, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 1, 0, 0]]).bool()
-    network(torch.randn(3, 3, 8, 4, 4))
+    insert_blocks(Backbone(network, 3, INPUT), "snl@0, snl@1, snl@end")
+    mask = torch.tensor([[1, 1, 1, 1, 1, 1, 1, 1], [1, 1, 1, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 1, 0, 0]]).bool()
+    with ForwardPass(8, mask):
+        network(torch.randn(3, 3, 8, 4, 4))
     masks = [network.get_submodule(name).block.seen[0][1].int().tolist() for name in ("snl_before_0", "snl_before_1")]
-    assert masks[0] == clip.mask_bt.int().tolist()
+    assert masks[0] == mask.int().tolist()
     assert masks[1] == [[1, 1, 1, 1], [1, 1, 0, 0], [0, 0, 1, 0]]
     assert network.snl_after_1.block.seen[0][1].int().tolist() == [[1, 1], [1, 0], [0, 1]]
