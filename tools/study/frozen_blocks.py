@@ -7,7 +7,8 @@ features allow: mirror images, and one frame from each part of a tracklet.
 
     python -m specvid.tools.study.frozen_blocks --data MARS --weights FILE --out runs/frozen.csv --seeds 20
 
-Rows are added to the CSV as they are measured, seeds outermost; the same command goes on where it stopped.
+Rows are added to the CSV as they are measured, seeds outermost, and the maps are saved beside it; the same command goes
+on where it stopped.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from specvid.datasets.clips.samplers import IdentitySampler
@@ -95,6 +97,13 @@ class Maps:
                 both = torch.cat([frames_tchw, frames_tchw.flip(-1)])
                 found.append(model.backbone(both).half().unflatten(0, (2, -1)))
         return cls(torch.stack(found))
+
+    @classmethod
+    def read(cls, file: Path, model: VideoModel, tracklets: Sequence[Tracklet]) -> "Maps":
+        """Those in a file, which is made where it is not there."""
+        if not file.exists():
+            save_file({"maps": cls.of(model, tracklets).maps}, file)
+        return cls(load_file(file)["maps"])
 
     def draw(self, index: int, frames: int, rng: np.random.Generator) -> Tensor:
         """One frame from each of so many parts of a tracklet, mirrored or not: (frames, C, H, W)."""
@@ -248,16 +257,19 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", required=True, help="CSV that rows are added to")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--arms", nargs="+", choices=[arm.name for arm in ARMS], help="some of the rows")
     parser.add_argument("--frames", type=int, default=4)
     parser.add_argument("--lr", type=float, default=3.5e-4)
     options = parser.parse_args(words)
     data, out = read_mars(options.data), Path(options.out)
     rows = list(csv.DictReader(out.open())) if out.exists() else []
     done = {(row["arm"], int(row["seed"])) for row in rows}
-    todo = [(arm, seed) for seed in range(options.seeds) for arm in ARMS if (arm.name, seed) not in done]
+    arms = [arm for arm in ARMS if not options.arms or arm.name in options.arms]
+    todo = [(arm, seed) for seed in range(options.seeds) for arm in arms if (arm.name, seed) not in done]
     if todo:
         frozen = frozen_stages(options.weights, frames=8)
-        train, test = Maps.of(frozen, data.train), Maps.of(frozen, data.test)
+        files = [out.with_suffix(f".{part}.safetensors") for part in ("train", "test")]
+        train, test = (Maps.read(file, frozen, own) for file, own in zip(files, (data.train, data.test), strict=True))
         status(f"maps of conv4: {tuple(train.maps.shape)}; {len(todo)} trainings to do")
     for arm, seed in todo:
         row = train_and_score(arm, seed, data, train, test, options)
