@@ -32,6 +32,7 @@ from specvid.datasets.layouts.reid_set import ReidSet, Tracklet, labels_of
 from specvid.models import VideoModel, create_model
 from specvid.models.clip import ForwardPass
 from specvid.models.heads import Outputs
+from specvid.models.insertion.inserted_block import InsertedBlock
 from specvid.pipelines.ablate.statistics import Difference, detectable
 from specvid.pipelines.engine.block_use import BlockWatch
 from specvid.pipelines.engine.config import EngineConfig
@@ -45,7 +46,9 @@ from specvid.pipelines.reid.features import as_reid_features
 from specvid.pipelines.reid.loss import ReidLoss
 from specvid.text import to_markdown
 
-PLACE = "conv4.end"
+PLACE = "conv5.conv"
+"""Between conv4 and what is trained."""
+
 IDENTITIES, TRACKLETS = 8, 4
 COLUMNS = ("arm", "seed", "mAP", "rank1", "gate", "gate_max", "share", "parameters", "seconds")
 
@@ -126,6 +129,7 @@ def trained_part(weights: str, blocks: str, classes: int) -> VideoModel:
     model.backbone = nn.Sequential()
     for name, module in names.items():
         model.backbone.add_module(name, module)
+    assert bool(blocks) == any(isinstance(module, InsertedBlock) for module in model.backbone.modules())
     return model
 
 
@@ -255,7 +259,8 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", required=True, help="folder in MARS's layout")
     parser.add_argument("--weights", required=True, help="of OSNet x0.25")
     parser.add_argument("--out", required=True, help="CSV that rows are added to")
-    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--seeds", type=int, default=20, help="how many")
+    parser.add_argument("--first-seed", type=int, default=0, help="several processes can share the seeds")
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--arms", nargs="+", choices=[arm.name for arm in ARMS], help="some of the rows")
     parser.add_argument("--frames", type=int, default=4)
@@ -264,8 +269,9 @@ def main(words: Sequence[str] | None = None) -> int:
     data, out = read_mars(options.data), Path(options.out)
     rows = list(csv.DictReader(out.open())) if out.exists() else []
     done = {(row["arm"], int(row["seed"])) for row in rows}
+    seeds = range(options.first_seed, options.first_seed + options.seeds)
     arms = [arm for arm in ARMS if not options.arms or arm.name in options.arms]
-    todo = [(arm, seed) for seed in range(options.seeds) for arm in arms if (arm.name, seed) not in done]
+    todo = [(arm, seed) for seed in seeds for arm in arms if (arm.name, seed) not in done]
     if todo:
         frozen = frozen_stages(options.weights, frames=8)
         files = [out.with_suffix(f".{part}.safetensors") for part in ("train", "test")]

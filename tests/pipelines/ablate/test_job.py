@@ -88,7 +88,7 @@ def test_a_failing_training_is_named_and_the_others_go_on(data, tmp_path, capsys
 @pytest.mark.slow
 def test_a_stopped_grid_goes_on(data, tmp_path):
     """SIGTERM while trainings run: they save themselves, and the same command finishes as if nothing had been."""
-    line = [sys.executable, "-m", "specvid", *words(data, tmp_path, "--variants", "repeats=40")]
+    line = [sys.executable, "-m", "specvid", *words(data, tmp_path, "--variants", "repeats=20")]
     process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=dict(os.environ))
     deadline = time.time() + 120
     while not list(tmp_path.glob("*/metrics.jsonl")) and time.time() < deadline:
@@ -98,4 +98,4 @@ def test_a_stopped_grid_goes_on(data, tmp_path):
     assert not list(tmp_path.glob("*/results.json"))
     assert subprocess.run(line, capture_output=True).returncode == 0
     assert len(list(tmp_path.glob("*/results.json"))) == 4
-    assert json.loads((tmp_path / "bare-repeats-40-seed0/results.json").read_text())["training"]["epochs"] == 2
+    assert json.loads((tmp_path / "bare-repeats-20-seed0/results.json").read_text())["training"]["epochs"] == 2
