@@ -11,11 +11,13 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from specvid.datasets.clips.guard import ReadingGuard
 from specvid.datasets.clips.sampling import chunks_of, uniform_segments
 from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.clips.videos import Transform
 from specvid.datasets.decode.images import read_frames, stack
 from specvid.datasets.layouts.reid_set import Tracklet
+from specvid.errors import VideoError
 
 _REPLACEMENTS = 20  # unreadable tracklets in a row before a training sample gives up
 
@@ -54,6 +56,7 @@ class TrainTracklets(Dataset[dict[str, Any]]):
             raise ValueError(f"{len(tracklets)} tracklets and {len(labels)} labels: expected as many of both, not none")
         self.tracklets, self.labels = tracklets, np.asarray(labels)
         self.spec, self.transform, self.seed = spec, transform, seed
+        self.guard = ReadingGuard()
 
     def __len__(self) -> int:
         return len(self.tracklets)
@@ -63,7 +66,11 @@ class TrainTracklets(Dataset[dict[str, Any]]):
         rng = np.random.default_rng([self.seed, epoch, index])
         errors: list[str] = []
         for _ in range(_REPLACEMENTS):
-            frames, failed = self._read(self.tracklets[index], rng)
+            try:
+                with self.guard.reading(index, self.tracklets[index].path(0)):
+                    frames, failed = self._read(self.tracklets[index], rng)
+            except VideoError as error:
+                frames, failed = None, [str(error)]
             errors += failed
             if frames is not None:
                 video = self.transform(frames, rng)
@@ -123,6 +130,7 @@ class TestChunks(Dataset[dict[str, Any]]):
         self.tracklets, self.spec, self.transform, self.sampling = tracklets, spec, transform, sampling
         counts = [len(chunks_of(len(tracklet), spec.frames, sampling)[0]) for tracklet in tracklets]
         self.tracklet = np.repeat(np.arange(len(tracklets)), counts)
+        self.guard = ReadingGuard()
         self._number = np.arange(len(self.tracklet)) - np.repeat(np.cumsum(counts) - counts, counts)
 
     def __len__(self) -> int:
@@ -132,7 +140,11 @@ class TestChunks(Dataset[dict[str, Any]]):
         which, number = int(self.tracklet[index]), int(self._number[index])
         tracklet = self.tracklets[which]
         indices, valid = (array[number] for array in chunks_of(len(tracklet), self.spec.frames, self.sampling))
-        frames, errors = read_frames(tracklet, indices.tolist())
+        try:
+            with self.guard.reading(index, tracklet.path(int(indices[0]))):
+                frames, errors = read_frames(tracklet, indices.tolist())
+        except VideoError as error:
+            frames, errors = [None] * len(indices), [str(error)]
         good = [i for i, frame in enumerate(frames) if frame is not None]
         mask = valid & np.array([frame is not None for frame in frames])
         filler: Any = frames[good[0]] if good else np.zeros((*self.spec.frame_size, 3), np.uint8)

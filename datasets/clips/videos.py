@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, get_worker_info
 
+from specvid.datasets.clips.guard import ReadingGuard
 from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.decode import Video, open_video
 from specvid.datasets.layouts.action_set import VideoRecord
@@ -54,6 +55,7 @@ class TrainClips(Dataset[dict[str, Any]]):
             raise ValueError("weights are 0 for all clips: at least one must count.")
         # Of mean 1, so that the rate of learning does not depend on their unit.
         self.weights = None if (weights == weights[0]).all() else weights / weights.mean()
+        self.guard = ReadingGuard()
 
     def __len__(self) -> int:
         return len(self.records)
@@ -66,7 +68,8 @@ class TrainClips(Dataset[dict[str, Any]]):
         for _ in range(_REPLACEMENTS):
             record = self.records[index]
             try:
-                frames, repeated = self._read(record, rng)
+                with self.guard.reading(index, record.path):
+                    frames, repeated = self._read(record, rng)
             except VideoError as error:
                 errors.append(str(error))
                 index = int(rng.integers(len(self.records)))
@@ -128,6 +131,7 @@ class TestViews(Dataset[dict[str, Any]]):
                 f"clips = {clips} with {spec.sampling} sampling: expected at least 1, and exactly 1 for segments."
             )
         self.records, self.spec, self.transform, self.clips = records, spec, transform, clips
+        self.guard = ReadingGuard()
 
     def __len__(self) -> int:
         return len(self.records)
@@ -136,7 +140,8 @@ class TestViews(Dataset[dict[str, Any]]):
         _one_thread_per_worker()
         record, error, repeated = self.records[index], "", ""
         try:
-            clips, repeated = self._read(record)
+            with self.guard.reading(index, record.path):
+                clips, repeated = self._read(record)
         except VideoError as failure:
             error = str(failure)
             # Black frames of any size pass through the transform to learn the shape of a view.

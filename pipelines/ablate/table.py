@@ -12,13 +12,13 @@ import torch
 
 from specvid.errors import unknown
 from specvid.files import write_text
-from specvid.models import create_model
 from specvid.models.about import multiply_adds
+from specvid.models.pretrained import build_described
 from specvid.pipelines.ablate.grid import AblationConfig, Arm
 from specvid.pipelines.ablate.job import is_finished
 from specvid.pipelines.ablate.statistics import CONFIDENCE, Difference, detectable
 from specvid.pipelines.engine.block_use import UNUSED
-from specvid.pipelines.engine.run import RunFolder
+from specvid.pipelines.engine.run import META, RunFolder
 from specvid.pipelines.report import read_figures
 from specvid.text import to_markdown
 
@@ -203,7 +203,7 @@ def _metrics(config: AblationConfig, rows: Sequence[Row]) -> Sequence[str]:
 def _gmacs(run: RunFolder) -> float:
     """10^9 multiply-adds of a clip."""
     with torch.device("meta"):
-        model = create_model(**run.meta("last")["model"])
+        model = build_described(run.meta("last"), run.checkpoint("last") / META)
     return multiply_adds(model) / 1e9
 
 

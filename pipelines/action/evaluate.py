@@ -24,6 +24,7 @@ from specvid.pipelines.engine.config import ComputeConfig
 from specvid.pipelines.engine.evaluation import TrainedRun, evaluate_runs, refuse_leak
 from specvid.pipelines.engine.fabric import make_fabric
 from specvid.pipelines.engine.gather import gather_rows
+from specvid.pipelines.engine.loading import load, loader_options
 from specvid.pipelines.engine.log import console
 from specvid.pipelines.engine.log import echo as to_stdout
 from specvid.pipelines.engine.run import RunFolder
@@ -128,19 +129,18 @@ def score_views(
     Returns:
         The scores of all clips, in every process.
     """
-    shard = ShardSampler(len(views), rank=fabric.global_rank, world=fabric.world_size)
+    own = list(ShardSampler(len(views), rank=fabric.global_rank, world=fabric.world_size))
     views_per_clip = views.clips * cast(TestTransform, views.transform).crops
-    loader = DataLoader(
-        views,
-        batch_size=max(1, compute.batch_size // views_per_clip),
-        sampler=shard,
-        num_workers=compute.workers,
-        pin_memory=fabric.device.type == "cuda",
-        generator=torch.Generator(),
+    size = max(1, compute.batch_size // views_per_clip)
+    on_gpu, options = fabric.device.type == "cuda", loader_options(compute.workers)
+    batches = load(
+        lambda done, _: DataLoader(views, batch_size=size, sampler=own[done * size :], pin_memory=on_gpu, **options),
+        views.guard,
     )
     quiet = not (fabric.is_global_zero and console.is_terminal)
     rows: list[tuple[int, tuple[np.ndarray, str, str]]] = []
-    for batch in track(loader, title, console=console, disable=quiet, transient=True):
+    count = -(-len(own) // size)
+    for batch in track(batches, title, total=count, console=console, disable=quiet, transient=True):
         logits_nc = view_logits(fabric, model, batch["video"].flatten(0, 1), compute.batch_size)
         logits_bvc = logits_nc.reshape(len(batch["index"]), views_per_clip, -1)
         columns = (batch["index"].tolist(), logits_bvc, batch["error"], batch["repeated"])

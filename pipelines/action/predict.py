@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch.utils.data import DataLoader
 
 from specvid.datasets.decode import MIN_READABLE
@@ -15,6 +14,7 @@ from specvid.pipelines.action.data import make_views
 from specvid.pipelines.action.evaluate import view_logits
 from specvid.pipelines.engine.config import ComputeConfig
 from specvid.pipelines.engine.fabric import make_fabric
+from specvid.pipelines.engine.loading import load, loader_options
 from specvid.pipelines.networks.opening import OpenedNetwork
 
 
@@ -80,10 +80,10 @@ def predict(
     clip = replace(network.clip, min_readable=min_readable)
     records = [VideoRecord(Path(video), str(video), -1) for video in videos]
     views = make_views(records, clip, clips=1 if clip.sampling == "segments" else clips, crops=crops)
-    loader = DataLoader(
-        views, batch_size=None, num_workers=min(compute.workers, len(records)), generator=torch.Generator()
-    )
-    for item in loader:
+    options = loader_options(min(compute.workers, len(records)))
+    numbers = range(len(records))
+    items = load(lambda done, _: DataLoader(views, batch_size=None, sampler=numbers[done:], **options), views.guard)
+    for item in items:
         path = str(videos[item["index"]])
         if item["error"]:
             yield Prediction(path, error=item["error"].removeprefix(f"{path}: "))

@@ -9,7 +9,6 @@ thread, wherever it just is.)
 
 import multiprocessing
 import os
-import signal
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -19,6 +18,7 @@ import torch
 
 from specvid.pipelines.embed.inputs import Source
 from specvid.pipelines.embed.reading import Chunk, Reader
+from specvid.pipelines.engine.loading import start_worker
 
 _AHEAD_BYTES = 32 * 2**20  # bytes that a process may be ahead: four of the largest chunks
 _CHUNK_COST = 2**16  # bytes that a chunk counts for, however small
@@ -158,7 +158,7 @@ def _decode(pipe: Connection, sources: Sequence[Source], reader: Reader, places:
     """The work of a process: a thread sends what this one decodes."""
     import cv2
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's business
+    start_worker(0)
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     ready = _ByteQueue(_AHEAD_BYTES)

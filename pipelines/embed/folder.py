@@ -16,6 +16,7 @@ import errno
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,12 @@ class Folder:
             ValueError: the folder holds no embeddings.
         """
         try:
-            return read_json(self.metadata_file)
+            metadata = read_json(self.metadata_file)
+            kinds = {"config": dict, "network": dict, "inputs": int, "shards": int}
+            for name, kind in kinds.items():
+                if not isinstance(metadata.get(name), kind):
+                    raise ValueError(f"{str(self.metadata_file)!r}: {name} is {str(metadata.get(name))[:60]!r}.")
+            return metadata
         except ValueError as error:
             raise ValueError(
                 f"{str(self.path)!r} holds no embeddings: {error} Give the folder that `specvid embed --out` wrote."
@@ -79,10 +85,11 @@ class Folder:
             ValueError: some are missing.
         """
         shards = self.metadata()["shards"]
-        missing = self.missing(shards)
+        there = len(list(self.embeddings.glob("part-*.parquet"))) if self.embeddings.is_dir() else 0
+        missing = shards - there if shards > there else len(self.missing(shards))
         if missing:
             raise ValueError(
-                f"{str(self.path)!r} is not complete: {len(missing)} of {shards} shards are missing. "
+                f"{str(self.path)!r} is not complete: {missing} of {shards} shards are missing. "
                 "Start its `specvid embed` again: it does only what is missing."
             )
         return [self.part(shard) for shard in range(shards)]
@@ -130,8 +137,19 @@ class Rows:
         import pyarrow.parquet as pq
 
         self.parts = folder.parts()
-        self.schema = pq.read_schema(self.parts[0])
-        self.counts = [pq.read_metadata(part).num_rows for part in self.parts]
+        if not self.parts:
+            raise ValueError(f"{str(folder.path)!r} has no shards: there is nothing in it.")
+        self.counts = []
+        for part in self.parts:
+            with _sound(part):
+                self.counts.append(pq.read_metadata(part).num_rows)
+        with _sound(self.parts[0]):
+            self.schema = pq.read_schema(self.parts[0])
+            columns = set(self.schema.names)
+            if not {"id", "path", "embedding"} <= columns or not hasattr(
+                self.schema.field("embedding").type, "list_size"
+            ):
+                raise ValueError("it has no columns id, path, and embedding of a fixed length")
         self.ends = np.cumsum(self.counts)
         self.dim = self.schema.field("embedding").type.list_size
 
@@ -165,7 +183,7 @@ class Rows:
         which = np.searchsorted(self.ends, wanted, side="right")
         for part in np.unique(which).tolist():
             begin = int(self.ends[part]) - self.counts[part]
-            with pq.ParquetFile(self.parts[part]) as file:
+            with _sound(self.parts[part]), pq.ParquetFile(self.parts[part], **_CHECKED) as file:
                 for group in range(file.num_row_groups):
                     end = begin + file.metadata.row_group(group).num_rows
                     inside = wanted[(wanted >= begin) & (wanted < end)]
@@ -200,8 +218,20 @@ def batches(parts: list[Path], columns: list[str] | None = None, *, rows: int = 
     import pyarrow.parquet as pq
 
     for part in parts:
-        with pq.ParquetFile(part) as file:
+        with _sound(part), pq.ParquetFile(part, **_CHECKED) as file:
             yield from file.iter_batches(batch_size=rows, columns=columns)
+
+
+@contextmanager
+def _sound(part: Path) -> Iterator[None]:
+    """ValueError, naming the shard, where it cannot be read."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (OSError, pa.ArrowException, ValueError, KeyError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise ValueError(f"shard {str(part)!r} is damaged, or was altered: {said}") from None
 
 
 def as_matrix(column: Any) -> np.ndarray:
@@ -209,6 +239,7 @@ def as_matrix(column: Any) -> np.ndarray:
     return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), column.type.list_size)
 
 
+_CHECKED: dict[str, Any] = {"page_checksum_verification": True}
 _REASONS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",

@@ -98,6 +98,7 @@ def write_shard(folder: Folder, shard: int, inputs: Any, results: Sequence[Video
     table = _rows(inputs, [result for result in results if not result.error], schema)
     compression = {name: "NONE" if name == "embedding" else "ZSTD" for name in schema.names}
     options: dict[str, Any] = {
+        "write_page_checksum": True,
         "compression": compression | {"embedding.list.element": "NONE"},
         "use_dictionary": [name for name in schema.names if name != "embedding"],
     }

@@ -5,10 +5,11 @@ from itertools import islice
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 from torch.utils.data import DataLoader, Dataset
 
+from specvid.datasets.clips.guard import ReadingGuard
 from specvid.pipelines.engine.config import EngineConfig
+from specvid.pipelines.engine.loading import load, loader_options
 
 
 class EpochIndices(Sized, Protocol):
@@ -82,14 +83,9 @@ class TrainFeed:
             )
         self._sampler = sampler
         self._batches = _Batches(sampler, size=size, count=self.steps * self.accumulate)
-        self._loader = DataLoader(
-            dataset,
-            batch_sampler=self._batches,
-            num_workers=config.workers,
-            persistent_workers=config.workers > 0,
-            pin_memory=pin_memory,
-            generator=torch.Generator(),  # it draws a number at each epoch: not from the global generator
-        )
+        self._dataset, self._workers, self._pin_memory = dataset, config.workers, pin_memory
+        self._guard: ReadingGuard = getattr(dataset, "guard", None) or ReadingGuard()
+        self._loader: DataLoader[Any] | None = None
 
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[dict[str, Any]]:
         """The batches of an epoch; ``accumulate`` of them make a step.
@@ -102,8 +98,20 @@ class TrainFeed:
             Batches.
         """
         self._sampler.set_epoch(epoch)
-        self._batches.skip = first_step * self.accumulate
-        yield from self._loader
+        yield from load(lambda done, anew: self._load_behind(first_step * self.accumulate + done, anew), self._guard)
+
+    def _load_behind(self, skip: int, anew: bool) -> DataLoader[Any]:
+        """A loader without the first ``skip`` batches; its processes stay from epoch to epoch."""
+        self._batches.skip = skip
+        if self._loader is None or anew:
+            self._loader = DataLoader(
+                self._dataset,
+                batch_sampler=self._batches,
+                persistent_workers=self._workers > 0,
+                pin_memory=self._pin_memory,
+                **loader_options(self._workers),
+            )
+        return self._loader
 
 
 def choose(count: int, limit: int) -> list[int]:

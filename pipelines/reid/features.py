@@ -17,6 +17,7 @@ from specvid.eval.reid.protocols import NoMatchError
 from specvid.models.video_model import VideoModel
 from specvid.pipelines.engine.config import ComputeConfig
 from specvid.pipelines.engine.gather import gather_rows
+from specvid.pipelines.engine.loading import load, loader_options
 from specvid.pipelines.engine.log import console
 
 
@@ -66,13 +67,13 @@ def embed_tracklets(
     rank, world = fabric.global_rank, fabric.world_size
     # A tracklet stays whole: only its mean travels between processes.
     own = np.flatnonzero(chunks.tracklet % world == rank)
-    loader = DataLoader(
-        chunks,
-        batch_size=compute.batch_size,
-        sampler=own.tolist(),
-        num_workers=compute.workers,
-        pin_memory=fabric.device.type == "cuda",
-        generator=torch.Generator(),
+    size, numbers = compute.batch_size, own.tolist()
+    on_gpu, options = fabric.device.type == "cuda", loader_options(compute.workers)
+    batches = load(
+        lambda done, _: DataLoader(
+            chunks, batch_size=size, sampler=numbers[done * size :], pin_memory=on_gpu, **options
+        ),
+        chunks.guard,
     )
     count = len(chunks.tracklets)
     mine = range(rank, count, world)
@@ -80,7 +81,8 @@ def embed_tracklets(
     weight = np.zeros(len(mine))
     errors: list[list[str]] = [[] for _ in mine]
     quiet = not (fabric.is_global_zero and console.is_terminal)
-    for batch in track(loader, title, console=console, disable=quiet, transient=True):
+    steps = -(-len(numbers) // size)
+    for batch in track(batches, title, total=steps, console=console, disable=quiet, transient=True):
         row = batch["tracklet"].numpy() // world
         valid = batch["mask"].sum(dim=1).numpy()
         embedding = _embed(fabric, model, batch["video"], batch["mask"], flip)

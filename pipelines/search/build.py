@@ -14,6 +14,7 @@ import torch  # noqa: F401  # before FAISS: two OpenMP runtimes in the other ord
 from specvid.errors import unknown
 from specvid.files import write_json
 from specvid.pipelines.embed.folder import Folder, Rows, disk_error
+from specvid.pipelines.search.checksums import checksums
 from specvid.pipelines.search.exact import exact_search, unit, unit_blocks
 from specvid.pipelines.search.index import Index, metadata_file
 from specvid.pipelines.search.parameters import (
@@ -199,6 +200,7 @@ def _save(folder: Folder, index: Index) -> None:
         if index.quick is not None:
             skip = faiss.IO_FLAG_SKIP_STORAGE if index.metadata["kind"] == "hnsw" else 0
             _write(index.quick, staging / f"{index.metadata['kind']}.faiss", skip)
+        index.metadata["files"] = {path.name: checksums(path) for path in sorted(staging.iterdir())}
         write_json(staging / "index.json", index.metadata)
         if target.exists():
             os.replace(target, old)

@@ -15,15 +15,34 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
     Returns:
         float32 (N, D); a zero vector stays zero, it is like nothing.
+
+    Raises:
+        ValueError: a number is NaN or infinite, which is like everything or nothing.
     """
     vectors = np.ascontiguousarray(vectors, np.float32)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    if not np.isfinite(lengths).all():
+        bad = np.flatnonzero(~np.isfinite(lengths[:, 0]))
+        raise ValueError(f"{len(bad)} of {len(vectors)} embeddings are not finite, or too large, the first is {bad[0]}")
     return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
 
 
 def unit_blocks(rows: Rows) -> Iterator[np.ndarray]:
-    """All embeddings in the order of rows, as unit vectors (n, D), block by block."""
-    return map(unit, rows.embeddings())
+    """All embeddings in the order of rows, as unit vectors (n, D), block by block.
+
+    Raises:
+        ValueError: one of them is not finite; its row is named.
+    """
+    start = 0
+    for block in rows.embeddings():
+        if not np.isfinite(block).all():
+            row = start + int(np.flatnonzero(~np.isfinite(block).all(axis=1))[0])
+            raise ValueError(
+                f"{str(rows.parts[0].parent)!r}: the embedding of row {row} is not finite, so nothing can be compared "
+                "with it. Embed that input again: `specvid embed --retry-errors` after removing its part."
+            )
+        yield unit(block)
+        start += len(block)
 
 
 def exact_search(
@@ -52,7 +71,10 @@ def exact_search(
             if not len(inside):
                 continue
             block = block[inside - start + len(block)]
-        scores = np.concatenate([scores, query_qd @ block.T], axis=1)
+        cosines = query_qd @ block.T
+        if not np.isfinite(cosines).all():
+            raise ValueError("vectors are not finite: the index was altered. Build it again: `specvid search build`.")
+        scores = np.concatenate([scores, cosines], axis=1)
         rows = np.concatenate([rows, np.broadcast_to(inside, (queries, len(inside)))], axis=1)
         order = best(scores, k)
         scores, rows = np.take_along_axis(scores, order, 1), np.take_along_axis(rows, order, 1)

@@ -4,7 +4,6 @@
 them. Both are memory-mapped when they are read.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,13 @@ from typing import Any
 import numpy as np
 import torch  # noqa: F401  # before FAISS: two OpenMP runtimes in the other order can hang
 
+from specvid.files import read_json
 from specvid.pipelines.embed.folder import Folder, Rows
+from specvid.pipelines.search.checksums import is_as_written
 from specvid.pipelines.search.exact import best, exact_search
+from specvid.pipelines.search.parameters import KINDS
 
+_SAMPLE = 1024  # vectors that are looked at when an index is opened
 BLOCK = 4096  # rows; a copy of so many stays in the cache
 
 
@@ -57,9 +60,13 @@ class Index:
             faiss.extract_index_ivf(self.quick).nprobe = self.metadata["search"]["nprobe"]
             wanted = k * self.metadata["search"]["refine"]
         _, candidates = self.quick.search(query_qd, min(max(wanted, k), self.flat.ntotal))
+        if candidates.max(initial=-1) >= self.flat.ntotal:
+            raise ValueError("the index names rows that the data set does not have. Build it again.")
         scores = np.full(candidates.shape, -np.inf, np.float32)
         for query, rows, line in zip(query_qd, candidates, scores, strict=True):
             line[rows >= 0] = self.vectors[rows[rows >= 0]] @ query
+        if not np.isfinite(scores[candidates >= 0]).all():
+            raise ValueError("vectors are not finite: the index was altered. Build it again: `specvid search build`.")
         order = best(scores, min(k, scores.shape[1]))
         return np.take_along_axis(scores, order, 1), np.take_along_axis(candidates, order, 1)
 
@@ -97,22 +104,58 @@ def open_index(folder: Folder, rows: Rows) -> Index | None:
         The index, None where there is none.
 
     Raises:
-        ValueError: the data set changed since it was built.
+        ValueError: the data set changed since it was built, or the index is damaged or altered.
     """
     import faiss
 
     file = metadata_file(folder)
     if not file.exists():
         return None
-    metadata = json.loads(file.read_text(encoding="utf-8"))
-    if metadata["parts"] != rows.state():
+    metadata = read_json(file)
+    if metadata.get("parts") != rows.state():
         raise ValueError(
             f"{file.parent} is of other embeddings than those in the folder: `specvid search build` again."
         )
-    flat = faiss.read_index(str(file.parent / "flat.faiss"), faiss.IO_FLAG_MMAP_IFC)
-    quick: Any = None
-    if metadata["kind"] != "flat":
-        quick = faiss.read_index(str(file.parent / f"{metadata['kind']}.faiss"), faiss.IO_FLAG_MMAP_IFC)
-    if metadata["kind"] == "hnsw":  # its file holds the graph only
+    kind, written = metadata.get("kind"), metadata.get("files")
+    if kind not in KINDS or metadata.get("metric") != "cosine" or not isinstance(written, dict):
+        raise _altered(file, f"kind {kind!r} and metric {metadata.get('metric')!r} are none of this version")
+    _check_search(metadata, file)
+    names = ["flat.faiss"] if kind == "flat" else ["flat.faiss", f"{kind}.faiss"]
+    for name in names:
+        if not is_as_written(file.parent / name, written.get(name)):
+            raise _altered(file.parent / name, "its checksum is another one than that in index.json")
+    try:
+        flat = faiss.read_index(str(file.parent / names[0]), faiss.IO_FLAG_MMAP_IFC)
+        quick: Any = None
+        if kind != "flat":
+            quick = faiss.read_index(str(file.parent / names[1]), faiss.IO_FLAG_MMAP_IFC)
+    except RuntimeError as error:  # what FAISS raises
+        raise _altered(file.parent, str(error).splitlines()[-1][:160]) from None
+    # Checksums can be made anew: what FAISS would believe is held against the data set too.
+    fits = type(flat) in (faiss.IndexFlat, faiss.IndexFlatIP) and flat.metric_type == faiss.METRIC_INNER_PRODUCT
+    kinds = {"hnsw": (faiss.IndexHNSWFlat,), "ivfpq": (faiss.IndexIVFPQ, faiss.IndexPreTransform)}
+    fits = fits and (quick is None or type(quick) in kinds[kind])
+    if not fits or any((part.ntotal, part.d) != (len(rows), rows.dim) for part in (flat, quick) if part is not None):
+        raise _altered(file.parent, f"it is not of {len(rows)} rows of length {rows.dim} compared by cosine")
+    if kind == "hnsw":  # its file holds the graph only
         quick.storage, quick.own_fields = flat, False
-    return Index(flat, quick, metadata)
+    index = Index(flat, quick, metadata)
+    some = index.vectors[np.unique(np.linspace(0, len(rows) - 1, min(_SAMPLE, len(rows))).astype(np.int64))]
+    lengths = np.linalg.norm(some, axis=1)
+    if not ((np.abs(lengths - 1) < 0.01) | (lengths == 0)).all():  # no NaN passes either
+        raise _altered(file.parent, "its vectors are not finite, or not of unit length")
+    return index
+
+
+def _check_search(metadata: dict[str, Any], file: Path) -> None:
+    """ValueError where index.json lacks what the search takes from it."""
+    wanted = {"flat": (), "hnsw": ("efSearch",), "ivfpq": ("nprobe", "refine")}[metadata["kind"]]
+    given = metadata.get("search")
+    for name in wanted:
+        value = given.get(name) if isinstance(given, dict) else None
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 2**20:
+            raise _altered(file, f"{name} is {value!r}")
+
+
+def _altered(path: Path, why: str) -> ValueError:
+    return ValueError(f"{str(path)!r} is damaged, or was altered: {why}. Build it again: `specvid search build`.")

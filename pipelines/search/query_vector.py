@@ -112,13 +112,20 @@ def _embed(folder: Folder, query: Sequence[str], config: EmbedConfig, device: st
     """The mean of all clips, (1, D), and what is to be said of their frames."""
     metadata = folder.metadata()
     made: dict[str, Any] = metadata["network"]
+    computing = metadata.get("computing")
+    precision = computing.get("precision") if isinstance(computing, dict) else None
+    if precision not in ("fp32", "bf16", "fp16") or not isinstance(made.get("weights"), str):
+        raise ValueError(
+            f"{str(folder.metadata_file)!r} does not say which weights made the data set at which precision: "
+            "it was altered. Embed anew."
+        )
     network = Network(
         config.network,
         changes=config.input,
         feature=config.output.feature,
         device=select_device(device, local_rank=0),
-        precision=metadata["computing"]["precision"],
-        sampling=made["sampling"],
+        precision=precision,
+        sampling=str(made.get("sampling", "auto")),
     )
     if network.metadata.weights != made["weights"]:
         raise ValueError(

@@ -11,6 +11,7 @@ from specvid.datasets.decode.images import read_frame
 from specvid.datasets.decode.verify import verify_video
 from specvid.datasets.layouts.media import is_hidden
 from specvid.errors import VideoError
+from specvid.pipelines.engine.loading import start_worker
 
 _IMAGES_A_TASK = 256  # handing over one image costs more than decoding it
 
@@ -105,6 +106,9 @@ def verify_task(paths: list[str], images: bool, min_readable: float) -> list[Fil
                 reports.append(FileReport(path, found.frames, note=found.note))
         except VideoError as error:
             reports.append(FileReport(path, error=str(error)))
+        except Exception as error:  # whatever a file makes a decoder do: it is named, and the others go on
+            said = " ".join(str(error).split())
+            reports.append(FileReport(path, error=f"{path}: {type(error).__name__}: {said}"))
     return reports
 
 
@@ -130,4 +134,5 @@ def missing_and_unlisted(paths: Sequence[str]) -> tuple[set[str], list[str]]:
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"))  # decoders do not survive a fork
+    # Decoders do not survive a fork.
+    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=start_worker, initargs=(0,))

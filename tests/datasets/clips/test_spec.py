@@ -14,7 +14,7 @@ INPUT = InputSpec(16, 2, (112, 96), (128, 171), mean=(0.1, 0.2, 0.3), std=(0.4, 
 
 def test_it_has_all_that_a_network_asks_for():
     spec = ClipSpec.of(INPUT, sampling="segments", decoder="pyav")
-    assert asdict(spec) == {**asdict(INPUT), "sampling": "segments", "decoder": "pyav"}
+    assert asdict(spec) == {**asdict(INPUT), "sampling": "segments", "decoder": "pyav", "min_readable": 0.9}
     assert spec.crop == (112, 96)
     assert ClipSpec(8, 1, [32, 24], [40, 50]) == ClipSpec(8, 1, (32, 24), (40, 50))  # lists come from JSON
 

@@ -1,0 +1,153 @@
+"""Data loaders whose processes end with the main one, and whose death costs the file that they read, not the job."""
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+
+from specvid.datasets.clips.guard import ReadingGuard
+
+TIMEOUT = 900.0  # s after which a process that still reads the same item is given up
+_LOOK_EVERY = 5.0  # s
+_PR_SET_PDEATHSIG = 1
+_UNEXPLAINED = 5  # processes that may die more than files are given up for it
+_ENDED_BY_SOMEBODY = (-signal.SIGTERM, -signal.SIGINT)
+
+
+def loader_options(workers: int) -> dict[str, Any]:
+    """Settings of a `DataLoader` whose processes end with this one.
+
+    Args:
+        workers: processes; 0 for none.
+
+    Returns:
+        Arguments of the loader.
+    """
+    # Not from the global generator. No `timeout`: with one, torch does not look whether its processes are alive.
+    return {"num_workers": workers, "generator": torch.Generator(), "worker_init_fn": start_worker}
+
+
+def start_worker(number: int) -> None:
+    """The first thing that a loading process does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's business
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    end_with_parent()
+
+
+def end_with_parent() -> None:
+    """End this process as soon as the one that started it is gone, however that ended."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    through_server = multiprocessing.get_start_method(allow_none=True) == "forkserver"
+    if sys.platform == "linux" and not through_server:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    else:
+        threading.Thread(target=_watch, args=(parent, through_server), daemon=True).start()
+    if not through_server and os.getppid() != parent.pid:  # it ended while this process started, which takes seconds
+        os._exit(1)
+
+
+def _watch(parent: Any, through_server: bool) -> None:
+    while parent.is_alive() if through_server else os.getppid() == parent.pid:
+        time.sleep(1)
+    os._exit(1)
+
+
+def load(make: Callable[[int, bool], DataLoader[Any]], guard: ReadingGuard) -> Iterator[Any]:
+    """The items of a data loader, also where files kill the processes that read them.
+
+    After a death the loader is made anew and goes on behind the last item that it gave. A file that was being read then
+    is tried once more, and given up if that happens again.
+
+    Args:
+        make: gets how many items to leave out at the start, and whether the processes must be new ones; gives the
+            loader.
+        guard: of the data set.
+
+    Yields:
+        The items in order.
+    """
+    done = deaths = 0
+    while True:
+        guard.share()
+        loader = make(done, deaths > 0)
+        items = _start(loader)
+        try:
+            with _ending_hung_ones(items, guard) as hung:
+                for item in items:
+                    done += 1
+                    yield item
+            return
+        except RuntimeError as error:
+            if not str(error).startswith("DataLoader"):
+                raise
+            gone = _gone(items, hung)
+            deaths += len(gone)
+            if not gone or not guard.accuse(gone) or deaths - 2 * len(guard.lost) > _UNEXPLAINED:
+                raise
+        finally:
+            if loader.num_workers and not loader.persistent_workers:
+                _stop(items)
+        _stop(items)
+
+
+def _start(loader: DataLoader[Any]) -> Any:
+    """Its iterator, without torch's signal handler: that raises wherever the main thread just is when a process dies.
+    Without it, it is noticed at the next item, within five seconds.
+    """
+    if not loader.num_workers or threading.current_thread() is not threading.main_thread():
+        return iter(loader)
+    before = signal.getsignal(signal.SIGCHLD)
+    items = iter(loader)
+    signal.signal(signal.SIGCHLD, before if before is not None else signal.SIG_DFL)
+    return items
+
+
+@contextmanager
+def _ending_hung_ones(items: Any, guard: ReadingGuard) -> Iterator[set[int]]:
+    """Kill processes that read one item for too long; gives the numbers of those, as they become known."""
+    hung: set[int] = set()
+    end = threading.Event()
+
+    def look() -> None:
+        while not end.wait(_LOOK_EVERY):
+            for number in guard.reading_longer_than(TIMEOUT):
+                hung.add(number)
+                items._workers[number].kill()
+
+    if hasattr(items, "_workers"):
+        threading.Thread(target=look, daemon=True).start()
+    try:
+        yield hung
+    finally:
+        end.set()
+
+
+def _gone(items: Any, hung: set[int]) -> dict[int, str]:
+    """What became of the processes of an iterator; none, where somebody ended them."""
+    found: dict[int, str] = {}
+    for number, process in enumerate(getattr(items, "_workers", ())):
+        code = process.exitcode
+        if code in _ENDED_BY_SOMEBODY:
+            return {}
+        if code:
+            name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+            found[number] = "hangs" if number in hung else f"kills its process ({name})"
+    return found
+
+
+def _stop(items: Any) -> None:
+    for process in getattr(items, "_workers", ()):
+        process.kill()
+    if hasattr(items, "_shutdown_workers"):
+        items._shutdown_workers()
