@@ -24,7 +24,9 @@ from torch.autograd.function import once_differentiable
 from specvid.models.blocks.affinities.base import Affinity
 from specvid.models.blocks.affinities.symmetric import SymmetricAffinity
 from specvid.models.blocks.filters.polynomial import FirstOrder
+from specvid.models.blocks.fused_cuda import MergedUnit, merging_pays
 from specvid.models.blocks.grid import Grid
+from specvid.models.blocks.kernels import kernels_run_on
 from specvid.models.blocks.packing import columns, empty_as, empty_side_by_side, mix, outer, side_by_side
 from specvid.models.blocks.pointwise import one_product_pays
 from specvid.models.blocks.precision import at_least_float32, full_precision
@@ -68,14 +70,17 @@ def fused_unit(affinity: SymmetricAffinity, unit: Unit, x_bcn: Tensor, mask_bn: 
         (B, C, N), in autocast's precision where autocast is on.
     """
     w_in = torch.cat((affinity.theta.weight, affinity.phi.weight, unit.g.weight)).squeeze(-1)
-    w_out = torch.cat([weight.weight for weight in unit.weights], dim=1).squeeze(-1)
+    w_0, w_1 = (weight.weight.squeeze(-1) for weight in unit.weights)
     if not x_bcn.is_meta and torch.is_autocast_enabled(x_bcn.device.type):
         dtype = torch.get_autocast_dtype(x_bcn.device.type)
-        x_bcn, w_in, w_out = x_bcn.to(dtype), w_in.to(dtype), w_out.to(dtype)
+        x_bcn, w_in, w_0, w_1 = x_bcn.to(dtype), w_in.to(dtype), w_0.to(dtype), w_1.to(dtype)
     batch, _, positions = x_bcn.shape
+    if kernels_run_on(x_bcn) and merging_pays(affinity, positions):
+        return MergedUnit.apply(x_bcn, w_in, w_0, w_1, mask_bn)
+    dense = affinity.dense_is_cheaper(positions)
+    w_out = torch.cat((w_0, w_1), dim=1)
     if one_product_pays(batch, positions, unit.g.out_channels):
         x_bcn = side_by_side(x_bcn)
-    dense = affinity.dense_is_cheaper(positions)
     return _SpectralUnit.apply(x_bcn, w_in, w_out, mask_bn, affinity.inner, dense, unit.training)
 
 
@@ -168,9 +173,9 @@ def _symmetric_part(a_bnn: Tensor) -> Tensor:
 
 
 def _column_products(a_brn: Tensor, b_brn: Tensor) -> Tensor:
-    """sum_r a·b: two (B, R, N) -> (B, 1, N), some rows at a time, so that the products never leave the cache."""
+    """sum_r a·b: two (B, R, N) -> (B, 1, N), on a CPU some rows at a time, so that no product leaves the cache."""
     batch, rows, positions = a_brn.shape
-    at_once = max(1, IN_CACHE // max(1, batch * positions))
+    at_once = max(1, IN_CACHE // max(1, batch * positions)) if a_brn.is_cpu else rows
     total_b1n = a_brn.new_zeros(batch, 1, positions)
     for start in range(0, rows, at_once):
         part = slice(start, start + at_once)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from specvid.models.blocks.kernels import kernels_run_on
 from specvid.models.blocks.packing import apart, as_one
 
 IN_CACHE = 2**19  # elements of each tensor in a block of channels: 2 MiB in float32
@@ -28,44 +29,54 @@ def gated_norm(x_bcn: Tensor, y_bcn: Tensor, norm: torch.nn.BatchNorm1d, gate: T
     Args:
         x_bcn: features (B, C, N).
         y_bcn: what the unit adds, before its norm, (B, C, N).
-        norm: a batch norm of C channels in training mode.
+        norm: a batch norm of C channels for which :func:`can_gate` is true.
         gate: (1,) or (C,).
         relu: apply the ReLU.
 
     Returns:
         (B, C, N).
     """
+    if not norm.training:
+        from specvid.models.blocks.kernels.gated_norm import gated_norm_eval
+
+        return gated_norm_eval(x_bcn, y_bcn, norm, gate, relu=relu)
     momentum = norm.momentum
     if norm.track_running_stats and norm.num_batches_tracked is not None:
         norm.num_batches_tracked.add_(1)
         if momentum is None:  # the plain mean of all batches
             momentum = 1.0 / float(norm.num_batches_tracked)
-    return _GatedNorm.apply(
+    function: type[torch.autograd.Function] = _GatedNorm
+    if kernels_run_on(x_bcn, y_bcn):
+        from specvid.models.blocks.kernels.gated_norm import GatedNorm
+
+        function = GatedNorm
+    return function.apply(
         x_bcn, y_bcn, norm.weight, norm.bias, gate, norm.running_mean, norm.running_var, momentum or 0.0, norm.eps, relu
     )
 
 
-def can_gate(x_bcn: Tensor, y_bcn: Tensor, norm: torch.nn.Module) -> bool:
-    """Whether :func:`gated_norm` computes this: a batch norm in training, on a CPU, in one precision.
+def can_gate(x_bcn: Tensor, y_bcn: Tensor, norm: torch.nn.Module, gate: Tensor) -> bool:
+    """Whether :func:`gated_norm` computes this: a batch norm, on a CPU in training and in one precision, on CUDA where
+    ``kernels`` run, in eval mode without a gradient.
 
     Args:
         x_bcn: features (B, C, N).
         y_bcn: what the unit adds, before its norm, (B, C, N).
         norm: any norm.
+        gate: (1,) or (C,).
 
     Returns:
         Whether it does.
     """
-    return (
-        isinstance(norm, torch.nn.BatchNorm1d)
-        and norm.training
-        and norm.affine
-        and x_bcn.is_cpu
-        and x_bcn.dtype == y_bcn.dtype == norm.weight.dtype
-        and y_bcn.numel() > y_bcn.shape[1]  # else batch norm has something to say
-        and torch.is_grad_enabled()
-        and not torch.compiler.is_compiling()
-    )
+    if not isinstance(norm, torch.nn.BatchNorm1d) or not norm.affine or torch.compiler.is_compiling():
+        return False
+    if not norm.training:
+        learns = torch.is_grad_enabled() and any(it.requires_grad for it in (x_bcn, y_bcn, norm.weight, gate))
+        return norm.running_mean is not None and not learns and kernels_run_on(x_bcn, y_bcn)
+    if y_bcn.numel() <= y_bcn.shape[1]:  # batch norm has something to say
+        return False
+    on_cpu = x_bcn.is_cpu and x_bcn.dtype == y_bcn.dtype == norm.weight.dtype and torch.is_grad_enabled()
+    return on_cpu or kernels_run_on(x_bcn, y_bcn)
 
 
 class _GatedNorm(torch.autograd.Function):

@@ -2,7 +2,8 @@
 (B, C, N).
 
 Side by side, weights meet all samples in one product, and a channel of all samples is contiguous. A single sample is
-packed both ways at once.
+packed both ways at once. On CUDA, samples with channels last, (B, N, C) seen as (B, C, N), meet weights in one product
+as well.
 """
 
 import torch
@@ -21,6 +22,8 @@ def empty_side_by_side(x_bcn: Tensor, channels: int) -> Tensor:
 
 def empty_as(x_bcn: Tensor, channels: int) -> Tensor:
     """An empty (B, channels, N) of the type and device of ``x_bcn``, packed as it is."""
+    if _channels_last(x_bcn):
+        return x_bcn.new_empty(x_bcn.shape[0], x_bcn.shape[2], channels).mT
     if columns(x_bcn) is not None:
         return empty_side_by_side(x_bcn, channels)
     return x_bcn.new_empty(x_bcn.shape[0], channels, x_bcn.shape[2])
@@ -29,7 +32,13 @@ def empty_as(x_bcn: Tensor, channels: int) -> Tensor:
 def columns(x_bcn: Tensor) -> Tensor | None:
     """(B, C, N) as a view (C, B·N), or ``None`` where samples are packed apart."""
     x_cbn = x_bcn.transpose(0, 1)
-    return x_cbn.flatten(1) if x_cbn.is_contiguous() else None
+    return x_cbn.flatten(1) if x_cbn.is_contiguous() or _channels_last(x_bcn) else None
+
+
+def _channels_last(x_bcn: Tensor) -> bool:
+    """Whether this is (B, N, C), or some of its channels, on CUDA."""
+    batch_stride, channel_stride, stride = x_bcn.stride()
+    return x_bcn.is_cuda and channel_stride == 1 < x_bcn.shape[1] and batch_stride == stride * x_bcn.shape[2]
 
 
 def mix(w_dc: Tensor, x_bcn: Tensor, *, out: Tensor) -> Tensor:

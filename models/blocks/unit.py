@@ -141,7 +141,7 @@ class Unit(nn.Module):
         Returns:
             (B, C, N).
         """
-        if self.residual and mask_bn is None and can_gate(x_bcn, y_bcn, self.norm):
+        if self.residual and mask_bn is None and can_gate(x_bcn, y_bcn, self.norm, self.gate):
             return gated_norm(x_bcn, y_bcn, cast(nn.BatchNorm1d, self.norm), self.gate, relu=self.relu)
         y_bcn = self.finish(y_bcn, mask_bn)
         gate = self.gate.to(y_bcn.dtype)[:, None]

@@ -9,6 +9,7 @@ from specvid.models.blocks import create_block, gated
 from specvid.models.blocks.gated import can_gate, gated_norm
 from specvid.models.blocks.norms import BatchNorm
 
+GATE = torch.ones(1)
 NAMES = ("result", "x", "y", "weight", "bias", "gate")
 
 
@@ -53,13 +54,13 @@ def test_equals_its_parts(
 
 def test_a_block_takes_it_in_training_only(norm: BatchNorm) -> None:
     x = torch.randn(2, 6, 5, dtype=torch.float64)
-    assert can_gate(x, x, norm)
-    assert not can_gate(x, x.float(), norm)  # autocast: two precisions
-    assert not can_gate(x, x, torch.nn.Identity())
-    assert not can_gate(x[:1, :, :1], x[:1, :, :1], norm)  # one value a channel, which batch norm refuses
+    assert can_gate(x, x, norm, GATE)
+    assert not can_gate(x, x.float(), norm, GATE)  # autocast: two precisions
+    assert not can_gate(x, x, torch.nn.Identity(), GATE)
+    assert not can_gate(x[:1, :, :1], x[:1, :, :1], norm, GATE)  # one value a channel, which batch norm refuses
     with torch.no_grad():
-        assert not can_gate(x, x, norm)
-    assert not can_gate(x, x, norm.eval())
+        assert not can_gate(x, x, norm, GATE)
+    assert not can_gate(x, x, norm.eval(), GATE)
 
 
 def test_one_value_a_channel_is_refused_as_batch_norm_does() -> None:
