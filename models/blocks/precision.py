@@ -1,4 +1,4 @@
-"""Where half precision will not do: sums over all N positions of a clip."""
+"""Where half precision will not do: sums over all N positions of a clip. And the switch for TF32."""
 
 from contextlib import AbstractContextManager, nullcontext
 
@@ -23,3 +23,16 @@ def full_precision(x: Tensor) -> AbstractContextManager[object]:
 def at_least_float32(x: Tensor) -> Tensor:
     """Half precision as float32, anything wider as it is."""
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+def allow_tf32(allowed: bool) -> None:
+    """Let a GPU multiply float32 in TF32 (10 bits of mantissa), in convolutions and in the products of blocks alike.
+
+    PyTorch's own default is TF32 for convolutions and float32 for matrix products, so that a network's blocks, which
+    are matrix products, run several times slower than its convolutions of the same size.
+
+    Args:
+        allowed: TF32 for both, or float32 for both.
+    """
+    torch.set_float32_matmul_precision("high" if allowed else "highest")
+    torch.backends.cudnn.allow_tf32 = allowed

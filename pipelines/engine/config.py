@@ -18,6 +18,8 @@ class ComputeConfig:
     """Where to compute; auto: a GPU where there is one."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Autocast; weights stay in fp32."""
+    tf32: bool = True
+    """On a GPU, multiply fp32 in TF32, in convolutions and blocks alike; --no-tf32: in fp32, several times slower."""
     batch_size: int = 16
     """Clips at a time."""
     workers: int = 2

@@ -8,6 +8,7 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.strategies import DDPStrategy
 
+from specvid.models.blocks.precision import allow_tf32
 from specvid.pipelines.engine.config import ComputeConfig, DistributedConfig, EngineConfig
 from specvid.pipelines.engine.devices import select_device
 
@@ -47,7 +48,8 @@ def make_fabric(config: ComputeConfig) -> Fabric:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     elif device == "cuda":
         torch.backends.cudnn.benchmark = True
-        torch.set_float32_matmul_precision("high")
+    if device == "cuda":
+        allow_tf32(config.tf32)
     fabric = Fabric(
         accelerator=device,
         devices=devices,

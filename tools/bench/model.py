@@ -1,4 +1,4 @@
-"""What blocks add to a training step: the same backbone with and without them, step by step in turn.
+"""What blocks add to a training step or an embedding: the same backbone with and without them, in turn.
 
 One after the other, so that whatever slows the machine down slows all alike; the figure is the median of the ratios
 within a round, not the ratio of two runs.
@@ -11,22 +11,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from specvid.models import create_model
+from specvid.models.video_model import VideoModel
 from specvid.pipelines.engine.log import silent
 from specvid.text import to_text
+from specvid.tools.bench.gpu import autocast, check_device, computing_in, gpu_seconds
 from specvid.tools.bench.timing import interleaved, median, ratios
 
 
 @dataclass(frozen=True)
 class StepTime:
-    """Training steps of a backbone with some blocks.
+    """Training steps of a backbone with some blocks, or its forward passes.
 
     Attributes:
         blocks: what was inserted; empty for the bare backbone.
         parameters: of the whole model.
         seconds: median of a step.
+        clips: of a step, by its seconds.
         ratio: to the bare backbone, median over the rounds.
         quartiles: lower and upper quartile of this ratio.
     """
@@ -34,6 +38,7 @@ class StepTime:
     blocks: str
     parameters: int
     seconds: float
+    clips: float
     ratio: float
     quartiles: tuple[float, float]
 
@@ -47,11 +52,14 @@ def bench_model(
     batch: int = 2,
     steps: int = 15,
     num_classes: int = 101,
+    embed: bool = False,
     device: str = "cpu",
+    precision: str = "float32",
+    channels_last: bool = False,
     cpu: bool = False,
     status: Callable[[str], None] = silent,
 ) -> list[StepTime]:
-    """Time training steps (forward, cross-entropy, backward, SGD) of a backbone, bare and with blocks.
+    """Time training steps (forward, cross-entropy, backward, SGD) of a backbone or its embedding, bare and with blocks.
 
     Args:
         model: the backbone.
@@ -61,32 +69,54 @@ def bench_model(
         batch: clips at a time.
         steps: timed rounds; each runs one step of every model. Two rounds before them warm up.
         num_classes: classes of the head.
+        embed: time `VideoModel.embed` in eval mode instead.
         device: ``cpu`` or ``cuda``.
+        precision: of ``specvid.tools.bench.gpu.PRECISIONS``.
+        channels_last: memory format of clips and weights.
         cpu: CPU time instead of that of the clock.
         status: called with a line for each round.
 
     Returns:
         The bare backbone, then a row for each of ``blocks``.
+
+    Raises:
+        ValueError: a device or precision that is not here.
     """
+    check_device(device, precision)
     specs = ["", *blocks]
-    runs = {spec: _training_step(model, spec, frames, size, batch, num_classes, torch.device(device)) for spec in specs}
+    networks = {}
+    for spec in specs:
+        torch.manual_seed(0)
+        networks[spec] = create_model(model, blocks=spec, num_classes=num_classes).to(device).train(not embed)
+    x = torch.randn(batch, 3, frames, size, size, device=device)
+    if channels_last:
+        x = x.to(memory_format=torch.channels_last_3d)
+        for network in networks.values():
+            _to_channels_last(network)
+    make = _embedding if embed else _training_step
+    runs = {spec: make(network, x, precision) for spec, network in networks.items()}
 
     def progress(number: int, seconds: dict[str, float]) -> None:
         status(f"round {number} of {steps}: " + ", ".join(f"{seconds[spec]:.3f} s" for spec in specs))
 
-    seconds = interleaved(
-        {spec: step for spec, (step, _) in runs.items()},
-        rounds=steps,
-        warm_up=2,
-        synchronize=torch.cuda.synchronize if device == "cuda" else None,
-        cpu=cpu,
-        on_round=progress,
-    )
+    fast = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = True  # as in training
+    with computing_in(precision):
+        seconds = interleaved(
+            runs,
+            rounds=steps,
+            warm_up=2 if device == "cpu" else 5,
+            cpu=cpu,
+            clock=gpu_seconds() if device == "cuda" else None,
+            on_round=progress,
+        )
+    torch.backends.cudnn.benchmark = fast
     rows = []
-    for spec, (_, parameters) in runs.items():
+    for spec, network in networks.items():
         of_rounds = ratios(seconds, spec, "")
         low, _, high = statistics.quantiles(of_rounds, n=4) if len(of_rounds) > 1 else of_rounds * 3
-        rows.append(StepTime(spec, parameters, median(seconds[spec]), statistics.median(of_rounds), (low, high)))
+        parameters, step = sum(parameter.numel() for parameter in network.parameters()), median(seconds[spec])
+        rows.append(StepTime(spec, parameters, step, batch / step, statistics.median(of_rounds), (low, high)))
     return rows
 
 
@@ -96,27 +126,42 @@ def as_text(rows: Sequence[StepTime]) -> str:
     Args:
         rows: from ``bench_model``.
     """
-    cells = [["blocks", "parameters", "s / step", "added", "quartiles"]]
+    cells = [["blocks", "parameters", "s / step", "clips / s", "added", "quartiles"]]
     for row in rows:
         added, low, high = (f"{100 * (ratio - 1):+.1f} %" for ratio in (row.ratio, *row.quartiles))
-        line = [row.blocks or "(bare)", f"{row.parameters:,}", f"{row.seconds:.3f}"]
+        line = [row.blocks or "(bare)", f"{row.parameters:,}", f"{row.seconds:.3g}", f"{row.clips:.1f}"]
         cells.append([*line, added, f"{low} to {high}"] if row.blocks else [*line, "", ""])
     return to_text(cells, align="<>", rule=False)
 
 
-def _training_step(
-    model: str, blocks: str, frames: int, size: int, batch: int, num_classes: int, device: torch.device
-) -> tuple[Callable[[], None], int]:
-    """A function that runs one training step, and the number of parameters of its model."""
-    torch.manual_seed(0)
-    network = create_model(model, blocks=blocks, num_classes=num_classes).to(device).train()
+def _to_channels_last(network: nn.Module) -> None:
+    """The weights of 3D convolutions in that memory format."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv3d):
+            module.to(memory_format=torch.channels_last_3d)
+
+
+def _training_step(network: VideoModel, x: Tensor, precision: str) -> Callable[[], None]:
+    """A function that runs one training step."""
+    assert network.num_classes is not None
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-3, momentum=0.9)
-    x = torch.randn(batch, 3, frames, size, size, device=device)
-    labels = torch.randint(num_classes, (batch,), device=device)
+    labels = torch.randint(network.num_classes, (len(x),), device=x.device)
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
-        F.cross_entropy(network(x), labels).backward()
+        with autocast(x.device.type, precision):
+            loss = F.cross_entropy(network(x), labels)
+        loss.backward()
         optimizer.step()
 
-    return step, sum(parameter.numel() for parameter in network.parameters())
+    return step
+
+
+def _embedding(network: VideoModel, x: Tensor, precision: str) -> Callable[[], None]:
+    """A function that embeds the clips."""
+
+    def step() -> None:
+        with torch.inference_mode(), autocast(x.device.type, precision):
+            network.embed(x)
+
+    return step

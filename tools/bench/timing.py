@@ -37,8 +37,8 @@ def interleaved(
     rounds: int = 5,
     warm_up: int = 1,
     patience: Mapping[str, float] | None = None,
-    synchronize: Callable[[], object] | None = None,
     cpu: bool = False,
+    clock: Callable[[Callable[[], object]], float] | None = None,
     on_round: Callable[[int, dict[str, float]], None] | None = None,
 ) -> dict[str, Seconds]:
     """Time alternatives in turn.
@@ -49,14 +49,13 @@ def interleaved(
         warm_up: rounds before them, which do not count.
         patience: seconds of all runs of an alternative after which it is left out, once it was timed; of these
             alternatives a warm-up counts that took longer than ``SLOW``.
-        synchronize: waits for a device, called before each reading of the clock.
         cpu: CPU time of this process, of which other processes take nothing, instead of that of the clock.
+        clock: runs an alternative and returns its seconds, instead of either.
         on_round: called with the number of each round (0 and less: warm-up) and its seconds.
 
     Returns:
         Seconds of each alternative by round.
     """
-    wait = synchronize or (lambda: None)
     counted: dict[str, Seconds] = {name: {} for name in work}
     left = dict(patience or {})
     order = random.Random(0)
@@ -65,11 +64,12 @@ def interleaved(
         for name, run in order.sample(list(work.items()), len(work)):
             if left.get(name, 0) < 0 and counted[name]:
                 continue
-            wait()
-            with Stopwatch() as watch:
-                run()
-                wait()
-            elapsed[name] = watch.cpu if cpu else watch.seconds
+            if clock is not None:
+                elapsed[name] = clock(run)
+            else:
+                with Stopwatch() as watch:
+                    run()
+                elapsed[name] = watch.cpu if cpu else watch.seconds
             if name in left:
                 left[name] -= elapsed[name]
             if number > 0 or (name in left and elapsed[name] > SLOW):

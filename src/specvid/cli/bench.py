@@ -23,13 +23,14 @@ Example:
 """
 
 MODEL_HELP = """\
-specvid bench model: what blocks add to a training step of a backbone, step by step in turn
+specvid bench model: what blocks add to a training step of a backbone, or to its embedding, in turn
 
   --model r3d_18                     backbone
   --blocks "snl@layer3.-1" "nl@..."  each is compared with the bare backbone
   --frames 16 --size 112 --batch 2   the clips
   --steps 15                         timed rounds; the figures are medians
-  --device cpu|cuda
+  --embed                            forward passes in eval mode instead of training steps
+  --device cpu|cuda                  --precision float32|tf32|bfloat16|float16 --channels-last
 
 Example:
   specvid bench model --model r3d_18 --blocks "snl@layer3.-1"
@@ -45,7 +46,9 @@ specvid bench blocks: time and memory of single blocks over the number of positi
   --variants NAME ...     which; all if not given
   --rounds 5              timed rounds; the figures are medians
   --patience 20           seconds of one variant at one size after which it runs no further round
-  --device cpu|cuda --dtype float32|bfloat16|float16
+  --device cpu|cuda       --precision float32|tf32|bfloat16|float16
+  --graphs                on a GPU: CUDA graphs, without the time that starting operations takes
+  --channels-last         features in this memory format
   --memory                peak memory of a training step instead of times: a fresh process each
   --csv FILE --markdown   all measurements as a file; tables in Markdown
 
@@ -121,7 +124,15 @@ class ModelOptions:
     batch: int = 2
     steps: int = 15
     """Timed rounds."""
+    embed: bool = False
+    """Forward passes in eval mode instead of training steps."""
     device: Literal["cpu", "cuda"] = "cpu"
+    precision: Literal["float32", "tf32", "bfloat16", "float16"] = "float32"
+    channels_last: bool = False
+    """Memory format of clips and weights."""
+
+
+TIMING = ("rounds", "patience", "device", "precision", "graphs", "channels_last")  # options that memory has not
 
 
 @dataclass(frozen=True)
@@ -139,7 +150,11 @@ class BlocksOptions:
     patience: float | None = None
     """Seconds of one variant at one size after which it runs no further round; 20, or 4 for what is quadratic."""
     device: Literal["cpu", "cuda"] = "cpu"
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    precision: Literal["float32", "tf32", "bfloat16", "float16"] = "float32"
+    graphs: bool = False
+    """CUDA graphs."""
+    channels_last: bool = False
+    """Memory format of the features."""
     memory: bool = False
     """Peak memory of a training step instead of times."""
     csv: str = ""
@@ -148,10 +163,10 @@ class BlocksOptions:
     """Tables in Markdown."""
 
     def __post_init__(self) -> None:
-        timing = ("rounds", "patience", "device", "dtype")
-        idle = [name for name in timing if getattr(self, name) != getattr(BlocksOptions, name)]
+        idle = [name for name in TIMING if getattr(self, name) != getattr(BlocksOptions, name)]
         if self.memory and idle:
-            raise ValueError(f"--memory is of one step in float32 on the CPU: leave out --{', --'.join(idle)}.")
+            words = ", ".join(f"--{name.replace('_', '-')}" for name in idle)
+            raise ValueError(f"--memory is of one step in float32 on the CPU: leave out {words}.")
 
 
 @dataclass(frozen=True)
@@ -206,9 +221,11 @@ def _loader(options: LoaderOptions) -> str:
 
 def _model(options: ModelOptions) -> str:
     from specvid.pipelines.engine.log import status
+    from specvid.tools.bench.gpu import device_line
     from specvid.tools.bench.model import as_text, bench_model
 
-    return as_text(bench_model(**vars(options), status=status))
+    rows = bench_model(**vars(options), status=status)
+    return f"{device_line(options.device, options.precision)}\n\n{as_text(rows)}"
 
 
 def _blocks(options: BlocksOptions) -> str:
@@ -221,7 +238,7 @@ def _blocks(options: BlocksOptions) -> str:
     sizes: dict[str, Any] = given | {"channels": options.channels, "batches": options.batches}
     if options.memory:
         return report_memory(bench_memory(**sizes), csv=options.csv, markdown=options.markdown, status=status)
-    timing = {name: getattr(options, name) for name in ("rounds", "patience", "device", "dtype")}
+    timing = {name: getattr(options, name) for name in TIMING}
     return report_times(bench_blocks(**sizes, **timing), csv=options.csv, markdown=options.markdown, status=status)
 
 

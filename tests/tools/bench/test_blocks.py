@@ -14,6 +14,31 @@ from specvid.tools.bench.blocks.memory import BlockMemory, bench_memory
 from specvid.tools.bench.blocks.tables import auto_choices, auto_table, left_out_lines, slope, time_tables, write_csv
 from specvid.tools.bench.blocks.times import BlockTime, bench_blocks
 from specvid.tools.bench.blocks.variants import VARIANTS, Floor, PublishedSNL, left_out
+from specvid.tools.bench.gpu import computing_in
+
+
+def test_only_a_gpu_has_graphs_and_tf32() -> None:
+    for given, message in (({"graphs": True}, "--graphs is for GPUs"), ({"precision": "tf32"}, "tf32 is for GPUs")):
+        with pytest.raises(ValueError, match=message):
+            next(bench_blocks(**given))
+
+
+def test_the_switch_of_tf32_is_put_back() -> None:
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    with computing_in("float32"):
+        assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == ("highest", False)
+        with computing_in("bfloat16"):
+            assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == ("high", True)
+    assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == before
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("options", [{"graphs": True, "precision": "bfloat16", "channels_last": True}, {}], ids=str)
+def test_on_a_gpu(options: dict) -> None:
+    sizes = {"positions": (784,), "channels": (64,), "batches": (2,), "rounds": 2}
+    rows = list(bench_blocks(**sizes, variants=("snl-auto", "nl-attention"), device="cuda", **options))
+    assert [row.variant for row in rows] == ["floor", "snl-auto", "nl-attention"]
+    assert all(0 < row.forward_ms < row.train_ms for row in rows)
 
 
 def test_the_published_form_equals_our_block() -> None:
@@ -42,6 +67,7 @@ def test_a_run_prints_writes_and_says_what_is_left_out(tmp_path, capsys: pytest.
     assert run(["bench", "blocks", *words, "--variants", *variants]) == 0
     text = capsys.readouterr().out
     assert "forward + backward, C = 8, B = 1: ms (times the floor)" in text
+    assert f"PyTorch {torch.__version__}, float32\n" in text
     assert "N = 98" in text and "N = 392" in text
     with file.open() as lines:
         rows = list(csv.DictReader(lines))
@@ -64,7 +90,7 @@ def test_limits() -> None:
 
 
 def row(variant: str, n: int, ms: float) -> BlockTime:
-    return BlockTime(variant, n, 512, 1, "float32", "cpu", ms, 1.0, 3 * ms, 1.0, (5, 5))
+    return BlockTime(variant, n, 512, 1, "float32", "cpu", False, ms, 1.0, 3 * ms, 1.0, (5, 5))
 
 
 def test_slope_counts_from_784_up() -> None:
@@ -92,7 +118,7 @@ def test_csv_keeps_what_was_not_measured(tmp_path) -> None:
     write_csv([BlockTime("nl-dense", 50176, 512, 1, "float32", "cpu", note="too large")], tmp_path / "x.csv")
     header, line = (tmp_path / "x.csv").read_text().splitlines()
     assert header.split(",") == [field.name for field in dataclasses.fields(BlockTime)]
-    assert line == "nl-dense,50176,512,1,float32,cpu,nan,nan,nan,nan,0 0,too large"
+    assert line == "nl-dense,50176,512,1,float32,cpu,False,nan,nan,nan,nan,0 0,too large"
     write_csv([BlockMemory("floor", 98, 512, 4, 12.3456)], tmp_path / "x.csv")
     assert (tmp_path / "x.csv").read_text().splitlines()[1] == "floor,98,512,4,12.35"
     assert "nl-dense" in VARIANTS
@@ -105,7 +131,7 @@ def test_memory_has_a_table_for_each_size(capfd: pytest.CaptureFixture[str]) -> 
     assert "C = 512, B = 1: MiB" in text
     assert "C = 512, B = 4: MiB" in text
     assert sum(line.startswith("snl-auto") for line in text.splitlines()) == 2
-    for idle in (["--dtype", "bfloat16"], ["--rounds", "9"]):
+    for idle in (["--precision", "bfloat16"], ["--channels-last"], ["--rounds", "9"]):
         assert run(["bench", "blocks", "--memory", *idle]) == 2
         assert f"leave out {idle[0]}" in capfd.readouterr().err
 

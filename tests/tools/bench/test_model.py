@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from specvid.models import create_model
+from specvid.models.video_model import VideoModel
 from specvid.tools.bench import model as tool
 from specvid.tools.bench import timing
 from specvid.tools.bench.model import StepTime, as_text, bench_model
@@ -26,19 +27,31 @@ def test_rows_and_progress() -> None:
     assert lines[-1].startswith("round 3 of 3: ")
 
 
+def test_embedding_in_another_memory_format_and_precision() -> None:
+    sizes = {"frames": 4, "size": 16, "steps": 1}
+    bare, row = bench_model("r3d_tiny", ["snl@layer2"], **sizes, embed=True, channels_last=True, precision="bfloat16")
+    assert row.clips == pytest.approx(2 / row.seconds)
+    assert row.parameters > bare.parameters
+
+
+def test_what_only_a_gpu_has_is_refused() -> None:
+    with pytest.raises(ValueError, match="--precision tf32 is for GPUs"):
+        bench_model("r3d_tiny", precision="tf32")
+
+
 def test_the_ratio_is_of_steps_of_the_same_round(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that gets slower and slower: the ratio of the rounds stays what it is."""
     now = [0.0]
     watch = SimpleNamespace(perf_counter=lambda: now[0], process_time=lambda: 0.0)
     monkeypatch.setattr(timing, "time", watch)
 
-    def training_step(model: str, blocks: str, *sizes: object) -> tuple[Callable[[], None], int]:
+    def training_step(network: VideoModel, *rest: object) -> Callable[[], None]:
         durations = iter([7.0, 7.0, 1.0, 10.0, 100.0])  # the first two warm up
 
         def step() -> None:
-            now[0] += next(durations) * (1.5 if blocks else 1)
+            now[0] += next(durations) * (1.5 if network.config["blocks"] else 1)
 
-        return step, 0
+        return step
 
     monkeypatch.setattr(tool, "_training_step", training_step)
     _, row = bench_model("r3d_tiny", ["snl@layer2"], steps=3)
@@ -46,11 +59,14 @@ def test_the_ratio_is_of_steps_of_the_same_round(monkeypatch: pytest.MonkeyPatch
 
 
 def test_table() -> None:
-    rows = [StepTime("", 1000, 0.5, 1.0, (1.0, 1.0)), StepTime("snl@layer3.-1", 12345, 0.52, 1.03, (1.01, 1.06))]
+    rows = [
+        StepTime("", 1000, 0.5, 4, 1.0, (1.0, 1.0)),
+        StepTime("snl@layer3.-1", 12345, 0.52, 3.85, 1.03, (1.01, 1.06)),
+    ]
     assert as_text(rows).splitlines() == [
-        "blocks         parameters  s / step   added         quartiles",
-        "(bare)              1,000     0.500",
-        "snl@layer3.-1      12,345     0.520  +3.0 %  +1.0 % to +6.0 %",
+        "blocks         parameters  s / step  clips / s   added         quartiles",
+        "(bare)              1,000       0.5        4.0",
+        "snl@layer3.-1      12,345      0.52        3.9  +3.0 %  +1.0 % to +6.0 %",
     ]
 
 

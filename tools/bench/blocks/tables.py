@@ -14,6 +14,7 @@ from specvid.pipelines.engine.log import silent
 from specvid.text import to_markdown, to_text
 from specvid.tools.bench.blocks.memory import BlockMemory
 from specvid.tools.bench.blocks.times import BlockTime
+from specvid.tools.bench.gpu import device_line
 
 Table = list[list[str]]
 """Rows of text, the heading first."""
@@ -41,9 +42,12 @@ def report_times(
         status(f"{size}: {row.note or f'{row.forward_ms:.3g} ms forward, {row.train_ms:.3g} ms with backward'}")
         if csv:
             write_csv(measured, csv)
-    parts = [f"\n{title}: ms (times the floor)\n\n{print_table(table)}" for title, table in time_tables(measured)]
-    forms = print_table(auto_table(measured))
-    parts.append(f"\nslope: log-log over N from 784 up, 1 is linear, 2 quadratic\n\n{forms}")
+    first = measured[0]
+    parts = [device_line(first.device, first.precision, graphs=first.graphs)]
+    parts += [f"\n{title}: ms (times the floor)\n\n{print_table(table)}" for title, table in time_tables(measured)]
+    parts.append("\nslope: log-log over N from 784 up, 1 is linear, 2 quadratic")
+    if len(forms := auto_table(measured)) > 1:
+        parts.append(f"\n{print_table(forms)}")
     return "\n".join([*parts, "", *left_out_lines(measured)])
 
 
@@ -125,7 +129,7 @@ def slope(rows: Sequence[BlockTime], variant: str, channels: int, batch: int, *,
 
 
 def auto_choices(rows: Sequence[BlockTime]) -> list[tuple[BlockTime, str, float, float]]:
-    """Which form of SNL ``auto`` takes at each size. (To time ``auto`` itself would add noise, not knowledge.)
+    """Which form of SNL ``auto`` takes at each size on a CPU. (To time ``auto`` itself would add noise, not knowledge.)
 
     Args:
         rows: the measurements.
@@ -139,7 +143,7 @@ def auto_choices(rows: Sequence[BlockTime]) -> list[tuple[BlockTime, str, float,
     for (variant, n, channels, batch), auto in times.items():
         forms = {form: times.get((f"snl-{form}", n, channels, batch)) for form in ("linear", "dense")}
         measured = {form: row for form, row in forms.items() if row is not None}
-        if variant != "snl-auto" or len(measured) < 2:
+        if variant != "snl-auto" or auto.device != "cpu" or len(measured) < 2:
             continue
         affinity = cast(SymmetricAffinity, create_block("snl", channels).affinity)
         picked = "dense" if affinity.dense_is_cheaper(n) else "linear"

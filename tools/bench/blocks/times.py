@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from specvid.tools.bench.blocks.variants import CLIPS, QUADRATIC, VARIANTS, check_choices, left_out, make
+from specvid.tools.bench.gpu import autocast, check_device, computing_in, gpu_seconds, graphed
 from specvid.tools.bench.timing import Seconds, interleaved, median, ratio
 
 PATIENCE, PATIENCE_QUADRATIC = 20.0, 4.0  # seconds of one variant at one size, after which it runs no further round
@@ -22,8 +23,9 @@ class BlockTime:
         positions: N.
         channels: C.
         batch: B.
-        dtype: of the multiplications.
+        precision: of the multiplications.
         device: ``cpu`` or ``cuda``.
+        graphs: CUDA graphs were timed.
         forward_ms: median of a forward pass, milliseconds.
         forward_to_floor: median ratio to the floor within a round.
         train_ms: median of forward and backward, milliseconds.
@@ -36,8 +38,9 @@ class BlockTime:
     positions: int
     channels: int
     batch: int
-    dtype: str
+    precision: str
     device: str
+    graphs: bool = False
     forward_ms: float = math.nan
     forward_to_floor: float = math.nan
     train_ms: float = math.nan
@@ -55,7 +58,9 @@ def bench_blocks(
     rounds: int = 5,
     patience: float | None = None,
     device: str = "cpu",
-    dtype: str = "float32",
+    precision: str = "float32",
+    graphs: bool = False,
+    channels_last: bool = False,
 ) -> Iterator[BlockTime]:
     """Measure variants at every size; the floor runs in every round beside the others.
 
@@ -68,78 +73,82 @@ def bench_blocks(
         patience: seconds of one variant at one size after which it runs no further round; by default ``PATIENCE``, or
             ``PATIENCE_QUADRATIC`` for what is quadratic.
         device: ``cpu`` or ``cuda``.
-        dtype: ``float32``, ``bfloat16`` or ``float16`` (by autocast).
+        precision: of ``specvid.tools.bench.gpu.PRECISIONS``.
+        graphs: on a GPU, time CUDA graphs: without what it takes to start operations one by one.
+        channels_last: features in this memory format.
 
     Yields:
         Measurements as they come.
 
     Raises:
-        ValueError: an N or a variant that is not known.
+        ValueError: an N or a variant that is not known, or a device or precision that is not here.
     """
     check_choices(positions, variants)
-    for width in channels:
-        for batch in batches:
-            for n in positions:
-                yield from _bench_size(("floor", *variants), n, width, batch, rounds, patience, device, dtype)
+    check_device(device, precision, graphs=graphs)
+    of_all = BlockTime("", 0, 0, 0, precision, device, graphs)
+    with computing_in(precision):
+        for width in channels:
+            for batch in batches:
+                for n in positions:
+                    row = replace(of_all, positions=n, channels=width, batch=batch)
+                    yield from _bench_size(("floor", *variants), row, rounds, patience, channels_last)
 
 
 def _bench_size(
-    variants: Sequence[str],
-    positions: int,
-    channels: int,
-    batch: int,
-    rounds: int,
-    patience: float | None,
-    device: str,
-    dtype: str,
+    variants: Sequence[str], size: BlockTime, rounds: int, patience: float | None, channels_last: bool
 ) -> Iterator[BlockTime]:
     torch.manual_seed(0)
-    x = torch.randn(batch, channels, *CLIPS[positions], device=device)
-    why_not = {name: left_out(name, positions, channels, batch) for name in dict.fromkeys(variants)}
-    made = {name: None if why else make(name, channels) for name, why in why_not.items()}
-    ready = {name: block.to(device) for name, block in made.items() if block is not None}
-    wait = torch.cuda.synchronize if device == "cuda" else None
+    x = torch.randn(size.batch, size.channels, *CLIPS[size.positions], device=size.device)
+    if size.device == "cuda" and size.precision in ("bfloat16", "float16"):  # as a network's layers hand it over
+        x = x.to(getattr(torch, size.precision))
+    if channels_last:
+        x = x.to(memory_format=torch.channels_last_3d)
+    numbers = size.positions, size.channels, size.batch, size.device
+    why_not = {name: left_out(name, *numbers) for name in dict.fromkeys(variants)}
+    made = {name: None if why else make(name, size.channels) for name, why in why_not.items()}
+    ready = {name: block.to(size.device) for name, block in made.items() if block is not None}
+    clock = gpu_seconds() if size.device == "cuda" else None
 
     def times(work: Callable[[nn.Module, Tensor, str], Callable[[], None]]) -> dict[str, Seconds]:
-        runs = {name: work(block, x, dtype) for name, block in ready.items()}
+        runs = {name: work(block, x, size.precision) for name, block in ready.items()}
+        if size.graphs:
+            runs = {name: graphed(run) for name, run in runs.items()}
         limits = {name: patience or (PATIENCE_QUADRATIC if name in QUADRATIC else PATIENCE) for name in runs}
-        return interleaved(runs, rounds=rounds, patience=limits, synchronize=wait)
+        return interleaved(runs, rounds=rounds, patience=limits, clock=clock, warm_up=1 if clock is None else 3)
 
     forward, train = times(_forward), times(_train)
     for name, why in why_not.items():
         if name not in ready:
-            yield BlockTime(name, positions, channels, batch, dtype, device, note=why or "not installed")
+            yield replace(size, variant=name, note=why or "not installed")
             continue
-        yield BlockTime(
-            name, positions, channels, batch, dtype, device,
-            median(forward[name]) * 1e3, ratio(forward, name, "floor"),
-            median(train[name]) * 1e3, ratio(train, name, "floor"),
-            (len(forward[name]), len(train[name])),
-        )  # fmt: skip
+        yield replace(
+            size,
+            variant=name,
+            forward_ms=median(forward[name]) * 1e3,
+            forward_to_floor=ratio(forward, name, "floor"),
+            train_ms=median(train[name]) * 1e3,
+            train_to_floor=ratio(train, name, "floor"),
+            rounds=(len(forward[name]), len(train[name])),
+        )
 
 
-def _autocast(x: Tensor, dtype: str) -> torch.autocast:
-    return torch.autocast(
-        x.device.type, dtype=getattr(torch, dtype) if dtype != "float32" else None, enabled=dtype != "float32"
-    )
+def _forward(block: nn.Module, x: Tensor, precision: str) -> Callable[[], None]:
+    block.eval()
 
-
-def _forward(block: nn.Module, x: Tensor, dtype: str) -> Callable[[], None]:
     def run() -> None:
-        block.eval()
-        with torch.no_grad(), _autocast(x, dtype):
+        with torch.no_grad(), autocast(x.device.type, precision):
             block(x)
 
     return run
 
 
-def _train(block: nn.Module, x: Tensor, dtype: str) -> Callable[[], None]:
+def _train(block: nn.Module, x: Tensor, precision: str) -> Callable[[], None]:
+    block.train()
     gradient = torch.ones_like(x)
     x = x.detach().requires_grad_()
 
     def run() -> None:
-        block.train()
-        with _autocast(x, dtype):
+        with autocast(x.device.type, precision):
             y = block(x)
         y.backward(gradient.to(y.dtype))
         x.grad = None

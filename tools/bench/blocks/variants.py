@@ -3,10 +3,12 @@
 ``floor``: the 1x1 convolutions that SNL has anyway (theta, phi, g, W_0, W_1) with nothing between them;
 ``snl-linear``, ``snl-dense``, ``snl-auto``; ``snl-published``: SNL with its N x N matrix, line by line as in
 2108.02451's code; ``nl-attention``: the softmax block through attention kernels (SDPA); ``nl-dense``: as a matrix;
-``nl-mmcv``: mmcv's NonLocal3d, where it is installed.
+``nl-mmcv``: mmcv's NonLocal3d, where it is installed; ``snl-compiled``, where it is asked for: ``snl-auto`` through
+``torch.compile``.
 """
 
 from collections.abc import Iterable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -26,9 +28,11 @@ CLIPS = {
     50176: (16, 56, 56),
 }
 VARIANTS = ("floor", "snl-auto", "snl-linear", "snl-dense", "snl-published", "nl-attention", "nl-dense", "nl-mmcv")
+ON_REQUEST = ("snl-compiled",)
 FORM_MATRICES = ("snl-dense", "snl-published", "nl-dense", "nl-mmcv")
 QUADRATIC = (*FORM_MATRICES, "nl-attention")
-MEMORY_LIMIT = 6 * 2**30  # bytes that N x N matrices may take
+MEMORY_LIMIT = 6 * 2**30  # bytes that N x N matrices may take on a CPU
+GPU_SHARE = 0.25  # of the memory of a GPU that they may take there
 WORK_LIMIT = 1.5e12  # B·N·N·C of a quadratic variant: some minutes a step on two CPU cores
 
 
@@ -96,7 +100,7 @@ def make(variant: str, channels: int) -> nn.Module | None:
     """The module of a variant.
 
     Args:
-        variant: of ``VARIANTS``.
+        variant: of ``VARIANTS`` or ``ON_REQUEST``.
         channels: C.
 
     Returns:
@@ -112,6 +116,8 @@ def make(variant: str, channels: int) -> nn.Module | None:
         except ImportError:
             return None
         return NonLocal3d(channels, sub_sample=False)
+    if variant == "snl-compiled":
+        return cast(nn.Module, torch.compile(create_block("snl", channels, gate=1.0)))
     name, impl = variant.split("-")
     return create_block(name, channels, impl=impl, gate=1.0)
 
@@ -121,7 +127,7 @@ def check_choices(positions: Iterable[int], variants: Iterable[str]) -> None:
 
     Args:
         positions: N, keys of ``CLIPS``.
-        variants: of ``VARIANTS``.
+        variants: of ``VARIANTS`` or ``ON_REQUEST``.
 
     Raises:
         ValueError: any other.
@@ -130,11 +136,11 @@ def check_choices(positions: Iterable[int], variants: Iterable[str]) -> None:
         if n not in CLIPS:
             raise ValueError(f"positions={n} is not a size of the benchmark: choose from {', '.join(map(str, CLIPS))}.")
     for variant in variants:
-        if variant not in VARIANTS:
-            raise unknown("variant", variant, VARIANTS)
+        if variant not in (*VARIANTS, *ON_REQUEST):
+            raise unknown("variant", variant, (*VARIANTS, *ON_REQUEST))
 
 
-def left_out(variant: str, positions: int, channels: int, batch: int) -> str | None:
+def left_out(variant: str, positions: int, channels: int, batch: int, device: str = "cpu") -> str | None:
     """Why a variant is not run at a size.
 
     Args:
@@ -142,13 +148,16 @@ def left_out(variant: str, positions: int, channels: int, batch: int) -> str | N
         positions: N.
         channels: C.
         batch: B.
+        device: ``cpu`` or ``cuda``.
 
     Returns:
         That its N x N matrices (about four of them in float32 in a training step) or its work are beyond the limits;
         None where it is run.
     """
-    if variant in FORM_MATRICES and (need := 16 * batch * positions**2) > MEMORY_LIMIT:
+    on_gpu = device == "cuda"
+    limit = GPU_SHARE * torch.cuda.get_device_properties(0).total_memory if on_gpu else MEMORY_LIMIT
+    if variant in FORM_MATRICES and (need := 16 * batch * positions**2) > limit:
         return f"needs {need / 2**30:.0f} GiB for its N x N matrices"
-    if variant in QUADRATIC and batch * channels * positions**2 > WORK_LIMIT:
+    if not on_gpu and variant in QUADRATIC and batch * channels * positions**2 > WORK_LIMIT:
         return "takes minutes a step"
     return None
