@@ -1,5 +1,6 @@
 """A training as it is watched: the bar, or a line twice a minute; TensorBoard, Weights & Biases; a line an epoch."""
 
+import math
 import time
 from collections.abc import Mapping
 from datetime import timedelta
@@ -76,7 +77,10 @@ class Dashboard:
             return
         if self._board is not None:
             self._board.step(step, now)
-        figures = f"loss {now['loss']:.4f}  {now['clips_per_s']:.1f} clips/s  waiting {now['wait_share']:.0%}"
+        # Numbers are read from the device one batch late: the first step of an epoch has none yet.
+        known = math.isfinite(now["loss"])
+        speed = f"{now['clips_per_s']:.1f} clips/s  waiting {now['wait_share']:.0%}"
+        figures = f"loss {now['loss']:.4f}  {speed}" if known else f"waiting {now['wait_share']:.0%}"
         epochs, clock = f"epoch {epoch + 1}/{self.config.epochs}", time.monotonic()
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], completed=step, figures=figures, description=epochs)
