@@ -14,6 +14,7 @@ from typing import Any
 from specvid.extras import require
 from specvid.files import read_json
 from specvid.models.factory import create_model
+from specvid.models.insertion.grammar import parse_name
 from specvid.models.spec import InputSpec
 from specvid.models.trust import require_trust
 from specvid.models.video_model import VideoModel
@@ -79,7 +80,7 @@ def build_described(content: Mapping[str, Any], path: Path, *, trusted: bool = F
         raise ValueError(
             f"{str(path)!r}: the model of a config.json has no weights of its own; take 'weights' out of it"
         )
-    _check_sizes(config, path)
+    _check_sizes({**config, "in the name": parse_name(config["name"])[1]}, path)
     try:
         model = create_model(**config)
         model.input = InputSpec(**(content.get("input") or asdict(model.input)))

@@ -12,6 +12,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from specvid.models.insertion.grammar import parse_name
+
 _OWN = ("inflated",)  # schemes whose options name nothing
 _WORD = re.compile(r"[\w+-]*")  # no path, no dotted name, no address
 _CODE = {"init_cfg", "custom_imports", "custom_hooks", "hooks", "_base_", "_delete_"}
@@ -50,9 +52,15 @@ def names_code(model: Mapping[str, Any]) -> str:
     Returns:
         Half a sentence; empty where nothing can.
     """
-    scheme, colon, name = str(model.get("name", "")).partition(":")
+    full = str(model.get("name", ""))
+    try:
+        bare, told = parse_name(full)
+    except ValueError:  # whoever builds it says what is wrong
+        bare, told = full, {}
+    scheme, colon, name = bare.partition(":")
     if not colon or scheme in _OWN:
         return ""
+    model = {**model, **told}
     if scheme == "mmaction":
         from specvid.models.backbones.mmaction2.families import FAMILIES
 

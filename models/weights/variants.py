@@ -58,6 +58,7 @@ def find_variant(model: VideoModel, state: Mapping[str, Tensor], path: str | Pat
             f"weights {str(path)!r} fit {config['name']!r}, and were trained on video by code that their names do not "
             "tell, with strides and pools in time of its own. Create the model with one of "
             + ", ".join(f"variant={name!r}" for name in VARIANTS)
+            + f" (on the command line --model '{config['name']}(variant=...)')"
         )
     else:
         return None

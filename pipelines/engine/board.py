@@ -44,7 +44,8 @@ class Board:
             now: figures of the epoch so far; ``batch_loss`` and ``lr`` are of this step.
         """
         self._add({"train/loss": now["batch_loss"], "train/lr": now["lr"]}, step)
-        self._add({f"speed/{name}": now[name] for name in _SPEEDS}, step)
+        if math.isfinite(now["batch_loss"]):  # else nothing of this epoch has been read yet
+            self._add({f"speed/{name}": now[name] for name in _SPEEDS}, step)
 
     def epoch(self, line: Mapping[str, Any], speed: Mapping[str, Any]) -> None:
         """Write the points of an epoch.

@@ -103,6 +103,7 @@ def test_what_does_not_belong_together(tmp_path: Path) -> None:
         ({"embedding_dim": 8}, "differ: head.projection.weight and 1 more: not in the file"),
         ({"name": "r3d_tin"}, "Did you mean 'r3d_tiny'"),
         ({"size": 3}, "create_model: 'size' is unknown"),
+        ({"name": "resnet18(last_stride=10000000000)"}, "10000000000 is more than its weights can hold"),
         ({"weights": "DEFAULT"}, "take 'weights' out of it"),
         ({"pooling": 3}, "describes no model of specvid"),
     ):

@@ -87,6 +87,7 @@ def test_tensorboard_gets_steps_and_epochs_in_groups(tmp_path: Path) -> None:
     assert [point.step for point in board.Scalars("train/lr")] == list(range(1, steps + 1))
     losses = board.Scalars("train/loss")
     assert len(losses) == steps - len(lines)  # the first step of an epoch has no loss yet
+    assert all(point.value > 0 for point in board.Scalars("speed/clips_per_s"))
     per_epoch = steps // len(lines)
     for number, line in enumerate(lines):  # and the last one is not read before the epoch ends
         own = [point.value for point in losses if number * per_epoch < point.step <= (number + 1) * per_epoch]
