@@ -10,6 +10,9 @@ of F, S_n = sum over channels of G·F and v = -S r / 2, the gradient of E where 
 Sums are taken in float32 and in a fixed order: the same input gives the same bits.
 """
 
+# Strides are given as *tensor.stride(), of which pyright does not know the number.
+# pyright: reportCallIssue=false, reportIndexIssue=false, reportArgumentType=false
+
 import torch
 import triton
 import triton.language as tl

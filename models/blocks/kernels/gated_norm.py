@@ -4,6 +4,9 @@ In training one pass takes the statistics of y, one writes the result; backward 
 one writes the gradient of y. In eval mode the statistics are known, and there is one pass.
 """
 
+# Strides are given as *tensor.stride(), of which pyright does not know the number.
+# pyright: reportCallIssue=false, reportIndexIssue=false, reportArgumentType=false
+
 from typing import Any
 
 import torch
