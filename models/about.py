@@ -66,6 +66,9 @@ def match_backbones(pattern: str) -> list[str]:
     Args:
         pattern: With ``*``, ``?`` or ``[`` as for file names, else a part of the name.
 
+    Returns:
+        The names, sorted.
+
     Raises:
         ValueError: No backbone fits.
     """
@@ -82,7 +85,17 @@ def match_backbones(pattern: str) -> list[str]:
 
 
 def backbone_info(name: str) -> BackboneInfo:
-    """The facts about the backbone called ``name``, without blocks."""
+    """Describe a backbone without blocks: its clips, cost, weights and licence.
+
+    Args:
+        name: A backbone (`list_backbones`).
+
+    Returns:
+        What is known about it, computed on the meta device.
+
+    Raises:
+        ValueError: The backbone is unknown.
+    """
     model = model_on_meta(name)
     return BackboneInfo(
         name=name,
@@ -96,7 +109,14 @@ def backbone_info(name: str) -> BackboneInfo:
 
 
 def count_parameters(module: nn.Module) -> int:
-    """Number of parameters of a module."""
+    """Number of parameters of a module.
+
+    Args:
+        module: Any module.
+
+    Returns:
+        How many numbers its parameters have, frozen ones included.
+    """
     return sum(parameter.numel() for parameter in module.parameters())
 
 
@@ -105,6 +125,12 @@ def multiply_adds(model: VideoModel) -> int:
 
     This is what papers and torchvision print as FLOPs (`torch.utils.flop_counter` counts two for each). Convolutions,
     matrix products and attention count; norms, pooling and elementwise functions do not.
+
+    Args:
+        model: A model; a copy on the meta device is counted unless it is there already.
+
+    Returns:
+        The number of multiply-adds.
     """
     meta = copy.deepcopy(model).to("meta").eval() if any(not p.is_meta for p in model.parameters()) else model.eval()
     clip = torch.empty(1, 3, model.input.frames, *model.input.crop, device="meta")
@@ -114,13 +140,32 @@ def multiply_adds(model: VideoModel) -> int:
 
 
 def model_on_meta(name: str, *, blocks: str = "", input: Mapping[str, object] | None = None) -> VideoModel:
-    """A model on the meta device, in eval mode; arguments and errors are those of `specvid.create_model`."""
+    """Build a model on the meta device, in eval mode: without memory for its weights.
+
+    Args:
+        name: A backbone.
+        blocks: Insertions, as of `specvid.create_model`.
+        input: Changes to the backbone's `InputSpec`.
+
+    Returns:
+        The model, which computes shapes and no numbers.
+
+    Raises:
+        ValueError: As `specvid.create_model`.
+    """
     with _cheapest_device(name):
         return create_model(name, blocks=blocks, input=input).to("meta").eval()
 
 
 def clip_text(spec: InputSpec) -> str:
-    """The clips of ``spec`` in words, e.g. ``16 x 112 x 112, every 2nd frame``."""
+    """The clips of an input in words.
+
+    Args:
+        spec: The clips.
+
+    Returns:
+        E.g. ``16 x 112 x 112, every 2nd frame``: frames, height and width in px, stride.
+    """
     height, width = spec.crop
     every = {1: "every frame", 2: "every 2nd frame", 3: "every 3rd frame"}.get(
         spec.stride, f"every {spec.stride}th frame"

@@ -70,9 +70,13 @@ class ForwardPass:
 
     @classmethod
     def of(cls, block: nn.Module) -> ForwardPass:
-        """The forward pass of ``block``, an inserted block that is about to run, or to run again.
+        """The forward pass of an inserted block that is about to run, or to run again.
 
-        Outside of any it is one that knows nothing of its clips.
+        Args:
+            block: The block.
+
+        Returns:
+            The forward pass; outside of any, one that knows nothing of its clips.
 
         Raises:
             ValueError: The block runs again for activation checkpointing, and it cannot be found out in which forward
@@ -84,7 +88,14 @@ class ForwardPass:
         return run or cls(None)
 
     def clip_at(self, block: nn.Module) -> Clip:
-        """The clip that ``block`` sees, now or when it ran first."""
+        """The clip that a block sees, now or when it ran first.
+
+        Args:
+            block: The block.
+
+        Returns:
+            The clip in front of it.
+        """
         if torch.compiler.is_compiling():
             return self.clip
         if self.running:
@@ -92,12 +103,21 @@ class ForwardPass:
         return self.clips[block]
 
     def set_clip(self, frames: int | None, mask_bt: Tensor | None) -> None:
-        """Change the clip for the blocks behind this one; those that run again have seen it already."""
+        """Change the clip for the blocks behind this one; those that run again have seen it already.
+
+        Args:
+            frames: Clip length T in frames; None if it is not known.
+            mask_bt: (B, T), bool, True = real frame; None when all frames are real.
+        """
         if self.running:
             self.clip = Clip(frames, mask_bt)
 
     def attach_to(self, outputs: Iterable[object]) -> None:
-        """Live on, for blocks that run again, as long as the autograd graph of any of the tensors ``outputs``."""
+        """Live on, for blocks that run again, as long as the autograd graph of any of the outputs.
+
+        Args:
+            outputs: What the network gave; those that are no tensors with a graph do not count.
+        """
         if torch.compiler.is_compiling():
             return
         for output in outputs:

@@ -34,19 +34,31 @@ def create_model(
     weights: str | None = None,
     **options: Any,
 ) -> VideoModel:
-    """Build a video model.
+    """Build a video model: a backbone, blocks inserted into it, pooling and a head.
 
-    ``name``: a backbone (`list_backbones`); ``options``: options of that backbone, e.g. ``last_stride=1`` of
-    ``resnet50``. ``blocks``: insertions, e.g. ``"snl@layer3.-1"`` (`specvid.models.insertion.grammar`,
-    `specvid.models.insertion.places`), or parts such as ``"tsm@residual"`` (`specvid.models.insertion.parts`). Fresh
-    blocks are identities (parts are not), and they are drawn after everything else from a random stream of their own:
-    with the same seed, the model with blocks computes exactly what the one without does, and so does everything random
-    after it. ``num_classes``: size of the classifier, None for none. ``embedding_dim``, ``neck``, ``dropout``: see
-    `Head`. ``pooling``: ``mean``, ``max`` or ``attention`` over time. ``input``: changes to the backbone's `InputSpec`,
-    e.g. ``{"size": (256, 128)}``. ``weights``: a file (safetensors or torch), or the name of published weights
-    (``"DEFAULT"``, ``"kinetics400"``, ``"imagenet"``); what was loaded is in ``model.loaded``, a `LoadReport`.
+    Fresh blocks are identities (parts are not), and their weights come after everything else from a random stream of
+    their own: with the same seed, the model with blocks computes exactly what the one without does, and so does
+    everything random after it.
 
-    ``ValueError`` for anything unknown, naming the nearest right answer.
+    Args:
+        name: A backbone (`list_backbones`).
+        blocks: Insertions, e.g. ``"snl@layer3.-1"`` (`specvid.models.insertion.grammar`,
+            `specvid.models.insertion.places`), or parts such as ``"tsm@residual"`` (`specvid.models.insertion.parts`).
+        num_classes: Size of the classifier, None for none.
+        embedding_dim: Length E of the embedding, see `Head`; None for that of the pooled features.
+        pooling: ``mean``, ``max`` or ``attention`` over time.
+        neck: ``none`` or ``bnneck``, see `Head`.
+        dropout: Probability of dropping a number in front of the classifier.
+        input: Changes to the backbone's `InputSpec`, e.g. ``{"size": (256, 128)}``.
+        weights: A file (safetensors or torch), or the name of published weights (``"DEFAULT"``, ``"kinetics400"``,
+            ``"imagenet"``); what was loaded is in ``model.loaded``, a `LoadReport`.
+        **options: Options of the backbone, e.g. ``last_stride=1`` of ``resnet50``.
+
+    Returns:
+        The model, in training mode.
+
+    Raises:
+        ValueError: Anything unknown, naming the nearest right answer, or weights that do not fit.
     """
     _check_names(name, options)
     backbone = build_backbone(name, **options)

@@ -127,5 +127,13 @@ class FormatRule:
 
 
 def find_rule(rules: Iterable[FormatRule], place: str) -> FormatRule:
-    """The first of ``rules`` that matches ``place``; channels first where none does."""
+    """The rule for a place in a network.
+
+    Args:
+        rules: In order; the first one that matches counts.
+        place: A module path, with ``.end`` for behind it.
+
+    Returns:
+        The rule; that of channels first where none matches.
+    """
     return next((rule for rule in rules if re.fullmatch(rule.pattern, place)), FormatRule(".*", FIRST))

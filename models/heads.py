@@ -12,8 +12,12 @@ NECKS = ("none", "bnneck")
 
 
 class Outputs(NamedTuple):
-    """``feature`` (B, E): before the neck, for metric losses; ``embedding`` (B, E): after it; ``logits`` (B, classes)
-    or None.
+    """What a head gives.
+
+    Attributes:
+        feature: (B, E), before the neck, for metric losses.
+        embedding: (B, E), after it.
+        logits: (B, classes), or None without a classifier.
     """
 
     feature: Tensor
@@ -24,9 +28,19 @@ class Outputs(NamedTuple):
 class Head(nn.Module):
     """[linear projection to ``embedding_dim``] -> [BNNeck] -> dropout -> [linear classifier].
 
-    ``neck="bnneck"`` is the one of Luo et al., "Bag of tricks and a strong baseline for deep person
-    re-identification" (CVPRW 2019): a batch norm whose shift is fixed at 0, and a classifier without bias. The metric
-    loss sees the feature before it, the classifier and the test the embedding after it.
+    ``neck="bnneck"`` is the one of Luo et al., "Bag of tricks and a strong baseline for deep person re-identification"
+    (CVPRW 2019): a batch norm whose shift is fixed at 0, and a classifier without bias. The metric loss sees the
+    feature before it, the classifier and the test the embedding after it.
+
+    Args:
+        in_features: Length D of the pooled features.
+        num_classes: Size of the classifier, None for none.
+        embedding_dim: Length E of the projection, None for no projection (E = D).
+        neck: ``none`` or ``bnneck``.
+        dropout: Probability of dropping a number in front of the classifier.
+
+    Raises:
+        ValueError: The neck is unknown, or a number is out of its range.
     """
 
     def __init__(
@@ -61,6 +75,14 @@ class Head(nn.Module):
                 nn.init.zeros_(self.classifier.bias)
 
     def forward(self, pooled_bd: Tensor) -> Outputs:
+        """Compute embedding and logits.
+
+        Args:
+            pooled_bd: Pooled features, (B, D).
+
+        Returns:
+            Feature, embedding and logits.
+        """
         feature_be = self.projection(pooled_bd)
         embedding_be = self.neck(feature_be)
         logits = self.classifier(self.dropout(embedding_be)) if self.classifier is not None else None

@@ -42,14 +42,24 @@ def specvid_backbone(
     input: Mapping[str, Any] | None = None,
     init_cfg: Any = None,
 ) -> nn.Module:
-    """mmaction2's network ``backbone`` itself, with ``blocks`` inserted (`specvid.models.insertion.grammar`), and
-    ``plugins`` (`specvid.models.backbones.mmaction2.plugins`): it gives what it gives, and its parameters keep their
-    names, so that its checkpoints load.
+    """mmaction2's own network with blocks in it: its parameters keep their names, so that its checkpoints load.
 
-    The network is initialised here, with its ``pretrained`` weights if it names any, because mmaction2 would
-    initialise the blocks with it otherwise, and a fresh block would no longer be the identity. ``input``: changes to
-    the `InputSpec` of its class. An image network must be told the clip length (``input=dict(frames=8)``: as many
-    segments as the pipeline samples), unless it has ``num_segments``. ``ValueError`` for what does not fit.
+    The network is initialised here, with its ``pretrained`` weights if it names any, because mmaction2 would initialise
+    the blocks with it otherwise, and a fresh block would no longer be the identity.
+
+    Args:
+        backbone: Config of the network, a dict with ``type``.
+        blocks: Insertions (`specvid.models.insertion.grammar`).
+        plugins: Insertions in OpenMMLab's form (`specvid.models.backbones.mmaction2.plugins`).
+        input: Changes to the `InputSpec` of its class. An image network must know the clip length
+            (``input=dict(frames=8)``: as many segments as the pipeline samples), unless it has ``num_segments``.
+        init_cfg: None; it belongs into ``backbone``.
+
+    Returns:
+        The network.
+
+    Raises:
+        ValueError: Any of these does not fit.
     """
     if init_cfg is not None:
         raise ValueError("SpecvidBackbone: init_cfg is not for it; give it to the backbone inside")

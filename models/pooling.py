@@ -16,10 +16,12 @@ from specvid.models.clip import fit_mask
 
 
 class MeanPool(nn.Module):
-    """Mean over all valid positions.
+    """Mean over all valid positions: (B, D, T, H, W), optional mask (B, T) -> (B, D).
 
-    ``window``: (time, height, width) of an average window that the original network slides with stride 1 before it
-    averages (I3D, S3D): the same as one mean in which a position weighs as much as the windows that cover it.
+    Args:
+        channels: D, which does not matter.
+        window: (time, height, width) of an average window that the original network slides with stride 1 before it
+            averages (I3D, S3D): the same as one mean in which a position weighs as much as the windows that cover it.
     """
 
     def __init__(self, channels: int, *, window: tuple[int, int, int] | None = None) -> None:
@@ -43,7 +45,11 @@ class MeanPool(nn.Module):
 
 
 class MaxPool(nn.Module):
-    """Mean over space, then the maximum over the valid frames."""
+    """Mean over space, then the maximum over the valid frames: (B, D, T, H, W), optional mask (B, T) -> (B, D).
+
+    Args:
+        channels: D, which does not matter.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -60,8 +66,11 @@ class MaxPool(nn.Module):
 class AttentionPool(nn.Module):
     """Mean over space, then a weighted mean over the valid frames: softmax of one learned linear score a frame.
 
-    The score starts at zero, so at first this is `MeanPool`. (Temporal attention of Gao & Nevatia, arXiv:1805.02104,
-    with a linear score.)
+    (B, D, T, H, W), optional mask (B, T) -> (B, D). The score starts at zero, so at first this is `MeanPool`. (Temporal
+    attention of Gao & Nevatia, arXiv:1805.02104, with a linear score.)
+
+    Args:
+        channels: D.
     """
 
     def __init__(self, channels: int) -> None:
@@ -86,8 +95,18 @@ POOLINGS: dict[str, Callable[..., nn.Module]] = {"mean": MeanPool, "max": MaxPoo
 
 
 def create_pooling(name: str, channels: int, *, window: tuple[int, int, int] | None = None) -> nn.Module:
-    """The pooling called ``name``: ``mean``, ``max`` or ``attention``. ``window``: see `MeanPool`; the others ignore
-    it.
+    """Build a pooling.
+
+    Args:
+        name: ``mean``, ``max`` or ``attention``.
+        channels: D of the features.
+        window: See `MeanPool`; the others ignore it.
+
+    Returns:
+        A module (B, D, T, H, W), optional mask (B, T) -> (B, D).
+
+    Raises:
+        ValueError: The name is unknown.
     """
     if name not in POOLINGS:
         raise unknown("pooling", name, POOLINGS)

@@ -95,7 +95,14 @@ def build_described(content: Mapping[str, Any], path: Path, *, trusted: bool = F
 
 
 def is_shared(name: str) -> bool:
-    """Whether ``name`` is one for `load` (a folder, ``owner/name``) and not the name of a backbone."""
+    """Whether a name is one for `load`, and not the name of a backbone.
+
+    Args:
+        name: A folder, ``owner/name``, or a backbone.
+
+    Returns:
+        True for the first two.
+    """
     return Path(name).is_dir() or (name.count("/") == 1 and ":" not in name and not name.startswith((".", "/", "~")))
 
 

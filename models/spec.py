@@ -20,9 +20,16 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class InputSpec:
     """The clip a backbone was designed for: what a data pipeline must deliver.
 
-    ``frames``: clip length in frames; ``stride``: distance of consecutive frames of the clip in frames of the video;
-    ``size``: side of the square crop in pixels, or ``(height, width)``; ``resize``: length of the short side in
-    pixels before the crop, or ``(height, width)``; ``mean``, ``std``: of the RGB channels, on pixel values in [0, 1].
+    Attributes:
+        frames: Clip length in frames.
+        stride: Distance of consecutive frames of the clip, in frames of the video.
+        size: Side of the square crop in px, or (height, width).
+        resize: Length of the short side in px before the crop, or (height, width).
+        mean: Of the RGB channels, on pixel values in [0, 1].
+        std: Likewise.
+
+    Raises:
+        ValueError: A field has no such value.
     """
 
     frames: int
@@ -52,8 +59,16 @@ class InputSpec:
         return self.size if isinstance(self.size, tuple) else (self.size, self.size)
 
     def override(self, changes: Mapping[str, Any]) -> InputSpec:
-        """A copy with some fields replaced, e.g. ``{"size": (256, 128)}`` for people. ``ValueError`` for an unknown
-        field.
+        """A copy with some fields replaced.
+
+        Args:
+            changes: By field, e.g. ``{"size": (256, 128)}``.
+
+        Returns:
+            The copy.
+
+        Raises:
+            ValueError: A field is unknown, or has no such value.
         """
         names = [f.name for f in fields(self)]
         for name in changes:
@@ -64,8 +79,12 @@ class InputSpec:
 
 @dataclass(frozen=True)
 class Pretrained:
-    """Published weights: where they lie (``url``), what they were trained on (``data``), under which ``licence`` they
-    come.
+    """Published weights.
+
+    Attributes:
+        url: Where they lie.
+        data: What they were trained on.
+        licence: Under which they come.
     """
 
     url: str
@@ -75,7 +94,13 @@ class Pretrained:
 
 @dataclass(frozen=True)
 class BackboneConfig:
-    """Arguments of `specvid.create_model` that build a backbone again: JSON-able."""
+    """Arguments of `specvid.create_model` that build a backbone again: JSON-able.
+
+    Attributes:
+        name: Of the backbone.
+        options: Its options.
+        input: Changes to its `InputSpec`.
+    """
 
     name: str
     options: Mapping[str, Any]
@@ -84,27 +109,35 @@ class BackboneConfig:
 
 @dataclass(frozen=True)
 class Backbone:
-    """A network without its classifier, and the facts that the rest of specvid needs of it.
+    """A network without its classifier, and what the rest of specvid needs to know of it.
 
-    ``module``: maps ``(B, 3, T, H, W)`` to ``(B, feature_dim, T', H', W')`` when ``dims`` is 3; when ``dims`` is 2 it
-    is an image network, ``(N, 3, H, W)`` to ``(N, feature_dim, H', W')``, and `VideoModel` runs it per frame.
-    Parameter names are those of the published checkpoints (an ``nn.Sequential`` with named children keeps them and
-    makes every stage a place for blocks). ``aliases``: short names of places, e.g. the papers' ``res4`` for
-    torchvision's ``layer3``. ``classifier``: name of the classifier layer in published checkpoints (``fc`` for
-    ``fc.weight`` and ``fc.bias``). ``window``: the (time, height, width) window that the original slides, with stride
-    1, over the features before its classifier, where it does not simply average over all positions. ``pretrained``:
-    published weights by name (``kinetics400``, ``imagenet``); the first one is also ``DEFAULT``.
+    Attributes:
+        module: Maps (B, 3, T, H, W) to (B, feature_dim, T', H', W') when ``dims`` is 3; when ``dims`` is 2 it is an
+            image network, (N, 3, H, W) to (N, feature_dim, H', W'), and `VideoModel` runs it per frame. Parameter names
+            are those of the published checkpoints (an ``nn.Sequential`` with named children keeps them and makes every
+            stage a place for blocks).
+        feature_dim: Channels of the features.
+        input: The clips it was designed for.
+        dims: 2 or 3.
+        aliases: Short names of places, e.g. the papers' ``res4`` for torchvision's ``layer3``.
+        classifier: Name of the classifier layer in published checkpoints (``fc`` for ``fc.weight`` and ``fc.bias``).
+        window: The (time, height, width) window that the original slides, with stride 1, over the features before its
+            classifier, where it does not simply average over all positions.
+        pretrained: Published weights by name (``kinetics400``, ``imagenet``); the first one is also ``DEFAULT``.
+        formats: Where features do not lie channels first, and where no block can stand (`specvid.models.formats`).
+        output_format: How ``module`` gives its features, if not channels first.
+        tail: What the original does between its features and its classifier, if not averaging alone (a class token, a
+            norm after pooling, a hidden layer): maps what ``module`` gives to (N, tail_dim), N = B·T frames, of an
+            image network, and (B, tail_dim) or (B, tail_dim, T') of a video network; time is pooled after it. Its
+            parameters bear the published names too.
+        tail_dim: Length of the vectors that it gives.
+        fixed: Fields of ``input`` for whose value alone the network was built (a position table, a shift over so many
+            frames), each with the option that sets it: ``{"frames": "num_segments"}``.
+        config: Name, options and input that build it again, where those given name a file that may be gone or different
+            by then.
 
-    Three fields are for networks that are not plain stacks of convolutions. ``formats``: where features do not lie
-    channels first, and where no block can stand (`specvid.models.formats`). ``output_format``: how ``module`` gives
-    its features, if not channels first. ``tail``: what the original does between its features and its classifier, if
-    not averaging alone (a class token, a norm after pooling, a hidden layer): maps what ``module`` gives to ``(N,
-    tail_dim)``, N = B·T frames, of an image network, and ``(B, tail_dim)`` or ``(B, tail_dim, T')`` of a video network;
-    time is pooled after it. Its parameters bear the published names too.
-
-    ``fixed``: fields of ``input`` for whose value alone the network was built (a position table, a shift over so many
-    frames), each with the option that sets it: ``{"frames": "num_segments"}``. ``recipe``: name, options and input
-    that build it again, where those given name a file that may be gone or different by then.
+    Raises:
+        ValueError: ``dims`` is neither, or one of ``tail`` and ``tail_dim`` is missing.
     """
 
     module: nn.Module
@@ -134,7 +167,17 @@ class Backbone:
             raise ValueError(f"backbone: dims is {self.dims!r}; it must be 2 (image network) or 3 (video network)")
 
     def with_input(self, changes: Mapping[str, Any]) -> Backbone:
-        """A copy that wants other clips. ``ValueError`` for an unknown field, and for one that is fixed."""
+        """A copy that wants other clips.
+
+        Args:
+            changes: By field of `InputSpec`.
+
+        Returns:
+            The copy, with the same module.
+
+        Raises:
+            ValueError: A field is unknown, or fixed at another value.
+        """
         spec = self.input.override(changes)
         for name, option in self.fixed.items():
             if getattr(spec, name) != getattr(self.input, name):
@@ -146,7 +189,13 @@ class Backbone:
 
 
 def stack(network: nn.Module, *names: str) -> nn.Sequential:
-    """The children of ``network`` called ``names``, run one after the other under their own names (so its checkpoints
-    load).
+    """Some children of a network, run one after the other under their own names, so that its checkpoints load.
+
+    Args:
+        network: The network.
+        *names: Of the children, in order.
+
+    Returns:
+        A new container of them.
     """
     return nn.Sequential(OrderedDict((name, network.get_submodule(name)) for name in names))

@@ -20,17 +20,26 @@ if TYPE_CHECKING:
 
 
 class VideoModel(nn.Module):
-    """A video network made of ``backbone`` (features), ``pool`` (one vector a clip) and ``head`` (embedding, logits);
-    some backbones have a ``tail`` between features and pooling (`Backbone`).
+    """A video network: backbone, pooling and head. Build it with `create_model`.
 
-    Build it with `create_model`. ``config`` rebuilds it (``create_model(**model.config)``, JSON-able, without the
-    weights); ``input`` says which clips it wants; ``feature_dim`` is D, ``embedding_dim`` E, ``num_classes`` the
-    number of logits or None. ``classes`` are the names of the logits, and ``sampling`` is how clips are taken from a
-    video (``dense`` or ``segments``), where a trained or shared model says so.
+    All methods take clips ``x`` (B, 3, T, H, W), float, normalised as ``input`` says, and optionally a ``mask`` (B, T),
+    bool, True = real frame: padded frames are kept out of the inserted blocks and of the pooling; the convolutions of a
+    3D backbone see zeros in their place.
 
-    All methods take clips ``x`` (B, 3, T, H, W), float, normalised as ``input`` says, and optionally a ``mask`` (B,
-    T), bool, True = real frame: padded frames are kept out of the inserted blocks and of the pooling; the
-    convolutions of a 3D backbone see zeros in their place.
+    Args:
+        backbone: Gives the features; some have a ``tail`` between features and pooling (`Backbone`).
+        pool: Makes them one vector a clip.
+        head: Makes that embedding and logits.
+        config: Rebuilds the model (``create_model(**model.config)``), without the weights; JSON-able.
+
+    Attributes:
+        input: Which clips it wants.
+        feature_dim: D, channels of the features.
+        embedding_dim: E, length of the embedding.
+        num_classes: Number of logits, or None.
+        classes: Names of the logits, where a trained or shared model has them.
+        sampling: How clips are taken from a video, ``dense`` or ``segments``.
+        loaded: What became of the weights that were loaded.
     """
 
     def __init__(self, backbone: Backbone, *, pool: nn.Module, head: Head, config: dict[str, Any]) -> None:
@@ -47,7 +56,18 @@ class VideoModel(nn.Module):
         self.sampling = "dense"
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Logits (B, num_classes)."""
+        """Compute logits.
+
+        Args:
+            x: (B, 3, T, H, W).
+            mask: (B, T), bool, True = real frame; None when all frames are real.
+
+        Returns:
+            (B, num_classes).
+
+        Raises:
+            ValueError: The model has no classifier, or clips or mask do not fit.
+        """
         if self.num_classes is None:
             raise ValueError(
                 f"model {self.config['name']!r} has no classifier (num_classes=None): create it with num_classes=..., "
@@ -58,19 +78,48 @@ class VideoModel(nn.Module):
         return logits
 
     def forward_features(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Feature maps (B, D, T', H', W'); a 2D backbone runs per frame, so its T' is T, or what temporal pooling
-        leaves of it.
+        """Compute feature maps.
+
+        Args:
+            x: (B, 3, T, H, W).
+            mask: (B, T), bool, True = real frame; None when all frames are real.
+
+        Returns:
+            (B, D, T', H', W'); a 2D backbone runs per frame, so its T' is T, or what temporal pooling leaves of it.
+
+        Raises:
+            ValueError: Clips or mask do not fit.
         """
         return self._map(*self._run(x, mask)[:2])
 
     def embed(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Embeddings (B, E), not normalised: pooled features, projected where the model has an ``embedding_dim``,
-        after the neck.
+        """Compute embeddings: pooled features, projected where the model has an ``embedding_dim``, after the neck.
+
+        Args:
+            x: (B, 3, T, H, W).
+            mask: (B, T), bool, True = real frame; None when all frames are real.
+
+        Returns:
+            (B, E), not normalised.
+
+        Raises:
+            ValueError: Clips or mask do not fit.
         """
         return self.outputs(x, mask).embedding
 
     def outputs(self, x: Tensor, mask: Tensor | None = None) -> Outputs:
-        """All of the head in one pass: feature before the neck, embedding, logits (None without classifier)."""
+        """Compute all that the head gives in one pass.
+
+        Args:
+            x: (B, 3, T, H, W).
+            mask: (B, T), bool, True = real frame; None when all frames are real.
+
+        Returns:
+            Feature before the neck, embedding, and logits (None without classifier).
+
+        Raises:
+            ValueError: Clips or mask do not fit.
+        """
         raw, frames, mask = self._run(x, mask)
         if self.tail is None:
             return self.head(self.pool(self._map(raw, frames), mask))
@@ -130,11 +179,24 @@ class VideoModel(nn.Module):
         return specvid._videos.embed_video(self, video)
 
     def save_pretrained(self, folder: str | Path, **options: Any) -> None:
-        """Write a folder that others can load: `specvid.models.weights.sharing.save_pretrained`."""
+        """Write a folder that others can load.
+
+        Args:
+            folder: Where.
+            **options: Of `specvid.models.weights.sharing.save_pretrained`.
+        """
         sharing.save_pretrained(self, folder, **options)
 
     def push_to_hub(self, repo_id: str, **options: Any) -> str:
-        """Upload to the Hugging Face Hub: `specvid.models.weights.sharing.push_to_hub`."""
+        """Upload to the Hugging Face Hub.
+
+        Args:
+            repo_id: ``owner/name``.
+            **options: Of `specvid.models.weights.sharing.push_to_hub`.
+
+        Returns:
+            The address of the commit.
+        """
         return sharing.push_to_hub(self, repo_id, **options)
 
     def _run(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, int, Tensor | None]:

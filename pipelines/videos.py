@@ -42,14 +42,36 @@ class FrameArray(Video):
 
 
 def preprocess(model: VideoModel, frames: np.ndarray | Tensor) -> Tensor:
-    """See `VideoModel.preprocess`."""
+    """See `VideoModel.preprocess`.
+
+    Args:
+        model: the model.
+        frames: as of the method.
+
+    Returns:
+        (1, 3, T, h, w).
+    """
     return test_transform(_spec(model))(_check(frames)).to(_device(model))
 
 
 def predict(
     model: VideoModel, video: VideoLike, *, top: int = 5, clips: int = 10, crops: int = 1
 ) -> list[tuple[str, float]]:
-    """See `VideoModel.predict`."""
+    """See `VideoModel.predict`.
+
+    Args:
+        model: the model.
+        video: as of the method.
+        top: likewise.
+        clips: likewise.
+        crops: likewise.
+
+    Returns:
+        (name, probability) of the most probable classes, best first.
+
+    Raises:
+        ValueError: as of the method.
+    """
     if model.num_classes is None:
         raise ValueError(
             f"model {model.config['name']!r} has no classifier, so it names no classes: embed_video() gives its vector"
@@ -70,7 +92,15 @@ def predict(
 
 
 def embed_video(model: VideoModel, video: VideoLike) -> Tensor:
-    """See `VideoModel.embed_video`."""
+    """See `VideoModel.embed_video`.
+
+    Args:
+        model: the model.
+        video: as of the method.
+
+    Returns:
+        (E,).
+    """
     spec = _spec(model)
     normalise = Normalise(spec.mean, spec.std)
     total, count = torch.zeros(model.embedding_dim, dtype=torch.float64), 0

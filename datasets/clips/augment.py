@@ -23,40 +23,83 @@ MULTISCALE = (1.0, 0.875, 0.75, 0.66)
 
 
 class RandomWindow(A.DualTransform):
-    """Resize to ``resize``, then cut ``size`` out of a random place; done as cutting first, which resizes fewer
-    pixels."""
+    """Resize, then cut a crop out of a random place; done as cutting first, which resizes fewer pixels.
+
+    Args:
+        size: (height, width) of the crop in px.
+        resize: Length of the short side in px, or (height, width).
+    """
 
     def __init__(self, size: tuple[int, int], resize: int | tuple[int, int]) -> None:
         super().__init__(p=1.0)
         self.size, self.resize = size, resize
 
     def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-        """Draw the window."""
+        """Choose the window.
+
+        Args:
+            params: albumentations' own; its generator is used.
+            data: The targets of the call.
+
+        Returns:
+            The window under ``window``.
+        """
         full = params["shape"][0], params["shape"][1]
         return {"window": self.draw(full, self.py_random)}
 
     def draw(self, full: tuple[int, int], rng: random.Random) -> Window:
-        """A window in a frame of ``full`` (height, width) px."""
+        """Choose a window.
+
+        Args:
+            full: (height, width) of the frame in px.
+            rng: Where the choice comes from.
+
+        Returns:
+            The part of the frame that becomes the crop.
+        """
         resized = resized_size(full, self.resize)
         check_fit(resized, self.size)
         height, width = (max(1, round(full[i] * self.size[i] / resized[i])) for i in (0, 1))
         return rng.randint(0, full[0] - height), rng.randint(0, full[1] - width), height, width
 
     def apply_to_images(self, images: np.ndarray, *args: Any, window: Window, **params: Any) -> np.ndarray:
-        """Cut and resize all frames alike."""
+        """Cut and resize all frames alike.
+
+        Args:
+            images: uint8 (T, H, W, 3).
+            *args: Ignored.
+            window: The part that becomes the crop.
+            **params: Ignored.
+
+        Returns:
+            uint8 (T, h, w, 3).
+        """
         return cut_and_resize(images, window, self.size)
 
 
 class RandomResizedWindow(RandomWindow):
-    """A window with a random share of the area and a random aspect ratio, resized to ``size`` (Inception,
-    arXiv:1409.4842, section 6)."""
+    """A window with a random share of the area and a random aspect ratio (Inception, arXiv:1409.4842, section 6).
+
+    Args:
+        size: (height, width) in px to which it is resized.
+        scale: Least and largest share of the area.
+        ratio: Least and largest width / height.
+    """
 
     def __init__(self, size: tuple[int, int], scale: tuple[float, float], ratio: tuple[float, float]) -> None:
         super().__init__(size, size)
         self.scale, self.ratio = scale, ratio
 
     def draw(self, full: tuple[int, int], rng: random.Random) -> Window:
-        """Ten tries; then the largest centred window of an allowed ratio, as torchvision does."""
+        """Ten tries; then the largest centred window of an allowed ratio, as torchvision does.
+
+        Args:
+            full: (height, width) of the frame in px.
+            rng: Where the choice comes from.
+
+        Returns:
+            The window.
+        """
         full_h, full_w = full
         low, high = np.log(self.ratio)
         for _ in range(10):
@@ -70,14 +113,26 @@ class RandomResizedWindow(RandomWindow):
 
 
 class MultiScaleWindow(RandomWindow):
-    """TSN's window, resized to ``size``: sides from ``MULTISCALE`` x short side, at most one step apart, at one of 13
-    fixed places."""
+    """TSN's window (arXiv:1608.00859): sides from ``MULTISCALE`` x short side, at most one step apart, at one of
+    13 places.
+
+    Args:
+        size: (height, width) in px to which it is resized.
+    """
 
     def __init__(self, size: tuple[int, int]) -> None:
         super().__init__(size, size)
 
     def draw(self, full: tuple[int, int], rng: random.Random) -> Window:
-        """Corners, edges, centre, and the points half-way between centre and corners."""
+        """Choose among corners, edges, centre, and the points half-way between centre and corners.
+
+        Args:
+            full: (height, width) of the frame in px.
+            rng: Where the choice comes from.
+
+        Returns:
+            The window.
+        """
         steps = range(len(MULTISCALE))
         a, b = rng.choice([(a, b) for a in steps for b in steps if abs(a - b) <= 1])
         height, width = (max(1, int(min(full) * MULTISCALE[step])) for step in (a, b))
@@ -89,7 +144,16 @@ class ClipFlip(A.HorizontalFlip):
     """Mirror all frames."""
 
     def apply_to_images(self, images: np.ndarray, *args: Any, **params: Any) -> np.ndarray:
-        """One flip of the tall picture."""
+        """Mirror all frames: one flip of the tall picture.
+
+        Args:
+            images: uint8 (T, H, W, 3).
+            *args: Ignored.
+            **params: Of albumentations.
+
+        Returns:
+            uint8 (T, H, W, 3).
+        """
         return cv2.flip(_tall(images), 1).reshape(images.shape)
 
 
@@ -98,7 +162,16 @@ class ClipColorJitter(A.ColorJitter):
     nothing flickers."""
 
     def apply_to_images(self, images: np.ndarray, *args: Any, **params: Any) -> np.ndarray:
-        """One jitter of the tall picture."""
+        """Change the colours of all frames alike: one jitter of the tall picture.
+
+        Args:
+            images: uint8 (T, H, W, 3).
+            *args: Ignored.
+            **params: Of albumentations.
+
+        Returns:
+            uint8 (T, H, W, 3).
+        """
         return self.apply(_tall(images), **params).reshape(images.shape)
 
 

@@ -84,6 +84,13 @@ class ReadingGuard:
         return found
 
     def reading_longer_than(self, seconds: float) -> list[int]:
-        """The processes that have been reading one item for so long."""
+        """The processes that have been reading one item for so long.
+
+        Args:
+            seconds: how long.
+
+        Returns:
+            Their numbers.
+        """
         since = time.monotonic() - seconds
         return [place for place in range(_MOST_WORKERS) if self._at[place, 0] and self._at[place, 1] < since]

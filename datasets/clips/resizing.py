@@ -8,8 +8,16 @@ Window = tuple[int, int, int, int]  # top, left, height, width in px of the deco
 
 
 def cut_and_resize(frames: np.ndarray, window: Window, size: tuple[int, int]) -> np.ndarray:
-    """The ``window`` of every frame, resized to ``size`` (height, width), bilinear: uint8 (T, H, W, 3) -> (T, h, w,
-    3)."""
+    """Cut the same window out of every frame and resize it, bilinear.
+
+    Args:
+        frames: uint8 (T, H, W, 3).
+        window: The part to cut.
+        size: (height, width) in px to which it is resized.
+
+    Returns:
+        uint8 (T, h, w, 3).
+    """
     top, left, height, width = window
     inside = frames[:, top : top + height, left : left + width]
     if (height, width) == size:
@@ -21,8 +29,15 @@ def cut_and_resize(frames: np.ndarray, window: Window, size: tuple[int, int]) ->
 
 
 def resized_size(full: tuple[int, int], resize: int | tuple[int, int]) -> tuple[int, int]:
-    """(height, width) of a frame of ``full`` px after resizing its short side to ``resize``, or exactly to (height,
-    width)."""
+    """Size of a frame after resizing.
+
+    Args:
+        full: (height, width) of the frame in px.
+        resize: Length of the short side in px, or (height, width).
+
+    Returns:
+        (height, width) in px.
+    """
     if isinstance(resize, tuple):
         return resize
     factor = resize / min(full)
@@ -30,7 +45,15 @@ def resized_size(full: tuple[int, int], resize: int | tuple[int, int]) -> tuple[
 
 
 def check_fit(resized: tuple[int, int], size: tuple[int, int]) -> None:
-    """``ValueError`` where a crop of ``size`` does not fit into the ``resized`` frame, both (height, width) px."""
+    """Check that a crop fits into the resized frame.
+
+    Args:
+        resized: (height, width) of the frame in px.
+        size: (height, width) of the crop in px.
+
+    Raises:
+        ValueError: It does not.
+    """
     if resized[0] < size[0] or resized[1] < size[1]:
         raise ValueError(
             f"size = {size[0]} x {size[1]} px does not fit into the resized frame of {resized[0]} x {resized[1]} px: "

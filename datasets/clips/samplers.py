@@ -52,7 +52,11 @@ class EpochSampler(Sampler[tuple[int, int]]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch that the next iteration yields."""
+        """Choose the epoch that the next iteration yields.
+
+        Args:
+            epoch: Its number, from 0.
+        """
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -150,7 +154,11 @@ class IdentitySampler(Sampler[tuple[int, int]]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch that the next iteration yields."""
+        """Choose the epoch that the next iteration yields.
+
+        Args:
+            epoch: Its number, from 0.
+        """
         self.epoch = epoch
 
     def __len__(self) -> int:

@@ -137,7 +137,16 @@ def shortage(length: int, frames: int, stride: int, sampling: str) -> str:
 
 
 def frames_needed(frames: int, stride: int, sampling: str) -> int:
-    """Frames of the shortest video that gives a clip without taking a frame twice."""
+    """Frames of the shortest video that gives a clip without taking a frame twice.
+
+    Args:
+        frames: Of the clip.
+        stride: Distance of consecutive frames of a ``dense`` clip, in frames of the video.
+        sampling: ``dense`` or ``segments``.
+
+    Returns:
+        The number of frames.
+    """
     return frames if sampling == "segments" else _span(frames, stride)
 
 

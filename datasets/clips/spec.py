@@ -137,10 +137,24 @@ class ClipSpec:
         return uniform_segments(length, self.frames, None)[None]
 
     def shortage(self, length: int) -> str:
-        """Why a video of ``length`` frames gives some of them more than once; empty where it does not."""
+        """Why a video gives some of its frames more than once.
+
+        Args:
+            length: Frames of the video.
+
+        Returns:
+            A sentence; empty where it does not.
+        """
         return shortage(length, self.frames, self.stride, self.sampling)
 
 
 def as_pair(size: int | tuple[int, int]) -> tuple[int, int]:
-    """(height, width) of a size given as one side or as both."""
+    """(height, width) of a size given as one side or as both.
+
+    Args:
+        size: The side in px, or (height, width).
+
+    Returns:
+        (height, width) in px.
+    """
     return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))

@@ -19,8 +19,17 @@ VIEWS = (1, 3, 5, 10)
 
 
 class Normalise:
-    """``(x / 255 - mean) / std`` per channel: uint8 (T, H, W, 3) -> float32 (3, T, H, W), contiguous, written into
-    ``out`` if given."""
+    """``(x / 255 - mean) / std`` per channel: uint8 (T, H, W, 3) -> float32 (3, T, H, W), contiguous.
+
+    ``normalise(frames, out)`` writes into ``out``, where it is given.
+
+    Args:
+        mean: Of the RGB channels, on pixel values in [0, 1].
+        std: Likewise.
+
+    Raises:
+        ValueError: They are no three numbers each, or a deviation is not above 0.
+    """
 
     def __init__(self, mean: tuple[float, float, float], std: tuple[float, float, float]) -> None:
         if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
@@ -44,7 +53,12 @@ class Normalise:
 
 
 class TrainTransform:
-    """What `train_transform` makes: ``transform(frames, rng)`` -> float32 (3, T, h, w)."""
+    """What `train_transform` makes: ``transform(frames, rng)`` -> float32 (3, T, h, w).
+
+    Args:
+        pipeline: The augmentation.
+        normalise: What follows it.
+    """
 
     def __init__(self, pipeline: Any, normalise: Normalise) -> None:
         self.pipeline, self.normalise = pipeline, normalise
@@ -59,8 +73,16 @@ class TrainTransform:
 
 
 class TestTransform:
-    """What `test_transform` makes: ``transform(frames)`` -> float32 (crops, 3, T, h, w). Nothing random; a generator
-    is ignored."""
+    """What `test_transform` makes: ``transform(frames)`` -> float32 (crops, 3, T, h, w).
+
+    Nothing in it is random; a generator is ignored.
+
+    Args:
+        resize: Length of the short side in px, or (height, width).
+        size: (height, width) of a crop in px.
+        crops: How many.
+        normalise: What follows the cropping.
+    """
 
     __test__ = False  # not a test, whatever pytest thinks of its name
 
@@ -92,15 +114,23 @@ def train_transform(
     jitter: float = 0.0,
     erase: float = 0.0,
 ) -> TrainTransform:
-    """Augmentation for training; each random choice holds for the whole clip and comes from the generator that is
-    passed in.
+    """Augmentation for training; each random choice holds for the whole clip and comes from the generator passed in.
 
-    ``crop``: ``random`` (resize to ``spec.resize``, cut out ``spec.size``), ``resized`` (a part with ``scale`` of the
-    area and an aspect ratio of 3/4 to 4/3, resized to ``spec.size``; Inception) or ``multiscale`` (TSN's corners and
-    scales, resized); ``flip``: probability of mirroring;
-    ``jitter``: strength of brightness, contrast and saturation changes, hue a quarter of it (0 = none); ``erase``:
-    probability of blanking a rectangle with the mean colour (random erasing, https://arxiv.org/abs/1708.04896).
-    Returns: callable (uint8 (T, H, W, 3), rng) -> float32 (3, T, h, w).
+    Args:
+        spec: The clips.
+        crop: ``random`` (resize to ``spec.resize``, cut out ``spec.size``), ``resized`` (a part with ``scale`` of the
+            area and an aspect ratio of 3/4 to 4/3, resized to ``spec.size``; Inception) or ``multiscale`` (TSN's
+            corners and scales, resized).
+        scale: Least and largest share of the area, of ``resized``.
+        flip: Probability of mirroring.
+        jitter: Strength of brightness, contrast and saturation changes, hue a quarter of it; 0 = none.
+        erase: Probability of blanking a rectangle with the mean colour (random erasing, arXiv:1708.04896).
+
+    Returns:
+        A callable (uint8 (T, H, W, 3), numpy Generator) -> float32 (3, T, h, w).
+
+    Raises:
+        ValueError: The crop is unknown, or a number is out of its range.
     """
     if crop not in CROPS:
         raise unknown("crop", crop, CROPS)
@@ -131,10 +161,17 @@ def train_transform(
 
 
 def test_transform(spec: ClipSpec, *, crops: int = 1) -> TestTransform:  # noqa: PT028
-    """Resize to ``spec.resize``, then cut out ``spec.size``: 1 = centre; 3 = evenly along the longer side; 5 = centre
-    and corners; 10 = 5 and mirrored.
+    """Resize to ``spec.resize``, then cut out crops of ``spec.size``.
 
-    Returns: callable (uint8 (T, H, W, 3)) -> float32 (crops, 3, T, h, w).
+    Args:
+        spec: The clips.
+        crops: 1 = centre; 3 = evenly along the longer side; 5 = centre and corners; 10 = 5 and mirrored.
+
+    Returns:
+        A callable (uint8 (T, H, W, 3)) -> float32 (crops, 3, T, h, w).
+
+    Raises:
+        ValueError: ``crops`` is none of these.
     """
     if crops not in VIEWS:
         raise ValueError(f"crops = {crops}: expected 1, 3, 5 or 10.")
@@ -145,8 +182,17 @@ test_transform.__test__ = False  # type: ignore[attr-defined]  # not a test, wha
 
 
 def crop_places(full_h: int, full_w: int, size: tuple[int, int], crops: int) -> list[tuple[int, int]]:
-    """(top, left) in px of each crop of ``size`` in a frame of ``full_h`` x ``full_w``; ten crops share the places of
-    five."""
+    """Where the crops of `test_transform` lie; ten crops share the places of five.
+
+    Args:
+        full_h: Height of the resized frame in px.
+        full_w: Width of it in px.
+        size: (height, width) of a crop in px.
+        crops: 1, 3, 5 or 10.
+
+    Returns:
+        (top, left) of each in px.
+    """
     room_h, room_w = full_h - size[0], full_w - size[1]
     centre = (room_h // 2, room_w // 2)
     if crops == 1:

@@ -51,6 +51,9 @@ def list_decoders() -> list[str]:
 def check_decoder(decoder: str) -> None:
     """Check the name of a decoder.
 
+    Args:
+        decoder: one of `list_decoders`.
+
     Raises:
         ValueError: it is unknown or not installed (with the command that installs it); not for ``decord``, which PyAV
             replaces where it is not there.

@@ -60,7 +60,15 @@ def _shown(image: Any) -> np.ndarray:
 
 
 def read_frames(tracklet: Tracklet, indices: Sequence[int]) -> tuple[list[np.ndarray | None], list[str]]:
-    """The frames of ``indices``, each file read once: uint8 (H, W, 3) or None if it cannot be read; and the errors."""
+    """Read frames of a tracklet, each file once.
+
+    Args:
+        tracklet: whose images.
+        indices: of the frames, from 0.
+
+    Returns:
+        For each index uint8 (H, W, 3), or None if it cannot be read; and the errors.
+    """
     read: dict[int, np.ndarray | None] = {}
     errors: list[str] = []
     for index in indices:
@@ -74,7 +82,15 @@ def read_frames(tracklet: Tracklet, indices: Sequence[int]) -> tuple[list[np.nda
 
 
 def stack(frames: Sequence[np.ndarray], size: tuple[int, int]) -> np.ndarray:
-    """Frames as one array (T, H, W, 3); where they differ in size, all are resized to ``size`` (height, width) px."""
+    """Frames as one array; where they differ in size, all are resized.
+
+    Args:
+        frames: each uint8 (H, W, 3).
+        size: (height, width) in px to which they are resized then.
+
+    Returns:
+        uint8 (T, H, W, 3).
+    """
     if len({frame.shape for frame in frames}) == 1:
         return np.stack(frames)
     import cv2

@@ -69,7 +69,13 @@ class FrameIndex:
 
 
 def frame_index(path: str) -> FrameIndex:
-    """The frames of a video file; what is found is kept, per path, size and time of change.
+    """The frames of a video file; the result is cached per path, size and time of change.
+
+    Args:
+        path: of the video.
+
+    Returns:
+        What frames it has.
 
     Raises:
         VideoError: the file cannot be used.

@@ -52,7 +52,13 @@ def import_decord() -> Any:
 
 
 def identity(path: str) -> tuple[str, int, int]:
-    """(path, bytes, time of change) of a video file: what is learnt from it is kept under these.
+    """What identifies a video file; what is learnt from it is cached under this.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        (path, bytes, time of change).
 
     Raises:
         VideoError: a file that is missing, empty, no ordinary file, or the address of a stream.
@@ -79,7 +85,14 @@ def identity(path: str) -> tuple[str, int, int]:
 
 
 def plain_name(path: str) -> str | None:
-    """``path`` as a C library takes it for a file and nothing else; None where its name is not UTF-8."""
+    """A path as a C library takes it for a file and nothing else.
+
+    Args:
+        path: of a file.
+
+    Returns:
+        The name; None where it is not UTF-8.
+    """
     path = os.path.abspath(path)
     try:
         path.encode("utf-8")
@@ -99,7 +112,10 @@ class _ThroughPython:
 
 
 class Container:
-    """A ``with`` block around PyAV's input container of ``path``, and its video stream.
+    """A ``with`` block around PyAV's input container, and its video stream.
+
+    Args:
+        path: of the video.
 
     Raises:
         VideoError: no video stream in it. Whatever else is wrong raises what PyAV raises.
@@ -139,6 +155,13 @@ class Container:
 
 def best_stream(container: Any, path: str) -> Any:
     """The video stream that a player shows: FFmpeg's best one, but never a cover picture.
+
+    Args:
+        container: PyAV's.
+        path: of the video, for the message.
+
+    Returns:
+        The stream.
 
     Raises:
         VideoError: there is none.

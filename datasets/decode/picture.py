@@ -66,7 +66,15 @@ def _one_thread() -> dict[str, int]:
 
 
 def to_rgb(frame: Any, shape: Shape) -> np.ndarray:
-    """A PyAV frame as uint8 RGB (H, W, 3), contiguous, turned and scaled as ``shape`` says."""
+    """A decoded frame as RGB, turned and scaled.
+
+    Args:
+        frame: PyAV's.
+        shape: of the picture.
+
+    Returns:
+        uint8 (H, W, 3), contiguous.
+    """
     if (frame.height, frame.width) == (shape.height, shape.width):
         picture = frame.to_ndarray(format="rgb24", **_one_thread())
     else:

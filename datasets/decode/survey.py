@@ -48,7 +48,14 @@ class Survey:
         return np.setdiff1d(np.arange(self.length), self.places)
 
     def nearest(self, frames: np.ndarray) -> np.ndarray:
-        """For each of ``frames`` the nearest one that decodes, itself where it does; the earlier of two."""
+        """The nearest frames that decode.
+
+        Args:
+            frames: numbers of frames.
+
+        Returns:
+            For each the nearest one that decodes, itself where it does; the earlier of two.
+        """
         after = np.clip(np.searchsorted(self.places, frames), 1, max(1, len(self.places) - 1))
         before = after - 1
         after = np.minimum(after, len(self.places) - 1)

@@ -49,7 +49,17 @@ def read_ilids_vid(root: str | os.PathLike[str], *, split: int = 1) -> ReidSet:
 
 
 def find_sequences(root: Path) -> Path:
-    """The folder that holds cam1 and cam2."""
+    """The folder that holds cam1 and cam2.
+
+    Args:
+        root: of the data set.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: there is none.
+    """
     sequences = find(root, _SEQUENCES)
     if sequences is None or not all((sequences / camera).is_dir() for camera in KIND.cameras):
         raise ValueError(f"{root} is not iLIDS-VID: it has no i-LIDS-VID/sequences/cam1 and cam2")
@@ -57,7 +67,18 @@ def find_sequences(root: Path) -> Path:
 
 
 def read_splits(root: Path, sequences: Path) -> list[Split]:
-    """The ten splits as names of identities, from JSON or from the official MATLAB file."""
+    """Read the ten splits, from JSON or from the official MATLAB file.
+
+    Args:
+        root: of the data set.
+        sequences: the folder that holds cam1 and cam2.
+
+    Returns:
+        The splits, as names of identities.
+
+    Raises:
+        ValueError: there are none, or they do not fit the folders.
+    """
     if path := find(root, _JSON):
         return read_json_splits(path)
     path = find(root, _MAT)
@@ -70,7 +91,19 @@ def read_splits(root: Path, sequences: Path) -> list[Split]:
 
 
 def from_matlab(path: Path, identities: list[str]) -> list[Split]:
-    """``ls_set`` (splits, 300): places in the sorted ``identities`` from 1; the first half tests, the second trains."""
+    """Read splits from the official MATLAB file.
+
+    Args:
+        path: of a file with ``ls_set`` (splits, 300): places in the sorted identities from 1; the first half tests, the
+            second trains.
+        identities: their names.
+
+    Returns:
+        The splits.
+
+    Raises:
+        ValueError: the places are not each identity once.
+    """
     places = read_matlab(path, "ls_set")
     everybody = np.arange(1, len(identities) + 1)
     if places.ndim != 2 or places.shape[1] != len(everybody):

@@ -7,7 +7,14 @@ import numpy as np
 
 
 def read_matlab(path: Path, variable: str) -> np.ndarray:
-    """A numeric variable of a MATLAB file, as int64 of any shape.
+    """Read a numeric variable of a MATLAB file.
+
+    Args:
+        path: of the file.
+        variable: its name.
+
+    Returns:
+        int64 of any shape.
 
     Raises:
         ValueError: a missing or damaged file, no such variable, or one that does not hold whole numbers.

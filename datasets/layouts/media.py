@@ -15,21 +15,40 @@ VIDEOS = frozenset({
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder is not meant for people.
+    """Whether a file or folder is no data.
 
     Such are ``.ipynb_checkpoints``, ``._clip.avi`` (AppleDouble, which macOS writes on foreign disks) and ``__MACOSX``
     (in its zips).
+
+    Args:
+        name: without its folder.
+
+    Returns:
+        True for these.
     """
     return name.startswith(".") or name == "__MACOSX"
 
 
 def is_image(name: str) -> bool:
-    """Whether a file is an image by its suffix, and not hidden."""
+    """Whether a file is an image by its suffix, and not hidden.
+
+    Args:
+        name: without its folder.
+
+    Returns:
+        True for images.
+    """
     return os.path.splitext(name)[1].lower() in IMAGES and not is_hidden(name)
 
 
 def images_in(folder: str | os.PathLike[str]) -> tuple[str, ...]:
     """The images in a folder, in the order of the numbers in their names.
+
+    Args:
+        folder: not searched below.
+
+    Returns:
+        Their names.
 
     Raises:
         OSError: it cannot be listed.
@@ -42,14 +61,28 @@ def images_in(folder: str | os.PathLike[str]) -> tuple[str, ...]:
 
 
 def folders_in(folder: Path) -> list[str]:
-    """Names of the folders in a folder, without hidden ones; none where there is no such folder."""
+    """Names of the folders in a folder, without hidden ones.
+
+    Args:
+        folder: not searched below.
+
+    Returns:
+        The names; none where there is no such folder.
+    """
     if not folder.is_dir():
         return []
     return [entry.name for entry in os.scandir(folder) if entry.is_dir() and not is_hidden(entry.name)]
 
 
 def hidden_below(folders: Iterable[str | os.PathLike[str]]) -> list[str]:
-    """Hidden files and folders below some folders, for a report: they are left out."""
+    """Hidden files and folders below some folders, for a report: they are left out.
+
+    Args:
+        folders: searched to any depth.
+
+    Returns:
+        Their paths.
+    """
     found = []
     for top in folders:
         for folder, names, files in os.walk(top):

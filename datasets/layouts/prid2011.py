@@ -45,7 +45,17 @@ def read_prid2011(root: str | os.PathLike[str], *, split: int = 1) -> ReidSet:
 
 
 def find_sequences(root: Path) -> Path:
-    """The folder that holds cam_a and cam_b."""
+    """The folder that holds cam_a and cam_b.
+
+    Args:
+        root: of the data set.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: there is none.
+    """
     sequences = find(root, _SEQUENCES)
     if sequences is None or not all((sequences / camera).is_dir() for camera in KIND.cameras):
         raise ValueError(f"{root} is not PRID-2011: it has no prid_2011/multi_shot/cam_a and cam_b")
@@ -53,7 +63,17 @@ def find_sequences(root: Path) -> Path:
 
 
 def find_splits(root: Path) -> Path:
-    """The JSON file of the splits."""
+    """The JSON file of the splits.
+
+    Args:
+        root: of the data set.
+
+    Returns:
+        The file.
+
+    Raises:
+        ValueError: there is none.
+    """
     path = find(root, _JSON)
     if path is None:
         raise ValueError(

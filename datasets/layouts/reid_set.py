@@ -48,7 +48,14 @@ class Tracklet:
         return len(self.frames)
 
     def path(self, index: int) -> Path:
-        """File of a frame."""
+        """File of a frame.
+
+        Args:
+            index: of the frame, from 0.
+
+        Returns:
+            The path.
+        """
         return self.folder / self.frames[index]
 
 
@@ -110,19 +117,40 @@ def labels_of(tracklets: Sequence[Tracklet]) -> tuple[list[Identity], np.ndarray
 
 
 def count_identities(tracklets: Sequence[Tracklet]) -> int:
-    """How many identities some tracklets have."""
+    """How many identities some tracklets have.
+
+    Args:
+        tracklets: in any order.
+
+    Returns:
+        The number.
+    """
     return len({tracklet.pid for tracklet in tracklets})
 
 
 def in_order(names: Sequence[str]) -> tuple[str, ...]:
-    """File names in the order of the numbers in them: ``F999`` before ``F1000``, whatever the file system returns."""
+    """File names in the order of the numbers in them: ``F999`` before ``F1000``, whatever the file system returns.
+
+    Args:
+        names: in any order.
+
+    Returns:
+        The names, sorted.
+    """
     # Where all numbers stand in the same places, text sorts them too: the quick way, for a million frames.
     alike = len({name.translate(_ANY_DIGIT) for name in names}) == 1
     return tuple(sorted(names, key=None if alike else natural_key))
 
 
 def natural_key(name: str) -> list[tuple[int, int, str]]:
-    """Key that sorts numbers inside names by their value and the rest as text."""
+    """Key that sorts numbers inside names by their value and the rest as text.
+
+    Args:
+        name: of a file.
+
+    Returns:
+        The key.
+    """
     parts = _DIGITS.split(name)
     return [(1, int(part), part) if i % 2 else (0, 0, part) for i, part in enumerate(parts)]
 

@@ -45,7 +45,14 @@ def read_text(path: str | os.PathLike[str], encoding: str = "") -> str:
 
 
 def delimiter_of(text: str) -> str:
-    """What parts the columns of a table: the one of ``, ; | TAB`` that its first line has most of, outside quotes."""
+    """What parts the columns of a table.
+
+    Args:
+        text: of the table.
+
+    Returns:
+        The one of ``, ; | TAB`` that its first line has most of, outside quotes.
+    """
     header = re.sub(r'"[^"]*"', "", text.lstrip("\r\n").split("\n", 1)[0])
     return max(DELIMITERS, key=header.count)  # the comma where there is none of them
 

@@ -85,7 +85,17 @@ def read_tracklets(root: str | os.PathLike[str], *, split: int = 1) -> ReidSet:
 
 
 def read_folder(root: Path) -> dict[str, list[Tracklet]]:
-    """The tracklets of each of ``SETS`` in a folder."""
+    """Read tracklets from folders.
+
+    Args:
+        root: of the data set.
+
+    Returns:
+        The tracklets of each of ``SETS``.
+
+    Raises:
+        ValueError: there is none of them.
+    """
     parts: dict[str, list[Tracklet]] = {name: [] for name in SETS}
     for part in SETS:
         for person in _folders(root / part):
@@ -101,7 +111,17 @@ def read_folder(root: Path) -> dict[str, list[Tracklet]]:
 
 
 def read_table(path: Path) -> dict[str, list[Tracklet]]:
-    """The tracklets of each of ``SETS`` in a table."""
+    """Read tracklets from a table.
+
+    Args:
+        path: of the table.
+
+    Returns:
+        The tracklets of each of ``SETS``.
+
+    Raises:
+        ValueError: a row lacks something or contradicts others.
+    """
     rows = _rows(path)
     frames: dict[tuple[str, Identity, Identity, Identity], list[tuple[Any, str]]] = defaultdict(list)
     for number, row in enumerate(rows, start=1):

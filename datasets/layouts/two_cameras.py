@@ -85,18 +85,45 @@ def read_split(kind: TwoCameras, sequences: Path, splits: Sequence[Split], split
 
 
 def tracklet_of(sequences: Path, camera: str, person: str) -> Tracklet:
-    """The tracklet of a person's folder."""
+    """The tracklet of an identity's folder.
+
+    Args:
+        sequences: The folder of both cameras.
+        camera: Name of the camera's folder.
+        person: Name of the identity's folder in it.
+
+    Returns:
+        The tracklet, frames in the order of the numbers in their names.
+    """
     folder = sequences / camera / person
     return Tracklet(f"{camera}/{person}", person, camera, folder, images_in(folder))
 
 
 def identities_in(sequences: Path, camera: str) -> list[str]:
-    """The folders of a camera, in order of their numbers."""
+    """The folders of a camera.
+
+    Args:
+        sequences: The folder of both cameras.
+        camera: Name of the camera's folder.
+
+    Returns:
+        Names of the folders, in order of their numbers.
+    """
     return sorted(folders_in(sequences / camera), key=natural_key)
 
 
 def read_json_splits(path: Path) -> list[Split]:
-    """``[{"train": [identities], "test": [identities]}, ...]`` as the usual code bases keep the splits."""
+    """Read splits in the form of the usual code bases.
+
+    Args:
+        path: A file of ``[{"train": [identities], "test": [identities]}, ...]``.
+
+    Returns:
+        The splits, in order.
+
+    Raises:
+        ValueError: The file has another form, names an identity twice, or leaves a side empty.
+    """
     try:
         content: Any = json.loads(path.read_text(encoding="utf-8"))
         splits = [(list(entry["train"]), list(entry["test"])) for entry in content]
@@ -116,7 +143,15 @@ def read_json_splits(path: Path) -> list[Split]:
 
 
 def find(root: Path, choices: Sequence[str]) -> Path | None:
-    """The first of ``choices`` (paths relative to ``root``, with ``*``) that exists."""
+    """The first of several paths that exists.
+
+    Args:
+        root: The folder of the data set.
+        choices: Paths relative to it, with ``*``.
+
+    Returns:
+        The path; None where none exists.
+    """
     for choice in choices:
         found = sorted(root.glob(choice)) if "*" in choice else [root / choice]
         if found and found[0].exists():

@@ -47,6 +47,24 @@ def plan_clips(*, seed: int, scenes: int, task: TwoSpots) -> list[SyntheticClip]
     return clips
 
 
+_ARGUMENTS = """
+
+Args:
+    out: The folder.
+    seed: The same seed and settings give the same files.
+    scenes: From 4 up, of which every fourth is tested on.
+    task: How clips look.
+    overwrite: Whether another synthetic set in ``out`` is replaced.
+    progress: Called with (done, total) after each clip.
+
+Returns:
+    What was written.
+
+Raises:
+    ValueError: There are fewer scenes, or ``out`` holds anything else.
+"""
+
+
 def _layout(name: str) -> Callable[[Write], Callable[..., SyntheticSet]]:
     """Turn a function that writes clips in a layout into one that synthesizes a set, and register it."""
 
@@ -71,12 +89,10 @@ def _layout(name: str) -> Callable[[Write], Callable[..., SyntheticSet]]:
                     yield done, len(clips)
 
             filled: Fill = fill
-            return write_set(
-                out, settings | dataclasses.asdict(used), filled, overwrite=overwrite, progress=progress
-            )  # fmt: skip
+            return write_set(out, settings | dataclasses.asdict(used), filled, overwrite=overwrite, progress=progress)
 
         synthesize.__name__ = synthesize.__qualname__ = write.__name__
-        synthesize.__doc__ = write.__doc__
+        synthesize.__doc__ = (write.__doc__ or "").splitlines()[0] + _ARGUMENTS
         return synthesizer(name)(synthesize)
 
     return add
@@ -115,7 +131,16 @@ def _json(path: Path, content: Any) -> None:
 
 @_layout("folders")
 def synthesize_folders(folder: Path, clips: list[SyntheticClip], task: TwoSpots) -> Iterator[int]:
-    """``train``, ``val`` and ``test`` / CLASS / *.mp4."""
+    """Synthesize ``train``, ``val`` and ``test`` / CLASS / *.mp4.
+
+    Args:
+        folder: Where the files go.
+        clips: What is written.
+        task: How they look.
+
+    Yields:
+        Frames of each clip, once it is written.
+    """
     for clip in clips:
         part = "test" if _is_test(clip) else "val" if clip.group % 4 == 2 else "train"
         yield _video(folder / part / CLASSES[clip.label] / f"{clip.name}.mp4", clip, task)
@@ -123,7 +148,16 @@ def synthesize_folders(folder: Path, clips: list[SyntheticClip], task: TwoSpots)
 
 @_layout("table")
 def synthesize_table(folder: Path, clips: list[SyntheticClip], task: TwoSpots) -> Iterator[int]:
-    """``clips.csv`` and a video of each scene, of which each clip is a time span."""
+    """Synthesize ``clips.csv`` and a video of each scene, of which each clip is a time span.
+
+    Args:
+        folder: Where the files go.
+        clips: What is written.
+        task: How they look.
+
+    Yields:
+        Frames of each clip, once it is written.
+    """
     rows: list[list[Any]] = [["path", "label", "set", "group", "start_s", "end_s"]]
     (folder / "videos").mkdir(parents=True)
     for first in range(0, len(clips), 4):
@@ -141,7 +175,16 @@ def synthesize_table(folder: Path, clips: list[SyntheticClip], task: TwoSpots) -
 
 @_layout("hmdb51")
 def synthesize_hmdb51(folder: Path, clips: list[SyntheticClip], task: TwoSpots) -> Iterator[int]:
-    """HMDB-51's layout: ``hmdb51_org/CLASS/*.avi`` and three splits."""
+    """Synthesize HMDB-51's layout: ``hmdb51_org/CLASS/*.avi`` and three splits.
+
+    Args:
+        folder: Where the files go.
+        clips: What is written.
+        task: How they look.
+
+    Yields:
+        Frames of each clip, once it is written.
+    """
     files = [f"film{clip.group:03d}_{CLASSES[clip.label]}_u_nm_np1_fr_goo_{clip.name[-1]}.avi" for clip in clips]
     for clip, file in zip(clips, files, strict=True):
         yield _video(folder / "hmdb51_org" / CLASSES[clip.label] / file, clip, task)
@@ -156,7 +199,16 @@ def synthesize_hmdb51(folder: Path, clips: list[SyntheticClip], task: TwoSpots) 
 
 @_layout("kinetics")
 def synthesize_kinetics(folder: Path, clips: list[SyntheticClip], task: TwoSpots) -> Iterator[int]:
-    """Kinetics' layout: official lists, ``train`` and ``val`` / CLASS / ID_START_END.mp4."""
+    """Synthesize Kinetics' layout: official lists, ``train`` and ``val`` / CLASS / ID_START_END.mp4.
+
+    Args:
+        folder: Where the files go.
+        clips: What is written.
+        task: How they look.
+
+    Yields:
+        Frames of each clip, once it is written.
+    """
     rows: dict[str, list[list[str]]] = {"train": [], "val": []}
     for number, clip in enumerate(clips):
         part, name = "val" if _is_test(clip) else "train", CLASSES[clip.label]
@@ -171,14 +223,32 @@ def synthesize_kinetics(folder: Path, clips: list[SyntheticClip], task: TwoSpots
 
 @_layout("something-v1")
 def synthesize_something_v1(folder: Path, clips: list[SyntheticClip], task: TwoSpots) -> Iterator[int]:
-    """Something-Something v1's layout: lists, and a folder of frames for each clip."""
+    """Synthesize Something-Something v1's layout: lists, and a folder of frames for each clip.
+
+    Args:
+        folder: Where the files go.
+        clips: What is written.
+        task: How they look.
+
+    Yields:
+        Frames of each clip, once it is written.
+    """
     names = [sentence.replace("[", "").replace("]", "") for sentence in _SENTENCES]
     yield from _frame_set(folder, clips, task, "something-something-v1", names)
 
 
 @_layout("jester")
 def synthesize_jester(folder: Path, clips: list[SyntheticClip], task: TwoSpots) -> Iterator[int]:
-    """Jester's layout: lists, and a folder of frames for each clip."""
+    """Synthesize Jester's layout: lists, and a folder of frames for each clip.
+
+    Args:
+        folder: Where the files go.
+        clips: What is written.
+        task: How they look.
+
+    Yields:
+        Frames of each clip, once it is written.
+    """
     yield from _frame_set(folder, clips, task, "jester-v1", ["Moving Hands Opposite Ways", "Moving Hands The Same Way"])
 
 
@@ -198,7 +268,16 @@ def _frame_set(
 
 @_layout("something-v2")
 def synthesize_something_v2(folder: Path, clips: list[SyntheticClip], task: TwoSpots) -> Iterator[int]:
-    """Something-Something v2's layout: JSON lists and WebM files."""
+    """Synthesize Something-Something v2's layout: JSON lists and WebM files.
+
+    Args:
+        folder: Where the files go.
+        clips: What is written.
+        task: How they look.
+
+    Yields:
+        Frames of each clip, once it is written.
+    """
     for number, clip in enumerate(clips, start=1):
         path = folder / "20bn-something-something-v2" / f"{number}.webm"
         yield _video(path, clip, task, codec="libvpx-vp9", quantiser=4)
@@ -215,7 +294,16 @@ def synthesize_something_v2(folder: Path, clips: list[SyntheticClip], task: TwoS
 
 @_layout("diving48")
 def synthesize_diving48(folder: Path, clips: list[SyntheticClip], task: TwoSpots) -> Iterator[int]:
-    """Diving48's layout: JSON lists of V2 and ``rgb/VIDEO_NUMBER.mp4``."""
+    """Synthesize Diving48's layout: JSON lists of V2 and ``rgb/VIDEO_NUMBER.mp4``.
+
+    Args:
+        folder: Where the files go.
+        clips: What is written.
+        task: How they look.
+
+    Yields:
+        Frames of each clip, once it is written.
+    """
     parts: dict[str, list[dict[str, Any]]] = {"train": [], "test": []}
     for number, clip in enumerate(clips):
         name = f"synthetic{clip.group:03d}_{number:05d}"

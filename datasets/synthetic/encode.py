@@ -23,14 +23,26 @@ def write_video(
     quantiser: int = 1,
     gop: int = 12,
 ) -> Path:
-    """Encode ``frames``, each uint8 (H, W, 3) RGB, all of one size with even sides: one by one, so of any length.
+    """Encode frames one by one, so of any length. The container follows from the suffix (``.avi`` as in UCF-101,
+    ``.mp4`` ...).
 
-    The container follows from the suffix of ``path`` (``.avi`` as in UCF-101, ``.mp4`` ...). ``codec``: an FFmpeg
-    encoder that takes ``pix_fmt``; with ``mpeg4``, that of UCF-101's files, and ``quantiser`` 1 (the finest of 1 to 31)
-    smooth pictures come back within a few levels of 255. ``gop``: frames from one key frame to the next. The same
-    frames give the same bytes with the same FFmpeg libraries.
+    With ``mpeg4``, the codec of UCF-101's files, and ``quantiser`` 1 smooth pictures come back within a few levels of
+    255. The same frames give the same bytes with the same FFmpeg libraries.
 
-    Returns ``path``. ``ValueError`` for no frames, or frames of another shape or type; no file is left then.
+    Args:
+        path: The file.
+        frames: Each uint8 (H, W, 3) RGB, all of one size with even sides.
+        fps: Frames per second.
+        codec: An FFmpeg encoder that takes ``pix_fmt``.
+        pix_fmt: FFmpeg's pixel format.
+        quantiser: From 1, the finest, to 31.
+        gop: Frames from one key frame to the next.
+
+    Returns:
+        ``path``.
+
+    Raises:
+        ValueError: There are no frames, or one has another shape or type; no file is left then.
     """
     import av
 
@@ -68,7 +80,16 @@ def _checked(path: Path, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
 
 
 def write_audio_only(path: str | os.PathLike[str], seconds: float = 1.0, *, rate: int = 16_000) -> Path:
-    """A file with one sound stream (a 440 Hz tone, PCM) and no pictures: a video decoder must refuse it."""
+    """Write a file with one sound stream and no pictures: a video decoder must refuse it.
+
+    Args:
+        path: The file.
+        seconds: Length of the sound, a 440 Hz tone as PCM.
+        rate: Samples per second.
+
+    Returns:
+        ``path``.
+    """
     import av
 
     path = Path(path)
@@ -83,7 +104,17 @@ def write_audio_only(path: str | os.PathLike[str], seconds: float = 1.0, *, rate
 
 
 def damage(path: str | os.PathLike[str], *, start: float = 0.5, share: float = 0.1, seed: int = 0) -> Path:
-    """Overwrite a part of a file with random bytes: ``share`` of its length, from the fraction ``start`` on."""
+    """Overwrite a part of a file with random bytes.
+
+    Args:
+        path: The file.
+        start: Where the part begins, as a fraction of the file's length.
+        share: Its length, likewise.
+        seed: Of the random bytes.
+
+    Returns:
+        ``path``.
+    """
     path = Path(path)
     data = bytearray(path.read_bytes())
     first, count = int(start * len(data)), max(1, int(share * len(data)))

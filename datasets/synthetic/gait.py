@@ -74,16 +74,29 @@ class Gait:
         return self.gap + 2 * self.band
 
     def angle(self, person: int) -> float:
-        """Between arms and legs, in radians, of a person from 0 to ``identities`` - 1."""
+        """Angle between arms and legs, by which an identity is recognised.
+
+        Args:
+            person: From 0 to ``identities`` - 1.
+
+        Returns:
+            Radians.
+        """
         return float(np.pi * (person + 1) / (self.identities + 1))
 
 
 def render(task: Gait, person: int, arms: float, side: int, rng: np.random.Generator) -> np.ndarray:
-    """A tracklet, uint8 (T, H, W, 3) RGB.
+    """Render a tracklet.
 
-    ``person``: from 0 to ``task.identities`` - 1; -1 for nobody: the legs go anywhere, another way in each quarter.
-    ``arms``: the direction of the arms in radians, from right to down; ``side``: to which the legs are turned from it,
-    -1 or 1. ``rng`` draws everything else: where the spots are, and noise.
+    Args:
+        task: How it looks.
+        person: From 0 to ``task.identities`` - 1; -1 for nobody: the legs go anywhere, another way in each quarter.
+        arms: Direction of the arms in radians, from right to down.
+        side: To which the legs are turned from it, -1 or 1.
+        rng: Where all else comes from: the places of the spots, and noise.
+
+    Returns:
+        uint8 (T, H, W, 3) RGB.
     """
     legs = np.full(task.frames, arms + side * task.angle(max(person, 0)))
     if person < 0:
@@ -96,10 +109,16 @@ def render(task: Gait, person: int, arms: float, side: int, rng: np.random.Gener
 
 
 def paint(task: Gait, places_tnd: np.ndarray) -> np.ndarray:
-    """Frames without noise (T, H, W, 3), from the place (column, row in px) of one spot of the arms and of the legs.
+    """Paint frames without noise.
 
-    ``places_tnd`` (T, 2, 2): arms, then legs. There are spots at every stride from it, across and down, cut off by the
-    edges of the band.
+    There are spots at every stride from the given one, across and down, cut off by the edges of the band.
+
+    Args:
+        task: How they look.
+        places_tnd: (T, 2, 2): column and row in px of one spot of the arms, then of the legs.
+
+    Returns:
+        (T, H, W, 3), on a scale from black 0 to white 1.
     """
     clip = np.full((len(places_tnd), task.height, task.width, 3), task.ground)
     columns, rows, half = np.arange(task.width), np.arange(task.band), task.stride / 2

@@ -28,16 +28,41 @@ Files = dict[str, np.ndarray]
 
 @synthesizer("mars")
 def synthesize_mars(
-    out: str | os.PathLike[str], *, seed: int = 0, identities: int | None = None, tracklets: int = 96,
-    test_tracklets: int | None = None, distractors: int = 12, junk: int = 6, task: Gait | None = None,
-    overwrite: bool = False, progress: Progress | None = None,
-) -> SyntheticSet:  # fmt: skip
+    out: str | os.PathLike[str],
+    *,
+    seed: int = 0,
+    identities: int | None = None,
+    tracklets: int = 96,
+    test_tracklets: int | None = None,
+    distractors: int = 12,
+    junk: int = 6,
+    task: Gait | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> SyntheticSet:
     """Synthesize a set in MARS's layout: three of four identities to train on, the fourth to test on; six cameras.
 
-    ``identities``: how many, if others than the task's; ``tracklets``: of each person; ``test_tracklets``: of each
-    person to test on, if there shall be fewer (by default as many as are far apart, `patterns`); ``distractors``,
-    ``junk``: test tracklets of id 0 (walkers whose legs follow nobody) and -1 (nobody at all). The first tracklet of a
-    test person in each camera is a query, as on MARS. For the rest see `write_set`.
+    The first tracklet of a test identity in each camera is a query, as on MARS. For ``out``, ``overwrite`` and
+    ``progress`` see `write_set`.
+
+    Args:
+        out: The folder.
+        seed: The same seed and settings give the same files.
+        identities: How many, if others than the task's.
+        tracklets: Of each identity.
+        test_tracklets: Of each identity to test on, if there shall be fewer (by default as many as are far
+            apart, `patterns`).
+        distractors: Test tracklets of id 0: walkers whose legs follow nobody.
+        junk: Test tracklets of id -1: nobody at all.
+        task: How they look.
+        overwrite: Whether another synthetic set in ``out`` is replaced.
+        progress: Called with (done, total) after each tracklet.
+
+    Returns:
+        What was written.
+
+    Raises:
+        ValueError: A test identity has fewer than two tracklets, or ``out`` holds anything else.
     """
     task = _with(identities, task or Gait())
     count = {"train": tracklets, "test": min(tracklets, test_tracklets or patterns(task))}
@@ -77,10 +102,27 @@ def synthesize_mars(
 
 @synthesizer("ilids-vid")
 def synthesize_ilids_vid(
-    out: str | os.PathLike[str], *, seed: int = 0, identities: int | None = None, task: Gait | None = None,
-    overwrite: bool = False, progress: Progress | None = None,
-) -> SyntheticSet:  # fmt: skip
-    """Synthesize a set in iLIDS-VID's layout: everybody once by cam1 and once by cam2, ten splits in a MATLAB file."""
+    out: str | os.PathLike[str],
+    *,
+    seed: int = 0,
+    identities: int | None = None,
+    task: Gait | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> SyntheticSet:
+    """Synthesize a set in iLIDS-VID's layout: everybody once by cam1 and once by cam2, ten splits in a MATLAB file.
+
+    Args:
+        out: The folder.
+        seed: The same seed and settings give the same files.
+        identities: How many, if others than the task's.
+        task: How they look.
+        overwrite: Whether another synthetic set in ``out`` is replaced.
+        progress: Called with (done, total) after each tracklet.
+
+    Returns:
+        What was written.
+    """
     task = _with(identities, task or Gait(identities=32))
 
     def files() -> Files:
@@ -100,10 +142,27 @@ def synthesize_ilids_vid(
 
 @synthesizer("prid2011")
 def synthesize_prid2011(
-    out: str | os.PathLike[str], *, seed: int = 0, identities: int | None = None, task: Gait | None = None,
-    overwrite: bool = False, progress: Progress | None = None,
-) -> SyntheticSet:  # fmt: skip
-    """Synthesize a set in PRID-2011's layout: everybody once by cam_a and once by cam_b, ten random splits as JSON."""
+    out: str | os.PathLike[str],
+    *,
+    seed: int = 0,
+    identities: int | None = None,
+    task: Gait | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> SyntheticSet:
+    """Synthesize a set in PRID-2011's layout: everybody once by cam_a and once by cam_b, ten random splits as JSON.
+
+    Args:
+        out: The folder.
+        seed: The same seed and settings give the same files.
+        identities: How many, if others than the task's.
+        task: How they look.
+        overwrite: Whether another synthetic set in ``out`` is replaced.
+        progress: Called with (done, total) after each tracklet.
+
+    Returns:
+        What was written.
+    """
     task = _with(identities, task or Gait(identities=32))
 
     def files() -> Files:
@@ -128,10 +187,29 @@ def synthesize_prid2011(
 
 @synthesizer("tracklets")
 def synthesize_tracklets(
-    out: str | os.PathLike[str], *, seed: int = 0, identities: int | None = None, tracklets: int = 8,
-    task: Gait | None = None, overwrite: bool = False, progress: Progress | None = None,
-) -> SyntheticSet:  # fmt: skip
-    """Synthesize a folder of one's own: ``train`` and ``test`` / PERSON / CAMERA / TRACKLET; cameras are letters."""
+    out: str | os.PathLike[str],
+    *,
+    seed: int = 0,
+    identities: int | None = None,
+    tracklets: int = 8,
+    task: Gait | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> SyntheticSet:
+    """Synthesize a folder of one's own: ``train`` and ``test`` / PERSON / CAMERA / TRACKLET; cameras are letters.
+
+    Args:
+        out: The folder.
+        seed: The same seed and settings give the same files.
+        identities: How many, if others than the task's.
+        tracklets: Of each identity.
+        task: How they look.
+        overwrite: Whether another synthetic set in ``out`` is replaced.
+        progress: Called with (done, total) after each tracklet.
+
+    Returns:
+        What was written.
+    """
     task = _with(identities, task or Gait(identities=8))
     settings = {"tracklets": tracklets}
 
@@ -149,9 +227,16 @@ def synthesize_tracklets(
 
 
 def _write(
-    out: str | os.PathLike[str], layout: str, seed: int, task: Gait, settings: dict[str, Any],
-    files: Callable[[], Files], *, overwrite: bool, progress: Progress | None = None,
-) -> SyntheticSet:  # fmt: skip
+    out: str | os.PathLike[str],
+    layout: str,
+    seed: int,
+    task: Gait,
+    settings: dict[str, Any],
+    files: Callable[[], Files],
+    *,
+    overwrite: bool,
+    progress: Progress | None = None,
+) -> SyntheticSet:
     """Write what ``files`` gives below ``out``."""
 
     def fill(folder: Path) -> Iterator[tuple[int, int]]:
@@ -170,14 +255,28 @@ def _with(identities: int | None, task: Gait) -> Gait:
 
 
 def parts(task: Gait) -> tuple[list[int], list[int]]:
-    """Identities to train on and to test on: every fourth is tested on (of fewer than twelve, every other one)."""
+    """Divide identities: every fourth is tested on (of fewer than twelve, every other one).
+
+    Args:
+        task: How many there are.
+
+    Returns:
+        Identities to train on, and to test on.
+    """
     every = 4 if task.identities >= 12 else 2
     test = list(range(1, task.identities, every))
     return [person for person in range(task.identities) if person not in test], test
 
 
 def patterns(task: Gait) -> int:
-    """How many tracklets of a person are far apart: as many directions of the arms, the legs turned to either side."""
+    """How many tracklets of an identity are far apart.
+
+    Args:
+        task: How they look.
+
+    Returns:
+        As many as there are directions of the arms, the legs turned to either side.
+    """
     return 2 * len(parts(task)[1]) * 2
 
 
@@ -192,10 +291,19 @@ def _walk(task: Gait, seed: int, person: int, number: int) -> np.ndarray:
 
 
 def direction(task: Gait, seed: int, person: int, number: int) -> tuple[float, int]:
-    """Direction of the arms in radians, and the side of the legs, of tracklet ``number`` of a person.
+    """How arms and legs lie in one tracklet of an identity.
 
-    The first `patterns` tracklets have, in shuffled order, directions that are as far apart as the angles of two people
-    to test on, and each of them with both sides; the next ones lie between them, and so on.
+    The first `patterns` tracklets have, in shuffled order, directions that are as far apart as the angles of two
+    identities to test on, and each of them with both sides; the next ones lie between them, and so on.
+
+    Args:
+        task: How tracklets look.
+        seed: Of the order.
+        person: The identity.
+        number: Of the tracklet, from 0.
+
+    Returns:
+        Direction of the arms in radians, and the side of the legs, -1 or 1.
     """
     again, place = divmod(number, patterns(task))
     order = np.random.default_rng([seed, 3, person + 2, again]).permutation(patterns(task))

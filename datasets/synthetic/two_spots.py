@@ -57,7 +57,12 @@ class TwoSpots:
 
 @dataclass(frozen=True)
 class Spot:
-    """A white spot. ``x``, ``y``: middle of its track in px (column, row)."""
+    """A white spot.
+
+    Attributes:
+        x: Column of the middle of its track in px.
+        y: Row of it.
+    """
 
     x: float
     y: float
@@ -65,7 +70,13 @@ class Spot:
 
 @dataclass(frozen=True)
 class Background:
-    """A colour gradient from ``dark`` to ``light`` (RGB in [0, 1]) along ``angle`` (radians)."""
+    """A colour gradient.
+
+    Attributes:
+        dark: RGB in [0, 1] where it begins.
+        light: RGB where it ends.
+        angle: Its direction in radians.
+    """
 
     dark: Colour
     light: Colour
@@ -74,7 +85,14 @@ class Background:
 
 @dataclass(frozen=True)
 class Scene:
-    """All that the four clips of a scene share; ``noise_seed`` draws their noise."""
+    """All that the four clips of a scene share.
+
+    Attributes:
+        background: Behind the spots.
+        first: One spot.
+        second: The other one.
+        noise_seed: Of the noise of each clip.
+    """
 
     background: Background
     first: Spot
@@ -83,13 +101,29 @@ class Scene:
 
 
 def draw_background(rng: np.random.Generator) -> Background:
-    """A dark background; the clips of one group share it, as those of UCF-101 share their place and light."""
+    """A random dark background; the clips of one group share it, as those of UCF-101 share their place and light.
+
+    Args:
+        rng: Where it comes from.
+
+    Returns:
+        The background.
+    """
     dark = rng.uniform(0.05, 0.2, 3)
     return Background(_colour(dark), _colour(dark + rng.uniform(0.05, 0.15, 3)), float(rng.uniform(0, 2 * np.pi)))
 
 
 def draw_scene(task: TwoSpots, background: Background, rng: np.random.Generator) -> Scene:
-    """Two spots, one near the top edge, the other near the bottom edge, whose tracks lie wholly inside the picture."""
+    """Two spots at random places, one near the top edge, the other near the bottom edge.
+
+    Args:
+        task: How clips look.
+        background: Behind them.
+        rng: Where the places come from.
+
+    Returns:
+        The scene; the tracks of its spots lie inside the picture.
+    """
     # Of a centre; pixel k reaches from k - 0.5 to k + 0.5.
     least, most = task.radius - 0.5, task.size - 0.5 - task.radius
     top, bottom = least, least + task.gap + 2 * task.radius
@@ -104,7 +138,16 @@ def draw_scene(task: TwoSpots, background: Background, rng: np.random.Generator)
 
 
 def render(task: TwoSpots, scene: Scene, directions: tuple[int, int]) -> np.ndarray:
-    """The clip of ``scene`` in which the first and second spot move in ``directions``: uint8 (T, H, W, 3) RGB."""
+    """Render one clip of a scene.
+
+    Args:
+        task: How clips look.
+        scene: The spots and what is behind them.
+        directions: In which the first and the second spot move, -1 or 1.
+
+    Returns:
+        uint8 (T, H, W, 3) RGB.
+    """
     side = np.arange(task.size, dtype=np.float64)
     centred = side - (task.size - 1) / 2
     angle = scene.background.angle

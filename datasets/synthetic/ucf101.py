@@ -28,8 +28,12 @@ _FORMAT = 2  # a new number makes `synthesize_ucf101` write again
 class SyntheticClip:
     """One clip to be written.
 
-    ``name``: as in the lists, ``Class/v_Class_gXX_cYY.avi``; ``label``: from 0; ``group``: from 1; ``directions``: of
-    the first and the second spot.
+    Attributes:
+        name: As in the lists, ``Class/v_Class_gXX_cYY.avi``.
+        label: From 0.
+        group: From 1.
+        scene: What is to be seen.
+        directions: Of the first and the second spot.
     """
 
     name: str
@@ -40,7 +44,16 @@ class SyntheticClip:
 
 
 def plan_ucf101(*, seed: int = 0, scenes: int = 14, task: TwoSpots | None = None) -> Iterator[SyntheticClip]:
-    """All clips of a synthetic set, group by group; nothing is written. Options as for `synthesize_ucf101`."""
+    """Plan all clips of a synthetic set, group by group; nothing is written.
+
+    Args:
+        seed: As of `synthesize_ucf101`.
+        scenes: Likewise.
+        task: Likewise.
+
+    Yields:
+        The clips.
+    """
     task = task or TwoSpots()
     for group in range(1, GROUPS + 1):
         background = draw_background(np.random.default_rng([seed, group]))
@@ -64,12 +77,21 @@ def synthesize_ucf101(
 ) -> SyntheticSet:
     """Synthesize two classes in UCF-101's layout: ``out/videos/Class/v_Class_gXX_cYY.avi``, ``out/ucfTrainTestlist/``.
 
-    ``seed``: the same seed and settings give the same files, byte for byte (with the same FFmpeg libraries);
-    ``scenes``: in a group, 1 to 49; each gives two clips of either class, so there are 25 x 4 x ``scenes`` files;
-    ``task``: how they look; ``progress(done, total)`` is called after each clip.
-
     The folder appears whole or not at all. One that was made with the same settings is left as it is.
-    ``ValueError`` where ``out`` holds anything else, unless it is another synthetic set and ``overwrite`` is given.
+
+    Args:
+        out: The folder.
+        seed: The same seed and settings give the same files, byte for byte (with the same FFmpeg libraries).
+        scenes: In a group, 1 to 49; each gives two clips of either class, so there are 25 x 4 x ``scenes`` files.
+        task: How clips look.
+        overwrite: Whether another synthetic set in ``out`` is replaced.
+        progress: Called with (done, total) after each clip.
+
+    Returns:
+        What was written.
+
+    Raises:
+        ValueError: ``scenes`` is out of its range, or ``out`` holds anything else.
     """
     if not 1 <= scenes <= 49:
         raise ValueError(
@@ -91,7 +113,12 @@ def synthesize_ucf101(
 
 
 def write_lists(folder: Path, clips: list[SyntheticClip]) -> None:
-    """``classInd.txt`` and the lists of the three splits, as the official ones: labels in the train lists only."""
+    """Write ``classInd.txt`` and the lists of the three splits, as the official ones: labels in the train lists only.
+
+    Args:
+        folder: Where.
+        clips: All clips of the set.
+    """
     folder.mkdir(parents=True)
     _write(folder / "classInd.txt", [f"{label} {name}" for label, name in enumerate(CLASSES, start=1)])
     ordered = sorted(clips, key=lambda clip: clip.name)

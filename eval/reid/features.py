@@ -148,9 +148,16 @@ def from_arrays(arrays: Mapping[str, np.ndarray], *, about: dict[str, Any] | Non
 
 
 def from_table(
-    features: Any, ids: Any, cams: Any, is_query: Any, in_gallery: Any = None, *, order: Any = None, names: Any = None,
+    features: Any,
+    ids: Any,
+    cams: Any,
+    is_query: Any,
+    in_gallery: Any = None,
+    *,
+    order: Any = None,
+    names: Any = None,
     about: dict[str, Any] | None = None,
-) -> ReidFeatures:  # fmt: skip
+) -> ReidFeatures:
     """Features of one table with two flags for each row: is it a query, and is it in the gallery.
 
     Args:

@@ -108,9 +108,14 @@ def count_ahead(
 
 
 def _measured(
-    similarity: Similarity, scores: np.ndarray, queries: np.ndarray, bound: np.ndarray,
-    line: np.ndarray, place: np.ndarray, rows: np.ndarray,
-) -> np.ndarray:  # fmt: skip
+    similarity: Similarity,
+    scores: np.ndarray,
+    queries: np.ndarray,
+    bound: np.ndarray,
+    line: np.ndarray,
+    place: np.ndarray,
+    rows: np.ndarray,
+) -> np.ndarray:
     """The bound (b,) on the rounding of this block, cut down to what its own pairs show: theory is far too careful."""
     if len(line) < _SAMPLES:
         return bound
@@ -121,9 +126,14 @@ def _measured(
 
 
 def _tally(
-    similarity: Similarity, query: int, rows: np.ndarray, scores: np.ndarray,
-    match: np.ndarray, value: np.ndarray, margin: float,
-) -> np.ndarray:  # fmt: skip
+    similarity: Similarity,
+    query: int,
+    rows: np.ndarray,
+    scores: np.ndarray,
+    match: np.ndarray,
+    value: np.ndarray,
+    margin: float,
+) -> np.ndarray:
     """(H,) how many of the items ``rows`` lie ahead of each match of one query; a score of -inf hides an item."""
     above, below = (value + margin).astype(np.float32), (value - margin).astype(np.float32)
     if len(match) <= _FEW:

@@ -33,7 +33,14 @@ _MIXED = {
 
 
 class Unit3D(nn.Module):
-    """Convolution with SAME padding, batch norm, ReLU: (B, I, T, H, W) -> (B, O, T/s, H/s, W/s)."""
+    """Convolution with SAME padding, batch norm, ReLU: (B, I, T, H, W) -> (B, O, T/s, H/s, W/s).
+
+    Args:
+        channels: I.
+        out: O.
+        kernel: Side of the kernel in positions, the same in time, height and width.
+        stride: s, of all three.
+    """
 
     def __init__(self, channels: int, *, out: int, kernel: int = 1, stride: int = 1) -> None:
         super().__init__()
@@ -46,7 +53,12 @@ class Unit3D(nn.Module):
 
 
 class MaxPoolSame(nn.Module):
-    """Max pooling with SAME padding, by zeros as in the port (what comes in is never negative)."""
+    """Max pooling with SAME padding, by zeros as in the port (what comes in is never negative).
+
+    Args:
+        kernel: Positions in (time, height, width).
+        stride: Of the window, in (time, height, width).
+    """
 
     def __init__(self, kernel: Triple, *, stride: Triple) -> None:
         super().__init__()
@@ -57,8 +69,13 @@ class MaxPoolSame(nn.Module):
 
 
 class InceptionModule(nn.Module):
-    """Four branches side by side: 1x1x1; 1x1x1, 3x3x3; 1x1x1, 3x3x3; pooling, 1x1x1. ``widths``: their output
-    channels.
+    """Four branches side by side: 1x1x1; 1x1x1, 3x3x3; 1x1x1, 3x3x3; pooling, 1x1x1.
+
+    (B, channels, T, H, W) -> (B, sum of the branches' outputs, T, H, W).
+
+    Args:
+        channels: Of the input.
+        widths: Output channels of the six convolutions, in the order above.
     """
 
     def __init__(self, channels: int, *, widths: tuple[int, ...]) -> None:
@@ -82,6 +99,9 @@ def i3d_inception() -> Backbone:
     """Inception-I3D. 12.3 M parameters. Every 64 frames become 8.
 
     Pixel values in [-1, 1]. Its classifier sees means over 2 x 7 x 7 positions, and its logits are averaged over time.
+
+    Returns:
+        The backbone, randomly initialised.
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     layers["Conv3d_1a_7x7"] = Unit3D(3, out=64, kernel=7, stride=2)

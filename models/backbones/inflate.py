@@ -38,17 +38,33 @@ class InflatedConv3d(nn.Conv3d):
 
 
 def inflate_weight(weight_oihw: Tensor, time: int) -> Tensor:
-    """(O, I, H, W) -> (O, I, time, H, W): the kernel repeated over time, divided by ``time``."""
+    """Repeat an image kernel over time, divided by its number of frames (Carreira & Zisserman, CVPR 2017).
+
+    Args:
+        weight_oihw: (O, I, H, W).
+        time: Frames of the new kernel.
+
+    Returns:
+        (O, I, time, H, W), with which a still clip gives what the image gave.
+    """
     return weight_oihw[:, :, None].expand(-1, -1, time, -1, -1) / time
 
 
 def inflate(
     network: nn.Module, time: TimePattern = lambda name: (1, 1), *, time_padding: str = "replicate"
 ) -> nn.Module:
-    """Turn an image network into a video network in place, and return it. Parameters keep their names.
+    """Turn an image network into a video network in place. Parameters keep their names.
 
-    ``time``: (kernel, stride) in time of each convolution and pooling, by name. ``time_padding``: ``replicate`` (see
-    `InflatedConv3d`) or ``zeros``. ``ValueError`` for a 2D layer that has no counterpart here.
+    Args:
+        network: Convolutions, norms, pooling and elementwise functions.
+        time: (kernel, stride) in time of each convolution and pooling, by its name.
+        time_padding: ``replicate`` (see `InflatedConv3d`) or ``zeros``.
+
+    Returns:
+        ``network``.
+
+    Raises:
+        ValueError: ``time_padding`` is unknown, or a 2D layer has no counterpart here.
     """
     if time_padding not in TIME_PADDINGS:
         raise unknown("time_padding", time_padding, TIME_PADDINGS)

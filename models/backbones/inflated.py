@@ -22,10 +22,20 @@ INFLATABLE = tuple(name for name, family in FAMILIES.items() if family.inflates)
 
 @register_scheme("inflated")
 def build_inflated(name: str, /, *, time: int = 3, time_padding: str = "replicate", last_stride: int = 2) -> Backbone:
-    """torchvision's ``name`` with kernels of ``time`` frames. ``last_stride``: of ResNets and MobileNetV2.
+    """Build one of torchvision's image networks with kernels of several frames.
 
-    ``time_padding``: ``replicate``, with which a still clip equals the image, or ``zeros``
-    (`specvid.models.backbones.inflate`). ``ValueError`` for a network that is not all convolutions.
+    Args:
+        name: torchvision's name, e.g. ``resnet50``.
+        time: Frames of a kernel, an odd number.
+        time_padding: ``replicate``, with which a still clip equals the image, or ``zeros``
+            (`specvid.models.backbones.inflate`).
+        last_stride: Stride of the last stage of ResNets and MobileNetV2, 1 or 2.
+
+    Returns:
+        The backbone, randomly initialised; ``imagenet`` weights are inflated as they are loaded.
+
+    Raises:
+        ValueError: The network is unknown or not made of convolutions alone, or an option has no such value.
     """
     if name not in INFLATABLE:
         if name in FAMILIES:

@@ -22,6 +22,11 @@ class Bottleneck(nn.Module):
     """``relu(shortcut(x) + conv1x1x1(conv3x3x3(conv1x1x1(x))))``, with batch norms and ReLUs between.
 
     (B, channels, T, H, W) -> (B, out_channels, T / stride, H / stride, W / stride), rounded up.
+
+    Args:
+        channels: Of the input.
+        out_channels: Of the output; half as many between the convolutions.
+        stride: Of the middle convolution in time, height and width.
     """
 
     def __init__(self, channels: int, *, out_channels: int, stride: int = 1) -> None:
@@ -44,9 +49,19 @@ class Bottleneck(nn.Module):
 
 @register_backbone("r3d_tiny")
 def r3d_tiny(*, width: int = 16, depths: Sequence[int] = (1, 2)) -> Backbone:
-    """``width``: channels of the stem; ``depths``: blocks of layer1, layer2, ... (one to four layers).
+    """A small 3D ResNet of bottlenecks.
 
     The stem halves height and width. Each layer doubles the channels; from layer2 on it halves all three sides.
+
+    Args:
+        width: Channels of the stem.
+        depths: Bottlenecks of layer1, layer2, ... (one to four layers).
+
+    Returns:
+        The backbone, randomly initialised.
+
+    Raises:
+        ValueError: A width or depth is no whole number >= 1, or there are not one to four layers.
     """
     if not isinstance(width, int) or width < 1:
         raise ValueError(f"width is {width!r}; it must be a whole number >= 1 (channels of the stem)")

@@ -9,13 +9,21 @@ from specvid.models.spec import Backbone
 
 
 def receptive_field(backbone: Backbone, *, probe: tuple[int, int, int] = (33, 65, 65)) -> tuple[int, int, int]:
-    """Frames, rows and columns of the input that one position of the feature map of a 3D ``backbone`` depends on.
+    """The part of the input that one position of the feature map depends on.
 
     A copy gets positive weights and neutral norms, so that nothing cancels and no ReLU closes; the inputs that then
     have a gradient, seen from the position in the middle, are exactly those connected to it. This is the theoretical
     receptive field (Araujo et al., Distill 2019, https://doi.org/10.23915/distill.00021); a trained network uses less.
 
-    ``probe``: frames, height, width in px of the clip that is looked at. ``ValueError`` where it cannot hold the field.
+    Args:
+        backbone: A 3D backbone.
+        probe: Frames, height and width in px of the clip on which it is measured.
+
+    Returns:
+        Frames, rows and columns of the input.
+
+    Raises:
+        ValueError: It is an image network, or the probe cannot hold the field.
     """
     if backbone.dims != 3:
         raise ValueError("receptive_field takes a 3D backbone (dims=3): an image network sees one frame at a time")

@@ -27,7 +27,17 @@ _SCHEMES: dict[str, Callable[..., Backbone]] = {}
 
 
 def register_backbone(name: str) -> Callable[[Builder], Builder]:
-    """Decorator: makes a function with keyword-only options that returns a `Backbone` known as ``name``."""
+    """Decorator that makes a builder known as a backbone.
+
+    Args:
+        name: Of the backbone.
+
+    Returns:
+        The decorator, for a function with keyword-only options that returns a `Backbone`; it returns the function.
+
+    Raises:
+        ValueError: The name is taken.
+    """
 
     def register(builder: Builder) -> Builder:
         if name in _BUILDERS:
@@ -41,9 +51,18 @@ def register_backbone(name: str) -> Callable[[Builder], Builder]:
 
 
 def register_scheme(scheme: str) -> Callable[[Builder], Builder]:
-    """Decorator: makes a function ``(name, /, **options) -> Backbone`` build all backbones called ``scheme:name``.
+    """Decorator that makes a function build all backbones of another library, called ``scheme:name``.
 
-    It imports its library itself (`specvid.extras.require`), and answers wrong names and options.
+    The function imports its library itself (`specvid.extras.require`), and answers wrong names and options.
+
+    Args:
+        scheme: What stands before the colon.
+
+    Returns:
+        The decorator, for a function ``(name, /, **options) -> Backbone``; it returns the function.
+
+    Raises:
+        ValueError: The scheme is taken.
     """
 
     def register(builder: Builder) -> Builder:
@@ -58,25 +77,36 @@ def register_scheme(scheme: str) -> Callable[[Builder], Builder]:
 
 
 def list_backbones() -> list[str]:
-    """Names that `create_model` takes, sorted; those of other libraries (``scheme:name``) are too many to list."""
+    """Names that `create_model` takes; those of other libraries (``scheme:name``) are too many to list.
+
+    Returns:
+        The names, sorted.
+    """
     return sorted(_builders())
 
 
 def list_schemes() -> list[str]:
-    """What may stand before the colon in ``scheme:name``, sorted."""
+    """What may stand before the colon in ``scheme:name``.
+
+    Returns:
+        The schemes, sorted.
+    """
     _builders()
     return sorted(_SCHEMES)
 
 
 def build_backbone(name: str, **options: Any) -> Backbone:
-    """A backbone, randomly initialised.
+    """Build a backbone, randomly initialised.
 
     Args:
-        name: of `list_backbones`, or ``scheme:name``; options may follow in brackets: ``"i3d_r50(variant=slowfast)"``.
-        **options: of the backbone.
+        name: Of `list_backbones`, or ``scheme:name``; options may follow in brackets: ``"i3d_r50(variant=slowfast)"``.
+        **options: Options of that backbone, e.g. ``last_stride=1`` of ``resnet50``.
+
+    Returns:
+        The backbone.
 
     Raises:
-        ValueError: an unknown name or option, or one that is given in the name too.
+        ValueError: The name or an option is unknown, an option has no such value, or is given in the name too.
     """
     bare, told = parse_name(name)
     for option in told:

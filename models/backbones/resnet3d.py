@@ -25,7 +25,15 @@ _INPUT = InputSpec(
 
 
 class PaddedShortcut(nn.Module):
-    """Shortcut of type A: every ``stride``-th position, and zeros for the channels that are missing."""
+    """Shortcut of type A: every ``stride``-th position, and zeros for the channels that are missing.
+
+    (B, channels, T, H, W) -> (B, out_channels, T / stride, H / stride, W / stride), rounded up.
+
+    Args:
+        channels: Of the input.
+        out_channels: Of the output.
+        stride: In time, height and width.
+    """
 
     def __init__(self, channels: int, *, out_channels: int, stride: int) -> None:
         super().__init__()
@@ -40,6 +48,13 @@ class ResidualBlock(nn.Module):
     """``relu(shortcut(x) + branch(x))``; the branch is 3x3x3, 3x3x3, or with ``bottleneck`` 1x1x1, 3x3x3, 1x1x1.
 
     (B, channels, T, H, W) -> (B, out_channels, T / stride, H / stride, W / stride), rounded up.
+
+    Args:
+        channels: Of the input.
+        out_channels: Of the output.
+        stride: In time, height and width.
+        bottleneck: Which of the two branches.
+        shortcut: Type ``A`` (`PaddedShortcut`) or ``B`` (a convolution), where the shape changes.
     """
 
     def __init__(self, channels: int, *, out_channels: int, stride: int, bottleneck: bool, shortcut: str) -> None:

@@ -32,7 +32,11 @@ _WHOLE = re.compile(r"(stem|stages|layers|blocks|features)(\.\d+)*(\.blocks(\.\d
 
 
 class TimmTail(nn.Module):
-    """timm's ``forward_head`` up to the classifier: features as the network gives them -> (N, E)."""
+    """timm's ``forward_head`` up to the classifier: features as the network gives them -> (N, E).
+
+    Args:
+        network: timm's network, whose layers it takes.
+    """
 
     network: Any
 
@@ -50,7 +54,18 @@ def _as_it_is(x: Tensor, pre_logits: bool = False) -> Tensor:
 
 @register_scheme("timm")
 def build_timm(name: str, /, **options: Any) -> Backbone:
-    """timm's network ``name``, without its classifier; ``options`` are those of ``timm.create_model`` for it."""
+    """Build one of timm's image networks without its classifier.
+
+    Args:
+        name: timm's name.
+        **options: Options of ``timm.create_model`` for it.
+
+    Returns:
+        The backbone, randomly initialised; it runs per frame.
+
+    Raises:
+        ValueError: The name is unknown, an option is refused, the network cannot be traced, or timm is not installed.
+    """
     what = f"backbone 'timm:{name}'"
     timm = require("timm", extra="timm", what=what)
     if not timm.is_model(name):
@@ -68,8 +83,8 @@ def build_timm(name: str, /, **options: Any) -> Backbone:
     except (TypeError, ValueError, AssertionError) as error:
         raise ValueError(f"{what}: timm refuses the options {options}: {error}") from error
     network.forward_head = _as_it_is  # of this one network; the tail runs the class's own
-    facts = network.pretrained_cfg
-    spec = _input(facts, options.get("img_size"))
+    metadata = network.pretrained_cfg
+    spec = _input(metadata, options.get("img_size"))
     height, width = spec.crop
     try:
         calls = trace(network.eval(), (2, 3, height, width))
@@ -80,7 +95,7 @@ def build_timm(name: str, /, **options: Any) -> Backbone:
     assert shape is not None
     with torch.no_grad():
         vector = TimmTail(network)(torch.zeros(1, *shape[1:]))
-    classifier = facts.get("classifier")
+    classifier = metadata.get("classifier")
     return Backbone(
         module=network.train(),
         feature_dim=shape[1] if output is FIRST else shape[-1],
@@ -88,7 +103,7 @@ def build_timm(name: str, /, **options: Any) -> Backbone:
         dims=2,
         aliases={name: path for name, path in RES_STAGES.items() if hasattr(network, path)},
         classifier=classifier if isinstance(classifier, str) else "head",
-        pretrained=_pretrained(facts),
+        pretrained=_pretrained(metadata),
         formats=rules,
         output_format=output,
         tail=TimmTail(network),
@@ -145,26 +160,26 @@ def _seen(shape: tuple[int, ...] | None) -> FeatureFormat | None:
     return FIRST if shape[2] == shape[3] else LAST if shape[1] == shape[2] else None
 
 
-def _input(facts: Mapping[str, Any], size: int | tuple[int, int] | None) -> InputSpec:
-    own = tuple(facts.get("input_size", (3, 224, 224))[1:])
+def _input(metadata: Mapping[str, Any], size: int | tuple[int, int] | None) -> InputSpec:
+    own = tuple(metadata.get("input_size", (3, 224, 224))[1:])
     height, width = own if size is None else (size, size) if isinstance(size, int) else tuple(size)
-    resize = math.floor(min(height, width) / facts.get("crop_pct", 0.875))
+    resize = math.floor(min(height, width) / metadata.get("crop_pct", 0.875))
     return InputSpec(
         frames=8,
         stride=8,
         size=height if height == width else (height, width),
         resize=resize,
-        mean=tuple(facts.get("mean", IMAGENET_MEAN)),
-        std=tuple(facts.get("std", IMAGENET_STD)),
+        mean=tuple(metadata.get("mean", IMAGENET_MEAN)),
+        std=tuple(metadata.get("std", IMAGENET_STD)),
     )
 
 
-def _pretrained(facts: Mapping[str, Any]) -> dict[str, Pretrained]:
+def _pretrained(metadata: Mapping[str, Any]) -> dict[str, Pretrained]:
     """timm's own weights for this name, under timm's tag; safetensors from the hub where they lie there."""
-    hub, url = facts.get("hf_hub_id"), facts.get("url")
+    hub, url = metadata.get("hf_hub_id"), metadata.get("url")
     if hub:
         url = f"https://huggingface.co/{hub}/resolve/main/model.safetensors"
     if not url:
         return {}
-    tag, licence = facts.get("tag") or "default", facts.get("license") or "not stated; see timm's model card"
+    tag, licence = metadata.get("tag") or "default", metadata.get("license") or "not stated; see timm's model card"
     return {tag: Pretrained(url, data=f"as timm's tag {tag!r} says", licence=licence)}

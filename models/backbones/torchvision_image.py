@@ -25,8 +25,12 @@ RESNETS = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "lay
 class PooledTail(nn.Module):
     """Mean over space, then ``layers``, child ``name`` of this module, so that their parameters keep published names.
 
-    (N, C, H, W) -> (N, E), and of an inflated network (B, C, T, H, W) -> (B, E, T). ``keep_space``: the layers want
-    (N, C, 1, 1).
+    (N, C, H, W) -> (N, E), and of an inflated network (B, C, T, H, W) -> (B, E, T).
+
+    Args:
+        name: Of the child.
+        layers: What follows the mean.
+        keep_space: Whether the layers want (N, C, 1, 1) instead of (N, C).
     """
 
     def __init__(self, name: str, layers: nn.Sequential, *, keep_space: bool = False) -> None:
@@ -43,9 +47,13 @@ class PooledTail(nn.Module):
 
 @dataclass(frozen=True)
 class Family:
-    """``paper``; ``make``: torchvision's network -> its `Backbone`, without ``input`` and ``pretrained``;
-    ``last_stride``: layers that halve the resolution for the last time, where they can be told not to; ``inflates``:
-    made of nothing but convolutions, norms, pooling and what works on each number.
+    """How the image networks of one paper become backbones.
+
+    Attributes:
+        paper: Where they come from.
+        make: torchvision's network -> the arguments of its `Backbone`, without ``input`` and ``pretrained``.
+        last_stride: The layers that halve the resolution for the last time, where this can be left out.
+        inflates: Whether they consist of convolutions, norms, pooling and elementwise functions alone.
     """
 
     paper: str
@@ -139,7 +147,18 @@ FAMILIES: Mapping[str, Family] = {
 
 
 def build_image_backbone(name: str, *, last_stride: int = 2) -> Backbone:
-    """torchvision's image network ``name``, without its classifier."""
+    """Build one of torchvision's image networks without its classifier.
+
+    Args:
+        name: torchvision's name.
+        last_stride: 2, or 1 to leave out the last halving of the resolution (Luo et al., CVPRW 2019).
+
+    Returns:
+        The backbone, randomly initialised; it runs per frame.
+
+    Raises:
+        ValueError: ``last_stride`` is neither.
+    """
     from torchvision.models import get_model_builder
 
     family = FAMILIES[name]
@@ -149,8 +168,8 @@ def build_image_backbone(name: str, *, last_stride: int = 2) -> Backbone:
     if family.last_stride is not None:
         for layer in family.last_stride(network):
             layer.stride = (last_stride, last_stride)
-    facts = {"input": image_input(name), "pretrained": torchvision_weights(name), "dims": 2}
-    return Backbone(**family.make(network), **facts)  # type: ignore[arg-type]
+    described = {"input": image_input(name), "pretrained": torchvision_weights(name), "dims": 2}
+    return Backbone(**family.make(network), **described)  # type: ignore[arg-type]
 
 
 def _enter(name: str, family: Family) -> None:

@@ -29,7 +29,11 @@ class ChannelsFirst(nn.Module):
 
 
 class MViTTokens(nn.Module):
-    """torchvision's MViT up to its last norm: (B, 3, T, H, W) -> tokens (B, 1 + T'·H'·W', D), the class token first."""
+    """torchvision's MViT up to its last norm: (B, 3, T, H, W) -> tokens (B, 1 + T'·H'·W', D), the class token first.
+
+    Args:
+        network: torchvision's MViT, whose layers it takes.
+    """
 
     conv_proj: nn.Module
     pos_encoding: Any
@@ -60,7 +64,12 @@ class ClassToken(nn.Module):
 def mvit_v1_b(*, frames: int = 16, size: int = 224) -> Backbone:
     """MViT-B 16x4 (Fan et al., ICCV 2021). 36.3 M parameters.
 
-    ``frames``, ``size`` (px): of all its clips; others than 16 and 224 do not fit the published positions.
+    Args:
+        frames: Of all its clips; others than 16 do not fit the published positions.
+        size: Side of all its clips in px; others than 224 do not fit the published positions.
+
+    Returns:
+        The backbone, randomly initialised.
     """
     from torchvision.models.video import mvit_v1_b
 
@@ -71,7 +80,12 @@ def mvit_v1_b(*, frames: int = 16, size: int = 224) -> Backbone:
 def mvit_v2_s(*, frames: int = 16, size: int = 224) -> Backbone:
     """MViTv2-S 16x4 (Li et al., CVPR 2022). 34.2 M parameters.
 
-    ``frames``, ``size`` (px): of all its clips.
+    Args:
+        frames: Of all its clips.
+        size: Side of all its clips in px.
+
+    Returns:
+        The backbone, randomly initialised.
     """
     from torchvision.models.video import mvit_v2_s
 
@@ -119,7 +133,11 @@ def _resize(positions: Any, grid: tuple[int, int, int]) -> None:
 
 @register_backbone("swin3d_t")
 def swin3d_t() -> Backbone:
-    """Video Swin-T (Liu et al., CVPR 2022). 27.9 M parameters. Stages: ``features.0``, ``.2``, ``.4``, ``.6``."""
+    """Video Swin-T (Liu et al., CVPR 2022). 27.9 M parameters. Stages: ``features.0``, ``.2``, ``.4``, ``.6``.
+
+    Returns:
+        The backbone, randomly initialised.
+    """
     from torchvision.models.video import swin3d_t
 
     return _swin3d("swin3d_t", swin3d_t)
@@ -127,7 +145,11 @@ def swin3d_t() -> Backbone:
 
 @register_backbone("swin3d_s")
 def swin3d_s() -> Backbone:
-    """Video Swin-S (Liu et al., CVPR 2022). 49.5 M parameters."""
+    """Video Swin-S (Liu et al., CVPR 2022). 49.5 M parameters.
+
+    Returns:
+        The backbone, randomly initialised.
+    """
     from torchvision.models.video import swin3d_s
 
     return _swin3d("swin3d_s", swin3d_s)
@@ -135,7 +157,11 @@ def swin3d_s() -> Backbone:
 
 @register_backbone("swin3d_b")
 def swin3d_b() -> Backbone:
-    """Video Swin-B (Liu et al., CVPR 2022). 87.6 M parameters."""
+    """Video Swin-B (Liu et al., CVPR 2022). 87.6 M parameters.
+
+    Returns:
+        The backbone, randomly initialised.
+    """
     from torchvision.models.video import swin3d_b
 
     return _swin3d("swin3d_b", swin3d_b)
@@ -158,7 +184,11 @@ def _swin3d(name: str, builder: Callable[[], Any]) -> Backbone:
 
 @register_backbone("swin_t")
 def swin_t() -> Backbone:
-    """Swin-T (Liu et al., ICCV 2021) per frame. 27.5 M parameters. Stages: ``features.1``, ``.3``, ``.5``, ``.7``."""
+    """Swin-T (Liu et al., ICCV 2021) per frame. 27.5 M parameters. Stages: ``features.1``, ``.3``, ``.5``, ``.7``.
+
+    Returns:
+        The backbone, randomly initialised.
+    """
     from torchvision.models import swin_t
 
     return _swin("swin_t", swin_t)
@@ -166,7 +196,11 @@ def swin_t() -> Backbone:
 
 @register_backbone("swin_s")
 def swin_s() -> Backbone:
-    """Swin-S (Liu et al., ICCV 2021) per frame. 48.8 M parameters."""
+    """Swin-S (Liu et al., ICCV 2021) per frame. 48.8 M parameters.
+
+    Returns:
+        The backbone, randomly initialised.
+    """
     from torchvision.models import swin_s
 
     return _swin("swin_s", swin_s)
@@ -174,7 +208,11 @@ def swin_s() -> Backbone:
 
 @register_backbone("swin_b")
 def swin_b() -> Backbone:
-    """Swin-B (Liu et al., ICCV 2021) per frame. 86.7 M parameters."""
+    """Swin-B (Liu et al., ICCV 2021) per frame. 86.7 M parameters.
+
+    Returns:
+        The backbone, randomly initialised.
+    """
     from torchvision.models import swin_b
 
     return _swin("swin_b", swin_b)

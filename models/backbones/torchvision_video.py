@@ -16,7 +16,11 @@ RES_STAGES = {"res2": "layer1", "res3": "layer2", "res4": "layer3", "res5": "lay
 
 @register_backbone("r3d_18")
 def r3d_18() -> Backbone:
-    """ResNet3D-18: full 3x3x3 convolutions. 33.2 M parameters."""
+    """ResNet3D-18: full 3x3x3 convolutions. 33.2 M parameters.
+
+    Returns:
+        The backbone, randomly initialised.
+    """
     from torchvision.models.video import r3d_18
 
     return _resnet_18(r3d_18, "r3d_18-b3b3357e.pth")
@@ -24,7 +28,11 @@ def r3d_18() -> Backbone:
 
 @register_backbone("mc3_18")
 def mc3_18() -> Backbone:
-    """MC3-18: 3x3x3 convolutions in the stem and layer1, 1x3x3 above. 11.5 M parameters."""
+    """MC3-18: 3x3x3 convolutions in the stem and layer1, 1x3x3 above. 11.5 M parameters.
+
+    Returns:
+        The backbone, randomly initialised.
+    """
     from torchvision.models.video import mc3_18
 
     return _resnet_18(mc3_18, "mc3_18-a90a0ba3.pth")
@@ -32,7 +40,11 @@ def mc3_18() -> Backbone:
 
 @register_backbone("r2plus1d_18")
 def r2plus1d_18() -> Backbone:
-    """R(2+1)D-18: each 3D convolution factored into a spatial and a temporal one. 31.3 M parameters."""
+    """R(2+1)D-18: each 3D convolution factored into a spatial and a temporal one. 31.3 M parameters.
+
+    Returns:
+        The backbone, randomly initialised.
+    """
     from torchvision.models.video import r2plus1d_18
 
     return _resnet_18(r2plus1d_18, "r2plus1d_18-91a641e6.pth")
@@ -40,10 +52,13 @@ def r2plus1d_18() -> Backbone:
 
 @register_backbone("s3d")
 def s3d() -> Backbone:
-    """S3D: Inception with separable spatial and temporal convolutions. 7.9 M parameters. At least 14 frames of 224 x
-    224.
+    """S3D: Inception with separable spatial and temporal convolutions. 7.9 M parameters.
 
-    Its stages are the children of ``features``; the names of Inception's modules are aliases of them.
+    It takes at least 14 frames of 224 x 224 px. Its stages are the children of ``features``; the names of Inception's
+    modules are aliases of them.
+
+    Returns:
+        The backbone, randomly initialised.
     """
     from torchvision.models.video import s3d
 

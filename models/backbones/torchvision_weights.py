@@ -19,8 +19,14 @@ _NAMES = {
 
 
 def torchvision_weights(name: str, *, licence: str = "BSD-3-Clause") -> Mapping[str, Pretrained]:
-    """The published weights of torchvision's network ``name``: ``imagenet`` (and ``imagenet_v1``, the older ones, where
-    there are two) or ``kinetics400``.
+    """The weights that torchvision publishes for a network.
+
+    Args:
+        name: torchvision's name.
+        licence: Under which they come.
+
+    Returns:
+        By name: ``imagenet`` (and ``imagenet_v1``, the older ones, where there are two) or ``kinetics400``.
     """
     from torchvision.models import get_model_weights
 
@@ -34,7 +40,14 @@ def torchvision_weights(name: str, *, licence: str = "BSD-3-Clause") -> Mapping[
 
 
 def image_input(name: str) -> InputSpec:
-    """The clips for an image network: 8 frames, in the size its weights were made for."""
+    """The clips for an image network: 8 frames, in the size its weights were made for.
+
+    Args:
+        name: torchvision's name.
+
+    Returns:
+        The clips.
+    """
     from torchvision.models import get_model_weights
 
     keywords = next(iter(get_model_weights(name))).transforms.keywords
@@ -44,7 +57,14 @@ def image_input(name: str) -> InputSpec:
 
 
 def on_cpu_at_least(build: Callable[[], nn.Module]) -> nn.Module:
-    """``build()``, for networks that compute with numbers while they are built, which the meta device does not have."""
+    """Build a network that computes with numbers while it is built, which the meta device does not have.
+
+    Args:
+        build: Builds it.
+
+    Returns:
+        The network, on the meta device where that is the default device.
+    """
     device = torch.get_default_device()
     if device.type != "meta":
         return build()

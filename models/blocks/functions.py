@@ -60,23 +60,58 @@ class OperatorFunction:
     # Methods rather than operators: torch.compile traces them without a graph break.
 
     def plus(self, other: OperatorFunction) -> OperatorFunction:
-        """f(A) + g(A)."""
+        """f(A) + g(A).
+
+        Args:
+            other: g, of the same A.
+
+        Returns:
+            The sum.
+        """
         return self._with(self.identity + other.identity, self.core + other.core)
 
     def minus(self, other: OperatorFunction) -> OperatorFunction:
-        """f(A) - g(A)."""
+        """f(A) - g(A).
+
+        Args:
+            other: g, of the same A.
+
+        Returns:
+            The difference.
+        """
         return self._with(self.identity - other.identity, self.core - other.core)
 
     def shifted(self, number: float | Tensor) -> OperatorFunction:
-        """f(A) + number · I."""
+        """f(A) + number · I.
+
+        Args:
+            number: one number.
+
+        Returns:
+            The function.
+        """
         return self._with(self.identity + number, self.core)
 
     def scaled(self, number: float | Tensor) -> OperatorFunction:
-        """number · f(A)."""
+        """number · f(A).
+
+        Args:
+            number: one number.
+
+        Returns:
+            The function.
+        """
         return self._with(self.identity * number, self.core * number)
 
     def times(self, other: OperatorFunction) -> OperatorFunction:
-        """f(A) g(A)."""
+        """f(A) g(A).
+
+        Args:
+            other: g, of the same A.
+
+        Returns:
+            The product.
+        """
         inner = other.core if self.gram is None else torch.bmm(self.gram, other.core)
         core = torch.bmm(self.core, inner) + other.core * self.identity + self.core * other.identity
         # A square rather than x · x: torch.compile writes each factor out, 2^k times for the k-th square of a square.

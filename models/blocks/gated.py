@@ -84,9 +84,18 @@ class _GatedNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, y: Tensor, weight: Tensor, bias: Tensor, gate: Tensor,
-        running_mean: Tensor | None, running_var: Tensor | None, momentum: float, eps: float, relu: bool,
-    ) -> Tensor:  # fmt: skip
+        ctx: Any,
+        x: Tensor,
+        y: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        gate: Tensor,
+        running_mean: Tensor | None,
+        running_var: Tensor | None,
+        momentum: float,
+        eps: float,
+        relu: bool,
+    ) -> Tensor:
         output, mean, rstd = torch.empty_like(x), torch.empty_like(weight), torch.empty_like(weight)
         for part in _blocks(y):
             running_mean_c, running_var_c = (None if it is None else it[part] for it in (running_mean, running_var))

@@ -152,11 +152,25 @@ class Factored(Operator):
 
     @abstractmethod
     def mix(self, coefficients: Tensor) -> Tensor:
-        """What A does to the coefficients: a tensor of the same shape."""
+        """What A does to the coefficients.
+
+        Args:
+            coefficients: as `analyse` gives them.
+
+        Returns:
+            The same shape.
+        """
 
     @abstractmethod
     def synthesise(self, coefficients: Tensor) -> Tensor:
-        """Coefficients back to a signal (B, D, N)."""
+        """Coefficients back to a signal.
+
+        Args:
+            coefficients: as `analyse` gives them.
+
+        Returns:
+            (B, D, N).
+        """
 
     def apply(self, z_bdn: Tensor) -> Tensor:
         """A z: (B, D, N) -> (B, D, N)."""

@@ -11,17 +11,40 @@ from torch import Tensor
 
 
 def side_by_side(x_bcn: Tensor) -> Tensor:
-    """Pack (B, C, N) side by side; a copy only where it is not packed so already."""
+    """Pack samples side by side; a copy only where they are not packed so already.
+
+    Args:
+        x_bcn: (B, C, N).
+
+    Returns:
+        (B, C, N).
+    """
     return x_bcn.transpose(0, 1).contiguous().transpose(0, 1)
 
 
 def empty_side_by_side(x_bcn: Tensor, channels: int) -> Tensor:
-    """An empty (B, channels, N) of the type and device of ``x_bcn``, packed side by side."""
+    """An empty tensor packed side by side.
+
+    Args:
+        x_bcn: of the same type and device, (B, C, N).
+        channels: of the result.
+
+    Returns:
+        (B, channels, N).
+    """
     return x_bcn.new_empty(channels, x_bcn.shape[0], x_bcn.shape[2]).transpose(0, 1)
 
 
 def empty_as(x_bcn: Tensor, channels: int) -> Tensor:
-    """An empty (B, channels, N) of the type and device of ``x_bcn``, packed as it is."""
+    """An empty tensor packed as another one.
+
+    Args:
+        x_bcn: of the same type, device and packing, (B, C, N).
+        channels: of the result.
+
+    Returns:
+        (B, channels, N).
+    """
     if _channels_last(x_bcn):
         return x_bcn.new_empty(x_bcn.shape[0], x_bcn.shape[2], channels).mT
     if columns(x_bcn) is not None:
@@ -30,7 +53,14 @@ def empty_as(x_bcn: Tensor, channels: int) -> Tensor:
 
 
 def columns(x_bcn: Tensor) -> Tensor | None:
-    """(B, C, N) as a view (C, B·N), or ``None`` where samples are packed apart."""
+    """All samples as columns of one matrix, without a copy.
+
+    Args:
+        x_bcn: (B, C, N).
+
+    Returns:
+        A view (C, B·N), or ``None`` where samples are packed apart.
+    """
     x_cbn = x_bcn.transpose(0, 1)
     return x_cbn.flatten(1) if x_cbn.is_contiguous() or _channels_last(x_bcn) else None
 
@@ -77,7 +107,14 @@ def outer(grad_bdn: Tensor, x_bcn: Tensor) -> Tensor:
 
 
 def as_one(x_bcn: Tensor) -> Tensor:
-    """(B, C, N) as one contiguous sample (1, C, B·N): a view where samples are packed side by side."""
+    """All samples as one: a view where they are packed side by side.
+
+    Args:
+        x_bcn: (B, C, N).
+
+    Returns:
+        (1, C, B·N), contiguous.
+    """
     return x_bcn.transpose(0, 1).reshape(1, x_bcn.shape[1], -1)
 
 

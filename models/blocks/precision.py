@@ -21,7 +21,14 @@ def full_precision(x: Tensor) -> AbstractContextManager[object]:
 
 
 def at_least_float32(x: Tensor) -> Tensor:
-    """Half precision as float32, anything wider as it is."""
+    """Half precision as float32, anything wider as it is.
+
+    Args:
+        x: any shape.
+
+    Returns:
+        The same shape.
+    """
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 

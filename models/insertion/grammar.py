@@ -28,7 +28,15 @@ _HELP = "the form is block[(option=value, ...)]@place[, ...], e.g. 'snl@layer3.-
 
 @dataclass(frozen=True)
 class Place:
-    """Where a block goes: a module path, and how many blocks are spread over it (None: one, at the path itself)."""
+    """Where a block goes.
+
+    Attributes:
+        path: A module path.
+        count: How many blocks are spread over it; None: one, at the path itself.
+
+    Raises:
+        ValueError: The path is none, or the count is below 1.
+    """
 
     path: str
     count: int | None = None
@@ -45,7 +53,16 @@ class Place:
 
 @dataclass(frozen=True)
 class Insertion:
-    """One block with its options, as (name, value) pairs, and its place."""
+    """One block with its place.
+
+    Attributes:
+        block: Name of the block or part.
+        place: Where it goes.
+        options: Its options, as (name, value) pairs.
+
+    Raises:
+        ValueError: A name is none, an option is given twice, or its value is no Python literal.
+    """
 
     block: str
     place: Place
@@ -69,7 +86,17 @@ class Insertion:
 
 
 def parse_blocks(text: str) -> tuple[Insertion, ...]:
-    """Parse e.g. ``"nl(mode=t+s)@layer2:2, snl@res4"``. ``ValueError`` names what is wrong and the right form."""
+    """Parse a string of insertions.
+
+    Args:
+        text: E.g. ``"nl(mode=t+s)@layer2:2, snl@res4"``.
+
+    Returns:
+        The insertions, in order.
+
+    Raises:
+        ValueError: The text is not in this form; the message names what is wrong and the right form.
+    """
     if not text.strip():
         return ()
     return tuple(insertion for part in _split(text, _where(text), _HELP) for insertion in _parse_part(part, text))
@@ -123,7 +150,14 @@ def _parse_part(part: str, text: str) -> tuple[Insertion, ...]:
 
 
 def format_blocks(insertions: tuple[Insertion, ...]) -> str:
-    """The inverse of `parse_blocks`, in canonical form."""
+    """The inverse of `parse_blocks`.
+
+    Args:
+        insertions: In order.
+
+    Returns:
+        The text in canonical form.
+    """
     return ", ".join(str(insertion) for insertion in insertions)
 
 
@@ -141,7 +175,7 @@ def _parse_insertion(part: str, text: str) -> Insertion:
         if inner[:-1].strip()
         else ()
     )
-    path, colon, count = (piece.strip() for piece in place.partition(":"))
+    path, colon, count = (part.strip() for part in place.partition(":"))
     if colon and not count.isdecimal():
         raise ValueError(f"{where}: {count!r} after ':' in {place.strip()!r} is not a number of blocks")
     return Insertion(block.strip(), Place(path, int(count) if colon else None), options)
@@ -153,7 +187,7 @@ def _where(text: str) -> str:
 
 
 def _parse_option(text: str, where: str, help: str) -> tuple[str, Any]:
-    name, equals, value = (piece.strip() for piece in text.partition("="))
+    name, equals, value = (part.strip() for part in text.partition("="))
     if not equals or not value:
         raise ValueError(f"{where}: option {text.strip()!r} is not of the form name=value; {help}")
     try:

@@ -32,12 +32,21 @@ Planned = tuple[Site, Insertion, InsertedBlock]
 def insert_blocks(
     backbone: Backbone, blocks: str | tuple[Insertion, ...], *, example: Tensor | None = None
 ) -> list[str]:
-    """Insert ``blocks`` (and parts, such as ``tsm``) into ``backbone.module`` in place; returns the paths of the new
-    `InsertedBlock` modules.
+    """Insert blocks and parts into a network in place.
 
     All places mean the bare network: an insertion does not shift the indices of the next one. Several blocks at one
-    place stand in the order given. ``ValueError`` for an unknown block, option or place; the network is then
-    unchanged. ``example``: an input that the network runs on for its shapes, where it cannot run on the meta device.
+    place stand in the order given.
+
+    Args:
+        backbone: Its ``module`` is changed.
+        blocks: Insertions, as a string or parsed.
+        example: An input that the network runs on for its shapes, where it cannot run on the meta device.
+
+    Returns:
+        The paths of all `InsertedBlock` modules.
+
+    Raises:
+        ValueError: A block, option or place is unknown or does not fit; the network is then unchanged.
     """
     insertions = parse_blocks(blocks) if isinstance(blocks, str) else blocks
     if not insertions:
@@ -111,9 +120,15 @@ def _check(network: nn.Module, probe: tuple[int, ...] | Tensor, planned: list[Pl
 
 
 def features_at(backbone: Backbone, site: Site, call: Call | None) -> tuple[FeatureFormat, int] | str:
-    """How the features at a site lie, and how many channels they have; or why no block can stand there.
+    """The features at a site: how they lie and how many channels they have.
 
-    ``call``: what the site's module was given and gave, as `trace` saw it.
+    Args:
+        backbone: The network.
+        site: The place.
+        call: What the site's module was given and gave, as `trace` saw it; None if it did not run.
+
+    Returns:
+        Format and channels; or, as text, why no block can stand there.
     """
     if call is None or call.calls != 1:
         times = "never" if call is None else f"{call.calls} times"

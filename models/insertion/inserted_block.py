@@ -76,14 +76,29 @@ class InsertedBlock(nn.Module):
 
 
 def changes_time(block: nn.Module) -> bool:
-    """Whether ``block`` gives fewer frames than it gets; it then has ``pool_mask``."""
+    """Whether a block gives fewer frames than it gets; it then has ``pool_mask``.
+
+    Args:
+        block: A block or part.
+
+    Returns:
+        Its attribute ``changes_time``, False where it has none.
+    """
     return getattr(block, "changes_time", False)
 
 
 # The hooks are plain functions that find their blocks among the children of the module they are called for: so a deep
 # copy runs its own copies of the blocks.
 def run_before(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Forward pre-hook: run the blocks that stand before the module."""
+    """Forward pre-hook: run the blocks that stand before the module.
+
+    Args:
+        module: The module, whose children the blocks are.
+        args: Its arguments, features first.
+
+    Returns:
+        The arguments with the blocks' output for the features.
+    """
     x, grid = args[0], call_grid(args)
     for child in module.children():
         if isinstance(child, InsertedBlock) and not child.after:
@@ -92,7 +107,16 @@ def run_before(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def run_after(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-    """Forward hook: run the blocks that stand behind the module."""
+    """Forward hook: run the blocks that stand behind the module.
+
+    Args:
+        module: The module, whose children the blocks are.
+        args: Its arguments.
+        output: Its output: features, or tokens with their grid.
+
+    Returns:
+        The output of the last block, with the grid where there was one.
+    """
     grid = call_grid(output)
     x = output if grid is None else output[0]
     for child in module.children():

@@ -32,7 +32,12 @@ _NUMBER = re.compile(r"-?\d+")
 
 @dataclass(frozen=True)
 class Site:
-    """A place resolved: right before, or right ``after``, the module called ``target`` runs."""
+    """A resolved place: right before or right behind a module.
+
+    Attributes:
+        target: Path of the module.
+        after: Whether it is behind it.
+    """
 
     target: str
     after: bool = False
@@ -40,8 +45,14 @@ class Site:
 
 @dataclass(frozen=True)
 class Call:
-    """What one module was given and what it gave, as shapes (None: no tensor), and how often it ran in one forward
-    pass; the grid that came with it, where it takes and gives tokens with their grid.
+    """What one module was given and what it gave in one forward pass.
+
+    Attributes:
+        input: Shape of its first argument; None: no tensor.
+        output: Shape of its result; None: no tensor.
+        calls: How often it ran.
+        input_grid: The grid that came with tokens.
+        output_grid: The grid that it gave with tokens.
     """
 
     input: tuple[int, ...] | None
@@ -52,8 +63,18 @@ class Call:
 
 
 def resolve(network: nn.Module, place: Place, aliases: Mapping[str, str]) -> list[Site]:
-    """The sites of ``place`` in ``network``, in the order in which data passes them. ``ValueError`` for an unknown
-    place.
+    """The sites that a place means.
+
+    Args:
+        network: The bare network.
+        place: A path, perhaps an alias, with a count or not.
+        aliases: Short names of places.
+
+    Returns:
+        The sites, in the order in which data passes them.
+
+    Raises:
+        ValueError: The place is unknown, or no stage to spread blocks over.
     """
     first, dot, rest = place.path.partition(".")
     parts = f"{aliases.get(first, first)}{dot}{rest}".split(".")
@@ -75,8 +96,15 @@ def resolve(network: nn.Module, place: Place, aliases: Mapping[str, str]) -> lis
 
 
 def trace(network: nn.Module, probe: tuple[int, ...] | Tensor) -> dict[str, Call]:
-    """What each module (by path) sees when ``network`` runs on an input of the shape ``probe``: on the meta device, so
-    at no cost. Where ``probe`` is an input itself, the network runs on that, in eval mode.
+    """Record what each module sees when a network runs.
+
+    Args:
+        network: Any network; it is not changed.
+        probe: Shape of an input, on which it runs on the meta device, so at no cost; or an input itself, on which it
+            runs in eval mode.
+
+    Returns:
+        What each module was given and gave, by its path; those that did not run are left out.
     """
     seen: dict[str, Call] = {}
 
@@ -116,8 +144,13 @@ def _run_in_eval(network: nn.Module, x: Tensor) -> None:
 
 
 def stages(network: nn.Module) -> dict[str, int]:
-    """The stages, as path -> number of children: containers, within containers only, whose children are mostly
-    composite.
+    """The stages of a network: containers, within containers only, whose children are mostly composite.
+
+    Args:
+        network: Any network.
+
+    Returns:
+        Path -> number of children.
     """
     found: dict[str, int] = {}
     for name, module in network.named_children():
@@ -130,19 +163,40 @@ def stages(network: nn.Module) -> dict[str, int]:
 
 
 def container_children(module: nn.Module) -> list[str]:
-    """Names of the children of a container (``nn.Sequential``, ``nn.ModuleList``); empty for any other module."""
+    """Names of the children of a container.
+
+    Args:
+        module: Any module.
+
+    Returns:
+        The names of an ``nn.Sequential`` or ``nn.ModuleList``; empty for any other module.
+    """
     return list(module._modules) if isinstance(module, (nn.Sequential, nn.ModuleList)) else []
 
 
 def call_grid(value: object) -> tuple[int, ...] | None:
-    """The grid in ``(tokens, grid)``, the arguments or the result of a module; None for anything else."""
+    """The grid that comes with tokens.
+
+    Args:
+        value: Arguments or result of a module.
+
+    Returns:
+        The grid of ``(tokens, grid)``; None for anything else.
+    """
     if not isinstance(value, tuple) or len(value) != 2 or not isinstance(value[1], (tuple, list)):
         return None
     return tuple(value[1]) if all(isinstance(size, (int, torch.SymInt)) for size in value[1]) else None
 
 
 def residual_branches(network: nn.Module) -> list[str]:
-    """Paths of the first layer of each residual branch, in order; blocks without a shortcut have none."""
+    """Where the residual branches of a network begin.
+
+    Args:
+        network: Any network.
+
+    Returns:
+        Paths of the first layer of each, in order; blocks without a shortcut have none.
+    """
     found = ((path, _first_layer(module)) for path, module in network.named_modules())
     return [f"{path}.{layer}" if path else layer for path, layer in found if layer]
 
@@ -197,7 +251,15 @@ def _walk(network: nn.Module, parts: list[str], place: Place, aliases: Mapping[s
 
 
 def place_help(network: nn.Module, aliases: Mapping[str, str]) -> str:
-    """A sentence that names the places of a backbone."""
+    """A sentence that names the places of a backbone.
+
+    Args:
+        network: The bare network.
+        aliases: Short names of places.
+
+    Returns:
+        The sentence.
+    """
     listed = [f"{path} (0 to {count - 1}, -1, end)" for path, count in stages(network).items()]
     listed = listed or [name for name, _ in network.named_children()]
     short = ", ".join(f"{name} = {path}" for name, path in aliases.items())

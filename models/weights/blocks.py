@@ -66,7 +66,7 @@ class BlockPlan:
     Args:
         state: the checkpoint, with blocks under the names of the model, and without shifted indices.
         blocks: new modules for the blocks of the model, by the inserted block that takes them.
-        notes: what was taken from the file and what was not told by it, by the name of a tensor of the model.
+        notes: what was taken from the file and what was not derived by it, by the name of a tensor of the model.
     """
 
     state: dict[str, Tensor]
@@ -213,27 +213,27 @@ def _convert(block: FileBlock, inserted: InsertedBlock) -> tuple[nn.Module, dict
         raise ValueError(
             f"weights: {block.where}* is a block {conversion.block!r}, but the model has {config.name!r} at its place."
         )
-    told = _told(conversion, config.name, config.channels)
-    clash = {key: value for key, value in told.items() if config.options.get(key, value) != value}
+    derived = _derived(conversion, config.name, config.channels)
+    clash = {key: value for key, value in derived.items() if config.options.get(key, value) != value}
     if clash:
-        asked = {key: config.options[key] for key in clash}
+        given = {key: config.options[key] for key in clash}
         raise ValueError(
             f"weights: {block.where}* is a block {config.name!r} with {_listed(clash)}, but the model was created with "
-            f"{_listed(asked)}. Leave these options away, or give those of the weights."
+            f"{_listed(given)}. Leave these options away, or give those of the weights."
         )
     defaults = {**conversion.defaults, **block.assumed}
-    given = {key: value for key, value in config.options.items() if key not in told}
-    if (told | given).get("kernel", "embedded") != "embedded":  # no other kernel is scaled
+    given = {key: value for key, value in config.options.items() if key not in derived}
+    if (derived | given).get("kernel", "embedded") != "embedded":  # no other kernel is scaled
         defaults.pop("scale", None)
-    missing = [key for key in conversion.untold if key not in given and key not in defaults]
+    missing = [key for key in conversion.undetermined if key not in given and key not in defaults]
     if missing:
         raise ValueError(
             f"weights: {block.where}* is a block {config.name!r} whose weights do not tell {missing[0]!r}: create the "
-            f"model with blocks='{config.name}({missing[0]}=...)@...', which is {conversion.untold[missing[0]]}."
+            f"model with blocks='{config.name}({missing[0]}=...)@...', which is {conversion.undetermined[missing[0]]}."
         )
     assumed = {key: value for key, value in defaults.items() if key not in given}
     own = block_options(config.name)
-    options = {key: value for key, value in (assumed | told | given).items() if own[key] != value or key in given}
+    options = {key: value for key, value in (assumed | derived | given).items() if own[key] != value or key in given}
     new = create_block(config.name, config.channels, dims=config.dims, **options)
     tensors = convert_tensors(name, conversion, block.state, new.state_dict())
     if conversion.options.get("gate") == 1.0:
@@ -242,16 +242,16 @@ def _convert(block: FileBlock, inserted: InsertedBlock) -> tuple[nn.Module, dict
     return new, tensors, note + (f"; its weights do not tell {_listed(assumed)}" if assumed else "")
 
 
-def _told(conversion: Conversion, name: str, channels: int) -> dict[str, Any]:
+def _derived(conversion: Conversion, name: str, channels: int) -> dict[str, Any]:
     """The options of a block that its weights tell, without widths that are the default and the gate."""
-    told = {key: value for key, value in conversion.options.items() if key != "gate"}
+    derived = {key: value for key, value in conversion.options.items() if key != "gate"}
     default = channels // block_options(name)["reduction"]
-    if told.get("inner") == default:
-        del told["inner"]
-    project = told.get("project", block_options(name)["project"])
-    if told.get("value") == (told.get("inner", default) if project else channels):
-        del told["value"]
-    return told
+    if derived.get("inner") == default:
+        del derived["inner"]
+    project = derived.get("project", block_options(name)["project"])
+    if derived.get("value") == (derived.get("inner", default) if project else channels):
+        del derived["value"]
+    return derived
 
 
 def _listed(options: Mapping[str, Any]) -> str:

@@ -25,19 +25,27 @@ if TYPE_CHECKING:
 
 
 def load_weights(model: VideoModel, path: str | Path, *, strict: bool = True) -> LoadReport:
-    """Load a file (safetensors, or torch with ``weights_only``), or published weights by name, and say what went where.
+    """Load a file, or published weights by name, into a model.
 
     Files of the whole model and of the bare backbone both fit, whatever prefix their names have; a classifier of as
     many classes is loaded too, whatever it is called, and so is a BNNeck. Checkpoints of torchvision, timm, mmaction2,
     kenshohara's 3D-ResNets, torchreid and fast-reid are known. Convolutions of an image network are inflated where the
-    model is 3D.
+    model is 3D. Blocks and heads that the file lacks stay as they are.
 
-    ``strict``: every tensor of the bare backbone must be in the file in its shape, and the file may have nothing more
-    for it, else nothing is loaded and a ``ValueError`` says what is wrong. Blocks and heads that the file lacks stay
-    as they are. No match at all is always an error.
+    An I3D-ResNet takes over the strides and pools in time of mmaction2's and SlowFast's checkpoints, and the report's
+    ``notes`` say so; where the source of the weights is not known, its option ``variant`` must name it.
 
-    An I3D-ResNet takes over the strides and pools in time of mmaction2's and SlowFast's checkpoints, and says so in
-    the report's ``notes``; one whose source is not known must be told (``variant``).
+    Args:
+        model: Is changed in place.
+        path: A file (safetensors, or torch, read with ``weights_only``), or a name such as ``DEFAULT``.
+        strict: Whether every tensor of the bare backbone must be in the file in its shape, and the file may have
+            nothing more for it; else nothing is loaded.
+
+    Returns:
+        What went where.
+
+    Raises:
+        ValueError: The weights do not fit, or nothing matches at all; the model is then unchanged.
     """
     state = _read(model, path)
     variant: tuple[str, str] | None = None
@@ -97,7 +105,15 @@ def _load(
 
 
 def count_classes(model: VideoModel, path: str | Path) -> int | None:
-    """How many classes the classifier has that comes with weights for ``model``; None where none does."""
+    """Number of classes of the classifier that comes with weights.
+
+    Args:
+        model: For which the weights are.
+        path: A file or a name, as of `load_weights`.
+
+    Returns:
+        The number; None where no classifier comes with them.
+    """
     state = _read(model, path)
     shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
     weight = f"{CLASSIFIER}weight"

@@ -59,20 +59,27 @@ DIALECTS: tuple[Callable[[str], str], ...] = (str, _from_mmcv, _from_slowfast)
 
 
 def match_names(file: Mapping[str, tuple[int, ...]], model: Iterable[str], *, classifier: str) -> dict[str, str]:
-    """File name -> model name, for those that have one. ``file``: shapes by name; ``classifier``: its name in the
-    backbone's published checkpoints.
+    """Match the names in a file with those in a model.
+
+    Args:
+        file: Shapes by name.
+        model: Names of its tensors.
+        classifier: Its name in the backbone's published checkpoints.
+
+    Returns:
+        File name -> model name, for those that have one.
     """
     model = set(model)
     readings = []
     for dialect in DIALECTS:
         original = {dialect(name): name for name in file}
         shapes = {ours: file[theirs] for ours, theirs in original.items()}
-        for names in (_whole(shapes, model), _published(shapes, model, classifier)):
+        for names in (_whole_model(shapes, model), _published(shapes, model, classifier)):
             readings.append({original[name]: target for name, target in names.items()})
     return max(readings, key=len)
 
 
-def _whole(file: Mapping[str, tuple[int, ...]], model: set[str]) -> dict[str, str]:
+def _whole_model(file: Mapping[str, tuple[int, ...]], model: set[str]) -> dict[str, str]:
     names = {prefix + name: name for prefix in _prefix(file, model) for name in model}
     return {name: names[name] for name in file if name in names}
 
@@ -96,7 +103,14 @@ def _published(file: Mapping[str, tuple[int, ...]], model: set[str], classifier:
 
 
 def bare_names(model: Iterable[str]) -> dict[str, str]:
-    """Names in a checkpoint of the bare backbone -> names in the model."""
+    """Names of a model's tensors in a checkpoint of the bare backbone.
+
+    Args:
+        model: Names of its tensors.
+
+    Returns:
+        Name in the checkpoint -> name in the model.
+    """
     parts = (BACKBONE, TAIL)
     return {name.removeprefix(part): name for part in parts for name in model if name.startswith(part)}
 

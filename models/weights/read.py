@@ -24,8 +24,16 @@ WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "network",
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """The tensors in the file ``path``, on the CPU. ``ValueError`` if it is missing, damaged, or needs code to be
-    run.
+    """Read the tensors of a file, without running code in it.
+
+    Args:
+        path: The file (safetensors or torch).
+
+    Returns:
+        Tensors by name, on the CPU.
+
+    Raises:
+        ValueError: The file is missing or damaged, has no tensors, or needs code to be run.
     """
     path = Path(path)
     if path.is_dir():

@@ -45,8 +45,14 @@ _OPTIONS: Mapping[str, Mapping[str, object]] = {"resnet3d_": {"shortcut": "A"}}
 
 
 def recognise(state: Mapping[str, Tensor]) -> tuple[str, Mapping[str, object]]:
-    """The backbone, and its options, all of whose tensors are in ``state``, in their shapes; ``("", {})`` where none of
-    the likely ones is. Classes of mmaction2 are known by one name alone, without their options.
+    """Find the backbone that weights belong to.
+
+    Args:
+        state: Tensors by name.
+
+    Returns:
+        The backbone all of whose tensors are in ``state``, in their shapes, and its options; ``("", {})`` where none of
+            the likely ones is. Classes of mmaction2 are recognised by one name alone, without their options.
     """
     for end, kind in _OF_MMACTION.items():
         if any(name.endswith(end) for name in state) and (kind == "TimeSformer" or _has_time(state)):
@@ -58,7 +64,7 @@ def recognise(state: Mapping[str, Tensor]) -> tuple[str, Mapping[str, object]]:
         if name.startswith(starts):
             other = (options for start, options in _OPTIONS.items() if name.startswith(start))
             for options in ({}, *other):
-                if _is_whole(shapes, name, options):
+                if _matches(shapes, name, options):
                     return name, options
     return "", {}
 
@@ -68,7 +74,7 @@ def _has_time(state: Mapping[str, Tensor]) -> bool:
     return any(tensor.ndim == 5 for tensor in state.values())
 
 
-def _is_whole(shapes: Mapping[str, tuple[int, ...]], name: str, options: Mapping[str, object]) -> bool:
+def _matches(shapes: Mapping[str, tuple[int, ...]], name: str, options: Mapping[str, object]) -> bool:
     with torch.device("meta"):
         backbone = build_backbone(name, **options)
     parts = {"backbone": backbone.module, "tail": backbone.tail}

@@ -8,12 +8,18 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class LoadReport:
-    """Names of tensors; those that were not loaded come with the reason.
+    """What became of each tensor when weights were loaded.
 
-    ``matched``: in the model, loaded; ``adapted``: those of them that were changed to fit (inflated, reshaped) and
-    how; ``missing``: in the model, not in the file; ``unexpected``: in the file, not in the model; ``mismatched``: in
-    both, but of different shapes. The step counters of batch norm (``num_batches_tracked``), which old files lack,
-    count as nothing. ``notes``: what else was changed in the model, so that it computes what the weights' own code did.
+    The step counters of batch norm (``num_batches_tracked``), which old files lack, count as nothing.
+
+    Attributes:
+        source: The file or name.
+        matched: In the model, loaded.
+        missing: In the model, not in the file, with the reason.
+        unexpected: In the file, not in the model, with the reason.
+        mismatched: In both, but of different shapes, with the reason.
+        adapted: Those of ``matched`` that were changed to fit (inflated, reshaped), and how.
+        notes: What else was changed in the model, so that it computes what the weights' own code did.
     """
 
     source: str
@@ -32,7 +38,14 @@ class LoadReport:
 
 
 def summarise(names: Mapping[str, str]) -> list[str]:
-    """One line a reason: how many names it concerns, and the first of them."""
+    """Summarise names by the reason they come with.
+
+    Args:
+        names: Reason by name.
+
+    Returns:
+        One line a reason: how many names it concerns, and the first of them.
+    """
     by_reason: dict[str, list[str]] = {}
     for name, reason in names.items():
         by_reason.setdefault(reason, []).append(name)

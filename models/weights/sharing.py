@@ -104,6 +104,9 @@ def model_card(model: VideoModel, classes: Sequence[str] | None, *, license: str
         classes: Names of the logits, if they have any.
         license: As in `save_pretrained`.
         title: Its heading, and the name that its example loads.
+
+    Returns:
+        Markdown, with the metadata of the Hub in front.
     """
     config, spec = model.config, model.input
     millions = sum(parameter.numel() for parameter in model.parameters()) / 1e6

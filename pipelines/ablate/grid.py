@@ -83,11 +83,26 @@ class Arm:
     variant: Settings
 
     def run_name(self, seed: int) -> str:
-        """Name of the run of a seed."""
+        """Name of the run of a seed.
+
+        Args:
+            seed: the seed.
+
+        Returns:
+            A folder name.
+        """
         return f"{self.name}-seed{seed}"
 
     def words(self, config: AblationConfig, seed: int) -> list[str]:
-        """The command line of a training, after ``specvid``."""
+        """The command line of a training, after ``specvid``.
+
+        Args:
+            config: of the ablation.
+            seed: of the training.
+
+        Returns:
+            Its words.
+        """
         own = [("runs", config.runs), ("name", self.run_name(seed)), ("resume", "auto"), ("seed", str(seed))]
         own += [("recipe", self.recipe)] if self.recipe else []
         words = ["train", config.task, *(word for name, value in own for word in (f"--{name}", value))]
@@ -100,7 +115,14 @@ class Arm:
         return [*words, f"--blocks={self.blocks}"]
 
     def is_baseline_of(self, other: "Arm") -> bool:
-        """Whether ``other`` is this bare network with blocks, all else equal."""
+        """Whether another arm is this bare network with blocks, all else equal.
+
+        Args:
+            other: the other arm.
+
+        Returns:
+            True where it is.
+        """
         mine, theirs = (
             {name: value for name, value in arm.settings if name not in BLOCK_SETTINGS} for arm in (self, other)
         )

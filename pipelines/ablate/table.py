@@ -46,7 +46,15 @@ class Row:
     context: Mapping[str, Any]
 
     def difference(self, bare: "Row", metric: str) -> Difference | None:
-        """Paired with the bare network over the seeds that both have; None without any."""
+        """The difference to the bare network, paired over the seeds that both have.
+
+        Args:
+            bare: its row.
+            metric: name of the figure.
+
+        Returns:
+            The difference; None without a common seed.
+        """
         seeds = [seed for seed in self.values if seed in bare.values]
         pairs = [self.values[seed][metric] - bare.values[seed][metric] for seed in seeds]
         return Difference.of(pairs) if pairs else None

@@ -48,7 +48,14 @@ def demo_action(root: Path, *, seeds: Iterable[int], recipe: ActionConfig | None
 
 
 def describe_task(results: dict[str, list[dict[str, Any]]]) -> str:
-    """What is asked of the networks, and what the figures are of."""
+    """What the networks have to do, and what the figures are of.
+
+    Args:
+        results: results.json of each run, by network.
+
+    Returns:
+        A paragraph.
+    """
     runs = results[BLOCK]
     entry = final_score(runs[0])
     return (
@@ -59,7 +66,15 @@ def describe_task(results: dict[str, list[dict[str, Any]]]) -> str:
 
 
 def rows(model: str, results: dict[str, list[dict[str, Any]]]) -> list[list[str]]:
-    """The table, heading first."""
+    """The table of the demo.
+
+    Args:
+        model: name of the backbone.
+        results: results.json of each run, by network.
+
+    Returns:
+        Rows of text, heading first.
+    """
     table = [["network", "parameters", "each position sees", "top-1 %"]]
     for blocks, runs in results.items():
         table.append([*network_cells(model, blocks, runs), figure([final_score(run)["top1"] for run in runs])])
@@ -67,12 +82,26 @@ def rows(model: str, results: dict[str, list[dict[str, Any]]]) -> list[list[str]
 
 
 def mean_top1(runs: list[dict[str, Any]]) -> float:
-    """Mean of the final scores, a share in [0, 1]."""
+    """Mean of the final scores.
+
+    Args:
+        runs: results.json of each.
+
+    Returns:
+        A share in [0, 1].
+    """
     return statistics.fmean(final_score(run)["top1"] for run in runs)
 
 
 def final_score(results: Mapping[str, Any]) -> dict[str, Any]:
-    """The score that ended the training, whatever else the run was scored on since."""
+    """The score that ended the training, whatever else the run was scored on since.
+
+    Args:
+        results: results.json of a run.
+
+    Returns:
+        The figures by name.
+    """
     config = results["config"]
     wanted = {"split": config["clips"]["split"], "clips": config["test_clips"], "crops": config["test_crops"]}
     wanted["checkpoint"] = "last"

@@ -46,7 +46,14 @@ def demo_reid(root: Path, *, seeds: Iterable[int], recipe: ReidConfig | None = N
 
 
 def describe_task(results: Mapping[str, list[dict[str, Any]]]) -> str:
-    """What is asked of the networks, and what the figures are of."""
+    """What the networks have to do, and what the figures are of.
+
+    Args:
+        results: results.json of each run, by network.
+
+    Returns:
+        A paragraph.
+    """
     runs = results[BLOCK]
     entry, score = final_entry(runs[0]), final_score(runs[0])
     return (
@@ -57,7 +64,15 @@ def describe_task(results: Mapping[str, list[dict[str, Any]]]) -> str:
 
 
 def rows(model: str, results: Mapping[str, list[dict[str, Any]]]) -> list[list[str]]:
-    """The table, heading first."""
+    """The table of the demo.
+
+    Args:
+        model: name of the backbone.
+        results: results.json of each run, by network.
+
+    Returns:
+        Rows of text, heading first.
+    """
     table = [["network", "parameters", "each position sees", "mAP %", "rank-1 %", "protocol"]]
     for blocks, runs in results.items():
         scores = [final_score(run) for run in runs]
@@ -67,12 +82,26 @@ def rows(model: str, results: Mapping[str, list[dict[str, Any]]]) -> list[list[s
 
 
 def mean_map(runs: list[dict[str, Any]]) -> float:
-    """Mean of the final mAPs, a share in [0, 1]."""
+    """Mean of the final mAPs.
+
+    Args:
+        runs: results.json of each.
+
+    Returns:
+        A share in [0, 1].
+    """
     return statistics.fmean(final_score(run)["mAP"] for run in runs)
 
 
 def final_entry(results: Mapping[str, Any]) -> dict[str, Any]:
-    """The evaluation that ended the training, whatever else the run was scored on since."""
+    """The evaluation that ended the training, whatever else the run was scored on since.
+
+    Args:
+        results: results.json of a run.
+
+    Returns:
+        The entry.
+    """
     config = results["config"]
     wanted = {"split": config["clips"]["split"], "sampling": config["test_sampling"], "checkpoint": "last"}
     wanted |= {"rerank": "", "trained_on": 0}
@@ -82,6 +111,13 @@ def final_entry(results: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def final_score(results: Mapping[str, Any]) -> dict[str, Any]:
-    """Its figures under `PROTOCOL`."""
+    """The figures of `final_entry` under `PROTOCOL`.
+
+    Args:
+        results: results.json of a run.
+
+    Returns:
+        The figures by name.
+    """
     score: dict[str, Any] = final_entry(results)["protocols"][PROTOCOL]
     return score

@@ -75,20 +75,43 @@ def run_once(config: Config, train: Callable[[Config], Results], *, afresh: bool
 
 
 def describe_seeds(runs: Sequence[Mapping[str, Any]]) -> str:
-    """``seed 0``, or over which seeds there is a mean."""
+    """The seeds of runs as text.
+
+    Args:
+        runs: results.json of each.
+
+    Returns:
+        ``seed 0``, or over which seeds there is a mean.
+    """
     seeds = [run["config"]["train"]["seed"] for run in runs]
     return f"seed {seeds[0]}" if len(seeds) == 1 else f"mean and deviation over seeds {', '.join(map(str, seeds))}"
 
 
 def figure(shares: Sequence[float]) -> str:
-    """Shares in [0, 1] of one or more seeds as ``81.07 ± 0.42`` %, without deviation where there is one."""
+    """A figure of one or more seeds as text.
+
+    Args:
+        shares: in [0, 1].
+
+    Returns:
+        ``81.07 ± 0.42``, in percent; without deviation where there is one share.
+    """
     percent = [100 * share for share in shares]
     deviation = f" ± {statistics.stdev(percent):.2f}" if len(percent) > 1 else ""
     return f"{statistics.fmean(percent):.2f}{deviation}"
 
 
 def network_cells(model: str, blocks: str, runs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Of a table row: the network, its parameters, and what each position of its last feature map sees."""
+    """Cells of a table row: the network, its parameters, and what each position of its last feature map sees.
+
+    Args:
+        model: name of the backbone.
+        blocks: inserted into it.
+        runs: results.json of each.
+
+    Returns:
+        The cells.
+    """
     frames, height, width = receptive_field(build_backbone(model))
     sees = "all of the clip" if blocks else f"{frames} frames x {height} x {width} px"
     network = f"{model} with {blocks}" if blocks else f"{model}, bare"

@@ -41,19 +41,47 @@ class Folder:
         self._writing = self.path / ".writing"
 
     def part(self, shard: int) -> Path:
-        """The Parquet file of a shard."""
+        """The Parquet file of a shard.
+
+        Args:
+            shard: its number, from 0.
+
+        Returns:
+            The path.
+        """
         return self.embeddings / f"part-{shard:06d}.parquet"
 
     def failed_part(self, shard: int) -> Path:
-        """The Parquet file with the failures of a shard; not there where nothing failed."""
+        """The Parquet file with the failures of a shard; not there where nothing failed.
+
+        Args:
+            shard: its number, from 0.
+
+        Returns:
+            The path.
+        """
         return self.failures / f"part-{shard:06d}.parquet"
 
     def noted_part(self, shard: int) -> Path:
-        """The Parquet file with what is to be said of a shard; not there where nothing is."""
+        """The Parquet file with what is to be said of a shard; not there where nothing is.
+
+        Args:
+            shard: its number, from 0.
+
+        Returns:
+            The path.
+        """
         return self._noted / f"part-{shard:06d}.parquet"
 
     def missing(self, shards: int) -> list[int]:
-        """Numbers of the shards, of ``shards``, that are not there."""
+        """The shards that are not there.
+
+        Args:
+            shards: how many there are to be.
+
+        Returns:
+            Their numbers.
+        """
         there = set(os.listdir(self.embeddings)) if self.embeddings.is_dir() else set()
         return [shard for shard in range(shards) if self.part(shard).name not in there]
 
@@ -194,7 +222,14 @@ class Rows:
         return [found[int(row)] for row in rows]
 
     def with_id(self, name: str) -> np.ndarray:
-        """Numbers of the rows whose id is ``name``, int64."""
+        """The rows of an id.
+
+        Args:
+            name: the id.
+
+        Returns:
+            Their numbers, int64.
+        """
         import pyarrow.compute as pc
 
         found, start = [np.zeros(0, np.int64)], 0
@@ -235,7 +270,14 @@ def _sound(part: Path) -> Iterator[None]:
 
 
 def as_matrix(column: Any) -> np.ndarray:
-    """A fixed-size list column of Arrow as (n, D)."""
+    """A fixed-size list column of Arrow as an array.
+
+    Args:
+        column: of n lists of D numbers.
+
+    Returns:
+        (n, D).
+    """
     return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), column.type.list_size)
 
 
@@ -251,7 +293,15 @@ _REASONS = {
 
 
 def disk_error(error: OSError, target: Path) -> OSError:
-    """The same failure with a message that says what to do; what was written before stays valid."""
+    """The same failure with a message that says what to do; what was written before stays valid.
+
+    Args:
+        error: the failure.
+        target: what could not be written.
+
+    Returns:
+        The error, to be raised.
+    """
     number = error.errno
     if number is None:  # Arrow's errors carry it in their text only
         text = str(error)

@@ -76,12 +76,26 @@ class Sources(Sequence[Source]):
 
 
 def printable_path(path: str | bytes) -> str:
-    """A path as text that any file and terminal takes: bytes that are not UTF-8 are escaped."""
+    """A path as text that any file and terminal takes.
+
+    Args:
+        path: as the file system gives it.
+
+    Returns:
+        The text, in which bytes that are not UTF-8 are escaped.
+    """
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def one_line(text: str) -> str:
-    """Text whose control characters (newlines in file names) are escaped."""
+    """Text on one line.
+
+    Args:
+        text: e.g. a file name with a newline in it.
+
+    Returns:
+        The text with its control characters escaped.
+    """
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 

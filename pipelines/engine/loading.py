@@ -37,7 +37,11 @@ def loader_options(workers: int) -> dict[str, Any]:
 
 
 def start_worker(number: int) -> None:
-    """The first thing that a loading process does."""
+    """The first thing that a loading process does.
+
+    Args:
+        number: of the process, from 0.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's business
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     end_with_parent()

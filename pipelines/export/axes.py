@@ -51,7 +51,15 @@ class Axes:
         return [name for name in NAMES if name not in self.fixed]
 
     def fix(self, axis: str, why: str) -> Axes:
-        """The same axes with one more of them fixed; height and width go together."""
+        """The same axes with one more of them fixed; height and width go together.
+
+        Args:
+            axis: which.
+            why: the reason, for the user.
+
+        Returns:
+            The axes.
+        """
         both = ("height", "width") if axis in ("height", "width") else (axis,)
         return Axes(self.sizes, {**self.fixed, **dict.fromkeys(both, why)}, self.input)
 
@@ -75,7 +83,14 @@ class Axes:
         return [batch, 3, *others] if self.input == "clip" else [batch, *others, 3]
 
     def lines(self, shortest: int) -> list[str]:
-        """A line for each axis; ``shortest`` is the least number of frames."""
+        """What varies and what does not, as text.
+
+        Args:
+            shortest: least number of frames.
+
+        Returns:
+            A line for each axis.
+        """
         least = f", from {shortest} frames up" if shortest > 1 else ""
         return [
             f"{name}: always {size}, because {self.fixed[name]}"

@@ -146,13 +146,27 @@ def capture(network: Exportable, axes: Axes, inputs: Inputs) -> ExportedProgram:
 
 
 def captured_sizes(program: ExportedProgram) -> tuple[int | torch.SymInt, ...]:
-    """Sizes of the first input of a graph, a symbol where an axis may vary."""
+    """Sizes of the first input of a graph.
+
+    Args:
+        program: the graph.
+
+    Returns:
+        A number for each axis, a symbol where it may vary.
+    """
     (first, *_) = program.graph_signature.user_inputs
     (node,) = [node for node in program.graph.nodes if node.op == "placeholder" and node.name == first]
     return tuple(node.meta["val"].shape)
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message that is not empty, else its type."""
+    """What to print of an error.
+
+    Args:
+        error: any.
+
+    Returns:
+        The first line of its message that is not empty, else its type.
+    """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[0] if lines else type(error).__name__)[:200]

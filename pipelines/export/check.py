@@ -73,7 +73,19 @@ def compare(
 def shortest_clip(
     network: Exportable, runner: Runner, axes: Axes, *, mask: bool, device: str, tolerance: float = TOLERANCE
 ) -> int:
-    """The least number of frames that both the file and the model take, and agree on; arguments as of `compare`."""
+    """The least number of frames that both the file and the model take, and agree on.
+
+    Args:
+        network: as of `compare`.
+        runner: likewise.
+        axes: likewise.
+        mask: likewise.
+        device: likewise.
+        tolerance: likewise.
+
+    Returns:
+        Frames.
+    """
     batch, channels, frames, height, width = axes.sizes
     for fewer in range(1, frames) if "time" in axes.dynamic else ():
         inputs = draw_inputs((batch, channels, fewer, height, width), mask=mask, device=device, input=axes.input)
@@ -87,7 +99,15 @@ def shortest_clip(
 
 
 def deviation(given: Tensor, wanted: Tensor) -> float:
-    """max |given - wanted| / max |wanted|; infinite where the shapes differ, or either is not finite."""
+    """The largest error, relative to the largest value: max |given - wanted| / max |wanted|.
+
+    Args:
+        given: any shape.
+        wanted: the same shape.
+
+    Returns:
+        The ratio; infinite where the shapes differ, or either is not finite.
+    """
     if given.shape != wanted.shape or not torch.isfinite(given).all() or not torch.isfinite(wanted).all():
         return float("inf")
     largest = wanted.abs().max().clamp_min(torch.finfo(wanted.dtype).tiny)

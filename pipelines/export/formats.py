@@ -77,7 +77,15 @@ def write_onnx(
 def write_torch_export(
     program: ExportedProgram, path: Path, *, inputs: Inputs, axes: Axes, output: str, metadata: Mapping[str, object]
 ) -> Runner:
-    """Write a program that ``torch.export.load`` reads; arguments as of `write_onnx`.
+    """Write a program that ``torch.export.load`` reads.
+
+    Args:
+        program: as of `write_onnx`.
+        path: likewise.
+        inputs: likewise.
+        axes: likewise.
+        output: likewise.
+        metadata: likewise.
 
     Returns:
         What runs the file, read back.

@@ -9,11 +9,21 @@ from specvid.models.video_model import VideoModel
 
 
 def class_names(model: VideoModel, *, weights: str, labels: str = "") -> tuple[tuple[str, ...], str]:
-    """The names of the model's logits, and a note on where they come from ("" where the user or the model says so).
+    """The names of a model's logits.
 
     In this order: the file ``labels``; the model's own; ``*labels*.txt`` beside the ``weights``; the data set of the
-    weights published for this backbone, if it has as many classes; numbers. ``ValueError`` for a ``labels`` file of
-    another number of classes.
+    weights published for this backbone, if it has as many classes; numbers.
+
+    Args:
+        model: with a classifier.
+        weights: the file or name from which it was loaded; empty for none.
+        labels: a file of names; empty for none.
+
+    Returns:
+        The names, and a note on where they come from ("" where the user or the model says so).
+
+    Raises:
+        ValueError: a ``labels`` file of another number of classes.
     """
     count = model.num_classes
     if labels:
@@ -38,7 +48,17 @@ def class_names(model: VideoModel, *, weights: str, labels: str = "") -> tuple[t
 
 
 def read_labels(path: str | Path) -> tuple[str, ...]:
-    """Names of classes in their order: a line each (perhaps ``number name``, as in UCF-101), or a JSON list."""
+    """Read names of classes in their order.
+
+    Args:
+        path: a line each (perhaps ``number name``, as in UCF-101), or a JSON list.
+
+    Returns:
+        The names.
+
+    Raises:
+        ValueError: a missing file, or JSON of another form.
+    """
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"labels {str(path)!r}: there is no such file.")

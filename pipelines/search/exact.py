@@ -28,7 +28,13 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def unit_blocks(rows: Rows) -> Iterator[np.ndarray]:
-    """All embeddings in the order of rows, as unit vectors (n, D), block by block.
+    """All embeddings in the order of rows, block by block.
+
+    Args:
+        rows: of a data set.
+
+    Yields:
+        Unit vectors, (n, D).
 
     Raises:
         ValueError: one of them is not finite; its row is named.

@@ -89,7 +89,14 @@ class Index:
 
 
 def metadata_file(folder: Folder) -> Path:
-    """index.json of a folder; it need not be there."""
+    """Where the metadata of an index lies.
+
+    Args:
+        folder: of the data set.
+
+    Returns:
+        Its index.json, which need not be there.
+    """
     return folder.path / "index" / "index.json"
 
 

@@ -52,19 +52,32 @@ class IVFPQ:
 
 
 def hnsw_parameters(rows: int) -> HNSW:
-    """Parameters of a graph over so many rows.
+    """Parameters of a graph.
 
     The time to build grows with links x candidates; what they lack, more candidates make up while searching.
+
+    Args:
+        rows: number of vectors.
+
+    Returns:
+        The parameters.
     """
     return HNSW(construction=64) if rows < 10_000 else HNSW()
 
 
 def ivfpq_parameters(rows: int, dim: int) -> IVFPQ:
-    """Parameters of lists over ``rows`` vectors of length ``dim``.
+    """Parameters of lists of quantised vectors.
 
     There are about 2 sqrt(N) lists, a power of two, and never fewer than 39 rows to train each centre on (FAISS's own
     rule); a code for every 8 dimensions, or 4 where there are few; of 8 bits, or 4 where there are too few rows to
     train 256 centres. 64 rows for each centre are enough: candidates are compared again exactly.
+
+    Args:
+        rows: N, number of vectors.
+        dim: their length.
+
+    Returns:
+        The parameters.
     """
     lists = 1
     while lists * 2 <= min(2 * isqrt(rows), rows // 39):

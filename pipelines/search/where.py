@@ -155,10 +155,14 @@ class _Parser:
         if isinstance(node, ast.Name):
             name = node.id
         elif (
-            isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "column"
-            and len(node.args) == 1 and not node.keywords
-            and isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str)
-        ):  # fmt: skip
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id == "column"
+            and len(node.args) == 1
+            and not node.keywords
+            and isinstance(node.args[0], ast.Constant)
+            and isinstance(node.args[0].value, str)
+        ):
             name = node.args[0].value
         else:
             raise _wrong(self.text, f"{ast.unparse(node)!r} is no column")

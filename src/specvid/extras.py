@@ -7,9 +7,18 @@ from types import ModuleType
 
 
 def require(module: str, *, extra: str, what: str) -> ModuleType:
-    """The package ``module``, imported. ``ValueError`` with the command that installs it where it cannot be.
+    """Import a package of an extra.
 
-    ``what``: the thing the user asked for, which begins the message, e.g. ``"backbone 'timm:resnet18'"``.
+    Args:
+        module: Its dotted name.
+        extra: The extra of specvid that installs it.
+        what: The thing the user asked for, which begins the message, e.g. ``"backbone 'timm:resnet18'"``.
+
+    Returns:
+        The package.
+
+    Raises:
+        ValueError: It cannot be imported; with the command that installs it.
     """
     try:
         return importlib.import_module(module)

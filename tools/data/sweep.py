@@ -59,7 +59,15 @@ def sweep(variants: Sequence[Variant], *, timeout: float = TIMEOUT) -> list[Outc
 
 
 def as_table(variants: Sequence[Variant], outcomes: Sequence[Outcome]) -> str:
-    """The counts per kind, as Markdown."""
+    """The counts per kind.
+
+    Args:
+        variants: what was tried.
+        outcomes: of each.
+
+    Returns:
+        A table in Markdown.
+    """
     lines = [
         "| what was done | files | PyAV decodes 95 % | of these read | of the others | refused | guessed | faults |",
         "|---|---|---|---|---|---|---|---|",
@@ -202,7 +210,14 @@ def _clips(path: Path, decoder: str, frames: np.ndarray, lost: np.ndarray) -> It
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; 1 where anything went wrong."""
+    """Run the command line.
+
+    Args:
+        argv: its words; those of the process if None.
+
+    Returns:
+        The exit code; 1 where anything went wrong.
+    """
     parser = argparse.ArgumentParser(prog="python -m specvid.tools.data.sweep", description=__doc__.splitlines()[0])
     parser.add_argument("clips", nargs="+", type=Path, help="real videos that the variants are made from")
     parser.add_argument("--out", type=Path, help="folder for the variants; a temporary one if not given")

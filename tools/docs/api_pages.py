@@ -1,7 +1,9 @@
 """A page of the API for each public module, made while MkDocs builds the site: a hook of `mkdocs.yml`.
 
-A public name without a docstring is a warning, at which the strict build fails. A method that overrides one of a base
-class of ours has the docstring of that one, and what a module's ``forward`` maps to what, its class says.
+A public name without a docstring is a warning, at which the strict build fails, and so is a public function or class
+that takes arguments and does not describe them: under ``Args:``, or as shapes, ``(B, C, N) -> (B, N, N)``. A
+method that overrides one of a base class of ours has the docstring of that one, and what a module's ``forward`` maps to
+what, its class says. The commands' options have their help beside them.
 """
 
 from collections.abc import Iterator
@@ -18,6 +20,7 @@ log = get_plugin_logger("api_pages")
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("models", "datasets", "eval", "pipelines", "tools")
 GROUND = ("errors", "files", "config", "text", "memory", "extras")
+_MAPS = ("forward", "backward")  # of a module or a function of autograd, whose class describes them
 
 
 def modules() -> dict[str, Path]:
@@ -34,9 +37,16 @@ def modules() -> dict[str, Path]:
 
 
 def undocumented(parent: griffe.Object | griffe.Alias) -> Iterator[str]:
-    """The public modules, classes, functions and methods below ``parent`` that have no docstring, by dotted name."""
+    """The public modules, classes, functions and methods that have no docstring.
+
+    Args:
+        parent: what contains them, at any depth.
+
+    Yields:
+        Dotted names.
+    """
     for name, member in parent.members.items():
-        if member.is_alias or member.is_attribute or name == "forward" or name.startswith("_"):
+        if member.is_alias or member.is_attribute or name in _MAPS or name.startswith("_"):
             continue
         if not member.has_docstring:
             yield member.path
@@ -44,17 +54,61 @@ def undocumented(parent: griffe.Object | griffe.Alias) -> Iterator[str]:
             yield from undocumented(member)
 
 
+def without_arguments(parent: griffe.Object | griffe.Alias) -> Iterator[str]:
+    """The public functions, methods and classes that take arguments and do not describe them.
+
+    Args:
+        parent: what contains them, at any depth.
+
+    Yields:
+        Dotted names.
+    """
+    for name, member in parent.members.items():
+        if member.is_alias or member.is_attribute or name in (*_MAPS, "cli") or name.startswith("_"):
+            continue
+        if member.is_module or member.is_class:
+            yield from without_arguments(member)
+        text = member.docstring.value if member.docstring else ""
+        if any(word in text for word in ("Args:", "Attributes:", " -> ")) or _is_override(parent, name):
+            continue
+        if isinstance(member, griffe.Class):
+            if "dataclass" in member.labels or _is_override(member, "__init__"):
+                continue
+            member = member.members.get("__init__", member)
+        if isinstance(member, griffe.Function) and any(one.name not in ("self", "cls") for one in member.parameters):
+            yield member.path.removesuffix(".__init__")
+
+
+def _is_override(parent: griffe.Object | griffe.Alias, name: str) -> bool:
+    """Whether a method is described in a base class of ours."""
+    return isinstance(parent, griffe.Class) and any(name in base.members for base in parent.mro())
+
+
 def on_pre_build(config: MkDocsConfig) -> None:
-    """Warns of every public name without a docstring."""
+    """Warn of every public name without a docstring, and of arguments that are not described.
+
+    Args:
+        config: of the site.
+    """
     inherited = griffe.load_extensions("griffe_inherited_docstrings")
     package = griffe.load("specvid", search_paths=[ROOT / "src"], extensions=inherited)
     assert not isinstance(package, griffe.Alias)
     for name in undocumented(package):
         log.warning(f"{name} is public and has no docstring: write one, or begin its name with an underscore.")
+    for name in without_arguments(package):
+        log.warning(f"{name} takes arguments and does not describe them: write `Args:`, with shapes and units.")
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
-    """Adds `api/MODULE.md` for each module, and `api/index.md` that lists them."""
+    """Add ``api/MODULE.md`` for each module, and ``api/index.md`` that lists them.
+
+    Args:
+        files: of the site.
+        config: of the site.
+
+    Returns:
+        The files.
+    """
     listed = ["# API", "", "The names that most people need:", "", "::: specvid", ""]
     for name, path in modules().items():
         children = "members: false" if path.name == "__init__.py" and name.count(".") < 2 else "members: true"
@@ -65,7 +119,15 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 
 
 def on_config(config: MkDocsConfig, **kwargs: Any) -> MkDocsConfig:
-    """Puts the pages of the API into the navigation, a section a room."""
+    """Put the pages of the API into the navigation, a section a room.
+
+    Args:
+        config: of the site.
+        **kwargs: Ignored.
+
+    Returns:
+        The config.
+    """
     sections: dict[str, list[dict[str, str]]] = {}
     for name in modules():
         room, _, rest = name.removeprefix("specvid.").partition(".")

@@ -91,7 +91,15 @@ class Maps:
 
     @classmethod
     def of(cls, model: VideoModel, tracklets: Sequence[Tracklet]) -> "Maps":
-        """Run the frozen stages once over the first frames of each tracklet."""
+        """Run the frozen stages once over the first frames of each tracklet.
+
+        Args:
+            model: `frozen_stages`.
+            tracklets: whose frames.
+
+        Returns:
+            The maps.
+        """
         chunks = make_chunks(tracklets, ClipSpec.of(model.input), sampling="first")
         found = []
         with torch.inference_mode():
@@ -103,26 +111,61 @@ class Maps:
 
     @classmethod
     def read(cls, file: Path, model: VideoModel, tracklets: Sequence[Tracklet]) -> "Maps":
-        """Those in a file, which is made where it is not there."""
+        """Read maps from a file, which is made where it is not there.
+
+        Args:
+            file: where they lie.
+            model: `frozen_stages`.
+            tracklets: whose frames.
+
+        Returns:
+            The maps.
+        """
         if not file.exists():
             save_file({"maps": cls.of(model, tracklets).maps}, file)
         return cls(load_file(file)["maps"])
 
     def draw(self, index: int, frames: int, rng: np.random.Generator) -> Tensor:
-        """One frame from each of so many parts of a tracklet, mirrored or not: (frames, C, H, W)."""
+        """Choose one frame from each of so many parts of a tracklet, mirrored or not.
+
+        Args:
+            index: of the tracklet.
+            frames: how many.
+            rng: where the choice comes from.
+
+        Returns:
+            (frames, C, H, W).
+        """
         chosen = uniform_segments(self.maps.shape[2], frames, rng)
         return self.maps[index, int(rng.integers(2)), torch.as_tensor(chosen)]
 
 
 def frozen_stages(weights: str, frames: int) -> VideoModel:
-    """OSNet without what stands behind conv4."""
+    """OSNet without what stands behind conv4.
+
+    Args:
+        weights: of OSNet.
+        frames: of a clip.
+
+    Returns:
+        The model.
+    """
     model = create_model("osnet_x0_25", weights=weights, input={"frames": frames, "stride": 1}).eval()
     model.backbone = nn.Sequential(*list(model.backbone.children())[: _first_trained(model)])
     return model
 
 
 def trained_part(weights: str, blocks: str, classes: int) -> VideoModel:
-    """The block, and what stands behind conv4, with a head for the identities."""
+    """The block, and what stands behind conv4, with a head for the identities.
+
+    Args:
+        weights: of OSNet.
+        blocks: insertions.
+        classes: number of identities.
+
+    Returns:
+        The model.
+    """
     where = f"{blocks}@{PLACE}" if blocks else ""
     model = create_model("osnet_x0_25", blocks=where, num_classes=classes, neck="bnneck", weights=weights)
     names = dict(list(model.backbone.named_children())[_first_trained(model) :])
@@ -138,7 +181,15 @@ def _first_trained(model: VideoModel) -> int:
 
 
 def outputs(model: VideoModel, maps_btchw: Tensor) -> Outputs:
-    """What the head gives for maps of conv4."""
+    """What the head gives for maps of conv4.
+
+    Args:
+        model: `trained_part`.
+        maps_btchw: (B, T, C, H, W).
+
+    Returns:
+        Feature, embedding and logits.
+    """
     batch, frames = maps_btchw.shape[:2]
     assert model.tail is not None
     with ForwardPass(frames):
@@ -147,7 +198,19 @@ def outputs(model: VideoModel, maps_btchw: Tensor) -> Outputs:
 
 
 def train_and_score(arm: Arm, seed: int, data: ReidSet, train: Maps, test: Maps, options: argparse.Namespace) -> dict:
-    """One training, and the row of the CSV."""
+    """One training.
+
+    Args:
+        arm: what is trained.
+        seed: of the training.
+        data: the split.
+        train: maps of its training tracklets.
+        test: maps of its test tracklets.
+        options: of the command line.
+
+    Returns:
+        The row of the CSV.
+    """
     start = time.perf_counter()
     classes, labels = labels_of(data.train)
     seed_all(seed)
@@ -177,7 +240,17 @@ def train_and_score(arm: Arm, seed: int, data: ReidSet, train: Maps, test: Maps,
 
 @torch.inference_mode()
 def score(model: VideoModel, data: ReidSet, test: Maps, frames: int) -> dict[str, object]:
-    """mAP and rank-1 under mars-ap, where the gates stand, and what the block adds."""
+    """mAP and rank-1 under mars-ap, where the gates stand, and what the block adds.
+
+    Args:
+        model: `trained_part`, trained.
+        data: the split.
+        test: maps of its test tracklets.
+        frames: of a clip.
+
+    Returns:
+        The figures by name.
+    """
     model.eval()
     whole = test.maps[:, 0]
     with BlockWatch(model) as watch:
@@ -207,7 +280,14 @@ def _since(start: float) -> float:
 
 
 def summary(rows: Sequence[dict[str, str]]) -> str:
-    """The table as Markdown: paired differences to the bare arm with their interval, gates and shares."""
+    """Paired differences to the bare arm with their interval, gates and shares.
+
+    Args:
+        rows: of the CSV.
+
+    Returns:
+        A table in Markdown.
+    """
     by_arm: dict[str, dict[str, dict[str, str]]] = {}
     for row in rows:
         by_arm.setdefault(row["arm"], {})[row["seed"]] = row

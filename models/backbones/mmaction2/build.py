@@ -9,7 +9,7 @@ from torch import nn
 
 from specvid.errors import unknown
 from specvid.extras import require
-from specvid.models.backbones.mmaction2.config import Recogniser, find_config, read_config
+from specvid.models.backbones.mmaction2.config import RecognizerConfig, find_config, read_config
 from specvid.models.backbones.mmaction2.families import FAMILIES, make_tail
 from specvid.models.backbones.mmaction2.network import EXTRA, build_network, network_input
 from specvid.models.backbones.registry import register_scheme
@@ -19,11 +19,20 @@ from specvid.models.spec import Backbone, BackboneConfig, InputSpec, stack
 
 @register_scheme("mmaction")
 def build_mmaction(name: str, /, **options: Any) -> Backbone:
-    """The backbone of one of mmaction2's recognisers, randomly initialised; ``options`` are those of its class.
+    """Build the backbone of one of mmaction2's recognizers, randomly initialised.
 
-    ``name``: a class (``ResNet3d``), the path of a config file, or the name of a config that comes with mmaction2; the
-    options then change those of the config. The config also says which clips are wanted. Addresses of pretrained
-    weights in it are left alone: give the file as ``weights=`` of `specvid.create_model`.
+    Args:
+        name: A class (``ResNet3d``), the path of a config file, or the name of a config that comes with mmaction2. A
+            config also says which clips are wanted. Addresses of pretrained weights in it are ignored: give the file as
+            ``weights=`` of `specvid.create_model`.
+        **options: Options of the class; with a config they change those of the config.
+
+    Returns:
+        The backbone.
+
+    Raises:
+        ValueError: The name or an option is unknown, the config does not fit, mmaction2 refuses the options, or
+            mmaction2 is not installed.
     """
     what = f"backbone 'mmaction:{name}'"
     require("mmaction.models", extra=EXTRA, what=what)
@@ -32,30 +41,30 @@ def build_mmaction(name: str, /, **options: Any) -> Backbone:
     path = find_config(name)
     if path is None and name not in FAMILIES:
         raise unknown(f"{what}: class", name, FAMILIES)
-    said = Recogniser(name, {}, FAMILIES[name].input) if path is None else read_config(path, what=what)
-    said = replace(said, options={**said.options, **options})
-    if said.options.get("temporal_pool"):
+    config = RecognizerConfig(name, {}, FAMILIES[name].input) if path is None else read_config(path, what=what)
+    config = replace(config, options={**config.options, **options})
+    if config.options.get("temporal_pool"):
         raise ValueError(
             f"{what}: temporal_pool is not possible, since the frames behind it must be known; parts do the same: "
             "'mmaction:ResNet' with blocks='tsm@residual, tpool@layer1.end'"
         )
-    backbone = _backbone(said, what)
+    backbone = _backbone(config, what)
     if path is None:
         return backbone
-    return replace(backbone, config=BackboneConfig(f"mmaction:{said.name}", said.options, asdict(backbone.input)))
+    return replace(backbone, config=BackboneConfig(f"mmaction:{config.name}", config.options, asdict(backbone.input)))
 
 
-def _backbone(said: Recogniser, what: str) -> Backbone:
-    family, options = FAMILIES[said.name], dict(said.options)
-    fc1_bias = bool(options.pop("fc1_bias", False)) if said.name == "X3D" else False
-    network = build_network(said.name, options, what=what)
+def _backbone(config: RecognizerConfig, what: str) -> Backbone:
+    family, options = FAMILIES[config.name], dict(config.options)
+    fc1_bias = bool(options.pop("fc1_bias", False)) if config.name == "X3D" else False
+    network = build_network(config.name, options, what=what)
     if family.map_hook is not None:
         network.register_forward_hook(family.map_hook)
-    spec, fixed = network_input(said.name, network, said.input)
+    spec, fixed = network_input(config.name, network, config.input)
     children = [name for name, _ in network.named_children() if name.startswith(("conv", "pool"))]
-    module = stack(network, *children) if said.name == "C3D" else network  # its hidden layers are its tail
+    module = stack(network, *children) if config.name == "C3D" else network  # its hidden layers are its tail
     channels = _channels(module, spec, family.dims, what)
-    tail, tail_dim = make_tail(said.name, network, channels, fc1_bias=fc1_bias)
+    tail, tail_dim = make_tail(config.name, network, channels, fc1_bias=fc1_bias)
     return Backbone(
         module=module,
         feature_dim=channels,

@@ -21,8 +21,14 @@ CROPS = ("CenterCrop", "ThreeCrop", "TenCrop")
 
 
 @dataclass(frozen=True)
-class Recogniser:
-    """What a config says: the class of the backbone, its options (of X3D with ``fc1_bias`` of its head), the clips."""
+class RecognizerConfig:
+    """What a config of mmaction2 says about a recognizer.
+
+    Attributes:
+        name: Class of the backbone.
+        options: Its options, and for X3D ``fc1_bias`` of its head.
+        input: The clips.
+    """
 
     name: str
     options: Mapping[str, Any]
@@ -30,9 +36,16 @@ class Recogniser:
 
 
 def find_config(name: str) -> Path | None:
-    """The file that ``name`` means: a path, or the name of a config that comes with mmaction2. None: it means none.
+    """Find the config file that a name means.
 
-    ``ValueError`` for the path of no file.
+    Args:
+        name: A path, or the name of a config that comes with mmaction2.
+
+    Returns:
+        The file; None where the name means none.
+
+    Raises:
+        ValueError: It is the path of no file.
     """
     path = Path(name)
     if path.is_file() and path.suffix in SUFFIXES:
@@ -49,8 +62,19 @@ def find_config(name: str) -> Path | None:
     return None
 
 
-def read_config(path: Path, *, what: str) -> Recogniser:
-    """What the config at ``path`` says. ``ValueError`` where it is no recogniser of the kinds that fit."""
+def read_config(path: Path, *, what: str) -> RecognizerConfig:
+    """Read the backbone and the clips from a config of mmaction2. No code in it is run.
+
+    Args:
+        path: The config file.
+        what: Begins the messages.
+
+    Returns:
+        The backbone's class, options and clips.
+
+    Raises:
+        ValueError: The file cannot be read, or is no recognizer of the kinds that fit.
+    """
     from mmengine import Config
     from mmengine.registry import DefaultScope
 
@@ -61,7 +85,7 @@ def read_config(path: Path, *, what: str) -> Recogniser:
         raise ValueError(f"{what}: the config cannot be read ({type(error).__name__}: {error})") from error
     model = config.get("model")
     if not isinstance(model, Mapping) or not isinstance(model.get("backbone"), Mapping):
-        raise ValueError(f"{what}: the config has no model with a backbone; give that of a recogniser")
+        raise ValueError(f"{what}: the config has no model with a backbone; give that of a recognizer")
     if _type(model) not in ("Recognizer2D", "Recognizer3D"):
         raise ValueError(f"{what}: its model is a {_type(model)}; it must be a Recognizer2D or a Recognizer3D")
     options = dict(model["backbone"])
@@ -80,7 +104,7 @@ def read_config(path: Path, *, what: str) -> Recogniser:
     _check_head(name, model, what)
     if (model.get("cls_head") or {}).get("fc1_bias"):
         options["fc1_bias"] = True
-    return Recogniser(name, _plain(without_pretrained(options)), _input(name, model, config, what))
+    return RecognizerConfig(name, _plain(without_pretrained(options)), _input(name, model, config, what))
 
 
 def _shipped() -> Iterator[Path]:
@@ -117,8 +141,8 @@ def _input(name: str, model: Mapping[str, Any], config: Mapping[str, Any], what:
         changes |= _sampling(sampler, FAMILIES[name].dims, usual)
     if crop := _first(test, CROPS):
         changes["size"] = _side(crop["crop_size"])
-    elif whole := _first([step for step in reversed(train) if step.get("keep_ratio") is False], ("Resize",)):
-        changes["size"] = _side(whole["scale"])
+    elif exact := _first([step for step in reversed(train) if step.get("keep_ratio") is False], ("Resize",)):
+        changes["size"] = _side(exact["scale"])
     if resize := _first(test, ("Resize",)):
         scale = resize["scale"]
         short = min((side for side in scale if side > 0), default=0) if isinstance(scale, (list, tuple)) else 0

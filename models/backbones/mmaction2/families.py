@@ -23,12 +23,19 @@ def _input(frames: int, stride: int, size: int = 224, resize: int | tuple[int, i
 
 @dataclass(frozen=True)
 class Family:
-    """One class of backbones. ``dims``: 2 for those that run per frame; ``input``: the clips of its usual config.
+    """One class of mmaction2's backbones.
 
-    ``heads``: mmaction2's heads whose logits are our pooling and classifier behind this network; ``classifier``: its
-    name in mmaction2's checkpoints. ``frames``, ``size``: names of the options that fix the clip length and the side
-    of the frames. ``defaults``: options in place of mmaction2's defaults, where those do not make a network.
-    ``map_hook``: makes what the network gives a feature map; ``formats``: makes the `FormatRule` of the network.
+    Attributes:
+        dims: 3, or 2 for those that run per frame.
+        input: The clips of its usual config.
+        heads: mmaction2's heads whose logits are our pooling and classifier behind this network.
+        classifier: Name of the classifier in mmaction2's checkpoints.
+        aliases: Short names of places.
+        frames: Name of the option that fixes the clip length; empty for none.
+        size: Name of the option that fixes the side of the frames; empty for none.
+        defaults: Options in place of mmaction2's defaults, where those do not make a network.
+        map_hook: Forward hook that makes what the network gives a feature map.
+        formats: Makes the `FormatRule` of a network.
     """
 
     dims: int
@@ -44,8 +51,18 @@ class Family:
 
 
 def join_pathways(module: nn.Module, args: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> Tensor:
-    """Forward hook of SlowFast: (slow, fast) -> (B, fast and slow channels, T', H, W) at the time steps of the slow
-    pathway, the fast one averaged over those that fall into each; its mean is that of SlowFastHead.
+    """Forward hook of SlowFast: both pathways side by side, at the time steps of the slow one.
+
+    The fast pathway is averaged over the steps that fall into each slow one; the mean of the result is that
+    of SlowFastHead.
+
+    Args:
+        module: The network.
+        args: Its arguments.
+        output: Slow (B, C, T', H, W) and fast features (B, c, T, H, W).
+
+    Returns:
+        (B, c + C, T', H, W), the fast channels first.
     """
     slow, fast = output
     frames, height, width = slow.shape[2:]
@@ -53,7 +70,16 @@ def join_pathways(module: nn.Module, args: tuple[Any, ...], output: tuple[Tensor
 
 
 def token_as_map(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
-    """Forward hook of TimeSformer: its class token (B, C) -> (B, C, 1, 1, 1)."""
+    """Forward hook of TimeSformer: its class token as a feature map.
+
+    Args:
+        module: The network.
+        args: Its arguments.
+        output: (B, C).
+
+    Returns:
+        (B, C, 1, 1, 1).
+    """
     return output[:, :, None, None, None]
 
 
@@ -107,8 +133,16 @@ FAMILIES: dict[str, Family] = {
 
 
 def make_tail(name: str, network: nn.Module, channels: int, *, fc1_bias: bool) -> tuple[nn.Module | None, int | None]:
-    """What stands between the features of ``network``, an instance of class ``name``, and its classifier, and the
-    length of what it gives; None for averaging alone.
+    """What stands between the features of a network and its classifier.
+
+    Args:
+        name: Class of the network.
+        network: An instance of it.
+        channels: Of its features.
+        fc1_bias: Whether the first layer of X3D's head has a bias.
+
+    Returns:
+        The module and the length of the vector that it gives; (None, None) for averaging alone.
     """
     if name == "X3D":
         return X3DTail(channels, bias=fc1_bias), 2048

@@ -19,13 +19,11 @@ class TimeFastestTokens(FeatureFormat):
     """(B, class tokens + H·W·T, C), time fastest; ``grid`` is (T, H, W)."""
 
     def to_map(self, x: Tensor, grid: tuple[int, ...] | None = None) -> Tensor:
-        """The features as (B, C, T, H, W): `FeatureFormat.to_map`."""
         frames, height, width = self.grid or grid or (0, 0, 0)
         y = super().to_map(x, grid)  # checks the number of tokens; their order is put right here
         return y.flatten(2).unflatten(2, (height, width, frames)).movedim(-1, 2)
 
     def from_map(self, y: Tensor, x: Tensor) -> Tensor:
-        """The inverse of `to_map`: `FeatureFormat.from_map`."""
         return super().from_map(y.movedim(2, -1), x)
 
 
@@ -34,20 +32,17 @@ class FrameTokens(FeatureFormat):
     """(B·T, class tokens + H·W, C); ``grid`` is (T, H, W)."""
 
     def map_shape(self, shape: tuple[int, ...] | None, dims: int, grid: tuple[int, ...] | None) -> str | int:
-        """The number of channels, or the problem: `FeatureFormat.map_shape`."""
         frames, height, width = self.grid or (1, 0, 0)
         if shape is None or len(shape) != 3 or shape[0] % frames or shape[1] != self.prefix + height * width:
             return f"what flows there has shape {shape}, not (B·{frames}, {self.prefix} + {height}·{width}, C)"
         return shape[2]
 
     def to_map(self, x: Tensor, grid: tuple[int, ...] | None = None) -> Tensor:
-        """The features as (B, C, T, H, W): `FeatureFormat.to_map`."""
         frames, height, width = self.grid or (1, 0, 0)
         patches_btpc = x[:, self.prefix :].unflatten(0, (-1, frames))
         return patches_btpc.movedim(-1, 1).unflatten(3, (height, width))
 
     def from_map(self, y: Tensor, x: Tensor) -> Tensor:
-        """The inverse of `to_map`: `FeatureFormat.from_map`."""
         tokens = y.movedim(1, -1).flatten(2, 3).flatten(0, 1)
         return torch.cat([x[:, : self.prefix], tokens], dim=1) if self.prefix else tokens
 
@@ -67,6 +62,9 @@ def timesformer(grid: tuple[int, int, int], layers: int, *, space_only: bool) ->
         grid: Patches of a clip, (T, H, W).
         layers: Number of its transformer layers.
         space_only: Whether each frame has a row of tokens of its own.
+
+    Returns:
+        Where its features are tokens, and where no block can stand.
     """
     kind = FrameTokens if space_only else TimeFastestTokens
     after_last = rf"transformer_layers\.layers\.{layers - 1}\.end|norm(\..*)?|transformer_layers\.end"

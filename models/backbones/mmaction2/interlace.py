@@ -12,9 +12,14 @@ from torch import Tensor
 
 
 def tin_shift(x_ntcp: Tensor, shift_ng: Tensor) -> Tensor:
-    """``y[n, t + shift[n, g], c] = x[n, t, c]`` for the channels c of group g; zeros where nothing arrives.
+    """Move groups of channels by whole frames: ``y[n, t + shift[n, g], c] = x[n, t, c]``, c of group g.
 
-    ``x_ntcp``: (N, T, C, H·W); ``shift_ng``: whole numbers of frames (N, groups), C a multiple of the groups.
+    Args:
+        x_ntcp: (N, T, C, H·W), C a multiple of the groups.
+        shift_ng: Whole numbers of frames, (N, groups).
+
+    Returns:
+        (N, T, C, H·W); zeros where nothing arrives.
     """
     frames, channels = x_ntcp.shape[1], x_ntcp.shape[2]
     shift_nc = shift_ng.repeat_interleave(channels // shift_ng.shape[1], dim=1).long()
@@ -25,7 +30,15 @@ def tin_shift(x_ntcp: Tensor, shift_ng: Tensor) -> Tensor:
 
 
 def linear_sampler(data: Tensor, offset: Tensor) -> Tensor:
-    """Frames at fractional offsets, interpolated: (N, T, C, H, W) and offsets (N, groups) -> (N, T, C, H, W)."""
+    """Move groups of channels by fractional numbers of frames, linearly interpolated.
+
+    Args:
+        data: (N, T, C, H, W).
+        offset: Frames, (N, groups).
+
+    Returns:
+        (N, T, C, H, W).
+    """
     x_ntcp = data.flatten(3)
     before_ng = offset.floor()
     share_nc = (offset - before_ng).repeat_interleave(data.shape[2] // offset.shape[1], dim=1)[:, None, :, None]

@@ -21,10 +21,18 @@ EXTRA = "mmaction"
 
 
 def build_network(name: str, options: Mapping[str, Any], *, what: str) -> nn.Module:
-    """An instance of mmaction2's backbone class ``name``, randomly initialised. ``what``: begins the messages.
+    """Build an instance of one of mmaction2's backbone classes, randomly initialised.
 
-    ``ValueError`` for a class that is no backbone of a recogniser, for an unknown option, and where mmaction2 itself
-    refuses the options.
+    Args:
+        name: The class.
+        options: Its options.
+        what: Begins the messages.
+
+    Returns:
+        The network.
+
+    Raises:
+        ValueError: The class is no backbone of a recognizer, an option is unknown, or mmaction2 refuses the options.
     """
     require("mmaction.models", extra=EXTRA, what=what)
     from mmaction.registry import MODELS
@@ -53,8 +61,15 @@ def build_network(name: str, options: Mapping[str, Any], *, what: str) -> nn.Mod
 
 
 def network_input(name: str, network: Any, spec: InputSpec) -> tuple[InputSpec, dict[str, str]]:
-    """``spec`` with the clip length and size for which ``network`` of class ``name`` was built, where it was built
-    for one; and those fields, each with the option that sets it.
+    """The clips of a network, with the length and size for which it was built, where it was built for one.
+
+    Args:
+        name: Class of the network.
+        network: An instance of it.
+        spec: The clips of the class's usual config.
+
+    Returns:
+        The clips, and the fields of them that are fixed, each with the option that sets it.
     """
     family = FAMILIES[name]
     changes: dict[str, Any] = {}
@@ -75,7 +90,14 @@ _OURS = {"pretrained", "pretrained2d", "init_cfg", "in_channels", "torchvision_p
 
 
 def option_names(kind: type) -> set[str]:
-    """The options of a class, those that its bases take through ``**kwargs`` too."""
+    """The options of a class, with those that its bases take through ``**kwargs``.
+
+    Args:
+        kind: The class.
+
+    Returns:
+        Names of constructor arguments.
+    """
     names: set[str] = set()
     for base in kind.__mro__:
         if "__init__" not in vars(base):
@@ -88,7 +110,14 @@ def option_names(kind: type) -> set[str]:
 
 
 def without_pretrained(options: Mapping[str, Any]) -> dict[str, Any]:
-    """A deep copy in which nothing, however deep, asks for weights from elsewhere."""
+    """A deep copy of options in which nothing, at any depth, asks for weights from elsewhere.
+
+    Args:
+        options: Options of a backbone.
+
+    Returns:
+        The copy.
+    """
     plain: dict[str, Any] = {}
     for name, value in options.items():
         if name == "pretrained" or (name == "init_cfg" and "Pretrained" in str(value)):
@@ -102,7 +131,11 @@ def without_pretrained(options: Mapping[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """mmengine reports the initialisation of each parameter; not here."""
+    """Context in which mmengine does not report the initialisation of each parameter.
+
+    Yields:
+        Nothing.
+    """
     import logging
 
     from mmengine.logging import MMLogger

@@ -19,12 +19,20 @@ _FIELDS = ("cfg", "stages", "position")
 
 
 def read_plugins(plugins: Iterable[Mapping[str, Any]], network: nn.Module) -> tuple[Insertion, ...]:
-    """The insertions that ``plugins`` mean in a ResNet of mmaction2, each a dict of
+    """Read ``plugins``, in the form of OpenMMLab's ResNets, as insertions into a ResNet of mmaction2.
 
-    ``cfg``: ``type``, a name of ours with ``specvid_`` before it, and its options, without ``in_channels``;
-    ``stages``: for each stage whether (all blocks of) it gets one, or a 0 or 1 for each block, as mmaction2's
-    ``non_local``; all of them if not given; ``position``: ``after_conv1``, ``after_conv2`` or, in bottlenecks,
-    ``after_conv3``. ``ValueError`` for anything else.
+    Args:
+        plugins: Dicts of ``cfg``: ``type``, a name of ours with ``specvid_`` before it, and its options, without
+            ``in_channels``; ``stages``: for each stage whether (all blocks of) it gets one, or a 0 or 1 for each block,
+            as mmaction2's ``non_local`` (default: all of them); ``position``: ``after_conv1``, ``after_conv2`` or, in
+            bottlenecks, ``after_conv3``.
+        network: The ResNet.
+
+    Returns:
+        The insertions.
+
+    Raises:
+        ValueError: A dict says anything else, or the network has no such layer.
     """
     found = re.compile(r"layer\d+")
     stages = {name: len(list(layer.children())) for name, layer in network.named_children() if found.fullmatch(name)}

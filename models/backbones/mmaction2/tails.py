@@ -9,6 +9,11 @@ class X3DTail(nn.Module):
     """Mean over all positions, a linear layer, ReLU: (B, C, T, H, W) -> (B, 2048). ``cls_head.fc1`` of X3DHead.
 
     The layer follows the mean over time, so that a mask of frames cannot be heeded after it.
+
+    Args:
+        channels: C.
+        hidden: Length of the result.
+        bias: Whether the layer has one.
     """
 
     def __init__(self, channels: int, *, hidden: int = 2048, bias: bool = False) -> None:
@@ -22,7 +27,11 @@ class X3DTail(nn.Module):
 
 
 class C3DTail(nn.Module):
-    """All positions in a row, two hidden layers: (B, 512, T, H, W) -> (B, 4096). ``fc6`` and ``fc7`` of C3D."""
+    """All positions in a row, two hidden layers: (B, 512, T, H, W) -> (B, 4096). ``fc6`` and ``fc7`` of C3D.
+
+    Args:
+        network: mmaction2's C3D, whose layers it takes.
+    """
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()

@@ -84,7 +84,15 @@ class FactoredAffinity(Affinity):
         """
 
     def merge(self, totals: Tensor, others: Tensor) -> Tensor:
-        """The totals of two sets of positions together, in the shape of each."""
+        """The totals of two sets of positions together.
+
+        Args:
+            totals: of one set.
+            others: of the other one, in the same shape.
+
+        Returns:
+            The same shape.
+        """
         return totals + others
 
     @abstractmethod

@@ -70,7 +70,14 @@ class SpatialPool:
         return pooled_bcm.masked_fill(~self.mask_bm.unsqueeze(1), 0)
 
     def values(self, z_bcn: Tensor) -> Tensor:
-        """Signals at pooled positions (B, C, N'): pooled here, or computed from pooled features already."""
+        """Signals at pooled positions: pooled here, or computed from pooled features already.
+
+        Args:
+            z_bcn: (B, C, N) or (B, C, N').
+
+        Returns:
+            (B, C, N').
+        """
         return z_bcn if self.at_input else self(z_bcn)
 
     def _pool(self, x_bcn: Tensor) -> Tensor:

@@ -8,18 +8,18 @@ from specvid.models.blocks.official.conversion import (
     Conversion,
     State,
     Translation,
+    implied_by_shapes,
     option,
     reads,
     rename,
-    told_by_shapes,
 )
 
 _PAPER = {"identity": False}
 
 
-def _told(*arguments: str) -> dict[str, Translation]:
+def _implied(*arguments: str) -> dict[str, Translation]:
     """Constructor arguments that the shapes of the weights tell, or that change nothing here."""
-    return dict.fromkeys(arguments, told_by_shapes)
+    return dict.fromkeys(arguments, implied_by_shapes)
 
 
 def _bottleneck(state: State, reduce: str, expand: str, ours: str) -> tuple[dict[str, str], dict[str, Any]]:
@@ -45,8 +45,8 @@ def read_se(state: State) -> Conversion:
         width | {"bias": f"{reduce}.bias" in state} | _PAPER,
         keys,
         channels=state[f"{reduce}.weight"].shape[1],
-        constructor=_told("input_channels", "squeeze_channels", "channels", "channel", "reduction", "bias")
-        | _told("rd_ratio", "rd_channels", "rd_divisor"),
+        constructor=_implied("input_channels", "squeeze_channels", "channels", "channel", "reduction", "bias")
+        | _implied("rd_ratio", "rd_channels", "rd_divisor"),
     )
 
 
@@ -64,8 +64,8 @@ def read_eca(state: State) -> Conversion:
         "eca",
         {"kernel": state["conv.weight"].shape[-1]} | _PAPER,
         {"conv.weight": "conv.weight"},
-        untold={"channels": "the number of channels, which the weights are independent of"},
-        constructor={"channel": option("channels"), "channels": option("channels")} | _told("k_size", "kernel_size"),
+        undetermined={"channels": "the number of channels, which the weights are independent of"},
+        constructor={"channel": option("channels"), "channels": option("channels")} | _implied("k_size", "kernel_size"),
     )
 
 
@@ -95,7 +95,7 @@ def read_gc(state: State) -> Conversion:
         {theirs: ours for theirs, ours in keys.items() if theirs != "conv_mask.bias"},
         without_effect=("conv_mask.bias",),  # it shifts all scores of a softmax alike
         channels=state[first].shape[1],
-        constructor=_told("in_channels", "ratio", "pooling_type", "fusion_types"),
+        constructor=_implied("in_channels", "ratio", "pooling_type", "fusion_types"),
     )
 
 
@@ -121,8 +121,8 @@ def read_cbam(state: State) -> Conversion:
         keys | rename(state, {spatial: "conv", norm: "norm"}),
         channels=state[f"{reduce}.weight"].shape[1],
         changes={} if timm else {"conv.weight": _mean_first},
-        constructor=_told("gate_channels", "reduction_ratio", "channels", "rd_ratio", "rd_channels", "rd_divisor")
-        | _told("spatial_kernel_size", "mlp_bias")
+        constructor=_implied("gate_channels", "reduction_ratio", "channels", "rd_ratio", "rd_channels", "rd_divisor")
+        | _implied("spatial_kernel_size", "mlp_bias")
         | {"pool_types": _pool_types, "no_spatial": _no_spatial},
     )
 
@@ -166,14 +166,14 @@ def read_ge(state: State) -> Conversion:
         keys |= rename(state, {f"gather.conv{i + 1}": f"gather.{3 * i}", f"gather.norm{i + 1}": f"gather.{3 * i + 1}"})
     if convolutions and state["gather.conv1.weight"].shape[-1] != 3:
         raise ValueError("gather of global extent with parameters is not possible here: its kernel is one feature map.")
-    told: dict[str, Any] = {"extent": 2**convolutions, "gather": "conv"} if convolutions else {"gather": "mean"}
+    options: dict[str, Any] = {"extent": 2**convolutions, "gather": "conv"} if convolutions else {"gather": "mean"}
     some = next((key for key in ("mlp.fc1.weight", "gather.conv1.weight") if key in state), "mlp.fc1.weight")
     return Conversion(
         "ge",
-        width | {"mlp": mlp} | told | _PAPER,
+        width | {"mlp": mlp} | options | _PAPER,
         keys,
         channels=state["mlp.fc1.weight"].shape[1] if mlp else state[some].shape[0],
-        untold={} if convolutions else {"extent": "0 (all positions, its default), 2, 4 or 8"},
-        constructor=_told("channels", "extra_params", "use_mlp", "rd_ratio", "rd_channels", "rd_divisor")
+        undetermined={} if convolutions else {"extent": "0 (all positions, its default), 2, 4 or 8"},
+        constructor=_implied("channels", "extra_params", "use_mlp", "rd_ratio", "rd_channels", "rd_divisor")
         | {"extent": option("extent")},
     )

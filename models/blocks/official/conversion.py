@@ -23,7 +23,7 @@ class Conversion:
         options: those of our block that the weights tell.
         keys: our key for each of theirs.
         defaults: options that the weights do not tell, by the defaults of their constructor.
-        untold: options that the weights do not tell and that have no default, and what can be given.
+        undetermined: options that the weights do not tell and that have no default, and what can be given.
         zeros: keys of ours for parameters that they do not have and that are 0 there.
         without_effect: keys of theirs that cannot change the output.
         constructor: arguments of their constructor, and the options of ours that a value means.
@@ -35,7 +35,7 @@ class Conversion:
     options: dict[str, Any]
     keys: dict[str, str]
     defaults: dict[str, Any] = field(default_factory=dict)
-    untold: dict[str, str] = field(default_factory=dict)
+    undetermined: dict[str, str] = field(default_factory=dict)
     zeros: tuple[str, ...] = ()
     without_effect: tuple[str, ...] = ()
     constructor: Mapping[str, Translation] = field(default_factory=dict)
@@ -66,13 +66,27 @@ def reads(*names: str) -> Callable[[Callable[[State], Conversion]], Callable[[St
     return decorate
 
 
-def told_by_shapes(_: Any) -> Mapping[str, Any]:
-    """A constructor argument that the shapes of the weights tell."""
+def implied_by_shapes(_: Any) -> Mapping[str, Any]:
+    """Translation of a constructor argument that the shapes of the weights imply.
+
+    Args:
+        _: its value.
+
+    Returns:
+        No options.
+    """
     return {}
 
 
 def option(name: str) -> Translation:
-    """A constructor argument that is an option of ours under another name."""
+    """Translation of a constructor argument that is an option of ours under another name.
+
+    Args:
+        name: of the option.
+
+    Returns:
+        The translation.
+    """
     return lambda value: {name: value}
 
 
@@ -207,7 +221,7 @@ def from_official(
     for argument, value in (constructor or {}).items():
         meant |= conversion.constructor[argument](value)
     given = meant | options
-    for name_of_option, choices in conversion.untold.items():
+    for name_of_option, choices in conversion.undetermined.items():
         if name_of_option not in given:
             raise ValueError(
                 f"state dict of official module {name!r} does not tell {name_of_option!r}: give "

@@ -7,10 +7,10 @@ from specvid.models.blocks.official.conversion import (
     Conversion,
     State,
     Translation,
+    implied_by_shapes,
     option,
     reads,
     rename,
-    told_by_shapes,
 )
 from specvid.models.blocks.official.stages import FIRST, read_stage
 
@@ -20,9 +20,9 @@ NORM = "units.0.norm"
 _MODES = {"embedded_gaussian": "embedded", "gaussian": "gaussian", "dot_product": "dot", "concatenation": "concat"}
 
 
-def _told(*arguments: str) -> dict[str, Translation]:
+def _implied(*arguments: str) -> dict[str, Translation]:
     """Constructor arguments that the shapes of the weights tell, or that change nothing here."""
-    return dict.fromkeys(arguments, told_by_shapes)
+    return dict.fromkeys(arguments, implied_by_shapes)
 
 
 @reads("nl")
@@ -47,15 +47,15 @@ def _mmcv(state: State) -> Conversion:
     prefix = ".0.conv" if sub_sample else ".conv"
     ours = {f"g{prefix}": "units.0.g", f"phi{prefix}": "affinity.phi", "theta.conv": "affinity.theta"}
     ours |= {"concat_project.conv": "affinity.project", "conv_out.conv": OUT, "conv_out.bn": NORM}
-    kernel = _told_kernel(state, theta="theta.conv.weight", project="concat_project.conv.weight")
+    kernel = _find_kernel(state, theta="theta.conv.weight", project="concat_project.conv.weight")
     return Conversion(
         "nl",
         _options(state, f"g{prefix}.weight", norm="conv_out.bn.weight" in state) | {"sub_sample": sub_sample} | kernel,
         rename(state, ours),
         defaults={} if kernel else {"kernel": "embedded", "scale": True},
         zeros=(f"{OUT}.bias",),  # a ConvModule with a norm has no bias
-        constructor=_told("in_channels", "reduction", "sub_sample", "conv_cfg", "norm_cfg")
-        | _told("zeros_init", "std")
+        constructor=_implied("in_channels", "reduction", "sub_sample", "conv_cfg", "norm_cfg")
+        | _implied("zeros_init", "std")
         | {"use_scale": option("scale"), "mode": lambda mode: {"kernel": _MODES[mode]}},
     )
 
@@ -66,16 +66,16 @@ def _alexhex7(state: State) -> Conversion:
     suffix = ".0" if sub_sample else ""
     ours = {f"g{suffix}": "units.0.g", f"phi{suffix}": "affinity.phi", "theta": "affinity.theta"}
     ours |= {"concat_project.0": "affinity.project"} | ({"W.0": OUT, "W.1": NORM} if norm else {"W": OUT})
-    kernel = _told_kernel(state, theta="theta.weight", project="concat_project.0.weight")
+    kernel = _find_kernel(state, theta="theta.weight", project="concat_project.0.weight")
     constructor = ("in_channels", "inter_channels", "dimension", "sub_sample", "bn_layer")
     return Conversion(
         "nl",
         _options(state, f"g{suffix}.weight", norm=norm) | {"sub_sample": sub_sample} | kernel,
         rename(state, ours),
-        untold={}
+        undetermined={}
         if kernel
         else {"kernel": "'embedded' (non_local_embedded_gaussian) or 'dot' (non_local_dot_product)"},
-        constructor=_told(*constructor),
+        constructor=_implied(*constructor),
     )
 
 
@@ -83,19 +83,19 @@ def _slowfast(state: State) -> Conversion:
     """SlowFast's Nonlocal; its norm is called bn, or norm in some versions."""
     ours = {"conv_g": "units.0.g", "conv_theta": "affinity.theta", "conv_phi": "affinity.phi", "conv_out": OUT}
     norm = "bn.weight" in state or "norm.weight" in state
-    untold = {"sub_sample": "'input' (pool_size=(1, 2, 2), as in I3D_NLN) or False (pool_size=None)"}
+    undetermined = {"sub_sample": "'input' (pool_size=(1, 2, 2), as in I3D_NLN) or False (pool_size=None)"}
     kernels: dict[str, dict[str, Any]] = {
         "softmax": {"kernel": "embedded", "scale": True},
         "dot_product": {"kernel": "dot"},
     }
-    told = ("dim", "dim_inner", "norm_type", "norm_module", "norm_eps", "norm_momentum")
+    arguments = ("dim", "dim_inner", "norm_type", "norm_module", "norm_eps", "norm_momentum")
     return Conversion(
         "nl",
         _options(state, "conv_g.weight", norm=norm),
         rename(state, ours | {"bn": NORM, "norm": NORM}),
         defaults={"kernel": "embedded", "scale": True},
-        untold=untold,
-        constructor=_told(*told, "zero_init_final_conv", "zero_init_final_norm")
+        undetermined=undetermined,
+        constructor=_implied(*arguments, "zero_init_final_conv", "zero_init_final_norm")
         | {"instantiation": lambda name: kernels[name], "pool_size": _pool_size},
     )
 
@@ -117,7 +117,7 @@ def _timm(state: State) -> Conversion:
         _options(state, "g.weight", norm=True) | {"kernel": "embedded"},
         rename(state, {"t": "affinity.theta", "p": "affinity.phi", "g": "units.0.g", "z": OUT, "norm": NORM}),
         defaults={"scale": channels**-0.5},
-        constructor=_told("in_channels", "rd_ratio", "rd_channels", "rd_divisor")
+        constructor=_implied("in_channels", "rd_ratio", "rd_channels", "rd_divisor")
         | {"use_scale": lambda use: {"scale": channels**-0.5 if use else False}},
     )
 
@@ -129,7 +129,7 @@ def _spatial_nl(state: State) -> Conversion:
         _options(state, "g.weight", norm=True) | {"kernel": "embedded", "bias": False},
         rename(state, {"t": "affinity.theta", "p": "affinity.phi", "g": "units.0.g", "z": OUT, "bn": NORM}),
         defaults={"scale": False},
-        constructor=_told("inplanes", "planes") | {"use_scale": option("scale")},
+        constructor=_implied("inplanes", "planes") | {"use_scale": option("scale")},
     )
 
 
@@ -150,7 +150,7 @@ def _options(state: State, signal: str, *, norm: bool) -> dict[str, Any]:
     return {"inner": inner, "value": inner, "norm": "batch" if norm else "none", "bias": True, "gate": 1.0}
 
 
-def _told_kernel(state: State, *, theta: str, project: str) -> dict[str, Any]:
+def _find_kernel(state: State, *, theta: str, project: str) -> dict[str, Any]:
     """The kernel, where the keys tell: only two of four have theta and phi, and nothing else."""
     if project in state:
         return {"kernel": "concat"}
@@ -196,15 +196,15 @@ def _dnl(state: State) -> Conversion:
     options = {"inner": inner, "value": value, "norm": "batch" if norm else "none", "bias": True, "project": project}
     keys = rename(state, ours | {"out_bn": NORM}) | {"gamma": "affinity.gamma"}
     keys["conv_mask.weight"] = "affinity.unary.weight"
-    told = ("inplanes", "planes", "use_gn", "lr_mult", "use_out", "out_bn", "with_gc", "with_unary", "dim")
+    arguments = ("inplanes", "planes", "use_gn", "lr_mult", "use_out", "out_bn", "with_gc", "with_unary", "dim")
     return Conversion(
         "dnl",
         options | {"gate": 1.0, "gamma": True, "whiten": True},
         keys,
-        untold={"scale": _TEMPERATURE, "sub_sample": "'input' (downsample=True) or False"},
+        undetermined={"scale": _TEMPERATURE, "sub_sample": "'input' (downsample=True) or False"},
         zeros=(f"{OUT}.bias", *(() if "conv_value.bias" in state else ("units.0.g.bias",))),
         without_effect=_MASK_BIAS,
-        constructor=dict.fromkeys(told, told_by_shapes)
+        constructor=dict.fromkeys(arguments, implied_by_shapes)
         | {
             "downsample": lambda down: {"sub_sample": "input" if down else False},
             "temperature": lambda t: {"scale": inner**-0.5 / t},
@@ -223,15 +223,15 @@ def _whiten_type(kinds: Any) -> dict[str, Any]:
 def _mmseg(state: State) -> Conversion:
     """mmsegmentation's DisentangledNonLocal2d, a NonLocal2d of mmcv with a unary term."""
     read = _mmcv({key: value for key, value in state.items() if not key.startswith("conv_mask.")})
-    told = {key: value for key, value in read.options.items() if key != "kernel"}
-    inner = told["inner"]
+    options = {key: value for key, value in read.options.items() if key != "kernel"}
+    inner = options["inner"]
     return Conversion(
         "dnl",
-        told | {"whiten": True},
+        options | {"whiten": True},
         read.keys | {"conv_mask.weight": "affinity.unary.weight"},
-        untold={"scale": f"{_TEMPERATURE}; the default temperature is 0.05"},
+        undetermined={"scale": f"{_TEMPERATURE}; the default temperature is 0.05"},
         zeros=read.zeros,
         without_effect=_MASK_BIAS,
-        constructor=_told("in_channels", "reduction", "norm_cfg", "conv_cfg", "mode")
+        constructor=_implied("in_channels", "reduction", "norm_cfg", "conv_cfg", "mode")
         | {"temperature": lambda t: {"scale": inner**-0.5 / t}},
     )

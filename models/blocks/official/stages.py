@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from specvid.models.blocks.official.conversion import Conversion, State, option, reads, rename, told_by_shapes
+from specvid.models.blocks.official.conversion import Conversion, State, implied_by_shapes, option, reads, rename
 
 FIRST, SECOND, THIRD = "weights.0.weight", "weights.1.weight", "weights.2.weight"
 
@@ -29,11 +29,11 @@ def read_stage(state: State, *, block: str, terms: dict[str, str], **options: An
         keys |= {theirs + name: ours + key for name, key in terms.items()}
         keys |= {key: ours + "norm." + key.rsplit(".", 1)[1] for key in state if key.startswith(theirs + "bn.")}
     inner, value = state["t.weight"].shape[0], state["stages.0.g.weight"].shape[0]
-    told = {"units": units, "inner": inner, "value": value, "gate": 1.0, "relu": True} | options
-    return Conversion(block, told, keys, constructor=_OF_STAGES)
+    found = {"units": units, "inner": inner, "value": value, "gate": 1.0, "relu": True} | options
+    return Conversion(block, found, keys, constructor=_OF_STAGES)
 
 
-_OF_STAGES = dict.fromkeys(("inplanes", "planes", "stage_num"), told_by_shapes) | {"relu": option("relu")}
+_OF_STAGES = dict.fromkeys(("inplanes", "planes", "stage_num"), implied_by_shapes) | {"relu": option("relu")}
 
 _TERMS: dict[str, tuple[str, dict[str, str], dict[str, Any]]] = {
     "snl": ("snl", {"w_1.weight": FIRST, "w_2.weight": SECOND}, {}),
@@ -66,12 +66,12 @@ def read_compact(state: State) -> Conversion:
     keys = rename(state, {"t": "affinity.theta", "p": "affinity.phi", "g": "units.0.g", "z": "units.0.weights.0"})
     keys |= rename(state, {"gn": "units.0.norm"})
     inner, per_group = state["g.weight"].shape[0], state["z.weight"].shape[1]
-    constructor = dict.fromkeys(("inplanes", "planes", "groups", "is_sys", "is_norm"), told_by_shapes)
+    constructor = dict.fromkeys(("inplanes", "planes", "groups", "is_sys", "is_norm"), implied_by_shapes)
     return Conversion(
         "cgnl",
         {"inner": inner, "value": inner, "groups": inner // per_group, "norm": "group", "gate": 1.0},
         keys,
-        untold={
+        undetermined={
             "kernel": "'dot' (SpatialCGNL) or 'gaussian' (SpatialCGNLx, with its order=...)",
             "scale": "its use_scale, False by default",
         },
@@ -96,7 +96,7 @@ def read_criss_cross(state: State) -> Conversion:
         {"inner": inner},
         keys | {"gamma": "units.0.gate"},
         defaults={"recurrence": 1},
-        constructor={"in_dim": told_by_shapes, "recurrence": option("recurrence")},
+        constructor={"in_dim": implied_by_shapes, "recurrence": option("recurrence")},
     )
 
 
@@ -119,5 +119,5 @@ def read_double_attention(state: State) -> Conversion:
         "a2",
         options | {"bias": True, "gate": 1.0, "residual": False},
         keys,
-        constructor=dict.fromkeys(("in_channels", "c_m", "c_n", "reconstruct"), told_by_shapes),
+        constructor=dict.fromkeys(("in_channels", "c_m", "c_n", "reconstruct"), implied_by_shapes),
     )

@@ -20,6 +20,14 @@ class TemporalPool(nn.Module):
     """(B, C, T, H, W) -> (B, C, ceil(T / ``factor``), H, W): the maximum or mean of each ``factor`` frames in a row.
 
     The last cell may have fewer. Only real frames count: a cell without any gives zeros and is none itself.
+
+    Args:
+        channels: C, which does not matter.
+        factor: Frames of a cell.
+        kind: ``max`` or ``mean``.
+
+    Raises:
+        ValueError: The factor is no whole number from 2 up, or the kind is unknown.
     """
 
     changes_time = True
@@ -54,12 +62,24 @@ class TemporalPool(nn.Module):
     @overload
     def pool_mask(self, mask_bt: None, frames: int) -> None: ...
     def pool_mask(self, mask_bt: Tensor | None, frames: int) -> Tensor | None:
-        """The mask of the pooled frames: real where any frame of the cell is. (B, ...) of ``frames`` -> (B, T')."""
+        """The mask of the pooled frames: real where any frame of the cell is.
+
+        Args:
+            mask_bt: (B, T), bool, at any time resolution; None when all frames are real.
+            frames: Number of frames that are pooled.
+
+        Returns:
+            (B, T'), bool; None for None.
+        """
         mask_bt = fit_mask(mask_bt, frames)
         if mask_bt is None:
             return None
         return F.max_pool1d(mask_bt[:, None].float(), self.factor, ceil_mode=True)[:, 0] > 0
 
     def extra_repr(self) -> str:
-        """The options, for ``repr``."""
+        """The options, for ``repr``.
+
+        Returns:
+            E.g. ``factor=2, kind='max'``.
+        """
         return f"factor={self.factor}, kind={self.kind!r}"

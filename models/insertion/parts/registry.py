@@ -16,7 +16,14 @@ _PARTS: dict[str, Callable[..., nn.Module]] = {}
 
 
 def register_part(name: str) -> Callable[[Part], Part]:
-    """Decorator: makes a module class ``(channels, *, options...)`` insertable as ``name``."""
+    """Decorator that makes a module class insertable.
+
+    Args:
+        name: Of the part.
+
+    Returns:
+        The decorator, for a class ``(channels, *, options...)``; it returns the class.
+    """
 
     def register(part: Part) -> Part:
         _PARTS[name] = part
@@ -26,12 +33,26 @@ def register_part(name: str) -> Callable[[Part], Part]:
 
 
 def list_parts() -> list[str]:
-    """Names that `create_part` takes, sorted."""
+    """Names that `create_part` takes.
+
+    Returns:
+        The names, sorted.
+    """
     return sorted(_PARTS)
 
 
 def part_options(name: str) -> dict[str, Any]:
-    """Every option of a part with its default. ``ValueError`` for an unknown part."""
+    """Every option of a part with its default.
+
+    Args:
+        name: Of the part.
+
+    Returns:
+        The defaults by name.
+
+    Raises:
+        ValueError: The part is unknown.
+    """
     if name not in _PARTS:
         raise unknown("part", name, _PARTS)
     parameters = inspect.signature(_PARTS[name]).parameters.values()
@@ -39,7 +60,19 @@ def part_options(name: str) -> dict[str, Any]:
 
 
 def create_part(name: str, channels: int, **options: Any) -> nn.Module:
-    """The part called ``name`` for features of ``channels``. ``ValueError`` for an unknown part, option or value."""
+    """Build a part.
+
+    Args:
+        name: Of the part.
+        channels: C of the features.
+        **options: Its options.
+
+    Returns:
+        A module (B, C, T, H, W), optional mask (B, T) -> (B, C, T', H, W).
+
+    Raises:
+        ValueError: The part, an option or its value is unknown.
+    """
     known = part_options(name)
     for option in options:
         if option not in known:

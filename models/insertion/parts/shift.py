@@ -15,11 +15,17 @@ from specvid.models.insertion.parts.registry import register_part
 
 @register_part("tsm")
 class TemporalShift(nn.Module):
-    """(B, C, T, H, W) -> the same shape: ``y[t] = x[t + 1]`` in the first C // ``fold_div`` channels,
-    ``x[t - 1]`` in as many after them, ``x[t]`` in the others.
+    """Shift of channels in time: (B, C, T, H, W) -> the same shape.
 
-    Frames that the mask leaves out are zeros to their neighbours, as if the clip ended before them; ``fold_div=8`` is
-    the paper's.
+    ``y[t] = x[t + 1]`` in the first C // ``fold_div`` channels, ``x[t - 1]`` in as many after them, ``x[t]`` in the
+    others. Frames that the mask leaves out are zeros to their neighbours, as if the clip ended before them.
+
+    Args:
+        channels: C.
+        fold_div: Into how many parts the channels are divided, of which two move; 8 is the paper's.
+
+    Raises:
+        ValueError: ``fold_div`` is no whole number from 2 to C.
     """
 
     def __init__(self, channels: int, *, fold_div: int = 8) -> None:
@@ -41,5 +47,9 @@ class TemporalShift(nn.Module):
         return torch.cat([later, earlier, stay], dim=1)
 
     def extra_repr(self) -> str:
-        """The one option, for ``repr``."""
+        """The one option, for ``repr``.
+
+        Returns:
+            E.g. ``fold_div=8``.
+        """
         return f"fold_div={self.fold_div}"

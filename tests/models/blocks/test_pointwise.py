@@ -26,7 +26,8 @@ def test_equals_the_convolution_with_gradients(
     wanted = F.conv1d(x, weight, *shifts)
     torch.testing.assert_close(ours, wanted, rtol=0, atol=1e-12)
     for one_, other in zip(
-        torch.autograd.grad(ours, (x, weight, *shifts), seed), torch.autograd.grad(wanted, (x, weight, *shifts), seed),
+        torch.autograd.grad(ours, (x, weight, *shifts), seed),
+        torch.autograd.grad(wanted, (x, weight, *shifts), seed),
         strict=True,
-    ):  # fmt: skip
+    ):
         torch.testing.assert_close(one_, other, rtol=0, atol=1e-12)

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 from specvid.models.blocks import create_block
 from specvid.models.blocks.affinities.symmetric import SymmetricAffinity
@@ -16,6 +16,7 @@ from specvid.tools.bench.blocks.memory import BlockMemory
 from specvid.tools.bench.blocks.times import BlockTime
 from specvid.tools.bench.gpu import device_line
 
+Row = TypeVar("Row", BlockTime, BlockMemory)
 Table = list[list[str]]
 """Rows of text, the heading first."""
 
@@ -35,13 +36,11 @@ def report_times(
         The tables.
     """
     print_table = to_markdown if markdown else to_text
-    measured: list[BlockTime] = []
-    for row in rows:
-        measured.append(row)
-        size = f"{row.variant} N {row.positions} C {row.channels} B {row.batch}"
-        status(f"{size}: {row.note or f'{row.forward_ms:.3g} ms forward, {row.train_ms:.3g} ms with backward'}")
-        if csv:
-            write_csv(measured, csv)
+
+    def figures(row: BlockTime) -> str:
+        return row.note or f"{row.forward_ms:.3g} ms forward, {row.train_ms:.3g} ms with backward"
+
+    measured = _measure(rows, figures, csv=csv, status=status)
     first = measured[0]
     parts = [device_line(first.device, first.precision, graphs=first.graphs)]
     parts += [f"\n{title}: ms (times the floor)\n\n{print_table(table)}" for title, table in time_tables(measured)]
@@ -49,6 +48,19 @@ def report_times(
     if len(forms := auto_table(measured)) > 1:
         parts.append(f"\n{print_table(forms)}")
     return "\n".join([*parts, "", *left_out_lines(measured)])
+
+
+def _measure(
+    rows: Iterable[Row], figures: Callable[[Row], str], *, csv: str, status: Callable[[str], None]
+) -> list[Row]:
+    """All measurements, reported and written as they come."""
+    measured: list[Row] = []
+    for row in rows:
+        measured.append(row)
+        status(f"{row.variant} N {row.positions} C {row.channels} B {row.batch}: {figures(row)}")
+        if csv:
+            write_csv(measured, csv)
+    return measured
 
 
 def report_memory(
@@ -66,12 +78,7 @@ def report_memory(
         The tables.
     """
     print_table = to_markdown if markdown else to_text
-    measured: list[BlockMemory] = []
-    for row in rows:
-        measured.append(row)
-        status(f"{row.variant} N {row.positions} C {row.channels} B {row.batch}: {row.mebibytes:,.0f} MiB")
-        if csv:
-            write_csv(measured, csv)
+    measured = _measure(rows, lambda row: f"{row.mebibytes:,.0f} MiB", csv=csv, status=status)
     title = "peak memory of a training step"
     return "\n".join(f"\n{title}, {size}: MiB\n\n{print_table(table)}" for size, table in memory_tables(measured))
 
