@@ -58,5 +58,7 @@ def feature_folder(file: Path, place: Path) -> Folder:
     folder = Folder(place)
     folder.embeddings.mkdir(parents=True)
     pq.write_table(pa.table(columns), folder.part(0))
-    write_json(folder.metadata_file, {"shards": 1, "features": str(file)})
+    write_json(
+        folder.metadata_file, {"config": {}, "network": {}, "inputs": len(names), "shards": 1, "features": str(file)}
+    )
     return folder
