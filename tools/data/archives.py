@@ -1,5 +1,6 @@
 """Unpacking archives: zip, tar, rar, and tar files that are distributed in numbered parts."""
 
+import errno
 import io
 import os
 import shutil
@@ -9,7 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 # Programs that unpack .rar, and how: {archive} into {folder}.
 UNPACKERS = {
@@ -17,6 +18,9 @@ UNPACKERS = {
     "unar": ["unar", "-quiet", "-no-directory", "-output-directory", "{folder}", "{archive}"],
     "unrar": ["unrar", "x", "-idq", "-y", "{archive}", "{folder}/"],
 }
+_MOST_TIMES = 20  # as large as the archive
+_ALWAYS = 256 * 2**20  # bytes; lists are text, which shrinks more
+_SPARE = 64 * 2**20  # bytes that stay free
 
 
 def unpack(archive: Path, folder: Path) -> None:
@@ -27,20 +31,25 @@ def unpack(archive: Path, folder: Path) -> None:
         folder: where to.
 
     Raises:
-        ValueError: another kind of file, a damaged one, or no program for a .rar.
+        ValueError: another kind of file, a damaged one, one that unpacks to far more than it is or than the disk has
+            room for, or no program for a .rar.
     """
+    most = _Most([archive], folder)
     try:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as content:
+                for member in content.infolist():  # what it says is the most that Python unpacks of it
+                    most.add(member.file_size)
                 content.extractall(folder)
         elif archive.suffix.lower() == ".rar":
-            _unpack_rar(archive, folder)
+            _unpack_rar(archive, folder, most)
         elif tarfile.is_tarfile(archive):
             with tarfile.open(archive) as tar:
-                tar.extractall(folder, filter="data")
+                _extract(tar, folder, most)
         else:
             raise ValueError(f"{archive} is no zip, rar or tar file, or it is damaged: download it again.")
     except (zipfile.BadZipFile, tarfile.TarError, EOFError, RuntimeError, OSError, zlib.error) as error:
+        _check_disk(error, folder)
         raise ValueError(f"{archive} cannot be unpacked ({error}): download it again.") from None
 
 
@@ -57,12 +66,51 @@ def unpack_parts(parts: Sequence[Path], folder: Path) -> None:
     joined = io.BufferedReader(_Joined(parts), 2**20)
     try:
         with tarfile.open(fileobj=joined, mode="r|*") as tar:
-            tar.extractall(folder, filter="data")
+            _extract(tar, folder, _Most(parts, folder))
     except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        _check_disk(error, folder)
         raise ValueError(
             f"{parts[0]} to {parts[-1].name} ({len(parts)} parts) cannot be unpacked ({error}): are all parts there, "
             "and are they whole?"
         ) from None
+
+
+class _Most:
+    """How many bytes archives may unpack to: pictures and films hardly shrink when they are packed."""
+
+    def __init__(self, archives: Sequence[Path], folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self.archive = folder, archives[0]
+        self.packed = sum(archive.stat().st_size for archive in archives)
+        self.most, self.free = _MOST_TIMES * self.packed + _ALWAYS, shutil.disk_usage(folder).free - _SPARE
+        self.unpacked = 0
+
+    def add(self, size: int) -> None:
+        """Count what comes next. ValueError where that is too much."""
+        self.unpacked += max(0, size)
+        if self.unpacked > self.most:
+            raise ValueError(
+                f"{self.archive} of {self.packed / 2**20:,.1f} MiB unpacks to more than {self.most / 2**20:,.0f} MiB, "
+                "which no data set of pictures or films does: it is damaged, or made to fill the disk."
+            )
+        if self.unpacked > self.free:
+            raise ValueError(
+                f"{self.archive} unpacks to {self.unpacked / 2**30:,.2f} GiB or more, and {self.folder} has room for "
+                f"{max(0, self.free) / 2**30:,.2f} GiB: make room, or give another --out."
+            )
+
+
+def _extract(tar: tarfile.TarFile, folder: Path, most: _Most) -> None:
+    """Extract a tar file member by member, each counted before it is written."""
+    for member in tar:
+        most.add(member.size)
+        tar.extract(member, folder, filter="data")
+
+
+def _check_disk(error: BaseException, folder: Path) -> None:
+    """ValueError where the disk is what failed."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+        raise ValueError(f"{folder} cannot be written ({error.strerror}): make room, or give another --out.") from None
 
 
 class _Joined(io.RawIOBase):
@@ -93,7 +141,7 @@ def _open_part(path: Path) -> IO[bytes]:
     return content.open(max(content.infolist(), key=lambda info: info.file_size))
 
 
-def _unpack_rar(archive: Path, folder: Path) -> None:
+def _unpack_rar(archive: Path, folder: Path, most: _Most) -> None:
     """With the first of the programs that can."""
     found = [name for name in UNPACKERS if shutil.which(name)]
     if not found:
@@ -104,10 +152,23 @@ def _unpack_rar(archive: Path, folder: Path) -> None:
     failures = []
     for name in found:
         command = [part.format(archive=os.path.abspath(archive), folder=folder) for part in UNPACKERS[name]]
-        result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
-        if result.returncode == 0:
+        free = shutil.disk_usage(folder).free
+        pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        with subprocess.Popen(command, text=True, errors="replace", **pipes) as process:
+            while True:
+                try:
+                    output, complaint = process.communicate(timeout=1)
+                    break
+                except subprocess.TimeoutExpired:
+                    try:  # how much it writes is seen by what is left
+                        taken, most.unpacked = free - shutil.disk_usage(folder).free, 0
+                        most.add(taken)
+                    except ValueError:
+                        process.kill()
+                        raise
+        if process.returncode == 0:
             return
-        said = (result.stderr.strip() or result.stdout.strip() or "no message").splitlines()[-1]
+        said = (complaint.strip() or output.strip() or "no message").splitlines()[-1]
         failures.append(f"{name}: {said}")
     raise ValueError(
         f"{archive} cannot be unpacked ({'; '.join(failures)}): download it again, or install another one of "

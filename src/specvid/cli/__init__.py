@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from specvid import __version__
-from specvid.cli.verb import Verb, problem
+from specvid.cli.verb import Verb, ending_on_signals, problem
 from specvid.errors import nearest
 
 VERBS = {
@@ -127,7 +127,8 @@ def run(argv: Sequence[str]) -> int:
         argv: The command line, without ``specvid``.
 
     Returns:
-        The exit code. 0: all went well; 1: part of it failed; 2: it asked for something wrong; 130: interrupted.
+        The exit code. 0: all went well; 1: part of it failed; 2: it asked for something wrong; 130 or 143: a
+        signal ended it.
     """
     words = list(argv)
     try:
@@ -141,7 +142,8 @@ def run(argv: Sequence[str]) -> int:
             sys.stdout.write(group_help(words[0]))
             return 0
         verb, rest = find(words)
-        return verb(rest)
+        with ending_on_signals(verb.stopped):
+            return verb(rest)
     except KeyboardInterrupt as error:
         sys.stderr.write(f"\nspecvid: {str(error) or 'stopped'}\n")
         return 128 + getattr(error, "number", signal.SIGINT)  # the usual codes: 130 for SIGINT, 143 for SIGTERM

@@ -236,6 +236,7 @@ def _given(what: str, value: Any) -> Any:
 
 
 CHECK = Verb("data check", CHECK_HELP, CheckOptions, _check)
-PREPARE = Verb("data prepare", PREPARE_HELP, PrepareOptions, _prepare)
+STOPPED = "what is unpacked stands; the same command goes on."
+PREPARE = Verb("data prepare", PREPARE_HELP, PrepareOptions, _prepare, stopped=STOPPED)
 SHRINK = Verb("data shrink", SHRINK_HELP, ShrinkOptions, _shrink)
 SYNTHESIZE = Verb("data synthesize", SYNTHESIZE_HELP, SynthesizeOptions, _synthesize)

@@ -124,5 +124,6 @@ def evaluate(options: EvalOptions) -> int:
     return 0
 
 
-EMBED = Verb("embed", HELP, EmbedOptions, run)
+STOPPED = "whole shards stand; the same command does only what is missing."
+EMBED = Verb("embed", HELP, EmbedOptions, run, stopped=STOPPED)
 EVAL_EMBEDDINGS = Verb("eval embeddings", EVAL_HELP, EvalOptions, evaluate)

@@ -60,4 +60,5 @@ def run(options: ExportOptions) -> int:
     return 0
 
 
-EXPORT = Verb("export", HELP, ExportOptions, run)
+STOPPED = "no file was written; the same command starts again."
+EXPORT = Verb("export", HELP, ExportOptions, run, stopped=STOPPED)

@@ -156,5 +156,6 @@ def _moved_network(options: QueryOptions) -> "NetworkConfig | None":
     return dataclasses.replace(embedding_config(Folder(options.folder), trusted=options.trust).network, **moved)
 
 
-BUILD = Verb("search build", BUILD_HELP, BuildOptions, build)
+STOPPED = "no index was written, an older one stands; the same command starts again."
+BUILD = Verb("search build", BUILD_HELP, BuildOptions, build, stopped=STOPPED)
 QUERY = Verb("search query", QUERY_HELP, QueryOptions, query, extra={"-k": ""})

@@ -26,6 +26,7 @@ class Verb:
             ``--config``.
         extra: The flags that ``defaults`` takes, and aliases, each with what ``--help-all`` says of it.
         appendix: Gives what ``--help-all`` prints at its end.
+        stopped: What a signal leaves behind, and how to go on.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Verb:
     defaults: Defaults | None = None
     extra: Mapping[str, str] = dataclasses.field(default_factory=dict)
     appendix: Callable[[], str] | None = None
+    stopped: str = "the same command starts again."
 
     def __call__(self, words: list[str]) -> int:
         if "--help-all" in words:
@@ -95,6 +97,25 @@ class Verb:
         given = {} if default is None else {"default": default}
         flat = (tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes)
         return tyro.cli(self.options, args=words, prog=f"specvid {self.name}", config=flat, **given)
+
+
+@contextlib.contextmanager
+def ending_on_signals(stopped: str) -> Iterator[None]:
+    """While the block runs, SIGINT and SIGTERM end it with one sentence, after it has cleared away.
+
+    Args:
+        stopped: What is left behind, and how to go on.
+
+    Raises:
+        Interrupted: There was a signal.
+    """
+    from specvid.pipelines.engine.signals import Interrupted, handling
+
+    def end(number: int) -> None:
+        raise Interrupted(number, stopped)
+
+    with handling(end):
+        yield
 
 
 def take(words: list[str], flag: str) -> tuple[str | None, list[str]]:

@@ -3,6 +3,7 @@ the programs."""
 
 import os
 import shutil
+import tarfile
 import zipfile
 
 import pytest
@@ -137,3 +138,36 @@ def test_an_archive_without_clips(archives, tmp_path, monkeypatch):
     only_programs(monkeypatch, tmp_path, unrar="exit 0")
     with pytest.raises(ValueError, match=r"lacks .*it is another archive"):
         prepare("ucf101", archives, tmp_path / "out")
+
+
+def _bomb_zip(path, size):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("a.avi", "w") as file:
+        for _ in range(size // 2**20):
+            file.write(bytes(2**20))
+
+
+def _bomb_tar(path, size):
+    path.with_suffix(".zero").write_bytes(b"")
+    os.truncate(path.with_suffix(".zero"), size)  # takes no room on the disk
+    with tarfile.open(path, "w:gz", compresslevel=1) as tar:
+        tar.add(path.with_suffix(".zero"), "a.avi")
+
+
+@pytest.mark.parametrize("make", [_bomb_zip, _bomb_tar])
+def test_a_bomb_is_refused_before_it_is_written(tmp_path, make):
+    """0.4 GB of zeros, packed a thousandfold."""
+    path, out = tmp_path / "bomb.bin", tmp_path / "out"
+    make(path, 400 * 2**20)
+    assert path.stat().st_size < 4 * 2**20
+    with pytest.raises(ValueError, match=r"unpacks to more than \d+ MiB, which no data set"):
+        archives_module.unpack(path, out)
+    assert not any(file.is_file() for file in out.rglob("*"))
+
+
+def test_free_disk_is_looked_at_first(tmp_path, monkeypatch):
+    path = tmp_path / "fine.zip"
+    _bomb_zip(path, 2 * 2**20)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(archives_module.shutil, "disk_usage", lambda folder: usage._replace(free=65 * 2**20))
+    with pytest.raises(ValueError, match=r"has room for 0.00 GiB: make room, or give another --out"):
+        archives_module.unpack(path, tmp_path / "out")

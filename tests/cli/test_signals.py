@@ -1,0 +1,70 @@
+"""SIGTERM and SIGINT in the verbs that train nothing: one sentence, the usual exit code, nothing torn or left over."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from synthetic_videos import write_numbered
+
+from specvid import cli
+from specvid.models import create_model
+
+
+def start(words: list[str], until: Path) -> subprocess.Popen:
+    """A command, as soon as it has written something where ``until`` says."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "specvid", *words],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    end = time.monotonic() + 180
+    while not (until.exists() and (until.is_file() or any(until.iterdir()))):
+        assert process.poll() is None and time.monotonic() < end, process.communicate()
+        time.sleep(0.02)
+    return process
+
+
+@pytest.mark.skipif(os.name != "posix", reason="process groups")
+@pytest.mark.parametrize(("number", "workers"), [(signal.SIGTERM, "2"), (signal.SIGINT, "0")])
+def test_an_embedding(number: int, workers: str, tmp_path: Path) -> None:
+    """A signal to all its processes, as Slurm sends it; then the same command ends with the same bytes."""
+    source = write_numbered(tmp_path, count=40)
+    (tmp_path / "in").mkdir()
+    for copy in range(16):
+        shutil.copy(source, tmp_path / f"in/{copy:02}.avi")
+    create_model("r3d_tiny", input={"frames": 4, "size": 16}).save_pretrained(tmp_path / "m")
+    words = ["embed", str(tmp_path / "in"), "--model", str(tmp_path / "m"), "--device", "cpu", "--shard-size", "2"]
+    words += ["--window", "sliding", "--every", "2", "--out"]
+    process = start([*words, str(tmp_path / "out"), "--workers", workers], tmp_path / "out/embeddings")
+    os.killpg(process.pid, number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, err
+    name = signal.Signals(number).name
+    said = f"specvid: stopped by {name}: whole shards stand; the same command does only what is missing."
+    assert err.splitlines()[-1] == said
+    assert "Traceback" not in err
+    with pytest.raises(ProcessLookupError):  # nobody of the group is left
+        os.killpg(process.pid, 0)
+    assert 0 < len(list((tmp_path / "out/embeddings").iterdir())) < 8
+    for out in ("out", "whole"):
+        assert cli.run([*words, str(tmp_path / out), "--workers", "0"]) == 0
+    for path in (tmp_path / "whole").rglob("*.parquet"):
+        assert path.read_bytes() == (tmp_path / "out" / path.relative_to(tmp_path / "whole")).read_bytes(), path
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_any_verb(number: int, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    """A signal in the middle of its work; a second one would end the process as ever."""
+    before = [signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)]
+    verb = cli.Verb("report", "", object, lambda options: os.kill(os.getpid(), number) or 0)
+    monkeypatch.setattr(cli.Verb, "__call__", lambda self, words: self.run(words))
+    monkeypatch.setattr(cli, "find", lambda words: (verb, []))
+    assert cli.run(["report", "x"]) == 128 + number
+    said = capsys.readouterr().err.strip()
+    assert re.fullmatch(rf"specvid: stopped by {signal.Signals(number).name}: the same command starts again\.", said)
+    assert [signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)] == before
