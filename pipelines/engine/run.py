@@ -3,20 +3,26 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
+from safetensors import SafetensorError
 from torch import nn
 
 from specvid import __version__
 from specvid.config import to_dict
 from specvid.files import current, read_json, recover, replacing_folder, write_json, write_text
 from specvid.models.weights import save_weights
+from specvid.models.weights.read import check_records, read_weights
 from specvid.pipelines.engine.config import TrainingConfig
 
 WEIGHTS, META, STATE = "model.safetensors", "meta.json", "training.pt"
 METRICS, SPEED = "metrics.jsonl", "speed.jsonl"
+_STATE_HAS = ("step", "rate", "best", "optimizer", "schedule", "scaler", "raw", "generators", "meters")
+_UNREADABLE = (UnpicklingError, RuntimeError, EOFError, OSError, KeyError, ValueError, TypeError, AttributeError)
+_FULL = ("PytorchStreamWriter", "inline_container", "iostream", "os error")  # how torch and safetensors call it
+_ANEW = "Start anew with another --name; --weights takes those of last/ along."
 
 
 class RunFolder:
@@ -181,11 +187,20 @@ class RunFolder:
             meta: what must be known to use them.
             state: what must be known to continue.
         """
-        with replacing_folder(self.path / which) as folder:
-            save_weights(model, folder / WEIGHTS)
-            write_json(folder / META, meta)
-            if state is not None:
-                torch.save(dict(state), folder / STATE)
+        try:
+            with replacing_folder(self.path / which) as folder:
+                save_weights(model, folder / WEIGHTS)
+                write_json(folder / META, meta)
+                if state is not None:
+                    torch.save(dict(state), folder / STATE)
+        except (OSError, RuntimeError, SafetensorError) as error:
+            said = " ".join(str(error).split())[:160]
+            if not isinstance(error, OSError) and not any(word in said for word in _FULL):
+                raise
+            raise OSError(
+                f"{self.path / which} cannot be written ({said}): make room. The checkpoint before it stands; "
+                "--resume auto continues."
+            ) from error
 
     def checkpoint(self, which: str) -> Path:
         """Find a checkpoint.
@@ -228,7 +243,7 @@ class RunFolder:
             ValueError: it is another one; the first difference is named.
         """
         path = self.checkpoint(which) / WEIGHTS
-        saved, own = load_file(path), model.state_dict()
+        saved, own = read_weights(path), model.state_dict()
         missing, extra = own.keys() - saved.keys(), saved.keys() - own.keys()
         wrong = [f"{len(missing)} tensors are missing, e.g. {min(missing)}"] if missing else []
         wrong += [f"{len(extra)} are unknown, e.g. {min(extra)}"] if extra else []
@@ -243,9 +258,24 @@ class RunFolder:
         model.load_state_dict(saved)
 
     def load_state(self) -> dict[str, Any] | None:
-        """What ``last/`` holds to continue with; None where there is none yet."""
+        """What ``last/`` holds to continue with; None where there is none yet.
+
+        Raises:
+            ValueError: the file is damaged, holds more than tensors and plain values, or is none of a training.
+        """
         path = self.path / "last" / STATE
-        return torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None
+        if not path.exists():
+            return None
+        try:
+            check_records(path)
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        except _UNREADABLE as error:
+            said = (str(error) or type(error).__name__).splitlines()[0][:160]
+            raise ValueError(f"{str(path)!r} cannot be read ({said}): it is damaged, or was altered. {_ANEW}") from None
+        missing = [name for name in _STATE_HAS if not isinstance(state, dict) or name not in state]
+        if missing:
+            raise ValueError(f"{str(path)!r} is no state of a training: it has no {missing[0]!r}. {_ANEW}")
+        return state
 
 
 def _alike(old: Mapping[str, Any], new: Mapping[str, Any], keys: Sequence[str]) -> bool:

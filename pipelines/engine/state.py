@@ -234,21 +234,34 @@ class TrainState:
         saved = self.run.load_state()
         if saved is not None:
             self.run.load_model("last", self.scored)
-            if self.average is not None:
-                self.model.module.load_state_dict(saved["raw"]["weights"])
-                self.average.n_averaged.copy_(saved["raw"]["updates"])
-            self.optimizer.load_state_dict(saved["optimizer"])
-            self.schedule.load_state_dict(saved["schedule"])
-            self.fabric.strategy.precision.load_state_dict(saved["scaler"])
-            self.step, self.rate, self.best, self.since_best = (
-                saved[name] for name in ("step", "rate", "best", "since_best")
-            )
-            self._saved_at = self.step
-            if len(saved["generators"]) == self.fabric.world_size:
-                set_rng_state(saved["generators"][self.fabric.global_rank])
-                self._meter = saved["meters"][self.fabric.global_rank]
-            elif self.fabric.is_global_zero:
-                log.warning("continued with another number of processes: valid, but not bit for bit the same training")
+            try:
+                self._take(saved)
+            except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+                said = " ".join(str(error).split())[:160]
+                raise ValueError(
+                    f"the state in {str(self.run.path / 'last')!r} does not fit this training ({type(error).__name__}: "
+                    f"{said}): it was altered. Start anew with another --name."
+                ) from error
             log.info("continued from step %d (%.2f epochs)", self.step, self.step / self.task.feed.steps)
         if self.fabric.is_global_zero and not self.finished:
             self.run.forget_epochs_from(self.epoch)
+
+    def _take(self, saved: dict[str, Any]) -> None:
+        """Take over what was saved."""
+        if self.average is not None:
+            self.model.module.load_state_dict(saved["raw"]["weights"])
+            self.average.n_averaged.copy_(saved["raw"]["updates"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.schedule.load_state_dict(saved["schedule"])
+        self.fabric.strategy.precision.load_state_dict(saved["scaler"])
+        self.step, self.rate, self.best, self.since_best = (
+            saved[name] for name in ("step", "rate", "best", "since_best")
+        )
+        if type(self.step) is not int or self.step < 0 or not isinstance(self.rate, int | float):
+            raise TypeError(f"step {self.step!r}, rate {self.rate!r}")
+        self._saved_at = self.step
+        if len(saved["generators"]) == self.fabric.world_size:
+            set_rng_state(saved["generators"][self.fabric.global_rank])
+            self._meter = saved["meters"][self.fabric.global_rank]
+        elif self.fabric.is_global_zero:
+            log.warning("continued with another number of processes: valid, but not bit for bit the same training")
