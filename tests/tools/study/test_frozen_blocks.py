@@ -1,0 +1,64 @@
+"""The frozen study trains the very network, and pairs its rows by seed."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from trained_norms import randomise_norms
+
+import specvid
+from specvid.models.weights import save_weights
+from specvid.pipelines.ablate.statistics import Difference
+from specvid.pipelines.engine.block_use import strengths
+from specvid.tools.study.frozen_blocks import PLACE, frozen_stages, outputs, summary, trained_part
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A checkpoint of OSNet as it might be, drawn."""
+    torch.manual_seed(0)
+    model = specvid.create_model("osnet_x0_25")
+    randomise_norms(model)
+    path: Path = tmp_path_factory.mktemp("weights") / "osnet.safetensors"
+    save_weights(model, path)
+    return str(path)
+
+
+@pytest.mark.parametrize("blocks", ["", "snl(gate=0.5)", "gc"])
+def test_frozen_and_trained_part_are_the_whole_network(weights: str, blocks: str) -> None:
+    clip = torch.randn(2, 3, 4, 64, 32)
+    part = trained_part(weights, blocks, 7)
+    whole = specvid.create_model(
+        "osnet_x0_25", blocks=f"{blocks}@{PLACE}" if blocks else "", num_classes=7, neck="bnneck", weights=weights
+    )
+    whole.load_state_dict({**whole.state_dict(), **{k: v for k, v in part.state_dict().items() if v.numel()}})
+    for model in (whole, part):
+        model.eval()
+    assert len(list(strengths(part))) == ("snl" in blocks)
+    with torch.no_grad():
+        maps = frozen_stages(weights, frames=4).backbone(clip.transpose(1, 2).flatten(0, 1)).unflatten(0, (2, 4))
+        torch.testing.assert_close(outputs(part, maps).embedding, whole.embed(clip), rtol=1e-4, atol=1e-5)
+
+
+def test_differences_are_paired_by_seed() -> None:
+    bare = {"0": 0.50, "1": 0.60, "2": 0.55}
+    block = {"2": 0.56, "0": 0.52, "1": 0.63}
+    rows = [
+        {"arm": arm, "seed": seed, "mAP": str(value), "rank1": str(value), "gate": gate, "share": share}
+        for arm, values, gate, share in (("bare", bare, "", ""), ("snl", block, "0.1", "0.2"))
+        for seed, value in values.items()
+    ]
+    one = Difference.of([100 * (block[seed] - bare[seed]) for seed in bare])
+    text = summary(rows)
+    assert f"{one.mean:+.2f} [{one.mean - one.half_width:+.2f}, {one.mean + one.half_width:+.2f}]" in text
+    assert "+2.00 [-0.48, +4.48]" in text
+    assert "not shown" in text
+
+
+def test_a_block_that_adds_nothing_is_called_unused() -> None:
+    rows = [
+        {"arm": arm, "seed": str(seed), "mAP": "0.5", "rank1": "0.5", "gate": gate, "share": share}
+        for arm, gate, share in (("bare", "", ""), ("snl", "0.0001", "0.002"))
+        for seed in (0, 1)
+    ]
+    assert "unused" in summary(rows)
