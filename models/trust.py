@@ -54,13 +54,13 @@ def names_code(model: Mapping[str, Any]) -> str:
     """
     full = str(model.get("name", ""))
     try:
-        bare, told = parse_name(full)
+        bare, options = parse_name(full)
     except ValueError:  # whoever builds it says what is wrong
-        bare, told = full, {}
+        bare, options = full, {}
     scheme, colon, name = bare.partition(":")
     if not colon or scheme in _OWN:
         return ""
-    model = {**model, **told}
+    model = {**model, **options}
     if scheme == "mmaction":
         from specvid.models.backbones.mmaction2.families import FAMILIES
 

@@ -24,7 +24,7 @@ _IDLE = {
     "save_every",
 }
 _COUNTS = {"queries", "valid_queries", "gallery_tracklets", "junk_tracklets", "left_out_queries", "left_out_junk"}
-_NO_FIGURES = {"split", "splits", "clips", "crops", "listed", "scored", "trained_on", "whole"} | _COUNTS
+_NO_FIGURES = {"split", "splits", "clips", "crops", "listed", "scored", "trained_on", "complete"} | _COUNTS
 _ALWAYS = ("model", "blocks")
 
 

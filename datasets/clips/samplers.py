@@ -173,8 +173,8 @@ class IdentitySampler(Sampler[tuple[int, int]]):
             for start in range(0, len(order) - self.identities + 1, self.identities):
                 # Drawn for all processes, so that each one's generator stands at the same place.
                 batch = [self._draw(self.own[identity], rng) for identity in order[start : start + self.identities]]
-                for drawn in batch[self.rank * share : (self.rank + 1) * share]:
-                    yield from ((self.epoch, int(i)) for i in drawn)
+                for indices in batch[self.rank * share : (self.rank + 1) * share]:
+                    yield from ((self.epoch, int(i)) for i in indices)
 
     def _draw(self, own: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """K of one identity's tracklets."""

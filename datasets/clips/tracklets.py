@@ -148,7 +148,7 @@ class TestChunks(Dataset[dict[str, Any]]):
         good = [i for i, frame in enumerate(frames) if frame is not None]
         mask = valid & np.array([frame is not None for frame in frames])
         filler: Any = frames[good[0]] if good else np.zeros((*self.spec.frame_size, 3), np.uint8)
-        whole: list[np.ndarray] = [filler if frame is None else frame for frame in frames]
-        clip = stack(whole, self.spec.frame_size)
+        filled: list[np.ndarray] = [filler if frame is None else frame for frame in frames]
+        clip = stack(filled, self.spec.frame_size)
         video = self.transform(clip, None)[0]
         return {"video": video, "mask": torch.from_numpy(mask), "tracklet": which, "error": "\n".join(errors)}

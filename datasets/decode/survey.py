@@ -115,7 +115,7 @@ def _decode_all(path: str) -> _Seen:
                 try:
                     frames = packet.decode()
                 except Exception as error:  # of many classes, FFmpeg's and Python's; the others may be sound
-                    seen.reason = seen.reason or _say(error)
+                    seen.reason = seen.reason or _reason(error)
                     if packet.size:
                         seen.lost.append((len(seen.stamps), packet.pts))
                     continue
@@ -131,7 +131,7 @@ def _decode_all(path: str) -> _Seen:
     except VideoError:
         raise
     except Exception as error:
-        seen.reason = seen.reason or _say(error)
+        seen.reason = seen.reason or _reason(error)
     return seen
 
 
@@ -144,7 +144,7 @@ def _packets(opened: Container, seen: _Seen) -> Any:
         except StopIteration:
             return
         except Exception as error:
-            seen.reason = seen.reason or _say(error)
+            seen.reason = seen.reason or _reason(error)
             import av
 
             yield _Flush(opened.stream, av)
@@ -164,7 +164,7 @@ class _Flush:
         return self.stream.decode(None)
 
 
-def _say(error: BaseException) -> str:
+def _reason(error: BaseException) -> str:
     return str(getattr(error, "strerror", None) or error or type(error).__name__).strip()[:160]
 
 

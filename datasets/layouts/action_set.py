@@ -231,14 +231,14 @@ def published(
         split: its number, where there are several.
 
     Returns:
-        Its fields ``title``, ``is_whole``, ``is_cut_down`` and ``counts``.
+        Its fields ``title``, ``is_complete``, ``is_cut_down`` and ``counts``.
     """
     which = f"split {split}, " if split else ""
     counts = {"classes": classes, f"{which}clips to train on": train, f"{which}clips to test on": test}
-    is_whole = all(here == there for here, there in counts.values())
+    is_complete = all(here == there for here, there in counts.values())
     name = title
     if classes[0] < classes[1]:
         name = f"{title} cut down to {classes[0]} of {classes[1]} classes"
-    elif not is_whole:
+    elif not is_complete:
         name = f"{title} with other numbers of clips than the official lists"
-    return {"title": name, "is_whole": is_whole, "is_cut_down": classes[0] < classes[1], "counts": counts}
+    return {"title": name, "is_complete": is_complete, "is_cut_down": classes[0] < classes[1], "counts": counts}

@@ -15,7 +15,7 @@ class DataSet:
         title: what to call it in a report, e.g. ``UCF-101 cut down to 5 of 101 classes``.
         split: number of the split, from 1.
         splits: how many there are.
-        is_whole: all that was published is listed.
+        is_complete: all that was published is listed.
         is_cut_down: it is a part of the published set, so the published numbers cannot be its own.
         counts: what ``specvid data check`` compares with the published numbers.
         notes: what is to be said of its lists, a sentence each.
@@ -25,7 +25,7 @@ class DataSet:
     title: str
     split: int = 1
     splits: int = 1
-    is_whole: bool = False
+    is_complete: bool = False
     is_cut_down: bool = True
     counts: Counts = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = ()

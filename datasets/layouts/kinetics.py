@@ -105,8 +105,8 @@ def _from_paths(root: Path, lists: Path, train: Path, val: Path) -> ActionSet:
         folders = {record.label: set[str]() for part in parts for record in part}
         for record in (record for part in parts for record in part):
             folders[record.label].add(record.path.parent.name)
-        told = all(len(own) == 1 for own in folders.values()) and len(set.union(*folders.values())) == len(folders)
-        classes = [min(folders[label]) if told and label in folders else str(label) for label in range(highest + 1)]
+        is_named = all(len(own) == 1 for own in folders.values()) and len(set.union(*folders.values())) == len(folders)
+        classes = [min(folders[label]) if is_named and label in folders else str(label) for label in range(highest + 1)]
     counts = {
         "classes": (len(classes), None), "clips to train on": (len(parts[0]), None),
         "clips to test on": (len(parts[1]), None),

@@ -55,12 +55,12 @@ def read_mars(root: str | os.PathLike[str], *, split: int = 1) -> ReidSet:
             f"it has {len(query)} from {query.min(initial=0) + 1} to {query.max(initial=-1) + 1}"
         )
     check_disjoint(train, test, str(root))
-    is_whole = (len(train), len(test), len(query)) == (TRAIN_TRACKLETS, TEST_TRACKLETS, QUERIES)
-    title = "MARS" if is_whole else f"MARS cut down to {len(test):,} of {TEST_TRACKLETS:,} test tracklets"
+    is_complete = (len(train), len(test), len(query)) == (TRAIN_TRACKLETS, TEST_TRACKLETS, QUERIES)
+    title = "MARS" if is_complete else f"MARS cut down to {len(test):,} of {TEST_TRACKLETS:,} test tracklets"
     pids = [tracklet.pid for tracklet in test]
     return ReidSet(
         title=title, protocol="mars", train=train, test=test, query=query, gallery=np.arange(len(test)),
-        is_whole=is_whole, is_cut_down=not is_whole,
+        is_complete=is_complete, is_cut_down=not is_complete,
         counts={
             "tracklets to train on": (len(train), TRAIN_TRACKLETS),
             "identities to train on": (count_identities(train), TRAIN_IDS),

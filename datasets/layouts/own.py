@@ -59,8 +59,8 @@ def make_set(
     notes = () if any(record.group for record in train) else _warn(train, validation, test)
     splits = SPLITS if test_fraction else 1
     check_split(split, splits, title)
-    train, drawn = hold_out(train, test_fraction, seed=split)
-    test = test or drawn
+    train, held_out = hold_out(train, test_fraction, seed=split)
+    test = test or held_out
     counts = {"classes": (len(classes), None)}
     for name, records in (("train", train), ("validate", validation), ("test", test)):
         if records:
@@ -116,7 +116,7 @@ def group_rule(groups: str) -> Callable[[str], str]:
 
 
 def _warn(train: list[VideoRecord], validation: list[VideoRecord], test: list[VideoRecord]) -> tuple[str, ...]:
-    """A note where names look like pieces of one source that may come to stand, or do, on both sides of a split."""
+    """A note where names look like parts of one source that may come to stand, or do, on both sides of a split."""
     sources: dict[tuple[int, str], Counter[str]] = defaultdict(Counter)
     per_class: dict[int, set[str]] = defaultdict(set)
     for part, records in (("train", train), ("validation", validation), ("test", test)):
@@ -125,15 +125,15 @@ def _warn(train: list[VideoRecord], validation: list[VideoRecord], test: list[Vi
             source = found["source"] if found else Path(record.name).stem
             sources[record.label, source][part] += 1
             per_class[record.label].add(source)
-    # Numbers alone (clip1, clip2 ...) tell nothing: a class needs two sources, one of them with several pieces.
-    pieces = [
+    # Numbers alone (clip1, clip2 ...) tell nothing: a class needs two sources, one of them with several parts.
+    splittable = [
         (source, parts) for (label, source), parts in sources.items()
         if parts.total() > 1 and len(per_class[label]) > 1 and (not test or len(parts) > 1)
     ]  # fmt: skip
-    if not pieces:
+    if not splittable:
         return ()
-    source, parts = max(pieces, key=lambda pair: pair[1].total())
+    source, parts = max(splittable, key=lambda pair: pair[1].total())
     return (
-        f"{len(pieces)} names look like pieces of one source, e.g. {parts.total()} clips of {source!r}: if they are, a "
-        "score on some of them while others are trained on is far too good. Say which belong together: --groups",
+        f"{len(splittable)} names look like parts of one source, e.g. {parts.total()} clips of {source!r}: if they "
+        "are, a score on some of them while others are trained on is far too good. Say which belong together: --groups",
     )

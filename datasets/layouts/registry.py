@@ -51,7 +51,7 @@ def read_action(dataset: str, root: str | os.PathLike[str], *, split: int = 1, *
                 f"{name} {value!r} is no option of the data set {dataset!r}, which brings its own: leave it out."
             )
     data = ACTION_SETS[dataset](root, split=split, **given)
-    return data if data.is_whole else replace(data, source=str(Path(root).resolve()))
+    return data if data.is_complete else replace(data, source=str(Path(root).resolve()))
 
 
 def read_reid(dataset: str, root: str | os.PathLike[str], *, split: int = 1) -> ReidSet:
@@ -72,4 +72,4 @@ def read_reid(dataset: str, root: str | os.PathLike[str], *, split: int = 1) -> 
     if dataset not in REID_SETS:
         raise unknown("dataset", dataset, REID_SETS)
     data = REID_SETS[dataset](root, split=split)
-    return data if data.is_whole else replace(data, source=str(Path(root).resolve()))
+    return data if data.is_complete else replace(data, source=str(Path(root).resolve()))

@@ -37,7 +37,7 @@ SETS = ("train", "query", "gallery", "test")
 COLUMNS = ("path", "pid", "camid")
 TRACKLET_COLUMNS = ("tracklet", "track", "track_id")
 
-_WHOLE = re.compile(r"0|-?[1-9][0-9]*")
+_INTEGER = re.compile(r"0|-?[1-9][0-9]*")
 
 
 @reid_set("tracklets")
@@ -144,7 +144,7 @@ def read_table(path: Path) -> dict[str, list[Tracklet]]:
             )
         numbered = own[0][0] is not None
         own.sort(key=(lambda item: item[0]) if numbered else (lambda item: natural_key(item[1])))
-        title = "/".join(str(piece) for piece in (part, pid, camid, tracklet) if piece != "")
+        title = "/".join(str(value) for value in (part, pid, camid, tracklet) if value != "")
         parts[part].append(Tracklet(title, pid, camid, path.parent, tuple(name for _, name in own)))
     return parts
 
@@ -173,12 +173,12 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     """The rows of a table; in text, a column of whole numbers only becomes numbers."""
     rows = tables.read_table(path, COLUMNS, (*TRACKLET_COLUMNS, "frame", "set"))
     for column in ("pid", "camid", *TRACKLET_COLUMNS) if path.suffix.lower() != ".parquet" else ():
-        if all(_is_whole(row.get(column)) for row in rows):
+        if all(_is_integer(row.get(column)) for row in rows):
             for row in rows:
                 row[column] = int(row[column])
     return rows
 
 
-def _is_whole(value: Any) -> bool:
+def _is_integer(value: Any) -> bool:
     """A whole number that is written as one: ``0012`` is a name."""
-    return _WHOLE.fullmatch(str(value)) is not None
+    return _INTEGER.fullmatch(str(value)) is not None

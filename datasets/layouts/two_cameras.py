@@ -68,13 +68,13 @@ def read_split(kind: TwoCameras, sequences: Path, splits: Sequence[Split], split
     )
     check_disjoint(train, test, where=f"split {split} of {kind.title}")
     count = len(identities[1])
-    is_whole = (len(identities[0]), count, len(splits)) == (kind.per_side, kind.per_side, kind.splits)
-    whole = f"{kind.per_side} / {kind.per_side}"
-    title = kind.title if is_whole else f"{kind.title} cut down to {len(identities[0])} / {count} of {whole} identities"
+    is_complete = (len(identities[0]), count, len(splits)) == (kind.per_side, kind.per_side, kind.splits)
+    listed, published = f"{len(identities[0])} / {count}", f"{kind.per_side} / {kind.per_side}"
+    title = kind.title if is_complete else f"{kind.title} cut down to {listed} of {published} identities"
     return ReidSet(
         title=title, protocol=kind.protocol, train=train, test=test, query=np.arange(count),
-        gallery=np.arange(count, 2 * count), split=split, splits=len(splits), is_whole=is_whole,
-        is_cut_down=not is_whole,
+        gallery=np.arange(count, 2 * count), split=split, splits=len(splits), is_complete=is_complete,
+        is_cut_down=not is_complete,
         counts={
             "identities": (count_identities((*train, *test)), kind.identities),
             "identities to train on, per split": (count_identities(train), kind.per_side),

@@ -108,13 +108,13 @@ def build_backbone(name: str, **options: Any) -> Backbone:
     Raises:
         ValueError: The name or an option is unknown, an option has no such value, or is given in the name too.
     """
-    bare, told = parse_name(name)
-    for option in told:
+    bare, named = parse_name(name)
+    for option in named:
         if option in options:
             raise ValueError(f"backbone {name!r}: option {option!r} is given in the name and again; give it once")
-    backbone = _build(bare, {**told, **options})
-    if told and backbone.config is None:
-        return replace(backbone, config=BackboneConfig(bare, {**told, **options}, {}))
+    backbone = _build(bare, {**named, **options})
+    if named and backbone.config is None:
+        return replace(backbone, config=BackboneConfig(bare, {**named, **options}, {}))
     return backbone
 
 

@@ -28,7 +28,7 @@ from specvid.models.insertion.places import Call, trace
 from specvid.models.spec import IMAGENET_MEAN, IMAGENET_STD, Backbone, InputSpec, Pretrained
 
 _SPATIAL = (nn.Conv2d, nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.PReLU)
-_WHOLE = re.compile(r"(stem|stages|layers|blocks|features)(\.\d+)*(\.blocks(\.\d+)?)?")
+_MODULE = re.compile(r"(stem|stages|layers|blocks|features)(\.\d+)*(\.blocks(\.\d+)?)?")
 
 
 class TimmTail(nn.Module):
@@ -130,7 +130,7 @@ def _formats(network: nn.Module, calls: Mapping[str, Call], what: str) -> tuple[
         return output, ()
     rules: list[FormatRule] = []
     for path, call in calls.items():
-        if _WHOLE.fullmatch(path) and call.calls == 1:
+        if _MODULE.fullmatch(path) and call.calls == 1:
             for place, seen in ((path, _seen(call.input)), (f"{path}.end", _seen(call.output))):
                 why = f"features of shape {call.input} -> {call.output} could lie either way there"
                 rules.append(FormatRule(re.escape(place), seen, why))

@@ -26,7 +26,7 @@ class ActionLists:
 
     Args:
         title: what reports call the data.
-        is_whole: all classes with all clips are listed.
+        is_complete: all classes with all clips are listed.
         split: its number.
         classes: names of the classes, in label order.
         is_multilabel: a clip may have several of them, or none.
@@ -38,7 +38,7 @@ class ActionLists:
     items: ClassVar[str] = "clips"
 
     title: str
-    is_whole: bool
+    is_complete: bool
     split: int
     classes: list[str]
     train: list[VideoRecord]
@@ -82,17 +82,17 @@ def read_lists(config: ActionClipsConfig) -> ActionLists:
         )
     train, validation = hold_out(data.train, config.val_fraction, seed=config.split)
     validation = validation or data.validation
-    test, title, is_whole = data.test, data.title, data.is_whole
+    test, title, is_complete = data.test, data.title, data.is_complete
     if config.limit:
         parts = (train, validation, test)
         train, validation, test = ([part[i] for i in choose(len(part), config.limit)] for part in parts)
-        title, is_whole = f"{title}, no more than {config.limit} clips of each part", False
+        title, is_complete = f"{title}, no more than {config.limit} clips of each part", False
     if data.is_multilabel and config.balance != "none":
         raise ValueError(
             f"balance {config.balance!r} is for clips of one class each, those of {config.data!r} may have several. "
             "Give them weights in the table."
         )
-    return ActionLists(title, is_whole, config.split, data.classes, train, validation, test, data.is_multilabel)
+    return ActionLists(title, is_complete, config.split, data.classes, train, validation, test, data.is_multilabel)
 
 
 def input_changes(config: ActionClipsConfig, default: InputSpec) -> dict[str, int]:

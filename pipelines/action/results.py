@@ -282,7 +282,7 @@ def result_of(
     """
     about = {
         "dataset": lists.title,
-        "whole": lists.is_whole,
+        "complete": lists.is_complete,
         "split": lists.split,
         "checkpoint": checkpoint,
         "clips": views.clips,

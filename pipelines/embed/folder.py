@@ -62,7 +62,7 @@ class Folder:
         """
         return self.failures / f"part-{shard:06d}.parquet"
 
-    def noted_part(self, shard: int) -> Path:
+    def notes_part(self, shard: int) -> Path:
         """The Parquet file with what is to be said of a shard; not there where nothing is.
 
         Args:

@@ -308,6 +308,6 @@ def _unique(table: Any) -> tuple[Any, int]:
             raise ValueError(
                 f"id {first['id']!r} stands for two inputs that differ: give each row of the table an id of its own."
             )
-    keep = np.ones(len(table), bool)
-    keep[again] = False
-    return (table.filter(keep) if len(again) else table), len(again)
+    unique = np.ones(len(table), bool)
+    unique[again] = False
+    return (table.filter(unique) if len(again) else table), len(again)

@@ -128,7 +128,7 @@ class Reader:
         frames = clips_ct.shape[1]
         per_chunk = max(1, _CHUNK_BYTES // (frames * height * width * 3))
         # What a clip still needs of what was decoded: nothing before the smallest frame of any clip yet to come.
-        keep_from = np.minimum.accumulate(clips_ct.min(1)[::-1])[::-1]
+        needed_from = np.minimum.accumulate(clips_ct.min(1)[::-1])[::-1]
         decoded: dict[int, np.ndarray] = {}
         blocks = self._decode(video, np.unique(clips_ct))
         for start in range(0, len(clips_ct), per_chunk):
@@ -139,7 +139,7 @@ class Reader:
                     decoded.update(next(blocks))
                 for place, index in enumerate(indices):
                     out[place] = decoded[index]
-                done = keep_from[number + 1] if number + 1 < len(clips_ct) else length
+                done = needed_from[number + 1] if number + 1 < len(clips_ct) else length
                 for index in [index for index in decoded if index < done]:
                     del decoded[index]
             if start + per_chunk < len(clips_ct):

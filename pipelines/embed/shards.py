@@ -86,12 +86,12 @@ def write_shard(folder: Folder, shard: int, inputs: Any, results: Sequence[Video
     failed = [(result.row, result.error) for result in results if result.error]
     noted = [(result.row, result.note) for result in results if result.note and not result.error]
     lost = [bool(result.lost) for result in results if result.note and not result.error]
-    for part, said, name, marks in (
+    for part, texts, name, marks in (
         (folder.failed_part(shard), failed, "reason", None),
-        (folder.noted_part(shard), noted, "note", lost),
+        (folder.notes_part(shard), noted, "note", lost),
     ):
-        if said:
-            own = _said(inputs, said, shard, name, marks)
+        if texts:
+            own = _text_table(inputs, texts, shard, name, marks)
             folder.write(part, lambda path, own=own: pq.write_table(own, path))  # type: ignore[misc]
         else:
             part.unlink(missing_ok=True)
@@ -122,10 +122,10 @@ def gather_failures(folder: Folder, shards: int) -> tuple[int, int]:
     tables = []
     for part, target, name in (
         (folder.failed_part, folder.errors, "reason"),
-        (folder.noted_part, folder.notes, "note"),
+        (folder.notes_part, folder.notes, "note"),
     ):
         there = [part(shard) for shard in range(shards) if part(shard).exists()]
-        table = pa.concat_tables([_said_schema(name).empty_table(), *(pq.read_table(path) for path in there)])
+        table = pa.concat_tables([_text_schema(name).empty_table(), *(pq.read_table(path) for path in there)])
         folder.write(target, lambda path, table=table: pq.write_table(table, path))  # type: ignore[misc]
         tables.append(table)
     failed, noted = tables
@@ -182,19 +182,21 @@ def _rows(inputs: Any, results: Sequence[VideoResult], schema: Any) -> Any:
     return pa.table([columns[name] for name in schema.names], schema=schema)
 
 
-def _said(inputs: Any, said: Sequence[tuple[int, str]], shard: int, name: str, lost: Sequence[bool] | None) -> Any:
-    """What is said of some inputs of a shard, as a table: (row, text) in the column ``name``."""
+def _text_table(
+    inputs: Any, texts: Sequence[tuple[int, str]], shard: int, name: str, lost: Sequence[bool] | None
+) -> Any:
+    """The ``texts`` on some inputs of a shard, by row, as a table: each in the column ``name``."""
     import pyarrow as pa
 
-    own = inputs.take(pa.array([row for row, _ in said]))
+    own = inputs.take(pa.array([row for row, _ in texts]))
     paths = [printable_path(file) for file in own["file"].to_pylist()]
-    texts = [text for _, text in said]
-    columns = [own["id"], pa.array(paths), pa.array(texts), pa.array([shard] * len(said), pa.int64())]
+    column = pa.array([text for _, text in texts])
+    columns = [own["id"], pa.array(paths), column, pa.array([shard] * len(texts), pa.int64())]
     marks = [] if lost is None else [pa.array(lost)]
-    return pa.table([*columns, *marks], schema=_said_schema(name))
+    return pa.table([*columns, *marks], schema=_text_schema(name))
 
 
-def _said_schema(name: str) -> Any:
+def _text_schema(name: str) -> Any:
     import pyarrow as pa
 
     fields = [("id", pa.string()), ("path", pa.string()), (name, pa.string()), ("shard", pa.int64())]

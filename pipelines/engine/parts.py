@@ -8,7 +8,7 @@ from specvid.errors import unknown
 from specvid.models.insertion.inserted_block import InsertedBlock
 from specvid.models.video_model import VideoModel
 
-WHOLE = ("backbone", "blocks", "head")
+PARTS = ("backbone", "blocks", "head")
 """Names that every network has: all before pooling that is not inserted, the inserted blocks, what follows pooling."""
 
 
@@ -17,7 +17,7 @@ def modules_of(model: VideoModel, place: str) -> list[nn.Module]:
 
     Args:
         model: the network.
-        place: of `WHOLE`; or a module of the backbone by its path or by its alias, as blocks are placed (``layer3``,
+        place: of `PARTS`; or a module of the backbone by its path or by its alias, as blocks are placed (``layer3``,
             ``res4.0``); or a module of the head (``head.classifier``).
 
     Returns:
@@ -31,7 +31,7 @@ def modules_of(model: VideoModel, place: str) -> list[nn.Module]:
     if place == "blocks":
         return [module for module in model.modules() if module in inserted]
     tops = [model.head] if place == "head" else [model.backbone, *([model.tail] if model.tail is not None else [])]
-    if place not in WHOLE:
+    if place not in PARTS:
         tops = [_find(model, place)]
     return [module for top in tops for module in top.modules() if module not in inserted]
 
@@ -113,4 +113,4 @@ def _find(model: VideoModel, place: str) -> nn.Module:
         except AttributeError:
             continue
     known = [name for name, _ in model.backbone.named_children()]
-    raise unknown("part of the network", place, [*WHOLE, *known, *model.aliases])
+    raise unknown("part of the network", place, [*PARTS, *known, *model.aliases])

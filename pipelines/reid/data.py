@@ -140,9 +140,9 @@ def limit_identities(data: ReidSet, limit: int) -> ReidSet:
     return replace(
         data,
         title=f"{data.title}, no more than {limit} identities of each part",
-        is_whole=False,
+        is_complete=False,
         train=tuple(tracklet for tracklet in data.train if tracklet.pid in train),
-        test=tuple(tracklet for tracklet, kept in zip(data.test, rows, strict=True) if kept),
+        test=tuple(tracklet for tracklet, inside in zip(data.test, rows, strict=True) if inside),
         query=place[data.query[rows[data.query]]],
         gallery=place[data.gallery[rows[data.gallery]]],
     )

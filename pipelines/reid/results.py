@@ -76,7 +76,7 @@ class ReidResult:
         protocols = protocols or published(data.protocol)
         about = {
             "dataset": data.title, "elsewhere": elsewhere, "source": data.source if elsewhere else "",
-            "whole": data.is_whole, "split": data.split, "splits": data.splits, "protocol": data.protocol,
+            "complete": data.is_complete, "split": data.split, "splits": data.splits, "protocol": data.protocol,
             "checkpoint": checkpoint, "sampling": sampling, "trained_on": leaked,
         }  # fmt: skip
         features = as_reid_features(data, found.features, about)

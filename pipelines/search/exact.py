@@ -52,7 +52,7 @@ def unit_blocks(rows: Rows) -> Iterator[np.ndarray]:
 
 
 def exact_search(
-    query_qd: np.ndarray, blocks: Iterable[np.ndarray], k: int, *, keep: np.ndarray | None = None
+    query_qd: np.ndarray, blocks: Iterable[np.ndarray], k: int, *, mask: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The rows most similar to each query.
 
@@ -60,7 +60,7 @@ def exact_search(
         query_qd: unit vectors (Q, D).
         blocks: unit vectors (n, D) of the rows, in order.
         k: how many rows.
-        keep: bool (N,), rows that may answer; all if not given.
+        mask: bool (N,), rows that may answer; all if not given.
 
     Returns:
         Cosines float32 (Q, k) and row numbers int64 (Q, k), best first; equal ones come in the order of rows. Where
@@ -72,8 +72,8 @@ def exact_search(
     for block in blocks:
         inside = np.arange(start, start + len(block))
         start += len(block)
-        if keep is not None:
-            inside = inside[keep[inside]]
+        if mask is not None:
+            inside = inside[mask[inside]]
             if not len(inside):
                 continue
             block = block[inside - start + len(block)]

@@ -38,19 +38,19 @@ class Index:
     metadata: dict[str, Any]
     owned: tuple[Any, ...] = ()
 
-    def search(self, query_qd: np.ndarray, k: int, *, keep: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def search(self, query_qd: np.ndarray, k: int, *, mask: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """The rows most similar to each query.
 
         Args:
             query_qd: unit vectors (Q, D).
             k: how many rows.
-            keep: bool (N,), a filter, with which the search is exact.
+            mask: bool (N,), a filter, with which the search is exact.
 
         Returns:
             Cosines (Q, k) and row numbers (Q, k), as `exact_search` returns them.
         """
-        if self.quick is None or keep is not None:
-            return exact_search(query_qd, self.blocks(), k, keep=keep)
+        if self.quick is None or mask is not None:
+            return exact_search(query_qd, self.blocks(), k, mask=mask)
         import faiss
 
         wanted = k

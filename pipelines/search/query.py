@@ -76,26 +76,26 @@ def search(
             return search(folder.path, query, k=k, where=where)
     folder = Folder(out)
     rows = Rows(folder)
-    keep = matching(rows, where) if where else None
+    mask = matching(rows, where) if where else None
     parts = [query] if isinstance(query, str | os.PathLike) else query
     names = [os.fspath(part) for part in parts]
     settings: dict[str, Any] = {"network": network, "min_readable": min_readable, "trusted": trusted}
-    asked = query_vector(folder, rows, names, device=device, **settings)
+    example = query_vector(folder, rows, names, device=device, **settings)
     index = open_index(folder, rows)
-    wanted = min(k + len(asked.rows), len(rows))
+    wanted = min(k + len(example.rows), len(rows))
     if not wanted:
-        return Answer(asked.name, [], "no rows", 0, asked.note)
+        return Answer(example.name, [], "no rows", 0, example.note)
     if index is not None:
-        scores, found = index.search(asked.vector, wanted, keep=keep)
-        method = index.metadata["kind"] if keep is None else "exact"
+        scores, found = index.search(example.vector, wanted, mask=mask)
+        method = index.metadata["kind"] if mask is None else "exact"
     else:
-        scores, found = exact_search(asked.vector, unit_blocks(rows), wanted, keep=keep)
+        scores, found = exact_search(example.vector, unit_blocks(rows), wanted, mask=mask)
         method = "exact"
-    good = (found[0] >= 0) & ~np.isin(found[0], asked.rows)
+    good = (found[0] >= 0) & ~np.isin(found[0], example.rows)
     order, values = found[0][good][:k], scores[0][good][:k]
     columns = rows.take(order.tolist())
     answers = [
         {"rank": rank, "score": round(float(score), 6), **row}
         for rank, (score, row) in enumerate(zip(values, columns, strict=True), start=1)
     ]
-    return Answer(asked.name, answers, method, len(rows) if keep is None else int(keep.sum()), asked.note)
+    return Answer(example.name, answers, method, len(rows) if mask is None else int(mask.sum()), example.note)

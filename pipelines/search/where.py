@@ -41,17 +41,17 @@ def matching(rows: Rows, text: str) -> np.ndarray:
     import pyarrow as pa
 
     parsed, columns = parse(text, {field.name: field.type for field in rows.schema if field.name != "embedding"})
-    keep, start = np.zeros(len(rows), bool), 0
+    mask, start = np.zeros(len(rows), bool), 0
     try:
         for batch in batches(rows.parts, columns):
             table = pa.Table.from_batches([batch])
             table = table.append_column("\0row", pa.array(np.arange(start, start + len(table))))
-            keep[table.filter(parsed)["\0row"].to_numpy()] = True
+            mask[table.filter(parsed)["\0row"].to_numpy()] = True
             start += len(table)
     except pa.ArrowException as error:
         types = ", ".join(f"{name} is {rows.schema.field(name).type}" for name in columns)
         raise ValueError(f"filter {text!r} does not fit the columns ({types}): {str(error).splitlines()[0]}") from None
-    return keep
+    return mask
 
 
 def parse(text: str, types: Mapping[str, Any]) -> tuple[Any, list[str]]:

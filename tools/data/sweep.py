@@ -74,9 +74,9 @@ def as_table(variants: Sequence[Variant], outcomes: Sequence[Outcome]) -> str:
     ]
     for kind in [*sorted({variant.kind for variant in variants}), "all"]:
         own = [o for v, o in zip(variants, outcomes, strict=True) if kind in (v.kind, "all")]
-        whole = [o for o in own if o.share >= 0.95]
-        read = sum(not o.error for o in whole)
-        counts = [len(own), len(whole), read, sum(not o.error for o in own) - read]
+        readable = [o for o in own if o.share >= 0.95]
+        read = sum(not o.error for o in readable)
+        counts = [len(own), len(readable), read, sum(not o.error for o in own) - read]
         counts += [sum(bool(getattr(o, what)) for o in own) for what in ("error", "guessed", "faults")]
         lines.append(f"| {kind} | {' | '.join(map(str, counts))} |")
     return "\n".join(lines)
@@ -221,9 +221,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m specvid.tools.data.sweep", description=__doc__.splitlines()[0])
     parser.add_argument("clips", nargs="+", type=Path, help="real videos that the variants are made from")
     parser.add_argument("--out", type=Path, help="folder for the variants; a temporary one if not given")
-    asked = parser.parse_args(argv)
+    options = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
-        variants = make_variants(asked.clips, asked.out or Path(folder))
+        variants = make_variants(options.clips, options.out or Path(folder))
         outcomes = sweep(variants)
     print(as_table(variants, outcomes))
     for variant, outcome in zip(variants, outcomes, strict=True):

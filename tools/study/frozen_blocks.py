@@ -252,9 +252,9 @@ def score(model: VideoModel, data: ReidSet, test: Maps, frames: int) -> dict[str
         The figures by name.
     """
     model.eval()
-    whole = test.maps[:, 0]
+    maps = test.maps[:, 0]
     with BlockWatch(model) as watch:
-        parts = [_embed(model, chunk) for chunk in whole.split(frames, dim=1)]
+        parts = [_embed(model, chunk) for chunk in maps.split(frames, dim=1)]
     features = torch.stack(parts).mean(0).numpy()
     found = as_reid_features(data, features, {}).score("mars-ap")
     use = next(iter(watch.report()), None)

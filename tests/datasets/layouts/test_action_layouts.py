@@ -73,7 +73,7 @@ def test_synthetic_sets_are_read(sets, dataset):
     if classes:
         assert published == (classes, train, test) and here == (2, 12, 4)
         assert data.title.endswith(f"cut down to 2 of {classes} classes")
-    assert not data.is_whole and data.source
+    assert not data.is_complete and data.source
 
 
 def test_splits_of_hmdb51_differ(sets):
@@ -185,7 +185,7 @@ def test_a_test_part_is_split_off_by_groups(tmp_path):
     assert len(draws) > 1
     assert not first.notes
     warned = read_action("folders", tmp_path, test_fraction=0.25)
-    assert "look like pieces of one source" in warned.notes[0] and "--groups" in warned.notes[0]
+    assert "look like parts of one source" in warned.notes[0] and "--groups" in warned.notes[0]
     table(tmp_path / "groups.csv", [["path", "group"], *[[r.name, r.name[:7]] for r in first.records]])
     assert read_action("folders", tmp_path, groups=str(tmp_path / "groups.csv"), test_fraction=0.25).test
 

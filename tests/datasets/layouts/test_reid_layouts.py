@@ -50,7 +50,7 @@ def test_synthetic_layouts(synthetic, name):
         assert all(tracklet.path(i).is_file() for i in range(8))
     assert not {tracklet.pid for tracklet in data.train} & {tracklet.pid for tracklet in data.test}
     assert len({tracklet.name for tracklet in data.test}) == len(data.test)
-    assert not data.is_whole
+    assert not data.is_complete
     assert data.protocol == {"tracklets": "cross-camera"}.get(name, name)
 
 
@@ -329,7 +329,7 @@ def test_labels_are_numbered_in_order(tmp_path):
 def test_the_whole_of_mars(tmp_path):
     (tmp_path / "info").symlink_to(shared("data/mars-info"))
     data = read_reid("mars", tmp_path)
-    assert data.is_whole
+    assert data.is_complete
     assert data.title == "MARS"
     assert (len(data.train), len(data.test), len(data.query)) == (8298, 12180, 1980)
     assert len({tracklet.pid for tracklet in data.train}) == 625
@@ -370,6 +370,6 @@ def test_published_splits(tmp_path, name, file, identities):
             folder.mkdir(parents=True)
             (folder / "0001.png").touch()
     data = read_reid(name, tmp_path, split=4)
-    assert data.is_whole
+    assert data.is_complete
     assert (len(data.query), len(data.gallery), len(data.train)) == (identities, identities, 2 * identities)
     assert sorted({tracklet.pid for tracklet in data.test}) == sorted(splits[3]["test"])

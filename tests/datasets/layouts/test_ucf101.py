@@ -38,7 +38,7 @@ def test_layouts(tmp_path, videos, lists):
     assert data.train == [VideoRecord(tmp_path / videos / NAMES[1], NAMES[1], 0, "Archery_g02")]
     assert [(record.name, record.label) for record in data.test] == [(NAMES[0], 0), (NAMES[2], 1)]
     assert all(record.path.is_file() for record in data.records)
-    assert not data.is_whole
+    assert not data.is_complete
     assert data.title == "UCF-101 cut down to 2 of 101 classes"
 
 
@@ -87,7 +87,7 @@ def test_wrong_arguments(tmp_path):
 def test_official_lists(tmp_path, split):
     (tmp_path / "ucfTrainTestlist").symlink_to(shared("data/ucf101-lists").resolve())
     data = read_ucf101(tmp_path, split=split)
-    assert data.is_whole
+    assert data.is_complete
     assert data.title == "UCF-101"
     assert (len(data.train), len(data.test)) == ucf101.SPLITS[split]
     assert len({record.name for record in data.records}) == ucf101.CLIPS

@@ -33,7 +33,7 @@ def test_exact_search_is_the_sorted_list(k: int, block: int) -> None:
     keep = np.random.default_rng(1).random(60) < 0.8
     blocks = [vectors[start : start + block] for start in range(0, 60, block)]
     for mask in (None, keep):
-        _, found = exact_search(vectors[:9], blocks, k, keep=mask)
+        _, found = exact_search(vectors[:9], blocks, k, mask=mask)
         assert found.tolist() == slow(vectors[:9], vectors, k, mask)
 
 
@@ -69,7 +69,7 @@ def test_an_index_finds_what_the_exact_search_finds(folder: Folder, kind: str) -
     assert recall == 1 if kind == "flat" else recall > 0.9
     np.testing.assert_allclose(scores, np.take_along_axis(query @ vectors.T, found, 1), atol=1e-6)  # they are exact
     keep = np.arange(3000) % 5 == 3
-    assert index.search(query, 10, keep=keep)[1].tolist() == slow(query, vectors, 10, keep)
+    assert index.search(query, 10, mask=keep)[1].tolist() == slow(query, vectors, 10, keep)
     if kind != "flat":
         assert any("recall@10" in line for line in lines)
 
