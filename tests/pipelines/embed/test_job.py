@@ -371,6 +371,9 @@ def test_the_metadata_of_a_folder_is_json(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="holds no embeddings"):
         Folder(tmp_path).metadata()
     write_json(tmp_path / "embed.json", {"shards": 2})
+    with pytest.raises(ValueError, match="config is 'None'"):
+        Folder(tmp_path).metadata()
+    write_json(tmp_path / "embed.json", {"config": {}, "network": {}, "inputs": 2, "shards": 2})
     assert json.loads((tmp_path / "embed.json").read_text()) == Folder(tmp_path).metadata()
     with pytest.raises(ValueError, match="not complete: 2 of 2 shards are missing"):
         Folder(tmp_path).parts()
