@@ -85,7 +85,7 @@ def read_config(path: Path, *, what: str) -> RecognizerConfig:
         raise ValueError(f"{what}: the config cannot be read ({type(error).__name__}: {error})") from error
     model = config.get("model")
     if not isinstance(model, Mapping) or not isinstance(model.get("backbone"), Mapping):
-        raise ValueError(f"{what}: the config has no model with a backbone; give that of a recognizer")
+        raise ValueError(f"{what}: the config has no model with a backbone; give that of a recogniser")
     if _type(model) not in ("Recognizer2D", "Recognizer3D"):
         raise ValueError(f"{what}: its model is a {_type(model)}; it must be a Recognizer2D or a Recognizer3D")
     options = dict(model["backbone"])
