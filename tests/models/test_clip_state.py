@@ -8,7 +8,7 @@ import pickle
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -278,6 +278,15 @@ def test_nothing_of_a_forward_is_left_when_its_graph_is_gone() -> None:
 
 # ---------------------------------------------------------------------------------------------------------------------
 # threads, replicas
+
+
+@pytest.fixture(autouse=True)
+def one_core() -> Iterator[None]:
+    """Each thread would have OpenMP threads of its own; those that spin while they wait for a core stop each other."""
+    team = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(team)
 
 
 def in_threads(jobs: list[Callable[[], object]]) -> list[object]:
