@@ -44,7 +44,11 @@ def read_table_set(
     """
     path = Path(root)
     if path.suffix.lower() not in SUFFIXES or not path.is_file():
-        raise ValueError(f"{path} is not a table that is there; expected a file that ends in {', '.join(SUFFIXES)}.")
+        inside = (
+            sorted(file.name for file in path.iterdir() if file.suffix.lower() in SUFFIXES) if path.is_dir() else []
+        )
+        fix = f" Give one of the tables in it: {', '.join(inside)}." if inside else ""
+        raise ValueError(f"{path} is not a table; expected a file that ends in {', '.join(SUFFIXES)}.{fix}")
     rows = read_table(path, NEEDED, OPTIONAL)
     labels = [_labels(row["label"]) for row in rows]
     if groups and any(row.get("group") not in (None, "") for row in rows):

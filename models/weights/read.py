@@ -37,7 +37,9 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     """
     path = Path(path)
     if path.is_dir():
-        inside = ", ".join(sorted(file.name for file in path.iterdir() if file.suffix in SUFFIXES))
+        files = [file for file in sorted(path.iterdir()) if file.suffix in SUFFIXES]
+        files += sorted([*path.glob("last/*.safetensors"), *path.glob("best/*.safetensors")], reverse=True)  # of a run
+        inside = ", ".join(file.relative_to(path).as_posix() for file in files)
         raise ValueError(
             f"weights {str(path)!r}: this is a folder; give one of the files in it ({inside or 'no weights'})"
         )

@@ -22,7 +22,7 @@ from specvid.datasets.decode import open_video
 from specvid.datasets.layouts.media import VIDEOS, is_hidden
 from specvid.errors import VideoError
 from specvid.files import read_json, replacing_file, write_json
-from specvid.tools.bench.timing import interleaved, ratio
+from specvid.tools.bench.timing import interleaved
 
 SETTINGS = "shrink.json"
 """In the copy: what it was made with."""
@@ -67,7 +67,7 @@ class ShrinkReport:
         bytes_after: of the same files in the copy.
         problems: why a video was copied as it is, by its path.
         clips_per_s: median rate of reading clips before and after, one thread each; NaN where there is no video.
-        speed_up: median ratio of the two within a round.
+        speed_up: ratio of the two.
     """
 
     videos: int
@@ -246,4 +246,4 @@ def _loading(source: Path, out: Path, names: Sequence[str]) -> tuple[tuple[float
 
     seconds = interleaved({"before": lambda: read(source), "after": lambda: read(out)}, rounds=3)
     rates = [len(timed) / float(np.median(list(seconds[name].values()))) for name in ("before", "after")]
-    return (rates[0], rates[1]), ratio(seconds, "before", "after")
+    return (rates[0], rates[1]), rates[1] / rates[0]

@@ -186,9 +186,8 @@ def _shrink(options: ShrinkOptions) -> int:
     config = ShrinkConfig(short_side=options.short_side, gop=options.gop)
     report = shrink(folder, out, config, workers=options.workers, progress=console.is_terminal)
     before, after = report.bytes_before / 2**20, report.bytes_after / 2**20
-    echo(
-        f"{out}: {report.videos:,} videos re-encoded, {before:,.1f} -> {after:,.1f} MiB; {report.others:,} other files"
-    )
+    sizes = f"{before:,.1f} -> {after:,.1f} MiB"
+    echo(f"{out}: {report.videos:,} videos re-encoded (now or before), {sizes}; {report.others:,} other files")
     if report.videos:
         rates = " -> ".join(f"{rate:.1f}" for rate in report.clips_per_s)
         echo(f"reading clips of 16 frames: {rates} clips/s ({report.speed_up:.2f} times, one thread, side by side)")

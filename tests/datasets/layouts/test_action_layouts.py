@@ -249,6 +249,12 @@ def test_several_classes_in_a_cell(tmp_path):
     assert [record.labels for record in data.train] == [(1, 0), (0,), ()]
 
 
+def test_a_folder_with_tables_names_them(tmp_path):
+    table(tmp_path / "clips.csv", [["path", "label"], ["a.mp4", "b"]])
+    with pytest.raises(ValueError, match=r"is not a table.*Give one of the tables in it: clips\.csv\."):
+        read_action("table", tmp_path)
+
+
 def test_a_parquet_table(tmp_path):
     import pyarrow as pa
     import pyarrow.parquet as pq

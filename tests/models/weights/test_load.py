@@ -171,6 +171,9 @@ def test_broken_and_dangerous_files(tmp_path) -> None:
     torch.save([1, 2], tmp_path / "list.pth")
     torch.save({"state_dict": published(model), "args": argparse.Namespace(lr=0.1)}, tmp_path / "code.pth")
     (tmp_path / "folder.pth").mkdir()
+    for which in ("best", "last"):
+        (tmp_path / "run" / which).mkdir(parents=True)
+        (tmp_path / "run" / which / "model.safetensors").touch()
     cases = {
         "noise.pth": "not a torch file of tensors",
         "noise.safetensors": "not a sound safetensors file",
@@ -180,6 +183,7 @@ def test_broken_and_dangerous_files(tmp_path) -> None:
         "code.pth": "refused, because it holds more than tensors.*argparse.Namespace.*run code",
         "folder.pth": r"this is a folder; give one of the files in it \(no weights\)",
         ".": r"this is a folder; give one of the files in it \(code.pth, empty.pth, ",
+        "run": r"give one of the files in it \(last/model.safetensors, best/model.safetensors\)",
         "missing.pth": "there is no such file",
     }
     for name, says in cases.items():
