@@ -140,7 +140,8 @@ def train_feed(lists: ActionLists, clip: ClipSpec, config: ActionConfig, fabric:
     """
     clips, seed, rank, world = config.clips, config.train.seed, fabric.global_rank, fabric.world_size
     transform = train_transform(clip, crop=clips.crop, flip=clips.flip, jitter=clips.jitter, erase=clips.erase)
-    records, shares = lists.train, class_shares(lists.train)
+    records = lists.train
+    shares = class_shares(records) if clips.balance != "none" else []
     if clips.balance == "loss":
         records = [replace(r, weight=r.weight / share) for r, share in zip(records, shares, strict=True)]
     classes = len(lists.classes) if lists.is_multilabel else 0

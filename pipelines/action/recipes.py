@@ -1,5 +1,7 @@
 """Settings for action recognition that are known to go together."""
 
+from dataclasses import replace
+
 from specvid.pipelines.action.config import ActionClipsConfig, ActionConfig
 from specvid.pipelines.engine.config import EngineConfig, NetConfig
 from specvid.pipelines.engine.recipes import recipe
@@ -71,19 +73,8 @@ def probe() -> ActionConfig:
 @recipe(ActionConfig)
 def blocks() -> ActionConfig:
     """Blocks and classifier on a frozen network: what the insertion of blocks alone brings."""
-    return ActionConfig(
-        train=EngineConfig(
-            epochs=20,
-            batch_size=32,
-            optimizer="adamw",
-            lr=1e-3,
-            weight_decay=0.01,
-            warmup=0.05,
-            schedule="cosine",
-            clip_norm=10,
-            freeze=("backbone",),
-        )
-    )
+    alone = probe()
+    return replace(alone, train=replace(alone.train, warmup=0.05, clip_norm=10, freeze=("backbone",)))
 
 
 @recipe(ActionConfig)
