@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch.utils.data import DataLoader
+from torch.utils.data._utils import signal_handling
 
 from specvid.datasets.clips.guard import ReadingGuard
 
@@ -106,15 +107,15 @@ def load(make: Callable[[int, bool], DataLoader[Any]], guard: ReadingGuard) -> I
 
 
 def _start(loader: DataLoader[Any]) -> Any:
-    """Its iterator, without torch's signal handler: that raises wherever the main thread just is when a process dies.
-    Without it, it is noticed at the next item, within five seconds.
+    """Its iterator, without torch's signal handler: that raises wherever the main thread just is when a process dies,
+    also between two items, or before the first. Without it, a death is noticed at the next item, within five seconds.
     """
-    if not loader.num_workers or threading.current_thread() is not threading.main_thread():
-        return iter(loader)
-    before = signal.getsignal(signal.SIGCHLD)
-    items = iter(loader)
-    signal.signal(signal.SIGCHLD, before if before is not None else signal.SIG_DFL)
-    return items
+    signal_handling._SIGCHLD_handler_set = True  # torch sets its handler once in a process, unless it thinks it has
+    if sys.platform != "win32" and threading.current_thread() is threading.main_thread():
+        before = signal.getsignal(signal.SIGCHLD)  # another loader of this process may have set it
+        if getattr(before, "__module__", None) == signal_handling.__name__:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    return iter(loader)
 
 
 @contextmanager

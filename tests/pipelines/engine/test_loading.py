@@ -15,6 +15,9 @@ from synthetic_videos import write_numbered
 from tiny_reid import synthesize_tiny_mars
 from tiny_reid import train as train_reid
 from tiny_ucf101 import synthesize_tiny_ucf101
+from torch.utils.data import DataLoader, Dataset
+from torch.utils.data._utils import signal_handling
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from specvid import cli
 from specvid.datasets.clips import tracklets, videos
@@ -43,6 +46,8 @@ def deadly(monkeypatch: pytest.MonkeyPatch) -> str:
         return real(path, *args, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(videos, "open_video", open_video)
+    # torch looks every five seconds whether its processes are alive
+    monkeypatch.setattr(_MultiProcessingDataLoaderIter._try_get_data, "__defaults__", (0.5,))
     return name
 
 
@@ -59,6 +64,33 @@ def test_a_training_and_its_score_go_on(data: Path, deadly: str, tmp_path: Path,
     assert cli.run(["train", "action", *words, "--epochs", "2", "--workers", "1"]) == 0
     again = [json.loads(line) for line in (tmp_path / "a/metrics.jsonl").read_text().splitlines()]
     assert again == lines
+
+
+class Deadly(Dataset[int]):
+    """Items of which the first kills its process."""
+
+    def __getitem__(self, number: int) -> int:
+        if number == 0:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return number
+
+    def __len__(self) -> int:
+        return 4
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_a_death_does_not_interrupt_the_main_process(before: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signal_handling, "_SIGCHLD_handler_set", False)
+    handler = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    try:
+        if before:
+            list(DataLoader(range(2), num_workers=1))  # type: ignore[arg-type]  # sets torch's handler, which raises
+        items = loading._start(DataLoader(Deadly(), num_workers=1, batch_size=None))
+        time.sleep(1)  # as in a forward pass, while the process dies
+        with pytest.raises(RuntimeError, match="DataLoader worker"):
+            next(items)
+    finally:
+        signal.signal(signal.SIGCHLD, handler)
 
 
 def test_a_prediction_goes_on(data: Path, deadly: str, tmp_path: Path, capsys) -> None:
