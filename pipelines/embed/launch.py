@@ -114,10 +114,10 @@ def embed(
         done, frames = _run_on_ray(job, own, echo)
     else:
         done, frames = job.run(own, echo)
-    return finish(job, done, frames, time.perf_counter() - begun)
+    return finish(job, done, frames, time.perf_counter() - begun, is_alone=processes.size == 1)
 
 
-def finish(job: Job, done: int, frames: int, seconds: float) -> Outcome:
+def finish(job: Job, done: int, frames: int, seconds: float, *, is_alone: bool = True) -> Outcome:
     """Gather the failures where all shards are there, and count.
 
     Args:
@@ -125,6 +125,8 @@ def finish(job: Job, done: int, frames: int, seconds: float) -> Outcome:
         done: inputs done now.
         frames: frames that went through the network now.
         seconds: that it took now.
+        is_alone: no other process may be gathering at the same time; else what killed ones left half written stays
+            until the next start.
 
     Returns:
         How the embedding ended.
@@ -141,7 +143,8 @@ def finish(job: Job, done: int, frames: int, seconds: float) -> Outcome:
         short = count_short(job.folder, frames_needed(spec.frames, spec.stride, job.network.metadata.sampling))
         if job.config.output.npz:
             write_npz(job.folder)
-        job.folder.remove_leftovers()
+        if is_alone:
+            job.folder.remove_leftovers()
     return Outcome(job.folder.path, metadata["inputs"], failed, short, lost, rows, done, frames, seconds, complete)
 
 
