@@ -2,7 +2,9 @@
 
 import dataclasses
 import importlib.util
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from lightning_fabric import Fabric
 
@@ -10,14 +12,17 @@ from specvid import __version__
 from specvid.config import differences, to_dict
 from specvid.pipelines.engine.config import ABOUT_THE_RUN, MAY_CHANGE_ON_RESUME, TrainingConfig
 from specvid.pipelines.engine.processes import from_rank_zero
-from specvid.pipelines.engine.run import RunFolder
+from specvid.pipelines.engine.run import WEIGHTS, RunFolder
+
+_LENGTH = frozenset({"epochs", "milestones"})
 
 
 def start_run(fabric: Fabric, config: TrainingConfig) -> RunFolder:
     """Open the folder ``config.runs / config.name`` (or its ``default_name``), with ``config.json`` in it.
 
-    With ``resume="auto"`` a started run is continued, if it was started with the same settings. Otherwise a name that
-    was given must be free, and a made one gets a number (``-2``) where it is not.
+    With ``resume="auto"`` a started run is continued, if it was started with the same settings; it may get more epochs
+    where its schedule does not depend on their number. Otherwise a name that was given must be free, and a made one
+    gets a number (``-2``) where it is not.
 
     Args:
         fabric: of this process; all processes get the same folder.
@@ -40,8 +45,12 @@ def _open(config: TrainingConfig) -> str:
     base = Path(config.runs)
     run = RunFolder(base / (config.name or config.default_name))
     if run.started and config.resume == "auto":
-        changed = differences(run.config(), to_dict(config), but=MAY_CHANGE_ON_RESUME | ABOUT_THE_RUN)
-        if changed:
+        before, now = run.config(), to_dict(config)
+        changed = differences(before, now, but=MAY_CHANGE_ON_RESUME | ABOUT_THE_RUN)
+        if changed and not differences(before, now, but=MAY_CHANGE_ON_RESUME | ABOUT_THE_RUN | _LENGTH):
+            _check_more_epochs(run, before["train"], now["train"], task=config.task)
+            run.start({**before, "train": {**before["train"], **{name: now["train"][name] for name in _LENGTH}}})
+        elif changed:
             raise ValueError(
                 f"run {str(run.path)!r} was started with other settings ({'; '.join(changed)}). "
                 "Continue it with the ones in its config.json, or choose another --name."
@@ -58,3 +67,30 @@ def _open(config: TrainingConfig) -> str:
     own = to_dict(dataclasses.replace(config, name=run.name))
     run.start({"specvid": __version__, "task": config.task, **own})
     return str(run.path)
+
+
+def _check_more_epochs(run: RunFolder, before: Mapping[str, Any], now: Mapping[str, Any], *, task: str) -> None:
+    """Refuse epochs that a run cannot get.
+
+    Args:
+        run: its folder.
+        before: how it was to be trained.
+        now: how it is to be trained on; at least one of `_LENGTH` is another.
+        task: of the run.
+
+    Raises:
+        ValueError: the rates of the epochs that are done would have been others.
+    """
+    epochs, more = before["epochs"], now["epochs"]
+    by_length = before["schedule"] in ("cosine", "onecycle") or before["warmup"] or before["block_warmup"]
+    done, wanted = list(before["milestones"]), list(now["milestones"])
+    if not by_length and more >= epochs and [m for m in wanted if m < epochs] == done:
+        return
+    what = f"schedule {before['schedule']!r}" + (", with its warm-up," if before["warmup"] else "")
+    why = f"its {what} spans them all" if by_length else "what is done would have been trained in another way"
+    weights = run.path / "last" / WEIGHTS
+    raise ValueError(
+        f"run {str(run.path)!r} was started with epochs = {epochs}, not {more}: {why}. Train on from its weights "
+        f"in a run of its own: specvid train {task} --config {run.path / 'config.json'} --weights {weights} "
+        f"--epochs {max(1, more - epochs)} --name {run.name}-2"
+    )

@@ -151,6 +151,30 @@ def test_a_run_is_never_overwritten(runs: Path, data: Path, tmp_path: Path, caps
         assert (tmp_path / expected / "results.json").exists()
 
 
+@pytest.mark.parametrize("schedule", ["constant", "step --milestones 1"])
+def test_a_finished_run_gets_more_epochs(schedule: str, data: Path, tmp_path: Path) -> None:
+    words = f"--schedule {schedule} --warmup 0 --lr 0.01"
+    assert train(data, tmp_path, f"--name whole --epochs 4 {words}".replace("milestones 1", "milestones 1 3")) == 0
+    assert train(data, tmp_path, f"--name a --epochs 2 {words}") == 0
+    words = words.replace("milestones 1", "milestones 1 3")
+    assert train(data, tmp_path, f"--name a --epochs 4 {words} --resume auto") == 0
+    whole, more = (RunFolder(tmp_path / name) for name in ("whole", "a"))
+    first, second = (load_file(run.path / "last/model.safetensors") for run in (whole, more))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert whole.lines() == more.lines() and more.config()["train"]["epochs"] == 4
+    assert more.results()["training"]["epochs"] == 4
+
+
+def test_a_schedule_of_all_epochs_gets_no_more_of_them(data: Path, tmp_path: Path, capsys) -> None:
+    assert train(data, tmp_path, "--name a --epochs 2") == 0
+    assert train(data, tmp_path, "--name a --epochs 3 --resume auto") == 2
+    message = capsys.readouterr().err
+    assert "was started with epochs = 2, not 3: its schedule 'onecycle'" in message
+    command = message.partition("specvid train")[2].split()  # what it says can be done
+    assert cli.run(["train", *command, "--runs", str(tmp_path)]) == 0
+    assert len(RunFolder(tmp_path / "a-2").lines()) == 1
+
+
 def test_a_finished_run_is_only_scored_again(runs: Path, data: Path) -> None:
     before = (runs / "a-s1/last/model.safetensors").stat().st_mtime_ns
     assert train(data, runs, "--name a-s1 --epochs 6 --lr 0.01 --val-fraction 0.3 --resume auto --workers 1") == 0
