@@ -1,9 +1,7 @@
-"""The albumentations transforms of a clip: each random choice is drawn once and holds for all frames (the ``images``
-target).
+"""The albumentations transforms of a clip: one random choice holds for all of its frames (the ``images`` target).
 
 They override ``apply_to_images``, because albumentations' own loop over frames costs more than the work: frames are
-resized straight into the result, and what is the same for every pixel runs once on all frames stacked into one tall
-picture.
+resized straight into the result, and what is the same for every pixel runs once, on one tall picture of all frames.
 """
 
 import os

@@ -18,8 +18,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
         seed: of the order.
         rank: of this process.
         world: number of processes.
-        drop_last: leave out what cannot be dealt evenly (another rest in each epoch); otherwise the first samples come
-            twice.
+        drop_last: leave out what cannot be dealt evenly, others in each epoch; otherwise the first samples come twice.
         weights: how often each sample is to come, on average, in proportion; then samples are drawn with replacement.
 
     Raises:

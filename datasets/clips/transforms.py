@@ -1,5 +1,6 @@
-"""From decoded frames, uint8 (T, H, W, 3), to what a backbone eats: cropped, augmented, normalised float32 (3, T, h,
-w).
+"""From decoded frames, uint8 (T, H, W, 3), to the input of a network: cropped, augmented and normalised.
+
+The input is float32 (3, T, h, w).
 
 Augmentation is the same for all frames of a clip and stays in bytes (albumentations); the crop becomes float and
 channels-first in one pass.

@@ -177,9 +177,14 @@ def _by_packets(seen: _Seen, stamps: np.ndarray, shape: Shape) -> Survey:
     if not ((stamps[inside] == own) & (np.diff(places, prepend=-1) > 0)).all():
         places = np.arange(min(length, len(own)))  # stamps that lie: in the order of decoding
     return Survey(
-        length, places.astype(np.int64), _from_first(stamps * seen.seconds), seen.mended, seen.resized,
-        seen.reason, shape,
-    )  # fmt: skip
+        length,
+        places.astype(np.int64),
+        _from_first(stamps * seen.seconds),
+        seen.mended,
+        seen.resized,
+        seen.reason,
+        shape,
+    )
 
 
 def _by_frames(seen: _Seen, header: Probe, shape: Shape) -> Survey:

@@ -61,8 +61,7 @@ def _shown_vp9(packet: memoryview) -> bool:
 
 
 def _show_bit_vp9(first: int) -> bool:
-    """From the first byte of the uncompressed header: marker 10, profile (2 bits), show_existing_frame, frame_type,
-    show_frame."""
+    """From the header's first byte: marker 10, profile (2 bits), show_existing_frame, frame_type, show_frame."""
     if first >> 6 != 0b10 or (first >> 4) & 3 == 3:  # profile 3 has one bit more: decode and see
         return False
     return bool(first & 0x08) or bool(first & 0x02)
@@ -148,6 +147,13 @@ def _start_codes(data: bytes) -> list[int] | None:
 
 
 _CHECKS: dict[str, Callable[[Any, bytes], bool]] = {
-    "vp8": _vp8, "libvpx": _vp8, "vp9": _vp9, "libvpx-vp9": _vp9, "mpeg4": _mpeg4, "mpeg1video": _mpeg12,
-    "mpeg2video": _mpeg12, "h264": _h264, "hevc": _hevc,
-}  # fmt: skip
+    "vp8": _vp8,
+    "libvpx": _vp8,
+    "vp9": _vp9,
+    "libvpx-vp9": _vp9,
+    "mpeg4": _mpeg4,
+    "mpeg1video": _mpeg12,
+    "mpeg2video": _mpeg12,
+    "h264": _h264,
+    "hevc": _hevc,
+}

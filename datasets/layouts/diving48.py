@@ -71,7 +71,6 @@ def read_diving48(root: str | os.PathLike[str], *, split: int = 1) -> ActionSet:
     train, test = parts
     check_parts(parts, str(lists), by="name")
     numbers = published(
-        title, classes=(len(classes), CLASSES), train=(len(train), COUNTS[title][0]),
-        test=(len(test), COUNTS[title][1]),
-    )  # fmt: skip
+        title, classes=(len(classes), CLASSES), train=(len(train), COUNTS[title][0]), test=(len(test), COUNTS[title][1])
+    )
     return ActionSet(classes=classes, train=train, test=test, **numbers)

@@ -21,9 +21,10 @@ KIND = TwoCameras("iLIDS-VID", "ilids-vid", ("cam1", "cam2"), identities=300, pe
 
 _SEQUENCES = ("i-LIDS-VID/sequences", "sequences")
 _MAT = (
-    "train-test people splits/train_test_splits_ilidsvid.mat", "train_test_splits_ilidsvid.mat",
+    "train-test people splits/train_test_splits_ilidsvid.mat",
+    "train_test_splits_ilidsvid.mat",
     "../train-test people splits/train_test_splits_ilidsvid.mat",
-)  # fmt: skip
+)
 _JSON = ("splits_ilidsvid*.json", "splits.json", "train-test people splits/*.json")
 
 

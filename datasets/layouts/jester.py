@@ -30,6 +30,13 @@ def read_jester(root: str | os.PathLike[str], *, split: int = 1) -> ActionSet:
         ValueError: a wrong split, or lists that are missing or damaged.
     """
     return read_twentybn(
-        Path(root), dataset="jester", title=TITLE, prefix="jester-v1", videos="20bn-jester-v1", classes=CLASSES,
-        train=TRAIN, test=VALIDATION, split=split,
-    )  # fmt: skip
+        Path(root),
+        dataset="jester",
+        title=TITLE,
+        prefix="jester-v1",
+        videos="20bn-jester-v1",
+        classes=CLASSES,
+        train=TRAIN,
+        test=VALIDATION,
+        split=split,
+    )

@@ -108,9 +108,10 @@ def _from_paths(root: Path, lists: Path, train: Path, val: Path) -> ActionSet:
         is_named = all(len(own) == 1 for own in folders.values()) and len(set.union(*folders.values())) == len(folders)
         classes = [min(folders[label]) if is_named and label in folders else str(label) for label in range(highest + 1)]
     counts = {
-        "classes": (len(classes), None), "clips to train on": (len(parts[0]), None),
+        "classes": (len(classes), None),
+        "clips to train on": (len(parts[0]), None),
         "clips to test on": (len(parts[1]), None),
-    }  # fmt: skip
+    }
     return ActionSet(
         title=f"Kinetics, {len(classes)} classes", classes=classes, train=parts[0], test=parts[1], counts=counts
     )

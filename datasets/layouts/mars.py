@@ -59,8 +59,14 @@ def read_mars(root: str | os.PathLike[str], *, split: int = 1) -> ReidSet:
     title = "MARS" if is_complete else f"MARS cut down to {len(test):,} of {TEST_TRACKLETS:,} test tracklets"
     pids = [tracklet.pid for tracklet in test]
     return ReidSet(
-        title=title, protocol="mars", train=train, test=test, query=query, gallery=np.arange(len(test)),
-        is_complete=is_complete, is_cut_down=not is_complete,
+        title=title,
+        protocol="mars",
+        train=train,
+        test=test,
+        query=query,
+        gallery=np.arange(len(test)),
+        is_complete=is_complete,
+        is_cut_down=not is_complete,
         counts={
             "tracklets to train on": (len(train), TRAIN_TRACKLETS),
             "identities to train on": (count_identities(train), TRAIN_IDS),
@@ -72,7 +78,7 @@ def read_mars(root: str | os.PathLike[str], *, split: int = 1) -> ReidSet:
             "queries": (len(query), QUERIES),
             "cameras": (len({tracklet.camid for tracklet in (*train, *test)}), CAMERAS),
         },
-    )  # fmt: skip
+    )
 
 
 def _read_side(root: Path, side: str) -> tuple[Tracklet, ...]:

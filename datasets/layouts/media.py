@@ -7,10 +7,8 @@ from pathlib import Path
 from specvid.datasets.layouts.reid_set import in_order
 
 IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
-VIDEOS = frozenset({
-    ".3gp", ".asf", ".avi", ".divx", ".flv", ".gif", ".h264", ".m2ts", ".m2v", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg",
-    ".mpg", ".mts", ".ogv", ".ts", ".vob", ".webm", ".wmv",
-})  # fmt: skip
+_VIDEO_TYPES = "3gp asf avi divx flv gif h264 m2ts m2v m4v mkv mov mp4 mpeg mpg mts ogv ts vob webm wmv"
+VIDEOS = frozenset(f".{suffix}" for suffix in _VIDEO_TYPES.split())
 # They are looked for in folders; a file that is named is tried whatever it is called.
 
 

@@ -66,9 +66,17 @@ def make_set(
         if records:
             counts[f"clips to {name} on"] = (len(records), None)
     return ActionSet(
-        title=title, split=split, splits=splits, classes=classes, train=train, validation=validation, test=test,
-        is_multilabel=is_multilabel, notes=notes, counts=counts,
-    )  # fmt: skip
+        title=title,
+        split=split,
+        splits=splits,
+        classes=classes,
+        train=train,
+        validation=validation,
+        test=test,
+        is_multilabel=is_multilabel,
+        notes=notes,
+        counts=counts,
+    )
 
 
 def group_rule(groups: str) -> Callable[[str], str]:
@@ -127,9 +135,10 @@ def _warn(train: list[VideoRecord], validation: list[VideoRecord], test: list[Vi
             per_class[record.label].add(source)
     # Numbers alone (clip1, clip2 ...) tell nothing: a class needs two sources, one of them with several parts.
     splittable = [
-        (source, parts) for (label, source), parts in sources.items()
+        (source, parts)
+        for (label, source), parts in sources.items()
         if parts.total() > 1 and len(per_class[label]) > 1 and (not test or len(parts) > 1)
-    ]  # fmt: skip
+    ]
     if not splittable:
         return ()
     source, parts = max(splittable, key=lambda pair: pair[1].total())

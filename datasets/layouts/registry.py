@@ -36,8 +36,8 @@ def read_action(dataset: str, root: str | os.PathLike[str], *, split: int = 1, *
         **options: of its own, as the function that reads it takes them; those that are "", 0 or None are not given.
 
     Returns:
-        The split. A published set that is whole is known by its title, wherever it lies; any other also by its path, as
-        ``source``.
+        The split. A complete published set is known by its title, wherever it lies; any other also by its path, in the
+        field ``source``.
 
     Raises:
         ValueError: another name, an option that it does not have, or whatever does not fit in the folder.
@@ -63,8 +63,8 @@ def read_reid(dataset: str, root: str | os.PathLike[str], *, split: int = 1) -> 
         split: number of the split, from 1.
 
     Returns:
-        The split. A published set that is whole is known by its title, wherever it lies; any other also by its path, as
-        ``source``.
+        The split. A complete published set is known by its title, wherever it lies; any other also by its path, in the
+        field ``source``.
 
     Raises:
         ValueError: another name, or whatever does not fit in the folder.

@@ -30,6 +30,13 @@ def read_something_v1(root: str | os.PathLike[str], *, split: int = 1) -> Action
         ValueError: a wrong split, or lists that are missing or damaged.
     """
     return read_twentybn(
-        Path(root), dataset="something-v1", title=TITLE, prefix="something-something-v1",
-        videos="20bn-something-something-v1", classes=CLASSES, train=TRAIN, test=VALIDATION, split=split,
-    )  # fmt: skip
+        Path(root),
+        dataset="something-v1",
+        title=TITLE,
+        prefix="something-something-v1",
+        videos="20bn-something-something-v1",
+        classes=CLASSES,
+        train=TRAIN,
+        test=VALIDATION,
+        split=split,
+    )

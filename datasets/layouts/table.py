@@ -83,10 +83,16 @@ def read_table_set(
         group = str(group) if group not in (None, "") else file if clips[file] > 1 else ""
         parts.setdefault(PARTS[part], []).append(
             VideoRecord(
-                path.parent / file, name, numbers[0] if numbers else -1, group, numbers if is_multilabel else (),
-                start, None if end == math.inf else end, weight,
+                path.parent / file,
+                name,
+                numbers[0] if numbers else -1,
+                group,
+                numbers if is_multilabel else (),
+                start,
+                None if end == math.inf else end,
+                weight,
             )
-        )  # fmt: skip
+        )
     return make_set(
         path.stem, classes, parts, split=split, groups=groups, test_fraction=test_fraction, is_multilabel=is_multilabel
     )

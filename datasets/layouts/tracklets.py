@@ -73,15 +73,20 @@ def read_tracklets(root: str | os.PathLike[str], *, split: int = 1) -> ReidSet:
     check_disjoint(parts["train"], test, str(root))
     train = tuple(parts["train"])
     return ReidSet(
-        title=root.name, protocol="cross-camera", train=train, test=tuple(test),
+        title=root.name,
+        protocol="cross-camera",
+        train=train,
+        test=tuple(test),
         query=np.concatenate([np.arange(queries), last]),
         gallery=np.concatenate([np.arange(queries, queries + items), last]),
         counts={
-            "tracklets to train on": (len(train), None), "identities to train on": (count_identities(train), None),
-            "queries": (queries + both, None), "gallery": (items + both, None),
+            "tracklets to train on": (len(train), None),
+            "identities to train on": (count_identities(train), None),
+            "queries": (queries + both, None),
+            "gallery": (items + both, None),
             "cameras": (len({tracklet.camid for tracklet in (*train, *test)}), None),
         },
-    )  # fmt: skip
+    )
 
 
 def read_folder(root: Path) -> dict[str, list[Tracklet]]:

@@ -57,9 +57,11 @@ def read_split(kind: TwoCameras, sequences: Path, splits: Sequence[Split], split
     check_split(split, len(splits), kind.title)
     identities = splits[split - 1]
     missing = [
-        f"{camera}/{person}" for person in [*identities[0], *identities[1]] for camera in kind.cameras
+        f"{camera}/{person}"
+        for person in [*identities[0], *identities[1]]
+        for camera in kind.cameras
         if not (sequences / camera / person).is_dir()
-    ]  # fmt: skip
+    ]
     if missing:
         raise ValueError(f"{sequences}: {len(missing)} folders of split {split} are missing, e.g. {missing[0]}")
     train, test = (
@@ -72,8 +74,15 @@ def read_split(kind: TwoCameras, sequences: Path, splits: Sequence[Split], split
     listed, published = f"{len(identities[0])} / {count}", f"{kind.per_side} / {kind.per_side}"
     title = kind.title if is_complete else f"{kind.title} cut down to {listed} of {published} identities"
     return ReidSet(
-        title=title, protocol=kind.protocol, train=train, test=test, query=np.arange(count),
-        gallery=np.arange(count, 2 * count), split=split, splits=len(splits), is_complete=is_complete,
+        title=title,
+        protocol=kind.protocol,
+        train=train,
+        test=test,
+        query=np.arange(count),
+        gallery=np.arange(count, 2 * count),
+        split=split,
+        splits=len(splits),
+        is_complete=is_complete,
         is_cut_down=not is_complete,
         counts={
             "identities": (count_identities((*train, *test)), kind.identities),
@@ -81,7 +90,7 @@ def read_split(kind: TwoCameras, sequences: Path, splits: Sequence[Split], split
             "identities to test on, per split": (count_identities(test), kind.per_side),
             "splits": (len(splits), kind.splits),
         },
-    )  # fmt: skip
+    )
 
 
 def tracklet_of(sequences: Path, camera: str, person: str) -> Tracklet:

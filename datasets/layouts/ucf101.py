@@ -1,5 +1,4 @@
-"""UCF-101: 13,320 clips, 101 classes, three official splits (Soomro, Zamir, Shah 2012,
-https://arxiv.org/abs/1212.0402).
+"""UCF-101: 13,320 clips, 101 classes, three official splits (Soomro, Zamir, Shah 2012, arXiv:1212.0402).
 
 The official layout, as distributed and as ``specvid data prepare ucf101`` makes it::
 
@@ -46,8 +45,7 @@ def read_ucf101(root: str | os.PathLike[str], *, split: int = 1) -> ActionSet:
         The split.
 
     Raises:
-        ValueError: a wrong split, a folder that is not UCF-101, a list line that cannot be read, or a group on both
-            sides.
+        ValueError: a wrong split, a folder that is not UCF-101, an unreadable list line, or a group on both sides.
     """
     check_split(split, len(SPLITS), TITLE)
     root = Path(root)
@@ -70,9 +68,12 @@ def read_ucf101(root: str | os.PathLike[str], *, split: int = 1) -> ActionSet:
     train, test = sides
     check_parts(sides, f"split {split} of {root}")
     about = published(
-        TITLE, classes=(len(classes), CLASSES), train=(len(train), SPLITS[split][0]),
-        test=(len(test), SPLITS[split][1]), split=split,
-    )  # fmt: skip
+        TITLE,
+        classes=(len(classes), CLASSES),
+        train=(len(train), SPLITS[split][0]),
+        test=(len(test), SPLITS[split][1]),
+        split=split,
+    )
     return ActionSet(
         split=split, splits=len(SPLITS), classes=classes, train=train, test=test, notes=finder.notes(), **about
     )

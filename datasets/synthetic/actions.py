@@ -192,8 +192,9 @@ def synthesize_hmdb51(folder: Path, clips: list[SyntheticClip], task: TwoSpots) 
         for label, name in enumerate(CLASSES):
             lines = [
                 f"{file} {2 if _is_test(clip, split) else 1}"
-                for clip, file in zip(clips, files, strict=True) if clip.label == label
-            ]  # fmt: skip
+                for clip, file in zip(clips, files, strict=True)
+                if clip.label == label
+            ]
             _text(folder / "testTrainMulti_7030_splits" / f"{name}_test_split{split}.txt", lines)
 
 
@@ -285,10 +286,15 @@ def synthesize_something_v2(folder: Path, clips: list[SyntheticClip], task: TwoS
     _json(folder / "labels" / "labels.json", {name: str(label) for label, name in enumerate(names)})
     for part, tested in (("train", False), ("validation", True)):
         entries = [
-            {"id": str(number), "label": names[clip.label].replace("something", "a spot"),
-             "template": _SENTENCES[clip.label], "placeholders": ["a spot", "a spot"]}
-            for number, clip in enumerate(clips, start=1) if _is_test(clip) == tested
-        ]  # fmt: skip
+            {
+                "id": str(number),
+                "label": names[clip.label].replace("something", "a spot"),
+                "template": _SENTENCES[clip.label],
+                "placeholders": ["a spot", "a spot"],
+            }
+            for number, clip in enumerate(clips, start=1)
+            if _is_test(clip) == tested
+        ]
         _json(folder / "labels" / f"{part}.json", entries)
 
 

@@ -102,9 +102,14 @@ def _score(
     scores = score_views(fabric, model, views, compute=compute, title=title, multilabel=multilabel)
     selected_by = metadata["best_is"] if config.checkpoint == "best" else ""
     return result_of(
-        lists, scores, checkpoint=config.checkpoint, views=views, thresholds=metadata.get("thresholds"), leaked=leaked,
+        lists,
+        scores,
+        checkpoint=config.checkpoint,
+        views=views,
+        thresholds=metadata.get("thresholds"),
+        leaked=leaked,
         selected_by=selected_by,
-    )  # fmt: skip
+    )
 
 
 def score_views(

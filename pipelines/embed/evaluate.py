@@ -33,8 +33,8 @@ def evaluate(out: str | os.PathLike[str], *, label: str = "", group: str = "") -
 
     Args:
         out: the folder that `embed` wrote.
-        label: column with the class of a row; without it, class and group come from UCF-101's file names,
-            ``v_CLASS_gXX_cYY``.
+        label: column with the class of a row; without it, class and group come from file names as those of
+            UCF-101, ``v_CLASS_gXX_cYY``.
         group: column with the source that a row was cut from.
 
     Returns:

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from specvid.files import read_json, replacing_file
+from specvid.files import read_json, recover, replacing_file
 
 
 class Folder:
@@ -145,6 +145,7 @@ class Folder:
     def clear(self) -> None:
         """Remove an embedding, and nothing else that may lie in the folder."""
         self.metadata_file.unlink(missing_ok=True)  # first: without it the rest counts for nothing
+        recover(self.path / "index")  # a ready one beside it goes too
         for folder in (self.embeddings, self.failures, self._noted, self._writing, self.path / "index"):
             shutil.rmtree(folder, ignore_errors=True)
         for file in (self.errors, self.notes, self.npz, self.inputs):

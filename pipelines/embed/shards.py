@@ -59,9 +59,13 @@ def schema_of(inputs: Any, metadata: Mapping[str, Any]) -> Any:
 
     value = pa.float16() if metadata["config"]["output"]["dtype"] == "fp16" else pa.float32()
     own = [
-        ("id", pa.string()), ("path", pa.string()), ("start_s", pa.float64()), ("end_s", pa.float64()),
-        ("first_frame", pa.int64()), ("last_frame", pa.int64()),
-    ]  # fmt: skip
+        ("id", pa.string()),
+        ("path", pa.string()),
+        ("start_s", pa.float64()),
+        ("end_s", pa.float64()),
+        ("first_frame", pa.int64()),
+        ("last_frame", pa.int64()),
+    ]
     carried = [field for field in inputs.schema if field.name not in _INPUT]
     fields = [pa.field(*pair) for pair in own] + [pa.field(field.name, field.type) for field in carried]
     fields.append(pa.field("embedding", pa.list_(value, metadata["network"]["dim"])))

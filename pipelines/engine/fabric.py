@@ -19,8 +19,8 @@ def make_fabric(config: ComputeConfig) -> Fabric:
     """Start Lightning Fabric: one process and device, or DDP over several, on one machine or many.
 
     Processes come from ``torchrun`` (its numbers win over ``devices`` and ``nodes``), from SLURM, or are started by
-    Fabric, which runs this command line again once per device. Machines must share the disk that holds the run's
-    folder.
+    Fabric, which runs this command line again once per device. Several machines must share the disk that holds the
+    folder of the run.
 
     Args:
         config: device and precision; ``devices`` and ``nodes`` where it is a `DistributedConfig`, determinism where it

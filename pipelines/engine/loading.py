@@ -75,8 +75,7 @@ def load(make: Callable[[int, bool], DataLoader[Any]], guard: ReadingGuard) -> I
     is tried once more, and given up if that happens again.
 
     Args:
-        make: gets how many items to leave out at the start, and whether the processes must be new ones; gives the
-            loader.
+        make: returns the loader; takes how many items to leave out at the start, and whether the processes must be new.
         guard: of the data set.
 
     Yields:

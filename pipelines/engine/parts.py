@@ -21,8 +21,7 @@ def modules_of(model: VideoModel, place: str) -> list[nn.Module]:
             ``res4.0``); or a module of the head (``head.classifier``).
 
     Returns:
-        All modules in it, to be taken without their children. Inserted blocks belong to ``blocks`` alone, wherever they
-        stand.
+        All modules in it, to be taken without their children. Inserted blocks belong to ``blocks`` alone.
 
     Raises:
         ValueError: there is no such part.

@@ -78,8 +78,7 @@ class Task(Protocol):
             model: bare, in eval mode.
 
         Returns:
-            Its figures, by the names they get in metrics.jsonl, the same in all processes; empty where there is no such
-            part.
+            Its figures, by their names in metrics.jsonl, the same in all processes; empty without such a part.
         """
         ...
 

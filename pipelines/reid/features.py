@@ -132,9 +132,17 @@ def as_reid_features(data: ReidSet, features: np.ndarray, about: dict[str, objec
     names = np.array([tracklet.name for tracklet in data.test])
     query, gallery = data.query, data.gallery
     return ReidFeatures(
-        features[query], features[gallery], ids[query], ids[gallery], cams[query], cams[gallery], data.query_index,
-        names[query], names[gallery], dict(about),
-    )  # fmt: skip
+        features[query],
+        features[gallery],
+        ids[query],
+        ids[gallery],
+        cams[query],
+        cams[gallery],
+        data.query_index,
+        names[query],
+        names[gallery],
+        dict(about),
+    )
 
 
 def labels_of_test(data: ReidSet) -> tuple[np.ndarray, np.ndarray]:

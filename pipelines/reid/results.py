@@ -75,10 +75,17 @@ class ReidResult:
         """
         protocols = protocols or published(data.protocol)
         about = {
-            "dataset": data.title, "elsewhere": elsewhere, "source": data.source if elsewhere else "",
-            "complete": data.is_complete, "split": data.split, "splits": data.splits, "protocol": data.protocol,
-            "checkpoint": checkpoint, "sampling": sampling, "trained_on": leaked,
-        }  # fmt: skip
+            "dataset": data.title,
+            "elsewhere": elsewhere,
+            "source": data.source if elsewhere else "",
+            "complete": data.is_complete,
+            "split": data.split,
+            "splits": data.splits,
+            "protocol": data.protocol,
+            "checkpoint": checkpoint,
+            "sampling": sampling,
+            "trained_on": leaked,
+        }
         features = as_reid_features(data, found.features, about)
         scores, failed = score_features(features, protocols, rerank=rerank)
         lost = tuple(data.test[row].name for row in found.lost)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,11 +11,11 @@ import numpy as np
 import torch  # noqa: F401  # before FAISS: two OpenMP runtimes in the other order can hang
 
 from specvid.errors import unknown
-from specvid.files import write_json
+from specvid.files import replacing_folder, write_json
 from specvid.pipelines.embed.folder import Folder, Rows, disk_error
 from specvid.pipelines.search.checksums import checksums
 from specvid.pipelines.search.exact import exact_search, unit, unit_blocks
-from specvid.pipelines.search.index import Index, metadata_file
+from specvid.pipelines.search.index import INDEX, METADATA, Index
 from specvid.pipelines.search.parameters import (
     HNSW_SEARCH,
     IVF_PROBES,
@@ -74,9 +73,15 @@ def build_index(
     seconds = time.perf_counter() - begun
     reached = _tune(index, recall, echo)
     index.metadata |= {
-        "rows": len(rows), "dim": rows.dim, "metric": "cosine", "build": made, "recall@10": reached,
-        "build_seconds": round(seconds, 2), "faiss": faiss.__version__, "parts": rows.state(),
-    }  # fmt: skip
+        "rows": len(rows),
+        "dim": rows.dim,
+        "metric": "cosine",
+        "build": made,
+        "recall@10": reached,
+        "build_seconds": round(seconds, 2),
+        "faiss": faiss.__version__,
+        "parts": rows.state(),
+    }
     _save(folder, index)
     return index.metadata
 
@@ -190,24 +195,16 @@ def _spread(count: int, wanted: int) -> np.ndarray:
 def _save(folder: Folder, index: Index) -> None:
     import faiss
 
-    target = metadata_file(folder).parent
-    staging, old = target.with_name(".index.writing"), target.with_name(".index.old")
+    target = folder.path / INDEX
     try:
-        for leftover in (staging, old):
-            shutil.rmtree(leftover, ignore_errors=True)
-        staging.mkdir()
-        _write(index.flat, staging / "flat.faiss", 0)
-        if index.quick is not None:
-            skip = faiss.IO_FLAG_SKIP_STORAGE if index.metadata["kind"] == "hnsw" else 0
-            _write(index.quick, staging / f"{index.metadata['kind']}.faiss", skip)
-        index.metadata["files"] = {path.name: checksums(path) for path in sorted(staging.iterdir())}
-        write_json(staging / "index.json", index.metadata)
-        if target.exists():
-            os.replace(target, old)
-        os.replace(staging, target)
-        shutil.rmtree(old, ignore_errors=True)
+        with replacing_folder(target) as staging:
+            _write(index.flat, staging / "flat.faiss", 0)
+            if index.quick is not None:
+                skip = faiss.IO_FLAG_SKIP_STORAGE if index.metadata["kind"] == "hnsw" else 0
+                _write(index.quick, staging / f"{index.metadata['kind']}.faiss", skip)
+            index.metadata["files"] = {path.name: checksums(path) for path in sorted(staging.iterdir())}
+            write_json(staging / METADATA, index.metadata)
     except (OSError, RuntimeError) as error:  # FAISS reports a full disk by a RuntimeError
-        shutil.rmtree(staging, ignore_errors=True)
         raise disk_error(error if isinstance(error, OSError) else OSError(str(error)), target) from error
 
 

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import torch  # noqa: F401  # before FAISS: two OpenMP runtimes in the other order can hang
 
-from specvid.files import read_json
+from specvid.files import current, read_json
 from specvid.pipelines.embed.folder import Folder, Rows
 from specvid.pipelines.search.checksums import is_as_written
 from specvid.pipelines.search.exact import best, exact_search
 from specvid.pipelines.search.parameters import KINDS
 
+INDEX, METADATA = "index", "index.json"  # the folder of an index in that of its data set, and its description in it
 _SAMPLE = 1024  # vectors that are looked at when an index is opened
 BLOCK = 4096  # rows; a copy of so many stays in the cache
 
@@ -88,18 +89,6 @@ class Index:
             yield block if block.flags.aligned else block.view(np.uint8).copy().view(np.float32)
 
 
-def metadata_file(folder: Folder) -> Path:
-    """Where the metadata of an index lies.
-
-    Args:
-        folder: of the data set.
-
-    Returns:
-        Its index.json, which need not be there.
-    """
-    return folder.path / "index" / "index.json"
-
-
 def open_index(folder: Folder, rows: Rows) -> Index | None:
     """Open the index of a folder, memory-mapped.
 
@@ -115,7 +104,7 @@ def open_index(folder: Folder, rows: Rows) -> Index | None:
     """
     import faiss
 
-    file = metadata_file(folder)
+    file = current(folder.path / INDEX) / METADATA
     if not file.exists():
         return None
     metadata = read_json(file)

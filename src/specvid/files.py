@@ -82,8 +82,8 @@ def replacing_folder(folder: str | Path, *, durable: bool = True) -> Iterator[Pa
     """A folder to fill in place of ``folder``, which it becomes where the block ends without an error.
 
     The filled folder is first renamed to ``.NAME.ready``: from here on it counts. Then it takes the place of the old
-    one. A kill at any point leaves either the old folder, or a ready one that `recover` puts in place and `current`
-    reads.
+    one. A kill at any point leaves either the old folder, or a ready one: `recover` puts it in place, `current` finds
+    it for readers.
 
     Args:
         folder: the folder to replace or to create. Only one process may write it at a time.

@@ -20,8 +20,11 @@ def start(words: list[str], until: Path) -> subprocess.Popen:
     """A command, as soon as it has written something where ``until`` says."""
     process = subprocess.Popen(
         [sys.executable, "-m", "specvid", *words],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     end = time.monotonic() + 180
     while not (until.exists() and (until.is_file() or any(until.iterdir()))):
         assert process.poll() is None and time.monotonic() < end, process.communicate()

@@ -21,7 +21,8 @@ from specvid.models import create_model
 from specvid.models.trust import names_code
 
 QUICK = "--frames 4 --stride 1 --size 16 --resize 20 --batch-size 6 --epochs 1 --workers 0 --device cpu"
-HERE = ["--device", "cpu", "--workers", "0"]
+CPU = ["--device", "cpu"]
+HERE = [*CPU, "--workers", "0"]
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +46,10 @@ def root(sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy to lay traps in."""
     monkeypatch.syspath_prepend(tmp_path / "theirs")
     shutil.copytree(sound, tmp_path / "theirs")
-    edit(tmp_path / "theirs/rows/embed.json", lambda content: content["config"]["network"].update(
-        run=str(tmp_path / "theirs/runs/a")
-    ))  # fmt: skip
+    edit(
+        tmp_path / "theirs/rows/embed.json",
+        lambda content: content["config"]["network"].update(run=str(tmp_path / "theirs/runs/a")),
+    )
     return tmp_path / "theirs"
 
 
@@ -78,12 +80,16 @@ def module(root: Path) -> str:
 TRAPS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "config file": lambda root: {"name": f"mmaction:{config_file(root)}"},
     "init_cfg": lambda root: {
-        "name": "mmaction:ResNet", "depth": 18, "init_cfg": {"type": "os.mkdir", "path": str(root / "sprung")},
+        "name": "mmaction:ResNet",
+        "depth": 18,
+        "init_cfg": {"type": "os.mkdir", "path": str(root / "sprung")},
     },
     "dotted type": lambda root: {
-        "name": "mmaction:ResNet3d", "depth": 18, "act_cfg": {"type": f"{module(root)}.Thing"},
+        "name": "mmaction:ResNet3d",
+        "depth": 18,
+        "act_cfg": {"type": f"{module(root)}.Thing"},
     },
-}  # fmt: skip
+}
 
 
 def in_run(name: str) -> Callable[[Path, dict[str, Any]], None]:
@@ -102,38 +108,37 @@ def in_settings(root: Path, model: dict[str, Any]) -> None:
     edit(root / "runs/a/config.json", lambda content: content["net"].update(model=model["name"]))
 
 
+def from_settings(root: Path) -> list[str]:
+    return ["train", "action", "--config", str(root / "runs/a/config.json"), "--runs", str(root / "runs")]
+
+
 Lay = Callable[[Path, dict[str, Any]], None]
 VERBS: dict[str, tuple[Lay, Callable[[Path], list[str]]]] = {
     "predict --run": (in_run("a"), lambda root: ["predict", str(video(root)), "--run", str(root / "runs/a"), *HERE]),
     "predict --model": (in_shared, lambda root: ["predict", str(video(root)), "--model", str(root / "shared"), *HERE]),
     "eval action": (in_run("a"), lambda root: ["eval", "action", "--run", str(root / "runs/a"), *HERE]),
     "eval reid": (in_run("r"), lambda root: ["eval", "reid", "--run", str(root / "runs/r"), *HERE]),
-    "embed --run": (in_run("a"), lambda root: [
-        "embed", str(video(root)), "--run", str(root / "runs/a"), "--out", str(root / "new"), *HERE,
-    ]),
-    "embed --model": (in_shared, lambda root: [
-        "embed", str(video(root)), "--model", str(root / "shared"), "--out", str(root / "new"), *HERE,
-    ]),
-    "export": (in_run("a"), lambda root: [
-        "export", str(root / "runs/a"), "--to", "torch-export", "--out", str(root / "a.pt2"), "--device", "cpu",
-    ]),
-    "search query": (in_run("a"), lambda root: [
-        "search", "query", str(root / "rows"), str(video(root)), "--device", "cpu",
-    ]),
-    "search query, model": (in_rows, lambda root: [
-        "search", "query", str(root / "emb"), str(video(root)), "--device", "cpu",
-    ]),
-    "search query, weights moved": (in_rows, lambda root: [
-        "search", "query", str(root / "emb"), str(video(root)), "--weights", "x.pth", "--device", "cpu",
-    ]),
-    "train --config": (in_settings, lambda root: [
-        "train", "action", "--config", str(root / "runs/a/config.json"), "--runs", str(root / "runs"),
-    ]),
-    "train --resume": (in_settings, lambda root: [
-        "train", "action", "--config", str(root / "runs/a/config.json"), "--resume", "auto",
-        "--runs", str(root / "runs"), "--max-steps", "1",
-    ]),
-}  # fmt: skip
+    "embed --run": (
+        in_run("a"),
+        lambda root: ["embed", str(video(root)), "--run", str(root / "runs/a"), "--out", str(root / "new"), *HERE],
+    ),
+    "embed --model": (
+        in_shared,
+        lambda root: ["embed", str(video(root)), "--model", str(root / "shared"), "--out", str(root / "new"), *HERE],
+    ),
+    "export": (
+        in_run("a"),
+        lambda root: ["export", str(root / "runs/a"), "--to", "torch-export", "--out", str(root / "a.pt2"), *CPU],
+    ),
+    "search query": (in_run("a"), lambda root: ["search", "query", str(root / "rows"), str(video(root)), *CPU]),
+    "search query, model": (in_rows, lambda root: ["search", "query", str(root / "emb"), str(video(root)), *CPU]),
+    "search query, weights moved": (
+        in_rows,
+        lambda root: ["search", "query", str(root / "emb"), str(video(root)), "--weights", "x.pth", *CPU],
+    ),
+    "train --config": (in_settings, from_settings),
+    "train --resume": (in_settings, lambda root: [*from_settings(root), "--resume", "auto", "--max-steps", "1"]),
+}
 CASES = [
     (verb, trap)
     for verb, (lay, _) in VERBS.items()

@@ -161,9 +161,15 @@ def _check(options: CheckOptions) -> int:
 
     folder = _given("DIR", options.folder) if options.dataset else ""
     report = check(
-        options.dataset, folder, fast=options.fast, workers=options.workers, progress=console.is_terminal,
-        groups=options.groups, test_fraction=options.test_fraction, min_readable=options.min_readable,
-    )  # fmt: skip
+        options.dataset,
+        folder,
+        fast=options.fast,
+        workers=options.workers,
+        progress=console.is_terminal,
+        groups=options.groups,
+        test_fraction=options.test_fraction,
+        min_readable=options.min_readable,
+    )
     echo("\n".join(report.lines))
     return report.exit_code
 
@@ -211,9 +217,12 @@ def _synthesize(options: SynthesizeOptions) -> int:
     with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
         task = bar.add_task("writing")
         made = write(
-            folder, **settings, seed=options.seed, overwrite=options.overwrite,
+            folder,
+            **settings,
+            seed=options.seed,
+            overwrite=options.overwrite,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )  # fmt: skip
+        )
     echo(f"{made.root}: {made.files:,} files" + ("" if made.written else " were there already, made alike"))
     return 0
 

@@ -44,27 +44,32 @@ Examples:
 
 _CONDITIONS: tuple[tuple[str, Callable[["EvalReidOptions"], bool], tuple[str, ...], str], ...] = (
     (
-        "--run or --model", lambda options: not options.features,
+        "--run or --model",
+        lambda options: not options.features,
         ("split", "splits", "test_sampling", "flip_test", "data", "dataset"),
         "Features are scored as they stand in their file: leave it out.",
     ),
     ("--run", lambda options: bool(options.run), ("checkpoint", "force", "trust"), "Leave it out."),
     (
-        "--model", lambda options: bool(options.network.model), ("blocks", "weights", "frames", "height", "width"),
+        "--model",
+        lambda options: bool(options.network.model),
+        ("blocks", "weights", "frames", "height", "width"),
         "A run brings its own, and features need no network: leave it out.",
     ),
     (
-        "--features", lambda options: bool(options.features), ("metric",),
+        "--features",
+        lambda options: bool(options.features),
+        ("metric",),
         "The features of networks have unit length, where both metrics rank alike.",
     ),
+    ("--features or --model", lambda options: not options.run, ("out",), "Figures of a run go into its own folder."),
     (
-        "--features or --model", lambda options: not options.run, ("out",), "Figures of a run go into its own folder."
-    ),
-    (
-        "--rerank", lambda options: options.scoring.rerank, ("k1", "k2", "lambda_value"),
+        "--rerank",
+        lambda options: options.scoring.rerank,
+        ("k1", "k2", "lambda_value"),
         "Add --rerank, or leave it out.",
     ),
-)  # fmt: skip
+)
 """Options that have a meaning under a condition: refused without it, for they would be ignored."""
 
 

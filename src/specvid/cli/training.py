@@ -54,8 +54,7 @@ def starting_config(
         The settings, and the words without ``--config``, ``--trust`` and ``--recipe``.
 
     Raises:
-        ValueError: both are given, the config or the recipe cannot be read, or the config names code and is not
-            trusted.
+        ValueError: both are given, one of them cannot be read, or the config names code and is not trusted.
     """
     path, rest = take(words, "--config")
     trusted = _TRUST in rest

@@ -22,8 +22,7 @@ class Verb:
         help: Fits a screen, with an example.
         options: A dataclass; its fields are the flags.
         run: Gets the options and returns the exit code.
-        defaults: Takes a command line and gives the options to start from and the rest of it, for flags such as
-            ``--config``.
+        defaults: Takes a command line, returns the options to start from and the rest of it; for flags as ``--config``.
         extra: The flags that ``defaults`` takes, and aliases, each with what ``--help-all`` says of it.
         appendix: Gives what ``--help-all`` prints at its end.
         stopped: What a signal leaves behind, and how to go on.

@@ -1,5 +1,4 @@
-"""Samples: what is in them, that they depend on (seed, epoch, index) alone, and what becomes of files that cannot be
-read."""
+"""Samples: what is in them, that they depend on (seed, epoch, index) alone, and how unreadable files are replaced."""
 
 from pathlib import Path
 

@@ -199,8 +199,7 @@ def test_verify(tmp_path):
 
 
 def test_damage_at_random_neither_hangs_nor_repeats(tmp_path):
-    """Sixty damaged files in a process that would be killed: each gives one line, or frames of which none is
-    another's."""
+    """Sixty damaged files in a process with a time limit: each gives one line of error, or frames all its own."""
     kinds = {
         kind: write_numbered(tmp_path, kind, 300).read_bytes() for kind in ("plain.avi", "b_frames.avi", "closed.mp4")
     }

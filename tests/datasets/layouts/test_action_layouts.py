@@ -167,8 +167,12 @@ def test_own_clips_in_folders(tmp_path):
     data = read_action("folders", tmp_path)
     assert data.classes == ["a class", "打开 门"]
     assert [r.name for r in data.train] == [
-        "a class/frames", "a class/x.webm", "打开 门/1.mp4", "打开 门/2.MOV", "打开 门/10.mp4",
-    ]  # fmt: skip
+        "a class/frames",
+        "a class/x.webm",
+        "打开 门/1.mp4",
+        "打开 门/2.MOV",
+        "打开 门/10.mp4",
+    ]
     assert data.title == tmp_path.name and not data.test
 
 

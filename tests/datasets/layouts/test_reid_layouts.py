@@ -363,7 +363,7 @@ def test_published_splits(tmp_path, name, file, identities):
     base, cameras = {
         "ilids-vid": ("i-LIDS-VID/sequences", ("cam1", "cam2")),
         "prid2011": ("prid_2011/multi_shot", ("cam_a", "cam_b")),
-    }[name]  # fmt: skip
+    }[name]
     for camera in cameras:
         for person in splits[0]["train"] + splits[0]["test"]:
             folder = tmp_path / base / camera / person

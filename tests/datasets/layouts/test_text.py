@@ -30,9 +30,16 @@ def test_another_encoding_is_named_with_its_line(tmp_path):
 
 @pytest.mark.parametrize(
     ("header", "delimiter"),
-    [("path,label", ","), ("path;label", ";"), ("path\tlabel", "\t"), ("path|label", "|"), ("path", ","),
-     ('"a,b,c";label', ";"), ("\npath;label", ";")],
-)  # fmt: skip
+    [
+        ("path,label", ","),
+        ("path;label", ";"),
+        ("path\tlabel", "\t"),
+        ("path|label", "|"),
+        ("path", ","),
+        ('"a,b,c";label', ";"),
+        ("\npath;label", ";"),
+    ],
+)
 def test_delimiters(header, delimiter):
     assert delimiter_of(f"{header}\n1;2,3,4,5\n") == delimiter
 

@@ -71,8 +71,7 @@ def test_hidden_files_are_left_out_and_counted(tmp_path: Path) -> None:
 
 
 def test_lost_frames_count(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Four of a hundred frames are lost: embedded, said, counted, also by the next start; with --min-readable 1 an
-    error."""
+    """Four of a hundred frames are lost: reported, counted, also by the next start; with --min-readable 1 it fails."""
     path = blank_frames(write_numbered(tmp_path), range(80, 84))
     code, found = embed(tmp_path / "out", path)
     captured = capsys.readouterr()

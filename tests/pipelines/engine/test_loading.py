@@ -182,14 +182,14 @@ def test_no_process_outlives_the_main_one(verb: str, number: int, data: Path, tm
     copies = [shutil.copy(source, many / f"copy{copy}.avi") for copy in range(300)]
     create_model("r3d_tiny", num_classes=3, input={"frames": 4, "size": 16}).save_pretrained(tmp_path / "m")
     model, here = ["--model", str(tmp_path / "m")], ["--device", "cpu", "--workers", "2"]
+    run = f"--data {many} --runs {tmp_path} --name a --model r3d_tiny {CLIP} --workers 2 --epochs 9999"
+    out = ["--out", str(tmp_path / "out"), "--window", "sliding", "--every", "1"]
     words = {
-        "train": ["train", "action", "--data", str(many), "--runs", str(tmp_path), "--name", "a", "--model", "r3d_tiny",
-                  *CLIP.split(), "--workers", "2", "--epochs", "9999"],
+        "train": ["train", "action", *run.split()],
         "predict": ["predict", *copies * 20, *model, *here],
-        "embed": ["embed", *copies, *model, *here, "--out", str(tmp_path / "out"), "--window", "sliding",
-                  "--every", "1"],
+        "embed": ["embed", *copies, *model, *here, *out],
         "data check": ["data", "check", "ucf101", str(many), "--workers", "2"],
-    }[verb]  # fmt: skip
+    }[verb]
     if verb == "data check":  # videos that take seconds
         for path in sorted((many / "videos").rglob("*.avi"))[:6]:
             write_numbered(tmp_path, "plain.avi", 4000).replace(path)

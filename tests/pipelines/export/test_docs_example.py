@@ -34,9 +34,11 @@ def test_the_program_gives_what_specvid_embeds(length: int, resize: object, tmp_
     video = tmp_path / "some.mp4"
     write_video(video, noise.repeat(8, 1).repeat(8, 2), fps=25)
     embed(
-        [str(video)], tmp_path / "out", EmbedConfig(network=NetworkConfig(model=str(tmp_path / "model"))),
+        [str(video)],
+        tmp_path / "out",
+        EmbedConfig(network=NetworkConfig(model=str(tmp_path / "model"))),
         echo=lambda text: None,
-    )  # fmt: skip
+    )
     (row,) = pq.read_table(tmp_path / "out" / "embeddings").to_pylist()
     export_model(model, tmp_path / "it.onnx", feature="embedding", with_preprocessing=True)
     (program,) = re.findall(r"```python\n(import json\n.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)

@@ -73,9 +73,12 @@ def test_evaluations_leave_each_other_alone(tmp_path, sets):
     ]
     folders = [one.save(run) for one in scored]
     assert [folder.name for folder in folders[:5]] == [
-        "split1-last-all", "split1-last-even", "split1-last-all-reranked", "split1-last-all-reranked-5-3-0.3",
+        "split1-last-all",
+        "split1-last-even",
+        "split1-last-all-reranked",
+        "split1-last-all-reranked-5-3-0.3",
         "split1-last-all-on-PRID-2011",
-    ]  # fmt: skip
+    ]
     assert len(set(folders)) == len(figures(run)) == len(scored)
     for one, folder, kept in zip(scored, folders, figures(run), strict=True):
         assert np.array_equal(load_features(folder / "features.parquet").query, one.features.query)

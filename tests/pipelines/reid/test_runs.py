@@ -41,8 +41,10 @@ def test_a_run_keeps_what_it_did(runs, data):
     (entry,) = results["evaluations"]
     assert list(entry["protocols"]) == ["mars", "mars-ap", "mars-noquery"]
     assert (entry["dataset"], entry["sampling"], entry["checkpoint"]) == (
-        "MARS cut down to 21 of 12,180 test tracklets", "all", "last",
-    )  # fmt: skip
+        "MARS cut down to 21 of 12,180 test tracklets",
+        "all",
+        "last",
+    )
     assert entry["protocols"]["mars"]["gallery_tracklets"] == 21
     folder = run.path / "eval/split1-last-all"
     with (folder / "queries-mars.csv").open() as file:
@@ -90,9 +92,14 @@ def test_anybodys_features(tmp_path, capsys):
     query, gallery = rng.standard_normal((4, 8)), rng.standard_normal((9, 8))
     ids, cams = [5, 5, 9, 9, 9, 5, 9, 5, 5], list("abababbab")
     np.savez(
-        tmp_path / "f.npz", query=query, gallery=gallery, query_ids=[5, 9, 5, 9], gallery_ids=ids,
-        query_cams=list("abab"), gallery_cams=cams,
-    )  # fmt: skip
+        tmp_path / "f.npz",
+        query=query,
+        gallery=gallery,
+        query_ids=[5, 9, 5, 9],
+        gallery_ids=ids,
+        query_cams=list("abab"),
+        gallery_cams=cams,
+    )
     assert evaluate(f"--features {tmp_path / 'f.npz'} --json") == 0
     figures = json.loads(capsys.readouterr().out)["evaluations"][0]["protocols"]["cross-camera"]
     expected = score_reid(query, gallery, [5, 9, 5, 9], ids, list("abab"), cams, protocol="cross-camera")
@@ -151,8 +158,10 @@ def test_all_protocols_of_anybodys_features_are_those_of_mars(tmp_path, capsys):
     assert evaluate(f"--features {tmp_path / 'f.npz'} --all-protocols --metric euclidean") == 0
     text = capsys.readouterr().out
     assert [line.split(":")[0].strip() for line in text.splitlines() if ": mAP" in line] == [
-        "mars", "mars-ap", "mars-noquery",
-    ]  # fmt: skip
+        "mars",
+        "mars-ap",
+        "mars-noquery",
+    ]
     assert text.count(", euclidean") == 3
     features = load_features(tmp_path / "f.npz")
     assert f"mars: mAP {100 * features.score('mars', metric='euclidean').mAP:.2f}" in text
@@ -363,8 +372,15 @@ def test_mistakes_are_one_clear_line(words, cause, capsys, tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SPECVID_DEBUG", raising=False)
     if "marz" in words:
-        np.savez(words.split()[3], query=np.eye(2), gallery=np.eye(2), query_ids=[1, 2], gallery_ids=[1, 2],
-                 query_cams=[0, 0], gallery_cams=[1, 1])  # fmt: skip
+        np.savez(
+            words.split()[3],
+            query=np.eye(2),
+            gallery=np.eye(2),
+            query_ids=[1, 2],
+            gallery_ids=[1, 2],
+            query_cams=[0, 0],
+            gallery_cams=[1, 1],
+        )
     assert cli.run(words.split()) == 2
     err = capsys.readouterr().err
     assert cause in err

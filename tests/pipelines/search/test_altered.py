@@ -71,9 +71,8 @@ def forge(make: Callable[[Any], Any], name: str = "flat.faiss") -> Alter:
 
         path = folder / "index" / name
         faiss.write_index(make(faiss), str(path))
-        edit("index/index.json", files={
-            file.name: checksums(file) for file in (folder / "index").glob("*.faiss")
-        })(folder)  # fmt: skip
+        files = {file.name: checksums(file) for file in path.parent.glob("*.faiss")}
+        edit("index/index.json", files=files)(folder)
 
     return alter
 
@@ -160,7 +159,7 @@ ALTERED: dict[str, Alter] = {
     "embed.json shards": edit("embed.json", shards=10**15),
     "embed.json shards text": edit("embed.json", shards="two"),
     "embed.json config": edit("embed.json", config=3),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", ALTERED)

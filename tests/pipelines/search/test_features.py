@@ -18,12 +18,17 @@ def written(path: Path) -> np.ndarray:
     save_features(
         path,
         ReidFeatures(
-            query=matrix[[2, 5]], gallery=matrix[:5],
-            query_ids=np.array(["0022", "0007"]), gallery_ids=np.array(["0001", "0001", "0022", "0022", "0007"]),
-            query_cams=np.array([1, 3]), gallery_cams=np.array([1, 2, 1, 2, 2]), query_index=np.array([2, -1]),
-            query_names=np.array(["c", "f"]), gallery_names=np.array(list("abcde")),
+            query=matrix[[2, 5]],
+            gallery=matrix[:5],
+            query_ids=np.array(["0022", "0007"]),
+            gallery_ids=np.array(["0001", "0001", "0022", "0022", "0007"]),
+            query_cams=np.array([1, 3]),
+            gallery_cams=np.array([1, 2, 1, 2, 2]),
+            query_index=np.array([2, -1]),
+            query_names=np.array(["c", "f"]),
+            gallery_names=np.array(list("abcde")),
         ),
-    )  # fmt: skip
+    )
     return matrix
 
 

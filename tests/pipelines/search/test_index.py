@@ -122,6 +122,20 @@ def test_a_full_disk_leaves_the_index_before(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir() if "index" in path.name) == ["index"]
 
 
+def test_an_index_is_read_where_a_kill_came_before_its_last_rename(tmp_path: Path) -> None:
+    folder = write_embeddings(tmp_path, clusters(200, 16))
+    first = build_index(folder.path, "flat")
+    (tmp_path / "index").rename(tmp_path / ".index.ready")
+    index = open_index(folder, Rows(folder))
+    assert index is not None and index.metadata == first
+    second = build_index(folder.path, "hnsw")
+    index = open_index(folder, Rows(folder))
+    assert index is not None and index.metadata == second
+    (tmp_path / "index").rename(tmp_path / ".index.ready")
+    folder.clear()
+    assert not [path.name for path in tmp_path.iterdir() if "index" in path.name]
+
+
 def test_the_goal_is_reached_with_room_to_spare(tmp_path: Path) -> None:
     """Other queries than those that were measured reach the recall too."""
     vectors = np.random.default_rng(3).normal(size=(4000, 48))  # nothing is near anything: the worst case
