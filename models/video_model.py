@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-import specvid
 from specvid.models.clip import ForwardPass
 from specvid.models.heads import Head, Outputs
 from specvid.models.spec import Backbone
@@ -142,7 +141,9 @@ class VideoModel(nn.Module):
         Raises:
             ValueError: Other frames than these.
         """
-        return specvid._videos.preprocess(self, frames)
+        from specvid.pipelines import videos
+
+        return videos.preprocess(self, frames)
 
     def predict(
         self, video: str | os.PathLike[str] | np.ndarray | Tensor, *, top: int = 5, clips: int = 10, crops: int = 1
@@ -162,7 +163,9 @@ class VideoModel(nn.Module):
         Raises:
             ValueError: The model has no classifier, or the video cannot be read (`specvid.errors.VideoError`).
         """
-        return specvid._videos.predict(self, video, top=top, clips=clips, crops=crops)
+        from specvid.pipelines import videos
+
+        return videos.predict(self, video, top=top, clips=clips, crops=crops)
 
     def embed_video(self, video: str | os.PathLike[str] | np.ndarray | Tensor) -> Tensor:
         """The embedding of a video, as ``specvid embed`` writes it by default.
@@ -176,7 +179,9 @@ class VideoModel(nn.Module):
         Raises:
             ValueError: The video cannot be read (`specvid.errors.VideoError`).
         """
-        return specvid._videos.embed_video(self, video)
+        from specvid.pipelines import videos
+
+        return videos.embed_video(self, video)
 
     def save_pretrained(self, folder: str | Path, **options: Any) -> None:
         """Write a folder that others can load.

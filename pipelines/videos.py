@@ -1,6 +1,7 @@
 """What a model does with videos: `VideoModel.preprocess`, `VideoModel.predict` and `VideoModel.embed_video`.
 
-Models know no decoders and no data sets; the package's face (``specvid/__init__.py``) leads from the methods to here.
+Models know no decoders and no data sets. These methods are the one way up from there: they import this file when they
+are called, and the import contracts name that arrow (pyproject.toml).
 """
 
 import os

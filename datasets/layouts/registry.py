@@ -11,14 +11,13 @@ from specvid.datasets.layouts import (  # noqa: F401 (they register)
     folders,
     hmdb51,
     ilids_vid,
-    jester,
     kinetics,
     mars,
     prid2011,
-    something_v1,
     something_v2,
     table,
     tracklets,
+    twentybn,
     ucf101,
 )
 from specvid.datasets.layouts.action_set import ACTION_SETS, ActionSet

@@ -15,7 +15,6 @@ if TYPE_CHECKING:  # what `__getattr__` below imports on first use, for editors 
     from specvid.models import VideoModel, create_model, list_backbones, load
     from specvid.models.blocks import create_block, list_blocks
     from specvid.models.insertion.anybody import insert, remove
-    from specvid.pipelines import videos as _videos  # noqa: F401 (of `VideoModel`)
 
 __version__ = "0.1.0"
 
@@ -54,8 +53,6 @@ _SUBPACKAGES = ("datasets", "eval", "models", "pipelines", "tools")
 def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(importlib.import_module(_HOME[name]), name)
-    if name == "_videos":  # what models do with files: they reach it through here, and import no room above theirs
-        return importlib.import_module("specvid.pipelines.videos")
     if name in _SUBPACKAGES:
         return importlib.import_module(f"specvid.{name}")
     raise AttributeError(f"module 'specvid' has no attribute {name!r}; it has {', '.join(__all__)}")
