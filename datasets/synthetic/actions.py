@@ -9,13 +9,14 @@ import dataclasses
 import json
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from specvid.datasets.synthetic.encode import write_video
-from specvid.datasets.synthetic.folder import Fill, Progress, SyntheticSet, synthesizer, write_set
+from specvid.datasets.synthetic.folder import Progress, SyntheticSet, synthesizer, write_set
 from specvid.datasets.synthetic.two_spots import CLASSES, PAIRS, TwoSpots, draw_background, draw_scene, render
 from specvid.datasets.synthetic.ucf101 import SyntheticClip
 
@@ -24,6 +25,8 @@ _SENTENCES = ("Moving [something] and [something] opposite ways", "Moving [somet
 
 Write = Callable[[Path, list[SyntheticClip], TwoSpots], Iterator[int]]
 """Writes all clips and lists below a folder; yields after each clip."""
+
+_WRITERS: dict[str, Write] = {}
 
 
 def plan_clips(*, seed: int, scenes: int, task: TwoSpots) -> list[SyntheticClip]:
@@ -47,53 +50,53 @@ def plan_clips(*, seed: int, scenes: int, task: TwoSpots) -> list[SyntheticClip]
     return clips
 
 
-_ARGUMENTS = """
+def synthesize_actions(
+    layout: str,
+    out: str | os.PathLike[str],
+    *,
+    seed: int = 0,
+    scenes: int = 40,
+    task: TwoSpots | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> SyntheticSet:
+    """Synthesize a small action set in one of the layouts of this file.
 
-Args:
-    out: The folder.
-    seed: The same seed and settings give the same files.
-    scenes: From 4 up, of which every fourth is tested on.
-    task: How clips look.
-    overwrite: Whether another synthetic set in ``out`` is replaced.
-    progress: Called with (done, total) after each clip.
+    Args:
+        layout: Its name.
+        out: The folder.
+        seed: The same seed and settings give the same files.
+        scenes: From 4 up, of which every fourth is tested on.
+        task: How clips look.
+        overwrite: Whether another synthetic set in ``out`` is replaced.
+        progress: Called with (done, total) after each clip.
 
-Returns:
-    What was written.
+    Returns:
+        What was written.
 
-Raises:
-    ValueError: There are fewer scenes, or ``out`` holds anything else.
-"""
+    Raises:
+        ValueError: There are fewer scenes, or ``out`` holds anything else.
+    """
+    if scenes < 4:
+        raise ValueError(f"scenes is {scenes}; it must be at least 4, of which one is tested on")
+    used = task or TwoSpots()
+    settings = {"layout": layout, "format": _FORMAT, "seed": seed, "scenes": scenes, **dataclasses.asdict(used)}
+
+    def fill(folder: Path) -> Iterator[tuple[int, int]]:
+        clips = plan_clips(seed=seed, scenes=scenes, task=used)
+        for done, _ in enumerate(_WRITERS[layout](folder, clips, used), start=1):
+            yield done, len(clips)
+
+    return write_set(out, settings, fill, overwrite=overwrite, progress=progress)
 
 
-def _layout(name: str) -> Callable[[Write], Callable[..., SyntheticSet]]:
-    """Turn a function that writes clips in a layout into one that synthesizes a set, and register it."""
+def _layout(name: str) -> Callable[[Write], Write]:
+    """Register a function that writes clips in a layout, and with it the synthesizer."""
 
-    def add(write: Write) -> Callable[..., SyntheticSet]:
-        def synthesize(
-            out: str | os.PathLike[str],
-            *,
-            seed: int = 0,
-            scenes: int = 40,
-            task: TwoSpots | None = None,
-            overwrite: bool = False,
-            progress: Progress | None = None,
-        ) -> SyntheticSet:
-            if scenes < 4:
-                raise ValueError(f"scenes is {scenes}; it must be at least 4, of which one is tested on")
-            used = task or TwoSpots()
-            settings: dict[str, Any] = {"layout": name, "format": _FORMAT, "seed": seed, "scenes": scenes}
-
-            def fill(folder: Path) -> Iterator[tuple[int, int]]:
-                clips = plan_clips(seed=seed, scenes=scenes, task=used)
-                for done, _ in enumerate(write(folder, clips, used), start=1):
-                    yield done, len(clips)
-
-            filled: Fill = fill
-            return write_set(out, settings | dataclasses.asdict(used), filled, overwrite=overwrite, progress=progress)
-
-        synthesize.__name__ = synthesize.__qualname__ = write.__name__
-        synthesize.__doc__ = (write.__doc__ or "").splitlines()[0] + _ARGUMENTS
-        return synthesizer(name)(synthesize)
+    def add(write: Write) -> Write:
+        _WRITERS[name] = write
+        synthesizer(name)(partial(synthesize_actions, name))
+        return write
 
     return add
 
@@ -130,34 +133,16 @@ def _json(path: Path, content: Any) -> None:
 
 
 @_layout("folders")
-def synthesize_folders(folder: Path, clips: list[SyntheticClip], task: TwoSpots) -> Iterator[int]:
-    """Synthesize ``train``, ``val`` and ``test`` / CLASS / *.mp4.
-
-    Args:
-        folder: Where the files go.
-        clips: What is written.
-        task: How they look.
-
-    Yields:
-        Frames of each clip, once it is written.
-    """
+def _folders(folder: Path, clips: list[SyntheticClip], task: TwoSpots) -> Iterator[int]:
+    """``train``, ``val`` and ``test`` / CLASS / *.mp4."""
     for clip in clips:
         part = "test" if _is_test(clip) else "val" if clip.group % 4 == 2 else "train"
         yield _video(folder / part / CLASSES[clip.label] / f"{clip.name}.mp4", clip, task)
 
 
 @_layout("table")
-def synthesize_table(folder: Path, clips: list[SyntheticClip], task: TwoSpots) -> Iterator[int]:
-    """Synthesize ``clips.csv`` and a video of each scene, of which each clip is a time span.
-
-    Args:
-        folder: Where the files go.
-        clips: What is written.
-        task: How they look.
-
-    Yields:
-        Frames of each clip, once it is written.
-    """
+def _table(folder: Path, clips: list[SyntheticClip], task: TwoSpots) -> Iterator[int]:
+    """``clips.csv`` and a video of each scene, of which each clip is a time span."""
     rows: list[list[Any]] = [["path", "label", "set", "group", "start_s", "end_s"]]
     (folder / "videos").mkdir(parents=True)
     for first in range(0, len(clips), 4):
@@ -174,17 +159,8 @@ def synthesize_table(folder: Path, clips: list[SyntheticClip], task: TwoSpots) -
 
 
 @_layout("hmdb51")
-def synthesize_hmdb51(folder: Path, clips: list[SyntheticClip], task: TwoSpots) -> Iterator[int]:
-    """Synthesize HMDB-51's layout: ``hmdb51_org/CLASS/*.avi`` and three splits.
-
-    Args:
-        folder: Where the files go.
-        clips: What is written.
-        task: How they look.
-
-    Yields:
-        Frames of each clip, once it is written.
-    """
+def _hmdb51(folder: Path, clips: list[SyntheticClip], task: TwoSpots) -> Iterator[int]:
+    """HMDB-51's layout: ``hmdb51_org/CLASS/*.avi`` and three splits."""
     files = [f"film{clip.group:03d}_{CLASSES[clip.label]}_u_nm_np1_fr_goo_{clip.name[-1]}.avi" for clip in clips]
     for clip, file in zip(clips, files, strict=True):
         yield _video(folder / "hmdb51_org" / CLASSES[clip.label] / file, clip, task)
@@ -199,17 +175,8 @@ def synthesize_hmdb51(folder: Path, clips: list[SyntheticClip], task: TwoSpots) 
 
 
 @_layout("kinetics")
-def synthesize_kinetics(folder: Path, clips: list[SyntheticClip], task: TwoSpots) -> Iterator[int]:
-    """Synthesize Kinetics' layout: official lists, ``train`` and ``val`` / CLASS / ID_START_END.mp4.
-
-    Args:
-        folder: Where the files go.
-        clips: What is written.
-        task: How they look.
-
-    Yields:
-        Frames of each clip, once it is written.
-    """
+def _kinetics(folder: Path, clips: list[SyntheticClip], task: TwoSpots) -> Iterator[int]:
+    """Kinetics' layout: official lists, ``train`` and ``val`` / CLASS / ID_START_END.mp4."""
     rows: dict[str, list[list[str]]] = {"train": [], "val": []}
     for number, clip in enumerate(clips):
         part, name = "val" if _is_test(clip) else "train", CLASSES[clip.label]
@@ -223,40 +190,20 @@ def synthesize_kinetics(folder: Path, clips: list[SyntheticClip], task: TwoSpots
 
 
 @_layout("something-v1")
-def synthesize_something_v1(folder: Path, clips: list[SyntheticClip], task: TwoSpots) -> Iterator[int]:
-    """Synthesize Something-Something v1's layout: lists, and a folder of frames for each clip.
-
-    Args:
-        folder: Where the files go.
-        clips: What is written.
-        task: How they look.
-
-    Yields:
-        Frames of each clip, once it is written.
-    """
+def _something_v1(folder: Path, clips: list[SyntheticClip], task: TwoSpots) -> Iterator[int]:
+    """Something-Something v1's layout: lists, and a folder of frames for each clip."""
     names = [sentence.replace("[", "").replace("]", "") for sentence in _SENTENCES]
-    yield from _frame_set(folder, clips, task, "something-something-v1", names)
+    yield from _twentybn(folder, clips, task, "something-something-v1", names)
 
 
 @_layout("jester")
-def synthesize_jester(folder: Path, clips: list[SyntheticClip], task: TwoSpots) -> Iterator[int]:
-    """Synthesize Jester's layout: lists, and a folder of frames for each clip.
-
-    Args:
-        folder: Where the files go.
-        clips: What is written.
-        task: How they look.
-
-    Yields:
-        Frames of each clip, once it is written.
-    """
-    yield from _frame_set(folder, clips, task, "jester-v1", ["Moving Hands Opposite Ways", "Moving Hands The Same Way"])
+def _jester(folder: Path, clips: list[SyntheticClip], task: TwoSpots) -> Iterator[int]:
+    """Jester's layout: lists, and a folder of frames for each clip."""
+    yield from _twentybn(folder, clips, task, "jester-v1", ["Moving Hands Opposite Ways", "Moving Hands The Same Way"])
 
 
-def _frame_set(
-    folder: Path, clips: list[SyntheticClip], task: TwoSpots, prefix: str, names: list[str]
-) -> Iterator[int]:
-    """A layout of 20BN with frames."""
+def _twentybn(folder: Path, clips: list[SyntheticClip], task: TwoSpots, prefix: str, names: list[str]) -> Iterator[int]:
+    """A layout of 20BN with frames and lists of lines."""
     for number, clip in enumerate(clips, start=1):
         yield _images(folder / f"20bn-{prefix}" / str(number), clip, task)
     _text(folder / f"{prefix}-labels.csv", names)
@@ -268,17 +215,8 @@ def _frame_set(
 
 
 @_layout("something-v2")
-def synthesize_something_v2(folder: Path, clips: list[SyntheticClip], task: TwoSpots) -> Iterator[int]:
-    """Synthesize Something-Something v2's layout: JSON lists and WebM files.
-
-    Args:
-        folder: Where the files go.
-        clips: What is written.
-        task: How they look.
-
-    Yields:
-        Frames of each clip, once it is written.
-    """
+def _something_v2(folder: Path, clips: list[SyntheticClip], task: TwoSpots) -> Iterator[int]:
+    """Something-Something v2's layout: JSON lists and WebM files."""
     for number, clip in enumerate(clips, start=1):
         path = folder / "20bn-something-something-v2" / f"{number}.webm"
         yield _video(path, clip, task, codec="libvpx-vp9", quantiser=4)
@@ -299,17 +237,8 @@ def synthesize_something_v2(folder: Path, clips: list[SyntheticClip], task: TwoS
 
 
 @_layout("diving48")
-def synthesize_diving48(folder: Path, clips: list[SyntheticClip], task: TwoSpots) -> Iterator[int]:
-    """Synthesize Diving48's layout: JSON lists of V2 and ``rgb/VIDEO_NUMBER.mp4``.
-
-    Args:
-        folder: Where the files go.
-        clips: What is written.
-        task: How they look.
-
-    Yields:
-        Frames of each clip, once it is written.
-    """
+def _diving48(folder: Path, clips: list[SyntheticClip], task: TwoSpots) -> Iterator[int]:
+    """Diving48's layout: JSON lists of V2 and ``rgb/VIDEO_NUMBER.mp4``."""
     parts: dict[str, list[dict[str, Any]]] = {"train": [], "test": []}
     for number, clip in enumerate(clips):
         name = f"synthetic{clip.group:03d}_{number:05d}"

@@ -15,7 +15,7 @@ Why a network needs to relate far-apart places:
   nothing to learn, not even about the tracklets that are trained on. (`tests/datasets/synthetic/test_reid.py`.)
 
 Why it can be learned, and for people who were never seen: a person is one continuous number, and the people to test on
-have angles between those of the people to train on (`reid.parts`). The first thing to find is that arms and legs go
+have angles between those of the people to train on (`parts`). The first thing to find is that arms and legs go
 more or less the same way, and everything else is a finer view of that. People made of several yes-or-no relations (the
 legs of each colour go with the arms, or against them) would be more in number, and compose; but there each relation has
 to be found from nothing, and the small network finds a first one within minutes and then no other.
@@ -73,24 +73,24 @@ class Gait:
         """Of a frame, in px: arms, gap, legs."""
         return self.gap + 2 * self.band
 
-    def angle(self, person: int) -> float:
+    def angle(self, identity: int) -> float:
         """Angle between arms and legs, by which an identity is recognised.
 
         Args:
-            person: From 0 to ``identities`` - 1.
+            identity: From 0 to ``identities`` - 1.
 
         Returns:
             Radians.
         """
-        return float(np.pi * (person + 1) / (self.identities + 1))
+        return float(np.pi * (identity + 1) / (self.identities + 1))
 
 
-def render(task: Gait, person: int, arms: float, side: int, rng: np.random.Generator) -> np.ndarray:
+def render(task: Gait, identity: int, arms: float, side: int, rng: np.random.Generator) -> np.ndarray:
     """Render a tracklet.
 
     Args:
         task: How it looks.
-        person: From 0 to ``task.identities`` - 1; -1 for nobody: the legs go anywhere, another way in each quarter.
+        identity: From 0 to ``task.identities`` - 1; -1 for nobody: the legs go anywhere, another way in each quarter.
         arms: Direction of the arms in radians, from right to down.
         side: To which the legs are turned from it, -1 or 1.
         rng: Where all else comes from: the places of the spots, and noise.
@@ -98,8 +98,8 @@ def render(task: Gait, person: int, arms: float, side: int, rng: np.random.Gener
     Returns:
         uint8 (T, H, W, 3) RGB.
     """
-    legs = np.full(task.frames, arms + side * task.angle(max(person, 0)))
-    if person < 0:
+    legs = np.full(task.frames, arms + side * task.angle(max(identity, 0)))
+    if identity < 0:
         legs = np.repeat(rng.uniform(0, 2 * np.pi, 4), -(-task.frames // 4))[: task.frames]
     heading_tn = np.stack([np.full(task.frames, arms), legs], axis=1)
     step_tnd = task.speed * np.stack([np.cos(heading_tn), np.sin(heading_tn)], axis=2)
@@ -130,3 +130,71 @@ def paint(task: Gait, places_tnd: np.ndarray) -> np.ndarray:
         cover_thw = np.clip(1 - square_thw / task.radius**2, 0, None) ** 2
         clip[:, first : first + task.band] += task.light * cover_thw[..., None]
     return clip
+
+
+def parts(task: Gait) -> tuple[list[int], list[int]]:
+    """Divide identities: every fourth is tested on (of fewer than twelve, every other one).
+
+    Args:
+        task: How many there are.
+
+    Returns:
+        Identities to train on, and to test on.
+    """
+    every = 4 if task.identities >= 12 else 2
+    test = list(range(1, task.identities, every))
+    return [identity for identity in range(task.identities) if identity not in test], test
+
+
+def patterns(task: Gait) -> int:
+    """How many tracklets of an identity are far apart.
+
+    Args:
+        task: How they look.
+
+    Returns:
+        As many as there are directions of the arms, the legs turned to either side.
+    """
+    return 2 * len(parts(task)[1]) * 2
+
+
+def render_tracklet(task: Gait, seed: int, identity: int, number: int) -> np.ndarray:
+    """Render a tracklet of a synthetic set.
+
+    Args:
+        task: How it looks.
+        seed: Of the set.
+        identity: The identity; -1 for a distractor, -2 for junk: a picture without anybody.
+        number: Of the tracklet, from 0.
+
+    Returns:
+        uint8 (T, H, W, 3) RGB.
+    """
+    rng = np.random.default_rng([seed, 2, identity + 2, number])
+    if identity < -1:
+        shade = rng.integers(0, 256, (task.height, task.width, 3))
+        return np.repeat((shade // 4)[None], task.frames, axis=0).astype(np.uint8)
+    arms, side = direction(task, seed, identity, number)
+    return render(task, identity, arms, side, rng)
+
+
+def direction(task: Gait, seed: int, identity: int, number: int) -> tuple[float, int]:
+    """How arms and legs lie in one tracklet of an identity.
+
+    The first `patterns` tracklets have, in shuffled order, directions that are as far apart as the angles of two
+    identities to test on, and each of them with both sides; the next ones lie between them, and so on.
+
+    Args:
+        task: How tracklets look.
+        seed: Of the order.
+        identity: The identity.
+        number: Of the tracklet, from 0.
+
+    Returns:
+        Direction of the arms in radians, and the side of the legs, -1 or 1.
+    """
+    again, place = divmod(number, patterns(task))
+    order = np.random.default_rng([seed, 3, identity + 2, again]).permutation(patterns(task))
+    step, side = divmod(int(order[place]), 2)
+    between = again * (np.sqrt(5) - 1) / 2 % 1  # spread evenly, however many there are
+    return 2 * np.pi * 2 * (step + between) / patterns(task), 2 * side - 1

@@ -1,10 +1,9 @@
-"""Synthesizes small re-ID sets: real image files in the official layouts, with people who are known by their gait
-alone (`gait`).
+"""Synthesizes small re-ID sets: image files in the official layouts, of identities known by their gait alone (`gait`).
 
-Every fourth person is tested on, with an angle between those of two people who are trained on. The directions of the
-arms are spread evenly over the tracklets of a person, and no two of them show the same; the first ones, which are all
-that people to test on have, are as far apart as the angles of these people. So whoever only knows how arms and legs go,
-each taken by themselves, finds tracklets of other people as like or liker than those of the same person.
+Every fourth identity is tested on, with an angle between those of two that are trained on. The directions of the arms
+are spread evenly over the tracklets of an identity, and no two of them show the same; the first ones, which are all
+that a test identity has, are as far apart as the angles of these identities. So a network that only knows how arms and
+legs go, each taken by themselves, finds tracklets of other identities as similar as those of the same one.
 """
 
 import dataclasses
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from specvid.datasets.synthetic.folder import Progress, SyntheticSet, synthesizer, write_set
-from specvid.datasets.synthetic.gait import Gait, render
+from specvid.datasets.synthetic.gait import Gait, parts, patterns, render_tracklet
 
 CAMERAS = 6
 _FORMAT = 2  # a new number makes the functions write again
@@ -67,7 +66,7 @@ def synthesize_mars(
     task = _with(identities, task or Gait())
     count = {"train": tracklets, "test": min(tracklets, test_tracklets or patterns(task))}
     if count["test"] < 2:
-        raise ValueError(f"tracklets is {count['test']}; each person needs at least 2: a query and its match")
+        raise ValueError(f"tracklets is {count['test']}; each identity needs at least 2: a query and its match")
     settings = {"tracklets": tracklets, "test_tracklets": count["test"], "distractors": distractors, "junk": junk}
 
     def files() -> Files:
@@ -77,20 +76,20 @@ def synthesize_mars(
             rows: list[Any] = []
             names: list[str] = []
             queries: list[int] = []
-            walks = [(person, number) for person in identities for number in range(count[side])]
+            walks = [(identity, number) for identity in identities for number in range(count[side])]
             if side == "test":
                 walks = [(-2, n) for n in range(junk)] + [(-1, n) for n in range(distractors)] + walks
-            for person, number in sorted(walks, key=lambda walk: (walk[0], walk[1] % CAMERAS, walk[1])):
+            for identity, number in sorted(walks, key=lambda walk: (walk[0], walk[1] % CAMERAS, walk[1])):
                 camera, track = number % CAMERAS + 1, number // CAMERAS + 1
-                pid = {-2: -1, -1: 0}.get(person, person + 1)
+                pid = {-2: -1, -1: 0}.get(identity, identity + 1)
                 label = "00-1" if pid == -1 else f"{pid:04d}"
-                clip = _walk(task, seed, person, number)
+                clip = render_tracklet(task, seed, identity, number)
                 first = len(names) + 1
                 for frame, image in enumerate(clip, start=1):
                     names.append(f"{label}C{camera}T{track:04d}F{frame:03d}.jpg")
                     contents[f"bbox_{side}/{label}/{names[-1]}"] = image
                 rows.append((first, len(names), pid, camera))
-                if person >= 0 and track == 1:
+                if identity >= 0 and track == 1:
                     queries.append(len(rows))
             contents[f"info/{side}_name.txt"] = _text(names)
             contents[f"info/tracks_{side}_info.mat"] = _mat(f"track_{side}_info", np.array(rows, np.int32))
@@ -127,11 +126,9 @@ def synthesize_ilids_vid(
 
     def files() -> Files:
         contents: Files = {}
-        for camera in (1, 2):
-            for person in range(task.identities):
-                folder = f"i-LIDS-VID/sequences/cam{camera}/person{person + 1:03d}"
-                for frame, image in enumerate(_walk(task, seed, person, camera - 1), start=1):
-                    contents[f"{folder}/cam{camera}_person{person + 1:03d}_{frame:05d}.png"] = image
+        for camera, identity, frame, image in _two_cameras(task, seed):
+            folder = f"i-LIDS-VID/sequences/cam{camera}/person{identity:03d}"
+            contents[f"{folder}/cam{camera}_person{identity:03d}_{frame:05d}.png"] = image
         places = np.stack([np.random.default_rng([seed, 1, s]).permutation(task.identities) + 1 for s in range(10)])
         path = "train-test people splits/train_test_splits_ilidsvid.mat"
         contents[path] = _mat("ls_set", places.astype(np.float64))
@@ -167,11 +164,8 @@ def synthesize_prid2011(
 
     def files() -> Files:
         contents: Files = {}
-        for number, camera in enumerate(("cam_a", "cam_b")):
-            for person in range(task.identities):
-                folder = f"prid_2011/multi_shot/{camera}/person_{person + 1:04d}"
-                for frame, image in enumerate(_walk(task, seed, person, number), start=1):
-                    contents[f"{folder}/{frame:04d}.png"] = image
+        for camera, identity, frame, image in _two_cameras(task, seed):
+            contents[f"prid_2011/multi_shot/cam_{'ab'[camera - 1]}/person_{identity:04d}/{frame:04d}.png"] = image
         splits = []
         for split in range(10):
             identities = [
@@ -216,10 +210,10 @@ def synthesize_tracklets(
     def files() -> Files:
         contents: Files = {}
         for side, identities in zip(("train", "test"), parts(task), strict=True):
-            for person in identities:
+            for identity in identities:
                 for number in range(tracklets):
-                    folder = f"{side}/walker{person}/{'abc'[number % 3]}/{number // 3 + 1}"
-                    for frame, image in enumerate(_walk(task, seed, person, number), start=1):
+                    folder = f"{side}/walker{identity}/{'abc'[number % 3]}/{number // 3 + 1}"
+                    for frame, image in enumerate(render_tracklet(task, seed, identity, number), start=1):
                         contents[f"{folder}/{frame}.png"] = image
         return contents
 
@@ -249,67 +243,17 @@ def _write(
     return write_set(out, settings, fill, overwrite=overwrite, progress=progress)
 
 
+def _two_cameras(task: Gait, seed: int) -> Iterator[tuple[int, int, int, np.ndarray]]:
+    """(camera, identity, frame, image), all counted from 1: everybody once in front of each of two cameras."""
+    for camera in (1, 2):
+        for identity in range(task.identities):
+            for frame, image in enumerate(render_tracklet(task, seed, identity, camera - 1), start=1):
+                yield camera, identity + 1, frame, image
+
+
 def _with(identities: int | None, task: Gait) -> Gait:
     """The task, with another number of identities if one is given."""
     return task if identities is None else dataclasses.replace(task, identities=identities)
-
-
-def parts(task: Gait) -> tuple[list[int], list[int]]:
-    """Divide identities: every fourth is tested on (of fewer than twelve, every other one).
-
-    Args:
-        task: How many there are.
-
-    Returns:
-        Identities to train on, and to test on.
-    """
-    every = 4 if task.identities >= 12 else 2
-    test = list(range(1, task.identities, every))
-    return [person for person in range(task.identities) if person not in test], test
-
-
-def patterns(task: Gait) -> int:
-    """How many tracklets of an identity are far apart.
-
-    Args:
-        task: How they look.
-
-    Returns:
-        As many as there are directions of the arms, the legs turned to either side.
-    """
-    return 2 * len(parts(task)[1]) * 2
-
-
-def _walk(task: Gait, seed: int, person: int, number: int) -> np.ndarray:
-    """Tracklet ``number`` of a person; -1: a distractor; -2: junk, a picture without anybody. uint8 (T, H, W, 3)."""
-    rng = np.random.default_rng([seed, 2, person + 2, number])
-    if person < -1:
-        shade = rng.integers(0, 256, (task.height, task.width, 3))
-        return np.repeat((shade // 4)[None], task.frames, axis=0).astype(np.uint8)
-    arms, side = direction(task, seed, person, number)
-    return render(task, person, arms, side, rng)
-
-
-def direction(task: Gait, seed: int, person: int, number: int) -> tuple[float, int]:
-    """How arms and legs lie in one tracklet of an identity.
-
-    The first `patterns` tracklets have, in shuffled order, directions that are as far apart as the angles of two
-    identities to test on, and each of them with both sides; the next ones lie between them, and so on.
-
-    Args:
-        task: How tracklets look.
-        seed: Of the order.
-        person: The identity.
-        number: Of the tracklet, from 0.
-
-    Returns:
-        Direction of the arms in radians, and the side of the legs, -1 or 1.
-    """
-    again, place = divmod(number, patterns(task))
-    order = np.random.default_rng([seed, 3, person + 2, again]).permutation(patterns(task))
-    step, side = divmod(int(order[place]), 2)
-    between = again * (np.sqrt(5) - 1) / 2 % 1  # spread evenly, however many there are
-    return 2 * np.pi * 2 * (step + between) / patterns(task), 2 * side - 1
 
 
 def _mat(variable: str, value: np.ndarray) -> np.ndarray:

@@ -4,15 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from specvid.datasets.synthetic.gait import Gait, paint, render
-from specvid.datasets.synthetic.reid import (
-    direction,
-    parts,
-    patterns,
-    synthesize_mars,
-    synthesize_prid2011,
-    synthesize_tracklets,
-)
+from specvid.datasets.synthetic.gait import Gait, direction, paint, parts, patterns, render
+from specvid.datasets.synthetic.reid import synthesize_mars, synthesize_prid2011, synthesize_tracklets
 from specvid.models.backbones.receptive_field import receptive_field
 from specvid.models.backbones.registry import build_backbone
 from specvid.models.factory import create_model
@@ -37,17 +30,19 @@ def between(first, second):
     return np.degrees(np.arccos(np.clip(cosine, -1, 1)))
 
 
-@pytest.mark.parametrize("person", [0, 6, 14])
+@pytest.mark.parametrize("identity", [0, 6, 14])
 @pytest.mark.parametrize(("arms", "side"), [(0.3, 1), (2.0, -1), (4.5, 1)])
-def test_arms_and_legs_go_as_they_should(person, arms, side):
+def test_arms_and_legs_go_as_they_should(identity, arms, side):
     task = Gait(noise=0.0)
-    clip = render(task, person, arms, side, np.random.default_rng(3))
+    clip = render(task, identity, arms, side, np.random.default_rng(3))
     moved = [motion(clip, task, limb) for limb in (ARMS, LEGS)]
-    for limb, heading in ((ARMS, arms), (LEGS, arms + side * task.angle(person))):
+    for limb, heading in ((ARMS, arms), (LEGS, arms + side * task.angle(identity))):
         expected = task.speed * np.array([np.cos(heading), np.sin(heading)])
         np.testing.assert_allclose(moved[limb].mean(axis=0), expected, atol=0.03)
         np.testing.assert_allclose(moved[limb], np.tile(expected, (task.frames - 1, 1)), atol=0.3)
-    assert between(moved[ARMS].mean(axis=0), moved[LEGS].mean(axis=0)) == pytest.approx((person + 1) * 180 / 16, abs=2)
+    assert between(moved[ARMS].mean(axis=0), moved[LEGS].mean(axis=0)) == pytest.approx(
+        (identity + 1) * 180 / 16, abs=2
+    )
 
 
 def test_every_frame_alone_says_nothing():
@@ -64,25 +59,25 @@ def test_every_frame_alone_says_nothing():
 
 
 def test_arms_alone_and_legs_alone_say_nothing():
-    """Every person to test on shows the same directions of arms, and the same ones of legs; nobody's repeat."""
+    """Every identity to test on shows the same directions of arms, and the same ones of legs; nobody's repeat."""
     task = Gait()
     _, test = parts(task)
     headings = []
-    for person in test:
-        walks = [direction(task, 0, person, number) for number in range(patterns(task))]
+    for identity in test:
+        walks = [direction(task, 0, identity, number) for number in range(patterns(task))]
         assert len(set(walks)) == len(walks) == 16
-        legs = [arms + side * task.angle(person) for arms, side in walks]
+        legs = [arms + side * task.angle(identity) for arms, side in walks]
         headings.append([np.sort(np.round(np.degrees(angles), 6) % 360) for angles in ([a for a, _ in walks], legs)])
     np.testing.assert_allclose(headings, np.repeat(headings[:1], len(test), axis=0), atol=1e-5)
 
 
 def test_directions_of_identities_to_train_on_are_even():
     task = Gait()
-    for person in parts(task)[0]:
-        walks = [direction(task, 0, person, number) for number in range(96)]
+    for identity in parts(task)[0]:
+        walks = [direction(task, 0, identity, number) for number in range(96)]
         assert len({round(arms, 6) for arms, _ in walks}) == 48
         assert sum(side for _, side in walks) == 0
-        legs = [arms + side * task.angle(person) for arms, side in walks]
+        legs = [arms + side * task.angle(identity) for arms, side in walks]
         for angles in (np.array([arms for arms, _ in walks]), np.array(legs)):
             assert max(abs(np.exp(1j * harmonic * angles).mean()) for harmonic in (1, 2, 3, 4)) < 1e-9
 
@@ -111,11 +106,11 @@ def test_no_local_network_knows_anybody():
         torch.manual_seed(0)
         model = create_model("r3d_tiny", blocks=blocks, num_classes=4, neck="none").double().eval()
         means, single = [], []
-        for person in parts(task)[1]:
+        for identity in parts(task)[1]:
             clips = []
             for number in range(patterns(task)):
-                arms, side = direction(task, 0, person, number)
-                heading = np.array([arms, arms + side * task.angle(person)])
+                arms, side = direction(task, 0, identity, number)
+                heading = np.array([arms, arms + side * task.angle(identity)])
                 way = np.stack([np.cos(heading), np.sin(heading)], axis=1)
                 clips.append(paint(task, begin + task.speed * np.arange(task.frames)[:, None, None] * way))
             with torch.no_grad():
@@ -139,7 +134,7 @@ def test_identities_to_test_on_lie_between_those_to_train_on():
     train, test = parts(Gait())
     assert sorted(train + test) == list(range(15))
     assert test == [1, 5, 9, 13]
-    assert [round(np.degrees(Gait().angle(person)), 6) for person in test] == [22.5, 67.5, 112.5, 157.5]
+    assert [round(np.degrees(Gait().angle(identity)), 6) for identity in test] == [22.5, 67.5, 112.5, 157.5]
     assert parts(Gait(identities=4)) == ([0, 2], [1, 3])
 
 
@@ -151,14 +146,14 @@ def test_identities_to_test_on_have_no_more_tracklets_than_are_far_apart(tmp_pat
     assert len(list((tmp_path / "more/bbox_test/0002").iterdir())) == 2 * 4
 
 
-def test_the_same_seed_draws_the_same_files(tmp_path):
+def test_the_same_seed_gives_the_same_files(tmp_path):
     def digest(root):
         return {path.relative_to(root): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
 
-    for draw in (synthesize_mars, synthesize_prid2011, synthesize_tracklets):
-        name = draw.__name__
+    for synthesize in (synthesize_mars, synthesize_prid2011, synthesize_tracklets):
+        name = synthesize.__name__
         for number, seed in enumerate((0, 0, 1)):
-            draw(tmp_path / f"{name}{number}", seed=seed, task=SMALL)
+            synthesize(tmp_path / f"{name}{number}", seed=seed, task=SMALL)
         first, same, other = (digest(tmp_path / f"{name}{number}") for number in range(3))
         assert first == same
         assert first.keys() == other.keys()
