@@ -12,7 +12,7 @@ from specvid.datasets.clips.samplers import EpochSampler
 from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.clips.transforms import test_transform, train_transform
 from specvid.datasets.clips.videos import TestViews, TrainClips
-from specvid.datasets.layouts.action_set import VideoRecord, hold_out
+from specvid.datasets.layouts.action_set import ActionSet, VideoRecord, hold_out
 from specvid.datasets.layouts.registry import read_action
 from specvid.models.spec import InputSpec
 from specvid.pipelines.action.config import ActionClipsConfig, ActionConfig
@@ -56,6 +56,24 @@ class ActionLists:
         return ", ".join(f"{len(files)} {part}" for part, files in self.parts.items()) + " clips"
 
 
+def read_set(config: ActionClipsConfig) -> ActionSet:
+    """Read the split of the data set itself, without holding anything out.
+
+    Args:
+        config: data set, folder and split.
+
+    Returns:
+        The split.
+
+    Raises:
+        ValueError: a wrong folder, list or split.
+    """
+    if not config.data:
+        raise ValueError("data is not given: --data DIR must name the folder of the data set.")
+    own = {"groups": config.groups, "test_fraction": config.test_fraction}
+    return read_action(config.dataset, config.data, split=config.split, **own)
+
+
 def read_lists(config: ActionClipsConfig) -> ActionLists:
     """Read the lists of a split.
 
@@ -68,10 +86,7 @@ def read_lists(config: ActionClipsConfig) -> ActionLists:
     Raises:
         ValueError: a wrong folder, list or split.
     """
-    if not config.data:
-        raise ValueError("data is not given: --data DIR must name the folder of the data set.")
-    own = {"groups": config.groups, "test_fraction": config.test_fraction}
-    data = read_action(config.dataset, config.data, split=config.split, **own)
+    data = read_set(config)
     for note in data.notes:
         log.warning(note)
     if not data.test:

@@ -17,11 +17,13 @@ from specvid.datasets.clips.samplers import ShardSampler
 from specvid.datasets.clips.transforms import TestTransform
 from specvid.datasets.clips.videos import TestViews
 from specvid.eval.classification import average_views
-from specvid.pipelines.action.config import ActionConfig, ActionEvaluationConfig
-from specvid.pipelines.action.data import clip_spec, make_views, read_lists
-from specvid.pipelines.action.results import ActionResult, ClipScores, fuse, mean_over_splits, result_of
+from specvid.pipelines.action.config import ActionClipsConfig, ActionConfig, ActionEvaluationConfig
+from specvid.pipelines.action.data import clip_spec, make_views, read_lists, read_set
+from specvid.pipelines.action.entries import mean_over_splits
+from specvid.pipelines.action.fusion import check_fusion, fuse
+from specvid.pipelines.action.results import ActionResult, ClipScores, result_of
 from specvid.pipelines.engine.config import ComputeConfig
-from specvid.pipelines.engine.evaluation import TrainedRun, evaluate_runs, refuse_leak
+from specvid.pipelines.engine.evaluation import TrainedRun, evaluate_runs, pair_runs, refuse_leak
 from specvid.pipelines.engine.fabric import make_fabric
 from specvid.pipelines.engine.gather import gather_rows
 from specvid.pipelines.engine.loading import load, loader_options
@@ -53,11 +55,14 @@ def evaluate(
         ``{"evaluations": [...], "mean": {...}}``, or ``"fused"`` instead of the mean.
 
     Raises:
-        ValueError: a folder that is no run, a split without its run, or test clips that were trained on.
+        ValueError: a folder that is no run, a split without its run, test clips that were trained on, or runs that
+            cannot be fused.
     """
     config, compute = config or ActionEvaluationConfig(), compute or ComputeConfig()
-    fabric = make_fabric(compute)
     trained = [TrainedRun.open(run, ActionConfig) for run in runs]
+    if config.fuse != "none":
+        _check_fusion(trained, splits, config)
+    fabric = make_fabric(compute)
     score = partial(_score, fabric=fabric, config=config, compute=compute)
     entries, results = evaluate_runs(trained, score, fabric=fabric, splits=splits, any_split=config.force, echo=echo)
     if config.fuse != "none":
@@ -82,7 +87,7 @@ def _score(
     network = NetworkConfig(run=str(run.folder.path), checkpoint=config.checkpoint, trust=config.trust)
     opened = open_network(network)
     model, metadata = opened.model, opened.metadata
-    trained_on = replace(run.config.clips, data=config.data or run.config.clips.data, limit=0)
+    trained_on = _clips_of(run, config)
     lists = read_lists(replace(trained_on, split=split))
     if lists.classes != metadata["classes"]:
         raise ValueError(
@@ -110,6 +115,23 @@ def _score(
         leaked=leaked,
         selected_by=selected_by,
     )
+
+
+def _check_fusion(
+    trained: Sequence[TrainedRun[ActionConfig]], splits: Sequence[int], config: ActionEvaluationConfig
+) -> None:
+    """Refuse runs that cannot be fused before the first of them is scored, which can take hours."""
+    names = [str(run.folder.path) for run in trained]
+    pairs = pair_runs(names, [run.config.clips.split for run in trained], splits, any_split=config.force)
+    tested = [
+        (names[number], read_set(replace(_clips_of(trained[number], config), split=split))) for number, split in pairs
+    ]
+    check_fusion(tested, config.fuse)
+
+
+def _clips_of(run: TrainedRun[ActionConfig], config: ActionEvaluationConfig) -> ActionClipsConfig:
+    """The data set that a run was trained on, all of it, where it lies now."""
+    return replace(run.config.clips, data=config.data or run.config.clips.data, limit=0)
 
 
 def score_views(

@@ -1,8 +1,7 @@
-"""What is saved and printed of a scored test list: the entry of results.json, the CSV, the picture, the text."""
+"""A scored test list: its entry of results.json, the CSV of its clips, the picture, the text."""
 
 import csv
 import math
-import statistics
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from specvid.eval.classification import ClassificationScore, save_confusion, sco
 from specvid.eval.multilabel import MultilabelScore, save_average_precisions, score_multilabel
 from specvid.files import replacing_file, write_json
 from specvid.pipelines.action.data import ActionLists
+from specvid.pipelines.action.entries import headline
 from specvid.pipelines.engine.run import RunFolder
 
 _SAME = ("split", "checkpoint", "clips", "crops")
@@ -193,7 +193,7 @@ class SingleLabelResult(ActionResult):
         """
         trivial = f" (of {len(entry['per_class'])} classes: no news)" if len(entry["per_class"]) <= 5 else ""
         top5, mean_class = f"top-5 {100 * entry['top5']:.2f} %{trivial}", f"{100 * entry['mean_class']:.2f} %"
-        return f"{top5}, mean of classes {mean_class}, same views"
+        return f"{top5}, mean class accuracy {mean_class}, same views"
 
     def save_picture(self, folder: Path, *, title: str) -> None:
         """Draw the confusion matrix.
@@ -253,7 +253,7 @@ class MultilabelResult(ActionResult):
         chosen = (
             "chosen on the validation part" if entry["thresholds_chosen"] else "0.5: no validation part chose others"
         )
-        return f"F1 {100 * entry['f1']:.2f} %, mean of classes {100 * entry['mean_f1']:.2f} % (thresholds {chosen})"
+        return f"F1 {100 * entry['f1']:.2f} % of all decisions, mean class F1 {100 * entry['mean_f1']:.2f} % (thresholds {chosen})"
 
 
 def result_of(
@@ -297,102 +297,3 @@ def result_of(
         return MultilabelResult(lists, scores, found, about)
     score = score_classification(scores.probabilities, [record.label for record in lists.test])
     return SingleLabelResult(lists, scores, score, about)
-
-
-def fuse(results: Mapping[str, ActionResult], how: str) -> ActionResult:
-    """Late fusion: the mean of what several networks say of the same clips.
-
-    Args:
-        results: of each run by its name, on one test list.
-        how: ``mean`` of the probabilities, or ``geometric``: of their logarithms.
-
-    Returns:
-        The fused result. A clip that one of them could not read has no prediction.
-
-    Raises:
-        ValueError: less than two, or different test lists.
-    """
-    if len(results) < 2:
-        raise ValueError(f"fuse {how!r}: {len(results)} result; several runs on one split are needed.")
-    (name, first), *others = results.items()
-    for other_name, other in others:
-        same = first.lists.classes == other.lists.classes and first.about["split"] == other.about["split"]
-        if not same or [r.name for r in first.lists.test] != [r.name for r in other.lists.test]:
-            raise ValueError(f"fuse {how!r}: {name} and {other_name} were scored on different test lists or classes.")
-    shares = np.stack([result.scores.probabilities for result in results.values()])
-    if how == "geometric" and first.lists.is_multilabel:
-        raise ValueError("fuse 'geometric' is for clips of one class each; take mean.")
-    if how == "geometric":
-        logs = np.log(np.maximum(shares, 1e-12)).mean(axis=0)
-        fused = np.exp(logs - logs.max(axis=1, keepdims=True))
-        fused /= fused.sum(axis=1, keepdims=True)
-    else:
-        fused = shares.mean(axis=0)
-    per_clip = zip(*(result.scores.errors for result in results.values()), strict=True)
-    errors = [next(filter(None, own), "") for own in per_clip]
-    per_clip = zip(*(result.scores.repeated for result in results.values()), strict=True)
-    scores = ClipScores(fused, errors, [next(filter(None, own), "") for own in per_clip])
-    leaked = max(result.about["trained_on"] for result in results.values())
-    about = {**first.about, "trained_on": leaked, "fused": list(results), "fuse": how}
-    about.pop("best_is", None)
-    if first.lists.is_multilabel:
-        about["thresholds_chosen"] = False  # those of a single network do not hold for the mean
-        found = score_multilabel(fused, [record.labels for record in first.lists.test])
-        return MultilabelResult(first.lists, scores, found, about)
-    return SingleLabelResult(
-        first.lists, scores, score_classification(fused, [record.label for record in first.lists.test]), about
-    )
-
-
-def headline(entry: Mapping[str, Any]) -> str:
-    """The main figure with all that must stand beside it: data, split, views, clips, unreadable, with repeated frames.
-
-    Args:
-        entry: of results.json.
-
-    Returns:
-        E.g. ``top-1 81.07 % (UCF-101, split 1, 10 clips x 3 crops, 3783 of 3783 clips scored, 0 unreadable)``.
-    """
-    main, name = ("mAP", "map") if "map" in entry else ("top-1", "top1")
-    leaked = f", NOT HONEST: {entry['trained_on']} of these clips were trained on" if entry["trained_on"] else ""
-    views = f"{_count(entry['clips'], 'clip')} x {_count(entry['crops'], 'crop')}"
-    if "fused" in entry:
-        views += f", {entry['fuse']} of {len(entry['fused'])} runs"
-    repeated = f", {len(entry['repeated'])} with repeated frames" if entry.get("repeated") else ""
-    return (
-        f"{main} {100 * entry[name]:.2f} % ({entry['dataset']}, split {entry['split']}, {views}, "
-        f"{entry['scored']} of {entry['listed']} clips scored, {len(entry['unreadable'])} unreadable{repeated}{leaked})"
-    )
-
-
-def mean_over_splits(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The mean over splits of the mean over each split's runs.
-
-    Args:
-        entries: of results.json.
-
-    Returns:
-        The means, sample deviations (n - 1) over the splits, or over the runs where there is one split, and a sentence.
-    """
-    splits = sorted({entry["split"] for entry in entries})
-    figures: dict[str, Any] = {}
-    names = ("map", "f1", "mean_f1") if "map" in entries[0] else ("top1", "top5", "mean_class")
-    for name in names:
-        per_split = [statistics.fmean(entry[name] for entry in entries if entry["split"] == split) for split in splits]
-        figures[name] = statistics.fmean(per_split)
-        spread = per_split if len(splits) > 1 else [entry[name] for entry in entries]
-        figures[f"{name}_deviation"] = statistics.stdev(spread)
-    over = f"splits {', '.join(map(str, splits))}" if len(splits) > 1 else f"{len(entries)} runs on split {splits[0]}"
-    clips = f"{sum(entry['scored'] for entry in entries)} of {sum(entry['listed'] for entry in entries)} clips scored"
-    views = " and ".join(sorted({f"{entry['clips']} x {entry['crops']} views" for entry in entries}))
-    title = " and ".join(sorted({entry["dataset"] for entry in entries}))
-    honest = "" if not any(entry["trained_on"] for entry in entries) else ", NOT HONEST: clips were trained on"
-    main, title_of_main = names[0], "mAP" if names[0] == "map" else "top-1"
-    figure = f"{100 * figures[main]:.2f} ± {100 * figures[f'{main}_deviation']:.2f} %"
-    text = f"mean over {over}: {title_of_main} {figure} "
-    return {**figures, "splits": splits, "runs": len(entries), "text": f"{text}({title}, {views}, {clips}{honest})"}
-
-
-def _count(number: int, noun: str) -> str:
-    """A number with its noun."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"

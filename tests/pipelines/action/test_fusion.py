@@ -12,7 +12,8 @@ from specvid import cli
 from specvid.datasets.layouts.action_set import VideoRecord
 from specvid.eval.classification import score_classification
 from specvid.pipelines.action.data import ActionLists
-from specvid.pipelines.action.results import ClipScores, SingleLabelResult, fuse
+from specvid.pipelines.action.fusion import fuse
+from specvid.pipelines.action.results import ClipScores, SingleLabelResult
 
 QUICK = "--frames 4 --stride 1 --size 16 --resize 20 --batch-size 6 --workers 0 --device cpu --no-tensorboard"
 
@@ -52,7 +53,7 @@ def test_what_one_could_not_read_has_no_prediction() -> None:
 def test_what_cannot_be_fused() -> None:
     with pytest.raises(ValueError, match="several runs on one split"):
         fuse({"one": result(draw(0))}, "mean")
-    with pytest.raises(ValueError, match="one and two were scored on different test lists"):
+    with pytest.raises(ValueError, match="one and two are of different splits"):
         fuse({"one": result(draw(0)), "two": result(draw(1), split=2)}, "mean")
 
 
@@ -65,6 +66,9 @@ def test_from_the_command_line(tmp_path: Path, capsys) -> None:
     words = f"eval action --run {tmp_path}/r0 {tmp_path}/r1 --fuse mean --clips 1 --device cpu --workers 0"
     assert cli.run(words.split()) == 0
     assert "1 clip x 1 crop, mean of 2 runs, 6 of 6 clips scored" in capsys.readouterr().out
+    alone = cli.run(f"eval action --run {tmp_path}/r0 --fuse mean --clips 2 --device cpu --workers 0".split())
+    assert alone == 2 and "several runs on one split" in capsys.readouterr().err
+    assert not (tmp_path / "r0" / "eval" / "split1-last-2x1").exists()  # refused before anything was scored
     folders = [tmp_path / name / "eval" / "split1-last-1x1" for name in ("r0", "r1", "fused+r0+r1")]
     one, two, fused = (list(csv.DictReader((f / "clips.csv").open())) for f in folders)
     for a, b, both in zip(one, two, fused, strict=True):
