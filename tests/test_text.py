@@ -1,6 +1,8 @@
-"""Tables as text."""
+"""Numbers with their nouns, and tables, as text."""
 
-from specvid.text import to_markdown, to_text
+import pytest
+
+from specvid.text import counted, to_markdown, to_text
 
 ROWS = [["name", "share", "of"], ["a|b", "9.5", ""], ["long name", "100.0", "x"]]
 
@@ -29,3 +31,11 @@ def test_markdown_is_padded_and_escapes_bars() -> None:
         "| a\\|b      | 9.5   |    |",
         "| long name | 100.0 | x  |",
     ]
+
+
+@pytest.mark.parametrize(
+    ("number", "noun", "text"),
+    [(1, "clip", "1 clip"), (0, "clip", "0 clips"), (3, "class", "3 classes"), (1501, "identity", "1,501 identities")],
+)
+def test_a_number_with_its_noun(number: int, noun: str, text: str) -> None:
+    assert counted(number, noun) == text

@@ -1,14 +1,16 @@
 """What own data have in common, whether in folders or in a table: parts, groups, and a test part that is split off."""
 
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 
 from specvid.datasets.layouts.action_set import ActionSet, VideoRecord, check_parts, hold_out
 from specvid.datasets.layouts.base import check_split
 from specvid.datasets.layouts.tables import SUFFIXES, read_table
+from specvid.text import counted
 
 PARTS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
 SPLITS = 10  # where the test part is split off: as many draws
@@ -107,42 +109,44 @@ def group_rule(groups: str) -> Callable[[str], str]:
         expression = re.compile(groups)
     except re.error as error:
         raise ValueError(
-            f"groups {groups!r} is neither a table that is there nor a regular expression ({error})."
+            f"groups '{groups}' is neither a table that is there nor a regular expression ({error})."
         ) from None
     if not expression.groups:
         raise ValueError(
-            f"groups {groups!r} has no part in parentheses, e.g. '(.*)_clip'; or it names no table that is there."
+            f"groups '{groups}' has no part in parentheses, e.g. '(.*)_clip'; or it names no table that is there."
         )
 
     def search(name: str) -> str:
         found = expression.search(name)
         if found is None or not found[1]:
-            raise ValueError(f"groups {groups!r} finds nothing in {name!r}; the rule must fit every clip.")
+            raise ValueError(f"groups '{groups}' finds nothing in {name!r}; the rule must fit every clip.")
         return found[1]
 
     return search
 
 
 def _warn(train: list[VideoRecord], validation: list[VideoRecord], test: list[VideoRecord]) -> tuple[str, ...]:
-    """A note where names look like parts of one source that may come to stand, or do, on both sides of a split."""
-    sources: dict[tuple[int, str], Counter[str]] = defaultdict(Counter)
+    """A warning where names look like parts of one source that are, or may come, on both sides of a split."""
+    sources: dict[tuple[int, str], dict[str, list[str]]] = defaultdict(dict)
     per_class: dict[int, set[str]] = defaultdict(set)
     for part, records in (("train", train), ("validation", validation), ("test", test)):
         for record in records:
             found = _COUNTER.fullmatch(Path(record.name).stem)
             source = found["source"] if found else Path(record.name).stem
-            sources[record.label, source][part] += 1
+            sources[record.label, source].setdefault(part, []).append(record.name)
             per_class[record.label].add(source)
-    # Numbers alone (clip1, clip2 ...) tell nothing: a class needs two sources, one of them with several parts.
+    # Numbers alone (clip1, clip2 ...) mean nothing: a class needs two sources, one of them with several clips.
     splittable = [
-        (source, parts)
-        for (label, source), parts in sources.items()
-        if parts.total() > 1 and len(per_class[label]) > 1 and (not test or len(parts) > 1)
+        list(parts.values())
+        for (label, _), parts in sources.items()
+        if sum(map(len, parts.values())) > 1 and len(per_class[label]) > 1 and (not test or len(parts) > 1)
     ]
     if not splittable:
         return ()
-    source, parts = max(splittable, key=lambda pair: pair[1].total())
+    largest = max(splittable, key=lambda parts: sum(map(len, parts)))
+    examples = [name for names in zip_longest(*largest) for name in names if name][:2]  # of two parts where there are
     return (
-        f"{len(splittable)} names look like parts of one source, e.g. {parts.total()} clips of {source!r}: if they "
-        "are, a score on some of them while others are trained on is far too good. Say which belong together: --groups",
+        f"clips look like parts of one source by their names, e.g. {' and '.join(examples)} "
+        f"({counted(len(splittable), 'such source')}). If they are, training on some and testing on others gives far "
+        "too high a score: name the sources with --groups, and all clips of one stay on one side.",
     )

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from specvid.datasets.layouts.media import is_hidden
+from specvid.text import counted
 
 DELIMITERS = ",;\t|"
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
@@ -108,7 +109,7 @@ class NameFinder:
         if not self.respelt:
             return ()
         name, found = next(iter(self.respelt.items()))
-        return (f"{len(self.respelt):,} names are spelt with other capitals on the disk, e.g. {name} is {found}",)
+        return (f"{counted(len(self.respelt), 'name')} spelt with other capitals on the disk, e.g. {name} is {found}",)
 
     def _ignore_case(self, name: str) -> str | None:
         """The one file that a name can mean if capitals do not matter; None where there is none, or more than one."""

@@ -4,6 +4,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from specvid.text import counted
+
 
 def headline(entry: Mapping[str, Any]) -> str:
     """The main figure with all that must stand beside it: data, split, views, clips, unreadable, with repeated frames.
@@ -16,13 +18,14 @@ def headline(entry: Mapping[str, Any]) -> str:
     """
     main, name = ("mAP", "map") if "map" in entry else ("top-1", "top1")
     leaked = f", NOT HONEST: {entry['trained_on']} of these clips were trained on" if entry["trained_on"] else ""
-    views = f"{_count(entry['clips'], 'clip')} x {_count(entry['crops'], 'crop')}"
+    views = f"{counted(entry['clips'], 'clip')} x {counted(entry['crops'], 'crop')}"
     if "fused" in entry:
         views += f", {entry['fuse']} of {len(entry['fused'])} runs"
     repeated = f", {len(entry['repeated'])} with repeated frames" if entry.get("repeated") else ""
     return (
         f"{main} {100 * entry[name]:.2f} % ({entry['dataset']}, split {entry['split']}, {views}, "
-        f"{entry['scored']} of {entry['listed']} clips scored, {len(entry['unreadable'])} unreadable{repeated}{leaked})"
+        f"{entry['scored']} of {counted(entry['listed'], 'clip')} scored, {len(entry['unreadable'])} unreadable"
+        f"{repeated}{leaked})"
     )
 
 
@@ -52,8 +55,3 @@ def mean_over_splits(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     figure = f"{100 * figures[main]:.2f} ± {100 * figures[f'{main}_deviation']:.2f} %"
     text = f"mean over {over}: {title_of_main} {figure} "
     return {**figures, "splits": splits, "runs": len(entries), "text": f"{text}({title}, {views}, {clips}{honest})"}
-
-
-def _count(number: int, noun: str) -> str:
-    """A number with its noun."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -253,7 +253,8 @@ class MultilabelResult(ActionResult):
         chosen = (
             "chosen on the validation part" if entry["thresholds_chosen"] else "0.5: no validation part chose others"
         )
-        return f"F1 {100 * entry['f1']:.2f} % of all decisions, mean class F1 {100 * entry['mean_f1']:.2f} % (thresholds {chosen})"
+        f1, mean_f1 = f"F1 {100 * entry['f1']:.2f} % of all decisions", f"mean class F1 {100 * entry['mean_f1']:.2f} %"
+        return f"{f1}, {mean_f1} (thresholds {chosen})"
 
 
 def result_of(

@@ -19,6 +19,7 @@ from specvid.pipelines.embed.shards import VideoResult, schema_of, write_shard
 from specvid.pipelines.embed.stream import Shard, Stream, reader_for, write_behind
 from specvid.pipelines.engine.devices import select_device
 from specvid.pipelines.engine.processes import Processes
+from specvid.text import counted
 
 BATCH = {"cpu": 4, "mps": 16, "cuda": 32}
 """Clips at a time on each kind of device, where nothing is said."""
@@ -95,11 +96,11 @@ class Job:
         for note in found.notes:
             echo(note)
         if found.hidden:
-            echo(f"{found.hidden} hidden files and folders are left out")
+            echo(f"left out: {counted(found.hidden, 'hidden file')} (or folders)")
         for suffix, count in found.skipped.most_common(8):
-            echo(f"{count} files ({suffix}) are neither videos nor images: left out")
+            echo(f"left out: {counted(count, 'file')} ({suffix}), neither video nor image")
         if found.repeated:
-            echo(f"{found.repeated} inputs are named more than once: each is embedded once")
+            echo(f"named more than once, embedded once: {counted(found.repeated, 'input')}")
         size = self.config.output.shard_size
         shards = -(-len(found.table) // size)
         metadata = {**self.metadata(), "inputs": len(found.table), "shards": shards}
@@ -122,7 +123,7 @@ class Job:
             for stale in (folder.errors, folder.notes, folder.npz):
                 stale.unlink(missing_ok=True)
             if len(missing) < shards:
-                echo(f"{shards - len(missing)} of {shards} shards are there already, {len(missing)} are missing")
+                echo(f"{shards - len(missing)} of {counted(shards, 'shard')} done already, {len(missing)} missing")
         return missing
 
     def _check(self, old: dict[str, Any], new: dict[str, Any], table: Any) -> None:

@@ -22,6 +22,7 @@ from specvid.pipelines.embed.inputs import find_inputs, one_line
 from specvid.pipelines.embed.job import Job
 from specvid.pipelines.embed.shards import count_short, gather_failures, write_npz
 from specvid.pipelines.engine.processes import Processes
+from specvid.text import counted
 
 
 @dataclass(frozen=True)
@@ -58,14 +59,15 @@ class Outcome:
             f"{self.done / self.seconds:.1f} videos/s, {self.frames / self.seconds:.0f} frames/s" if self.done else ""
         )
         if not self.complete:
-            return f"this process embedded its share, {self.done} videos" + (f" ({speed})" if speed else "")
+            return f"this process embedded its share, {counted(self.done, 'video')}" + (f" ({speed})" if speed else "")
         now = f"; now {self.done} ({speed})" if self.done else "; nothing was missing"
         out, errors = (one_line(str(path)) for path in (self.out, self.out / "errors.parquet"))
         failed = f"{self.failed} failed, see {errors}" if self.failed else "0 failed"
         good = self.videos - self.failed
         short = f"; {self.short} shorter than a clip, with frames taken more than once" if self.short else ""
         lost = f"; {self.lost} with lost frames, see {one_line(str(self.out / 'notes.parquet'))}" if self.lost else ""
-        return f"embedded {good} of {self.videos} videos, {self.rows} rows in {out}{now}{short}{lost}; {failed}"
+        rows = f"{counted(self.rows, 'row')} in {out}"
+        return f"embedded {good} of {counted(self.videos, 'video')}, {rows}{now}{short}{lost}; {failed}"
 
 
 def embed(
@@ -201,7 +203,7 @@ def _run_on_ray(job: Job, shards: Sequence[int], echo: Callable[[str], None]) ->
             videos, frames = videos + int(row["videos"]), frames + int(row["frames"])
             for line in filter(None, str(row["lines"]).splitlines()):
                 echo(line)
-            echo(f"{number} of {len(shards)} shards are there")
+            echo(f"{number} of {counted(len(shards), 'shard')} done")
         return videos, frames
     finally:
         if owned:

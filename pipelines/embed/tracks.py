@@ -10,6 +10,7 @@ from typing import Any
 
 from specvid.datasets.layouts.reid_set import natural_key
 from specvid.datasets.layouts.tracklets import TRACKLET_COLUMNS
+from specvid.text import counted
 
 _GROUPS = (("set",), ("pid",), ("camid",), TRACKLET_COLUMNS)
 _FRAME = "frame"
@@ -62,7 +63,7 @@ def group_tracklets(table: Any, files: Sequence[str], *, where: str) -> tuple[An
     )
     for name in carried:
         result = result.append_column(table.schema.field(name), table[name].take(pa.array(first)))
-    notes = [f"{where}: {len(files):,} images are {len(ids):,} tracklets, by {', '.join(keys)}"]
+    notes = [f"{where}: {counted(len(files), 'image')} in {counted(len(ids), 'tracklet')}, by {', '.join(keys)}"]
     left = [name for name in mixed if name != _FRAME]
     if left:
         notes.append(f"{where}: {', '.join(left)} differ within tracklets, and are not carried over")

@@ -25,6 +25,7 @@ from specvid.pipelines.engine.seeds import seed_all
 from specvid.pipelines.engine.signals import Interrupted, handling
 from specvid.pipelines.engine.start import start_run
 from specvid.pipelines.engine.task import Batch, Callback, Selection
+from specvid.text import counted
 
 
 class Lists(Protocol):
@@ -248,7 +249,8 @@ def announce(run: RunFolder, model: VideoModel, task: TrainingTask[Any, Any]) ->
     log.info(f"{lists.title}, split {lists.split}: {lists}")
     recipe = f" (from the recipe {config.recipe})" if config.recipe else ""
     log.info(
-        f"{engine.epochs} epochs x {task.feed.steps} steps x {engine.batch_size} clips, {engine.optimizer}, "
+        f"{counted(engine.epochs, 'epoch')} x {counted(task.feed.steps, 'step')} x "
+        f"{counted(engine.batch_size, 'clip')}, {engine.optimizer}, "
         f"peak rate {engine.lr:g}, schedule {engine.schedule}, {engine.precision}{recipe}"
     )
     if engine.freeze:

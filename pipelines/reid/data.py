@@ -17,6 +17,7 @@ from specvid.datasets.layouts.registry import read_reid
 from specvid.datasets.layouts.reid_set import Identity, ReidSet, Tracklet, labels_of
 from specvid.pipelines.engine.feed import TrainFeed, choose
 from specvid.pipelines.reid.config import ReidClipsConfig, ReidConfig
+from specvid.text import counted
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class ReidLists:
     def __str__(self) -> str:
         held_out = f", {len(self.validation.test)} held out" if self.validation else ""
         return (
-            f"{len(self.train)} tracklets of {len(self.classes)} identities to train on{held_out}; "
+            f"{counted(len(self.train), 'tracklet')} of {len(self.classes)} identities to train on{held_out}; "
             f"{len(self.data.query)} queries, {len(self.data.gallery)} gallery tracklets"
         )
 

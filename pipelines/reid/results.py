@@ -16,6 +16,7 @@ from specvid.eval.reid.result import ReidScore, SplitScore, over_splits
 from specvid.files import write_json
 from specvid.pipelines.engine.run import RunFolder
 from specvid.pipelines.reid.features import TrackletFeatures, as_reid_features
+from specvid.text import counted
 
 _SAME = ("dataset", "source", "split", "checkpoint", "sampling", "rerank")
 """What makes two entries of results.json one evaluation: the same features, ranked in the same way."""
@@ -153,7 +154,7 @@ class ReidResult:
             lines.append(f"unreadable: {len(self.errors) - 10} more chunks, see results.json")
         if self.lost:
             names = ", ".join(self.lost[:5])
-            lines.append(f"{len(self.lost)} tracklets have no readable frame and are like nothing: {names}")
+            lines.append(f"{counted(len(self.lost), 'tracklet')} without a readable frame, similar to nothing: {names}")
         if folder is not None:
             lines.append(f"per query, and features to score again: {folder}")
         return "\n  ".join(lines)

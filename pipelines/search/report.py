@@ -14,7 +14,7 @@ from specvid.datasets.layouts.media import IMAGES
 from specvid.errors import VideoError
 from specvid.pipelines.embed.inputs import one_line
 from specvid.pipelines.search.query import Answer
-from specvid.text import to_text
+from specvid.text import counted, to_text
 
 _HEIGHT = 120  # px
 _OWN = ("rank", "score", "id", "path", "start_s", "end_s", "first_frame", "last_frame")
@@ -38,7 +38,7 @@ def as_text(answer: Answer) -> str:
     for row in answer.rows:
         values = [one_line(str(row[name])) for name in (*carried, "id")]
         rows.append([str(row["rank"]), f"{row['score']:.4f}", _span(row).strip(), *values])
-    return f"{to_text(rows)}\n{len(answer.rows)} of {answer.rows_searched:,} rows ({answer.method})"
+    return f"{to_text(rows)}\n{len(answer.rows)} of {counted(answer.rows_searched, 'row')} ({answer.method})"
 
 
 def write_page(answer: Answer, query: Sequence[str], path: str | os.PathLike[str]) -> None:

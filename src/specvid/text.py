@@ -1,6 +1,25 @@
-"""Tables as plain text and as Markdown: rows of cells that are text already, the heading first."""
+"""Text to be printed: numbers with their nouns, and tables as plain text and as Markdown.
+
+The rows of a table are cells that are text already, the heading first.
+"""
 
 from collections.abc import Sequence
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun.
+
+    Args:
+        number: how many.
+        noun: what, in the singular; its plural must be a regular one (``clip``, ``class``, ``identity``).
+
+    Returns:
+        E.g. ``1 clip``, ``3 classes`` or ``1,501 identities``.
+    """
+    if number == 1:
+        return f"1 {noun}"
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    return f"{number:,} {plural}"
 
 
 def to_text(rows: Sequence[Sequence[str]], *, align: str = "", rule: bool = True) -> str:

@@ -16,6 +16,7 @@ from specvid.datasets.layouts.registry import ACTION_SETS, REID_SETS, read_actio
 from specvid.datasets.layouts.reid_set import ReidSet
 from specvid.errors import VideoError, unknown
 from specvid.pipelines.reid.features import check_scorable
+from specvid.text import counted
 from specvid.tools.data.verify import missing_and_unlisted, verify_files
 
 _NAMED = 20  # files named per kind of problem, the rest counted
@@ -87,7 +88,8 @@ def check(
     else:
         paths = list(dict.fromkeys(str(record.path) for data in sets for record in data.records))
         names = {record.name for data in sets for record in data.records}
-        headline, noun = f"{len(names):,} clips listed, {len(first.classes)} classes", "clips"
+        headline = f"{counted(len(names), 'clip')} listed, {counted(len(first.classes), 'class')}"
+        noun = "clips" if len(paths) == len(names) else "files"  # a file may hold several clips
     lines = [f"{first.title}: {headline}, in {root}"]
     for name, (here, published) in {name: pair for data in sets for name, pair in data.counts.items()}.items():
         lines.append(f"  {name}: {here:,}" + ("" if published is None else f" (published: {published:,})"))
@@ -98,9 +100,9 @@ def check(
     problems |= {path: f"missing: {path} is not there" for path in sorted(missing)}
     lines += [f"note: {note}" for note in dict.fromkeys(note for data in sets for note in data.notes)]
     if hidden := hidden_below([root]) if root.is_dir() else []:
-        lines.append(f"note: {len(hidden):,} hidden files and folders are left out, e.g. {hidden[0]}")
+        lines.append(f"note: left out, e.g. {hidden[0]}: {counted(len(hidden), 'hidden file')} (or folders)")
     if unlisted:
-        lines.append(f"note: {len(unlisted):,} files are in no list, e.g. {unlisted[0]}; they are not used")
+        lines.append(f"note: {counted(len(unlisted), 'file')} in no list and not used, e.g. {unlisted[0]}")
     present = [path for path in paths if path not in missing]
     if fast:
         lines.append(f"{len(present):,} of {len(paths):,} {noun} are there (names only: nothing was opened)")
@@ -110,7 +112,7 @@ def check(
         problems |= {report.path: report.error for report in found if report.error}
         frames = "" if noun == "frames" else f": {sum(report.frames for report in found):,} frames"
         readable = sum(not report.error for report in found)
-        if noun == "clips":
+        if noun != "frames":
             problems |= _span_problems(
                 [record for data in sets for record in data.records], set(missing) | set(problems)
             )
@@ -191,7 +193,7 @@ def _problem_lines(problems: Mapping[str, str], noun: str) -> list[str]:
         return ["nothing is wrong"]
     missing = [text for text in problems.values() if text.startswith("missing: ")]
     other = [text for text in problems.values() if not text.startswith("missing: ")]
-    lines = [f"{len(other)} problems, {len(missing):,} {noun} missing:"]
+    lines = [f"{counted(len(other), 'problem')}, {counted(len(missing), noun.removesuffix('s'))} missing:"]
     for texts in (other, missing):
         lines += [f"  {text}" for text in texts[:_NAMED]]
         if len(texts) > _NAMED:

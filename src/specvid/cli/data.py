@@ -10,6 +10,7 @@ from tyro.conf import Positional
 from specvid.cli.verb import Verb
 from specvid.config import require_share
 from specvid.errors import unknown
+from specvid.text import counted
 
 CHECK_HELP = """\
 specvid data check: is a data set whole? Lists, counts, groups, names, and every file to its last frame
@@ -193,7 +194,8 @@ def _shrink(options: ShrinkOptions) -> int:
     report = shrink(folder, out, config, workers=options.workers, progress=console.is_terminal)
     before, after = report.bytes_before / 2**20, report.bytes_after / 2**20
     sizes = f"{before:,.1f} -> {after:,.1f} MiB"
-    echo(f"{out}: {report.videos:,} videos re-encoded (now or before), {sizes}; {report.others:,} other files")
+    others = counted(report.others, "other file")
+    echo(f"{out}: {counted(report.videos, 'video')} re-encoded (now or before), {sizes}; {others}")
     if report.videos:
         rates = " -> ".join(f"{rate:.1f}" for rate in report.clips_per_s)
         echo(f"reading clips of 16 frames: {rates} clips/s ({report.speed_up:.2f} times, one thread, side by side)")
@@ -223,7 +225,7 @@ def _synthesize(options: SynthesizeOptions) -> int:
             overwrite=options.overwrite,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
-    echo(f"{made.root}: {made.files:,} files" + ("" if made.written else " were there already, made alike"))
+    echo(f"{made.root}: {counted(made.files, 'file')}" + ("" if made.written else " were there already, made alike"))
     return 0
 
 

@@ -7,6 +7,7 @@ from tyro.conf import Positional
 
 from specvid.cli.verb import Verb
 from specvid.pipelines.embed.config import EmbedConfig
+from specvid.text import counted
 
 HELP = """\
 specvid embed: from videos to a Parquet data set of embeddings
@@ -115,11 +116,15 @@ def evaluate(options: EvalOptions) -> int:
         return 0
     for name, share in score.per_class.items():
         echo(f"{share:8.2%}  {name}")
-    alone = f", {score.hopeless} rows whose class no other group has count as wrong" if score.hopeless else ""
-    failed = f", {found.failed} inputs failed and are not scored" if found.failed else ""
+    alone = (
+        f", counted as wrong, for no other group has their class: {counted(score.hopeless, 'row')}"
+        if score.hopeless
+        else ""
+    )
+    failed = f", failed and not scored: {counted(found.failed, 'input')}" if found.failed else ""
     echo(
-        f"{score.accuracy:8.2%}  leave-one-group-out nearest neighbour: {found.rows} rows, {found.groups} groups, "
-        f"{len(score.per_class)} classes{alone}{failed}"
+        f"{score.accuracy:8.2%}  leave-one-group-out nearest neighbour: {counted(found.rows, 'row')}, "
+        f"{counted(found.groups, 'group')}, {counted(len(score.per_class), 'class')}{alone}{failed}"
     )
     return 0
 

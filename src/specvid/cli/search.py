@@ -8,6 +8,7 @@ import tyro
 from tyro.conf import Positional
 
 from specvid.cli.verb import Verb
+from specvid.text import counted
 
 if TYPE_CHECKING:
     from specvid.pipelines.networks.config import NetworkConfig
@@ -99,7 +100,7 @@ def build(options: BuildOptions) -> int:
     about = build_index(options.folder, options.index, recall=options.recall, echo=status)
     settings = ", ".join(f"{name} {value}" for name, value in {**about["build"], **about["search"]}.items())
     echo(
-        f"{about['kind']} index of {about['rows']:,} rows x {about['dim']} in {options.folder}/index: "
+        f"{about['kind']} index of {counted(about['rows'], 'row')} x {about['dim']} in {options.folder}/index: "
         f"{settings + '; ' if settings else ''}recall@10 {about['recall@10']:.3f}, built in {about['build_seconds']} s"
     )
     return 1 if about["recall@10"] < options.recall else 0

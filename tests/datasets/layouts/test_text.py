@@ -66,7 +66,7 @@ def test_names_that_are_spelt_otherwise(tmp_path):
     assert finder.find("back\\slash.avi") == str(tmp_path / "back\\slash.avi")
     assert finder.find("gone\\a.avi") == str(tmp_path / "gone" / "a.avi")
     assert finder.notes() == (
-        "1 names are spelt with other capitals on the disk, e.g. HandStandPushups/v_HandstandPushups_g01_c01.avi is "
+        "1 name spelt with other capitals on the disk, e.g. HandStandPushups/v_HandstandPushups_g01_c01.avi is "
         "HandstandPushups/v_HandStandPushups_g01_c01.avi",
     )
 
@@ -96,8 +96,8 @@ def test_ucf101_lists_from_windows(tmp_path):
     assert all(record.path.is_file() for record in data.records)
     report = check("ucf101", tmp_path, workers=1)
     assert report.ok, report.lines
-    assert any("3 names are spelt with other capitals on the disk" in line for line in report.lines)
-    assert any("2 hidden files and folders are left out, e.g. " in line for line in report.lines)
+    assert any("3 names spelt with other capitals on the disk" in line for line in report.lines)
+    assert any("2 hidden files (or folders)" in line for line in report.lines)
 
 
 def test_hidden_folders_replace_no_tracklet(tmp_path):
@@ -115,7 +115,7 @@ def test_hidden_folders_replace_no_tracklet(tmp_path):
     assert [tracklet.frames for tracklet in data.test] == [("1.jpg", "2.jpg", "10.jpg")] * 4
     report = check("tracklets", tmp_path, workers=1)
     assert report.ok, report.lines
-    assert any("8 hidden files and folders are left out" in line for line in report.lines)
+    assert any("8 hidden files (or folders)" in line for line in report.lines)
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])

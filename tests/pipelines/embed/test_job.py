@@ -273,7 +273,7 @@ def test_what_stands_is_not_done_again_and_other_settings_are_refused(videos: Pa
     lines: list[str] = []
     assert embed([videos], tmp_path / "out", config(), echo=lines.append).done == 4
     assert files(tmp_path / "out") == before
-    assert "2 of 3 shards are there already, 1 are missing" in lines
+    assert "2 of 3 shards done already, 1 missing" in lines
     assert "nothing was missing" in embed([videos], tmp_path / "out", config()).line()
     with pytest.raises(ValueError, match=r"embedded otherwise \(l2: False -> True\)"):
         embed([videos], tmp_path / "out", config(output={"l2": True}))

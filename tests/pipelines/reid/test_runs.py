@@ -335,7 +335,7 @@ def test_unreadable_tracklets_are_named_and_change_the_exit_code(tmp_path, capsy
         file.unlink()
     assert train(data, tmp_path, "--name u --epochs 1 --repeats 8") == 1
     text = capsys.readouterr().out
-    assert "1 tracklets have no readable frame and are like nothing: 0002C1T0002" in text
+    assert "1 tracklet without a readable frame, similar to nothing: 0002C1T0002" in text
     assert f"unreadable: {lost[0]}" in text
     run = RunFolder(tmp_path / "u")
     named = run.lines()[0]["unreadable_files"]

@@ -64,12 +64,12 @@ def test_missing_damaged_and_unlisted_files_are_named(small):
     for report in (fast, whole):
         assert report.exit_code == 1
         assert report.problems[str(videos / CLIPS[0])] == f"missing: {videos / CLIPS[0]} is not there"
-        assert any("1 files" in line and "Archery/notes.txt" in line for line in report.lines)
+        assert any("1 file in no list" in line and "Archery/notes.txt" in line for line in report.lines)
     assert (
         "is damaged: " in whole.problems[str(videos / CLIPS[1])]
         and "its header announces" in whole.problems[str(videos / CLIPS[1])]
     )
-    assert "1 problems, 1 clips missing:" in whole.lines
+    assert "1 problem, 1 clip missing:" in whole.lines
     assert sum(str(videos / name) in line for name in CLIPS[:2] for line in whole.lines) == 2
     assert "2 of 4 clips can be read: 29 frames" in whole.lines
     at = whole.lines.index("note: 2 of them are not as their headers announce, and are read:")
@@ -151,7 +151,7 @@ def test_the_whole_set_with_something_missing(official):
     assert report.title == "UCF-101"
     assert len(report.problems) == 31
     assert report.problems["split 2, clips to train on"].endswith("9,579 here, 9,586 published")
-    assert "1 problems, 30 clips missing:" in report.lines
+    assert "1 problem, 30 clips missing:" in report.lines
     assert report.lines[-1] == "  ... and 10 more"
 
 

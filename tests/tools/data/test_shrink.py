@@ -58,7 +58,7 @@ def test_a_file_that_cannot_be_read_is_copied_and_named(tmp_path, capsys):
     words = ["data", "shrink", str(tmp_path / "set"), str(tmp_path / "copy"), "--workers", "1"]
     assert cli.run(words) == 1
     printed = capsys.readouterr().out
-    assert "1 videos re-encoded (now or before)" in printed and "copied as it is" in printed and "bad.mp4" in printed
+    assert "1 video re-encoded (now or before)" in printed and "copied as it is" in printed and "bad.mp4" in printed
     assert (tmp_path / "copy" / "a" / "bad.mp4").read_bytes() == b"no video"
     assert (tmp_path / "copy" / "list.csv").is_file()
     assert cli.run(words) == 1 and "bad.mp4" in capsys.readouterr().out  # again, for whoever did not see it
