@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import json
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,7 +32,7 @@ def create_model(
     neck: str = "none",
     dropout: float = 0.0,
     input: Mapping[str, Any] | None = None,
-    weights: str | None = None,
+    weights: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> VideoModel:
     """Build a video model: a backbone, blocks inserted into it, pooling and a head.
@@ -60,6 +61,7 @@ def create_model(
     Raises:
         ValueError: Anything unknown, naming the nearest right answer, or weights that do not fit.
     """
+    _check_types(name, input, weights)
     _check_names(name, options)
     backbone = build_backbone(name, **options)
     backbone = backbone.with_input(input or {})
@@ -85,6 +87,18 @@ def create_model(
     if weights is not None:
         model.loaded = load_weights(model, weights)
     return model
+
+
+def _check_types(name: object, input: object, weights: object) -> None:
+    """Answer arguments of other kinds, such as ``weights=True``."""
+    if not isinstance(name, str):
+        raise ValueError(f"backbone {name!r} must be a name, e.g. 'r3d_18' (`specvid models` lists them)")
+    if input is not None and not isinstance(input, Mapping):
+        raise ValueError(f"input {input!r} must be a dictionary of fields of InputSpec, e.g. {{'frames': 16}}")
+    if weights is not None and not isinstance(weights, str | os.PathLike):
+        raise ValueError(
+            f"weights {weights!r} must be a file or a name: 'DEFAULT' for the published ones, None for none"
+        )
 
 
 # what other libraries call an argument of ours

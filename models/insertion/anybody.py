@@ -45,6 +45,11 @@ def insert(module: nn.Module, blocks: str, example: Tensor, *, frames: int | Non
             "insert: this is a VideoModel, whose blocks are part of its config: create it with "
             f"specvid.create_model({_model_config(module)['name']!r}, blocks={blocks!r}, ...)"
         )
+    _check_module(module, "insert")
+    if not isinstance(example, Tensor):
+        raise ValueError(
+            f"insert: the example is a {type(example).__name__}, and must be a tensor that the network takes"
+        )
     if example.ndim not in (4, 5):
         raise ValueError(
             f"insert: the example has shape {tuple(example.shape)}; it must be (B, C, T, H, W) of a video network or "
@@ -68,7 +73,7 @@ def insert(module: nn.Module, blocks: str, example: Tensor, *, frames: int | Non
     spec = InputSpec(frames or (example.shape[2] if dims == 3 else 1), 1, (example.shape[-2], example.shape[-1]), 1)
     before = {name for name, part in module.named_modules() if isinstance(part, InsertedBlock)}
     with torch.random.fork_rng(devices=[]):
-        added = insert_blocks(Backbone(module, 0, spec, dims), insertions, example=example)
+        added = insert_blocks(Backbone(module, 0, spec, dims, aliases=_stages(module)), insertions, example=example)
     added = [path for path in added if path not in before]
     near = next((tensor for tensor in module.parameters() if tensor.is_floating_point()), example)
     for path in added:
@@ -90,6 +95,7 @@ def remove(module: nn.Module) -> list[str]:
     Raises:
         ValueError: there are none, or it is a `VideoModel`.
     """
+    _check_module(module, "remove")
     if _model_config(module) is not None:
         raise ValueError("remove: this is a VideoModel; create it again without blocks, and load its weights")
     found = [path for path, part in module.named_modules() if isinstance(part, InsertedBlock)]
@@ -105,6 +111,25 @@ def remove(module: nn.Module) -> list[str]:
                     del hooks[key]
     module.__dict__.pop("specvid_frames", None)
     return found
+
+
+def _check_module(module: Any, verb: str) -> None:
+    """Refuse what is no network whose modules can be given hooks and children."""
+    kind = type(module).__name__
+    if not isinstance(module, nn.Module):
+        raise ValueError(f"{verb}: {kind} is no nn.Module; the order is {verb}(network, ...)")
+    if isinstance(module, torch.jit.ScriptModule) or kind in ("OptimizedModule", "GraphModule"):
+        raise ValueError(
+            f"{verb}: this is a {kind}, compiled code that runs none of the modules it shows; {verb} before compiling"
+        )
+
+
+def _stages(module: nn.Module) -> dict[str, str]:
+    """The names of stages in papers, where a network has ResNet's: res4 = layer3, in DataParallel module.layer3."""
+    inside = "module." if isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel)) else ""
+    paths = {path for path, _ in module.named_modules()}
+    stages = {f"res{number + 1}": f"{inside}layer{number}" for number in range(1, 5)}
+    return {name: path for name, path in stages.items() if path in paths}
 
 
 def _model_config(module: nn.Module) -> Any:

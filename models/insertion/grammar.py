@@ -97,6 +97,8 @@ def parse_blocks(text: str) -> tuple[Insertion, ...]:
     Raises:
         ValueError: The text is not in this form; the message names what is wrong and the right form.
     """
+    if not isinstance(text, str):
+        raise ValueError(f"blocks {text!r} is a {type(text).__name__}, and must be a text: {_HELP}")
     if not text.strip():
         return ()
     return tuple(insertion for part in _split(text, _where(text), _HELP) for insertion in _parse_part(part, text))

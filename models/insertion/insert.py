@@ -131,8 +131,8 @@ def features_at(backbone: Backbone, site: Site, call: Call | None) -> tuple[Feat
         Format and channels; or, as text, why no block can stand there.
     """
     if call is None or call.calls != 1:
-        times = "never" if call is None else f"{call.calls} times"
-        return f"it runs {times} in a forward pass; choose a place that is passed once"
+        runs = "never runs" if call is None else f"runs {call.calls} times"
+        return f"it {runs} in a forward pass; choose a place that is passed once"
     rule = find_rule(backbone.formats, f"{site.target}.end" if site.after else site.target)
     if rule.format is None:
         return rule.why

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +15,12 @@ from specvid.errors import nearest
 from specvid.models.backbones.inflate import inflate_weight
 from specvid.models.insertion.inserted_block import InsertedBlock
 from specvid.models.weights.blocks import plan_blocks, updated_blocks
+from specvid.models.weights.caffe2 import from_caffe2
 from specvid.models.weights.names import BACKBONE, CLASSIFIER, NECKS, PROJECTION, TAIL, match_names
-from specvid.models.weights.read import read_weights
+from specvid.models.weights.read import read_checkpoint, read_weights
 from specvid.models.weights.recognise import recognise
 from specvid.models.weights.report import LoadReport, summarise
-from specvid.models.weights.variants import adopt_variant, find_variant
+from specvid.models.weights.variants import adopt_variant, find_variant, missing_shift
 
 if TYPE_CHECKING:
     from specvid.models.video_model import VideoModel
@@ -47,15 +49,15 @@ def load_weights(model: VideoModel, path: str | Path, *, strict: bool = True) ->
     Raises:
         ValueError: The weights do not fit, or nothing matches at all; the model is then unchanged.
     """
-    state = _read(model, path)
+    state, others = _read(model, path)
     variant: tuple[str, str] | None = None
-    notes: tuple[str, ...] = ()
+    notes = tuple(_other_network(str(path), key, count) for key, count in others.items())
     try:
         variant = find_variant(model, state, path)
     except ValueError as error:
         if strict:
             raise
-        notes = (str(error),)
+        notes += (str(error),)
     plan = plan_blocks(model, state, strict=strict)
     plan.swap()
     try:
@@ -66,8 +68,15 @@ def load_weights(model: VideoModel, path: str | Path, *, strict: bool = True) ->
     if plan.blocks:
         model.config["blocks"] = updated_blocks(model)
     if variant is not None:
-        notes = (adopt_variant(model, variant),)
+        notes += (adopt_variant(model, variant),)
+    notes += missing_shift(model, state)
     return replace(report, notes=notes)
+
+
+def _other_network(path: str, key: str, count: int) -> str:
+    """The note on a network of the file that was not read."""
+    command = shlex.join(["python", "-m", "specvid.tools.weights.convert", path, "OUT.safetensors", "--key", key])
+    return f"the file also has weights under {key!r} ({count} tensors), which were not read; `{command}` takes them out"
 
 
 def _load(
@@ -114,18 +123,20 @@ def count_classes(model: VideoModel, path: str | Path) -> int | None:
     Returns:
         The number; None where no classifier comes with them.
     """
-    state = _read(model, path)
+    state, _ = _read(model, path)
     shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
     weight = f"{CLASSIFIER}weight"
     names = match_names(shapes, {*model.state_dict(), weight, f"{CLASSIFIER}bias"}, classifier=model.classifier_name)
     return next((shapes[name][0] for name, target in names.items() if target == weight and shapes[name]), None)
 
 
-def _read(model: VideoModel, path: str | Path) -> dict[str, Tensor]:
+def _read(model: VideoModel, path: str | Path) -> tuple[dict[str, Tensor], dict[str, int]]:
+    """The tensors under names that can be matched, and other networks in the file."""
     if Path(path).exists():
-        return read_weights(path)
+        state, others = read_checkpoint(path)
+        return from_caffe2(state), others
     if str(path) == "DEFAULT" or str(path) in model.pretrained:
-        return _download(model, str(path))
+        return _download(model, str(path)), {}
     published = f"published are {', '.join(map(repr, model.pretrained))}" if model.pretrained else "none are published"
     raise ValueError(
         f"weights {str(path)!r}: there is no such file, and for {model.config['name']!r} {published}."
@@ -162,6 +173,8 @@ def _download_file(url: str) -> Path:
 
 def _fit(tensor: Tensor, shape: torch.Size) -> tuple[Tensor | None, str]:
     """The tensor in ``shape`` and what was done to it (nothing: ""), or None and why it does not fit."""
+    if not tensor.is_floating_point() and len(shape):  # counters have no axis
+        return None, f"{str(tensor.dtype).removeprefix('torch.')} in the file: quantised, or no weights at all"
     if tensor.shape == shape:
         return tensor, ""
     if tensor.ndim == 4 and len(shape) == 5 and (*tensor.shape[:2], *tensor.shape[2:]) == (*shape[:2], *shape[3:]):

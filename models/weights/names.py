@@ -16,13 +16,13 @@ from collections.abc import Callable, Iterable, Mapping
 BACKBONE, TAIL, CLASSIFIER = "backbone.", "tail.", "head.classifier."
 NECK, PROJECTION = "head.neck.", "head.projection."
 # names of the classifier in checkpoints of other projects, besides the one of the backbone itself: torchvision and
-# kenshohara, torchreid, timm, mmaction2, fast-reid (old, new)
-CLASSIFIERS = ("fc", "classifier", "head", "cls_head.fc_cls", "heads.classifier", "heads")
+# kenshohara, torchreid, timm, mmaction2, TSN's and TSM's own repositories, fast-reid (old, new)
+CLASSIFIERS = ("fc", "classifier", "head", "cls_head.fc_cls", "new_fc", "heads.classifier", "heads")
 # the BNNeck of fast-reid (with and without an embedding layer before it), and of the "bag of tricks" baseline
 NECKS = ("heads.bottleneck.0", "heads.bottleneck.1", "heads.bnneck", "bottleneck")
 
 _MMCV = (
-    (re.compile(r"\bconv(\d)\.conv\.(?:net\.)?(?=[^.]+$)"), r"conv\1."),  # a ConvModule, around it TSM's shift
+    (re.compile(r"\bconv(\d)\.(?:conv\.)?(?:net\.)?(?=[^.]+$)"), r"conv\1."),  # a ConvModule, around it TSM's shift
     (re.compile(r"\bconv(\d)\.bn\."), r"bn\1."),
     (re.compile(r"\bdownsample\.conv\."), "downsample.0."),
     (re.compile(r"\bdownsample\.bn\."), "downsample.1."),
@@ -30,7 +30,9 @@ _MMCV = (
 
 
 def _from_mmcv(name: str) -> str:
-    """mmaction2 builds its ResNets of ConvModules: ``layer1.0.conv1.conv.weight``, ``layer1.0.conv1.bn.weight``."""
+    """mmaction2 builds its ResNets of ConvModules: ``layer1.0.conv1.conv.weight``, ``layer1.0.conv1.bn.weight``. TSM's
+    repository has ``layer1.0.conv1.net.weight``.
+    """
     for pattern, ours in _MMCV:
         name = pattern.sub(ours, name)
     return name

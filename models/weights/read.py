@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import warnings
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -19,8 +20,11 @@ from torch import Tensor
 _SAFE = ".safetensors"
 SUFFIXES = (_SAFE, ".pth", ".pt", ".ckpt", ".bin")
 _MOST_TIMES = 4  # tensors are as large as their file; shared ones count each time
-# where training scripts keep the weights inside a checkpoint, most specific first
-WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "network", "net", "weights")
+# where training scripts save the weights inside a checkpoint, most specific first; moving averages come last
+WRAPPERS = (
+    *("state_dict", "model_state_dict", "model_state", "model", "network", "net", "weights", "blobs", "module"),
+    *("state_dict_ema", "model_ema", "ema_state_dict", "ema_model", "ema"),
+)
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
@@ -34,6 +38,21 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
 
     Raises:
         ValueError: The file is missing or damaged, has no tensors, or needs code to be run.
+    """
+    return read_checkpoint(path)[0]
+
+
+def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, int]]:
+    """Read the tensors of a file, as `read_weights`, and name other networks in it, such as moving averages.
+
+    Args:
+        path: The file (safetensors or torch).
+
+    Returns:
+        Tensors by name, on the CPU; and the number of tensors of each other network, by its key in the file.
+
+    Raises:
+        ValueError: As of `read_weights`.
     """
     path = Path(path)
     if path.is_dir():
@@ -52,7 +71,22 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         raise ValueError(
             f"weights {str(path)!r}: no tensors in it, nor under {', '.join(WRAPPERS)} (found: {kind or 'nothing'})"
         )
-    return tensors
+    return tensors, other_networks(state)
+
+
+def other_networks(content: Any) -> dict[str, int]:
+    """The networks of a checkpoint besides the one that is read.
+
+    Args:
+        content: Of a checkpoint.
+
+    Returns:
+        The number of tensors of each, by its key.
+    """
+    if not isinstance(content, Mapping):
+        return {}
+    sizes = {key: len(inner) for key in WRAPPERS if (inner := _unwrap(content.get(key)))}
+    return dict(list(sizes.items())[1:])
 
 
 def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
@@ -107,21 +141,32 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 def _read_torch(path: Path) -> Any:
     try:
         check_records(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the protocol of a pickle that is then refused
+            state = torch.load(path, map_location="cpu", weights_only=True)
         check_tensors(_unwrap(state).values(), path)
         return state
     except UnpicklingError as error:
+        command = shlex.join(["python", "-m", "specvid.tools.weights.convert", str(path), str(path.with_suffix(_SAFE))])
+        takes = f"`{command}` takes the tensors out without running any"
         wants_code = re.search(r"GLOBAL (\S+)", str(error))
         if wants_code is None:
-            raise ValueError(f"weights {str(path)!r}: not a torch file of tensors and plain values") from error
-        command = shlex.join(["python", "-m", "specvid.tools.weights.convert", str(path), str(path.with_suffix(_SAFE))])
+            pickled = "; if it is a pickle of something else, " + takes if _is_pickle(path) else ""
+            raise ValueError(f"weights {str(path)!r}: not a torch file of tensors and plain values{pickled}") from error
         raise ValueError(
             f"weights {str(path)!r}: refused, because it holds more than tensors and plain values ({wants_code[1]}), "
-            f"and reading that would run code from the file. `{command}` takes the tensors out without running any"
+            f"and reading that would run code from the file. {takes}"
         ) from error
     except (RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(f"weights {str(path)!r}: not a sound torch file ({reason})") from error
+
+
+def _is_pickle(path: Path) -> bool:
+    """Whether a file begins as a pickle of protocol 2 or later does."""
+    with path.open("rb") as file:
+        start = file.read(2)
+    return len(start) == 2 and start[0] == 0x80 and 2 <= start[1] <= 5
 
 
 def check_records(path: Path) -> None:

@@ -26,6 +26,7 @@ _SOURCES = {
 }
 _OWN = re.compile(r"(.*\.)?backbone\.conv1\.weight")
 _PLAIN = re.compile(r"(.*\.)?conv1\.weight")
+_SHIFTED = re.compile(r"(.*\.)?layer\d\.\d+\.conv1\.(conv\.)?net\.weight")  # mmaction2's names; TSM's own
 
 
 def find_variant(model: VideoModel, state: Mapping[str, Tensor], path: str | Path) -> tuple[str, str] | None:
@@ -90,6 +91,29 @@ def adopt_variant(model: VideoModel, variant: tuple[str, str]) -> str:
     return (
         f"computes with variant={name!r}, time_padding={padding!r}: strides, pools and padding of the weights' own code"
     )
+
+
+def missing_shift(model: VideoModel, state: Mapping[str, Tensor]) -> tuple[str, ...]:
+    """Say where weights were trained with a shift in time that the model does not have.
+
+    Args:
+        model: that the checkpoint is for.
+        state: its tensors, under the names of the file.
+
+    Returns:
+        A sentence for the report of loading, or none.
+    """
+    if not _is_shifted(state) or _is_shifted(model.state_dict()) or "tsm" in model.config["blocks"]:
+        return ()
+    return (
+        "these weights were trained with a shift in time (TSM), which this model does not have, so it gives other "
+        "logits: create it with blocks='tsm@residual'",
+    )
+
+
+def _is_shifted(state: Mapping[str, Tensor]) -> bool:
+    """Whether it is of a network whose convolutions are wrapped in a shift in time."""
+    return any(_SHIFTED.fullmatch(name) for name in state)
 
 
 def _computation(config: Mapping[str, Any]) -> tuple[str, str]:

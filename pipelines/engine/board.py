@@ -1,4 +1,4 @@
-"""What TensorBoard gets of a training: charts by groups, the test figures, settings beside them, pictures.
+"""What TensorBoard and Weights & Biases get of a training: charts by groups, test figures, settings, pictures.
 
     train/loss, train/lr                         each step (the loss of the batch before it: it is read one batch late)
     train/epoch_loss, train/epoch_accuracy, ...  each epoch, means over it
@@ -22,18 +22,28 @@ _SPEEDS = ("clips_per_s", "wait_share")
 
 
 class Board:
-    """Writes the event files of a run.
+    """Writes the event files of a run, and sends the same to Weights & Biases.
 
     Args:
         folder: of the run.
         start: the step after which points of an earlier, interrupted training are dropped; None where none are.
+        tensorboard: whether to write event files.
+        wandb: whether to send to Weights & Biases.
+
+    Raises:
+        ValueError: Weights & Biases cannot start.
     """
 
-    def __init__(self, folder: Path, *, start: int | None = None) -> None:
-        from torch.utils.tensorboard import SummaryWriter
+    def __init__(
+        self, folder: Path, *, start: int | None = None, tensorboard: bool = True, wandb: bool = False
+    ) -> None:
+        self._writer: Any = None
+        self._wandb = _open_wandb(folder) if wandb else None
+        if tensorboard:
+            from torch.utils.tensorboard import SummaryWriter
 
-        purge = None if start is None else start + 1
-        self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=purge)
+            purge = None if start is None else start + 1
+            self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=purge)
         self._counted: set[str] = set()
 
     def step(self, step: int, now: Mapping[str, float]) -> None:
@@ -43,9 +53,10 @@ class Board:
             step: that is done.
             now: figures of the epoch so far; ``batch_loss`` and ``lr`` are of this step.
         """
-        self._add({"train/loss": now["batch_loss"], "train/lr": now["lr"]}, step)
+        points = {"train/loss": now["batch_loss"], "train/lr": now["lr"]}
         if math.isfinite(now["batch_loss"]):  # else nothing of this epoch has been read yet
-            self._add({f"speed/{name}": now[name] for name in _SPEEDS}, step)
+            points |= {f"speed/{name}": now[name] for name in _SPEEDS}
+        self._add(points, step)
 
     def epoch(self, line: Mapping[str, Any], speed: Mapping[str, Any]) -> None:
         """Write the points of an epoch.
@@ -61,7 +72,8 @@ class Board:
                 continue
             points[f"val/{name.removeprefix('val_')}" if name.startswith("val_") else f"train/epoch_{name}"] = value
         self._add(points | {f"speed/epoch_{name}": value for name, value in speed.items()}, line["step"])
-        self._writer.flush()
+        if self._writer is not None:
+            self._writer.flush()
 
     def test(self, entry: Mapping[str, Any], config: Any, step: int, pictures: Path) -> None:
         """Write the test figures, the settings beside them, and the pictures of the evaluation.
@@ -72,26 +84,54 @@ class Board:
             step: at which it ended.
             pictures: folder with PNG files, named after what they show.
         """
-        import cv2
-
         figures = dict(_figures(entry))
         self._add({f"test/{name}": value for name, value in figures.items()}, step)
         for path in sorted(pictures.glob("*.png")):
-            picture = cv2.imread(str(path))
-            if picture is not None:
-                self._writer.add_image(f"test/{path.stem}", picture[..., ::-1].copy(), step, dataformats="HWC")
+            self._picture(f"test/{path.stem}", path, step)
         settings = dict(_settings(to_dict(config)))
-        scores = {f"hparam/{name}": value for name, value in figures.items()}
-        self._writer.add_hparams(settings, scores, run_name=".", global_step=step)
+        if self._writer is not None:
+            scores = {f"hparam/{name}": value for name, value in figures.items()}
+            self._writer.add_hparams(settings, scores, run_name=".", global_step=step)
+        if self._wandb is not None:
+            self._wandb.config.update(settings, allow_val_change=True)
 
     def close(self) -> None:
         """Write what is left."""
-        self._writer.close()
+        if self._writer is not None:
+            self._writer.close()
+        if self._wandb is not None:
+            self._wandb.finish()
 
     def _add(self, points: Mapping[str, Any], step: int) -> None:
-        for tag, value in points.items():
-            if isinstance(value, int | float) and math.isfinite(value):
+        known = {tag: x for tag, x in points.items() if isinstance(x, int | float) and math.isfinite(x)}
+        if self._writer is not None:
+            for tag, value in known.items():
                 self._writer.add_scalar(tag, value, step)
+        if self._wandb is not None and known:
+            self._wandb.log(known, step=step)
+
+    def _picture(self, tag: str, path: Path, step: int) -> None:
+        import cv2
+
+        picture = cv2.imread(str(path))
+        if picture is not None and self._writer is not None:
+            self._writer.add_image(tag, picture[..., ::-1].copy(), step, dataformats="HWC")
+        if picture is not None and self._wandb is not None:
+            import wandb
+
+            self._wandb.log({tag: wandb.Image(str(path))}, step=step)
+
+
+def _open_wandb(folder: Path) -> Any:
+    """The run of Weights & Biases of that name, which goes on where there is one."""
+    import wandb
+
+    name = folder.name
+    try:
+        return wandb.init(project="specvid", name=name, id=name, dir=str(folder), resume="allow")
+    except wandb.errors.Error as error:
+        fix = "Run `wandb login`, set WANDB_MODE=offline, or leave out --wandb."
+        raise ValueError(f"wandb cannot start: {str(error).rstrip('.')}. {fix}") from error
 
 
 def _figures(entry: Mapping[str, Any]) -> Iterator[tuple[str, float]]:

@@ -32,22 +32,13 @@ class Dashboard:
         self.folder, self.config, self.is_main = folder, config, is_main
         self.steps = steps
         self._board: Board | None = None
-        self._wandb: Any = None
         self._bar: Progress | None = None
         self._started = self._spoke = time.monotonic()
 
     def __enter__(self) -> "Dashboard":
-        if self.is_main and self.config.tensorboard:
-            self._board = Board(self.folder, start=self.steps.start)
-        if self.is_main and self.config.wandb:
-            import wandb
-
-            name = self.folder.name
-            try:
-                self._wandb = wandb.init(project="specvid", name=name, id=name, dir=str(self.folder), resume="allow")
-            except wandb.errors.Error as error:
-                fix = "Run `wandb login`, set WANDB_MODE=offline, or leave out --wandb."
-                raise ValueError(f"wandb cannot start: {str(error).rstrip('.')}. {fix}") from error
+        tensorboard, wandb = self.config.tensorboard, self.config.wandb
+        if self.is_main and (tensorboard or wandb):
+            self._board = Board(self.folder, start=self.steps.start, tensorboard=tensorboard, wandb=wandb)
         if self.is_main and console.is_terminal:
             figures = TextColumn("{task.fields[figures]}")
             clock = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
@@ -61,8 +52,6 @@ class Dashboard:
             self._bar.stop()
         if self._board is not None:
             self._board.close()
-        if self._wandb is not None:
-            self._wandb.finish()
 
     def step(self, step: int, epoch: int, now: Mapping[str, float]) -> None:
         """Move the bar; without a terminal, log where the training is where it was silent for 30 s.
@@ -99,15 +88,13 @@ class Dashboard:
         if not self.is_main:
             return
         self._spoke = time.monotonic()
-        numbers = {name: value for name, value in {**line, **speed}.items() if isinstance(value, int | float)}
-        figures = [f"{name} {_short(value)}" for name, value in line.items() if name in numbers.keys() - _LEFT_OUT]
+        numbers = {name: value for name, value in line.items() if isinstance(value, int | float)}
+        figures = [f"{name} {_short(value)}" for name, value in numbers.items() if name not in _LEFT_OUT]
         warnings = [f"{line[name]} {words}" for name, words in _WARNINGS.items() if line.get(name)]
         rates = [f"lr {line['lr']:.2e}", f"{speed['clips_per_s']:.1f} clips/s", f"waiting {speed['wait_share']:.0%}"]
         log.info("  ".join([f"epoch {line['epoch'] + 1}/{self.config.epochs}", *figures, *rates, *warnings]))
         if self._board is not None:
             self._board.epoch(line, speed)
-        if self._wandb is not None:
-            self._wandb.log(numbers, step=line["step"])
 
 
 def _short(value: float) -> str:

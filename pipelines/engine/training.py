@@ -199,9 +199,9 @@ def train(kind: type[TrainingTask[Config, Any]], config: Config, *, callback: Ca
                 uses = [block.as_dict() for block in blocks]
                 run.write_training(config, parameters=parameters, best_is=task.selection.reason, blocks=uses)
                 folder = result.save(run)
-                if config.train.tensorboard:
-                    board = Board(run.path)
-                    board.test(result.entry(), config, config.train.epochs * task.feed.steps, folder)
+                if config.train.tensorboard or config.train.wandb:
+                    board = Board(run.path, tensorboard=config.train.tensorboard, wandb=config.train.wandb)
+                    board.test(result.entry(), config, run.lines()[-1]["step"], folder)
                     board.close()
                 echo(result.describe(str(run.path), folder))
             fabric.barrier()
@@ -248,9 +248,11 @@ def announce(run: RunFolder, model: VideoModel, task: TrainingTask[Any, Any]) ->
         log.info(f"weights: {model.loaded}")
     log.info(f"{lists.title}, split {lists.split}: {lists}")
     recipe = f" (from the recipe {config.recipe})" if config.recipe else ""
+    is_cut = 0 < engine.max_steps < engine.epochs * task.feed.steps
+    ends = f" (ends after {counted(engine.max_steps, 'step')})" if is_cut else ""
     log.info(
         f"{counted(engine.epochs, 'epoch')} x {counted(task.feed.steps, 'step')} x "
-        f"{counted(engine.batch_size, 'clip')}, {engine.optimizer}, "
+        f"{counted(engine.batch_size, 'clip')}{ends}, {engine.optimizer}, "
         f"peak rate {engine.lr:g}, schedule {engine.schedule}, {engine.precision}{recipe}"
     )
     if engine.freeze:

@@ -216,6 +216,10 @@ def test_an_option_in_the_name_and_again() -> None:
         ("x3d_m", {}, "Did you mean 'mmaction:X3D'"),
         ("vit_base_patch16_224", {}, "Did you mean 'timm:vit_base_patch16_224'"),
         ("r3d18", {}, "Did you mean 'r3d_18'"),
+        ("r3d_18", {"weights": True}, "weights True must be a file or a name: 'DEFAULT' for the published ones"),
+        ("r3d_18", {"blocks": ["snl@layer3"]}, "is a list, and must be a text: the form is block"),
+        ("r3d_18", {"input": 16}, "input 16 must be a dictionary of fields of InputSpec"),
+        (18, {}, "backbone 18 must be a name"),
     ],
 )
 def test_names_that_an_engineer_guesses(name: str, options: dict, says: str) -> None:

@@ -30,7 +30,13 @@ def check_paths(source: str | Path, out: str | Path) -> tuple[Path, Path]:
 
 
 def command_line(
-    name: str, about: str, source: str, convert: Callable[[str, str], object], words: Sequence[str] | None
+    name: str,
+    about: str,
+    source: str,
+    convert: Callable[..., object],
+    words: Sequence[str] | None,
+    *,
+    with_key: bool = False,
 ) -> int:
     """Run a converter from the command line, and print what it returns.
 
@@ -38,8 +44,9 @@ def command_line(
         name: of its module in ``specvid.tools.weights``.
         about: what it does, for ``--help``.
         source: what IN is, for ``--help``.
-        convert: called with IN and OUT.
+        convert: called with IN and OUT, and with ``key``.
         words: the command line; that of the process if None.
+        with_key: whether there is the option ``--key``.
 
     Returns:
         The exit code.
@@ -47,9 +54,12 @@ def command_line(
     parser = argparse.ArgumentParser(f"python -m specvid.tools.weights.{name}", description=about)
     parser.add_argument("source", metavar="IN", help=source)
     parser.add_argument("out", metavar="OUT", help="the .safetensors to write")
+    if with_key:
+        parser.add_argument("--key", default="", help="which network of IN, e.g. state_dict_ema; found if not given")
     options = parser.parse_args(words)
     try:
-        print(f"{options.out}: {convert(options.source, options.out)}")
+        key = {"key": options.key} if with_key else {}
+        print(f"{options.out}: {convert(options.source, options.out, **key)}")
     except (ValueError, OSError) as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 2

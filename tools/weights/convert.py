@@ -1,10 +1,10 @@
 """Saves the tensors of a checkpoint that is not safe to load as safetensors.
 
-    python -m specvid.tools.weights.convert IN OUT.safetensors
+    python -m specvid.tools.weights.convert IN OUT.safetensors [--key state_dict_ema]
 
-IN is a file of ``torch.save`` or of ``pickle`` that holds more than tensors and plain values: a training script's
-arguments, numpy numbers, a whole pickled network. It is read without running any code that it names
-(`specvid.tools.weights.safe_pickle`); what is left out is printed.
+IN is a file of ``torch.save`` or of ``pickle``, also of Python 2, that holds more than tensors and plain values: a
+training script's arguments, numpy numbers, Caffe2's blobs, a whole pickled network. It is read without running any
+code that it names (`specvid.tools.weights.safe_pickle`); what is left out is printed.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from specvid.errors import unknown as unknown_name
 from specvid.models.weights.read import WRAPPERS, check_records, check_tensors
 from specvid.models.weights.save import save_tensors
 from specvid.tools.weights.command_line import check_paths, command_line
@@ -49,19 +50,25 @@ class Converted:
         return "\n".join(lines)
 
 
-def convert_weights(source: str | Path, out: str | Path) -> Converted:
+def convert_weights(source: str | Path, out: str | Path, key: str = "") -> Converted:
     """Save the tensors of a checkpoint as safetensors, running nothing that it names.
 
     Args:
         source: a file of ``torch.save`` or of ``pickle``.
         out: the .safetensors to write.
+        key: under which the tensors are, for a file with several networks, e.g. ``state_dict_ema``; found if empty.
 
     Raises:
-        ValueError: ``source`` is no checkpoint or has no tensors, or ``out`` exists.
+        ValueError: ``source`` is no checkpoint, has no tensors or no such key, or ``out`` exists.
     """
     source, out = check_paths(source, out)
     unknown: set[str] = set()
     content = _read(source, unknown)
+    if key:
+        if not isinstance(content, Mapping) or key not in content:
+            keys = [str(name) for name in content] if isinstance(content, Mapping) else []
+            raise ValueError(f"{str(source)!r}: {unknown_name('key', key, keys)}")
+        content = content[key]
     tensors, left_out = _split(content)
     if not tensors:
         kind = ", ".join(map(str, content)) if isinstance(content, Mapping) else _kind(content)
@@ -86,7 +93,7 @@ def _read(source: Path, unknown: set[str]) -> Any:
         check_records(source)
         if not zipped:
             with source.open("rb") as file:
-                content = unpickler(file).load()
+                content = unpickler(file, encoding="latin1").load()  # all bytes of Python 2's strings come through
             if not (isinstance(content, int) and content == torch.serialization.MAGIC_NUMBER):
                 return content  # torch.save began with that number before it wrote zip files
         return torch.load(source, map_location="cpu", weights_only=False, pickle_module=as_module(unpickler))
@@ -170,7 +177,7 @@ def main(words: Sequence[str] | None = None) -> int:
         The exit code.
     """
     about = (__doc__ or "").splitlines()[0]
-    return command_line("convert", about, "a checkpoint of torch.save or pickle", convert_weights, words)
+    return command_line("convert", about, "a checkpoint of torch.save or pickle", convert_weights, words, with_key=True)
 
 
 if __name__ == "__main__":

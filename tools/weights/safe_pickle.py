@@ -91,6 +91,7 @@ class _Array(np.ndarray):
 
     def __setstate__(self, state: Any) -> None:
         _, shape, dtype, by_columns, raw = state
+        raw = raw.encode("latin1") if isinstance(raw, str) else raw  # Python 2 had no other bytes
         if not isinstance(dtype, _Dtype) or not isinstance(raw, bytes):
             raise pickle.UnpicklingError("an array of Python objects is no array of numbers")
         checked: Any = (1, tuple(map(int, shape)), dtype.dtype, bool(by_columns), raw)
@@ -108,7 +109,8 @@ def _frombuffer(raw: bytes | bytearray, dtype: _Dtype, shape: tuple[int, ...], o
     return np.frombuffer(bytes(raw), dtype.dtype).reshape(shape, order="F" if order == "F" else "C").copy()
 
 
-def _scalar(dtype: _Dtype, raw: bytes) -> np.generic:
+def _scalar(dtype: _Dtype, raw: bytes | str) -> np.generic:
+    raw = raw.encode("latin1") if isinstance(raw, str) else raw
     (value,) = np.frombuffer(raw, dtype.dtype)
     return value
 

@@ -112,3 +112,29 @@ def test_a_video_model_is_created_with_its_blocks() -> None:
     for call in (lambda: specvid.insert(model, "snl@layer2", clip()), lambda: specvid.remove(model)):
         with pytest.raises(ValueError, match="this is a VideoModel"):
             call()
+
+
+def test_what_is_no_network_or_runs_no_modules_is_refused() -> None:
+    network = Video()
+    for call, says in (
+        (lambda: specvid.insert("snl@stage", network, clip()), r"str is no nn.Module; the order is insert\(network"),
+        (lambda: specvid.insert(network, "snl@stage", (1, 3, 4, 8, 8)), "the example is a tuple, and must be a tensor"),
+        (lambda: specvid.insert(network, None, clip()), "blocks None is a NoneType, and must be a text"),
+        (
+            lambda: specvid.insert(torch.compile(network, backend="eager"), "snl@stage", clip()),
+            "this is a OptimizedModule, compiled code .*; insert before compiling",
+        ),
+        (lambda: specvid.remove(torch.jit.script(nn.Sequential(nn.ReLU()))), "Module, compiled code"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            call()
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_stages_have_their_names_in_papers(wrapped: bool) -> None:
+    """So a published placement is a string for anybody's ResNet, also in DataParallel."""
+    models = pytest.importorskip("torchvision.models")
+    network = models.resnet18(weights=None).eval()
+    outer = nn.DataParallel(network) if wrapped else network
+    added = specvid.insert(outer, "nl_1, gc@res3.end", torch.randn(2, 3, 32, 32))
+    assert [path.removeprefix("module.") for path in added] == ["layer2.gc_after_1", "layer3.nl_before_1"]

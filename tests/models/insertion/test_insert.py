@@ -214,7 +214,7 @@ def test_several_blocks_by_hooks_on_one_module() -> None:
         ("snl@stage.1.tial", r"'stage.1' has no 'tial'.*Did you mean 'stage.1.tail'"),
         ("snl@stem:2", "'stem' is not a stage"),
         ("snl@stage.1.act", "'stage.1.act': it runs 2 times"),
-        ("snl@stage.1.unused", "'stage.1.unused': it runs never"),
+        ("snl@stage.1.unused", "'stage.1.unused': it never runs"),
         ("snl(dims=2)@stage", "dims=2; this backbone takes 3"),
         ("snl@res9", "Did you mean 'res2'"),
     ],
