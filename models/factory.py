@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 import inspect
 import json
-import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -32,7 +32,7 @@ def create_model(
     neck: str = "none",
     dropout: float = 0.0,
     input: Mapping[str, Any] | None = None,
-    weights: str | os.PathLike[str] | None = None,
+    weights: str | Path | None = None,
     **options: Any,
 ) -> VideoModel:
     """Build a video model: a backbone, blocks inserted into it, pooling and a head.
@@ -95,7 +95,7 @@ def _check_types(name: object, input: object, weights: object) -> None:
         raise ValueError(f"backbone {name!r} must be a name, e.g. 'r3d_18' (`specvid models` lists them)")
     if input is not None and not isinstance(input, Mapping):
         raise ValueError(f"input {input!r} must be a dictionary of fields of InputSpec, e.g. {{'frames': 16}}")
-    if weights is not None and not isinstance(weights, str | os.PathLike):
+    if weights is not None and not isinstance(weights, str | Path):
         raise ValueError(
             f"weights {weights!r} must be a file or a name: 'DEFAULT' for the published ones, None for none"
         )
