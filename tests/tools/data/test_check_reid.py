@@ -49,7 +49,7 @@ def test_missing_and_damaged_frames_are_named(tmp_path):
     assert report.problems[str(frames[0])] == f"missing: {frames[0]} is not there"
     assert str(frames[1]) in report.problems[str(frames[1])]
     assert len(report.problems) == 2 + 6 * 4
-    assert "1 problems, 25 frames missing:" in report.lines
+    assert "1 problem, 25 frames missing:" in report.lines
     assert report.lines[-1] == "  ... and 5 more"
     assert str(frames[1]) not in check("mars", tmp_path / "mars", fast=True).problems
 
