@@ -57,8 +57,8 @@ class ReadingGuard:
             raise
         except Exception as error:  # whatever a file makes a decoder do: it is named, and the others go on
             text = " ".join(str(error).split())
-            said = text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}"
-            raise VideoError(str(path), said) from error
+            reason = text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}"
+            raise VideoError(str(path), reason) from error
         finally:
             if place >= 0:
                 self._at[place, 0] = 0

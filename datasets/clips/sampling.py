@@ -2,7 +2,7 @@
 
 A video shorter than the clip is played again from its start (looped): frame ``i`` stands for ``i mod length``. That
 keeps the motion running, where repeating the last frame would freeze it; it is the rule of all functions with a
-stride here. Whoever reads clips says so (`shortage`): no frame is repeated silently.
+stride here. Whoever reads clips reports it (`shortage`): no frame is repeated silently.
 """
 
 import numpy as np

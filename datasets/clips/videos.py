@@ -200,7 +200,7 @@ def frames_of(video: Video, record: VideoRecord) -> tuple[int, int]:
 def _apply(
     transform: Transform, frames: np.ndarray, rng: np.random.Generator | None, record: VideoRecord
 ) -> torch.Tensor:
-    """``transform(frames, rng)``; what goes wrong there is said with the file it went wrong for."""
+    """``transform(frames, rng)``; an error in it names the file."""
     try:
         return transform(frames, rng)
     except Exception as error:

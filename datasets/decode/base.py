@@ -18,7 +18,7 @@ class Video(ABC):
     """An open video. Use it in a ``with`` block, in the process that opened it.
 
     ``len(video)`` is the number of frames. Opening and reading raise ``VideoError`` where the file is missing, damaged
-    or not a video; a frame that stands for another one is said in ``note``, never silent.
+    or not a video; a frame that stands for another one is reported in ``warning``.
 
     Args:
         path: of the video.
@@ -42,7 +42,7 @@ class Video(ABC):
         self.path = os.fspath(path)
         self.fps, self.size, self.times, self.min_readable = fps, size, times, min_readable
         self._length = length
-        self._notes: dict[str, str] = {}
+        self._warnings: dict[str, str] = {}
         self._stand_ins: dict[str, str] = {}
 
     def __len__(self) -> int:
@@ -54,19 +54,19 @@ class Video(ABC):
         return Timing(self.fps, self.times)
 
     @property
-    def note(self) -> str:
-        """What is to be said about the frames read so far; empty where all is as the file announces."""
-        return "; ".join([*self._notes.values(), *self._stand_ins.values()])
+    def warning(self) -> str:
+        """Warnings about the frames read so far; empty where all is as the file announces."""
+        return "; ".join([*self._warnings.values(), *self._stand_ins.values()])
 
     @property
     def stand_ins(self) -> str:
         """Which of the frames read so far are others in place of lost ones, and why; empty where none are."""
         return "; ".join(self._stand_ins.values())
 
-    def _add_note(self, note: str) -> None:
+    def _add_warning(self, warning: str) -> None:
         """Say something, once."""
-        if note:
-            self._notes[note] = note
+        if warning:
+            self._warnings[warning] = warning
 
     def frames(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Frames by their numbers.
@@ -129,8 +129,8 @@ class Video(ABC):
         what = f"{len(lost)} of {wanted} wanted frames cannot be decoded, the first is frame {lost[0]} of {len(self)}"
         if len(lost) > (1 - self.min_readable) * wanted + 1e-9:
             raise VideoError(self.path, f"is damaged: {what} ({reason})")
-        said = f"{what}: the nearest ones stand in ({reason})"
-        self._stand_ins[about or said] = said
+        warning = f"{what}: the nearest ones stand in ({reason})"
+        self._stand_ins[about or warning] = warning
 
     def close(self) -> None:  # noqa: B027 (a decoder that holds nothing has nothing to close)
         """Release the file."""

@@ -1,5 +1,5 @@
 """decord: the default decoder (Apache-2.0; decord2, https://github.com/johnnynunez/decord2, under the name of
-https://github.com/dmlc/decord), made exact and made to tell what it normally hides.
+https://github.com/dmlc/decord), made exact and made to report what it normally hides.
 
 Habits that are dealt with here:
 
@@ -16,7 +16,7 @@ Habits that are dealt with here:
 - it believes what a header says, and dies of it (2^31 frames, say): it only gets files whose frames were counted.
 
 What no decoder sees while it reads a part: frames that are lost inside a file without leaving a trace in the packets'
-headers move the numbers of those after them. ``specvid data check`` decodes every file whole and names such ones.
+headers move the numbers of those after them. ``specvid data check`` decodes every file completely and names such ones.
 """
 
 import os

@@ -43,8 +43,8 @@ class FastVideo(Video):
             yield from frames
 
     def _refer(self) -> PyAVVideo:
-        """The same video with PyAV; what it has to say is said of this one."""
+        """The same video with PyAV; its warnings are those of this one."""
         if self._reference is None:
             self._reference = PyAVVideo(self.path, min_readable=self.min_readable)
-            self._notes, self._stand_ins = self._reference._notes, self._reference._stand_ins
+            self._warnings, self._stand_ins = self._reference._warnings, self._reference._stand_ins
         return self._reference

@@ -42,7 +42,7 @@ class FrameFolder(Video):
         sizes = {frame.shape[:2] for frame in frames}
         if len(sizes) > 1:
             height, width = frames[0].shape[:2]
-            self._add_note(f"its images have {len(sizes)} sizes: brought to {width} x {height} px")
+            self._add_warning(f"its images have {len(sizes)} sizes: brought to {width} x {height} px")
         return stack(frames, frames[0].shape[:2])
 
     def stream(self, needed: np.ndarray) -> Iterator[np.ndarray]:

@@ -53,19 +53,21 @@ class FrameIndex:
     packet_times: np.ndarray | None = None
     survey: Survey | None = None
 
-    def note(self) -> str:
-        """What is to be said about the header; empty where it agrees with the file."""
+    def warning(self) -> str:
+        """Warnings about the header and the frames; empty where it agrees with the file."""
         if self.survey is None:
             return ""
-        notes = []
+        warnings = []
         if self.header.cut:
-            notes.append(f"is cut off ({self.header.cut})")
+            warnings.append(f"is cut off ({self.header.cut})")
         if self.header.frames > self.length:
-            notes.append(f"its header announces {self.header.frames} frames, {self.length} decode")
+            warnings.append(f"its header announces {self.header.frames} frames, {self.length} decode")
         if self.survey.resized:
             height, width = self.shown
-            notes.append(f"the size of {self.survey.resized} of its frames differs: brought to {width} x {height} px")
-        return "; ".join(notes)
+            warnings.append(
+                f"the size of {self.survey.resized} of its frames differs: brought to {width} x {height} px"
+            )
+        return "; ".join(warnings)
 
 
 def frame_index(path: str) -> FrameIndex:
@@ -138,7 +140,7 @@ def _by_packets(path: str, header: Probe) -> FrameIndex | None:
                 and _key_frames_part_time(packets, stamps)
             )
             times = (order - order[0]) * float(stream.time_base)
-    except Exception:  # whatever it is, decoding tells
+    except Exception:  # whatever it is, decoding shows it
         return None
     way: Way = "jump" if is_exact else "other"
     fps = _rate(header.fps, times)

@@ -23,7 +23,7 @@ class Mpeg4:
         coded: (N,) bool: whether it is coded; the others only say that nothing changes.
         has_b: whether B-pictures are among the coded ones.
         packed: whether the encoder marked it as packed.
-        square: whether its pixels are said to be square, or nothing is said.
+        square: whether the header declares square pixels, or no shape of pixels.
     """
 
     starts: np.ndarray

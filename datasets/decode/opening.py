@@ -1,4 +1,4 @@
-"""Opening a file, whatever it is called: what can be told before FFmpeg sees it, and FFmpeg's container of it.
+"""Opening a file, whatever it is called: what is recognised before FFmpeg sees it, and FFmpeg's container of it.
 
 FFmpeg takes names for addresses: ``10:30.mp4`` is a protocol ``10`` to it, ``concat:a.mp4`` a list, ``-`` its standard
 input. An absolute path is always a file. A name that is not UTF-8 cannot be handed over at all: such a file is read
@@ -33,7 +33,7 @@ def import_decord() -> Any:
     """
     if "decord" not in sys.modules:
         hidden = sys.modules.get("nvidia")
-        sys.modules["nvidia"] = None  # type: ignore[assignment]  # how a module is said not to exist
+        sys.modules["nvidia"] = None  # type: ignore[assignment]  # marks a module as missing
         try:
             import decord
         finally:

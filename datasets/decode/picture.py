@@ -32,7 +32,7 @@ def shape_of(frame: Any, pixel_aspect: Any) -> Shape:
 
     Args:
         frame: PyAV's first frame.
-        pixel_aspect: width of a pixel divided by its height (a fraction); None or 0 where nothing is said.
+        pixel_aspect: width of a pixel divided by its height (a fraction); None or 0 where it is unknown.
     """
     width = frame.width
     if pixel_aspect and 1 / 16 <= pixel_aspect <= 16 and abs(pixel_aspect - 1) > 0.01:

@@ -1,6 +1,6 @@
 """What a file's header says, read before any decoder touches the file.
 
-FFmpeg tells a wrong file at once and in words here, where decord would answer with a C++ assertion. A header is read
+FFmpeg reports a wrong file at once and in words here, where decord would answer with a C++ assertion. A header is read
 once per file and process, not once per clip; that of an AVI file, UCF-101's format, by hand (0.03 ms; FFmpeg takes 0.5
 ms, a seventh of a small clip's whole decoding).
 """
@@ -67,7 +67,7 @@ def _read_header(path: str, size: int, mtime_ns: int) -> Probe:
 
 
 def _avi_header(path: str, size: int) -> Probe | None:
-    """The same facts from the fixed fields of an AVI header (RIFF ``strh`` and ``strf`` chunks); None where anything
+    """The same metadata from the fixed fields of an AVI header (RIFF ``strh`` and ``strf`` chunks); None where anything
     looks unusual."""
     try:
         with open(path, "rb") as file:

@@ -34,7 +34,7 @@ class PyAVVideo(Video):
         self.index: FrameIndex = frame_index(os.fspath(path))
         index = self.index
         super().__init__(path, index.length, index.fps, index.shown, times=index.times, min_readable=min_readable)
-        self._add_note(index.note())
+        self._add_warning(index.warning())
         self._survey: Survey | None = index.survey
 
     def _decode(self, needed: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Decoding a video whole, once: how many frames it has, when each is shown, and which of them are lost.
+"""Decoding a video completely, once: how many frames it has, when each is shown, and which of them are lost.
 
 This is the reference. What FFmpeg decodes in presentation order is the video. A packet that it cannot decode is a frame
 that is lost, at the place that its time stamp gives it; so the numbers of the others stay. Packets before the first
@@ -22,7 +22,7 @@ _BELIEVED = 1000  # times as many frames as decode, that a header may announce: 
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """A video that was decoded whole.
+    """A video that was decoded completely.
 
     Args:
         length: frames, the lost ones included.
@@ -64,7 +64,7 @@ class Survey:
 
 
 def survey(path: str, packet_times: np.ndarray | None = None) -> Survey:
-    """Decode ``path`` whole; what is found is kept.
+    """Decode ``path`` completely; the result is cached.
 
     Args:
         path: of the video.
@@ -188,7 +188,7 @@ def _by_packets(seen: _Seen, stamps: np.ndarray, shape: Shape) -> Survey:
 
 
 def _by_frames(seen: _Seen, header: Probe, shape: Shape) -> Survey:
-    """Frames and lost packets in the order of their time stamps, or of decoding where these do not tell."""
+    """Frames and lost packets in the order of their time stamps, or of decoding where these do not show it."""
     count = len(seen.stamps)
     lost = [(after, stamp) for after, stamp in seen.lost if after > 0]
     if sum(after >= count for after, _ in lost) == 1 and not header.cut:

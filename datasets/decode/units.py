@@ -1,6 +1,6 @@
 """Whether each packet of a stream holds one picture that is shown, from the first bytes of the packets alone.
 
-Where that is so, a video has as many frames as packets, and nobody needs to decode it whole to know. Codecs that are
+Where that is so, a video has as many frames as packets, and nobody needs to decode it to know. Codecs that are
 not here, and streams with anything unusual in them, are counted by decoding them once (`survey.py`).
 """
 
@@ -18,7 +18,7 @@ _ALWAYS = frozenset({"mjpeg", "prores", "gif", "wmv1", "wmv2", "msmpeg4v3", "msm
 
 
 def one_picture_each(codec: str, packets: Packets, extradata: bytes | None) -> bool:
-    """Whether every packet gives exactly one frame, as far as headers tell.
+    """Whether every packet gives exactly one frame, as far as headers show.
 
     Args:
         codec: FFmpeg's name.

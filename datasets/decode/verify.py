@@ -1,4 +1,4 @@
-"""Does a file decode whole? Every frame is decoded, none converted: the answer of ``specvid data check``."""
+"""Does a file decode completely? Every frame is decoded, none converted: the answer of ``specvid data check``."""
 
 import os
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ class Verified:
 
     Args:
         frames: how many it has.
-        note: what is to be said about them; empty where all is as the file announces.
+        warning: about lost, repaired or resized ones; empty where all is as the file announces.
         lost: numbers of those that cannot be decoded; the nearest ones stand in for them.
     """
 
     frames: int
-    note: str
+    warning: str
     lost: tuple[int, ...] = ()
 
 
@@ -35,7 +35,7 @@ def verify_video(path: str | os.PathLike[str], min_readable: float = MIN_READABL
         min_readable: share of its frames that must decode, as for a clip that wants all of them.
 
     Returns:
-        How many frames it has, and what is to be said about them.
+        How many frames it has, and the warnings about them.
 
     Raises:
         VideoError: it cannot be opened, or too many of its frames cannot be decoded.
@@ -45,11 +45,11 @@ def verify_video(path: str | os.PathLike[str], min_readable: float = MIN_READABL
         with FrameFolder(path, min_readable=min_readable) as folder:
             for _ in folder.stream(np.arange(len(folder))):
                 pass
-            return Verified(len(folder), folder.note)
+            return Verified(len(folder), folder.warning)
     index = frame_index(path)
     found = index.survey or survey(path, index.packet_times)
     lost = np.setdiff1d(np.arange(index.length), found.places)
-    notes = [index.note()]
+    warnings = [index.warning()]
     if len(lost):
         reason = found.reason or index.header.cut or "no frame comes"
         what = (
@@ -58,7 +58,7 @@ def verify_video(path: str | os.PathLike[str], min_readable: float = MIN_READABL
         )
         if len(lost) > (1 - min_readable) * index.length + 1e-9:
             raise VideoError(path, f"is damaged: {what}")
-        notes.append(what)
+        warnings.append(what)
     if found.mended:
-        notes.append(f"{found.mended} of {index.length} frames contain errors, FFmpeg mended them")
-    return Verified(index.length, "; ".join(note for note in notes if note), tuple(lost.tolist()))
+        warnings.append(f"{found.mended} of {index.length} frames contain errors, FFmpeg mended them")
+    return Verified(index.length, "; ".join(warning for warning in warnings if warning), tuple(lost.tolist()))

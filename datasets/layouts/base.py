@@ -18,8 +18,8 @@ class DataSet:
         is_complete: all that was published is listed.
         is_cut_down: it is a part of the published set, so the published numbers cannot be its own.
         counts: what ``specvid data check`` compares with the published numbers.
-        notes: what is to be said of its lists, a sentence each.
-        source: resolved path of own data or of a part, since others may have the same title; "" where the title tells.
+        warnings: about its lists, a sentence each.
+        source: resolved path of own data or of a part, as titles may be equal; "" where the title is enough.
     """
 
     title: str
@@ -28,7 +28,7 @@ class DataSet:
     is_complete: bool = False
     is_cut_down: bool = True
     counts: Counts = field(default_factory=dict, repr=False)
-    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     source: str = ""
 
 

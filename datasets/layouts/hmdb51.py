@@ -28,7 +28,7 @@ def read_hmdb51(root: str | os.PathLike[str], *, split: int = 1) -> ActionSet:
         split: 1, 2 or 3.
 
     Returns:
-        The split. Clips of a group are cut from one film, which the first part of their names tells.
+        The split. Clips of a group are cut from one film, which the first part of their names identifies.
 
     Raises:
         ValueError: a wrong split, a folder that is not HMDB-51, or a list line that cannot be read.

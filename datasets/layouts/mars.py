@@ -99,7 +99,7 @@ def _read_side(root: Path, side: str) -> tuple[Tracklet, ...]:
         if any(_tracklet_of(frame) != name for frame in own):
             raise ValueError(f"{where}: lines {first} to {last} of {side}_name.txt belong to more than one tracklet")
         if name[:4] != _person(pid) or name[4:6] != f"C{camera}":
-            raise ValueError(f"{where} says person {pid}, camera {camera}, but its frames are called {own[0]}")
+            raise ValueError(f"{where} says identity {pid}, camera {camera}, but its frames are called {own[0]}")
         tracklets.append(Tracklet(name, pid, camera, folder, in_order([f"{frame[:4]}/{frame}" for frame in own])))
     return tuple(tracklets)
 

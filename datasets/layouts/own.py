@@ -58,7 +58,7 @@ def make_set(
     if test and test_fraction:
         raise ValueError(f"test_fraction {test_fraction} is given, but {title} has a test part: leave it out.")
     check_parts((train, validation, test), title)
-    notes = () if any(record.group for record in train) else _warn(train, validation, test)
+    warnings = () if any(record.group for record in train) else _warn(train, validation, test)
     splits = SPLITS if test_fraction else 1
     check_split(split, splits, title)
     train, held_out = hold_out(train, test_fraction, seed=split)
@@ -76,13 +76,13 @@ def make_set(
         validation=validation,
         test=test,
         is_multilabel=is_multilabel,
-        notes=notes,
+        warnings=warnings,
         counts=counts,
     )
 
 
 def group_rule(groups: str) -> Callable[[str], str]:
-    """How to tell the source that a clip was cut from.
+    """The rule that gives the source which a clip was cut from.
 
     Args:
         groups: a table (.csv, .tsv, .parquet) with the columns ``path`` and ``group``; or a regular expression that is

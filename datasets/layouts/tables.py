@@ -15,7 +15,7 @@ def read_table(path: Path, needed: Sequence[str], optional: Sequence[str]) -> li
     """The rows of a table.
 
     Args:
-        path: a ``.csv``, ``.tsv`` or ``.parquet`` file; text is UTF-8, and its first line tells what parts the columns.
+        path: a ``.csv``, ``.tsv`` or ``.parquet`` file; text is UTF-8, and its first line shows the delimiter.
         needed: columns that must be there.
         optional: columns that may be there; others are not looked at.
 

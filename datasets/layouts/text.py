@@ -104,7 +104,7 @@ class NameFinder:
         self.respelt[name] = found
         return os.path.join(self.folder, found)
 
-    def notes(self) -> tuple[str, ...]:
+    def warnings(self) -> tuple[str, ...]:
         """A sentence where names were found with other capitals; none else."""
         if not self.respelt:
             return ()

@@ -2,11 +2,11 @@
 
 A folder::
 
-    train/PERSON/CAMERA/TRACKLET/*.jpg      or without the level TRACKLET: one tracklet for each person and camera
+    train/PERSON/CAMERA/TRACKLET/*.jpg      or without the level TRACKLET: one tracklet for each identity and camera
     query/...  gallery/...                  or test/...: every tracklet asks, and every tracklet answers
 
 A table, one row a frame: ``path`` (relative to the table's folder), ``pid``, ``camid``; and if there are such,
-``tracklet``, ``track`` or ``track_id`` (several tracklets of a person in a camera), ``frame`` (a number to sort by;
+``tracklet``, ``track`` or ``track_id`` (several tracklets of an identity in a camera), ``frame`` (a number to sort by;
 else the order is that of the file names) and ``set`` (train, query, gallery or test; without it every row is test).
 
 Identities and cameras may be any numbers or names. Scores follow the protocol ``cross-camera``.
@@ -103,13 +103,13 @@ def read_folder(root: Path) -> dict[str, list[Tracklet]]:
     """
     parts: dict[str, list[Tracklet]] = {name: [] for name in SETS}
     for part in SETS:
-        for person in _folders(root / part):
-            for camera in _folders(person):
+        for identity in _folders(root / part):
+            for camera in _folders(identity):
                 inner = _folders(camera)
                 for folder in inner or [camera]:
                     frames = images_in(folder)
                     name = folder.relative_to(root).as_posix()
-                    parts[part].append(Tracklet(name, person.name, camera.name, folder, frames))
+                    parts[part].append(Tracklet(name, identity.name, camera.name, folder, frames))
     if not any(parts.values()):
         raise ValueError(f"{root} has none of the folders {', '.join(SETS)} with PERSON/CAMERA/*.jpg in it")
     return parts
@@ -145,7 +145,7 @@ def read_table(path: Path) -> dict[str, list[Tracklet]]:
     for (part, pid, camid, tracklet), own in frames.items():
         if len({number is None for number, _ in own}) > 1:
             raise ValueError(
-                f"{path}: person {pid}, camera {camid}, tracklet {tracklet!r} has frame numbers in some rows only"
+                f"{path}: identity {pid}, camera {camid}, tracklet {tracklet!r} has frame numbers in some rows only"
             )
         numbered = own[0][0] is not None
         own.sort(key=(lambda item: item[0]) if numbered else (lambda item: natural_key(item[1])))

@@ -57,16 +57,15 @@ def read_split(kind: TwoCameras, sequences: Path, splits: Sequence[Split], split
     check_split(split, len(splits), kind.title)
     identities = splits[split - 1]
     missing = [
-        f"{camera}/{person}"
-        for person in [*identities[0], *identities[1]]
+        f"{camera}/{name}"
+        for name in [*identities[0], *identities[1]]
         for camera in kind.cameras
-        if not (sequences / camera / person).is_dir()
+        if not (sequences / camera / name).is_dir()
     ]
     if missing:
         raise ValueError(f"{sequences}: {len(missing)} folders of split {split} are missing, e.g. {missing[0]}")
     train, test = (
-        tuple(tracklet_of(sequences, camera, person) for camera in kind.cameras for person in side)
-        for side in identities
+        tuple(tracklet_of(sequences, camera, name) for camera in kind.cameras for name in side) for side in identities
     )
     check_disjoint(train, test, where=f"split {split} of {kind.title}")
     count = len(identities[1])
@@ -93,19 +92,19 @@ def read_split(kind: TwoCameras, sequences: Path, splits: Sequence[Split], split
     )
 
 
-def tracklet_of(sequences: Path, camera: str, person: str) -> Tracklet:
+def tracklet_of(sequences: Path, camera: str, identity: str) -> Tracklet:
     """The tracklet of an identity's folder.
 
     Args:
         sequences: The folder of both cameras.
         camera: Name of the camera's folder.
-        person: Name of the identity's folder in it.
+        identity: Name of its folder in that of the camera.
 
     Returns:
         The tracklet, frames in the order of the numbers in their names.
     """
-    folder = sequences / camera / person
-    return Tracklet(f"{camera}/{person}", person, camera, folder, images_in(folder))
+    folder = sequences / camera / identity
+    return Tracklet(f"{camera}/{identity}", identity, camera, folder, images_in(folder))
 
 
 def identities_in(sequences: Path, camera: str) -> list[str]:
@@ -143,7 +142,7 @@ def read_json_splits(path: Path) -> list[Split]:
     if not splits or any(not train or not test for train, test in splits):
         raise ValueError(f"{path} holds no split with identities on both sides")
     for number, side in ((number, side) for number, split in enumerate(splits, start=1) for side in split):
-        wrong = [person for person in side if not isinstance(person, str) or side.count(person) > 1]
+        wrong = [name for name in side if not isinstance(name, str) or side.count(name) > 1]
         if wrong:
             raise ValueError(
                 f"{path}, split {number}: {wrong[0]!r} must be the name of a person's folder, in quotes, and come once"

@@ -75,7 +75,7 @@ def read_ucf101(root: str | os.PathLike[str], *, split: int = 1) -> ActionSet:
         split=split,
     )
     return ActionSet(
-        split=split, splits=len(SPLITS), classes=classes, train=train, test=test, notes=finder.notes(), **about
+        split=split, splits=len(SPLITS), classes=classes, train=train, test=test, warnings=finder.warnings(), **about
     )
 
 

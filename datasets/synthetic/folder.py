@@ -1,4 +1,4 @@
-"""Writing a synthetic set: the folder appears whole or not at all, and one that is there already is not made again."""
+"""Writing a synthetic set: the folder appears complete or not at all, and an existing one is not made again."""
 
 import json
 import os

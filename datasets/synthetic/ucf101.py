@@ -77,7 +77,7 @@ def synthesize_ucf101(
 ) -> SyntheticSet:
     """Synthesize two classes in UCF-101's layout: ``out/videos/Class/v_Class_gXX_cYY.avi``, ``out/ucfTrainTestlist/``.
 
-    The folder appears whole or not at all. One that was made with the same settings is left as it is.
+    The folder appears complete or not at all. One that was made with the same settings is left as it is.
 
     Args:
         out: The folder.

@@ -148,7 +148,7 @@ def describe(config: AblationConfig, rows: Sequence[Row]) -> str:
         seeds = ", ".join(f"{count} seeds from {100 * detectable(pooled, count):.2f}" for count in (5, 10, 20))
         lines.append(
             f"Paired differences of {metric} deviate by {100 * pooled:.2f} points from seed to seed (pooled over the "
-            f"rows): {seeds} points on can be told from 0."
+            f"rows): {seeds} points on can be distinguished from 0."
         )
     lines.append(
         f"Differences are to the bare network of the same seeds, with Student's {100 * CONFIDENCE:.0f} % interval; "

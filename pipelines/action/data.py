@@ -87,8 +87,8 @@ def read_lists(config: ActionClipsConfig) -> ActionLists:
         ValueError: a wrong folder, list or split.
     """
     data = read_set(config)
-    for note in data.notes:
-        log.warning(note)
+    for warning in data.warnings:
+        log.warning(warning)
     if not data.test:
         raise ValueError(f"data {config.data!r} has no test part: give --test-fraction 0.2, or a test part.")
     if data.validation and config.val_fraction:

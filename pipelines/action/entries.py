@@ -1,4 +1,4 @@
-"""What is said of evaluations by their entries of results.json: the main figure in a line, the mean over splits."""
+"""Summaries of entries of results.json: the main figure in a line, the mean over splits."""
 
 import statistics
 from collections.abc import Mapping, Sequence

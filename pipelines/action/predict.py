@@ -27,14 +27,14 @@ class Prediction:
         classes: (name, probability) of the most probable classes, best first.
         decided: where a clip may have several classes: those that reach their thresholds.
         error: why there are none.
-        note: why frames come more than once, for a video shorter than the clip.
+        warning: why frames come more than once, for a video shorter than the clip.
     """
 
     path: str
     classes: tuple[tuple[str, float], ...] = ()
     decided: tuple[str, ...] = ()
     error: str = ""
-    note: str = ""
+    warning: str = ""
 
 
 def predict(
@@ -93,4 +93,4 @@ def predict(
         best = np.argsort(-probabilities, kind="stable")[:top]
         classes = tuple((network.classes[i], float(probabilities[i])) for i in best)
         decided = tuple(network.classes[i] for i in np.flatnonzero(probabilities >= thresholds)) if multilabel else ()
-        yield Prediction(path, classes, decided, note=item["repeated"])
+        yield Prediction(path, classes, decided, warning=item["repeated"])

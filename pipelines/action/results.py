@@ -63,7 +63,7 @@ class ActionResult(ABC):
 
     @abstractmethod
     def row(self, number: int) -> list[object]:
-        """What clips.csv says of a clip between its name, and error and note.
+        """The columns of a clip in clips.csv between its name, and error and warning.
 
         Args:
             number: of the clip in the test list.
@@ -107,14 +107,14 @@ class ActionResult(ABC):
         return folder
 
     def save_clips(self, path: Path) -> None:
-        """Write a row for each clip: its class, the predicted one, probabilities, or the error, and a note.
+        """Write a row for each clip: its class, the predicted one, probabilities, or the error, and a warning.
 
         Args:
             path: a CSV file.
         """
         with replacing_file(path) as staging, staging.open("w", newline="", encoding="utf-8") as file:
             table = csv.writer(file)
-            table.writerow(["clip", *self.columns, "error", "note"])
+            table.writerow(["clip", *self.columns, "error", "warning"])
             for number, record in enumerate(self.lists.test):
                 about = (self.scores.errors[number], self.scores.repeated[number])
                 table.writerow([record.name, *self.row(number), *about])
@@ -275,7 +275,7 @@ def result_of(
         checkpoint: ``last`` or ``best``.
         views: what was scored of each clip.
         thresholds: (C,) of clips that may have several classes; 0.5 if not given.
-        leaked: how many of the test clips the network was trained on; any make the figure worthless, and it says so.
+        leaked: how many of the test clips the network was trained on, which makes the figure worthless.
         selected_by: what selected the checkpoint, where anything did.
 
     Returns:

@@ -31,7 +31,7 @@ class WindowConfig:
     decoder: Literal["decord", "pyav", "torchcodec"] = "decord"
     """Video decoder."""
     min_readable: float = 0.9
-    """Share of a video's wanted frames that must decode; the nearest ones stand in for the others, and that is said."""
+    """Share of a video's wanted frames that must decode; the nearest ones replace the others, with a warning."""
 
     def __post_init__(self) -> None:
         for name in ("length", "every"):

@@ -2,11 +2,11 @@
 
     embeddings/part-000000.parquet ...   the data set: shard k holds the inputs k·S .. (k+1)·S - 1 of the sorted list
     errors.parquet                       id, path, reason, shard: written when all shards are there
-    notes.parquet                        id, path, note, shard, lost (frames stand in for lost ones): likewise
+    warnings.parquet                        id, path, warning, shard, lost (frames stand in for lost ones): likewise
     inputs.parquet                       the sorted list
     embed.json                           settings, network, counts: written when the list stands
     index/                               of `specvid search build`
-    .errors/, .notes/                    those of each shard; .writing/: unfinished files
+    .errors/, .warnings/                    those of each shard; .writing/: unfinished files
 
 A shard is a function of its inputs and the settings alone, and it appears in one rename. So a job may be killed at any
 moment, be done by any number of processes, even by two by mistake: the bytes that stand at the end are the same.
@@ -35,7 +35,7 @@ class Folder:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self.embeddings, self.failures = self.path / "embeddings", self.path / ".errors"
-        self._noted, self.notes = self.path / ".notes", self.path / "notes.parquet"
+        self._warned, self.warnings = self.path / ".warnings", self.path / "warnings.parquet"
         self.inputs, self.metadata_file = self.path / "inputs.parquet", self.path / "embed.json"
         self.errors, self.npz = self.path / "errors.parquet", self.path / "embeddings.npz"
         self._writing = self.path / ".writing"
@@ -62,8 +62,8 @@ class Folder:
         """
         return self.failures / f"part-{shard:06d}.parquet"
 
-    def notes_part(self, shard: int) -> Path:
-        """The Parquet file with what is to be said of a shard; not there where nothing is.
+    def warnings_part(self, shard: int) -> Path:
+        """The Parquet file with the warnings of a shard; missing where there are none.
 
         Args:
             shard: its number, from 0.
@@ -71,7 +71,7 @@ class Folder:
         Returns:
             The path.
         """
-        return self._noted / f"part-{shard:06d}.parquet"
+        return self._warned / f"part-{shard:06d}.parquet"
 
     def missing(self, shards: int) -> list[int]:
         """The shards that are not there.
@@ -146,9 +146,9 @@ class Folder:
         """Remove an embedding, and nothing else that may lie in the folder."""
         self.metadata_file.unlink(missing_ok=True)  # first: without it the rest counts for nothing
         recover(self.path / "index")  # a ready one beside it goes too
-        for folder in (self.embeddings, self.failures, self._noted, self._writing, self.path / "index"):
+        for folder in (self.embeddings, self.failures, self._warned, self._writing, self.path / "index"):
             shutil.rmtree(folder, ignore_errors=True)
-        for file in (self.errors, self.notes, self.npz, self.inputs):
+        for file in (self.errors, self.warnings, self.npz, self.inputs):
             file.unlink(missing_ok=True)
 
 
@@ -266,8 +266,8 @@ def _sound(part: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, pa.ArrowException, ValueError, KeyError) as error:
-        said = " ".join(str(error).split())[:200]
-        raise ValueError(f"shard {str(part)!r} is damaged, or was altered: {said}") from None
+        cause = " ".join(str(error).split())[:200]
+        raise ValueError(f"shard {str(part)!r} is damaged, or was altered: {cause}") from None
 
 
 def as_matrix(column: Any) -> np.ndarray:

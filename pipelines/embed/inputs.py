@@ -41,14 +41,14 @@ class FoundInputs:
         skipped: number of files in folders that are neither videos nor images, by suffix.
         hidden: number of hidden files and folders that were left out.
         repeated: how many inputs were named more than once; each is in the table once.
-        notes: what else is to be said, a sentence each.
+        warnings: about lists and tables, a sentence each.
     """
 
     table: Any
     skipped: Counter[str] = field(default_factory=Counter)
     hidden: int = 0
     repeated: int = 0
-    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 class Sources(Sequence[Source]):
@@ -223,7 +223,7 @@ def _read_list(path: str, encoding: str, found: FoundInputs) -> Any:
     if all(label for _, label in pairs) and not any(map(os.path.lexists, paths)):
         finder = NameFinder(os.path.dirname(path))
         paths, labels = [finder.find(name) for name, _ in pairs], pa.array([int(label) for _, label in pairs])
-    found.notes += finder.notes()
+    found.warnings += finder.warnings()
     table = _input_table(paths, [""] * len(paths))
     return table if labels is None else table.append_column("label", labels)
 
@@ -253,11 +253,11 @@ def _read_table(path: str, path_column: str, encoding: str, found: FoundInputs) 
     finder = NameFinder(os.path.dirname(path))
     files = [finder.find(name) for name in names]
     if all(os.path.splitext(name)[1].lower() in IMAGES for name in names):
-        grouped, notes = group_tracklets(table.drop_columns([path_column]), files, where=f"table {path!r}")
-        found.notes += [*finder.notes(), *notes]
+        grouped, warnings = group_tracklets(table.drop_columns([path_column]), files, where=f"table {path!r}")
+        found.warnings += [*finder.warnings(), *warnings]
         return grouped
     inputs = _input_table(files, [""] * len(names))
-    found.notes += finder.notes()
+    found.warnings += finder.warnings()
     if "id" in table.column_names:
         given = pc.cast(table["id"], pa.string()).combine_chunks()
         inputs = inputs.set_column(0, "id", pc.coalesce(given, inputs["id"]))

@@ -22,7 +22,7 @@ from specvid.pipelines.engine.processes import Processes
 from specvid.text import counted
 
 BATCH = {"cpu": 4, "mps": 16, "cuda": 32}
-"""Clips at a time on each kind of device, where nothing is said."""
+"""Clips at a time on each kind of device, by default."""
 
 
 @dataclass
@@ -93,8 +93,8 @@ class Job:
         """
         import pyarrow.parquet as pq
 
-        for note in found.notes:
-            echo(note)
+        for warning in found.warnings:
+            echo(warning)
         if found.hidden:
             echo(f"left out: {counted(found.hidden, 'hidden file')} (or folders)")
         for suffix, count in found.skipped.most_common(8):
@@ -120,7 +120,7 @@ class Job:
                     folder.part(shard).unlink(missing_ok=True)
         missing = folder.missing(shards)
         if missing:
-            for stale in (folder.errors, folder.notes, folder.npz):
+            for stale in (folder.errors, folder.warnings, folder.npz):
                 stale.unlink(missing_ok=True)
             if len(missing) < shards:
                 echo(f"{shards - len(missing)} of {counted(shards, 'shard')} done already, {len(missing)} missing")

@@ -34,7 +34,7 @@ class Outcome:
         videos: all inputs.
         failed: those in errors.parquet.
         short: those with fewer frames than a clip, of which some frames were taken more than once.
-        lost: those in which other frames stand in for lost ones; notes.parquet says which.
+        lost: those in which other frames stand in for lost ones; warnings.parquet says which.
         rows: of the data set.
         done: inputs done now.
         frames: frames that went through the network now.
@@ -65,7 +65,9 @@ class Outcome:
         failed = f"{self.failed} failed, see {errors}" if self.failed else "0 failed"
         good = self.videos - self.failed
         short = f"; {self.short} shorter than a clip, with frames taken more than once" if self.short else ""
-        lost = f"; {self.lost} with lost frames, see {one_line(str(self.out / 'notes.parquet'))}" if self.lost else ""
+        lost = (
+            f"; {self.lost} with lost frames, see {one_line(str(self.out / 'warnings.parquet'))}" if self.lost else ""
+        )
         rows = f"{counted(self.rows, 'row')} in {out}"
         return f"embedded {good} of {counted(self.videos, 'video')}, {rows}{now}{short}{lost}; {failed}"
 

@@ -50,7 +50,7 @@ class Network:
         sampling: ``dense``, ``segments``, or ``auto`` for the network's own.
 
     Attributes:
-        trained: its weights come from somewhere; else they are only drawn from a seed.
+        trained: its weights come from somewhere; else they are only initialised from a seed.
 
     Raises:
         ValueError: a wrong run, model, weights or feature.

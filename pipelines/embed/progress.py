@@ -65,12 +65,12 @@ class Progress:
                 self.echo(f"short: {self._name(result)}: {result.short}")
             if self.short == _SHORT_SHOWN:
                 self.echo("more short ones are not printed; the data set says which, in last_frame")
-        if result.note:
+        if result.warning:
             self.noted += 1
             if self.noted <= _SHORT_SHOWN:
-                self.echo(f"note: {self._name(result)}: {one_line(result.note)}")
+                self.echo(f"warning: {self._name(result)}: {one_line(result.warning)}")
             if self.noted == _SHORT_SHOWN:
-                self.echo("more notes are not printed; notes.parquet has all")
+                self.echo("more warnings are not printed; warnings.parquet has all")
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], completed=self.done, description=self.line())
         elif time.monotonic() - self._shown > _EVERY:

@@ -24,8 +24,8 @@ class Chunk:
     Attributes:
         clips: uint8 (n, T, h, w, 3); None with an error.
         length: frames of the video.
-        timing: when its frames are shown; with the last chunk, as the note.
-        note: what is to be said of its frames.
+        timing: when its frames are shown; with the last chunk, as the warning.
+        warning: about lost or repaired frames.
         lost: which of them are others in place of lost ones, and why.
         last: the input ends with this chunk.
         error: why the input is lost, whatever came before.
@@ -34,7 +34,7 @@ class Chunk:
     clips: torch.Tensor | None = None
     length: int = 0
     timing: Timing = field(default_factory=Timing)
-    note: str = ""
+    warning: str = ""
     lost: str = ""
     last: bool = False
     error: str = ""
@@ -145,7 +145,7 @@ class Reader:
             if start + per_chunk < len(clips_ct):
                 yield Chunk(clips, length)
             else:
-                yield Chunk(clips, length, video.timing, video.note, video.stand_ins, last=True)
+                yield Chunk(clips, length, video.timing, video.warning, video.stand_ins, last=True)
 
     def _decode(self, video: Video, needed: np.ndarray) -> Iterator[dict[int, np.ndarray]]:
         """Frames ``needed`` (rising), cut out: {number: uint8 (h, w, 3)}."""

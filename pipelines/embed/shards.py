@@ -30,7 +30,7 @@ class VideoResult:
         vectors: float32 (W, D).
         error: why there are none.
         short: why frames of it were taken more than once.
-        note: what is to be said of its frames, lost ones among them.
+        warning: about lost or repaired frames.
         lost: which of them are others in place of lost ones, and why.
     """
 
@@ -41,7 +41,7 @@ class VideoResult:
     vectors: np.ndarray | None = None
     error: str = ""
     short: str = ""
-    note: str = ""
+    warning: str = ""
     lost: str = ""
 
 
@@ -73,7 +73,7 @@ def schema_of(inputs: Any, metadata: Mapping[str, Any]) -> Any:
 
 
 def write_shard(folder: Folder, shard: int, inputs: Any, results: Sequence[VideoResult], schema: Any) -> None:
-    """Write the failures and notes of a shard, then the shard: when it is there, all are.
+    """Write the failures and warnings of a shard, then the shard: when it is there, all are.
 
     Args:
         folder: where to.
@@ -88,11 +88,11 @@ def write_shard(folder: Folder, shard: int, inputs: Any, results: Sequence[Video
     import pyarrow.parquet as pq
 
     failed = [(result.row, result.error) for result in results if result.error]
-    noted = [(result.row, result.note) for result in results if result.note and not result.error]
-    lost = [bool(result.lost) for result in results if result.note and not result.error]
+    noted = [(result.row, result.warning) for result in results if result.warning and not result.error]
+    lost = [bool(result.lost) for result in results if result.warning and not result.error]
     for part, texts, name, marks in (
         (folder.failed_part(shard), failed, "reason", None),
-        (folder.notes_part(shard), noted, "note", lost),
+        (folder.warnings_part(shard), noted, "warning", lost),
     ):
         if texts:
             own = _text_table(inputs, texts, shard, name, marks)
@@ -110,7 +110,7 @@ def write_shard(folder: Folder, shard: int, inputs: Any, results: Sequence[Video
 
 
 def gather_failures(folder: Folder, shards: int) -> tuple[int, int]:
-    """Write errors.parquet and notes.parquet from what is said of the inputs of all shards.
+    """Write errors.parquet and warnings.parquet from those of all shards.
 
     Args:
         folder: a folder whose shards are all there.
@@ -126,7 +126,7 @@ def gather_failures(folder: Folder, shards: int) -> tuple[int, int]:
     tables = []
     for part, target, name in (
         (folder.failed_part, folder.errors, "reason"),
-        (folder.notes_part, folder.notes, "note"),
+        (folder.warnings_part, folder.warnings, "warning"),
     ):
         there = [part(shard) for shard in range(shards) if part(shard).exists()]
         table = pa.concat_tables([_text_schema(name).empty_table(), *(pq.read_table(path) for path in there)])
@@ -204,7 +204,7 @@ def _text_schema(name: str) -> Any:
     import pyarrow as pa
 
     fields = [("id", pa.string()), ("path", pa.string()), (name, pa.string()), ("shard", pa.int64())]
-    return pa.schema(fields + ([("lost", pa.bool_())] if name == "note" else []))
+    return pa.schema(fields + ([("lost", pa.bool_())] if name == "warning" else []))
 
 
 def _joined(parts: Sequence[Any], dtype: Any) -> np.ndarray:

@@ -33,7 +33,7 @@ class _Pending:
     row: int
     length: int = 0
     timing: Timing = field(default_factory=Timing)
-    note: str = ""
+    warning: str = ""
     lost: str = ""
     vectors: list[np.ndarray] = field(default_factory=list)
     error: str = ""
@@ -88,7 +88,12 @@ class Stream:
                 item.error = chunk.error
                 if chunk.error:
                     break
-                item.length, item.timing, item.note, item.lost = chunk.length, chunk.timing, chunk.note, chunk.lost
+                item.length, item.timing, item.warning, item.lost = (
+                    chunk.length,
+                    chunk.timing,
+                    chunk.warning,
+                    chunk.lost,
+                )
                 for clip in chunk.clips:
                     batch.add(clip, item.vectors)
                     clips += 1
@@ -124,8 +129,8 @@ class Stream:
             why = "is too large for fp16" if np.isfinite(rows_wd).all() else "is not finite"
             return VideoResult(item.row, error=f"the network's feature {why}")
         short = self.reader.spec.shortage(item.length)
-        said = {"short": short, "note": item.note, "lost": item.lost}
-        return VideoResult(item.row, item.timing, plan.first, plan.last, values.astype(np.float32), **said)
+        remarks = {"short": short, "warning": item.warning, "lost": item.lost}
+        return VideoResult(item.row, item.timing, plan.first, plan.last, values.astype(np.float32), **remarks)
 
 
 class _Batch:

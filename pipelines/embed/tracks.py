@@ -63,11 +63,11 @@ def group_tracklets(table: Any, files: Sequence[str], *, where: str) -> tuple[An
     )
     for name in carried:
         result = result.append_column(table.schema.field(name), table[name].take(pa.array(first)))
-    notes = [f"{where}: {counted(len(files), 'image')} in {counted(len(ids), 'tracklet')}, by {', '.join(keys)}"]
+    warnings = [f"{where}: {counted(len(files), 'image')} in {counted(len(ids), 'tracklet')}, by {', '.join(keys)}"]
     left = [name for name in mixed if name != _FRAME]
     if left:
-        notes.append(f"{where}: {', '.join(left)} differ within tracklets, and are not carried over")
-    return result, notes
+        warnings.append(f"{where}: {', '.join(left)} differ within tracklets, and are not carried over")
+    return result, warnings
 
 
 def _order(frames: list[Any] | None, files: Sequence[str], where: str) -> Any:

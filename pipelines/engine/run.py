@@ -194,11 +194,11 @@ class RunFolder:
                 if state is not None:
                     torch.save(dict(state), folder / STATE)
         except (OSError, RuntimeError, SafetensorError) as error:
-            said = " ".join(str(error).split())[:160]
-            if not isinstance(error, OSError) and not any(word in said for word in _FULL):
+            cause = " ".join(str(error).split())[:160]
+            if not isinstance(error, OSError) and not any(word in cause for word in _FULL):
                 raise
             raise OSError(
-                f"{self.path / which} cannot be written ({said}): make room. The checkpoint before it stands; "
+                f"{self.path / which} cannot be written ({cause}): make room. The checkpoint before it stands; "
                 "--resume auto continues."
             ) from error
 
@@ -270,8 +270,10 @@ class RunFolder:
             check_records(path)
             state = torch.load(path, map_location="cpu", weights_only=True)
         except _UNREADABLE as error:
-            said = (str(error) or type(error).__name__).splitlines()[0][:160]
-            raise ValueError(f"{str(path)!r} cannot be read ({said}): it is damaged, or was altered. {_ANEW}") from None
+            cause = (str(error) or type(error).__name__).splitlines()[0][:160]
+            raise ValueError(
+                f"{str(path)!r} cannot be read ({cause}): it is damaged, or was altered. {_ANEW}"
+            ) from None
         missing = [name for name in _STATE_HAS if not isinstance(state, dict) or name not in state]
         if missing:
             raise ValueError(f"{str(path)!r} is no state of a training: it has no {missing[0]!r}. {_ANEW}")

@@ -84,7 +84,7 @@ class TrainState:
         return self._stopped or out_of_patience or self.step >= self.steps
 
     def stop(self) -> None:
-        """End the training after this step, as if its settings said so: it is saved and scored."""
+        """End the training after this step, as if its settings ended it there: it is saved and scored."""
         self._stopped = True
 
     def open_epoch(self) -> tuple[int, EpochMeter]:
@@ -137,10 +137,10 @@ class TrainState:
             Interrupted: there was a signal.
         """
 
-        def note(number: int) -> None:
+        def remember(number: int) -> None:
             self._signal = number
 
-        with handling(note):
+        with handling(remember):
             try:
                 yield
             except RuntimeError as error:
@@ -237,10 +237,10 @@ class TrainState:
             try:
                 self._take(saved)
             except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-                said = " ".join(str(error).split())[:160]
+                cause = " ".join(str(error).split())[:160]
                 raise ValueError(
                     f"the state in {str(self.run.path / 'last')!r} does not fit this training ({type(error).__name__}: "
-                    f"{said}): it was altered. Start anew with another --name."
+                    f"{cause}): it was altered. Start anew with another --name."
                 ) from error
             log.info("continued from step %d (%.2f epochs)", self.step, self.step / self.task.feed.steps)
         if self.fabric.is_global_zero and not self.finished:

@@ -20,7 +20,7 @@ def class_names(model: VideoModel, *, weights: str, labels: str = "") -> tuple[t
         labels: a file of names; empty for none.
 
     Returns:
-        The names, and a note on where they come from ("" where the user or the model says so).
+        The names, and a message on where they come from ("" where the user or the model says so).
 
     Raises:
         ValueError: a ``labels`` file of another number of classes.

@@ -30,8 +30,8 @@ class OpenedNetwork:
         classes: names of the logits, in their order; empty where nothing names them.
         sampling: how clips are taken from a video, ``dense`` or ``segments``.
         decoder: the video decoder it was trained with.
-        trained: its weights come from somewhere; else they are drawn from the seed.
-        note: what the user should know of the names of the classes; may be empty.
+        trained: its weights come from somewhere; else they are initialised from the seed.
+        message: what the user should know of the names of the classes; may be empty.
     """
 
     model: VideoModel
@@ -40,7 +40,7 @@ class OpenedNetwork:
     sampling: str = "dense"
     decoder: str = "decord"
     trained: bool = True
-    note: str = ""
+    message: str = ""
 
     @property
     def clip(self) -> ClipSpec:
@@ -129,8 +129,8 @@ def _open_shared(config: NetworkConfig, classifier: bool, labels: str) -> Opened
         )
     model = load(config.model, trusted=config.trust)
     named = classifier and model.num_classes is not None
-    classes, note = class_names(model, weights="", labels=labels) if named else (model.classes or (), "")
-    return OpenedNetwork(model, classes=classes, sampling=model.sampling, note=note)
+    classes, message = class_names(model, weights="", labels=labels) if named else (model.classes or (), "")
+    return OpenedNetwork(model, classes=classes, sampling=model.sampling, message=message)
 
 
 def _open_backbone(config: NetworkConfig, classifier: bool, labels: str) -> OpenedNetwork:
@@ -148,8 +148,8 @@ def _open_backbone(config: NetworkConfig, classifier: bool, labels: str) -> Open
         raise ValueError(
             f"weights {config.weights!r} have no classifier of {count} classes for {config.model!r}: {why}."
         )
-    classes, note = class_names(model, weights=config.weights, labels=labels)
-    return OpenedNetwork(model, classes=classes, trained=bool(config.weights), note=note)
+    classes, message = class_names(model, weights=config.weights, labels=labels)
+    return OpenedNetwork(model, classes=classes, trained=bool(config.weights), message=message)
 
 
 def _count_classes(config: NetworkConfig) -> int:

@@ -158,7 +158,7 @@ def labels_of_test(data: ReidSet) -> tuple[np.ndarray, np.ndarray]:
 
 
 def check_scorable(data: ReidSet, protocols: Sequence[str] = ()) -> None:
-    """Check that there is anything to score, which the labels tell before a training or an embedding.
+    """Check that there is anything to score, which the labels show before a training or an embedding.
 
     Args:
         data: the data set.

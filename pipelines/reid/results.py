@@ -68,7 +68,7 @@ class ReidResult:
             sampling: which frames of a tracklet they are of.
             protocols: to score under; all that the data set is published under if not given.
             rerank: how to re-rank.
-            leaked: how many of its identities were trained on; any make the figure worthless, and it says so.
+            leaked: how many of its identities were trained on, which makes the figure worthless.
             elsewhere: it is another data set than the one trained on.
 
         Returns:

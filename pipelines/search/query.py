@@ -25,14 +25,14 @@ class Answer:
         rows: best first, each with ``rank`` from 1, ``score`` (cosine) and all columns but the embedding.
         method: which index answered, or ``exact``.
         rows_searched: how many rows could answer.
-        note: what is to be said of the frames of the query.
+        warning: about lost or repaired frames of the query.
     """
 
     query: str
     rows: list[dict[str, Any]]
     method: str
     rows_searched: int
-    note: str = ""
+    warning: str = ""
 
 
 def search(
@@ -84,7 +84,7 @@ def search(
     index = open_index(folder, rows)
     wanted = min(k + len(example.rows), len(rows))
     if not wanted:
-        return Answer(example.name, [], "no rows", 0, example.note)
+        return Answer(example.name, [], "no rows", 0, example.warning)
     if index is not None:
         scores, found = index.search(example.vector, wanted, mask=mask)
         method = index.metadata["kind"] if mask is None else "exact"
@@ -98,4 +98,4 @@ def search(
         {"rank": rank, "score": round(float(score), 6), **row}
         for rank, (score, row) in enumerate(zip(values, columns, strict=True), start=1)
     ]
-    return Answer(example.name, answers, method, len(rows) if mask is None else int(mask.sum()), example.note)
+    return Answer(example.name, answers, method, len(rows) if mask is None else int(mask.sum()), example.warning)

@@ -30,13 +30,13 @@ class QueryVector:
         name: as it was given.
         vector: (1, D), of unit length.
         rows: rows of the data set that it is itself, which are no answers.
-        note: what is to be said of its frames.
+        warning: about lost or repaired frames.
     """
 
     name: str
     vector: np.ndarray
     rows: np.ndarray
-    note: str = ""
+    warning: str = ""
 
 
 def query_vector(
@@ -86,8 +86,8 @@ def query_vector(
         config = replace(config, network=network)
     if min_readable is not None:
         config = replace(config, windows=replace(config.windows, min_readable=min_readable))
-    vector, note = _embed(folder, query, config, device)
-    return QueryVector(name, unit(vector), own, note)
+    vector, warning = _embed(folder, query, config, device)
+    return QueryVector(name, unit(vector), own, warning)
 
 
 def embedding_config(folder: Folder, *, trusted: bool = False) -> EmbedConfig:
@@ -109,7 +109,7 @@ def embedding_config(folder: Folder, *, trusted: bool = False) -> EmbedConfig:
 
 
 def _embed(folder: Folder, query: Sequence[str], config: EmbedConfig, device: str) -> tuple[np.ndarray, str]:
-    """The mean of all clips, (1, D), and what is to be said of their frames."""
+    """The mean of all clips, (1, D), and the warnings about their frames."""
     metadata = folder.metadata()
     made: dict[str, Any] = metadata["network"]
     computing = metadata.get("computing")
@@ -133,15 +133,15 @@ def _embed(folder: Folder, query: Sequence[str], config: EmbedConfig, device: st
             f"{made['weights'][:12]}). Say with --run or --weights where that lies."
         )
     reader = reader_for(network, config.windows)
-    total, count, note = np.zeros(network.dim), 0, ""
+    total, count, warning = np.zeros(network.dim), 0, ""
     with _open(reader, query) as video:
         for chunk in reader.clips_of(video):
             assert chunk.clips is not None
             for clips in chunk.clips.split(8):
                 vectors = network(clips).cpu().numpy()
                 total, count = total + vectors.sum(axis=0, dtype=np.float64), count + len(vectors)
-            note = chunk.note
-    return (total / count)[None], note
+            warning = chunk.warning
+    return (total / count)[None], warning
 
 
 def _open(reader: Reader, query: Sequence[str]) -> Video:

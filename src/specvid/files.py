@@ -30,7 +30,7 @@ def replacing_file(path: str | Path, *, folder: Path | None = None, durable: boo
     Args:
         path: the file to replace or to create; its folder is created where it is missing.
         folder: where the unfinished file lies, on the same disk; for files that several processes may write at the same
-            time, since its name then tells host and process. Beside ``path`` if not given.
+            time, since its name then holds host and process. Beside ``path`` if not given.
         durable: force the content onto the disk before the rename, so that a crash of the machine loses nothing.
 
     Yields:

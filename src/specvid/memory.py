@@ -7,7 +7,7 @@ def available_bytes() -> int | None:
     """Memory that can be taken without swapping, in bytes: that of the machine or of the control group, if less.
 
     Returns:
-        None where the system does not tell (other than Linux).
+        None where the system does not report it (other than Linux).
     """
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()

@@ -48,8 +48,8 @@ def test_an_embedding(number: int, workers: str, tmp_path: Path) -> None:
     _, err = process.communicate(timeout=60)
     assert process.returncode == 128 + number, err
     name = signal.Signals(number).name
-    said = f"specvid: stopped by {name}: whole shards stand; the same command does only what is missing."
-    assert err.splitlines()[-1] == said
+    message = f"specvid: stopped by {name}: complete shards are saved; the same command does only what is missing."
+    assert err.splitlines()[-1] == message
     assert "Traceback" not in err
     with pytest.raises(ProcessLookupError):  # nobody of the group is left
         os.killpg(process.pid, 0)
@@ -68,6 +68,6 @@ def test_any_verb(number: int, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     monkeypatch.setattr(cli.Verb, "__call__", lambda self, words: self.run(words))
     monkeypatch.setattr(cli, "find", lambda words: (verb, []))
     assert cli.run(["report", "x"]) == 128 + number
-    said = capsys.readouterr().err.strip()
-    assert re.fullmatch(rf"specvid: stopped by {signal.Signals(number).name}: the same command starts again\.", said)
+    message = capsys.readouterr().err.strip()
+    assert re.fullmatch(rf"specvid: stopped by {signal.Signals(number).name}: the same command starts again\.", message)
     assert [signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)] == before

@@ -153,9 +153,9 @@ def test_no_verb_runs_what_a_folder_names(verb: str, trap: str, root: Path, caps
     lay(root, TRAPS[trap](root))
     capsys.readouterr()
     assert cli.run(words(root)) == 2
-    said = capsys.readouterr().err
+    message = capsys.readouterr().err
     assert not (root / "sprung").exists()
-    assert "may run any code" in said and "--trust" in said and len(said.splitlines()) == 1, said
+    assert "may run any code" in message and "--trust" in message and len(message.splitlines()) == 1, message
 
 
 @pytest.mark.skipif(importlib.util.find_spec("mmaction") is None, reason="the traps are of mmaction2")
@@ -200,8 +200,8 @@ def test_load_in_python(root: Path) -> None:
     ],
 )
 def test_what_names_code(model: dict[str, Any], found: str) -> None:
-    said = names_code(model)
-    assert (said == "") if not found else found in said
+    message = names_code(model)
+    assert (message == "") if not found else found in message
 
 
 def test_trust_is_for_files_alone(capsys: pytest.CaptureFixture[str]) -> None:

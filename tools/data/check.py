@@ -98,11 +98,11 @@ def check(
 
     missing, unlisted = missing_and_unlisted(paths)
     problems |= {path: f"missing: {path} is not there" for path in sorted(missing)}
-    lines += [f"note: {note}" for note in dict.fromkeys(note for data in sets for note in data.notes)]
+    lines += [f"warning: {warning}" for warning in dict.fromkeys(warning for data in sets for warning in data.warnings)]
     if hidden := hidden_below([root]) if root.is_dir() else []:
-        lines.append(f"note: left out, e.g. {hidden[0]}: {counted(len(hidden), 'hidden file')} (or folders)")
+        lines.append(f"warning: left out, e.g. {hidden[0]}: {counted(len(hidden), 'hidden file')} (or folders)")
     if unlisted:
-        lines.append(f"note: {counted(len(unlisted), 'file')} in no list and not used, e.g. {unlisted[0]}")
+        lines.append(f"warning: {counted(len(unlisted), 'file')} in no list and not used, e.g. {unlisted[0]}")
     present = [path for path in paths if path not in missing]
     if fast:
         lines.append(f"{len(present):,} of {len(paths):,} {noun} are there (names only: nothing was opened)")
@@ -117,7 +117,7 @@ def check(
                 [record for data in sets for record in data.records], set(missing) | set(problems)
             )
         lines.append(f"{readable:,} of {len(paths):,} {noun} can be read{frames}")
-        lines += _note_lines({report.path: report.note for report in found if report.note})
+        lines += _warning_lines({report.path: report.warning for report in found if report.warning})
     return CheckReport(first.title, lines + _problem_lines(problems, noun), problems)
 
 
@@ -178,13 +178,13 @@ def _scorable(data: ReidSet) -> dict[str, str]:
     return {}
 
 
-def _note_lines(notes: Mapping[str, str]) -> list[str]:
+def _warning_lines(warnings: Mapping[str, str]) -> list[str]:
     """What is to be said of files that can be read."""
-    if not notes:
+    if not warnings:
         return []
-    lines = [f"note: {len(notes):,} of them are not as their headers announce, and are read:"]
-    lines += [f"  {path}: {notes[path]}" for path in sorted(notes)[:_NAMED]]
-    return lines if len(notes) <= _NAMED else [*lines, f"  ... and {len(notes) - _NAMED:,} more"]
+    lines = [f"warning: {len(warnings):,} of them are not as their headers announce, and are read:"]
+    lines += [f"  {path}: {warnings[path]}" for path in sorted(warnings)[:_NAMED]]
+    return lines if len(warnings) <= _NAMED else [*lines, f"  ... and {len(warnings) - _NAMED:,} more"]
 
 
 def _problem_lines(problems: Mapping[str, str], noun: str) -> list[str]:

@@ -31,7 +31,7 @@ class Outcome:
     Args:
         share: of the source's frames, that bare PyAV decodes.
         error: why it cannot be read; "" where it can.
-        note: what is said of it.
+        warning: what is said of it.
         guessed: where decord differs from PyAV in a video in which FFmpeg mended frames: it guesses them from what it
             decoded before, which depends on where it began.
         faults: what must not be: "dies", "hangs", a frame that moved or was repeated without a word, decoders or
@@ -40,7 +40,7 @@ class Outcome:
 
     share: float = 0.0
     error: str = ""
-    note: str = ""
+    warning: str = ""
     guessed: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
@@ -128,7 +128,7 @@ def _measure(variant: Variant) -> Outcome:
         if "\n" in outcome.error or not outcome.error.startswith(f"{variant.path}: "):
             outcome.faults.append(f"not one clear line: {outcome.error!r}")
     else:
-        outcome.note = verified.note
+        outcome.warning = verified.warning
     for decoder in DECODERS:
         try:
             with open_video(variant.path, decoder) as video:
@@ -141,9 +141,9 @@ def _measure(variant: Variant) -> Outcome:
             outcome.faults.append(f"{decoder} reads what `data check` refuses: {outcome.error}")
         else:
             lost = np.array(verified.lost, np.int64)
-            mended = "FFmpeg mended them" in verified.note
+            mended = "FFmpeg mended them" in verified.warning
             differing = outcome.guessed if mended and decoder != "pyav" else outcome.faults
-            differing += _compare(decoder, frames, truth, lost, video.note)
+            differing += _compare(decoder, frames, truth, lost, video.warning)
             differing += _clips(variant.path, decoder, frames, lost)
     return outcome
 
@@ -170,7 +170,9 @@ def _bare(path: Path) -> list[np.ndarray]:
     return frames
 
 
-def _compare(decoder: str, frames: np.ndarray, truth: list[np.ndarray], lost: np.ndarray, note: str) -> Iterator[str]:
+def _compare(
+    decoder: str, frames: np.ndarray, truth: list[np.ndarray], lost: np.ndarray, warning: str
+) -> Iterator[str]:
     """What is wrong with all frames of a video: they must be the true ones in their order, but for the lost ones."""
     own = np.delete(np.arange(len(frames)), lost)
     if len(own) > len(truth):
@@ -180,7 +182,7 @@ def _compare(decoder: str, frames: np.ndarray, truth: list[np.ndarray], lost: np
         moved = [int(i) for i, true in zip(own, truth, strict=False) if not (frames[i] == true).all()]
         if moved:
             yield f"{decoder}: {len(moved)} of {len(own)} frames are others than PyAV's, the first is {moved[0]}"
-    if len(lost) and "cannot be decoded" not in note:
+    if len(lost) and "cannot be decoded" not in warning:
         yield f"{decoder}: {len(lost)} frames are repeated without a word"
 
 
@@ -196,7 +198,7 @@ def _clips(path: Path, decoder: str, frames: np.ndarray, lost: np.ndarray) -> It
         try:
             with open_video(path, decoder) as video:
                 got = video.frames(clip)
-                said = "cannot be decoded" in video.note
+                said = "cannot be decoded" in video.warning
         except VideoError as error:
             if not must_fail:
                 yield f"{decoder}: a clip at {start} fails, `data check` misses {missing} of its frames: {error}"

@@ -24,13 +24,13 @@ class FileReport:
         path: of the file, or of the folder of frames.
         frames: that can be used.
         error: why it cannot be read; empty where it can.
-        note: what is to be said of one that can.
+        warning: what is to be said of one that can.
     """
 
     path: str
     frames: int = 0
     error: str = ""
-    note: str = ""
+    warning: str = ""
 
 
 def verify_files(
@@ -103,7 +103,7 @@ def verify_task(paths: list[str], images: bool, min_readable: float) -> list[Fil
                 reports.append(FileReport(path, 1))
             else:
                 found = verify_video(path, min_readable)
-                reports.append(FileReport(path, found.frames, note=found.note))
+                reports.append(FileReport(path, found.frames, warning=found.warning))
         except VideoError as error:
             reports.append(FileReport(path, error=str(error)))
         except Exception as error:  # whatever a file makes a decoder do: it is named, and the others go on

@@ -13,7 +13,7 @@ from specvid.errors import unknown
 from specvid.text import counted
 
 CHECK_HELP = """\
-specvid data check: is a data set whole? Lists, counts, groups, names, and every file to its last frame
+specvid data check: is a data set complete? Lists, counts, groups, names, and every file to its last frame
 
   DATASET DIR     ucf101, hmdb51, kinetics, something-v1, something-v2, diving48, jester;
                   mars, ilids-vid, prid2011; own data: folders, table (clips), tracklets

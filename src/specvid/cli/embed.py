@@ -25,7 +25,7 @@ specvid embed: from videos to a Parquet data set of embeddings
   --window uniform --clips 4            the mean of clips spread evenly
   --window sliding --length 2s --every 1s   a row for each window (s, or frames); --rows video pools
   --min-readable 0.9        share of a video's wanted frames that must decode; the nearest ones
-                            stand in for the others, notes.parquet says where
+                            stand in for the others, warnings.parquet says where
   --dtype fp32|fp16 --l2 --npz          what is written
   --device cuda --precision bf16 --batch-size 32 --workers 4
   --retry-errors            do the shards again in which a file failed
@@ -129,6 +129,6 @@ def evaluate(options: EvalOptions) -> int:
     return 0
 
 
-STOPPED = "whole shards stand; the same command does only what is missing."
+STOPPED = "complete shards are saved; the same command does only what is missing."
 EMBED = Verb("embed", HELP, EmbedOptions, run, stopped=STOPPED)
 EVAL_EMBEDDINGS = Verb("eval embeddings", EVAL_HELP, EvalOptions, evaluate)

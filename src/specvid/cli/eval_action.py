@@ -21,7 +21,7 @@ specvid eval action: score runs on the test list of a split; every listed clip c
   --trust                 also runs that name code of somebody else (mmaction2's configs)
   --data DIR              where the data set lies now, if it moved
   --min-readable 0.9      share of the wanted frames that must decode; others stand in, and count
-  --force                 score runs on splits they were trained on, and say so beside the figure
+  --force                 score runs on splits they were trained on, marked beside the figure
   --json                  print the figures as JSON instead
   --device cpu|cuda --devices 2 --precision bf16 --batch-size 16 --workers 2
 

@@ -27,7 +27,7 @@ specvid eval reid: mAP, mINP and CMC of runs, networks or features, under a name
   --data DIR --dataset NAME test on another data set, or where it lies now
   --checkpoint last|best    which epoch; --trust: also of runs that name code of somebody else
   --out DIR                 with --features or --model: where JSON and CSV go
-  --force                   score runs on identities they were trained on, and say so
+  --force                   score runs on identities they were trained on, marked
   --json                    print the figures as JSON instead
   --device cpu|cuda --devices 2 --precision bf16 --batch-size 32 --workers 2
 

@@ -26,7 +26,7 @@ specvid predict: name what happens in video files
   --checkpoint last|best  which epoch of the run
   --trust                 also a run or folder that names code of somebody else (mmaction2's configs)
   --frames 16 --stride 4  other clips than those of the network; --size, --resize in px
-  --min-readable 0.9      share of the wanted frames that must decode; others stand in, and that is said
+  --min-readable 0.9      share of the wanted frames that must decode; others stand in, with a warning
   --json                  one JSON object per file and line
   --device cpu|cuda --precision bf16 --workers 2
 
@@ -85,8 +85,8 @@ def run(options: PredictOptions) -> int:
     from specvid.pipelines.networks.opening import open_network
 
     network = open_network(options.network, changes=options.input, classifier=True, labels=options.labels)
-    if network.note:
-        status(network.note)
+    if network.message:
+        status(network.message)
     views: dict[str, Any] = {
         "top": options.top,
         "clips": options.clips,
@@ -103,8 +103,8 @@ def run(options: PredictOptions) -> int:
         else:
             stars = set(prediction.decided)
             classes = "  ".join(f"{name} {share:.1%}{'*' * (name in stars)}" for name, share in prediction.classes)
-            note = f"  ({prediction.note})" if prediction.note else ""
-            print(f"{prediction.path}: {classes}{note}", flush=True)
+            warning = f"  ({prediction.warning})" if prediction.warning else ""
+            print(f"{prediction.path}: {classes}{warning}", flush=True)
     return 1 if failed else 0
 
 

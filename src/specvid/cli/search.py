@@ -38,7 +38,7 @@ specvid search query: what is most like a video, images, or a row of the data se
   -k 10                   how many answers
   --where "camid != 3"    only rows for which this holds: == != < <= > >= in, and or not, is None,
                           contains(label, 'run'), startswith, endswith; recorded > '2024-01-31'
-  --min-readable 0.9      share of the frames of a query that must decode; others stand in, said
+  --min-readable 0.9      share of the frames of a query that must decode; others stand in
   --json                  JSON instead of a table
   --html PAGE             write a page with frames of each answer
   --run RUN, --weights FILE   where the network lies now, if it moved
@@ -134,8 +134,8 @@ def query(options: QueryOptions) -> int:
         print(json.dumps(answer.rows, indent=2, ensure_ascii=False, default=str))
     else:
         echo(as_text(answer))
-    if answer.note:
-        status(f"note: {answer.note}")
+    if answer.warning:
+        status(f"warning: {answer.warning}")
     return 0
 
 

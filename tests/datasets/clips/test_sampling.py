@@ -55,9 +55,9 @@ def test_whoever_repeats_frames_says_so(length, frames, stride):
     ):
         again = len(set(picked.tolist())) < frames
         wrapped = kind == "dense" and bool((np.diff(picked) != stride).any())  # 0, 3 of two frames is 0, 1
-        said = sampling.shortage(length, frames, stride, kind)
-        assert bool(said) == (again or wrapped)
-        assert not said or said.startswith(f"{length} frames, fewer than the ")
+        message = sampling.shortage(length, frames, stride, kind)
+        assert bool(message) == (again or wrapped)
+        assert not message or message.startswith(f"{length} frames, fewer than the ")
 
 
 @given(length=LENGTH, segments=st.integers(1, 40), seed=st.integers(0, 99))

@@ -173,11 +173,11 @@ def test_frames_that_stand_in_for_lost_ones_are_said(tmp_path, decoder):
     item = TestViews(records, spec, transform=test_transform(spec))[0]
     assert item["error"] == ""
     assert numbers(item["video"][0]) == [*range(30, 50), 49, *range(51, 70)]
-    said = "1 of 40 wanted frames cannot be decoded, the first is frame 50 of 100: the nearest ones stand in ("
-    assert item["repeated"].startswith(said)
+    message = "1 of 40 wanted frames cannot be decoded, the first is frame 50 of 100: the nearest ones stand in ("
+    assert item["repeated"].startswith(message)
     whole = clip_of(100, 1, decoder=decoder)
     item = TrainClips(records, whole, transform=train_transform(whole, flip=0))[0, 0]
-    assert item["repeated"].startswith(f"{path}: {said.replace('1 of 40', '1 of 100')}")
+    assert item["repeated"].startswith(f"{path}: {message.replace('1 of 40', '1 of 100')}")
     strict = clip_of(40, 1, decoder=decoder, min_readable=1.0)
     assert "is damaged: 1 of 40" in TestViews(records, strict, transform=test_transform(strict))[0]["error"]
     few = clip_of(8, 1, sampling="dense", decoder=decoder)

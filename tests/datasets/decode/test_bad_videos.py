@@ -86,7 +86,7 @@ def test_what_is_left_of_a_file_that_was_cut_off(tmp_path, decoder):
     with open_video(path, decoder) as video:
         assert len(video) == 100
         assert read_numbers(video.frames(range(0, 40, 5))) == list(range(0, 40, 5))
-        assert video.note.startswith("is cut off (its header announces ")
+        assert video.warning.startswith("is cut off (its header announces ")
     with pytest.raises(
         VideoError, match=r"is damaged: 3 of 8 wanted frames cannot be decoded, the first is frame 50 of"
     ):
@@ -94,12 +94,12 @@ def test_what_is_left_of_a_file_that_was_cut_off(tmp_path, decoder):
 
 
 def test_no_file_is_missing_more_than_was_taken(tmp_path):
-    """An AVI file with 95 % of its frames: clips are what is there, and the frames that stand in are said."""
+    """An AVI file with 95 % of its frames: clips are what is there, and the frames that stand in are reported."""
     path = write_numbered(tmp_path)
     _cut(path, 0.95)
     with open_video(path) as video:
         assert read_numbers(video.frames(range(100))) == [min(number, 94) for number in range(100)]
-        assert "5 of 100 wanted frames cannot be decoded, the first is frame 95 of 100" in video.note
+        assert "5 of 100 wanted frames cannot be decoded, the first is frame 95 of 100" in video.warning
 
 
 @pytest.mark.parametrize("decoder", DECODERS)
@@ -125,7 +125,7 @@ def test_decords_silent_repetition_does_not_reach_us(tmp_path, decoder, indices)
     with open_video(path, decoder) as video:
         assert len(video) == 60
         assert read_numbers(video.frames(indices)) == indices
-        assert video.note == "its header announces 100 frames, 60 decode"
+        assert video.warning == "its header announces 100 frames, 60 decode"
 
 
 def test_a_failed_read_does_not_spoil_the_next(tmp_path):
@@ -181,7 +181,7 @@ def test_verify(tmp_path):
     path = write_numbered(tmp_path)
     assert verify_video(path) == Verified(100, "")
     whole = path.read_bytes()
-    for spoil, frames, note in (
+    for spoil, frames, warning in (
         (lambda: lose_frames(path, range(60, 100)), 60, "its header announces 100 frames, 60 decode"),
         (lambda: blank_frames(path, range(30, 34)), 100, "4 of 100 frames cannot be decoded, the first is frame 30"),
         (lambda: path.write_bytes(whole[:-200]), 100, "is cut off"),
@@ -190,7 +190,7 @@ def test_verify(tmp_path):
         path.write_bytes(whole)
         spoil()
         assert verify_video(path).frames == frames
-        assert note in verify_video(path).note
+        assert warning in verify_video(path).warning
     path.write_bytes(whole)
     blank_frames(path, range(30, 42))
     with pytest.raises(VideoError, match="is damaged: 12 of 100 frames cannot be decoded, the first is frame 30"):

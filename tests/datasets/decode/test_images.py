@@ -104,7 +104,7 @@ def test_a_folder_of_images_is_a_video(tmp_path, first):
     (folder / ".ipynb_checkpoints").mkdir()
     for decoder in ("decord", "pyav"):
         with open_video(folder, decoder) as video:
-            assert (len(video), video.fps, video.note) == (40, 25.0, "")
+            assert (len(video), video.fps, video.warning) == (40, 25.0, "")
             assert read_numbers(video.frames([39, 0, 7])) == [39, 0, 7]
             assert read_numbers(np.stack(list(video.stream(np.arange(5, 9))))) == [5, 6, 7, 8]
     assert verify_video(folder).frames == 40
@@ -116,7 +116,7 @@ def test_images_of_a_folder_that_cannot_be_read(tmp_path):
         (folder / f"img_{number:05d}.png").write_bytes(b"no image")
     with open_video(folder) as video:
         assert read_numbers(video.frames(range(40))) == [0, 1, 2, 3, 3, 6, *range(6, 40)]
-        assert video.note == (
+        assert video.warning == (
             "2 of 40 wanted frames cannot be decoded, the first is frame 4 of 40: the nearest ones stand in "
             "(img_00005.png: this is no image file that can be read)"
         )
@@ -124,7 +124,7 @@ def test_images_of_a_folder_that_cannot_be_read(tmp_path):
             VideoError, match=r"1 of 3 wanted frames .* frame 4 of 40 \(img_00005.png: this is no image"
         ):
             video.frames([3, 4, 9])
-    assert "frame 4 of 40" in verify_video(folder).note
+    assert "frame 4 of 40" in verify_video(folder).warning
 
 
 def test_images_of_several_sizes(tmp_path):
@@ -132,4 +132,4 @@ def test_images_of_several_sizes(tmp_path):
     Image.fromarray(numbered_frame(2).repeat(2, 0).repeat(2, 1)).save(folder / "img_00003.png")
     with open_video(folder) as video:
         assert read_numbers(video.frames(range(4))) == [0, 1, 2, 3]
-        assert video.note == "its images have 2 sizes: brought to 96 x 64 px"
+        assert video.warning == "its images have 2 sizes: brought to 96 x 64 px"

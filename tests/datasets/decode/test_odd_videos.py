@@ -35,21 +35,21 @@ def _numbered(path, count=40, codec="libx264", options=None, **more):
     return write_video(path, map(numbered_frame, range(count)), codec, options, **more)
 
 
-def _check(path, numbers, note=""):
-    """Both decoders read the frames ``numbers`` and no others, in any order, and say ``note``."""
+def _check(path, numbers, warning=""):
+    """Both decoders read the frames ``numbers`` and no others, in any order, and say ``warning``."""
     rng = np.random.default_rng(0)
     numbers = np.asarray(numbers)
     for decoder in DECODERS:
         with open_video(path, decoder) as video:
             assert len(video) == len(numbers)
             assert read_numbers(video.frames(np.arange(len(video)))) == numbers.tolist()
-            assert video.note == note
+            assert video.warning == warning
         for _ in range(4):
             indices = rng.integers(len(numbers), size=5)
             with open_video(path, decoder) as video:
                 assert read_numbers(video.frames(indices)) == numbers[indices].tolist()
     assert verify_video(path).frames == len(numbers)
-    assert verify_video(path).note == note
+    assert verify_video(path).warning == warning
 
 
 def test_an_edit_list_hides_frames(tmp_path):
@@ -117,7 +117,7 @@ def test_original_files_that_announce_too_much(name, announced, frames):
         with open_video(path, decoder) as video:
             assert len(video) == frames
             assert (video.frames(np.arange(frames)) == wanted).all()
-            assert video.note == f"its header announces {announced} frames, {frames} decode"
+            assert video.warning == f"its header announces {announced} frames, {frames} decode"
 
 
 def test_the_picture_size_changes(tmp_path):
@@ -313,7 +313,7 @@ def test_the_nearest_frames_stand_in_and_that_is_said(tmp_path, decoder):
     with open_video(path, decoder) as video:
         assert len(video) == 100
         assert read_numbers(video.frames(range(100))) == [*range(80), 79, 79, 84, 84, *range(84, 100)]
-        assert video.note.startswith(
+        assert video.warning.startswith(
             "4 of 100 wanted frames cannot be decoded, the first is frame 80 of 100: the nearest ones stand in (mpeg4:"
         )
         assert read_numbers(np.stack(list(video.stream(np.arange(60, 100))))) == [

@@ -187,10 +187,10 @@ def test_a_test_part_is_split_off_by_groups(tmp_path):
     assert not {r.group for r in first.train} & {r.group for r in first.test}
     draws = {tuple(r.name for r in read_action("folders", tmp_path, split=s, **options).test) for s in range(1, 11)}
     assert len(draws) > 1
-    assert not first.notes
+    assert not first.warnings
     warned = read_action("folders", tmp_path, test_fraction=0.25)
-    assert "e.g. a/film0_clip0.mp4 and a/film0_clip1.mp4 (8 such sources)" in warned.notes[0]
-    assert "look like parts of one source" in warned.notes[0] and "--groups" in warned.notes[0]
+    assert "e.g. a/film0_clip0.mp4 and a/film0_clip1.mp4 (8 such sources)" in warned.warnings[0]
+    assert "look like parts of one source" in warned.warnings[0] and "--groups" in warned.warnings[0]
     table(tmp_path / "groups.csv", [["path", "group"], *[[r.name, r.name[:7]] for r in first.records]])
     assert read_action("folders", tmp_path, groups=str(tmp_path / "groups.csv"), test_fraction=0.25).test
 

@@ -120,7 +120,7 @@ def with_value(place, value):
         ),
         (
             lambda root: change_rows(root, "tracks_train_info", "track_train_info", with_value((1, 2), 9)),
-            "says person 9",
+            "says identity 9",
         ),
         (lambda root: change_rows(root, "tracks_train_info", "track_train_info", with_value((0, 3), 5)), "camera 5"),
     ],
@@ -224,8 +224,8 @@ def test_own_folder(synthetic):
 
 
 def test_own_folder_with_query_and_gallery(tmp_path):
-    for part, person, camera in (("query", "x", "1"), ("gallery", "x", "2"), ("gallery", "y", "1")):
-        folder = tmp_path / part / person / camera
+    for part, identity, camera in (("query", "x", "1"), ("gallery", "x", "2"), ("gallery", "y", "1")):
+        folder = tmp_path / part / identity / camera
         folder.mkdir(parents=True)
         for number in (2, 10, 1):
             Image.new("RGB", (4, 8)).save(folder / f"{number}.png")
@@ -356,7 +356,7 @@ def test_the_real_tracklets():
     [("ilids-vid", "splits_ilidsvid_derived.json", 150), ("prid2011", "splits_prid2011.json", 89)],
 )
 def test_published_splits(tmp_path, name, file, identities):
-    """The published splits, with one frame for each person: the whole set by its numbers."""
+    """The published splits, with one frame for each identity: the whole set by its numbers."""
     source = shared("data/reid-splits") / file
     shutil.copy(source, tmp_path / file)
     splits = json.loads(source.read_text())
@@ -365,8 +365,8 @@ def test_published_splits(tmp_path, name, file, identities):
         "prid2011": ("prid_2011/multi_shot", ("cam_a", "cam_b")),
     }[name]
     for camera in cameras:
-        for person in splits[0]["train"] + splits[0]["test"]:
-            folder = tmp_path / base / camera / person
+        for identity in splits[0]["train"] + splits[0]["test"]:
+            folder = tmp_path / base / camera / identity
             folder.mkdir(parents=True)
             (folder / "0001.png").touch()
     data = read_reid(name, tmp_path, split=4)

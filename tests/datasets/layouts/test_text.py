@@ -59,13 +59,13 @@ def test_names_that_are_spelt_otherwise(tmp_path):
     finder = NameFinder(tmp_path)
     right = str(tmp_path / "HandstandPushups" / "v_HandStandPushups_g01_c01.avi")
     assert finder.find("HandstandPushups\\v_HandStandPushups_g01_c01.avi") == right
-    assert finder.notes() == ()
+    assert finder.warnings() == ()
     assert finder.find("HandStandPushups/v_HandstandPushups_g01_c01.avi") == right
     assert finder.find("two.avi") == str(tmp_path / "two.avi")
     assert finder.find("TWO.avi") == str(tmp_path / "TWO.avi")  # which one is meant, nobody knows
     assert finder.find("back\\slash.avi") == str(tmp_path / "back\\slash.avi")
     assert finder.find("gone\\a.avi") == str(tmp_path / "gone" / "a.avi")
-    assert finder.notes() == (
+    assert finder.warnings() == (
         "1 name spelt with other capitals on the disk, e.g. HandStandPushups/v_HandstandPushups_g01_c01.avi is "
         "HandstandPushups/v_HandStandPushups_g01_c01.avi",
     )
@@ -104,8 +104,8 @@ def test_hidden_folders_replace_no_tracklet(tmp_path):
     """``.ipynb_checkpoints`` inside a camera's folder looked like its tracklets."""
     picture = Image.fromarray(np.zeros((8, 4, 3), np.uint8))
     for part in ("query", "gallery"):
-        for person in ("0001", "0002"):
-            folder = tmp_path / part / person / ("cam1" if part == "query" else "cam2")
+        for identity in ("0001", "0002"):
+            folder = tmp_path / part / identity / ("cam1" if part == "query" else "cam2")
             (folder / ".ipynb_checkpoints").mkdir(parents=True)
             (folder / "._1.jpg").write_bytes(b"\0\5\x16\7")
             for number in (1, 2, 10):

@@ -1,4 +1,4 @@
-"""The synthetic re-ID sets: identity shows over time only, and sets are written whole, once, and always the same."""
+"""The synthetic re-ID sets: identity shows over time only, and sets are written completely, once, always the same."""
 
 import numpy as np
 import pytest

@@ -45,16 +45,16 @@ def predict(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[list, str]
 def test_a_shared_folder(video: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = str(tmp_path / "it")
     made().save_pretrained(folder, classes=NAMES)
-    classes, said = predict(capsys, video, "--model", folder, "--top", "2")
-    assert (classes[0][0], len(classes), said) == ("Red", 2, "")
+    classes, message = predict(capsys, video, "--model", folder, "--top", "2")
+    assert (classes[0][0], len(classes), message) == ("Red", 2, "")
     labels = tmp_path / "classInd.txt"
     labels.write_text("1 a\n2 b\n3 Red car\n")
     assert predict(capsys, video, "--model", folder, "--labels", str(labels))[0][0][0] == "Red car"
     assert "brings its own" in predict(capsys, video, "--model", folder, "--weights", "x.pth")[1]
     assert "exclude each other" in predict(capsys, video, "--run", "r", "--model", folder)[1]
     made(num_classes=3).save_pretrained(tmp_path / "nameless")
-    classes, said = predict(capsys, video, "--model", str(tmp_path / "nameless"))
-    assert classes[0][0] == "class 2" and "the classes have no names: --labels FILE" in said
+    classes, message = predict(capsys, video, "--model", str(tmp_path / "nameless"))
+    assert classes[0][0] == "class 2" and "the classes have no names: --labels FILE" in message
     assert "no classifier" in predict(capsys, video, "--model", str(bare(tmp_path / "bare")))[1]
     out = tmp_path / "emb"
     assert cli.run(["embed", video, "--model", folder, "--out", str(out), "--device", "cpu", "--workers", "0"]) == 0
@@ -90,12 +90,12 @@ def test_a_backbone_and_a_checkpoint(video: str, tmp_path: Path, capsys: pytest.
     state = {name.replace("head.classifier", "backbone.fc")[9:]: value for name, value in made().state_dict().items()}
     torch.save({"state_dict": {f"module.{name}": value for name, value in state.items()}}, path)
     model = ("--model", "r3d_tiny", "--blocks", "snl@layer2.-1")
-    classes, said = predict(capsys, video, *model, "--weights", str(path))
-    assert classes[0][0] == "class 2" and "have no names" in said
+    classes, message = predict(capsys, video, *model, "--weights", str(path))
+    assert classes[0][0] == "class 2" and "have no names" in message
     (tmp_path / "my_labels.txt").write_text("\n".join(NAMES))
     (tmp_path / "other_labels.txt").write_text("one\ntwo\n")  # of something else: two names
-    classes, said = predict(capsys, video, *model, "--weights", str(path))
-    assert classes[0][0] == "Red" and "named as in" in said and "my_labels.txt" in said
+    classes, message = predict(capsys, video, *model, "--weights", str(path))
+    assert classes[0][0] == "Red" and "named as in" in message and "my_labels.txt" in message
     assert (
         "2 names for the 3 classes"
         in predict(capsys, video, *model, "--weights", str(path), "--labels", str(tmp_path / "other_labels.txt"))[1]
@@ -109,9 +109,9 @@ def test_the_names_of_kinetics_and_imagenet() -> None:
     with torch.device("meta"):
         kinetics, image = create_model("i3d_inception", num_classes=400), create_model("resnet18", num_classes=1000)
         other = create_model("i3d_inception", num_classes=101)
-    names, said = class_names(kinetics, weights="some.pt")
+    names, message = class_names(kinetics, weights="some.pt")
     assert names[:2] == ("abseiling", "air drumming") and names[-1] == "zumba"
-    assert said.startswith("classes are named as in Kinetics-400, since there are as many")
+    assert message.startswith("classes are named as in Kinetics-400, since there are as many")
     assert class_names(kinetics, weights="DEFAULT") == (names, "")
     assert class_names(image, weights="imagenet")[0][0] == "tench"
     assert class_names(other, weights="some.pt")[0][100] == "class 100"
@@ -144,10 +144,10 @@ def test_inception_i3d_names_what_happens(tmp_path: Path, capsys: pytest.Capture
 
     path = shared("weights/i3d_inception_rgb_k400.safetensors")
     video = str(shared("data/ucf101-5") / "videos/PlayingPiano/v_PlayingPiano_g01_c01.avi")
-    classes, said = predict(capsys, video, "--model", "i3d_inception", "--weights", str(path))
-    assert classes[0][0] == "playing piano" and "kinetics400_labels.txt" in said
+    classes, message = predict(capsys, video, "--model", "i3d_inception", "--weights", str(path))
+    assert classes[0][0] == "playing piano" and "kinetics400_labels.txt" in message
     torch.save({f"module.{name}": tensor for name, tensor in load_file(path).items()}, tmp_path / "rgb_imagenet.pt")
     port = str(tmp_path / "rgb_imagenet.pt")
     assert count_classes(create_model("i3d_inception"), port) == 400
-    again, said = predict(capsys, video, "--model", "i3d_inception", "--weights", port)
-    assert again == classes and "named as in Kinetics-400" in said
+    again, message = predict(capsys, video, "--model", "i3d_inception", "--weights", port)
+    assert again == classes and "named as in Kinetics-400" in message

@@ -230,7 +230,7 @@ def test_unreadable_clips_are_named_and_counted_never_dropped(damaged: Path, tmp
     table = rows(tmp_path / "d/eval/split1-last-1x1/clips.csv")
     assert len(table) == 6
     assert sum(row["predicted"] == "" and row["correct"] == "0" and row["error"] != "" for row in table) == 4
-    assert sum(row["note"].endswith("it is played again from its start") for row in table) == 2
+    assert sum(row["warning"].endswith("it is played again from its start") for row in table) == 2
 
 
 def test_without_any_file_it_says_so(data: Path, tmp_path: Path, capsys) -> None:

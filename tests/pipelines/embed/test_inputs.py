@@ -73,15 +73,15 @@ def test_tables_carry_their_columns(folder: Path) -> None:
 
 
 def test_wrong_tables_are_told(folder: Path) -> None:
-    def told(text: str, match: str) -> None:
+    def refused(text: str, match: str) -> None:
         (folder / "w.csv").write_text(text)
         with pytest.raises(ValueError, match=match):
             find_inputs([folder / "w.csv"])
 
-    told("pth\na.avi\n", "path column 'path' is unknown.*'pth'")
-    told("path,embedding\na.avi,3\n", "'embedding', a name that the embeddings use")
-    told("path,label\na.avi,x\n,y\n", "row 2 has no path")
-    told("path,label\na.avi,x\na.avi,y\n", "stands for two inputs")
+    refused("pth\na.avi\n", "path column 'path' is unknown.*'pth'")
+    refused("path,embedding\na.avi,3\n", "'embedding', a name that the embeddings use")
+    refused("path,label\na.avi,x\n,y\n", "row 2 has no path")
+    refused("path,label\na.avi,x\na.avi,y\n", "stands for two inputs")
     (folder / "w.parquet").write_bytes(b"nothing")
     with pytest.raises(ValueError, match="cannot be read"):
         find_inputs([folder / "w.parquet"])

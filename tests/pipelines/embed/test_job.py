@@ -187,8 +187,8 @@ def test_videos_shorter_than_a_clip_are_named_and_counted(tmp_path: Path, window
     lines: list[str] = []
     outcome = embed([folder], tmp_path / "out", config(windows=windows), echo=lines.append)
     assert (outcome.videos, outcome.failed, outcome.short) == (3, 0, 1)
-    (said,) = [line for line in lines if line.startswith("short: ")]
-    assert f"{least - 1}.avi: {least - 1} frames, fewer than the {least} of a clip" in said
+    (message,) = [line for line in lines if line.startswith("short: ")]
+    assert f"{least - 1}.avi: {least - 1} frames, fewer than the {least} of a clip" in message
     assert "; 1 shorter than a clip, with frames taken more than once; 0 failed" in outcome.line()
     assert embed([folder], tmp_path / "out", config(windows=windows)).short == 1, "counted again, with nothing missing"
 
@@ -219,8 +219,8 @@ def test_bad_files_are_named_and_the_others_go_on(tmp_path: Path, workers: int) 
         f"{folder}/not\\xffutf8.avi",
         f"{folder}/two\nlines 視頻 .avi",
     ]
-    said = [line for line in lines if line.startswith("failed: ")]
-    assert len(said) == 6 and not any("\n" in line for line in lines)
+    message = [line for line in lines if line.startswith("failed: ")]
+    assert len(message) == 6 and not any("\n" in line for line in lines)
     assert outcome.line().endswith(f"6 failed, see {tmp_path}/out/errors.parquet")
 
 

@@ -54,7 +54,7 @@ def test_lists_with_labels(tmp_path: Path) -> None:
     (tmp_path / "Deep/One.avi").write_bytes(b"")
     found = find_inputs([write(tmp_path / "win.txt", b"\xef\xbb\xbfdeep\\one.avi\r\n")])
     assert found.table["file"].to_pylist() == [str(tmp_path / "Deep/One.avi").encode()]
-    assert "spelt with other capitals" in found.notes[0]
+    assert "spelt with other capitals" in found.warnings[0]
 
 
 def write(path: Path, data: bytes) -> Path:
@@ -76,10 +76,10 @@ def test_lost_frames_count(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     code, found = embed(tmp_path / "out", path)
     captured = capsys.readouterr()
     assert (code, len(found)) == (0, 1)
-    assert "1 with lost frames, see" in captured.out and "notes.parquet" in captured.out
+    assert "1 with lost frames, see" in captured.out and "warnings.parquet" in captured.out
     assert "the nearest ones stand in (mpeg4:" in captured.err
-    (note,) = pq.read_table(tmp_path / "out/notes.parquet").to_pylist()
-    assert note["path"] == str(path) and note["lost"] and "2 of 52 wanted frames" in note["note"]
+    (warning,) = pq.read_table(tmp_path / "out/warnings.parquet").to_pylist()
+    assert warning["path"] == str(path) and warning["lost"] and "2 of 52 wanted frames" in warning["warning"]
     assert embed(tmp_path / "out", path)[0] == 0 and "1 with lost frames" in capsys.readouterr().out
     code, found = embed(tmp_path / "strict", path, "--min-readable", "1")
     assert (code, found) == (1, [])

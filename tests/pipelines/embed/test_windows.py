@@ -155,15 +155,15 @@ def test_a_process_runs_ahead_by_bytes() -> None:
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
 
-    def settled() -> list[int]:
+    def finished() -> list[int]:
         thread.join(0.2)
         return list(put)
 
-    assert settled() == [0, 1]  # the third does not fit
-    assert ahead.get().length == 0 and settled() == [0, 1, 2]
+    assert finished() == [0, 1]  # the third does not fit
+    assert ahead.get().length == 0 and finished() == [0, 1, 2]
     assert ahead.get().length == 1 and ahead.get().length == 2
-    assert settled() == [0, 1, 2, 3]  # one that is larger than the limit goes alone
-    assert ahead.get().length == 3 and ahead.get().length == 4 and settled() == [0, 1, 2, 3, 4]
+    assert finished() == [0, 1, 2, 3]  # one that is larger than the limit goes alone
+    assert ahead.get().length == 3 and ahead.get().length == 4 and finished() == [0, 1, 2, 3, 4]
     assert ahead.held == 0
 
 

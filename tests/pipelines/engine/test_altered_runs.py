@@ -121,8 +121,8 @@ def test_a_training_does_not_go_on(name: str, sound: Path, tmp_path: Path, capsy
     RESUMED[name](tmp_path / "it/runs/a")
     capsys.readouterr()
     assert cli.run([*words(sound, tmp_path / "it"), "--resume", "auto"]) == 2
-    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("specvid: ")]
-    assert len(said) == 1 and "runs/a" in said[0] and "other settings" not in said[0]
+    message = [line for line in capsys.readouterr().err.splitlines() if line.startswith("specvid: ")]
+    assert len(message) == 1 and "runs/a" in message[0] and "other settings" not in message[0]
     assert not Path("sprung").exists()
 
 
@@ -133,8 +133,8 @@ def test_nothing_is_predicted(name: str, sound: Path, tmp_path: Path, capsys) ->
     capsys.readouterr()
     video = str(next((sound / "data/videos/Red").iterdir()))
     assert cli.run(["predict", video, "--run", str(tmp_path / "runs/a"), "--device", "cpu", "--workers", "0"]) == 2
-    said = capsys.readouterr().err.splitlines()
-    assert len(said) == 1 and said[0].startswith("specvid: "), said
+    message = capsys.readouterr().err.splitlines()
+    assert len(message) == 1 and message[0].startswith("specvid: "), message
 
 
 def test_a_full_disk_ends_a_training_in_one_line(sound: Path, tmp_path: Path, capsys) -> None:
@@ -149,8 +149,12 @@ def test_a_full_disk_ends_a_training_in_one_line(sound: Path, tmp_path: Path, ca
             assert cli.run([*words(sound, tmp_path / "it"), "--resume", "auto"]) == 2
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limit)
-        said = capsys.readouterr().err.splitlines()[-1]
-        assert said.startswith("specvid: ") and "last cannot be written (" in said and "--resume auto continues" in said
+        message = capsys.readouterr().err.splitlines()[-1]
+        assert (
+            message.startswith("specvid: ")
+            and "last cannot be written (" in message
+            and "--resume auto continues" in message
+        )
         assert (tmp_path / "it/runs/a/last/model.safetensors").read_bytes() == before
     signal.signal(signal.SIGXFSZ, handler)
     assert cli.run([*words(sound, tmp_path / "it"), "--resume", "auto"]) == 0

@@ -54,8 +54,10 @@ def deadly(monkeypatch: pytest.MonkeyPatch) -> str:
 def test_a_training_and_its_score_go_on(data: Path, deadly: str, tmp_path: Path, capsys) -> None:
     words = ["--data", str(data), "--runs", str(tmp_path), "--name", "a", "--model", "r3d_tiny", *CLIP.split()]
     assert cli.run(["train", "action", *words, "--epochs", "2", "--workers", "2"]) == 0
-    said = capsys.readouterr()
-    assert f"{deadly}: its decoder kills its process (SIGSEGV), 2 times" in (said.out + said.err).replace("\n", " ")
+    message = capsys.readouterr()
+    assert f"{deadly}: its decoder kills its process (SIGSEGV), 2 times" in (message.out + message.err).replace(
+        "\n", " "
+    )
     lines = [json.loads(line) for line in (tmp_path / "a/metrics.jsonl").read_text().splitlines()]
     assert len(lines) == 2
     assert cli.run(["eval", "action", "--run", str(tmp_path / "a"), "--device", "cpu", "--workers", "2"]) == 0
@@ -135,14 +137,14 @@ def test_tracklets_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 
     monkeypatch.setattr(tracklets, "read_frames", read_frames)
     assert train_reid(data, tmp_path / "runs", "--name a --epochs 1 --workers 2") in (0, 1)
-    said = capsys.readouterr()
-    assert "its decoder kills its process (exit code 11), 2 times" in (said.out + said.err).replace("\n", " ")
+    message = capsys.readouterr()
+    assert "its decoder kills its process (exit code 11), 2 times" in (message.out + message.err).replace("\n", " ")
 
 
 def test_anything_that_a_decoder_raises_is_the_files_error() -> None:
     guard = ReadingGuard()
-    for error, said in ((MemoryError("x"), "MemoryError: x"), (ValueError("a\nb"), "a b")):
-        with pytest.raises(VideoError, match=f"^f.avi: {said}$"), guard.reading(3, "f.avi"):
+    for error, message in ((MemoryError("x"), "MemoryError: x"), (ValueError("a\nb"), "a b")):
+        with pytest.raises(VideoError, match=f"^f.avi: {message}$"), guard.reading(3, "f.avi"):
             raise error
     assert not guard.accuse({0: "dies"})  # nobody was reading
 

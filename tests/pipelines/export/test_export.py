@@ -229,8 +229,8 @@ def test_mistakes_are_one_clear_line(line: str, says: str, capsys, monkeypatch, 
 def test_the_command_that_installs_what_is_missing(monkeypatch, tmp_path: Path, capsys) -> None:
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     assert cli.run(["export", "--model", "r3d_tiny", "--out", str(tmp_path / "x.onnx")]) == 2
-    assert "format 'onnx' needs onnxscript" in (said := capsys.readouterr().err)
-    assert "pip install 'specvid[export]'" in said
+    assert "format 'onnx' needs onnxscript" in (message := capsys.readouterr().err)
+    assert "pip install 'specvid[export]'" in message
 
 
 @pytest.mark.parametrize("to", FORMATS)

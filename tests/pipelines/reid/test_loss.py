@@ -19,7 +19,7 @@ def batch(seed=0, identities=4, tracklets=3, dims=6, apart=0.0):
 
 
 def slow_triplet(feature, label, margin):
-    """Hermans et al. 2017, equation 5: the farthest of the same person and the nearest of the others, for each one."""
+    """Hermans et al. 2017, equation 5: the farthest of the same identity, the nearest of the others, for each one."""
     x = feature.detach().numpy().astype(np.float64)
     losses = []
     for i in range(len(x)):
@@ -77,10 +77,10 @@ def test_centre_loss_and_its_moving_centres():
     assert figures["centre_loss"].item() == pytest.approx(slow.item(), rel=1e-5)
     plain = slow_cross_entropy(outputs.logits, label, 0.1)
     assert loss.item() == pytest.approx(plain + 0.5 * slow.item(), rel=1e-5)
-    for person in range(4):
-        own = feature[label == person]
-        change = (before[person] - own).sum(0) / (1 + len(own))
-        torch.testing.assert_close(centres[person], before[person] - 0.5 * change)
+    for identity in range(4):
+        own = feature[label == identity]
+        change = (before[identity] - own).sum(0) / (1 + len(own))
+        torch.testing.assert_close(centres[identity], before[identity] - 0.5 * change)
 
 
 def test_centres_of_the_absent_stay():

@@ -1,4 +1,4 @@
-"""What is kept of scorings: none takes another's figures or files."""
+"""What is saved of scorings: none takes another's figures or files."""
 
 import csv
 import dataclasses

@@ -34,7 +34,7 @@ def runs(data, tmp_path_factory):
     return runs
 
 
-def test_a_run_keeps_what_it_did(runs, data):
+def test_a_run_saves_what_it_did(runs, data):
     run = RunFolder(runs / "a")
     results = run.results()
     assert results["task"] == "reid"
@@ -232,38 +232,38 @@ def test_a_narrower_scoring_prints_its_own_and_keeps_all(runs, capsys):
 
 def test_own_data_numbers_its_identities_as_it_likes(tmp_path, capsys):
     """The same numbers in another table are other identities; the same table again holds the identities trained on."""
-    tables = [own_table(tmp_path / place, identities=(("train", (1, 2)), ("test", (3, 4)))) for place in "ab"]
+    tables = [own_table(tmp_path / place, parts=(("train", (1, 2)), ("test", (3, 4)))) for place in "ab"]
     assert train(tables[0], tmp_path, "--name own --dataset tracklets --epochs 1") == 0
-    swapped = own_table(tmp_path / "b", identities=(("train", (3, 4)), ("test", (1, 2))))
+    swapped = own_table(tmp_path / "b", parts=(("train", (3, 4)), ("test", (1, 2))))
     capsys.readouterr()
     assert evaluate(f"--run {tmp_path / 'own'} --dataset tracklets --data {swapped}") == 0
     assert "NOT HONEST" not in capsys.readouterr().out
     folders = sorted(path.name for path in (tmp_path / "own/eval").iterdir())
     assert folders[0] == "split1-last-all"
     assert folders[1].startswith("split1-last-all-on-frames.csv-")
-    own_table(tmp_path / "a", identities=(("train", (3, 4)), ("test", (1, 2))))
+    own_table(tmp_path / "a", parts=(("train", (3, 4)), ("test", (1, 2))))
     assert evaluate(f"--run {tmp_path / 'own'}") == 2
     assert "2 of the identities in the test" in capsys.readouterr().err
 
 
 def test_what_cannot_be_scored_is_not_trained_on(tmp_path, capsys):
-    table = own_table(tmp_path / "a", identities=(("train", (1, 2)), ("test", (3, 4))), cameras="a")
+    table = own_table(tmp_path / "a", parts=(("train", (1, 2)), ("test", (3, 4))), cameras="a")
     assert train(table, tmp_path, "--name one --dataset tracklets --epochs 1") == 2
     assert "all tracklets have the camera a" in capsys.readouterr().err
     assert not (tmp_path / "one").exists()
 
 
-def own_table(folder, *, identities, cameras="ab"):
-    """``frames.csv`` of four frames for each person and camera; ``identities``: (set, persons) pairs."""
+def own_table(folder, *, parts, cameras="ab"):
+    """``frames.csv`` of four frames for each identity and camera; ``parts``: (set, identities) pairs."""
     folder.mkdir(exist_ok=True)
     rows = ["path,pid,camid,set"]
-    for part, persons in identities:
-        for person in persons:
+    for part, identities in parts:
+        for identity in identities:
             for camera in cameras:
                 for frame in range(4):
-                    name = f"{person}{camera}{frame}.png"
-                    Image.new("RGB", (10, 24), (60 * person, 40 * frame, 99)).save(folder / name)
-                    rows.append(f"{name},{person},{camera},{part}")
+                    name = f"{identity}{camera}{frame}.png"
+                    Image.new("RGB", (10, 24), (60 * identity, 40 * frame, 99)).save(folder / name)
+                    rows.append(f"{name},{identity},{camera},{part}")
     (folder / "frames.csv").write_text("\n".join(rows) + "\n")
     return folder / "frames.csv"
 

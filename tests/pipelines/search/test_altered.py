@@ -170,9 +170,9 @@ def test_one_line_for_each(name: str, sound: Path, tmp_path: Path, capsys: pytes
     capsys.readouterr()
     ALTERED[name](folder)
     assert cli.run(["search", "query", str(folder), "n600", "-k", "5"]) == 2
-    said = capsys.readouterr().err
-    assert len(said.splitlines()) == 1 and said.startswith("specvid: "), said
-    assert "emb" in said
+    message = capsys.readouterr().err
+    assert len(message.splitlines()) == 1 and message.startswith("specvid: "), message
+    assert "emb" in message
 
 
 def test_forged_vectors_that_are_no_numbers(sound: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -72,7 +72,7 @@ def test_missing_damaged_and_unlisted_files_are_named(small):
     assert "1 problem, 1 clip missing:" in whole.lines
     assert sum(str(videos / name) in line for name in CLIPS[:2] for line in whole.lines) == 2
     assert "2 of 4 clips can be read: 29 frames" in whole.lines
-    at = whole.lines.index("note: 2 of them are not as their headers announce, and are read:")
+    at = whole.lines.index("warning: 2 of them are not as their headers announce, and are read:")
     assert f"  {videos / CLIPS[2]}: its header announces 20 frames, 10 decode" in whole.lines[at + 1 : at + 3]
     assert any(line.startswith(f"  {videos / CLIPS[3]}: ") for line in whole.lines[at + 1 : at + 3])
 
