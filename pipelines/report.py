@@ -1,4 +1,4 @@
-"""The table over runs: what their results.json say, as rows of text."""
+"""The table over runs: their results.json as rows of text."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence

@@ -13,7 +13,7 @@ SAMPLINGS = ("dense", "segments")
 
 
 class InputLike(Protocol):
-    """A network's ``InputSpec``, or anything else with these fields; what they mean says `ClipSpec`."""
+    """A network's ``InputSpec``, or anything else with these fields, explained in `ClipSpec`."""
 
     @property
     def frames(self) -> int: ...

@@ -97,7 +97,7 @@ def open_video(
         path: of the file or folder.
         decoder: one of `list_decoders`.
         min_readable: share of the frames wanted at once that must decode, 0 to 1. The nearest ones stand in for the
-            others, and ``video.warning`` says so.
+            others, reported in ``video.warning``.
         folder_fps: frame rate of a folder of images, which says nothing about it.
 
     Returns:

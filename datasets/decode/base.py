@@ -23,7 +23,7 @@ class Video(ABC):
     Args:
         path: of the video.
         length: number of frames.
-        fps: frames per second; the mean where the rate varies, 0 where nothing says it.
+        fps: frames per second; the mean where the rate varies, 0 where it is unknown.
         size: height and width of a picture, px.
         times: (length,) float64, s from the first frame, where frames are not evenly spaced.
         min_readable: share of the frames wanted at once that must decode; the nearest ones stand in for the others.

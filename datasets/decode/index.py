@@ -37,7 +37,7 @@ class FrameIndex:
         length: number of frames.
         way: how decord reaches exact frames: ``jump`` to key frames, ``walk`` from frame 0, or not at all: an ``other``
             decoder is needed.
-        fps: frames per second, the mean where the rate varies; 0 where nothing says it.
+        fps: frames per second, the mean where the rate varies; 0 where it is unknown.
         shown: height and width of the pictures, px.
         times: (length,) float64, s from the first frame, where frames are not evenly spaced; else None.
         packet_times: (length,) int64, rising: time stamps of the packets, where the frames were counted by these.

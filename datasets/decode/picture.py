@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Shape:
-    """How the frames of one video become pictures: the first frame says it for all.
+    """How the frames of one video become pictures: the first frame decides for all.
 
     Args:
         height: px that every frame is scaled to, in the orientation in which it is stored.

@@ -25,8 +25,8 @@ class Probe:
     Args:
         container: FFmpeg's name of the container, the first of several.
         codec: FFmpeg's name of the codec.
-        frames: how many the header announces; 0 = the format does not say.
-        fps: frames per second; 0 = the format does not say.
+        frames: how many the header announces; 0 = unknown.
+        fps: frames per second; 0 = unknown.
         height: of the stored pictures, px.
         width: of the stored pictures, px.
         cut: what shows that bytes are missing at the end of the file; "" where nothing does.

@@ -27,7 +27,7 @@ class Survey:
     Args:
         length: frames, the lost ones included.
         places: (D,) int64, rising: the number of each frame that decodes, in the order of decoding.
-        times: (length,) float64, s from the first frame; None where no time stamps say it.
+        times: (length,) float64, s from the first frame; None without time stamps.
         mended: frames in which FFmpeg found errors, and guessed part of the picture.
         resized: frames of another size than the first one's.
         reason: the first error, "" where there was none.

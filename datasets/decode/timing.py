@@ -10,7 +10,7 @@ class Timing:
     """An even rate, or a time for each frame.
 
     Args:
-        fps: frames per second; the mean where the rate varies, 0 where nothing says it.
+        fps: frames per second; the mean where the rate varies, 0 where it is unknown.
         times: (length,) float64, rising, s from the first frame, where frames are not evenly spaced.
     """
 

@@ -25,10 +25,10 @@ class VideoRecord:
 
     Args:
         path: the file, which may be missing.
-        name: as the list says it; unique in its list.
+        name: as in the list; unique in its list.
         label: class from 0; the first one where there are several, -1 where there is none.
         group: clips of one source share it, and stand on one side of every split; "" is a source of its own.
-        labels: all classes of a clip that may have several; empty where `label` says it.
+        labels: all classes of a clip that may have several; empty where `label` is the only one.
         start_s: the clip begins so many seconds into the video.
         end_s: it ends before this second; None is the end of the video.
         weight: of the clip in training.
@@ -221,7 +221,7 @@ def files_by_stem(folder: Path) -> dict[str, str]:
 def published(
     title: str, *, classes: tuple[int, int], train: tuple[int, int], test: tuple[int, int], split: int = 0
 ) -> dict[str, Any]:
-    """What an `ActionSet` says of itself beside the published numbers.
+    """Title and counts of an `ActionSet`, beside the published numbers.
 
     Args:
         title: the published set.

@@ -8,7 +8,7 @@ The lists, in the root or in ``annotations/``, are either the official ones::
 or lists of files, as many code bases keep them::
 
     train.txt  val.txt                  lines "path label"; paths below the root, or below the folder of the first file
-    classes.txt                         a class a line; without it the folders of the files say them, or their numbers
+    classes.txt                         a class a line; without it the folders of the files name them, or their numbers
 
 Videos vanish from YouTube, so nobody has all that the official lists name: clips whose file is not there are left out,
 the title says how many, and a figure is one over the clips that are there.

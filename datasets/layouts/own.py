@@ -37,7 +37,7 @@ def make_set(
         classes: their names.
         parts: the clips of ``train``, ``validation`` and ``test``.
         split: which draw of the test part, 1 to 10; 1 where the data bring a test part.
-        groups: which clips are cut from one source, see `group_rule`; "" if the clips say it, or nothing does.
+        groups: which clips are cut from one source, see `group_rule`; "" if the clips have groups, or there are none.
         test_fraction: share of the groups of each class to test on, where there is no test part.
         is_multilabel: a clip may have several classes, or none.
 

@@ -111,7 +111,7 @@ def _flat(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _equal(saved: Any, text: str) -> bool:
-    """Whether a setting in config.json is what a command line says."""
+    """Whether a setting in config.json is that of a command line."""
     if isinstance(saved, bool):
         return str(saved).lower() == text
     if isinstance(saved, list):

@@ -231,7 +231,7 @@ def _difference(difference: Difference | None) -> str:
 
 
 def _verdict(row: Row, difference: Difference | None) -> str:
-    """What the interval of the first figure says; blocks that no run used say nothing."""
+    """The verdict of the interval of the first figure; none for blocks that no run used."""
     if difference is None:
         return "-"
     shares = [use["share"] for uses in row.blocks.values() for use in uses if use["share"] is not None]

@@ -78,5 +78,5 @@ def _ucf101(path: str) -> tuple[str, str]:
         return label, group_of(f"{label}/{name}")
     except ValueError:
         raise ValueError(
-            f"{name!r} is no file name of UCF-101 (v_CLASS_gXX_cYY.avi): say --label COLUMN --group COLUMN."
+            f"{name!r} is no file name of UCF-101 (v_CLASS_gXX_cYY.avi): give --label COLUMN --group COLUMN."
         ) from None

@@ -19,7 +19,7 @@ _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 @dataclass(frozen=True)
 class NetworkMetadata:
-    """What a data set says of the network that made it.
+    """Metadata of the network that made a data set.
 
     Attributes:
         model: arguments of `create_model`.

@@ -1,9 +1,9 @@
 """Whether a network uses its blocks: where their gates stand, and how much they add to what flows through them.
 
 A block starts as the identity, and a training may leave it there: then two trainings with and without it differ by
-chance alone. So every training says at its end, block by block, where the gate stands, and which share of the features
-behind the block comes from it, RMS(block(x) - x) / RMS(x), measured while the test part is scored. Below `UNUSED` the
-block counts as never used.
+chance alone. So every training reports at its end, block by block, where the gate stands, and which share of the
+features behind the block comes from it, RMS(block(x) - x) / RMS(x), measured while the test part is scored. Below
+`UNUSED` the block counts as never used.
 """
 
 from collections.abc import Iterator

@@ -27,7 +27,7 @@ class ExportConfig:
     width: int | None = None
     """Width of that clip, px."""
     mask: bool = False
-    """A second input says which frames are real, (batch, time) bool."""
+    """A second input marks the real frames, (batch, time) bool."""
     with_preprocessing: bool = False
     """The file takes cropped frames, uint8 (batch, time, height, width, 3), and normalises them itself."""
     half: bool = False

@@ -25,7 +25,7 @@ class ExportedFile:
     Attributes:
         path: of the file.
         to: its format.
-        metadata: what it says of itself.
+        metadata: written into the file.
         axes: which of its axes may vary.
         comparisons: how it compared with the model.
         shortest: the least number of frames that it takes.
@@ -116,7 +116,7 @@ def export_model(
         frames: of the clip it is captured with; the model's own if not given, as are height and width.
         height: of that clip, px.
         width: of that clip, px.
-        mask: whether a second input says which frames are real.
+        mask: whether a second input marks the real frames.
         with_preprocessing: the file takes cropped frames, uint8 (B, T, H, W, 3), and normalises them.
         half: float16 inside; the file must be within `HALF_TOLERANCE` of the model in float32.
         device: where it is captured and compared.

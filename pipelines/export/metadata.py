@@ -1,4 +1,4 @@
-"""What a file says of itself, and how to feed it."""
+"""The metadata in an exported file, and how to feed it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def file_metadata(
 
 
 def how_to_feed(metadata: Mapping[str, Any], path: Path, to: str) -> str:
-    """Lines that say what goes in, what comes out, and the few lines of Python that do it.
+    """Lines about what goes in, what comes out, and the few lines of Python that do it.
 
     Args:
         metadata: as `file_metadata` makes it.

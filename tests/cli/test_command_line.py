@@ -141,7 +141,7 @@ def test_options_win_over_recipes_and_recipes_over_defaults() -> None:
         ("eval action --run nowhere", r"run 'nowhere' is no folder of a run"),
         ("eval action --run x --splits 1;2", r"splits '1;2' must be numbers"),
         ("eval action --run x --split 1 --splits 1,2", r"exclude each other"),
-        ("eval action --run x-{split}", r"say which with --splits"),
+        ("eval action --run x-{split}", r"name them with --splits"),
         ("eval action --run x --clips 0", r"clips 0 must be at least 1"),
         ("predict", r"no VIDEO is given"),
         ("predict a.avi", r"run is not given"),

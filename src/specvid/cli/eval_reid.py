@@ -31,7 +31,7 @@ specvid eval reid: mAP, mINP and CMC of runs, networks or features, under a name
   --json                    print the figures as JSON instead
   --device cpu|cuda --devices 2 --precision bf16 --batch-size 32 --workers 2
 
-Every figure says its protocol, valid queries and gallery. Writes RUN/results.json and
+Every figure states its protocol, valid queries and gallery. Writes RUN/results.json and
 RUN/eval/splitS-EPOCH-SAMPLING[-on-DATASET][-reranked]/: results.json, queries-PROTOCOL.csv,
 features.parquet. Protocols that an evaluation was scored under before stay in it.
 Exit code 1: some tracklets could not be read at all; they are named.

@@ -43,7 +43,7 @@ class RunOptions:
         """
         splits = self.split_numbers()
         if not splits and any("{split}" in run for run in self.run):
-            raise ValueError(f"run {self.run[0]!r} has {{split}} in it: say which with --splits, e.g. --splits 1,2,3.")
+            raise ValueError(f"run {self.run[0]!r} has {{split}} in it: name them with --splits, e.g. --splits 1,2,3.")
         names = (run.replace("{split}", str(number)) for run in self.run for number in splits or [0])
         return list(dict.fromkeys(names))
 

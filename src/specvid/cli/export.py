@@ -16,7 +16,7 @@ specvid export: a model as one file that other programs run, compared with the o
   --out FILE                 RUN.onnx or RUN.pt2 here, if not given
   --feature logits|embedding what it gives; logits where there is a classifier
   --frames T --height H --width W   the clip it is captured with; the model's own if not given
-  --mask                     a second input says which frames are real
+  --mask                     a second input marks the real frames
   --with-preprocessing       takes frames, uint8 (B, T, H, W, 3), cropped; the file normalises them
   --half                     float16 inside
   --checkpoint last|best     which epoch of the run

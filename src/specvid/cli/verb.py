@@ -146,7 +146,7 @@ def take(words: list[str], flag: str) -> tuple[str | None, list[str]]:
 
 
 def problem(error: BaseException) -> str | None:
-    """What to say to the user about an error.
+    """The message for the user about an error.
 
     Args:
         error: Whatever a verb raised.

@@ -365,7 +365,7 @@ def test_unreadable_tracklets_are_named_and_change_the_exit_code(tmp_path, capsy
         ("eval reid --features x --test-sampling even", "--test-sampling even applies to --run or --model only"),
         ("eval reid --features x --flip-test", "--flip-test applies to --run or --model only"),
         ("eval reid --features marz.npz --all-protocols --protocol cross-camera", "MARS's three"),
-        ("eval reid --run x-{split}", "say which with --splits"),
+        ("eval reid --run x-{split}", "name them with --splits"),
     ],
 )
 def test_mistakes_are_one_clear_line(words, cause, capsys, tmp_path, monkeypatch):
