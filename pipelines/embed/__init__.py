@@ -1,9 +1,9 @@
 """Embeddings of videos: from files to one Parquet data set.
 
-`launch` starts a job and shares it among processes or Ray actors; `job` is the work of one process. An input (`inputs`)
-is cut into windows and clips (`windows`), decoded in one pass (`reading`) by processes that run ahead (`feed`), goes
-through the network (`network`) while the shard before is written (`stream`, `shards`), into a folder that a kill cannot
-harm (`folder`). `evaluate` scores such a folder.
+`launch` starts a job and shares it among processes or Ray actors; `job` is the work of one process. An input (`inputs`,
+`tables`) is cut into windows and clips (`windows`), decoded in one pass (`reading`) by processes that run ahead
+(`feed`), goes through the network (`network`) while the shard before is written (`stream`, `shards`), into a folder
+that a kill cannot harm (`folder`). `rows` reads such a folder, `evaluate` scores it.
 """
 
 from typing import TYPE_CHECKING

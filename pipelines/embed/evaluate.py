@@ -8,7 +8,8 @@ import numpy as np
 from specvid.datasets.layouts.ucf101 import group_of
 from specvid.errors import unknown
 from specvid.eval.embeddings import NeighbourScore, leave_group_out
-from specvid.pipelines.embed.folder import Folder, Rows, batches
+from specvid.pipelines.embed.folder import Folder
+from specvid.pipelines.embed.rows import Rows, batches
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,11 @@ import numpy as np
 
 from specvid.datasets.clips.sampling import frames_needed
 from specvid.pipelines.embed.config import EmbedConfig
-from specvid.pipelines.embed.inputs import find_inputs, one_line
+from specvid.pipelines.embed.inputs import find_inputs
 from specvid.pipelines.embed.job import Job
 from specvid.pipelines.embed.shards import count_short, gather_failures, write_npz
 from specvid.pipelines.engine.processes import Processes
-from specvid.text import counted
+from specvid.text import counted, one_line
 
 
 @dataclass(frozen=True)

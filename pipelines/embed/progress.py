@@ -5,8 +5,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from specvid.pipelines.embed.inputs import one_line
 from specvid.pipelines.embed.shards import VideoResult
+from specvid.text import one_line
 
 _EVERY = 30.0  # seconds
 _SHORT_SHOWN = 10  # videos shorter than a clip that are printed

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from specvid.datasets.decode import Timing
-from specvid.pipelines.embed.folder import Folder, batches
-from specvid.pipelines.embed.inputs import printable_path
+from specvid.pipelines.embed.folder import Folder
+from specvid.pipelines.embed.rows import batches
+from specvid.text import printable_path
 
 KEY = b"specvid"  # of the schema's metadata: JSON
 ROW_GROUP = 16384

@@ -12,7 +12,8 @@ import torch  # noqa: F401  # before FAISS: two OpenMP runtimes in the other ord
 
 from specvid.errors import unknown
 from specvid.files import replacing_folder, write_json
-from specvid.pipelines.embed.folder import Folder, Rows, disk_error
+from specvid.pipelines.embed.folder import Folder, disk_error
+from specvid.pipelines.embed.rows import Rows
 from specvid.pipelines.search.checksums import checksums
 from specvid.pipelines.search.exact import exact_search, unit, unit_blocks
 from specvid.pipelines.search.index import INDEX, METADATA, Index

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from specvid.pipelines.embed.folder import Rows
+from specvid.pipelines.embed.rows import Rows
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:

@@ -13,7 +13,8 @@ import numpy as np
 import torch  # noqa: F401  # before FAISS: two OpenMP runtimes in the other order can hang
 
 from specvid.files import current, read_json
-from specvid.pipelines.embed.folder import Folder, Rows
+from specvid.pipelines.embed.folder import Folder
+from specvid.pipelines.embed.rows import Rows
 from specvid.pipelines.search.checksums import is_as_written
 from specvid.pipelines.search.exact import best, exact_search
 from specvid.pipelines.search.parameters import KINDS

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from specvid.pipelines.embed.folder import Folder, Rows
+from specvid.pipelines.embed.folder import Folder
+from specvid.pipelines.embed.rows import Rows
 from specvid.pipelines.networks.config import NetworkConfig
 from specvid.pipelines.search.exact import exact_search, unit_blocks
 from specvid.pipelines.search.features import feature_folder

@@ -13,9 +13,10 @@ from specvid.datasets.decode.frame_folder import FrameFolder
 from specvid.datasets.layouts.media import IMAGES
 from specvid.models.trust import require_trust
 from specvid.pipelines.embed.config import EmbedConfig
-from specvid.pipelines.embed.folder import Folder, Rows
+from specvid.pipelines.embed.folder import Folder
 from specvid.pipelines.embed.network import Network
 from specvid.pipelines.embed.reading import Reader
+from specvid.pipelines.embed.rows import Rows
 from specvid.pipelines.embed.stream import reader_for
 from specvid.pipelines.engine.devices import select_device
 from specvid.pipelines.networks.config import NetworkConfig

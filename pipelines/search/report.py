@@ -12,9 +12,8 @@ import numpy as np
 from specvid.datasets.decode import open_video
 from specvid.datasets.layouts.media import IMAGES
 from specvid.errors import VideoError
-from specvid.pipelines.embed.inputs import one_line
 from specvid.pipelines.search.query import Answer
-from specvid.text import counted, to_text
+from specvid.text import counted, one_line, to_text
 
 _HEIGHT = 120  # px
 _OWN = ("rank", "score", "id", "path", "start_s", "end_s", "first_frame", "last_frame")

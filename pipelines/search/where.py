@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from specvid.errors import unknown
-from specvid.pipelines.embed.folder import Rows, batches
+from specvid.pipelines.embed.rows import Rows, batches
 
 _COMPARE: dict[type, Callable[[Any, Any], Any]] = {
     ast.Eq: lambda a, b: a == b,

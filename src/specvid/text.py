@@ -1,8 +1,9 @@
-"""Text to be printed: numbers with their nouns, and tables as plain text and as Markdown.
+"""Text to be printed: numbers with their nouns, paths, and tables as plain text and as Markdown.
 
 The rows of a table are cells that are text already, the heading first.
 """
 
+import os
 from collections.abc import Sequence
 
 
@@ -20,6 +21,30 @@ def counted(number: int, noun: str) -> str:
         return f"1 {noun}"
     plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}es" if noun.endswith("s") else f"{noun}s"
     return f"{number:,} {plural}"
+
+
+def printable_path(path: str | bytes) -> str:
+    """A path as text that any file and terminal takes.
+
+    Args:
+        path: as the file system gives it.
+
+    Returns:
+        The text, in which bytes that are not UTF-8 are escaped.
+    """
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def one_line(text: str) -> str:
+    """Text on one line.
+
+    Args:
+        text: e.g. a file name with a newline in it.
+
+    Returns:
+        The text with its control characters escaped.
+    """
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
 def to_text(rows: Sequence[Sequence[str]], *, align: str = "", rule: bool = True) -> str:

@@ -10,7 +10,8 @@ import numpy as np
 
 from specvid.datasets.decode import Timing
 from specvid.files import write_json
-from specvid.pipelines.embed.folder import Folder, Rows
+from specvid.pipelines.embed.folder import Folder
+from specvid.pipelines.embed.rows import Rows
 from specvid.pipelines.embed.shards import VideoResult, gather_failures, schema_of, write_shard
 from specvid.pipelines.engine.log import silent
 from specvid.pipelines.search.build import build_index

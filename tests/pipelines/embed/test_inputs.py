@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from specvid.pipelines.embed.inputs import Sources, find_inputs, one_line
+from specvid.pipelines.embed.inputs import Sources, find_inputs
+from specvid.text import one_line
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ import torch  # noqa: F401  # before FAISS
 from synthetic_embeddings import write_embeddings
 
 from specvid import cli
-from specvid.pipelines.embed.folder import Folder, Rows
+from specvid.pipelines.embed.folder import Folder
+from specvid.pipelines.embed.rows import Rows
 from specvid.pipelines.search.build import build_index
 from specvid.pipelines.search.checksums import checksums
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from synthetic_embeddings import write_embeddings
 
-from specvid.pipelines.embed.folder import Folder, Rows
+from specvid.pipelines.embed.folder import Folder
+from specvid.pipelines.embed.rows import Rows
 from specvid.pipelines.search.build import build_index
 from specvid.pipelines.search.exact import exact_search, unit, unit_blocks
 from specvid.pipelines.search.index import open_index

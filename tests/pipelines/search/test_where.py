@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 from synthetic_embeddings import write_embeddings
 
-from specvid.pipelines.embed.folder import Folder, Rows
+from specvid.pipelines.embed.folder import Folder
+from specvid.pipelines.embed.rows import Rows
 from specvid.pipelines.search.where import matching, parse
 
 COLUMNS = {"camid": [1, 2, 3, None], "label": ["run", "walk", None, "it's"], "odd name": [1.5, -2.0, 0.0, 7.0]}
