@@ -24,7 +24,7 @@ class Progress:
 
     def __init__(self, total: int, echo: Callable[[str], None], table: Any) -> None:
         self.total, self.echo, self.table = total, echo, table
-        self.done = self.frames = self.failed = self.short = self.noted = 0
+        self.done = self.frames = self.failed = self.short = self.warned = 0
         self._begun = self._shown = time.monotonic()
         self._bar: Any = None
 
@@ -66,10 +66,10 @@ class Progress:
             if self.short == _SHORT_SHOWN:
                 self.echo("more short ones are not printed; the data set says which, in last_frame")
         if result.warning:
-            self.noted += 1
-            if self.noted <= _SHORT_SHOWN:
+            self.warned += 1
+            if self.warned <= _SHORT_SHOWN:
                 self.echo(f"warning: {self._name(result)}: {one_line(result.warning)}")
-            if self.noted == _SHORT_SHOWN:
+            if self.warned == _SHORT_SHOWN:
                 self.echo("more warnings are not printed; warnings.parquet has all")
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], completed=self.done, description=self.line())

@@ -89,11 +89,11 @@ def write_shard(folder: Folder, shard: int, inputs: Any, results: Sequence[Video
     import pyarrow.parquet as pq
 
     failed = [(result.row, result.error) for result in results if result.error]
-    noted = [(result.row, result.warning) for result in results if result.warning and not result.error]
+    warned = [(result.row, result.warning) for result in results if result.warning and not result.error]
     lost = [bool(result.lost) for result in results if result.warning and not result.error]
     for part, texts, name, marks in (
         (folder.failed_part(shard), failed, "reason", None),
-        (folder.warnings_part(shard), noted, "warning", lost),
+        (folder.warnings_part(shard), warned, "warning", lost),
     ):
         if texts:
             own = _text_table(inputs, texts, shard, name, marks)
@@ -133,8 +133,8 @@ def gather_failures(folder: Folder, shards: int) -> tuple[int, int]:
         table = pa.concat_tables([_text_schema(name).empty_table(), *(pq.read_table(path) for path in there)])
         folder.write(target, lambda path, table=table: pq.write_table(table, path))  # type: ignore[misc]
         tables.append(table)
-    failed, noted = tables
-    return len(failed), pc.sum(noted["lost"]).as_py() or 0
+    failed, warned = tables
+    return len(failed), pc.sum(warned["lost"]).as_py() or 0
 
 
 def count_short(folder: Folder, needed: int) -> int:
