@@ -97,8 +97,7 @@ def write_sound(path: Path) -> Path:
 
 
 def lose_frames(path: Path, numbers: Sequence[int]) -> Path:
-    """Turn frames ``numbers`` of an MPEG-4 AVI into pictures that are "not coded": the packets stay, and give no
-    frame."""
+    """Turn frames ``numbers`` of an MPEG-4 AVI into pictures that are "not coded": packets without a frame."""
     not_coded = b"\x00\x00\x01\xb6\x50\x40\x7f"  # P-picture, time 0, vop_coded = 0 (ISO/IEC 14496-2, 6.2.5)
     return _change_packets(path, numbers, lambda packet: not_coded.ljust(len(packet), b"\x7f"))
 
