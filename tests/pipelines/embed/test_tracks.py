@@ -55,7 +55,7 @@ def test_crops_are_tracklets(crops: Path) -> None:
         ("0023", 1, 9),
     ]
     assert {(row["start_s"], row["first_frame"], row["last_frame"]) for row in rows} == {(None, 0, 5)}
-    assert any("18 images are 3 tracklets, by pid, camid, track" in line for line in lines)
+    assert any("18 images in 3 tracklets, by pid, camid, track" in line for line in lines)
     assert any("score differ within tracklets, and are not carried over" in line for line in lines)
     embed([crops / "7", crops / "8", crops / "9"], crops / "folders", config(fps=3.0))
     folders = pq.read_table(crops / "folders" / "embeddings").to_pylist()
