@@ -1,5 +1,7 @@
 """`model.preprocess`, `model.predict`, `model.embed_video`: what the verbs compute, from a path and from frames."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -98,3 +100,17 @@ def test_mistakes(shared: Path, tmp_path: Path) -> None:
         model.predict(tmp_path / "gone.mp4")
     with pytest.raises(ValueError, match="has no classifier, so it names no classes: embed_video"):
         specvid.create_model("r3d_tiny").predict(clip)
+
+
+def test_models_alone_are_enough(shared: Path, video: tuple[Path, np.ndarray]) -> None:
+    """With `specvid.models` imported and nothing else: it brings no pipelines until they are needed."""
+    code = f"""
+import sys
+from specvid.models import load
+model = load({str(shared)!r})
+assert not [name for name in sys.modules if name.startswith(("specvid.pipelines", "specvid.datasets"))]
+print(model.predict({str(video[0])!r}, clips=1)[0][0], *model.embed_video({str(video[0])!r}).shape)
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.split()[0] in ("run", "jump", "sit") and ran.stdout.split()[1] == "64"
