@@ -16,6 +16,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from specvid.modality import DESCRIPTIONS
 from specvid.models.backbones.registry import build_backbone, list_backbones
 from specvid.models.clip import ForwardPass
 from specvid.models.factory import create_model
@@ -133,7 +134,7 @@ def multiply_adds(model: VideoModel) -> int:
         The number of multiply-adds.
     """
     meta = copy.deepcopy(model).to("meta").eval() if any(not p.is_meta for p in model.parameters()) else model.eval()
-    clip = torch.empty(1, 3, model.input.frames, *model.input.crop, device="meta")
+    clip = torch.empty(model.input.shape(3), device="meta")
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         meta.embed(clip)
     return counter.get_total_flops() // 2
@@ -164,13 +165,14 @@ def clip_text(spec: InputSpec) -> str:
         spec: The clips.
 
     Returns:
-        E.g. ``16 x 112 x 112, every 2nd frame``: frames, height and width in px, stride.
+        E.g. ``16 x 112 x 112, every 2nd frame``: frames, height and width in px, stride, and what is seen, if not RGB.
     """
     height, width = spec.crop
     every = {1: "every frame", 2: "every 2nd frame", 3: "every 3rd frame"}.get(
         spec.stride, f"every {spec.stride}th frame"
     )
-    return f"{spec.frames} x {height} x {width}, {every}"
+    seen = "" if spec.modality == "rgb" else f", {DESCRIPTIONS[spec.modality]}"
+    return f"{spec.frames} x {height} x {width}, {every}{seen}"
 
 
 def describe(name: str, *, blocks: str = "", input: Mapping[str, Any] | None = None) -> str:
@@ -229,11 +231,9 @@ def _build(name: str, input: Mapping[str, Any] | None) -> Backbone:
 
 
 def _trace(backbone: Backbone) -> dict[str, Call]:
-    spec = backbone.input
-    shape = (1, 3, spec.frames, *spec.crop) if backbone.dims == 3 else (spec.frames, 3, *spec.crop)
     backbone.module.eval()  # mmaction2's give None
-    with ForwardPass(spec.frames):
-        return trace(backbone.module, shape)
+    with ForwardPass(backbone.input.frames):
+        return trace(backbone.module, backbone.input.shape(backbone.dims))
 
 
 def _rows(

@@ -50,7 +50,8 @@ def create_model(
         pooling: ``mean``, ``max`` or ``attention`` over time.
         neck: ``none`` or ``bnneck``, see `Head`.
         dropout: Probability of dropping a number in front of the classifier.
-        input: Changes to the backbone's `InputSpec`, e.g. ``{"size": (256, 128)}``.
+        input: Changes to the backbone's `InputSpec`, e.g. ``{"size": (256, 128)}``, or ``{"modality": "flow"}``, for
+            which the first convolution gets two channels (`specvid.models.channels`).
         weights: A file (safetensors or torch), or the name of published weights (``"DEFAULT"``, ``"kinetics400"``,
             ``"imagenet"``); what was loaded is in ``model.loaded``, a `LoadReport`.
         **options: Options of the backbone, e.g. ``last_stride=1`` of ``resnet50``.
@@ -108,6 +109,8 @@ _MEANT = {
     "n_classes": "num_classes=", "pool": "pooling=", "dropout_rate": "dropout=", "drop_rate": "dropout=",
     "block": "blocks=", "plugins": "blocks=", "num_frames": "input={'frames': ...}", "frames": "input={'frames': ...}",
     "clip_len": "input={'frames': ...}", "size": "input={'size': ...}", "img_size": "input={'size': ...}",
+    "modality": "input={'modality': ...}", "in_channels": "input={'modality': ...}",
+    "in_chans": "input={'modality': ...}",
 }  # fmt: skip
 
 

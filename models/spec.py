@@ -10,6 +10,8 @@ from typing import Any
 from torch import nn
 
 from specvid.errors import unknown
+from specvid.modality import CHANNELS, Modality
+from specvid.models.channels import change_channels
 from specvid.models.formats import FIRST, FeatureFormat, FormatRule
 
 KINETICS_MEAN, KINETICS_STD = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
@@ -25,8 +27,10 @@ class InputSpec:
         stride: Distance of consecutive frames of the clip, in frames of the video.
         size: Side of the square crop in px, or (height, width).
         resize: Length of the short side in px before the crop, or (height, width).
-        mean: Of the RGB channels, on pixel values in [0, 1].
+        mean: Of the channels, on pixel values in [0, 1].
         std: Likewise.
+        modality: What the network sees: frames (``rgb``), optical flow (``flow``, 2 channels), or the differences of
+            consecutive frames (``rgb-diff``).
 
     Raises:
         ValueError: A field has no such value.
@@ -36,15 +40,18 @@ class InputSpec:
     stride: int
     size: int | tuple[int, int]
     resize: int | tuple[int, int]
-    mean: tuple[float, float, float] = KINETICS_MEAN
-    std: tuple[float, float, float] = KINETICS_STD
+    mean: tuple[float, ...] = KINETICS_MEAN
+    std: tuple[float, ...] = KINETICS_STD
+    modality: Modality = "rgb"
 
     def __post_init__(self) -> None:
+        if self.modality not in CHANNELS:
+            raise unknown("modality", str(self.modality), CHANNELS)
         for name in ("size", "resize", "mean", "std"):  # lists come from JSON
             value = getattr(self, name)
             if isinstance(value, (list, tuple)):
                 object.__setattr__(self, name, tuple(value))
-                wanted = 3 if name in ("mean", "std") else 2
+                wanted = self.channels if name in ("mean", "std") else 2
                 if len(value) != wanted:
                     raise ValueError(f"input: {name} is {value!r}; it takes {wanted} numbers")
         for name in ("frames", "stride"):
@@ -54,12 +61,34 @@ class InputSpec:
             raise ValueError(f"input: size is {self.size!r}; it must be one or two whole numbers of pixels >= 1")
 
     @property
+    def channels(self) -> int:
+        """Channels of a clip."""
+        return CHANNELS[self.modality]
+
+    def shape(self, dims: int, clips: int = 1) -> tuple[int, ...]:
+        """Shape of what a backbone takes.
+
+        Args:
+            dims: 3 of a video network, 2 of an image network, which takes the frames of all clips as images.
+            clips: B.
+
+        Returns:
+            (B, C, T, H, W), or (B·T, C, H, W).
+        """
+        if dims == 3:
+            return (clips, self.channels, self.frames, *self.crop)
+        return (clips * self.frames, self.channels, *self.crop)
+
+    @property
     def crop(self) -> tuple[int, int]:
         """Height and width of the crop in pixels."""
         return self.size if isinstance(self.size, tuple) else (self.size, self.size)
 
     def override(self, changes: Mapping[str, Any]) -> InputSpec:
         """A copy with some fields replaced.
+
+        Another modality brings its own mean and std, if none are given: optical flow in [-1, 1], as Inception-I3D takes
+        it; differences of frames so that they are differences of normalised frames.
 
         Args:
             changes: By field, e.g. ``{"size": (256, 128)}``.
@@ -74,7 +103,14 @@ class InputSpec:
         for name in changes:
             if name not in names:
                 raise unknown("input field", name, names)
-        return replace(self, **changes)
+        modality = changes.get("modality", self.modality)
+        if modality == self.modality or modality not in CHANNELS:
+            return replace(self, **changes)
+        if self.modality != "rgb":
+            raise ValueError(f"input: modality is {self.modality!r}; build the network anew for {modality!r}")
+        half = (0.5,) * CHANNELS[modality]
+        std = half if modality == "flow" else tuple(number / 2 for number in self.std)
+        return replace(self, **{"mean": half, "std": std, **changes})
 
 
 @dataclass(frozen=True)
@@ -85,11 +121,13 @@ class Pretrained:
         url: Where they lie.
         data: What they were trained on.
         licence: Under which they come.
+        modality: What they saw of it.
     """
 
     url: str
     data: str
     licence: str
+    modality: Modality = "rgb"
 
 
 @dataclass(frozen=True)
@@ -112,10 +150,10 @@ class Backbone:
     """A network without its classifier, and what the rest of specvid needs to know of it.
 
     Attributes:
-        module: Maps (B, 3, T, H, W) to (B, feature_dim, T', H', W') when ``dims`` is 3; when ``dims`` is 2 it is an
-            image network, (N, 3, H, W) to (N, feature_dim, H', W'), and `VideoModel` runs it per frame. Parameter names
-            are those of the published checkpoints (an ``nn.Sequential`` with named children keeps them and makes every
-            stage a place for blocks).
+        module: Maps (B, C, T, H, W) to (B, feature_dim, T', H', W') when ``dims`` is 3, C = ``input.channels``; when
+            ``dims`` is 2 it is an image network, (N, C, H, W) to (N, feature_dim, H', W'), and `VideoModel` runs it per
+            frame. Parameter names are those of the published checkpoints (an ``nn.Sequential`` with named children
+            keeps them and makes every stage a place for blocks).
         feature_dim: Channels of the features.
         input: The clips it was designed for.
         dims: 2 or 3.
@@ -173,10 +211,10 @@ class Backbone:
             changes: By field of `InputSpec`.
 
         Returns:
-            The copy, with the same module.
+            The copy, with the same module, which is changed in place where clips get another number of channels.
 
         Raises:
-            ValueError: A field is unknown, or fixed at another value.
+            ValueError: A field is unknown, or fixed at another value, or the module cannot take so many channels.
         """
         spec = self.input.override(changes)
         for name, option in self.fixed.items():
@@ -185,6 +223,8 @@ class Backbone:
                     f"input: {name} is {getattr(spec, name)!r}, but this network was built for "
                     f"{getattr(self.input, name)!r} and takes nothing else; build it with {option}=..."
                 )
+        if spec.channels != self.input.channels:
+            change_channels(self.module, spec.channels)
         return replace(self, input=spec)
 
 

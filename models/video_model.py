@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from specvid.modality import DESCRIPTIONS
 from specvid.models.clip import ForwardPass
 from specvid.models.heads import Head, Outputs
 from specvid.models.spec import Backbone
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
 class VideoModel(nn.Module):
     """A video network: backbone, pooling and head. Build it with `create_model`.
 
-    All methods take clips ``x`` (B, 3, T, H, W), float, normalised as ``input`` says, and optionally a ``mask`` (B, T),
-    bool, True = real frame: padded frames are kept out of the inserted blocks and of the pooling; the convolutions of a
-    3D backbone see zeros in their place.
+    All methods take clips ``x`` (B, C, T, H, W), C = ``input.channels`` (3 of RGB), float, normalised as ``input``
+    says, and optionally a ``mask`` (B, T), bool, True = real frame: padded frames are kept out of the inserted blocks
+    and of the pooling; the convolutions of a 3D backbone see zeros in their place.
 
     Args:
         backbone: Gives the features; some have a ``tail`` between features and pooling (`Backbone`).
@@ -58,7 +59,7 @@ class VideoModel(nn.Module):
         """Compute logits.
 
         Args:
-            x: (B, 3, T, H, W).
+            x: (B, C, T, H, W).
             mask: (B, T), bool, True = real frame; None when all frames are real.
 
         Returns:
@@ -80,7 +81,7 @@ class VideoModel(nn.Module):
         """Compute feature maps.
 
         Args:
-            x: (B, 3, T, H, W).
+            x: (B, C, T, H, W).
             mask: (B, T), bool, True = real frame; None when all frames are real.
 
         Returns:
@@ -95,7 +96,7 @@ class VideoModel(nn.Module):
         """Compute embeddings: pooled features, projected where the model has an ``embedding_dim``, after the neck.
 
         Args:
-            x: (B, 3, T, H, W).
+            x: (B, C, T, H, W).
             mask: (B, T), bool, True = real frame; None when all frames are real.
 
         Returns:
@@ -110,7 +111,7 @@ class VideoModel(nn.Module):
         """Compute all that the head gives in one pass.
 
         Args:
-            x: (B, 3, T, H, W).
+            x: (B, C, T, H, W).
             mask: (B, T), bool, True = real frame; None when all frames are real.
 
         Returns:
@@ -222,9 +223,13 @@ class VideoModel(nn.Module):
         return y if self.dims == 3 else y.unflatten(0, (-1, frames)).transpose(1, 2)
 
     def _check(self, x: Tensor, mask: Tensor | None) -> None:
-        if x.ndim != 5 or x.shape[1] != 3:
+        channels = self.input.channels
+        if x.ndim != 5 or x.shape[1] != channels:
             frames = " model.preprocess makes such of frames, uint8 (T, H, W, 3)." if x.shape[-1] == 3 else ""
-            raise ValueError(f"clips of shape {tuple(x.shape)} do not fit: a model takes (B, 3, T, H, W).{frames}")
+            what = "" if self.input.modality == "rgb" else f" of {DESCRIPTIONS[self.input.modality]}"
+            raise ValueError(
+                f"clips of shape {tuple(x.shape)} do not fit: a model takes (B, {channels}, T, H, W){what}.{frames}"
+            )
         if not x.is_floating_point():
             raise ValueError(
                 f"clips of {x.dtype} do not fit: a model takes normalised floats. model.preprocess(frames) makes "

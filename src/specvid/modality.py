@@ -1,0 +1,15 @@
+"""What a network sees of a video: its frames, the motion between them, or their differences."""
+
+from typing import Literal
+
+Modality = Literal["rgb", "flow", "rgb-diff"]
+
+CHANNELS: dict[str, int] = {"rgb": 3, "flow": 2, "rgb-diff": 3}
+"""Channels of a clip: red, green, blue; displacement to the right and downwards; differences of red, green, blue."""
+
+DESCRIPTIONS: dict[str, str] = {
+    "rgb": "RGB",
+    "flow": "optical flow x, y from each frame to the next",
+    "rgb-diff": "RGB of the next frame minus RGB of the frame",
+}
+"""The same in words, for reports."""
