@@ -134,10 +134,11 @@ class VideoModel(nn.Module):
 
         Args:
             frames: Of one clip, in order: uint8 RGB (T, H, W, 3). None is left out: T stays T, and ``model.input`` says
-                how many frames at which distance the model is made for.
+                how many frames at which distance the model is made for. Of a model of motion they are consecutive
+                frames of the video, and what it takes, computed of them, is one less.
 
         Returns:
-            (1, 3, T, h, w), float32, on the model's device: resized, cut out at the centre, normalised.
+            (1, C, T, h, w), float32, on the model's device: resized, cut out at the centre, normalised.
 
         Raises:
             ValueError: Other frames than these.

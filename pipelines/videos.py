@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from specvid.datasets.clips.motion import as_modality, open_clips
 from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.clips.transforms import Normalise, test_transform
-from specvid.datasets.decode import Video, open_video
+from specvid.datasets.decode import Video
 from specvid.eval.classification import average_views
 from specvid.models.video_model import VideoModel
 from specvid.pipelines.embed.config import WindowConfig
@@ -50,9 +51,11 @@ def preprocess(model: VideoModel, frames: np.ndarray | Tensor) -> Tensor:
         frames: as of the method.
 
     Returns:
-        (1, 3, T, h, w).
+        (1, C, T, h, w).
     """
-    return test_transform(_spec(model))(_check(frames)).to(_device(model))
+    spec = _spec(model)
+    with _open(frames, spec) as video:
+        return test_transform(spec)(video.frames(range(len(video)))).to(_device(model))
 
 
 def predict(
@@ -134,8 +137,8 @@ def _check(frames: np.ndarray | Tensor) -> np.ndarray:
 
 def _open(video: VideoLike, spec: ClipSpec) -> Video:
     if isinstance(video, str | os.PathLike):
-        return open_video(video, spec.decoder, min_readable=spec.min_readable)
-    return FrameArray(_check(video))
+        return open_clips(video, spec)
+    return as_modality(FrameArray(_check(video)), spec)
 
 
 @contextmanager

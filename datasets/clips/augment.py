@@ -64,13 +64,13 @@ class RandomWindow(A.DualTransform):
         """Cut and resize all frames alike.
 
         Args:
-            images: uint8 (T, H, W, 3).
+            images: uint8 (T, H, W, C).
             *args: Ignored.
             window: The part that becomes the crop.
             **params: Ignored.
 
         Returns:
-            uint8 (T, h, w, 3).
+            uint8 (T, h, w, C).
         """
         return cut_and_resize(images, window, self.size)
 
@@ -145,14 +145,33 @@ class ClipFlip(A.HorizontalFlip):
         """Mirror all frames: one flip of the tall picture.
 
         Args:
-            images: uint8 (T, H, W, 3).
+            images: uint8 (T, H, W, C).
             *args: Ignored.
             **params: Of albumentations.
 
         Returns:
-            uint8 (T, H, W, 3).
+            uint8 (T, H, W, C).
         """
         return cv2.flip(_tall(images), 1).reshape(images.shape)
+
+
+class FlowFlip(ClipFlip):
+    """Mirror all frames of optical flow: what moved to the right moves to the left."""
+
+    def apply_to_images(self, images: np.ndarray, *args: Any, **params: Any) -> np.ndarray:
+        """Mirror all frames, and negate x.
+
+        Args:
+            images: uint8 (T, H, W, 2), bytes of `specvid.datasets.clips.motion`.
+            *args: Ignored.
+            **params: Of albumentations.
+
+        Returns:
+            uint8 (T, H, W, 2).
+        """
+        mirrored = super().apply_to_images(images, *args, **params)
+        mirrored[..., 0] = 255 - mirrored[..., 0]
+        return mirrored
 
 
 class ClipColorJitter(A.ColorJitter):
@@ -163,12 +182,12 @@ class ClipColorJitter(A.ColorJitter):
         """Change the colours of all frames alike: one jitter of the tall picture.
 
         Args:
-            images: uint8 (T, H, W, 3).
+            images: uint8 (T, H, W, C).
             *args: Ignored.
             **params: Of albumentations.
 
         Returns:
-            uint8 (T, H, W, 3).
+            uint8 (T, H, W, C).
         """
         return self.apply(_tall(images), **params).reshape(images.shape)
 

@@ -11,18 +11,18 @@ def cut_and_resize(frames: np.ndarray, window: Window, size: tuple[int, int]) ->
     """Cut the same window out of every frame and resize it, bilinear.
 
     Args:
-        frames: uint8 (T, H, W, 3).
+        frames: uint8 (T, H, W, C).
         window: The part to cut.
         size: (height, width) in px to which it is resized.
 
     Returns:
-        uint8 (T, h, w, 3).
+        uint8 (T, h, w, C).
     """
     top, left, height, width = window
     inside = frames[:, top : top + height, left : left + width]
     if (height, width) == size:
         return np.ascontiguousarray(inside)
-    out = np.empty((len(frames), *size, 3), dtype=np.uint8)
+    out = np.empty((len(frames), *size, frames.shape[3]), dtype=np.uint8)
     for frame, resized in zip(inside, out, strict=True):
         cv2.resize(frame, (size[1], size[0]), dst=resized, interpolation=cv2.INTER_LINEAR)
     return out

@@ -8,6 +8,7 @@ import numpy as np
 from specvid.datasets.clips.sampling import dense_clip, shortage, test_clips, uniform_segments
 from specvid.datasets.decode import MIN_READABLE, check_decoder
 from specvid.errors import unknown
+from specvid.modality import CHANNELS, Modality
 
 SAMPLINGS = ("dense", "segments")
 
@@ -24,9 +25,11 @@ class InputLike(Protocol):
     @property
     def resize(self) -> int | tuple[int, int]: ...
     @property
-    def mean(self) -> tuple[float, float, float]: ...
+    def mean(self) -> tuple[float, ...]: ...
     @property
-    def std(self) -> tuple[float, float, float]: ...
+    def std(self) -> tuple[float, ...]: ...
+    @property
+    def modality(self) -> Modality: ...
 
 
 @dataclass(frozen=True)
@@ -38,12 +41,13 @@ class ClipSpec:
         stride: distance of its consecutive frames, in frames of the video.
         size: side of the square crop in px, or (height, width).
         resize: short side before the crop in px, or exactly (height, width).
-        mean: of the RGB channels, on pixel values in [0, 1].
-        std: of the RGB channels, on pixel values in [0, 1].
+        mean: of the channels, on pixel values in [0, 1].
+        std: of the channels, on pixel values in [0, 1].
         sampling: ``dense`` (consecutive frames, ``stride`` apart) or ``segments`` (one frame from each of ``frames``
             equal parts of the video).
         decoder: video decoder, see `specvid.datasets.decode.list_decoders`.
         min_readable: share of the frames wanted at once that must decode; the nearest ones stand in for the others.
+        modality: what is seen of the video: ``rgb``, ``flow`` or ``rgb-diff``, see `specvid.datasets.clips.motion`.
 
     Raises:
         ValueError: numbers out of range, an unknown sampling, or a decoder that is unknown or not installed.
@@ -53,11 +57,12 @@ class ClipSpec:
     stride: int
     size: int | tuple[int, int]
     resize: int | tuple[int, int]
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)
     sampling: str = "dense"
     decoder: str = "decord"
     min_readable: float = MIN_READABLE
+    modality: Modality = "rgb"
 
     def __post_init__(self) -> None:
         for name in ("frames", "stride"):
@@ -71,8 +76,12 @@ class ClipSpec:
                 object.__setattr__(self, name, as_pair(value))
         for name in ("mean", "std"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
-            raise ValueError(f"mean = {self.mean}, std = {self.std}: expected three numbers each, std above 0.")
+        if self.modality not in CHANNELS:
+            raise unknown("modality", self.modality, CHANNELS)
+        if len(self.mean) != self.channels or len(self.std) != self.channels or min(self.std) <= 0:
+            raise ValueError(
+                f"mean = {self.mean}, std = {self.std}: expected {self.channels} numbers each, std above 0."
+            )
         if self.sampling not in SAMPLINGS:
             raise unknown("sampling", self.sampling, SAMPLINGS)
         check_decoder(self.decoder)
@@ -95,8 +104,13 @@ class ClipSpec:
             The spec.
         """
         fields: dict[str, Any] = {name: getattr(source, name) for name in ("frames", "stride", "size", "resize")}
-        fields |= {"mean": source.mean, "std": source.std, "sampling": sampling, "decoder": decoder}
-        return cls(**fields, min_readable=min_readable)
+        fields |= {"mean": source.mean, "std": source.std, "modality": source.modality}
+        return cls(**fields, sampling=sampling, decoder=decoder, min_readable=min_readable)
+
+    @property
+    def channels(self) -> int:
+        """Channels of a clip."""
+        return CHANNELS[self.modality]
 
     @property
     def crop(self) -> tuple[int, int]:

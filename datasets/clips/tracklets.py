@@ -54,6 +54,7 @@ class TrainTracklets(Dataset[dict[str, Any]]):
     ) -> None:
         if not tracklets or len(labels) != len(tracklets):
             raise ValueError(f"{len(tracklets)} tracklets and {len(labels)} labels: expected as many of both, not none")
+        _require_rgb(spec)
         self.tracklets, self.labels = tracklets, np.asarray(labels)
         self.spec, self.transform, self.seed = spec, transform, seed
         self.guard = ReadingGuard()
@@ -127,6 +128,7 @@ class TestChunks(Dataset[dict[str, Any]]):
     def __init__(
         self, tracklets: Sequence[Tracklet], spec: ClipSpec, *, transform: Transform, sampling: str = "all"
     ) -> None:
+        _require_rgb(spec)
         self.tracklets, self.spec, self.transform, self.sampling = tracklets, spec, transform, sampling
         counts = [len(chunks_of(len(tracklet), spec.frames, sampling)[0]) for tracklet in tracklets]
         self.tracklet = np.repeat(np.arange(len(tracklets)), counts)
@@ -152,3 +154,8 @@ class TestChunks(Dataset[dict[str, Any]]):
         clip = stack(filled, self.spec.frame_size)
         video = self.transform(clip, None)[0]
         return {"video": video, "mask": torch.from_numpy(mask), "tracklet": which, "error": "\n".join(errors)}
+
+
+def _require_rgb(spec: ClipSpec) -> None:
+    if spec.modality != "rgb":
+        raise ValueError(f"modality {spec.modality!r}: frames of tracklets are read for networks of RGB alone.")

@@ -1,6 +1,6 @@
-"""From decoded frames, uint8 (T, H, W, 3), to the input of a network: cropped, augmented and normalised.
+"""From decoded frames, uint8 (T, H, W, C), to the input of a network: cropped, augmented and normalised.
 
-The input is float32 (3, T, h, w).
+The input is float32 (C, T, h, w). C is 3 of RGB and of differences of frames, 2 of optical flow.
 
 Augmentation is the same for all frames of a clip and stays in bytes (albumentations); the crop becomes float and
 channels-first in one pass.
@@ -14,47 +14,49 @@ import torch
 
 from specvid.datasets.clips.spec import ClipSpec
 from specvid.errors import unknown
+from specvid.modality import require_colours
 
 CROPS = ("random", "resized", "multiscale")
 VIEWS = (1, 3, 5, 10)
 
 
 class Normalise:
-    """``(x / 255 - mean) / std`` per channel: uint8 (T, H, W, 3) -> float32 (3, T, H, W), contiguous.
+    """``(x / 255 - mean) / std`` per channel: uint8 (T, H, W, C) -> float32 (C, T, H, W), contiguous.
 
     ``normalise(frames, out)`` writes into ``out``, where it is given.
 
     Args:
-        mean: Of the RGB channels, on pixel values in [0, 1].
+        mean: Of the C channels, on pixel values in [0, 1].
         std: Likewise.
 
     Raises:
-        ValueError: They are no three numbers each, or a deviation is not above 0.
+        ValueError: They are not as many numbers, or a deviation is not above 0.
     """
 
-    def __init__(self, mean: tuple[float, float, float], std: tuple[float, float, float]) -> None:
-        if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
-            raise ValueError(f"mean = {mean}, std = {std}: expected three numbers each, std above 0.")
+    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        if len(mean) != len(std) or min(std) <= 0:
+            raise ValueError(f"mean = {mean}, std = {std}: expected a number of each for every channel, std above 0.")
         self.scale = [1 / (255 * s) for s in std]
         self.shift = [-m / s for m, s in zip(mean, std, strict=True)]
 
     def __call__(self, frames: np.ndarray, out: torch.Tensor | None = None) -> torch.Tensor:
         import cv2
 
+        count = len(self.scale)
         if out is None:
-            out = torch.empty(3, *frames.shape[:3])
+            out = torch.empty(count, *frames.shape[:3])
         height, width = len(frames) * frames.shape[1], frames.shape[2]
         # All frames as one tall picture, whose channels OpenCV separates faster than any strided copy, and turns to
         # floats, scales and shifts while it writes them.
-        channels = cv2.split(np.ascontiguousarray(frames).reshape(height, width, 3))
-        planes = out.numpy().reshape(3, height, width)
+        channels = cv2.split(np.ascontiguousarray(frames).reshape(height, width, count))
+        planes = out.numpy().reshape(count, height, width)
         for plane, channel, scale, shift in zip(planes, channels, self.scale, self.shift, strict=True):
             cv2.addWeighted(channel, scale, channel, 0, shift, dst=plane, dtype=cv2.CV_32F)
         return out
 
 
 class TrainTransform:
-    """What `train_transform` makes: ``transform(frames, rng)`` -> float32 (3, T, h, w).
+    """What `train_transform` makes: ``transform(frames, rng)`` -> float32 (C, T, h, w).
 
     Args:
         pipeline: The augmentation.
@@ -74,7 +76,7 @@ class TrainTransform:
 
 
 class TestTransform:
-    """What `test_transform` makes: ``transform(frames)`` -> float32 (crops, 3, T, h, w).
+    """What `test_transform` makes: ``transform(frames)`` -> float32 (crops, C, T, h, w).
 
     Nothing in it is random; a generator is ignored.
 
@@ -83,12 +85,21 @@ class TestTransform:
         size: (height, width) of a crop in px.
         crops: How many.
         normalise: What follows the cropping.
+        is_flow: Whether mirrored views are of optical flow, whose x then changes its sign.
     """
 
     __test__ = False  # not a test, whatever pytest thinks of its name
 
-    def __init__(self, resize: int | tuple[int, int], size: tuple[int, int], crops: int, normalise: Normalise) -> None:
-        self.resize, self.size, self.crops, self.normalise = resize, size, crops, normalise
+    def __init__(
+        self,
+        resize: int | tuple[int, int],
+        size: tuple[int, int],
+        crops: int,
+        normalise: Normalise,
+        *,
+        is_flow: bool = False,
+    ) -> None:
+        self.resize, self.size, self.crops, self.normalise, self.is_flow = resize, size, crops, normalise, is_flow
 
     def __call__(self, frames: np.ndarray, rng: np.random.Generator | None = None) -> torch.Tensor:
         from specvid.datasets.clips.resizing import check_fit, cut_and_resize, resized_size
@@ -98,11 +109,13 @@ class TestTransform:
         check_fit(resized, self.size)
         frames = cut_and_resize(frames, (0, 0, full_h, full_w), resized)
         height, width = self.size
-        views = torch.empty(self.crops, 3, len(frames), height, width)
+        views = torch.empty(self.crops, len(self.normalise.scale), len(frames), height, width)
         for view, (y, x) in zip(views, crop_places(*resized, self.size, self.crops), strict=False):
             self.normalise(frames[:, y : y + height, x : x + width], out=view)
         if self.crops == 10:
             views[5:] = views[:5].flip(-1)
+            if self.is_flow:  # byte v becomes 255 - v
+                views[5:, 0] = 255 * self.normalise.scale[0] + 2 * self.normalise.shift[0] - views[5:, 0]
         return views
 
 
@@ -128,16 +141,17 @@ def train_transform(
         erase: Probability of blanking a rectangle with the mean colour (random erasing, arXiv:1708.04896).
 
     Returns:
-        A callable (uint8 (T, H, W, 3), numpy Generator) -> float32 (3, T, h, w).
+        A callable (uint8 (T, H, W, C), numpy Generator) -> float32 (C, T, h, w).
 
     Raises:
-        ValueError: The crop is unknown, or a number is out of its range.
+        ValueError: The crop is unknown, a number is out of its range, or colours are to change that are none.
     """
     if crop not in CROPS:
         raise unknown("crop", crop, CROPS)
     for name, value in (("flip", flip), ("erase", erase), ("jitter", jitter)):
         if not 0 <= value <= 1:
             raise ValueError(f"{name} = {value}: expected a number from 0 to 1.")
+    require_colours(spec.modality, jitter)
     if not 0 < scale[0] <= scale[1] <= 1:
         raise ValueError(f"scale = {scale}: expected two shares of the area, 0 < least <= most <= 1.")
     from specvid.datasets.clips import augment
@@ -151,7 +165,7 @@ def train_transform(
     else:
         steps = [augment.MultiScaleWindow(size)]
     if flip:
-        steps.append(augment.ClipFlip(p=flip))
+        steps.append(augment.FlowFlip(p=flip) if spec.modality == "flow" else augment.ClipFlip(p=flip))
     if jitter:
         about_one = (1 - jitter, 1 + jitter)
         steps.append(augment.ClipColorJitter(about_one, about_one, about_one, (-jitter / 4, jitter / 4), p=0.8))
@@ -169,14 +183,15 @@ def test_transform(spec: ClipSpec, *, crops: int = 1) -> TestTransform:  # noqa:
         crops: 1 = centre; 3 = evenly along the longer side; 5 = centre and corners; 10 = 5 and mirrored.
 
     Returns:
-        A callable (uint8 (T, H, W, 3)) -> float32 (crops, 3, T, h, w).
+        A callable (uint8 (T, H, W, C)) -> float32 (crops, C, T, h, w).
 
     Raises:
         ValueError: ``crops`` is none of these.
     """
     if crops not in VIEWS:
         raise ValueError(f"crops = {crops}: expected 1, 3, 5 or 10.")
-    return TestTransform(spec.resize, spec.crop, crops, Normalise(spec.mean, spec.std))
+    normalise, is_flow = Normalise(spec.mean, spec.std), spec.modality == "flow"
+    return TestTransform(spec.resize, spec.crop, crops, normalise, is_flow=is_flow)
 
 
 test_transform.__test__ = False  # type: ignore[attr-defined]  # not a test, whatever pytest thinks of its name

@@ -13,8 +13,9 @@ import torch
 from torch.utils.data import Dataset, get_worker_info
 
 from specvid.datasets.clips.guard import ReadingGuard
+from specvid.datasets.clips.motion import open_clips
 from specvid.datasets.clips.spec import ClipSpec
-from specvid.datasets.decode import Video, open_video
+from specvid.datasets.decode import Video
 from specvid.datasets.layouts.action_set import VideoRecord
 from specvid.errors import VideoError
 
@@ -27,8 +28,8 @@ _REPLACEMENTS = 20  # unreadable clips in a row before a training sample gives u
 class TrainClips(Dataset[dict[str, Any]]):
     """Training clips, indexed by ``(epoch, i)`` as `EpochSampler` yields them.
 
-    An item: ``video`` float32 (3, T, H, W), ``label`` int (float32 (C,) of zeros and ones where clips may have several
-    classes), ``index`` int (the record that was read), ``weight`` float32 where weights differ, ``error`` str,
+    An item: ``video`` float32 (C, T, H, W), ``label`` int (float32 (classes,) of zeros and ones where clips may have
+    several classes), ``index`` int (the record that was read), ``weight`` float32 where weights differ, ``error`` str,
     ``repeated`` str (file and reason where frames come more than once: the video is shorter than the clip, or frames
     are lost and the nearest ones stand in).
     An unreadable clip is replaced by another one, drawn by the same generator; ``error`` then names every file that
@@ -39,7 +40,7 @@ class TrainClips(Dataset[dict[str, Any]]):
         spec: which frames make a clip, and how they are decoded.
         transform: from `train_transform`.
         seed: of everything random.
-        classes: C, where a clip may have several classes; 0 where each has one.
+        classes: how many there are, where a clip may have several; 0 where each has one.
 
     Raises:
         ValueError: no records, or weights that are all 0.
@@ -98,7 +99,7 @@ class TrainClips(Dataset[dict[str, Any]]):
         return target
 
     def _read(self, record: VideoRecord, rng: np.random.Generator) -> tuple[np.ndarray, str]:
-        with open_video(record.path, self.spec.decoder, min_readable=self.spec.min_readable) as video:
+        with open_clips(record.path, self.spec) as video:
             first, length = frames_of(video, record)
             frames = video.frames(first + self.spec.train_frames(length, rng))
             return frames, _repeated(video, self.spec, length)
@@ -107,7 +108,7 @@ class TrainClips(Dataset[dict[str, Any]]):
 class TestViews(Dataset[dict[str, Any]]):
     """Test views: V = clips x crops of each record, indexed by ``i``; always the same.
 
-    An item: ``video`` float32 (V, 3, T, H, W), crop fastest; ``label``, ``index`` int; ``error``, ``repeated``
+    An item: ``video`` float32 (V, C, T, H, W), crop fastest; ``label``, ``index`` int; ``error``, ``repeated``
     str. An unreadable clip has its ``error`` set and a video of zeros: it counts as wrong, and is never dropped.
     ``repeated``: why frames come more than once, as in `TrainClips`.
 
@@ -145,14 +146,14 @@ class TestViews(Dataset[dict[str, Any]]):
         except VideoError as failure:
             error = str(failure)
             # Black frames of any size pass through the transform to learn the shape of a view.
-            clips = [np.zeros((self.spec.frames, 240, 320, 3), dtype=np.uint8)] * self.clips
+            clips = [np.zeros((self.spec.frames, 240, 320, self.spec.channels), dtype=np.uint8)] * self.clips
         views = torch.cat([_apply(self.transform, clip, None, record) for clip in clips])
         if error:
             views.zero_()
         return {"video": views, "label": record.label, "index": index, "error": error, "repeated": repeated}
 
     def _read(self, record: VideoRecord) -> tuple[list[np.ndarray], str]:
-        with open_video(record.path, self.spec.decoder, min_readable=self.spec.min_readable) as video:
+        with open_clips(record.path, self.spec) as video:
             first, length = frames_of(video, record)
             indices = first + self.spec.test_frames(length, self.clips)
             frames = video.frames(indices.reshape(-1))  # one pass through the file for all clips

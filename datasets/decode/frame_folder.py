@@ -7,14 +7,17 @@ import numpy as np
 
 from specvid.datasets.decode.base import MIN_READABLE, Video
 from specvid.datasets.decode.images import read_frame, stack
-from specvid.datasets.layouts.media import IMAGES, images_in
+from specvid.datasets.layouts.media import IMAGES, flow_folders, images_in, is_flow_image
 from specvid.errors import VideoError
 
 FPS = 25.0  # of images, which say nothing about it
+_FLOW = "holds images of optical flow alone: they are for networks of --modality flow"
 
 
 class FrameFolder(Video):
     """Images as the frames of a video, in the order of the numbers in their names, whatever the first number is.
+
+    Images of optical flow beside them (``flow_x_00001.jpg``) are no frames.
 
     Args:
         path: the folder; "" where ``files`` are given.
@@ -76,8 +79,15 @@ class FrameFolder(Video):
 
 def _images_in(folder: str) -> tuple[str, ...]:
     try:
-        return images_in(folder)
+        names = tuple(name for name in images_in(folder) if not is_flow_image(name))
+        if not names:
+            raise VideoError(folder, _FLOW)
+        return names
     except OSError as error:
         raise VideoError(folder, f"cannot be listed ({error.strerror})") from None
+    except VideoError:
+        raise
     except ValueError:
+        if flow_folders(folder):
+            raise VideoError(folder, _FLOW) from None
         raise VideoError(folder, f"is a folder without images in it ({', '.join(sorted(IMAGES))})") from None

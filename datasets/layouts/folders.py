@@ -5,14 +5,14 @@ Either with parts, or without::
     train/CLASS/*.mp4  val/CLASS/*.mp4  test/CLASS/*.mp4        val and test may be missing
     CLASS/*.mp4
 
-A clip is a video file, or a folder of images. Classes may have any name.
+A clip is a video file, or a folder of images, of optical flow too. Classes may have any name.
 """
 
 import os
 from pathlib import Path
 
 from specvid.datasets.layouts.action_set import ActionSet, VideoRecord, action_set
-from specvid.datasets.layouts.media import VIDEOS, folders_in, is_hidden, is_image
+from specvid.datasets.layouts.media import VIDEOS, flow_folders, folders_in, is_hidden, is_image
 from specvid.datasets.layouts.own import PARTS, make_set
 from specvid.datasets.layouts.reid_set import in_order
 
@@ -66,7 +66,7 @@ def _clips(folder: Path) -> tuple[str, ...]:
         if is_hidden(entry.name):
             continue
         if entry.is_dir():
-            if any(is_image(name) for name in os.listdir(entry.path)):
+            if any(is_image(name) for name in os.listdir(entry.path)) or flow_folders(entry.path):
                 names.append(entry.name)
         elif os.path.splitext(entry.name)[1].lower() in VIDEOS:
             names.append(entry.name)

@@ -1,6 +1,7 @@
 """Which files are images, which are videos, and which are there for some other program's sake."""
 
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,6 +11,9 @@ IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
 _VIDEO_TYPES = "3gp asf avi divx flv gif h264 m2ts m2v m4v mkv mov mp4 mpeg mpg mts ogv ts vob webm wmv"
 VIDEOS = frozenset(f".{suffix}" for suffix in _VIDEO_TYPES.split())
 # They are looked for in folders; a file that is named is tried whatever it is called.
+
+FLOW_FOLDERS = (("u", "v"), ("x", "y"))  # of images of optical flow: to the right, downwards
+_FLOW_IMAGE = re.compile(r"flow_[xyuv]_\d+", re.IGNORECASE)
 
 
 def is_hidden(name: str) -> bool:
@@ -56,6 +60,37 @@ def images_in(folder: str | os.PathLike[str]) -> tuple[str, ...]:
     if not names:
         raise ValueError(f"{os.fspath(folder)} holds no image ({', '.join(sorted(IMAGES))})")
     return in_order(names)
+
+
+def is_flow_image(name: str) -> bool:
+    """Whether an image is one of optical flow by its name: ``flow_x_00001.jpg``, as TSN and mmaction2 have it.
+
+    Args:
+        name: without its folder.
+
+    Returns:
+        True for these.
+    """
+    return _FLOW_IMAGE.fullmatch(os.path.splitext(name)[0]) is not None
+
+
+def flow_folders(folder: str | os.PathLike[str]) -> tuple[str, str] | None:
+    """The two folders in a folder that hold the images of optical flow, one for each axis.
+
+    Args:
+        folder: of one video.
+
+    Returns:
+        Their names, e.g. ``u`` and ``v``; None where there are no two such folders with images in them.
+
+    Raises:
+        OSError: one cannot be listed.
+    """
+    for pair in FLOW_FOLDERS:
+        places = [os.path.join(folder, name) for name in pair]
+        if all(os.path.isdir(place) and any(map(is_image, os.listdir(place))) for place in places):
+            return pair
+    return None
 
 
 def folders_in(folder: Path) -> list[str]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from specvid.config import require_at_least, require_share
+from specvid.modality import Modality, require_colours
 from specvid.pipelines.engine.config import ClipsConfig, EvaluationConfig, TrainingConfig
 
 Dataset = Literal[
@@ -31,6 +32,8 @@ class ActionClipsConfig(ClipsConfig):
     """Video decoder."""
     min_readable: float = 0.9
     """Share of a clip's frames that must decode; the nearest ones stand in for the others, and that is counted."""
+    modality: Modality = "rgb"
+    """What the network sees: frames; optical flow (images of it, else computed); differences of frames."""
     sampling: Literal["dense", "segments"] = "dense"
     """Consecutive frames, stride apart, or one frame from each of equal parts."""
     frames: int | None = None
@@ -47,6 +50,7 @@ class ActionClipsConfig(ClipsConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_share(self.min_readable)
+        require_colours(self.modality, self.jitter)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from lightning_fabric import Fabric
 
@@ -110,18 +110,20 @@ def read_lists(config: ActionClipsConfig) -> ActionLists:
     return ActionLists(title, is_complete, config.split, data.classes, train, validation, test, data.is_multilabel)
 
 
-def input_changes(config: ActionClipsConfig, default: InputSpec) -> dict[str, int]:
+def input_changes(config: ActionClipsConfig, default: InputSpec) -> dict[str, Any]:
     """What the config changes of the backbone's own input.
 
     Args:
-        config: frames, stride, size and resize.
+        config: frames, stride, size, resize and modality.
         default: the backbone's own; a size without a resize keeps its proportion.
 
     Returns:
         The changed fields.
     """
     given = {"frames": config.frames, "stride": config.stride, "size": config.size, "resize": config.resize}
-    changes = {name: value for name, value in given.items() if value is not None}
+    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if config.modality != "rgb":
+        changes["modality"] = config.modality
     if "size" in changes and "resize" not in changes:
         short = default.resize if isinstance(default.resize, int) else min(default.resize)
         changes["resize"] = max(changes["size"], round(changes["size"] * short / min(default.crop)))

@@ -19,6 +19,8 @@ def headline(entry: Mapping[str, Any]) -> str:
     main, name = ("mAP", "map") if "map" in entry else ("top-1", "top1")
     leaked = f", NOT HONEST: {entry['trained_on']} of these clips were trained on" if entry["trained_on"] else ""
     views = f"{counted(entry['clips'], 'clip')} x {counted(entry['crops'], 'crop')}"
+    if "modality" in entry:
+        views += f" of {entry['modality']}"
     if "fused" in entry:
         views += f", {entry['fuse']} of {len(entry['fused'])} runs"
     repeated = f", {len(entry['repeated'])} with repeated frames" if entry.get("repeated") else ""

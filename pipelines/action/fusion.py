@@ -60,7 +60,8 @@ def fuse(results: Mapping[str, ActionResult], how: str) -> ActionResult:
     scores = ClipScores(fused, errors, [next(filter(None, own), "") for own in per_clip])
     leaked = max(result.about["trained_on"] for result in results.values())
     about = {**first.about, "trained_on": leaked, "fused": list(results), "fuse": how}
-    about.pop("best_is", None)
+    for name in ("best_is", "modality"):  # of one network alone
+        about.pop(name, None)
     if first.lists.is_multilabel:
         about["thresholds_chosen"] = False  # those of a single network do not hold for the mean
         found = score_multilabel(fused, [record.labels for record in first.lists.test])

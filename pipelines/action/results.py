@@ -290,6 +290,8 @@ def result_of(
         "crops": cast(TestTransform, views.transform).crops,
         "trained_on": leaked,
     }
+    if views.spec.modality != "rgb":
+        about["modality"] = views.spec.modality
     if selected_by:
         about["best_is"] = selected_by
     if lists.is_multilabel:

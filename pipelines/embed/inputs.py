@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from specvid.datasets.layouts.media import IMAGES, VIDEOS, is_hidden
+from specvid.datasets.layouts.media import IMAGES, VIDEOS, flow_folders, is_hidden
 from specvid.pipelines.embed.tables import input_table, read_list, read_table
 
 LISTS, TABLES = (".txt", ".lst"), (".csv", ".parquet")
@@ -154,6 +154,9 @@ def _walk(root: str, found: FoundInputs) -> Iterator[tuple[str, str]]:
         folders[:] = sorted(name for name in folders if not is_hidden(name))
         suffixes = {name: os.path.splitext(name)[1].lower() for name in files if not is_hidden(name)}
         if any(suffix in IMAGES for suffix in suffixes.values()):
+            yield folder, ""
+        elif axes := flow_folders(folder):  # one video
+            folders[:] = [name for name in folders if name not in axes]
             yield folder, ""
         for name, suffix in suffixes.items():
             if suffix in VIDEOS:

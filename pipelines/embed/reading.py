@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from specvid.datasets.clips.motion import open_clips
 from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.clips.transforms import crop_places
-from specvid.datasets.decode import Timing, Video, open_video
-from specvid.datasets.decode.frame_folder import FrameFolder
+from specvid.datasets.decode import Timing, Video
 from specvid.errors import VideoError
 from specvid.pipelines.embed.inputs import Source
 from specvid.pipelines.embed.windows import WindowPlanner
@@ -22,7 +22,7 @@ class Chunk:
     """Some clips of an input, in their order.
 
     Attributes:
-        clips: uint8 (n, T, h, w, 3); None with an error.
+        clips: uint8 (n, T, h, w, C); None with an error.
         length: frames of the video.
         timing: when its frames are shown; with the last chunk, as the warning.
         warning: about lost or repaired frames.
@@ -72,7 +72,7 @@ class Reader:
             has_decord()
 
     def open(self, path: str, files: Sequence[str] = ()) -> Video:
-        """Open a video file, a folder of images, or images.
+        """Open a video file, a folder of images, or images, as what the network sees of it.
 
         Args:
             path: of the file or folder; the first one of images.
@@ -84,11 +84,8 @@ class Reader:
         Raises:
             VideoError: it cannot be opened.
         """
-        spec = self.spec
         fps = self.planner.config.fps or 0.0
-        if files:
-            return FrameFolder(path, fps, files, min_readable=spec.min_readable)
-        return open_video(path, spec.decoder, min_readable=spec.min_readable, folder_fps=fps)
+        return open_clips(path, self.spec, files=files, folder_fps=fps)
 
     def chunks(self, source: Source) -> Iterator[Chunk]:
         """The clips of an input; never raises because of a file.
@@ -126,14 +123,15 @@ class Reader:
         clips_ct = self.planner.plan(length, video.timing).clips
         height, width = self.spec.crop
         frames = clips_ct.shape[1]
-        per_chunk = max(1, _CHUNK_BYTES // (frames * height * width * 3))
+        channels = self.spec.channels
+        per_chunk = max(1, _CHUNK_BYTES // (frames * height * width * channels))
         # What a clip still needs of what was decoded: nothing before the smallest frame of any clip yet to come.
         needed_from = np.minimum.accumulate(clips_ct.min(1)[::-1])[::-1]
         decoded: dict[int, np.ndarray] = {}
         blocks = self._decode(video, np.unique(clips_ct))
         for start in range(0, len(clips_ct), per_chunk):
             part = clips_ct[start : start + per_chunk]
-            clips = torch.empty(len(part), frames, height, width, 3, dtype=torch.uint8)
+            clips = torch.empty(len(part), frames, height, width, channels, dtype=torch.uint8)
             for number, (indices, out) in enumerate(zip(part.tolist(), clips.numpy(), strict=True), start=start):
                 while max(indices) not in decoded:
                     decoded.update(next(blocks))
@@ -148,7 +146,7 @@ class Reader:
                 yield Chunk(clips, length, video.timing, video.warning, video.stand_ins, last=True)
 
     def _decode(self, video: Video, needed: np.ndarray) -> Iterator[dict[int, np.ndarray]]:
-        """Frames ``needed`` (rising), cut out: {number: uint8 (h, w, 3)}."""
+        """Frames ``needed`` (rising), cut out: {number: uint8 (h, w, C)}."""
         for number, frame in zip(needed.tolist(), video.stream(needed), strict=True):
             yield {number: crop_frames(frame[None], self.spec)[0]}
 
@@ -157,11 +155,11 @@ def crop_frames(frames: np.ndarray, spec: ClipSpec) -> np.ndarray:
     """Resize frames and cut out the centre, as `test_transform` does.
 
     Args:
-        frames: uint8 (T, H, W, 3).
+        frames: uint8 (T, H, W, C).
         spec: sizes before and after the crop.
 
     Returns:
-        uint8 (T, h, w, 3).
+        uint8 (T, h, w, C).
     """
     from specvid.datasets.clips.resizing import check_fit, cut_and_resize, resized_size
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from specvid.models.video_model import VideoModel
 
 NAMES = {"batch": 0, "time": 2, "height": 3, "width": 4}
-"""Axis of (B, 3, T, H, W)."""
+"""Axis of (B, C, T, H, W)."""
 INPUTS = {"clip": NAMES, "frames": {"batch": 0, "time": 1, "height": 2, "width": 3}}
-"""Axes of the inputs: a normalised clip (B, 3, T, H, W), or frames uint8 (B, T, H, W, 3)."""
+"""Axes of the inputs: a normalised clip (B, C, T, H, W), or frames uint8 (B, T, H, W, C)."""
 
 
 class AxisError(Exception):
@@ -31,7 +31,7 @@ class Axes:
     """The axes of a clip.
 
     Args:
-        sizes: (B, 3, T, H, W) of the clip that a program is captured with.
+        sizes: (B, C, T, H, W) of the clip that a program is captured with.
         fixed: the axes that must keep these sizes, and why.
         input: which of `INPUTS` the program takes.
     """
@@ -80,7 +80,8 @@ class Axes:
     def shape(self) -> list[str | int]:
         """The input's shape, with names where it may vary."""
         batch, *others = self.named().values()
-        return [batch, 3, *others] if self.input == "clip" else [batch, *others, 3]
+        channels = self.sizes[1]
+        return [batch, channels, *others] if self.input == "clip" else [batch, *others, channels]
 
     def lines(self, shortest: int) -> list[str]:
         """What varies and what does not, as text.
@@ -116,7 +117,7 @@ def axes_of(
         The axes, of which those are fixed that the model was built for.
     """
     own_height, own_width = model.input.crop
-    sizes = (2, 3, frames or model.input.frames, height or own_height, width or own_width)
+    sizes = (2, model.input.channels, frames or model.input.frames, height or own_height, width or own_width)
     built = {"frames": ("time",), "size": ("height", "width")}
     fixed = {
         axis: f"the network was built for it ({option}=...)"

@@ -16,7 +16,7 @@ from specvid.models.video_model import VideoModel
 from specvid.pipelines.export.axes import Axes, AxisError
 
 Inputs: TypeAlias = tuple[Tensor, ...]
-"""A clip (B, 3, T, H, W) or frames (B, T, H, W, 3), and perhaps the mask (B, T)."""
+"""A clip (B, C, T, H, W) or frames (B, T, H, W, C), and perhaps the mask (B, T)."""
 
 
 class Exportable(nn.Module):
@@ -52,7 +52,7 @@ class Exportable(nn.Module):
         """Compute the vectors.
 
         Args:
-            clip: (B, 3, T, H, W), normalised; or uint8 frames (B, T, H, W, 3), as `INPUTS` says.
+            clip: (B, C, T, H, W), normalised; or uint8 frames (B, T, H, W, C), as `INPUTS` says.
             mask: bool (B, T), True = real frame.
 
         Returns:
@@ -90,7 +90,7 @@ def draw_inputs(
     """Random inputs.
 
     Args:
-        sizes: (B, 3, T, H, W).
+        sizes: (B, C, T, H, W).
         mask: whether there is a mask.
         device: where they are needed.
         seed: draws them.

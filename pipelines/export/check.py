@@ -24,7 +24,7 @@ class Comparison:
     """How far a file is from the model.
 
     Attributes:
-        sizes: (B, 3, T, H, W) of the clips.
+        sizes: (B, C, T, H, W) of the clips.
         deviation: the largest one, relative to the largest number of the original's output.
     """
 

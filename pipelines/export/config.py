@@ -29,7 +29,7 @@ class ExportConfig:
     mask: bool = False
     """A second input marks the real frames, (batch, time) bool."""
     with_preprocessing: bool = False
-    """The file takes cropped frames, uint8 (batch, time, height, width, 3), and normalises them itself."""
+    """The file takes cropped frames, uint8 (batch, time, height, width, channels), and normalises them itself."""
     half: bool = False
     """Weights and computing in float16; what goes in and comes out stays float32 (or uint8)."""
     device: Literal["cpu", "cuda"] = "cpu"

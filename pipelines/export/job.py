@@ -117,7 +117,7 @@ def export_model(
         height: of that clip, px.
         width: of that clip, px.
         mask: whether a second input marks the real frames.
-        with_preprocessing: the file takes cropped frames, uint8 (B, T, H, W, 3), and normalises them.
+        with_preprocessing: the file takes cropped frames, uint8 (B, T, H, W, C), and normalises them.
         half: float16 inside; the file must be within `HALF_TOLERANCE` of the model in float32.
         device: where it is captured and compared.
         classes: names of its logits.

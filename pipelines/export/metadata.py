@@ -7,8 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from specvid import __version__
+from specvid.datasets.clips.motion import BOUND, SHORT_SIDE
 from specvid.models.video_model import VideoModel
 from specvid.pipelines.export.axes import Axes
+
+_CHANNELS = {
+    "rgb": "RGB",
+    "flow": "optical flow from each frame to the next: x to the right, y downwards, in px of frames with a short side "
+    f"of at most {SHORT_SIDE}, as bytes round((v + {BOUND:g}) * 255 / {2 * BOUND:g})",
+    "rgb-diff": "RGB differences of consecutive frames, as bytes round((next - this) / 2 + 127.5)",
+}
 
 
 def file_metadata(
@@ -39,7 +47,8 @@ def file_metadata(
             "resize": spec.resize if isinstance(spec.resize, int) else list(spec.resize),
             "resize_filter": "bilinear, as OpenCV's INTER_LINEAR on uint8, without antialiasing",
             "crop": "centre: top = (height - crop height) // 2, left = (width - crop width) // 2",
-            "channels": "RGB",
+            "modality": spec.modality,
+            "channels": _CHANNELS[spec.modality],
             "order": "batch, channels, time, height, width"
             if axes.input == "clip"
             else "batch, time, height, width, channels",
@@ -75,7 +84,7 @@ def how_to_feed(metadata: Mapping[str, Any], path: Path, to: str) -> str:
     feed = "{" + ", ".join(f"{name!r}: {name}" for name in metadata["inputs"]) + "}"
     arguments = ", ".join(metadata["inputs"])
     lines = [
-        f"{metadata['inputs'][0]}: {given['dtype']} ({shape}), RGB, {given['normalise']}",
+        f"{metadata['inputs'][0]}: {given['dtype']} ({shape}), {given['channels']}, {given['normalise']}",
         f"  mean {tuple(given['mean'])}, std {tuple(given['std'])}",
         f"  trained on {given['frames']} frames, {given['stride']} apart in the video, {height} x {width} px "
         f"(the centre of {_resize(given['resize'])}, by OpenCV's bilinear filter)",

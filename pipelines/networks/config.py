@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from specvid.modality import Modality
+
 
 @dataclass(frozen=True)
 class NetworkConfig:
@@ -20,6 +22,8 @@ class NetworkConfig:
     """Weights of the backbone: a file, or published ones (DEFAULT, kinetics400, imagenet)."""
     classes: int | None = None
     """Size of the backbone's classifier; where logits are wanted, that of the weights if not given."""
+    modality: Modality | None = None
+    """What the backbone sees of a video: rgb (if not given), flow (optical flow), rgb-diff."""
     seed: int = 0
     """Draws the weights where none are given."""
     trust: bool = False
@@ -38,7 +42,7 @@ class NetworkConfig:
     @property
     def backbone_settings(self) -> list[str]:
         """Names of the settings that only a backbone takes, of those that are set."""
-        return [name for name in ("blocks", "weights", "classes") if getattr(self, name)]
+        return [name for name in ("blocks", "weights", "classes", "modality") if getattr(self, name)]
 
     @property
     def title(self) -> str:

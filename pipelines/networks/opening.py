@@ -139,8 +139,9 @@ def _open_backbone(config: NetworkConfig, classifier: bool, labels: str) -> Open
         count = _count_classes(config)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        weights = config.weights or None
-        model = create_model(config.model, blocks=config.blocks, num_classes=count, weights=weights)
+        model = create_model(
+            config.model, blocks=config.blocks, num_classes=count, weights=config.weights or None, input=_seen(config)
+        )
     if not classifier:
         return OpenedNetwork(model, trained=bool(config.weights))
     if model.loaded is not None and "head.classifier.weight" not in model.loaded.matched:
@@ -152,6 +153,11 @@ def _open_backbone(config: NetworkConfig, classifier: bool, labels: str) -> Open
     return OpenedNetwork(model, classes=classes, trained=bool(config.weights), message=message)
 
 
+def _seen(config: NetworkConfig) -> dict[str, Any]:
+    """The change to a backbone's input for what it sees."""
+    return {} if config.modality is None else {"modality": config.modality}
+
+
 def _count_classes(config: NetworkConfig) -> int:
     """The number of classes of the classifier in the weights of a backbone."""
     if not config.weights:
@@ -159,7 +165,7 @@ def _count_classes(config: NetworkConfig) -> int:
             f"model {config.model!r} needs a classifier: --weights FILE that bring one (DEFAULT for published ones), "
             "or --classes N."
         )
-    count = count_classes(create_model(config.model, blocks=config.blocks), config.weights)
+    count = count_classes(create_model(config.model, blocks=config.blocks, input=_seen(config)), config.weights)
     if count is None:
         raise ValueError(f"weights {config.weights!r} bring no classifier for {config.model!r}, so they name no class.")
     return count

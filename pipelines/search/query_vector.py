@@ -9,7 +9,6 @@ import numpy as np
 
 from specvid.config import from_dict
 from specvid.datasets.decode import Video
-from specvid.datasets.decode.frame_folder import FrameFolder
 from specvid.datasets.layouts.media import IMAGES
 from specvid.models.trust import require_trust
 from specvid.pipelines.embed.config import EmbedConfig
@@ -149,7 +148,7 @@ def _open(reader: Reader, query: Sequence[str]) -> Video:
     """The query as a video."""
     images = [path for path in query if os.path.splitext(path)[1].lower() in IMAGES]
     if images and len(images) == len(query):
-        return FrameFolder("", reader.planner.config.fps or 0.0, images, min_readable=reader.spec.min_readable)
+        return reader.open("", images)
     if len(query) > 1:
         raise ValueError(f"{len(query)} things are searched for at once: give one video or id, or images of one.")
     return reader.open(query[0])

@@ -13,3 +13,17 @@ DESCRIPTIONS: dict[str, str] = {
     "rgb-diff": "RGB of the next frame minus RGB of the frame",
 }
 """The same in words, for reports."""
+
+
+def require_colours(modality: str, jitter: float) -> None:
+    """Check that colours are changed where there are some.
+
+    Args:
+        modality: what clips show.
+        jitter: strength of the changes.
+
+    Raises:
+        ValueError: clips of motion would be changed.
+    """
+    if jitter and modality != "rgb":
+        raise ValueError(f"jitter {jitter} changes colours, and clips of modality {modality!r} have none: --jitter 0.")

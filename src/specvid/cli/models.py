@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tyro.conf import Positional
 
 from specvid.cli.verb import Verb
+from specvid.modality import Modality
 
 HELP = """\
 specvid models: the backbones there are, what they cost, and where weights come from
@@ -27,6 +28,7 @@ specvid models show: the stages of a backbone with their shapes, and where block
   NAME                     a backbone, as `specvid models` lists them
   --blocks "snl@layer3.-1" inserts blocks, and marks them with +
   --frames T --size PX     the clip, if not the backbone's own
+  --modality flow|rgb-diff what it sees: optical flow, or differences of frames
 
 Example:
   specvid models show r3d_18 --blocks "snl@layer3.-1, nl@res3"
@@ -91,6 +93,8 @@ class ShowOptions:
     """Frames of the clip."""
     size: int | None = None
     """Its height and width, px."""
+    modality: Modality | None = None
+    """What is seen of a video: rgb (if not given), flow (optical flow), rgb-diff."""
 
 
 def show(options: ShowOptions) -> int:
@@ -101,7 +105,7 @@ def show(options: ShowOptions) -> int:
     from specvid.models.about import describe
     from specvid.pipelines.engine.log import echo
 
-    changes = {name: value for name in ("frames", "size") if (value := getattr(options, name)) is not None}
+    changes = {name: value for name in ("frames", "size", "modality") if (value := getattr(options, name)) is not None}
     echo(describe(options.name, blocks=options.blocks, input=changes))
     return 0
 

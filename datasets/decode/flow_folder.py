@@ -1,0 +1,120 @@
+"""A folder of images of optical flow as a video: an image for each axis and frame, displacements as bytes.
+
+``flow_x_00001.jpg`` and ``flow_y_00001.jpg`` (TSN, mmaction2), ``x_00001.jpg`` and ``y_00001.jpg`` (or ``u``, ``v``),
+or images of equal names in the folders ``u`` and ``v`` (or ``x`` and ``y``).
+"""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from specvid.datasets.decode.base import MIN_READABLE, Video
+from specvid.datasets.decode.frame_folder import FPS, FrameFolder
+from specvid.datasets.layouts.media import flow_folders, is_image
+from specvid.datasets.layouts.reid_set import in_order
+from specvid.errors import VideoError
+
+_NAME = re.compile(r"(flow_)?([xyuv])(_\d+)", re.IGNORECASE)
+_PARTNER = str.maketrans("xyuvXYUV", "yxvuYXVU")
+
+Pairs = Sequence[tuple[str, str]]
+"""The images of each frame, to the right and downwards, relative to the folder."""
+
+
+class FlowFolder(Video):
+    """Images of optical flow as frames, uint8 (H, W, 2): to the right, downwards.
+
+    Args:
+        path: the folder.
+        fps: frames per second.
+        pairs: from `find_flow`.
+        min_readable: see `Video`.
+    """
+
+    def __init__(self, path: str, fps: float = FPS, pairs: Pairs = (), *, min_readable: float = MIN_READABLE) -> None:
+        super().__init__(path, len(pairs), fps, (0, 0), min_readable=min_readable)
+        self.pairs = pairs
+        self.axes = [FrameFolder(path, fps, names, min_readable=min_readable) for names in zip(*pairs, strict=True)]
+
+    @property
+    def warning(self) -> str:
+        """See `Video.warning`: of both axes."""
+        return "; ".join(filter(None, (axis.warning for axis in self.axes)))
+
+    @property
+    def stand_ins(self) -> str:
+        """See `Video.stand_ins`: of both axes."""
+        return "; ".join(filter(None, (axis.stand_ins for axis in self.axes)))
+
+    def stream(self, needed: np.ndarray) -> Iterator[np.ndarray]:
+        """See `Video.stream`; here frames are uint8 (H, W, 2)."""
+        both = zip(needed.tolist(), *(axis.stream(needed) for axis in self.axes), strict=True)
+        for number, x, y in both:
+            yield self._join(x, y, number)
+
+    def _decode(self, needed: np.ndarray) -> np.ndarray:
+        x, y = (axis.frames(needed) for axis in self.axes)
+        return self._join(x, y, int(needed[0]))
+
+    def _join(self, x: np.ndarray, y: np.ndarray, number: int) -> np.ndarray:
+        if x.shape != y.shape:
+            (width, height), (other, another) = ((image.shape[-2], image.shape[-3]) for image in (x, y))
+            names = self.pairs[number]
+            raise VideoError(
+                self.path, f"{names[0]} has {width} x {height} px and {names[1]} has {other} x {another} px"
+            )
+        return np.stack([x[..., 0], y[..., 0]], axis=-1)
+
+
+def find_flow(path: str) -> Pairs:
+    """The images of optical flow in a folder.
+
+    Args:
+        path: of anything.
+
+    Returns:
+        The pairs, in the order of the numbers in their names; none where there are no such images, or no folder.
+
+    Raises:
+        VideoError: an image has no partner.
+    """
+    if not os.path.isdir(path):
+        return ()
+    try:
+        folders, names = flow_folders(path), [name for name in os.listdir(path) if is_image(name)]
+        if folders is not None:
+            return _in_folders(path, *folders)
+    except OSError as error:
+        raise VideoError(path, f"cannot be listed ({error.strerror})") from None
+    found = {match[0].lower(): name for name in names if (match := _NAME.fullmatch(os.path.splitext(name)[0]))}
+    axes = {_NAME.fullmatch(stem)[2] for stem in found}  # type: ignore[index]
+    if not any(stem.startswith("flow_") for stem in found) and not ({"x", "y"} <= axes or {"u", "v"} <= axes):
+        return ()  # frames whose names begin with a letter
+    pairs = {}
+    for stem, name in found.items():
+        partner = _NAME.sub(lambda match: (match[1] or "") + match[2].translate(_PARTNER) + match[3], stem)
+        if partner not in found:
+            raise VideoError(path, f"{name} has no partner {partner}{os.path.splitext(name)[1]}")
+        if stem.removeprefix("flow_")[0] in "xu":
+            pairs[name] = found[partner]
+    return [(name, pairs[name]) for name in in_order(list(pairs))]
+
+
+def _in_folders(path: str, x: str, y: str) -> Pairs:
+    """The pairs of two folders."""
+    one, two = (
+        {os.path.splitext(name)[0]: name for name in os.listdir(os.path.join(path, folder)) if is_image(name)}
+        for folder in (x, y)
+    )
+    alone = sorted(one.keys() ^ two.keys())
+    if alone:
+        here, there = (x, y) if alone[0] in one else (y, x)
+        raise VideoError(
+            path,
+            f"{x}/ has {len(one)} images and {y}/ {len(two)}: "
+            f"{here}/{(one | two)[alone[0]]} has no partner in {there}/",
+        )
+    order = in_order(list(one.values()))
+    return [(f"{x}/{name}", f"{y}/{two[os.path.splitext(name)[0]]}") for name in order]
