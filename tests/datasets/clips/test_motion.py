@@ -1,4 +1,4 @@
-"""Optical flow and differences of frames: known motion, formulas, mirrored clips, what passes through from the source."""
+"""Optical flow and differences of frames: known motion, formulas, mirrored clips, what passes on from the source."""
 
 from collections.abc import Sequence
 from pathlib import Path
