@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -109,15 +110,15 @@ def test_embed_and_search(
     rows = Rows(Folder(tmp_path / "emb"))
     of_clip = [row for row in rows.take(list(range(len(rows)))) if row["path"] == str(clip)]
     assert [(row["first_frame"], row["last_frame"]) for row in of_clip] == [(0, 3), (1, 4)]
-    capsys.readouterr()
-    assert cli.run(f"search query {tmp_path}/emb {clip} -k 6 --json --device cpu".split()) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found[0]["path"] == str(clip) and {Path(row["path"]).parent.name for row in found[:2]} == {"left"}
     one = f"embed {clip} --run {runs['flow'].path} --out {tmp_path}/one --device cpu --workers 0"
     assert cli.run(one.split()) == 0
     (row,) = Rows(Folder(tmp_path / "one")).take([0], ["embedding"])
     own = specvid.load(runs["flow"].path).embed_video(clip)
     assert np.allclose(row["embedding"], own.numpy(), atol=1e-5)
+    copy = shutil.copytree(clip, tmp_path / "copy")  # a file, not the id of a row
+    capsys.readouterr()
+    assert cli.run(f"search query {tmp_path}/one {copy} --json --device cpu".split()) == 0
+    assert json.loads(capsys.readouterr().out)[0]["score"] == pytest.approx(1, abs=1e-5)
 
 
 @pytest.mark.parametrize("preprocessing", [False, True])
