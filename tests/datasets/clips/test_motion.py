@@ -180,7 +180,7 @@ def test_lost_frames_of_the_source_are_said(tmp_path: Path) -> None:
     with open_clips(folder, flow_spec()) as video:
         video.frames(range(29))
         assert "1 of 30 wanted frames cannot be decoded, the first is frame 6 of 30" in video.stand_ins
-        assert video.note == video.stand_ins
+        assert video.warning == video.stand_ins
     with open_clips(folder, flow_spec(min_readable=1.0)) as strict, pytest.raises(VideoError, match="is damaged"):
         strict.frames(range(29))
 

@@ -47,7 +47,7 @@ def test_every_layout(kind: str, axes: str, tmp_path: Path) -> None:
         frames = video.frames([9, 0, 10])
         assert frames.shape == (3, 30, 40, 2) and frames[:, 0, 0].tolist() == [[100, 101], [10, 11], [110, 111]]
         streamed = np.stack(list(video.stream(np.array([0, 9, 10]))))
-        assert np.array_equal(streamed, frames[[1, 0, 2]]) and not video.note
+        assert np.array_equal(streamed, frames[[1, 0, 2]]) and not video.warning
 
 
 def test_frames_beside_flow(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_damaged_images_stand_in(tmp_path: Path) -> None:
     (folder / "flow_y_00004.png").write_bytes(b"no picture")
     with open_clips(folder, SPEC) as video:
         assert video.frames(range(11))[3, 0, 0].tolist() == [40, 31]
-        assert "the first is frame 3 of 11" in video.stand_ins and "flow_y_00004.png" in video.note
+        assert "the first is frame 3 of 11" in video.stand_ins and "flow_y_00004.png" in video.warning
 
 
 def test_sets_and_lists_find_them(tmp_path: Path) -> None:
