@@ -18,6 +18,8 @@ from specvid.models.weights import LoadReport, sharing
 if TYPE_CHECKING:
     import numpy as np
 
+    from specvid.datasets.decode import Video
+
 
 class VideoModel(nn.Module):
     """A video network: backbone, pooling and head. Build it with `create_model`.
@@ -148,12 +150,18 @@ class VideoModel(nn.Module):
         return videos.preprocess(self, frames)
 
     def predict(
-        self, video: str | os.PathLike[str] | np.ndarray | Tensor, *, top: int = 5, clips: int = 10, crops: int = 1
+        self,
+        video: str | os.PathLike[str] | np.ndarray | Tensor | Video,
+        *,
+        top: int = 5,
+        clips: int = 10,
+        crops: int = 1,
     ) -> list[tuple[str, float]]:
         """Name what happens in a video, as ``specvid predict`` does.
 
         Args:
-            video: A video file, a folder of images, or all its frames, uint8 RGB (T, H, W, 3).
+            video: A video file, a folder of images, all its frames, uint8 RGB (T, H, W, 3), or what
+                ``specvid.open_video`` gives, which stays open.
             top: How many classes.
             clips: Spread evenly over the video (of ``segments`` sampling there is one).
             crops: Of each clip: 1, 3, 5 or 10.
@@ -169,11 +177,12 @@ class VideoModel(nn.Module):
 
         return videos.predict(self, video, top=top, clips=clips, crops=crops)
 
-    def embed_video(self, video: str | os.PathLike[str] | np.ndarray | Tensor) -> Tensor:
+    def embed_video(self, video: str | os.PathLike[str] | np.ndarray | Tensor | Video) -> Tensor:
         """The embedding of a video, as ``specvid embed`` writes it by default.
 
         Args:
-            video: A video file, a folder of images, or all its frames, uint8 RGB (T, H, W, 3).
+            video: A video file, a folder of images, all its frames, uint8 RGB (T, H, W, 3), or what
+                ``specvid.open_video`` gives, which stays open.
 
         Returns:
             (E,), float32, on the CPU: the mean over clips side by side that cover all of the video.

@@ -6,7 +6,7 @@ are called, and the import contracts name that arrow (pyproject.toml).
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import numpy as np
 import torch
@@ -22,8 +22,8 @@ from specvid.pipelines.embed.config import WindowConfig
 from specvid.pipelines.embed.reading import Reader
 from specvid.pipelines.embed.windows import WindowPlanner
 
-VideoLike = str | os.PathLike[str] | np.ndarray | Tensor
-"""A video file, a folder of images, or decoded frames, uint8 RGB (T, H, W, 3)."""
+VideoLike = str | os.PathLike[str] | np.ndarray | Tensor | Video
+"""A video file, a folder of images, decoded frames, uint8 RGB (T, H, W, 3), or an open video."""
 
 _BATCH = 4  # clips at a time
 
@@ -135,7 +135,9 @@ def _check(frames: np.ndarray | Tensor) -> np.ndarray:
     return array
 
 
-def _open(video: VideoLike, spec: ClipSpec) -> Video:
+def _open(video: VideoLike, spec: ClipSpec) -> AbstractContextManager[Video]:
+    if isinstance(video, Video):
+        return nullcontext(video)  # whoever opened it closes it
     if isinstance(video, str | os.PathLike):
         return open_clips(video, spec)
     return as_modality(FrameArray(_check(video)), spec)

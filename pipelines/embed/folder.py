@@ -99,9 +99,10 @@ class Folder:
                     raise ValueError(f"{str(self.metadata_file)!r}: {name} is {str(metadata.get(name))[:60]!r}.")
             return metadata
         except ValueError as error:
-            raise ValueError(
-                f"{str(self.path)!r} holds no embeddings: {error} Give the folder that `specvid embed --out` wrote."
-            ) from None
+            features = self.path / "features.parquet"  # what `specvid eval reid` writes
+            other = f", or {str(features)!r} to `specvid search query`" if features.is_file() else ""
+            fix = f"Give the folder that `specvid embed --out` wrote{other}."
+            raise ValueError(f"{str(self.path)!r} holds no embeddings: {error} {fix}") from None
 
     def parts(self) -> list[Path]:
         """The Parquet files of all shards, in order.

@@ -51,7 +51,7 @@ def build_index(
         The content of index.json.
 
     Raises:
-        ValueError: an unknown kind, a folder without rows, or an incomplete one.
+        ValueError: an unknown kind, a file, a folder without rows, or an incomplete one.
         OSError: the disk is full or the folder cannot be written.
     """
     import faiss
@@ -60,6 +60,11 @@ def build_index(
         raise unknown("index", kind, KINDS)
     if not 0 < recall <= 1:
         raise ValueError(f"recall {recall} must lie in (0, 1].")
+    if os.path.isfile(out):
+        raise ValueError(
+            f"{os.fspath(out)!r} is a file, and an index stands in a folder that `specvid embed --out` wrote. Features "
+            "of `specvid eval reid` need none: `specvid search query FILE ID` compares with every row."
+        )
     folder = Folder(out)
     rows = Rows(folder)
     if kind == "ivfpq" and len(rows) < LEAST_ROWS:

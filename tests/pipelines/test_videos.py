@@ -63,6 +63,10 @@ def test_predict_is_the_verb(shared: Path, video: tuple[Path, np.ndarray]) -> No
     assert [name for name, _ in ours] == [name for name, _ in verb.classes]
     np.testing.assert_allclose([p for _, p in ours], [p for _, p in verb.classes], rtol=1e-5)
     assert model.predict(frames, top=2, clips=4, crops=3) == ours
+    with specvid.open_video(path) as opened_video:
+        for _ in range(2):  # it stays open
+            assert model.predict(opened_video, top=2, clips=4, crops=3) == ours
+        assert torch.equal(model.embed_video(opened_video), model.embed_video(path))
     model.classes = None
     assert {name for name, _ in model.predict(path)} == {"0", "1", "2"}
 

@@ -23,7 +23,8 @@ specvid search build: a FAISS index beside a data set of embeddings
   --recall 0.95           recall@10 up to which an approximate index is tuned
 
 Parameters follow from the number of rows. The recall against the exact search is measured and
-printed. Small sets need no index: `specvid search query` then compares every row.
+printed. Small sets need no index: `specvid search query` then compares every row, and so it does
+with features.parquet of `specvid eval reid`.
 
 Example:
   specvid search build emb --index hnsw

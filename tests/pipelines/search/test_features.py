@@ -58,3 +58,13 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "some.mp4").write_bytes(b"")
     assert cli.run(["search", "query", file, str(tmp_path / "some.mp4")]) == 2
     assert "knows no network, so files cannot be searched for in it" in capsys.readouterr().err
+
+
+def test_features_need_no_index(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    written(tmp_path / "features.parquet")
+    assert cli.run(["search", "build", str(tmp_path / "features.parquet")]) == 2
+    assert "is a file, and an index stands in a folder" in (said := capsys.readouterr().err)
+    assert "`specvid search query FILE ID` compares with every row" in said
+    for verb in (["build"], ["query"]):
+        assert cli.run(["search", *verb, str(tmp_path), *(["c"] if verb == ["query"] else [])]) == 2
+        assert "features.parquet' to `specvid search query`" in capsys.readouterr().err
