@@ -104,7 +104,7 @@ def plan_blocks(model: VideoModel, state: Mapping[str, Tensor], *, strict: bool 
         inserted = waiting.pop(0) if waiting else None
         if inserted is None:
             if strict:
-                raise ValueError(_no_counterpart(block))
+                raise ValueError(_no_counterpart(block, _suggest(model, found)))
             plan.state |= {f"{block.where}{key}": tensor for key, tensor in block.state.items()}
             continue
         path, module = inserted
@@ -193,12 +193,21 @@ def _places(model: VideoModel) -> dict[tuple[str, int], list[tuple[str, Inserted
     return places
 
 
-def _no_counterpart(block: FileBlock) -> str:
-    place = f"{block.stage}.{block.before}"
+def _suggest(model: VideoModel, found: list[FileBlock]) -> str:
+    """The string of ``blocks`` for all blocks of a file, as if they were nonlocal ones."""
+    places = []
+    for stage, before in dict.fromkeys((block.stage, block.before) for block in found):
+        children = dict(model.backbone.named_modules()).get(stage, nn.Module()).children()
+        own = sum(not isinstance(child, InsertedBlock) for child in children)
+        places.append(f"nl@{stage}.{before if before < own else 'end'}")
+    return ", ".join(places)
+
+
+def _no_counterpart(block: FileBlock, suggested: str) -> str:
     return (
         f"weights: the file has a block ({block.where}*: {', '.join(sorted(block.state)[:4])}, ...) before child "
-        f"{block.before} of {block.stage}, where the model has none. Create the model with one of that kind there, "
-        f"e.g. blocks='nl@{place}' (or 'nl@{block.stage}.end' behind the last child)"
+        f"{block.before} of {block.stage}, where the model has none. Create the model with blocks of the right kind, "
+        f"e.g. blocks='{suggested}'"
     )
 
 

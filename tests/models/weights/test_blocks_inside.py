@@ -192,7 +192,7 @@ def test_mistakes_are_named_and_nothing_is_loaded(tmp_path: Path) -> None:
     )
     path = str(saved(tmp_path, theirs.state_dict()))
     cases = {
-        "": r"has a block \(layer3.1.\*: W.0.bias.*before child 1 of layer3.*blocks='nl@layer3.1'",
+        "": r"has a block \(layer3.1.\*: W.0.bias.*before child 1 of layer3.*blocks='nl@layer3.1'$",
         "nl@layer3.end": "before child 1 of layer3, where the model has none",
         "nl@layer3": r"do not tell 'kernel': create the model with blocks='nl\(kernel=...\)@...'",
         "nl(kernel=embedded, bias=False)@layer3": "with bias=True, but the model was created with bias=False",
@@ -212,6 +212,14 @@ def test_mistakes_are_named_and_nothing_is_loaded(tmp_path: Path) -> None:
     report = specvid.models.weights.load_weights(model, path, strict=False)
     assert report.missing == {}
     assert len(report.unexpected) == 12
+
+
+def test_the_answer_names_the_places_of_all_blocks(tmp_path: Path) -> None:
+    blocks = {f"layer{s}.{c}.non_local_block.theta.conv.weight": torch.ones(2) for s, c in ((2, 1), (2, 3), (3, 5))}
+    body = specvid.create_model("i3d_r50").backbone.state_dict()
+    state = {name.replace("conv1.weight", "conv1.conv.weight"): value for name, value in body.items()} | blocks
+    with pytest.raises(ValueError, match=r"blocks='nl@layer2.2, nl@layer2.end, nl@layer3.end'$"):
+        specvid.create_model("i3d_r50", weights=str(saved(tmp_path, state)))
 
 
 def test_a_block_knows_what_it_was_created_with() -> None:
