@@ -3,12 +3,14 @@
 import json
 import os
 import shutil
+import signal
+import time
 from pathlib import Path
 
 import pytest
 
 from specvid import files
-from specvid.files import current, recover, replacing_file, replacing_folder, write_json
+from specvid.files import current, only_writer, recover, replacing_file, replacing_folder, write_json
 from specvid.pipelines.engine.run import RunFolder
 
 
@@ -142,6 +144,70 @@ def test_processes_that_write_one_file_do_not_share_an_unfinished_one(tmp_path: 
         assert staging.parent == aside and str(os.getpid()) in staging.name
         staging.write_text("content")
     assert path.read_text() == "content" and not any(aside.iterdir())
+
+
+def in_a_fork(work) -> int:
+    """Runs ``work`` in another process, as soon as which has begun, this returns its id."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child:
+        os.close(writer)
+        assert os.read(reader, 1) == b"x"
+        os.close(reader)
+        return child
+    try:
+        work(lambda: os.write(writer, b"x"))
+    finally:
+        os._exit(0)
+
+
+@pytest.mark.skipif(files.fcntl is None, reason="no locks here")
+def test_processes_that_write_the_same_come_one_after_the_other(tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "results.json"
+
+    def slowly(begun) -> None:
+        with replacing_file(path) as staging:
+            staging.write_text("the other's")
+            begun()
+            time.sleep(0.6)
+
+    child = in_a_fork(slowly)
+    write_json(path, {"own": 1})  # torn, or an error, where both write one unfinished file
+    os.waitpid(child, 0)
+    assert json.loads(path.read_text()) == {"own": 1}
+    assert [entry.name for entry in tmp_path.iterdir()] == ["results.json"]
+    monkeypatch.setattr(files, "_PATIENCE", 0.1)
+    child = in_a_fork(slowly)
+    with pytest.raises(OSError, match="being written by another process"):
+        write_json(path, {"own": 2})
+    os.waitpid(child, 0)
+    assert path.read_text() == "the other's"
+
+
+@pytest.mark.skipif(files.fcntl is None, reason="no locks here")
+def test_a_folder_has_one_writer_and_a_killed_one_holds_nothing(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(files, "_ABOUT_TO_END", 0.1)
+    folder = tmp_path / "run"
+
+    def hold(begun) -> None:
+        with only_writer(folder):
+            begun()
+            time.sleep(60)
+
+    def replace(begun) -> None:
+        with replacing_folder(tmp_path / "last"):
+            begun()
+            time.sleep(60)
+
+    for work, again in ((hold, lambda: only_writer(folder)), (replace, lambda: replacing_folder(tmp_path / "last"))):
+        child = in_a_fork(work)
+        with pytest.raises(ValueError, match="is being written by another process"), again():
+            pass
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        with again():
+            pass
+    assert {path.name for path in tmp_path.iterdir()} == {"run", "last"} and not any(folder.iterdir())
 
 
 def test_a_line_cut_off_by_a_kill_is_forgotten(tmp_path: Path) -> None:

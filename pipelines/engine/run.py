@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -12,7 +13,7 @@ from torch import nn
 
 from specvid import __version__
 from specvid.config import to_dict
-from specvid.files import current, read_json, recover, replacing_folder, write_json, write_text
+from specvid.files import current, only_writer, read_json, recover, replacing_folder, write_json, write_text
 from specvid.models.weights import save_weights
 from specvid.models.weights.read import check_records, read_weights
 from specvid.pipelines.engine.config import TrainingConfig
@@ -151,7 +152,8 @@ class RunFolder:
             "last_line": lines[-1],
         }
         about = {"specvid": __version__, "task": config.task, "run": self.name, "config": to_dict(config)}
-        self.write_results({**self.results(), **about, "training": training})
+        with self._only_writer_of_results():
+            self.write_results({**self.results(), **about, "training": training})
 
     def evaluations_like(self, entry: Mapping[str, Any], keys: Sequence[str]) -> list[dict[str, Any]]:
         """The earlier entries of results.json that are of the same evaluation.
@@ -172,9 +174,14 @@ class RunFolder:
             entry: its figures, with all that must stand beside them.
             keys: what makes two entries one evaluation, where it is equal in both.
         """
-        results = self.results()
-        others = [old for old in results.get("evaluations", []) if not _alike(old, entry, keys)]
-        self.write_results({**results, "evaluations": [*others, dict(entry)]})
+        with self._only_writer_of_results():
+            results = self.results()
+            others = [old for old in results.get("evaluations", []) if not _alike(old, entry, keys)]
+            self.write_results({**results, "evaluations": [*others, dict(entry)]})
+
+    def _only_writer_of_results(self) -> AbstractContextManager[None]:
+        """Between reading and writing results.json nobody else does: evaluations may run at the same time."""
+        return only_writer(self.path / "eval", seconds=60)
 
     def save(
         self, which: str, model: nn.Module, meta: Mapping[str, Any], state: Mapping[str, Any] | None = None

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.util
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from lightning_fabric import Fabric
 
 from specvid import __version__
 from specvid.config import differences, to_dict
+from specvid.files import only_writer
 from specvid.pipelines.engine.config import ABOUT_THE_RUN, MAY_CHANGE_ON_RESUME, TrainingConfig
 from specvid.pipelines.engine.processes import from_rank_zero
 from specvid.pipelines.engine.run import WEIGHTS, RunFolder
@@ -17,7 +19,7 @@ from specvid.pipelines.engine.run import WEIGHTS, RunFolder
 _LENGTH = frozenset({"epochs", "milestones"})
 
 
-def start_run(fabric: Fabric, config: TrainingConfig) -> RunFolder:
+def start_run(fabric: Fabric, config: TrainingConfig, *, held: ExitStack) -> RunFolder:
     """Open the folder ``config.runs / config.name`` (or its ``default_name``), with ``config.json`` in it.
 
     With ``resume="auto"`` a started run is continued, if it was started with the same settings; it may get more epochs
@@ -27,24 +29,26 @@ def start_run(fabric: Fabric, config: TrainingConfig) -> RunFolder:
     Args:
         fabric: of this process; all processes get the same folder.
         config: of the task.
+        held: as long as it is open, no other job may write the folder.
 
     Returns:
         The folder.
 
     Raises:
-        ValueError: the name is taken, or the run was started with other settings.
+        ValueError: the name is taken, the run was started with other settings, or another job is writing it.
     """
-    path = from_rank_zero(lambda: _open(config), rank=fabric.global_rank, broadcast=fabric.broadcast)
+    path = from_rank_zero(lambda: _open(config, held), rank=fabric.global_rank, broadcast=fabric.broadcast)
     return RunFolder(path)
 
 
-def _open(config: TrainingConfig) -> str:
+def _open(config: TrainingConfig, held: ExitStack) -> str:
     """The folder's path, on the main process."""
     if config.train.wandb and importlib.util.find_spec("wandb") is None:
         raise ValueError("wandb is asked for, but it is not installed. Run `pip install wandb`, or leave out --wandb.")
     base = Path(config.runs)
     run = RunFolder(base / (config.name or config.default_name))
     if run.started and config.resume == "auto":
+        held.enter_context(only_writer(run.path))
         before, now = run.config(), to_dict(config)
         changed = differences(before, now, but=MAY_CHANGE_ON_RESUME | ABOUT_THE_RUN)
         if changed and not differences(before, now, but=MAY_CHANGE_ON_RESUME | ABOUT_THE_RUN | _LENGTH):
@@ -56,17 +60,29 @@ def _open(config: TrainingConfig) -> str:
                 "Continue it with the ones in its config.json, or choose another --name."
             )
         return str(run.path)
-    if run.started and config.name:
-        raise ValueError(
-            f"run {str(run.path)!r} exists already. Continue it with --resume auto, or choose another --name."
-        )
     number = 2
-    while run.started:
+    while not _start(run, config, held):
+        if config.name:
+            raise ValueError(
+                f"run {str(run.path)!r} exists already. Continue it with --resume auto, or choose another --name."
+            )
         run = RunFolder(base / f"{config.default_name}-{number}")
         number += 1
-    own = to_dict(dataclasses.replace(config, name=run.name))
-    run.start({"specvid": __version__, "task": config.task, **own})
     return str(run.path)
+
+
+def _start(run: RunFolder, config: TrainingConfig, held: ExitStack) -> bool:
+    """Start a run; False where its folder is taken, also by a job that began at the same moment."""
+    if run.started:
+        return False
+    with ExitStack() as own:
+        own.enter_context(only_writer(run.path))
+        if run.started:
+            return False
+        content = to_dict(dataclasses.replace(config, name=run.name))
+        run.start({"specvid": __version__, "task": config.task, **content})
+        held.push(own.pop_all())
+    return True
 
 
 def _check_more_epochs(run: RunFolder, before: Mapping[str, Any], now: Mapping[str, Any], *, task: str) -> None:

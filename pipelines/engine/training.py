@@ -3,6 +3,7 @@
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
@@ -184,8 +185,9 @@ def train(kind: type[TrainingTask[Config, Any]], config: Config, *, callback: Ca
         raise ValueError(
             f"early_stop {config.train.early_stop} needs a validation part: give --val-fraction 0.2, or data with one."
         )
-    run = start_run(fabric, config)
-    with logging_to(run.path, is_main=fabric.is_global_zero):
+    with ExitStack() as held:
+        run = start_run(fabric, config, held=held)
+        held.enter_context(logging_to(run.path, is_main=fabric.is_global_zero))
         announce(run, model, task)
         parameters = sum(parameter.numel() for parameter in model.parameters())
         trained = fit(fabric, model, task, config.train, run, callback=callback)

@@ -6,20 +6,31 @@
 | a folder that belongs together | `replacing_folder`; `recover` after a kill    |
 | to read such a folder          | `current`                                     |
 | to read such JSON              | `read_json`                                   |
+| a folder, for as long as a job | `only_writer`                                 |
 
 New content is written beside the old one, under a hidden name with ``.writing`` in it, is forced onto the disk and then
-takes its place in one rename.
+takes its place in one rename. Two processes that write the same at the same time are kept apart by locks of the system
+(flock), which end with the process that holds them and leave nothing behind; where there are none (Windows, some
+network disks), nobody is kept apart.
 """
 
 import json
 import os
 import shutil
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+_PATIENCE = 60.0  # s that a process waits for another one that writes the same file
+_ABOUT_TO_END = 10.0  # s that it waits for one that holds a folder: killed ones take a moment to go
 _LARGEST_JSON = 256 * 2**20  # bytes; results of large evaluations have some MB
 
 
@@ -35,6 +46,9 @@ def replacing_file(path: str | Path, *, folder: Path | None = None, durable: boo
 
     Yields:
         The path of the unfinished file, with the suffix of ``path``. An error removes it.
+
+    Raises:
+        OSError: another process has been writing the same file for a minute.
     """
     path = Path(path)
     if folder is None:
@@ -43,14 +57,15 @@ def replacing_file(path: str | Path, *, folder: Path | None = None, durable: boo
         staging = folder / f"{path.stem}.{socket.gethostname()}.{os.getpid()}{path.suffix}"
     for parent in {path.parent, staging.parent}:
         parent.mkdir(parents=True, exist_ok=True)
-    try:
-        yield staging
-        if durable:
-            _flush(staging)
-        os.replace(staging, path)
-    except (Exception, KeyboardInterrupt):
-        staging.unlink(missing_ok=True)
-        raise
+    with _alone(staging, path):
+        try:
+            yield staging
+            if durable:
+                _flush(staging)
+            os.replace(staging, path)
+        except (Exception, KeyboardInterrupt):
+            staging.unlink(missing_ok=True)
+            raise
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -96,16 +111,41 @@ def replacing_folder(folder: str | Path, *, durable: bool = True) -> Iterator[Pa
     recover(folder)
     staging = _beside(folder, "writing")
     staging.mkdir(parents=True)
-    try:
-        yield staging
-        if durable:
-            for path in [*staging.rglob("*"), staging]:
-                _flush(path)
-        os.replace(staging, _beside(folder, "ready"))
-    except (Exception, KeyboardInterrupt):
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
+    with only_writer(staging, name=folder):
+        try:
+            yield staging
+            if durable:
+                for path in [*staging.rglob("*"), staging]:
+                    _flush(path)
+            os.replace(staging, _beside(folder, "ready"))
+        except (Exception, KeyboardInterrupt):
+            shutil.rmtree(staging, ignore_errors=True)
+            raise
     recover(folder)
+
+
+@contextmanager
+def only_writer(folder: str | Path, *, seconds: float | None = None, name: Path | None = None) -> Iterator[None]:
+    """Hold a folder, as the one process that writes into it, while the block runs.
+
+    Args:
+        folder: created where it is missing.
+        seconds: how long to wait for another one; as long as one that is killed may take to end if not given.
+        name: what the error calls it; ``folder`` if not given.
+
+    Raises:
+        ValueError: another process holds it.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY) if fcntl else -1
+    try:
+        if fcntl and not _lock(descriptor, _ABOUT_TO_END if seconds is None else seconds):
+            raise ValueError(f"{name or folder} is being written by another process: let it end, or take another one.")
+        yield
+    finally:
+        if fcntl:
+            os.close(descriptor)
 
 
 def read_json(path: str | Path) -> dict[str, Any]:
@@ -143,9 +183,15 @@ def recover(folder: str | Path) -> None:
 
     Args:
         folder: as given to `replacing_folder`. Only the process that writes it may call this.
+
+    Raises:
+        ValueError: another process is writing it.
     """
     folder = Path(folder)
     ready, old = _beside(folder, "ready"), _beside(folder, "old")
+    if _beside(folder, "writing").is_dir():
+        with only_writer(_beside(folder, "writing"), name=folder):
+            pass
     if ready.exists():
         if folder.exists():
             shutil.rmtree(old, ignore_errors=True)
@@ -172,6 +218,49 @@ def current(folder: str | Path) -> Path:
 def _beside(folder: Path, state: str) -> Path:
     """The hidden neighbour of ``folder`` in a state of its replacement."""
     return folder.with_name(f".{folder.name}.{state}")
+
+
+@contextmanager
+def _alone(staging: Path, path: Path) -> Iterator[None]:
+    """Hold an unfinished file, so that processes that write the same come one after the other."""
+    if fcntl is None:
+        yield
+        return
+    until = time.monotonic() + _PATIENCE
+    while True:
+        descriptor = os.open(staging, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            if not _lock(descriptor, until - time.monotonic()):
+                raise OSError(f"{path} is being written by another process: let it end, or write another file.")
+            if not _is(descriptor, staging):
+                continue  # the one who held it has given it its name, or removed it
+            yield
+            return
+        finally:
+            os.close(descriptor)
+
+
+def _is(descriptor: int, path: Path) -> bool:
+    """Whether an open file is the one that has this name."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _lock(descriptor: int, seconds: float) -> bool:
+    """Lock an open file or folder; False where another process has it all the time."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                return False
+            time.sleep(0.05)
+        except OSError:  # this disk knows no locks
+            return True
 
 
 def _flush(path: Path) -> None:

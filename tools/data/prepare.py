@@ -5,19 +5,20 @@ Repeatable; a broken run leaves nothing half done.
 
 import os
 import shutil
-import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from specvid.datasets.layouts.reid_set import natural_key
 from specvid.datasets.layouts.two_cameras import read_json_splits
 from specvid.errors import unknown
-from specvid.files import replacing_file
+from specvid.files import only_writer, replacing_file
 from specvid.tools.data.archives import unpack, unpack_parts
 from specvid.tools.data.check import CheckReport, check
 from specvid.tools.data.sources import COMPONENTS, Component
 
 Echo = Callable[[str], None]
+_UNPACKING = ".unpacking"
 
 
 def prepare(
@@ -44,7 +45,8 @@ def prepare(
         The fast check (names only) of the result.
 
     Raises:
-        ValueError: an archive is missing, damaged, or another one, or no program is there to unpack it.
+        ValueError: an archive is missing, damaged, or another one, no program is there to unpack it, or another process
+            is writing the folder.
     """
     if dataset not in COMPONENTS:
         raise unknown("data set", dataset, COMPONENTS)
@@ -57,17 +59,34 @@ def prepare(
         if not place.exists():
             names = ", ".join(dict.fromkeys(component.archives[0] for component in COMPONENTS[dataset]))
             raise ValueError(f"{place} does not exist: name the folder that holds the archives ({names}), or the files")
-    out.mkdir(parents=True, exist_ok=True)
-    for component in COMPONENTS[dataset]:
-        target = out / component.target
-        if target.exists():
-            echo(f"{target} is there already")
-        elif not (splits is not None and "splits" in component.target):
-            with tempfile.TemporaryDirectory(prefix=".unpacking-", dir=out) as staging:
-                _bring(component, places, Path(staging), target, echo)
-    if splits is not None:
-        _copy_splits(dataset, Path(splits), out, echo)
+    with only_writer(out):
+        for component in COMPONENTS[dataset]:
+            target = out / component.target
+            if target.exists():
+                echo(f"{target} is there already")
+            elif not (splits is not None and "splits" in component.target):
+                with _staging(out) as staging:
+                    _bring(component, places, staging, target, echo)
+        _clear(out)
+        if splits is not None:
+            _copy_splits(dataset, Path(splits), out, echo)
     return check(dataset, out, fast=True)
+
+
+@contextmanager
+def _staging(out: Path) -> Iterator[Path]:
+    """A folder to unpack into, without what a killed run left in it."""
+    _clear(out)
+    staging = out / _UNPACKING
+    staging.mkdir()
+    try:
+        yield staging
+    finally:
+        _clear(out)
+
+
+def _clear(out: Path) -> None:
+    shutil.rmtree(out / _UNPACKING, ignore_errors=True)
 
 
 def _bring(component: Component, places: Sequence[Path], staging: Path, target: Path, echo: Echo) -> None:

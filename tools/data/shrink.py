@@ -8,11 +8,10 @@ import filecmp
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from fractions import Fraction
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,9 @@ import numpy as np
 from specvid.datasets.decode import open_video
 from specvid.datasets.layouts.media import VIDEOS, is_hidden
 from specvid.errors import VideoError
-from specvid.files import read_json, replacing_file, write_json
+from specvid.files import only_writer, read_json, replacing_file, write_json
 from specvid.tools.bench.timing import interleaved
+from specvid.tools.data.pool import decoding_pool
 
 SETTINGS = "shrink.json"
 """In the copy: what it was made with."""
@@ -100,7 +100,8 @@ def shrink(
         What became of it. A video that cannot be read is copied as it is, and named.
 
     Raises:
-        ValueError: no such folder, the copy would lie in it (or it in the copy), or the copy has other settings.
+        ValueError: no such folder, the copy would lie in it (or it in the copy), the copy has other settings, or
+            another process is writing it.
     """
     config, source, out = config or ShrinkConfig(), Path(source), Path(out)
     if not source.is_dir():
@@ -108,10 +109,16 @@ def shrink(
     here, there = source.resolve(), out.resolve()
     if here == there or here in there.parents or there in here.parents:
         raise ValueError(f"{out} and {source} lie in each other: the copy needs a folder of its own.")
+    with only_writer(out):
+        return _shrink(source, out, config, workers or os.cpu_count() or 1, progress=progress)
+
+
+def _shrink(source: Path, out: Path, config: ShrinkConfig, workers: int, *, progress: bool) -> ShrinkReport:
+    """What `shrink` does, once nobody else writes the copy."""
     made = out / SETTINGS
     if made.exists() and read_json(made) != asdict(config):
         raise ValueError(f"{out} was made with other settings ({read_json(made)}): give another folder, or remove it.")
-    if out.exists() and not made.exists() and any(out.iterdir()):
+    if not made.exists() and not all(is_hidden(path.name) for path in out.iterdir()):  # a kill may leave hidden files
         raise ValueError(f"{out} is not empty, and no copy that was made by shrink: give another folder.")
     write_json(made, asdict(config))
     files = list(_files(source))
@@ -123,7 +130,7 @@ def shrink(
     tasks = [
         (str(source / name), str(out / name), config) for name in videos if not _is_done(source / name, out / name)
     ]
-    problems = dict(_run(tasks, workers or os.cpu_count() or 1, progress=progress))
+    problems = dict(_run(tasks, workers, progress=progress))
     sound = [name for name in videos if str(source / name) not in problems]
     speeds, speed_up = _loading(source, out, sound)
     sizes = [sum((folder / name).stat().st_size for name in sound) for folder in (source, out)]
@@ -213,7 +220,7 @@ def _run(tasks: Sequence[tuple[str, str, ShrinkConfig]], workers: int, *, progre
         return
     left = {source: (source, target, config) for source, target, config in tasks}
     try:
-        with ProcessPoolExecutor(min(workers, len(tasks)), mp_context=get_context("spawn")) as pool:
+        with decoding_pool(min(workers, len(tasks))) as pool:
             jobs = {pool.submit(_task, *task): task[0] for task in tasks}
             for job in track(as_completed(jobs), "re-encoding", total=len(jobs), disable=not progress):
                 problem = job.result()
@@ -223,7 +230,7 @@ def _run(tasks: Sequence[tuple[str, str, ShrinkConfig]], workers: int, *, progre
     except BrokenProcessPool:  # a file killed its process: those that are left get a process each
         for source, target, config in left.values():
             try:
-                with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+                with decoding_pool(1) as pool:
                     problem = pool.submit(_task, source, target, config).result()
             except BrokenProcessPool:
                 problem = f"{source}: the decoder crashes on it"

@@ -2,16 +2,15 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
 
 from specvid.datasets.decode.images import read_frame
 from specvid.datasets.decode.verify import verify_video
 from specvid.datasets.layouts.media import is_hidden
 from specvid.errors import VideoError
-from specvid.pipelines.engine.loading import start_worker
+from specvid.tools.data.pool import decoding_pool
 
 _IMAGES_A_TASK = 256  # handing over one image costs more than decoding it
 
@@ -66,7 +65,7 @@ def _run(tasks: list[list[str]], images: bool, min_readable: float, workers: int
     """The reports of all tasks. Where a file kills its process, each file that is left gets a process of its own."""
     left = {path for task in tasks for path in task}
     try:
-        with _pool(min(workers, max(1, len(tasks)))) as pool:
+        with decoding_pool(min(workers, max(1, len(tasks)))) as pool:
             jobs = [pool.submit(verify_task, task, images, min_readable) for task in tasks]
             for job in as_completed(jobs):
                 for report in job.result():
@@ -75,7 +74,7 @@ def _run(tasks: list[list[str]], images: bool, min_readable: float, workers: int
     except BrokenProcessPool:
         for path in sorted(left):
             try:
-                with _pool(1) as pool:
+                with decoding_pool(1) as pool:
                     yield from pool.submit(verify_task, [path], images, min_readable).result()
             except BrokenProcessPool:
                 yield FileReport(path, error=f"{path}: is damaged: the decoder crashes on it")
@@ -131,8 +130,3 @@ def missing_and_unlisted(paths: Sequence[str]) -> tuple[set[str], list[str]]:
         missing |= {os.path.join(folder, name) for name in names - found}
         unlisted += [os.path.join(folder, name) for name in found - names]
     return missing, sorted(unlisted)
-
-
-def _pool(workers: int) -> ProcessPoolExecutor:
-    # Decoders do not survive a fork.
-    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=start_worker, initargs=(0,))

@@ -1,7 +1,6 @@
 """``specvid report``."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from tyro.conf import Positional
 
@@ -43,13 +42,14 @@ class ReportOptions:
 
 def run(options: ReportOptions) -> int:
     """Print the table over runs, or write it."""
+    from specvid.files import write_text
     from specvid.pipelines.report import report
     from specvid.text import to_markdown, to_text
 
     rows = report(options.runs, metrics=options.metrics, over=options.over)
     text = to_markdown(rows) if options.markdown else to_text(rows)
     if options.out:
-        Path(options.out).write_text(text + "\n", encoding="utf-8")
+        write_text(options.out, text + "\n")
     else:
         print(text)
     return 0

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from tiny_ucf101 import COLOURS, synthesize_tiny_ucf101, write_video
 
-from specvid import cli
+from specvid import cli, files
 from specvid.datasets.synthetic.encode import damage, write_audio_only
 from specvid.pipelines.action.config import ActionClipsConfig
 from specvid.pipelines.action.data import hold_out, input_changes, read_lists
@@ -141,7 +141,7 @@ def test_workers_change_nothing(runs: Path, tmp_path: Path) -> None:
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_a_run_is_never_overwritten(runs: Path, data: Path, tmp_path: Path, capsys) -> None:
+def test_a_run_is_never_overwritten(runs: Path, data: Path, tmp_path: Path, capsys, monkeypatch) -> None:
     assert train(data, runs, "--name a-s1 --epochs 6") == 2
     assert "exists already. Continue it with --resume auto" in capsys.readouterr().err
     assert train(data, runs, "--name a-s1 --epochs 6 --lr 0.01 --val-fraction 0.3 --seed 3 --resume auto") == 2
@@ -149,6 +149,10 @@ def test_a_run_is_never_overwritten(runs: Path, data: Path, tmp_path: Path, caps
     for expected in ("ucf101-s1-r3d_tiny-bare-seed0", "ucf101-s1-r3d_tiny-bare-seed0-2"):
         assert train(data, tmp_path, "--epochs 1", blocks="") == 0
         assert (tmp_path / expected / "results.json").exists()
+    monkeypatch.setattr(files, "_ABOUT_TO_END", 0.1)
+    with files.only_writer(runs / "a-s1"):  # another job trains it
+        assert train(data, runs, "--name a-s1 --epochs 6 --lr 0.01 --val-fraction 0.3 --resume auto") == 2
+    assert "a-s1 is being written by another process" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("schedule", ["constant", "step --milestones 1"])

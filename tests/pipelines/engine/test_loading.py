@@ -174,6 +174,9 @@ def running(process: int) -> bool:
         ("embed", signal.SIGKILL),
         ("embed", signal.SIGTERM),
         ("data check", signal.SIGKILL),
+        ("data check", signal.SIGTERM),
+        ("data shrink", signal.SIGKILL),
+        ("data shrink", signal.SIGTERM),
     ],
 )
 def test_no_process_outlives_the_main_one(verb: str, number: int, data: Path, tmp_path: Path) -> None:
@@ -191,10 +194,12 @@ def test_no_process_outlives_the_main_one(verb: str, number: int, data: Path, tm
         "predict": ["predict", *copies * 20, *model, *here],
         "embed": ["embed", *copies, *model, *here, *out],
         "data check": ["data", "check", "ucf101", str(many), "--workers", "2"],
+        "data shrink": ["data", "shrink", str(many / "videos"), str(tmp_path / "small"), "--workers", "2"],
     }[verb]
-    if verb == "data check":  # videos that take seconds
-        for path in sorted((many / "videos").rglob("*.avi"))[:6]:
-            write_numbered(tmp_path, "plain.avi", 4000).replace(path)
+    if verb in ("data check", "data shrink"):  # videos that take seconds
+        long = write_numbered(tmp_path, "plain.avi", 4000)
+        for path in (many / "videos").rglob("*.avi"):
+            shutil.copy(long, path)
     process = subprocess.Popen(
         [sys.executable, "-m", "specvid", *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
@@ -204,10 +209,12 @@ def test_no_process_outlives_the_main_one(verb: str, number: int, data: Path, tm
         time.sleep(0.02)
     time.sleep(0.3)
     own |= children(process.pid)
+    signalled = time.monotonic()
     os.kill(process.pid, number)
     _, err = process.communicate(timeout=60)
     assert process.returncode in (-number, 128 + number), err
     ended = time.monotonic()
+    assert ended - signalled < 20  # what was still to be done is not done first
     while any(map(running, own)):
         assert time.monotonic() < ended + 5, [pid for pid in own if running(pid)]
         time.sleep(0.05)

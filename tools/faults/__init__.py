@@ -1,0 +1,1 @@
+"""Faults that are made on purpose: kills, and long runs."""
