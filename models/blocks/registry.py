@@ -18,7 +18,7 @@ class BlockEntry:
         name: what the block is called.
         build: ``build(channels, dims=dims, **options)`` makes the block, given a value for every option.
         options: every option with its default.
-        kind: ``nonlocal`` (affinity x filter) or ``channel``.
+        kind: ``nonlocal`` (affinity x filter), ``channel`` or ``long-range``.
     """
 
     name: str
@@ -73,7 +73,7 @@ def list_blocks(kind: str | None = None) -> list[str]:
     """The names that :func:`create_block` knows.
 
     Args:
-        kind: ``nonlocal`` or ``channel``: only these.
+        kind: ``nonlocal``, ``channel`` or ``long-range``: only these.
 
     Returns:
         Names in alphabetical order.
@@ -110,7 +110,7 @@ def create_block(name: str, channels: int, *, dims: int = 3, **options: Any) -> 
             share the affinity, ``recurrence``, ``norm`` ("batch", "group", "none"), ``relu``, ``gate`` (start
             value), ``gating`` ("scalar", "channel", "norm"),
             ``bias``, ``groups``, ``project`` and ``residual``; ``family.py`` has those of single blocks, and the files
-            in ``channel/`` those of channel blocks.
+            in ``channel/`` and ``long_range/`` those of the others.
 
     Returns:
         A module with ``forward(x, mask=None)`` from (B, C, *dims) to the same shape; ``config`` tells what it was

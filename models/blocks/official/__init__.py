@@ -20,12 +20,16 @@ from the state dict of that module.
     mmcv (ContextBlock)                    gc                              conv_mask, channel_add_conv, channel_mul_conv
     attention-module (1807.06521), timm    cbam                            ChannelGate, SpatialGate; channel, spatial
     timm (GatherExcite)                    ge                              gather, mlp
+    bottleneck-transformer-pytorch         bot_mhsa                        to_qkv, pos_emb
+    timm (HaloAttn)                        halo                            q, kv, pos_embed
+    HorNet (2207.14284)                    gnconv                          proj_in, dwconv, pws, proj_out
+    Enjoy-Hamburger (2109.04553)           ham_nmf, ham_vq, ham_cd         bases
 
 The gate of the block is 1 where the published module has none. SNL's ``a2`` is a relu product without normalisation and
 becomes the block ``relu_dot``; its ``caylay`` is a polynomial and becomes ``cayley`` with ``form="published"``.
 """
 
-from specvid.models.blocks.official import channel_blocks, nonlocal_blocks, stages
+from specvid.models.blocks.official import channel_blocks, long_range_blocks, nonlocal_blocks, stages
 from specvid.models.blocks.official.conversion import from_official
 
-__all__ = ["channel_blocks", "from_official", "nonlocal_blocks", "stages"]
+__all__ = ["channel_blocks", "from_official", "long_range_blocks", "nonlocal_blocks", "stages"]

@@ -193,7 +193,8 @@ def from_official(
 
     Args:
         name: ``snl``, ``nl``, ``ns``, ``a2``, ``dnl``, ``caylay`` (or ``cayley``), ``cgnl``, ``cc``, ``snl_2019``,
-            ``gsnl_2019``, ``se``, ``eca``, ``gc``, ``cbam`` or ``ge``.
+            ``gsnl_2019``, ``se``, ``eca``, ``gc``, ``cbam``, ``ge``, ``bot_mhsa``, ``halo``, ``gnconv``, ``ham_nmf``,
+            ``ham_vq`` or ``ham_cd``.
         state_dict: the module's own keys, e.g. ``t.weight`` and ``stages.0.g.weight``; a ``module.`` prefix is taken
             off.
         constructor: what the module was made with, by the names of its own constructor, e.g. ``{"use_scale": False,
@@ -202,11 +203,12 @@ def from_official(
             ``scale=False``, ``dims=3`` (a block of images, for video). What neither tells is the default of the
             module's constructor, where the keys show which module it is. They do not for ``cgnl`` (``kernel`` and
             ``scale`` must be given), AlexHex7's ``nl`` with theta and phi (``kernel``), SlowFast's (``sub_sample``),
-            ``dnl`` of the other repositories (``scale``), ``eca`` (``channels``) and ``ge`` (``extent``).
+            ``dnl`` of the other repositories (``scale``), ``eca`` (``channels``), ``ge`` (``extent``) and ``halo``
+            (``block`` and ``halo``).
 
     Returns:
         A block (see :func:`create_block`) for the dims of the weights: 2 for (D, C, 1, 1), 3 for (D, C, 1, 1, 1);
-        channel blocks have 2.
+        channel and long-range blocks have 2.
 
     Raises:
         ValueError: an unknown name, a state dict whose keys are not those of such a module, or an option that must be

@@ -20,7 +20,7 @@ def _forget_other_blocks() -> None:
 
 def _make(name: str) -> tuple[torch.nn.Module, torch.Tensor]:
     torch.manual_seed(0)
-    published = {"identity": False} if name in list_blocks("channel") else {"gate": 1.0}
+    published = {"gate": 1.0} if name in list_blocks("nonlocal") else {"identity": False}
     return create_block(name, 16, **published, **OPTIONS.get(name, {})).eval(), torch.randn(2, 16, 2, 4, 6)
 
 

@@ -24,6 +24,24 @@ class TestChannelBlock(BlockTester):
         assert f"### `{name}`" in page.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("name", list_blocks("long-range"))
+class TestLongRangeBlock(BlockTester):
+    published: ClassVar = {"identity": False}
+    options: ClassVar = {"gnconv": {"kernel": 3}, "bot": {"heads": 2}, "halo": {"heads": 2}, "hamburger": {"rank": 4}}
+    kernels = ("bot", "gnconv", "halo")  # the tables of two are of a number of axes
+
+    def test_is_named_in_the_documentation(self, name: str) -> None:
+        page = Path(__file__).parents[3] / "docs" / "blocks.md"
+        assert f"### `{name}`" in page.read_text(encoding="utf-8")
+
+    def test_gradients_are_right_in_float64(self, name: str) -> None:
+        if name == "hamburger":
+            pytest.skip("its gradient is that of the last step alone: test_long_range.py")
+        if name == "gnconv":
+            self.options = self.options | {"gnconv": {"kernel": 3, "order": 2}}  # four channels
+        super().test_gradients_are_right_in_float64(name)
+
+
 @pytest.mark.parametrize("name", list_blocks("nonlocal"))
 class TestNonlocalBlock(BlockTester):
     published: ClassVar = {"gate": 1.0}

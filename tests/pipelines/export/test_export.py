@@ -31,7 +31,7 @@ def tiny(block: str = "snl") -> VideoModel:
     torch.manual_seed(0)
     model = create_model("r3d_tiny", blocks="snl@layer2.-1", num_classes=3).eval()
     (inserted,) = [module for module in model.modules() if isinstance(module, InsertedBlock)]
-    published = {"identity": False} if block in list_blocks("channel") else {"gate": 1.0}
+    published = {"gate": 1.0} if block in list_blocks("nonlocal") else {"identity": False}
     inserted.block = create_block(block, 64, **published, **OPTIONS.get(block, {})).eval()
     return model
 
