@@ -1,6 +1,7 @@
 """Signals that end a job: SIGTERM (of Slurm, of machines that are taken away) and SIGINT (Ctrl-C)."""
 
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,60 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, number: int, saved: str) -> None:
         self.number, self.saved = number, saved
         super().__init__(f"stopped by {signal.Signals(number).name}: {saved}")
+
+
+@contextmanager
+def interrupting(saved: str) -> Iterator[None]:
+    """While the block runs, the first signal of `SIGNALS` ends it, wherever the main thread just is.
+
+    Also in code that passes no exception on: where Python ignores it (in ``__del__``, at a fork), it is raised again a
+    moment later; where a library makes another error of it, that one is replaced.
+
+    Args:
+        saved: what is said of it.
+
+    Raises:
+        Interrupted: there was a signal.
+    """
+    caught: list[int] = []
+
+    def end(number: int) -> None:
+        caught.append(number)
+        raise Interrupted(number, saved)
+
+    with handling(end), _raising_again():
+        try:
+            yield
+        except Exception as error:
+            if caught:
+                raise Interrupted(caught[0], saved) from error
+            raise
+
+
+@contextmanager
+def _raising_again() -> Iterator[None]:
+    """While the block runs, an `Interrupted` that Python ignores is raised again."""
+    usual, ignored, before = sys.unraisablehook, [], None
+
+    def hook(unraisable: Any) -> None:
+        if not isinstance(unraisable.exc_value, Interrupted):
+            return usual(unraisable)
+        ignored.append(unraisable.exc_value)
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+
+    def alarm(number: int, frame: object) -> None:
+        raise ignored[-1]
+
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    sys.unraisablehook, before = hook, signal.signal(signal.SIGALRM, alarm)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        sys.unraisablehook = usual
+        signal.signal(signal.SIGALRM, before)
 
 
 @contextmanager

@@ -4,7 +4,6 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -23,7 +22,7 @@ from specvid.pipelines.engine.loop import fit
 from specvid.pipelines.engine.parts import freeze
 from specvid.pipelines.engine.run import RunFolder
 from specvid.pipelines.engine.seeds import seed_all
-from specvid.pipelines.engine.signals import Interrupted, handling
+from specvid.pipelines.engine.signals import interrupting
 from specvid.pipelines.engine.start import start_run
 from specvid.pipelines.engine.task import Batch, Callback, Selection
 from specvid.text import counted
@@ -192,7 +191,7 @@ def train(kind: type[TrainingTask[Config, Any]], config: Config, *, callback: Ca
         parameters = sum(parameter.numel() for parameter in model.parameters())
         trained = fit(fabric, model, task, config.train, run, callback=callback)
         assert isinstance(trained, VideoModel)
-        with handling(partial(_stop_scoring, run)):
+        with interrupting(f"{run.path} is trained to the end; --resume auto scores it."):
             with BlockWatch(trained) as watch:
                 result = task.score(trained)
             if fabric.is_global_zero:
@@ -208,11 +207,6 @@ def train(kind: type[TrainingTask[Config, Any]], config: Config, *, callback: Ca
                 echo(result.describe(str(run.path), folder))
             fabric.barrier()
     return run.results()
-
-
-def _stop_scoring(run: RunFolder, number: int) -> None:
-    """End the job while the trained network is scored."""
-    raise Interrupted(number, f"{run.path} is trained to the end; --resume auto scores it.")
 
 
 def check_files(data: str, lists: Lists) -> None:

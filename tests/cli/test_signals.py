@@ -71,3 +71,38 @@ def test_any_verb(number: int, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     message = capsys.readouterr().err.strip()
     assert re.fullmatch(rf"specvid: stopped by {signal.Signals(number).name}: the same command starts again\.", message)
     assert [signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)] == before
+
+
+class Ignoring:
+    """Python ignores what is raised while it is thrown away."""
+
+    def __del__(self) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0)
+
+
+def ignored() -> None:
+    Ignoring()
+    time.sleep(30)
+
+
+def replaced() -> None:
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(30)
+    except BaseException:
+        raise ValueError("a library's own error") from None
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.parametrize("work", [ignored, replaced])
+def test_where_the_exception_gets_lost(work, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    before = sys.unraisablehook, signal.getsignal(signal.SIGALRM)
+    verb = cli.Verb("report", "", object, lambda options: work() or 0)
+    monkeypatch.setattr(cli.Verb, "__call__", lambda self, words: self.run(words))
+    monkeypatch.setattr(cli, "find", lambda words: (verb, []))
+    begun = time.monotonic()
+    assert cli.run(["report", "x"]) == 143
+    assert time.monotonic() - begun < 10
+    assert capsys.readouterr().err.strip() == "specvid: stopped by SIGTERM: the same command starts again."
+    assert (sys.unraisablehook, signal.getsignal(signal.SIGALRM)) == before

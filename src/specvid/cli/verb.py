@@ -108,12 +108,9 @@ def ending_on_signals(stopped: str) -> Iterator[None]:
     Raises:
         Interrupted: There was a signal.
     """
-    from specvid.pipelines.engine.signals import Interrupted, handling
+    from specvid.pipelines.engine.signals import interrupting
 
-    def end(number: int) -> None:
-        raise Interrupted(number, stopped)
-
-    with handling(end):
+    with interrupting(stopped):
         yield
 
 
