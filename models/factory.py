@@ -104,14 +104,28 @@ def _check_types(name: object, input: object, weights: object) -> None:
 
 # what other libraries call an argument of ours
 _MEANT = {
-    "pretrained": "weights='DEFAULT'", "checkpoint": "weights=FILE", "checkpoint_path": "weights=FILE",
-    "dim": "embedding_dim=", "out_dim": "embedding_dim=", "feature_dim": "embedding_dim=", "classes": "num_classes=",
-    "n_classes": "num_classes=", "pool": "pooling=", "dropout_rate": "dropout=", "drop_rate": "dropout=",
-    "block": "blocks=", "plugins": "blocks=", "num_frames": "input={'frames': ...}", "frames": "input={'frames': ...}",
-    "clip_len": "input={'frames': ...}", "size": "input={'size': ...}", "img_size": "input={'size': ...}",
-    "modality": "input={'modality': ...}", "in_channels": "input={'modality': ...}",
+    "pretrained": "weights='DEFAULT'",
+    "checkpoint": "weights=FILE",
+    "checkpoint_path": "weights=FILE",
+    "dim": "embedding_dim=",
+    "out_dim": "embedding_dim=",
+    "feature_dim": "embedding_dim=",
+    "classes": "num_classes=",
+    "n_classes": "num_classes=",
+    "pool": "pooling=",
+    "dropout_rate": "dropout=",
+    "drop_rate": "dropout=",
+    "block": "blocks=",
+    "plugins": "blocks=",
+    "num_frames": "input={'frames': ...}",
+    "frames": "input={'frames': ...}",
+    "clip_len": "input={'frames': ...}",
+    "size": "input={'size': ...}",
+    "img_size": "input={'size': ...}",
+    "modality": "input={'modality': ...}",
+    "in_channels": "input={'modality': ...}",
     "in_chans": "input={'modality': ...}",
-}  # fmt: skip
+}
 
 
 def _check_names(name: str, options: Mapping[str, Any]) -> None:

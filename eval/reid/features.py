@@ -81,9 +81,16 @@ class ReidFeatures:
         from specvid.eval.reid.score import score_reid
 
         return score_reid(
-            self.query, self.gallery, self.query_ids, self.gallery_ids, self.query_cams, self.gallery_cams,
-            protocol=protocol, query_index=self.query_index, **options,
-        )  # fmt: skip
+            self.query,
+            self.gallery,
+            self.query_ids,
+            self.gallery_ids,
+            self.query_cams,
+            self.gallery_cams,
+            protocol=protocol,
+            query_index=self.query_index,
+            **options,
+        )
 
     def check(self) -> None:
         """Check that features, identities, cameras and names go together.
@@ -142,9 +149,17 @@ def from_arrays(arrays: Mapping[str, np.ndarray], *, about: dict[str, Any] | Non
     if len(index) == 0 or index.dtype.kind not in "iu" or index.min() < 0 or index.max() >= count:
         raise ValueError(f"query_index names rows from 0 to {count - 1}, this one does not")
     return ReidFeatures(
-        features[index], features, ids[index], ids, cams[index], cams, index,
-        None if names is None else names[index], names, about or {},
-    )  # fmt: skip
+        query=features[index],
+        gallery=features,
+        query_ids=ids[index],
+        gallery_ids=ids,
+        query_cams=cams[index],
+        gallery_cams=cams,
+        query_index=index,
+        query_names=None if names is None else names[index],
+        gallery_names=names,
+        about=about or {},
+    )
 
 
 def from_table(
@@ -196,13 +211,17 @@ def from_table(
     place = np.where(in_gallery, np.cumsum(in_gallery) - 1, -1)
     all_in_gallery = bool(in_gallery.all())
     return ReidFeatures(
-        query=features[rows], gallery=features if all_in_gallery else features[in_gallery],
-        query_ids=ids[rows], gallery_ids=ids[in_gallery], query_cams=cams[rows], gallery_cams=cams[in_gallery],
+        query=features[rows],
+        gallery=features if all_in_gallery else features[in_gallery],
+        query_ids=ids[rows],
+        gallery_ids=ids[in_gallery],
+        query_cams=cams[rows],
+        gallery_cams=cams[in_gallery],
         query_index=place[rows],
         query_names=None if names is None else names[rows],
         gallery_names=None if names is None else names[in_gallery],
         about=about or {},
-    )  # fmt: skip
+    )
 
 
 def parse_about(text: str | bytes) -> dict[str, Any]:

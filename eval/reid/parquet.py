@@ -101,13 +101,12 @@ def write_parquet(path: Path, features: ReidFeatures) -> None:
     query, gallery = as_matrix(features.query, "query"), as_matrix(features.gallery, "gallery")
     value = pa.from_numpy_dtype(gallery.dtype)
     sides = [
-        (gallery, np.arange(len(gallery)), features.gallery_ids, features.gallery_cams, features.gallery_names,
-         order_in_gallery, True),
-        (query, outside, features.query_ids, features.query_cams, features.query_names,
-         np.arange(len(query)), False),
-    ]  # fmt: skip
+        ("gallery", gallery, np.arange(len(gallery)), order_in_gallery),
+        ("query", query, outside, np.arange(len(query))),
+    ]
     writer = None
-    for matrix, rows, ids, cams, names, order, in_gallery in sides:
+    for side, matrix, rows, order in sides:
+        ids, cams, names = (getattr(features, f"{side}_{column}") for column in ("ids", "cams", "names"))
         for start in range(0, len(rows), _ROWS):
             part = rows[start : start + _ROWS]
             flat = pa.array(np.ascontiguousarray(matrix[part], gallery.dtype).reshape(-1), value)
@@ -116,7 +115,7 @@ def write_parquet(path: Path, features: ReidFeatures) -> None:
                 "id": pa.array(np.asarray(ids)[part].tolist()),
                 "camera": pa.array(np.asarray(cams)[part].tolist()),
                 "is_query": pa.array(order[part] >= 0),
-                "in_gallery": pa.array(np.full(len(part), in_gallery)),
+                "in_gallery": pa.array(np.full(len(part), side == "gallery")),
                 "query_order": pa.array(order[part]),
                 "feature": pa.FixedSizeListArray.from_arrays(flat, matrix.shape[1]),
             }

@@ -46,31 +46,44 @@ PROTOCOLS: dict[str, Protocol] = {
     protocol.name: protocol
     for protocol in (
         Protocol(
-            name="mars", ap="trapezoid", junk=_MARS_JUNK,
+            name="mars",
+            ap="trapezoid",
+            junk=_MARS_JUNK,
             about="the official MATLAB code (Zheng et al. 2016): gallery = all test tracklets, trapezoidal AP",
         ),
         Protocol(
-            name="mars-ap", ap="mean-precision", junk=_MARS_JUNK,
+            name="mars-ap",
+            ap="mean-precision",
+            junk=_MARS_JUNK,
             about="gallery = all test tracklets, AP = mean precision at the matches (AP3D, SINet, PSTA, TF-CLIP)",
         ),
         Protocol(
-            name="mars-noquery", ap="mean-precision", junk=_MARS_JUNK, leaves_out_junk=True, leaves_out_queries=True,
+            name="mars-noquery",
+            ap="mean-precision",
+            junk=_MARS_JUNK,
+            leaves_out_junk=True,
+            leaves_out_queries=True,
             about="queries and junk left out of the gallery, AP = mean precision at the matches (torchreid)",
         ),
         Protocol(
-            name="ilids-vid", ap="mean-precision", splits=10,
+            name="ilids-vid",
+            ap="mean-precision",
+            splits=10,
             about="cam1 queries, cam2 gallery, one match each: AP = 1 / rank; 10 splits (Wang et al. 2014)",
         ),
         Protocol(
-            name="prid2011", ap="mean-precision", splits=10,
+            name="prid2011",
+            ap="mean-precision",
+            splits=10,
             about="cam_a queries, cam_b gallery, one match each: AP = 1 / rank; 10 splits (Hirzer et al. 2011)",
         ),
         Protocol(
-            name="cross-camera", ap="mean-precision",
+            name="cross-camera",
+            ap="mean-precision",
             about="own data: a match is the same identity under another camera; AP = mean precision at the matches",
         ),
     )
-}  # fmt: skip
+}
 MARS_PROTOCOLS = ("mars", "mars-ap", "mars-noquery")
 
 

@@ -138,13 +138,24 @@ def option_names(name: str) -> list[str] | None:
 
 # networks that people ask for by other names, and what builds them here: how a name begins -> the name
 _ELSEWHERE = {
-    "slowfast": "mmaction:ResNet3dSlowFast", "slowonly": "mmaction:ResNet3dSlowOnly", "x3d": "mmaction:X3D",
-    "slow_": "mmaction:ResNet3dSlowOnly", "csn": "mmaction:ResNet3dCSN", "ircsn": "mmaction:ResNet3dCSN",
-    "c3d": "mmaction:C3D", "timesformer": "mmaction:TimeSformer", "tanet": "mmaction:TANet", "tsn": "resnet50",
-    "tin": "mmaction:ResNetTIN", "tsm": "resnet50' with blocks='tsm@residual", "c2d": "resnet50",
-    "r2plus1d": "r2plus1d_18", "vit": "timm:vit_base_patch16_224", "deit": "timm:deit_base_patch16_224",
+    "slowfast": "mmaction:ResNet3dSlowFast",
+    "slowonly": "mmaction:ResNet3dSlowOnly",
+    "x3d": "mmaction:X3D",
+    "slow_": "mmaction:ResNet3dSlowOnly",
+    "csn": "mmaction:ResNet3dCSN",
+    "ircsn": "mmaction:ResNet3dCSN",
+    "c3d": "mmaction:C3D",
+    "timesformer": "mmaction:TimeSformer",
+    "tanet": "mmaction:TANet",
+    "tsn": "resnet50",
+    "tin": "mmaction:ResNetTIN",
+    "tsm": "resnet50' with blocks='tsm@residual",
+    "c2d": "resnet50",
+    "r2plus1d": "r2plus1d_18",
+    "vit": "timm:vit_base_patch16_224",
+    "deit": "timm:deit_base_patch16_224",
     "i3d": "i3d_r50' or 'i3d_inception",
-}  # fmt: skip
+}
 
 
 def _unknown_backbone(name: str, builders: Iterable[str]) -> ValueError:

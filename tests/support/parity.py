@@ -141,11 +141,17 @@ def mmaction_logits(ours: str, kind: str, **settings: Any) -> Callable[[Path], P
 
 MMACTION_I3D = {
     "options": {
-        "depth": 50, "pretrained": None, "pretrained2d": False, "conv1_kernel": (5, 7, 7), "conv1_stride_t": 2,
-        "pool1_stride_t": 2, "inflate": ((1, 1, 1), (1, 0, 1, 0), (1, 0, 1, 0, 1, 0), (0, 1, 0)),
+        "depth": 50,
+        "pretrained": None,
+        "pretrained2d": False,
+        "conv1_kernel": (5, 7, 7),
+        "conv1_stride_t": 2,
+        "pool1_stride_t": 2,
+        "inflate": ((1, 1, 1), (1, 0, 1, 0), (1, 0, 1, 0, 1, 0), (0, 1, 0)),
     },
-    "frames": 16, "size": 64,
-}  # fmt: skip
+    "frames": 16,
+    "size": 64,
+}
 
 
 def timm_logits(name: str, size: int, **options: Any) -> Callable[[Path], Pair]:

@@ -23,12 +23,13 @@ def everything(data: str, run: str, out: Path) -> dict:
     compute = ComputeConfig(device="cpu", workers=0, batch_size=4)
     figures = evaluate([run], scoring, compute=compute, echo=lambda text: None)
     settings = ReidConfig(
-        name="pair", runs=str(out),
+        name="pair",
+        runs=str(out),
         clips=ReidClipsConfig(data=data, frames=4, height=24, width=30, identities=4, tracklets=2, val_fraction=0.0),
         net=ReidNetConfig(model="r3d_tiny"),
         loss=ReidLossConfig(centre=5e-4),
         train=EngineConfig(epochs=2, batch_size=8, **CPU),
-    )  # fmt: skip
+    )
     return {"evaluation": figures["evaluations"][0], "pair": train(settings)["evaluations"][0]}
 
 

@@ -78,10 +78,13 @@ def synthetic_features(
     ids = rng.integers(0, identities, gallery)
     query_ids = rng.integers(0, max(1, identities * 3 // 4), queries)
     return ReidFeatures(
-        query=_around(centre, query_ids, noise, rng), gallery=_around(centre, ids, noise, rng),
-        query_ids=query_ids, gallery_ids=ids,
-        query_cams=rng.integers(1, 7, queries), gallery_cams=rng.integers(1, 7, gallery),
-    )  # fmt: skip
+        query=_around(centre, query_ids, noise, rng),
+        gallery=_around(centre, ids, noise, rng),
+        query_ids=query_ids,
+        gallery_ids=ids,
+        query_cams=rng.integers(1, 7, queries),
+        gallery_cams=rng.integers(1, 7, gallery),
+    )
 
 
 def _around(centre: np.ndarray, ids: np.ndarray, noise: float, rng: np.random.Generator) -> np.ndarray:

@@ -57,8 +57,11 @@ COMPONENTS: dict[str, tuple[Component, ...]] = {
     ),
     "hmdb51": (
         Component(
-            "testTrainMulti_7030_splits", tuple(f"*_test_split{split}.txt" for split in (1, 2, 3)),
-            ("test_train_splits.rar",), _HMDB, is_lists=True,
+            "testTrainMulti_7030_splits",
+            tuple(f"*_test_split{split}.txt" for split in (1, 2, 3)),
+            ("test_train_splits.rar",),
+            _HMDB,
+            is_lists=True,
         ),
         Component("hmdb51_org", ("*/*.avi",), ("hmdb51_org.rar",), _HMDB, is_nested=True),
     ),
@@ -66,18 +69,27 @@ COMPONENTS: dict[str, tuple[Component, ...]] = {
     "jester": _frames_of_20bn("jester-v1"),
     "something-v2": (
         Component(
-            "labels", ("labels.json", "train.json", "validation.json"),
-            ("20bn-something-something-download-package-labels.zip",), _20BN, is_lists=True,
+            "labels",
+            ("labels.json", "train.json", "validation.json"),
+            ("20bn-something-something-download-package-labels.zip",),
+            _20BN,
+            is_lists=True,
         ),
         Component(
-            "20bn-something-something-v2", ("*.webm",),
-            ("20bn-something-something-v2-??", "20bn-something-something-v2-??.zip"), _20BN, is_parts=True,
+            "20bn-something-something-v2",
+            ("*.webm",),
+            ("20bn-something-something-v2-??", "20bn-something-something-v2-??.zip"),
+            _20BN,
+            is_parts=True,
         ),
     ),
     "diving48": (
         Component(
-            "annotations", ("Diving48_vocab.json", "Diving48_*train.json", "Diving48_*test.json"),
-            ("Diving48_vocab.json",), _DIVING, is_lists=True,
+            "annotations",
+            ("Diving48_vocab.json", "Diving48_*train.json", "Diving48_*test.json"),
+            ("Diving48_vocab.json",),
+            _DIVING,
+            is_lists=True,
         ),
         Component("rgb", ("*.mp4",), ("Diving48_rgb.tar.gz",), _DIVING),
     ),
@@ -89,11 +101,12 @@ COMPONENTS: dict[str, tuple[Component, ...]] = {
     "ilids-vid": (
         Component("i-LIDS-VID", ("sequences/cam1",), ("iLIDS-VID.tar", "iLIDS-VID.*"), _ILIDS, "i-LIDS-VID"),
         Component(
-            "train-test people splits", ("train_test_splits_ilidsvid.mat",), ("iLIDS-VID.tar", "iLIDS-VID.*"), _ILIDS,
+            "train-test people splits",
+            ("train_test_splits_ilidsvid.mat",),
+            ("iLIDS-VID.tar", "iLIDS-VID.*"),
+            _ILIDS,
             "train-test people splits",
         ),
     ),
-    "prid2011": (
-        Component("prid_2011/multi_shot", ("cam_a",), ("prid_2011.*", "prid2011.*"), _PRID, "multi_shot"),
-    ),
-}  # fmt: skip
+    "prid2011": (Component("prid_2011/multi_shot", ("cam_a",), ("prid_2011.*", "prid2011.*"), _PRID, "multi_shot"),),
+}

@@ -15,16 +15,58 @@ SPOILS = 6
 """Copies of each file with bytes flipped, and with blocks zeroed."""
 
 CONTAINERS = (
-    "3gp", "asf", "avi", "flv", "gif", "h264", "ivf", "m2ts", "m2v", "m4v", "mjpeg", "mkv", "mov", "mp4", "mpg", "mts",
-    "nut", "ogv", "ts", "vob", "webm", "wmv", "y4m",
-)  # fmt: skip
+    "3gp",
+    "asf",
+    "avi",
+    "flv",
+    "gif",
+    "h264",
+    "ivf",
+    "m2ts",
+    "m2v",
+    "m4v",
+    "mjpeg",
+    "mkv",
+    "mov",
+    "mp4",
+    "mpg",
+    "mts",
+    "nut",
+    "ogv",
+    "ts",
+    "vob",
+    "webm",
+    "wmv",
+    "y4m",
+)
 CODECS = {
-    "cinepak": "rgb24", "dnxhd": "yuv422p", "dvvideo": "yuv420p", "ffv1": "yuv420p", "flv": "yuv420p", "gif": "rgb8",
-    "h263p": "yuv420p", "huffyuv": "yuv422p", "libsvtav1": "yuv420p", "libtheora": "yuv420p", "libvpx": "yuv420p",
-    "libvpx-vp9": "yuv420p", "libx264": "yuv420p", "libx265": "yuv420p", "mjpeg": "yuvj420p", "mpeg1video": "yuv420p",
-    "mpeg2video": "yuv420p", "mpeg4": "yuv420p", "msmpeg4": "yuv420p", "png": "rgb24", "prores_ks": "yuv422p10le",
-    "rawvideo": "yuv420p", "snow": "yuv420p", "utvideo": "yuv420p", "wmv1": "yuv420p", "wmv2": "yuv420p",
-}  # fmt: skip
+    "cinepak": "rgb24",
+    "dnxhd": "yuv422p",
+    "dvvideo": "yuv420p",
+    "ffv1": "yuv420p",
+    "flv": "yuv420p",
+    "gif": "rgb8",
+    "h263p": "yuv420p",
+    "huffyuv": "yuv422p",
+    "libsvtav1": "yuv420p",
+    "libtheora": "yuv420p",
+    "libvpx": "yuv420p",
+    "libvpx-vp9": "yuv420p",
+    "libx264": "yuv420p",
+    "libx265": "yuv420p",
+    "mjpeg": "yuvj420p",
+    "mpeg1video": "yuv420p",
+    "mpeg2video": "yuv420p",
+    "mpeg4": "yuv420p",
+    "msmpeg4": "yuv420p",
+    "png": "rgb24",
+    "prores_ks": "yuv422p10le",
+    "rawvideo": "yuv420p",
+    "snow": "yuv420p",
+    "utvideo": "yuv420p",
+    "wmv1": "yuv420p",
+    "wmv2": "yuv420p",
+}
 """Encoder -> how it stores pixels."""
 
 _HUGE = (0xFFFFFFFF, 0x7FFFFFFF)
@@ -37,9 +79,19 @@ _AVI_FIELDS = {
     b"idx1": (4, 16, 20),
 }
 _MP4_FIELDS = {
-    b"moov": (-4,), b"mvhd": (16, 20), b"tkhd": (24, 80, 84), b"mdhd": (16, 20), b"stts": (8, 12, 16), b"ctts": (8, 12),
-    b"stss": (8, 12), b"stsc": (8, 16), b"stsz": (8, 12, 16), b"stco": (8, 12), b"avc1": (28, 32), b"avcC": (8,),
-}  # fmt: skip
+    b"moov": (-4,),
+    b"mvhd": (16, 20),
+    b"tkhd": (24, 80, 84),
+    b"mdhd": (16, 20),
+    b"stts": (8, 12, 16),
+    b"ctts": (8, 12),
+    b"stss": (8, 12),
+    b"stsc": (8, 16),
+    b"stsz": (8, 12, 16),
+    b"stco": (8, 12),
+    b"avc1": (28, 32),
+    b"avcC": (8,),
+}
 
 
 @dataclass(frozen=True)

@@ -33,18 +33,17 @@ def normalise_(rows_brn: Tensor, mask_bn: Tensor | None) -> tuple[Tensor, Tensor
     masked, mask = mask_bn is not None, rows_brn if mask_bn is None else mask_bn.contiguous()
     channels_first = rows_brn.stride(2) == 1
     split, high, wide, warps = (2048, 16, 256, 4) if channels_first else (1024, 64, 128, 8)
-    splits = triton.cdiv(positions, split)
+    sizes, splits = (rank, positions), triton.cdiv(positions, split)
     partial = rows_brn.new_empty(batch, splits, rank, dtype=torch.float32)
     totals_br = rows_brn.new_empty(batch, rank, dtype=torch.float32)
     root_bn = rows_brn.new_empty(batch, positions, dtype=torch.float32)
     _sum_rows[triton.cdiv(rank, high), splits, batch](
-        rows_brn, mask, partial, rank, positions, *rows_brn.stride(), split, high, wide, masked, num_warps=warps
+        rows_brn, mask, partial, *sizes, *rows_brn.stride(), split, high, wide, masked, num_warps=warps
     )
     high, wide = (256, 64) if channels_first else (256, 16)
     _normalise[triton.cdiv(positions, wide), batch](
-        rows_brn, mask, partial, totals_br, root_bn, rank, positions, splits, *rows_brn.stride(), high, wide, masked,
-        num_warps=8,
-    )  # fmt: skip
+        rows_brn, mask, partial, totals_br, root_bn, *sizes, splits, *rows_brn.stride(), high, wide, masked, num_warps=8
+    )
     return totals_br, root_bn
 
 
@@ -73,9 +72,19 @@ def normalise_backward_(grad_brn: Tensor, factor_brn: Tensor, totals_br: Tensor,
 
 @triton.jit
 def _sum_rows(
-    rows, mask, partial, rank, positions, s_b, s_r, s_n,
-    split: tl.constexpr, high: tl.constexpr, wide: tl.constexpr, masked: tl.constexpr,
-):  # fmt: skip
+    rows,
+    mask,
+    partial,
+    rank,
+    positions,
+    s_b,
+    s_r,
+    s_n,
+    split: tl.constexpr,
+    high: tl.constexpr,
+    wide: tl.constexpr,
+    masked: tl.constexpr,
+):
     """Sums of relu(rows) over ``split`` positions: partial (B, splits, rank)."""
     r, part, b = tl.program_id(0) * high + tl.arange(0, high), tl.program_id(1), tl.program_id(2)
     rows += b.to(tl.int64) * s_b
@@ -93,9 +102,21 @@ def _sum_rows(
 
 @triton.jit
 def _normalise(
-    rows, mask, partial, totals, root, rank, positions, splits, s_b, s_r, s_n,
-    high: tl.constexpr, wide: tl.constexpr, masked: tl.constexpr,
-):  # fmt: skip
+    rows,
+    mask,
+    partial,
+    totals,
+    root,
+    rank,
+    positions,
+    splits,
+    s_b,
+    s_r,
+    s_n,
+    high: tl.constexpr,
+    wide: tl.constexpr,
+    masked: tl.constexpr,
+):
     """Degrees of ``wide`` positions, then F in place of rows, which the cache still holds."""
     tile, b = tl.program_id(0), tl.program_id(1)
     n = tile * wide + tl.arange(0, wide)
@@ -127,9 +148,22 @@ def _normalise(
 
 @triton.jit
 def _slopes(
-    grad, factor, root, slope, partial, rank, positions, f_b, f_r, f_n, g_b, g_r, g_n,
-    high: tl.constexpr, wide: tl.constexpr,
-):  # fmt: skip
+    grad,
+    factor,
+    root,
+    slope,
+    partial,
+    rank,
+    positions,
+    f_b,
+    f_r,
+    f_n,
+    g_b,
+    g_r,
+    g_n,
+    high: tl.constexpr,
+    wide: tl.constexpr,
+):
     """v of ``wide`` positions, and what they add to F v^T: partial (B, tiles, rank)."""
     tile, b = tl.program_id(0), tl.program_id(1)
     n = tile * wide + tl.arange(0, wide)
@@ -154,9 +188,23 @@ def _slopes(
 
 @triton.jit
 def _unnormalise(
-    grad, factor, root, slope, totals, grad_totals, rank, positions, f_b, f_r, f_n, g_b, g_r, g_n,
-    high: tl.constexpr, wide: tl.constexpr,
-):  # fmt: skip
+    grad,
+    factor,
+    root,
+    slope,
+    totals,
+    grad_totals,
+    rank,
+    positions,
+    f_b,
+    f_r,
+    f_n,
+    g_b,
+    g_r,
+    g_n,
+    high: tl.constexpr,
+    wide: tl.constexpr,
+):
     """dE in place of G."""
     b = tl.program_id(2)
     n, r = tl.program_id(0) * wide + tl.arange(0, wide), tl.program_id(1) * high + tl.arange(0, high)

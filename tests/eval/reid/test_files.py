@@ -33,9 +33,17 @@ def draw(letters=False, known=True, dtype=np.float32):
     names = np.array([f"t{i}" for i in range(30)])
     query_names = np.array([f"t{i}" if i >= 0 else f"extra{n}" for n, i in enumerate(index)])
     return ReidFeatures(
-        query, gallery, query_ids, ids, query_cams, cams, index if known else None, query_names, names,
+        query,
+        gallery,
+        query_ids,
+        ids,
+        query_cams,
+        cams,
+        index if known else None,
+        query_names,
+        names,
         {"model": "r3d_tiny", "protocol": "mars"},
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".parquet"])
@@ -69,9 +77,13 @@ def test_queries_that_a_row_cannot_hold_are_refused_in_parquet(tmp_path):
     features = draw(known=False)
     index = np.array([5, 0, 5])
     twice = dataclasses.replace(
-        features, query=features.gallery[index], query_ids=features.gallery_ids[index],
-        query_cams=features.gallery_cams[index], query_names=None, query_index=index,
-    )  # fmt: skip
+        features,
+        query=features.gallery[index],
+        query_ids=features.gallery_ids[index],
+        query_cams=features.gallery_cams[index],
+        query_names=None,
+        query_index=index,
+    )
     save_features(tmp_path / "f.npz", twice)
     assert load_features(tmp_path / "f.npz").query_index.tolist() == [5, 0, 5]
     others = dataclasses.replace(features, query_index=np.arange(6))
@@ -128,9 +140,14 @@ def test_parquet_of_somebody_else(tmp_path):
     assert back.query_index.tolist() == [0, 5, 10, 15, 20, 25]
     index = back.query_index
     expected = score_reid(
-        features.gallery[index], features.gallery, features.gallery_ids[index], features.gallery_ids,
-        features.gallery_cams[index], features.gallery_cams, protocol="mars-noquery",
-    )  # fmt: skip
+        features.gallery[index],
+        features.gallery,
+        features.gallery_ids[index],
+        features.gallery_ids,
+        features.gallery_cams[index],
+        features.gallery_cams,
+        protocol="mars-noquery",
+    )
     assert back.score("mars-noquery").mAP == expected.mAP
 
 
@@ -145,8 +162,11 @@ def test_npz_of_one_table(tmp_path, key):
     }
     np.savez(
         tmp_path / "f.npz",
-        feat=features.gallery, pids=features.gallery_ids, camera=features.gallery_cams, **{key: who[key]},
-    )  # fmt: skip
+        feat=features.gallery,
+        pids=features.gallery_ids,
+        camera=features.gallery_cams,
+        **{key: who[key]},
+    )
     back = load_features(tmp_path / "f.npz")
     assert np.array_equal(back.query, features.gallery[index])
     assert np.array_equal(back.query_index, index)
@@ -186,9 +206,13 @@ def test_bad_files_are_named(tmp_path):
 
 TABLE = {"features": np.eye(3), "ids": [1, 2, 1], "cams": [0, 1, 1]}
 SIDES = {
-    "query": np.eye(2), "gallery": np.eye(2), "query_ids": [1, 2], "gallery_ids": [1, 2], "query_cams": [0, 0],
+    "query": np.eye(2),
+    "gallery": np.eye(2),
+    "query_ids": [1, 2],
+    "gallery_ids": [1, 2],
+    "query_cams": [0, 0],
     "gallery_cams": [1, 1],
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,13 @@ def clusters(seed=0, people=8, queries=12, gallery=70, dims=10, noise=0.5):
     query_ids, gallery_ids = rng.integers(0, people, queries), rng.integers(-1, people, gallery)
     make = lambda ids: (centre[ids] + noise * rng.standard_normal((len(ids), dims))).astype(np.float32)  # noqa: E731
     return (
-        make(query_ids), make(gallery_ids), query_ids, gallery_ids,
-        rng.integers(0, 3, queries), rng.integers(0, 3, gallery),
-    )  # fmt: skip
+        make(query_ids),
+        make(gallery_ids),
+        query_ids,
+        gallery_ids,
+        rng.integers(0, 3, queries),
+        rng.integers(0, 3, gallery),
+    )
 
 
 def distance(a, b, metric):
@@ -36,9 +40,13 @@ def distance(a, b, metric):
 def published(arrays, metric, k1, k2, lambda_value):
     query, gallery = arrays[:2]
     return k_reciprocal(
-        distance(query, gallery, metric), distance(query, query, metric), distance(gallery, gallery, metric),
-        k1, k2, lambda_value,
-    )  # fmt: skip
+        distance(query, gallery, metric),
+        distance(query, query, metric),
+        distance(gallery, gallery, metric),
+        k1,
+        k2,
+        lambda_value,
+    )
 
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])

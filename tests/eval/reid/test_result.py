@@ -58,9 +58,15 @@ def test_json_and_csv(tmp_path):
     assert (figures["protocol"], figures["mAP"], figures["rank5"]) == ("cross-camera", score.mAP, score.rank(5))
     assert (figures["valid_queries"], figures["queries"], figures["gallery_tracklets"]) == (19, 20, 20)
     assert figures["per_query"][7] == {
-        "query": 7, "id": 7, "camera": "cam_a", "matches": 0,
-        "ap": None, "inp": None, "first_rank": None, "last_rank": None,
-    }  # fmt: skip
+        "query": 7,
+        "id": 7,
+        "camera": "cam_a",
+        "matches": 0,
+        "ap": None,
+        "inp": None,
+        "first_rank": None,
+        "last_rank": None,
+    }
     with (tmp_path / "score.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 20

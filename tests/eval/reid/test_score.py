@@ -17,13 +17,19 @@ from specvid.eval import PROTOCOLS, NoMatchError, score_reid
 def draw(seed, queries=12, gallery=60, dims=8, people=6, cameras=3, integers=False):
     """Random arrays in the order of score_reid; with ``integers`` the features are full of ties."""
     rng = np.random.default_rng(seed)
-    make = (lambda n: rng.integers(-1, 2, (n, dims)).astype(np.float32)) if integers else (
-        lambda n: rng.standard_normal((n, dims)).astype(np.float32)
-    )  # fmt: skip
+    make = (
+        (lambda n: rng.integers(-1, 2, (n, dims)).astype(np.float32))
+        if integers
+        else (lambda n: rng.standard_normal((n, dims)).astype(np.float32))
+    )
     return (
-        make(queries), make(gallery), rng.integers(1, people + 1, queries), rng.integers(-1, people + 1, gallery),
-        rng.integers(0, cameras, queries), rng.integers(0, cameras, gallery),
-    )  # fmt: skip
+        make(queries),
+        make(gallery),
+        rng.integers(1, people + 1, queries),
+        rng.integers(-1, people + 1, gallery),
+        rng.integers(0, cameras, queries),
+        rng.integers(0, cameras, gallery),
+    )
 
 
 def check_against_slow(arrays, protocol, metric="cosine", **options):
@@ -136,10 +142,12 @@ def test_ranks_are_those_of_faiss_search():
 def test_features_of_any_kind(kind):
     arrays = draw(5, integers=True)  # small whole numbers, exact in every type
     as_kind = {
-        "float16": lambda x: x.astype(np.float16), "float64": lambda x: x.astype(np.float64),
-        "list": lambda x: x.tolist(), "tensor": lambda x: torch.from_numpy(x).requires_grad_(),
+        "float16": lambda x: x.astype(np.float16),
+        "float64": lambda x: x.astype(np.float64),
+        "list": lambda x: x.tolist(),
+        "tensor": lambda x: torch.from_numpy(x).requires_grad_(),
         "bfloat16": lambda x: torch.from_numpy(x).bfloat16(),
-    }[kind]  # fmt: skip
+    }[kind]
     expected = score_reid(*arrays, protocol="mars")
     score = score_reid(as_kind(arrays[0]), as_kind(arrays[1]), *arrays[2:], protocol="mars")
     assert score.mAP == expected.mAP
@@ -193,9 +201,15 @@ def test_noquery_leaves_the_queries_out():
     # Who leaves them out beforehand gets the same.
     kept = np.setdiff1d(np.arange(len(gallery)), leave_out)
     before = score_reid(
-        gallery[index], gallery[kept], ids[index], ids[kept], cams[index], cams[kept], protocol="mars-noquery",
+        gallery[index],
+        gallery[kept],
+        ids[index],
+        ids[kept],
+        cams[index],
+        cams[kept],
+        protocol="mars-noquery",
         query_index=np.full(len(index), -1),
-    )  # fmt: skip
+    )
     assert before.mAP == score.mAP
 
 

@@ -113,11 +113,16 @@ def test_i3d_nl_of_mmaction2(mode: str, tmp_path: Path) -> None:
     backbones = pytest.importorskip("mmaction.models.backbones", reason="pip install 'specvid[mmaction]'")
     torch.manual_seed(0)
     theirs = backbones.ResNet3d(
-        depth=50, pretrained=None, pretrained2d=False, conv1_kernel=(5, 7, 7), conv1_stride_t=2, pool1_stride_t=2,
+        depth=50,
+        pretrained=None,
+        pretrained2d=False,
+        conv1_kernel=(5, 7, 7),
+        conv1_stride_t=2,
+        pool1_stride_t=2,
         inflate=((1, 1, 1), (1, 0, 1, 0), (1, 0, 1, 0, 1, 0), (0, 1, 0)),
         non_local=((0, 0, 0), (0, 1, 0, 1), (0, 1, 0, 1, 0, 1), (0, 0, 0)),
         non_local_cfg={"sub_sample": True, "use_scale": False, "norm_cfg": {"type": "BN3d"}, "mode": mode},
-    ).double()  # fmt: skip
+    ).double()
     for name, parameter in theirs.named_parameters():
         if "non_local_block" in name:
             nn.init.normal_(parameter, mean=float(name.endswith("bn.weight")), std=0.02)

@@ -6,8 +6,12 @@ from shared_data import shared
 from specvid.tools.data.sweep import as_table, main, sweep
 from specvid.tools.data.variants import Variant, make_variants
 
-REAL = ("Archery/v_Archery_g05_c04", "BabyCrawling/v_BabyCrawling_g04_c01", "BasketballDunk/v_BasketballDunk_g07_c02",
-        "PushUps/v_PushUps_g16_c04")  # fmt: skip
+REAL = (
+    "Archery/v_Archery_g05_c04",
+    "BabyCrawling/v_BabyCrawling_g04_c01",
+    "BasketballDunk/v_BasketballDunk_g07_c02",
+    "PushUps/v_PushUps_g16_c04",
+)
 
 
 def test_a_file_that_hangs_costs_itself(tmp_path):

@@ -127,9 +127,11 @@ def slope(rows: Sequence[BlockTime], variant: str, channels: int, batch: int, *,
     Returns:
         NaN below two points.
     """
-    points = [(math.log(r.positions), math.log(r.train_ms)) for r in rows
-              if (r.variant, r.channels, r.batch) == (variant, channels, batch)
-              and r.positions >= least and not r.note]  # fmt: skip
+    points = [
+        (math.log(r.positions), math.log(r.train_ms))
+        for r in rows
+        if (r.variant, r.channels, r.batch) == (variant, channels, batch) and r.positions >= least and not r.note
+    ]
     if len(points) < 2:
         return math.nan
     return statistics.linear_regression(*zip(*points, strict=True)).slope
