@@ -101,7 +101,7 @@ def save_confusion(confusion: np.ndarray, classes: Sequence[str], path: str | Pa
     """Draw a confusion matrix into an image file.
 
     Shades are shares of the true class; the numbers of clips are written in where there is room. The column of clips
-    without a prediction is drawn only when there are any.
+    without a prediction is there only if any clip needs it.
 
     Args:
         confusion: (C, C + 1) from ``ClassificationScore``.

@@ -1,4 +1,4 @@
-"""How well embeddings tell classes apart, without training anything: the nearest neighbour outside the own group."""
+"""How well embeddings separate classes, without training anything: the nearest neighbour outside the own group."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,8 +35,8 @@ def leave_group_out(
     """1-nearest-neighbour accuracy, each row being compared with the rows of all other groups.
 
     Groups hold what comes from one source (UCF-101: the clips cut from one film, ``gXX``), whose rows are alike
-    whatever the embedding is worth. Of equally similar neighbours the first row counts. Memory is one block of
-    similarities.
+    whatever the embedding is worth. Of equally similar neighbours the first row counts. Only one block of similarities
+    is in memory at a time.
 
     Args:
         features: (N, D) embeddings.

@@ -1,8 +1,7 @@
 """Nearest and farthest gallery items of each query: found quickly in float32, decided in float64.
 
-Float32 similarities from FAISS name the candidates; whatever lies too close for float32 to tell apart is compared
-exactly (``similarity.py``), and equal similarities go by place in the gallery. So nothing depends on block sizes or
-threads.
+Float32 similarities from FAISS name the candidates. Those that float32 cannot distinguish are compared exactly
+(``similarity.py``), and equal similarities go by place in the gallery. So nothing depends on block sizes or threads.
 """
 
 from collections.abc import Callable

@@ -128,7 +128,7 @@ class Similarity:
         return scores
 
     def exact_of_ties(self, query_rows: np.ndarray, gallery_rows: np.ndarray) -> np.ndarray:
-        """``exact`` for pairs that float32 cannot tell apart: where there are many, most are copies of each other.
+        """``exact`` for pairs that float32 cannot distinguish: where there are many, most are copies of each other.
 
         Args:
             query_rows: (P,) query row of each pair.

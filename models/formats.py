@@ -1,10 +1,9 @@
 """The format of features at a place of a network: how they lie in memory, the way to (B, C, T, H, W) and back.
 
-Convolutional networks keep channels first, which is the default. Windowed transformers keep channels last
-(B, T, H, W, C); token transformers keep a row of tokens (B, class tokens + T·H·W, C) that lie on a grid (T, H, W). A
+Convolutional networks have channels first, which is the default. Windowed transformers have channels last
+(B, T, H, W, C); token transformers have a row of tokens (B, class tokens + T·H·W, C) that lie on a grid (T, H, W). A
 `Backbone` lists the places whose features are not channels first, and those where no block can stand with the reason,
-as `FormatRule` objects. Nothing is guessed from shapes, because (B, 56, 56, 96) looks the same whichever way it is
-meant.
+as `FormatRule` objects. Nothing is guessed from shapes: (B, 56, 56, 96) could be either format.
 
 Image networks have the same formats without T, and N = B·T images as their batch.
 """
@@ -38,7 +37,7 @@ class FeatureFormat:
     grid: tuple[int, ...] | None = None
 
     def map_shape(self, shape: tuple[int, ...] | None, dims: int, grid: tuple[int, ...] | None) -> str | int:
-        """The number of channels of features of ``shape``, or a text that says why they do not have this format.
+        """The number of channels of features of ``shape``, or a text with the reason why they do not have this format.
 
         Args:
             shape: Of the features; None where a module gives no tensor.

@@ -55,7 +55,7 @@ class Head(nn.Module):
         super().__init__()
         for name, value in (("num_classes", num_classes), ("embedding_dim", embedding_dim)):
             if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-                raise ValueError(f"{name} is {value!r}; it must be a whole number >= 1, or None for none")
+                raise ValueError(f"{name} is {value!r}; it must be an integer >= 1, or None for none")
         if neck not in NECKS:
             raise unknown("neck", neck, NECKS)
         if not 0 <= dropout < 1:

@@ -56,9 +56,9 @@ class InputSpec:
                     raise ValueError(f"input: {name} is {value!r}; it takes {wanted} numbers")
         for name in ("frames", "stride"):
             if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise ValueError(f"input: {name} is {getattr(self, name)!r}; it must be a whole number >= 1")
+                raise ValueError(f"input: {name} is {getattr(self, name)!r}; it must be an integer >= 1")
         if min(self.crop) < 1:
-            raise ValueError(f"input: size is {self.size!r}; it must be one or two whole numbers of pixels >= 1")
+            raise ValueError(f"input: size is {self.size!r}; it must be one or two integers of pixels >= 1")
 
     @property
     def channels(self) -> int:

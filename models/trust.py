@@ -39,7 +39,7 @@ def require_trust(model: Mapping[str, Any], *, where: str, trusted: bool = False
     if found:
         raise ValueError(
             f"{where} describes the model {str(model.get('name'))[:100]!r} of another library with {found}, which may "
-            "run any code. Look at the file; if it is fine, say --trust (in Python: trusted=True)."
+            "run any code. Look at the file; if it is fine, pass --trust (in Python: trusted=True)."
         )
 
 
@@ -55,7 +55,7 @@ def names_code(model: Mapping[str, Any]) -> str:
     full = str(model.get("name", ""))
     try:
         bare, options = parse_name(full)
-    except ValueError:  # whoever builds it says what is wrong
+    except ValueError:  # whoever builds it raises the error
         bare, options = full, {}
     scheme, colon, name = bare.partition(":")
     if not colon or scheme in _OWN:

@@ -181,7 +181,7 @@ def from_table(
         cams: (N,) cameras.
         is_query: (N,) flags.
         in_gallery: (N,) flags; by default every row is in the gallery.
-        order: (N,) place of each query among the queries (of other rows it says nothing), by default that of the rows.
+        order: (N,) place of each query among the queries (ignored in other rows), by default that of the rows.
         names: (N,) what each row is.
         about: their origin.
 
@@ -205,7 +205,7 @@ def from_table(
         if not np.array_equal(np.sort(places), np.arange(len(rows))):
             raise ValueError(
                 f"query_order must number the {len(rows)} queries from 0 to {len(rows) - 1}, each once; leave the "
-                "column out where their order says nothing"
+                "column out where their order does not matter"
             )
         rows = rows[np.argsort(places)]
     place = np.where(in_gallery, np.cumsum(in_gallery) - 1, -1)
@@ -239,7 +239,7 @@ def parse_about(text: str | bytes) -> dict[str, Any]:
         about = None
     if not isinstance(about, dict):
         raise ValueError(
-            f"its note about the features ({text[:40]!r}) is no JSON object; leave it out, or write e.g. "
+            f"its metadata about the features ({text[:40]!r}) is no JSON object; leave it out, or write e.g. "
             '{"protocol": "mars"}'
         )
     return about

@@ -2,7 +2,7 @@
 
 Parquet, one row for each tracklet (what ``save_features`` writes):
 
-    feature     list of floats        id          whole number or string       camera      whole number or string
+    feature     list of floats        id          integer or string       camera      integer or string
     is_query    bool                  in_gallery  bool; without this column every row is in the gallery, as on MARS
     name        string, optional      query_order   optional: place of a query among the queries; else that of the rows
 

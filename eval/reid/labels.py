@@ -10,7 +10,7 @@ _FLAGS = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0
 
 @dataclass(frozen=True)
 class Labels:
-    """One label for each query and each gallery tracklet, as whole numbers that are equal where the labels are.
+    """One label for each query and each gallery tracklet, as integers that are equal where the labels are.
 
     Attributes:
         query: (Q,) int64 codes.
@@ -39,7 +39,7 @@ def as_labels(values: Any, count: int, what: str) -> np.ndarray:
     """Labels as an int64 or str array.
 
     Args:
-        values: list, array or tensor of whole numbers or of strings.
+        values: list, array or tensor of integers or of strings.
         count: how many there must be.
         what: what they are, for the error ("query ids").
 
@@ -65,7 +65,7 @@ def as_labels(values: Any, count: int, what: str) -> np.ndarray:
         return as_labels(labels.tolist(), count, what)
     if labels.dtype.kind == "f":
         if not (np.isfinite(labels).all() and (labels == np.round(labels)).all()):
-            raise ValueError(f"{what} hold fractions or NaN; they must be whole numbers or strings")
+            raise ValueError(f"{what} hold fractions or NaN; they must be integers or strings")
         labels = labels.astype(np.int64)
     if labels.dtype.kind in "iub":
         return labels.astype(np.int64)
@@ -73,7 +73,7 @@ def as_labels(values: Any, count: int, what: str) -> np.ndarray:
         return np.char.decode(labels, "utf-8")
     if labels.dtype.kind == "U":
         return labels
-    raise ValueError(f"{what} are of type {labels.dtype}; they must be whole numbers or strings")
+    raise ValueError(f"{what} are of type {labels.dtype}; they must be integers or strings")
 
 
 def as_flags(values: Any, count: int, what: str) -> np.ndarray:

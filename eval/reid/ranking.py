@@ -6,7 +6,7 @@ against them. (Letting ``IndexFlatIP.search`` sort the whole gallery costs five 
 one block, whatever the size of the gallery.
 
 Order: larger similarity first; equal similarities (equal as float64 numbers) by place in the gallery, first come first.
-Pairs that float32 cannot tell apart are compared exactly (``similarity.py``), hence the ranks are those of one full
+Pairs that float32 cannot distinguish are compared exactly (``similarity.py``), hence the ranks are those of one full
 stable sort in float64, whatever the blocks.
 """
 

@@ -228,8 +228,8 @@ class SplitScore:
         figures = [f"mAP {100 * self.mAP:.2f} ± {100 * self.deviation():.2f}"]
         figures += [f"rank-{k} {100 * self.rank(k):.2f} ± {100 * self.deviation('rank', k):.2f}" for k in PRINTED_RANKS]
         published = get_protocol(self.protocol).splits
-        note = "" if len(self.splits) == published else f" (published figures average {published})"
-        return f"{self.protocol}: {'  '.join(figures)}\n    mean ± deviation of {len(self.splits)} splits{note}"
+        suffix = "" if len(self.splits) == published else f" (published figures average {published})"
+        return f"{self.protocol}: {'  '.join(figures)}\n    mean ± deviation of {len(self.splits)} splits{suffix}"
 
 
 def over_splits(scores: Sequence[ReidScore]) -> SplitScore:

@@ -42,10 +42,10 @@ def score_reid(
     Args:
         query: (Q, D) features, array or tensor.
         gallery: (G, D) features. For the three MARS protocols: all test tracklets, the queries among them.
-        query_ids: (Q,) identities, whole numbers or strings.
+        query_ids: (Q,) identities, integers or strings.
         gallery_ids: (G,) identities. Under the MARS protocols -1 is junk; 0, the distractors, match nobody because no
             query has that id.
-        query_cams: (Q,) cameras, whole numbers or strings.
+        query_cams: (Q,) cameras, integers or strings.
         gallery_cams: (G,) cameras.
         protocol: one of ``specvid.eval.PROTOCOLS``.
         query_index: (Q,) gallery row of each query (from 0, negative: not in the gallery), for ``mars-noquery``. By

@@ -23,7 +23,7 @@ Window = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Variant:
-    """What the weights of an I3D-ResNet do not tell.
+    """What the weights of an I3D-ResNet do not determine.
 
     Attributes:
         stride: of conv1, in time.

@@ -2,8 +2,7 @@
 
 - OSNet: "Omni-scale feature learning for person re-identification" (Zhou et al., ICCV 2019, 1905.00953);
 - OSNet-IBN and OSNet-AIN: "Learning generalisable omni-scale representations for person re-identification" (Zhou et
-  al., TPAMI 2021, 1910.06827): instance norms after the first blocks, or inside the blocks where the paper's search put
-  them.
+  al., TPAMI 2021, 1910.06827): instance norms after the first blocks, or inside blocks, as found by the paper's search.
 
 A block computes, with F_t a chain of t light 3x3 convolutions (receptive field 2t + 1) and one gate G shared by all,
 

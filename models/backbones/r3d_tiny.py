@@ -61,14 +61,12 @@ def r3d_tiny(*, width: int = 16, depths: Sequence[int] = (1, 2)) -> Backbone:
         The backbone, randomly initialised.
 
     Raises:
-        ValueError: A width or depth is no whole number >= 1, or there are not one to four layers.
+        ValueError: A width or depth is no integer >= 1, or there are not one to four layers.
     """
     if not isinstance(width, int) or width < 1:
-        raise ValueError(f"width is {width!r}; it must be a whole number >= 1 (channels of the stem)")
+        raise ValueError(f"width is {width!r}; it must be an integer >= 1 (channels of the stem)")
     if not 1 <= len(depths) <= 4 or any(not isinstance(depth, int) or depth < 1 for depth in depths):
-        raise ValueError(
-            f"depths is {depths!r}; it takes one to four whole numbers >= 1 (blocks of layer1, layer2, ...)"
-        )
+        raise ValueError(f"depths is {depths!r}; it takes one to four integers >= 1 (blocks of layer1, layer2, ...)")
     conv, norm = _conv(3, width, kernel=3, stride=(1, 2, 2))
     stages: OrderedDict[str, nn.Module] = OrderedDict(stem=nn.Sequential(conv, norm, nn.ReLU(inplace=True)))
     channels = width

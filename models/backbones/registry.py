@@ -136,7 +136,7 @@ def option_names(name: str) -> list[str] | None:
     return [option for option, parameter in parameters.items() if parameter.kind is not parameter.POSITIONAL_ONLY]
 
 
-# networks that people ask for by other names, and what builds them here: how a name begins -> the name
+# networks that are known by other names, and what builds them here: how a name begins -> the name
 _ELSEWHERE = {
     "slowfast": "mmaction:ResNet3dSlowFast",
     "slowonly": "mmaction:ResNet3dSlowOnly",

@@ -1,6 +1,6 @@
 """torchvision's transformers: Swin for images and video, MViT.
 
-Swin keeps features channels last. MViT keeps tokens, the class token first, and hands their grid from block to block;
+Swin has features channels last. MViT has tokens, the class token first, and hands their grid from block to block;
 its classifier reads the class token, so a block behind the last layer of attention would change nothing.
 """
 

@@ -1,5 +1,6 @@
-"""torchvision's 3D convolutional networks: ResNets of 18 layers (Tran et al., CVPR 2018) and S3D (Xie et al., ECCV
-2018).
+"""torchvision's 3D convolutional networks.
+
+ResNets of 18 layers (Tran et al., CVPR 2018) and S3D (Xie et al., ECCV 2018).
 """
 
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 """Blocks: affinity x graph filter, and the channel and long-range blocks that they are compared with.
 
-``create_block`` builds a block, ``list_blocks`` names them, ``block_options`` tells what each can be built with,
+``create_block`` builds a block, ``list_blocks`` names them, ``block_options`` are what each can be built with,
 ``from_official`` builds one from published weights.
 """
 

@@ -35,8 +35,7 @@ class NonlocalBlock(nn.Module):
         unit_options: what every :class:`Unit` is made with.
 
     Raises:
-        ValueError: the mode does not fit the dims, ``recurrence`` is below 1, or filter and affinity do not go
-            together.
+        ValueError: the mode does not fit the dims, ``recurrence`` is below 1, or the affinity has no such filter.
     """
 
     def __init__(
@@ -184,8 +183,8 @@ class NonlocalBlock(nn.Module):
                 frequency is 1 - a.
 
         Returns:
-            eigenvalues (L,), and the gain of every unit at each of them (units, L): the Frobenius norm of sum_k f_k(a)
-            W_k.
+            eigenvalues (L,), and the gain of every unit at each of them (units, L): the Frobenius norm of
+            sum_k f_k(a) W_k.
         """
         if eigenvalues is None:
             eigenvalues = torch.linspace(1, -1, 65)

@@ -73,7 +73,7 @@ def can_gate(x_bcn: Tensor, y_bcn: Tensor, norm: torch.nn.Module, gate: Tensor) 
     if not norm.training:
         learns = torch.is_grad_enabled() and any(it.requires_grad for it in (x_bcn, y_bcn, norm.weight, gate))
         return norm.running_mean is not None and not learns and kernels_run_on(x_bcn, y_bcn)
-    if y_bcn.numel() <= y_bcn.shape[1]:  # batch norm has something to say
+    if y_bcn.numel() <= y_bcn.shape[1]:  # batch norm raises its own error
         return False
     on_cpu = x_bcn.is_cpu and x_bcn.dtype == y_bcn.dtype == norm.weight.dtype and torch.is_grad_enabled()
     return on_cpu or kernels_run_on(x_bcn, y_bcn)

@@ -1,5 +1,4 @@
-"""Which positions form one graph: all of a clip (``st``), the places of one frame (``s``), or the times of one place
-(``t``).
+"""Which positions form one graph: all of a clip (``st``), those of one frame (``s``), or one place over time (``t``).
 
 A block flattens (B, C, T, H, W) to (B, C, N), N = T·H·W, for its 1x1 convolutions; the affinity then works on graphs
 (B', C, n):

@@ -1,7 +1,6 @@
 """An affinity seen as what it is: a linear operator A (N x N) on the positions of one graph.
 
-Signals lie channels first, z (B, D, N), so that ``apply`` computes z A^T, that is (A z^T)^T. Three kinds cover the
-family:
+Signals lie channels first, z (B, D, N), so that ``apply`` computes z A^T, that is (A z^T)^T. The kinds are:
 
     LowRank   A = L^T K R with L, R (B, R, N): applied in O(N·R·D) time and O(N·(R + D)) memory, never formed
     Dense     A (B, N, N) in memory: the definition, and the faster one on small graphs
@@ -135,9 +134,7 @@ class Dense(Operator):
 
 
 class Factored(Operator):
-    """A = synthesise ∘ mix ∘ analyse: what positions need to know of each other passes through coefficients of fixed
-    size.
-    """
+    """A = synthesise ∘ mix ∘ analyse: positions depend on each other only through coefficients of fixed size."""
 
     @abstractmethod
     def analyse(self, z_bdn: Tensor) -> Tensor:

@@ -113,12 +113,12 @@ def create_block(name: str, channels: int, *, dims: int = 3, **options: Any) -> 
             in ``channel/`` and ``long_range/`` those of the others.
 
     Returns:
-        A module with ``forward(x, mask=None)`` from (B, C, *dims) to the same shape; ``config`` tells what it was
+        A module with ``forward(x, mask=None)`` from (B, C, *dims) to the same shape; ``config`` is what it was
         created with.
 
     Raises:
-        ValueError: an unknown block or option (with the nearest right one), or a value that is not possible (with the
-            rule).
+        ValueError: an unknown block or option (the message has the nearest right one), or a value that is not possible
+            (it has the rule).
     """
     known = block_options(name)
     for option in options:

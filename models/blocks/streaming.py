@@ -152,8 +152,7 @@ def check_chunks(chunks: Iterable[Tensor], units: Sequence[Unit], *, training: b
         training: whether the block is in training mode.
 
     Raises:
-        ValueError: the block is in training mode, ``chunks`` can be read only once, or a norm looks at the complete
-            clip.
+        ValueError: the block is in training mode, ``chunks`` can be read only once, or a norm needs all frames.
     """
     if training:
         raise ValueError(

@@ -86,8 +86,10 @@ class _Through(nn.Module):
 
 
 def _check(network: nn.Module, probe: tuple[int, ...] | Tensor, planned: list[Planned], frames: int) -> None:
-    """Run the network for its shapes once more where an insertion may not do what it says: a part that shortens the
-    clip may stand where all frames are wanted, and a module that runs all its children runs a block among them too.
+    """Run the network for its shapes once more where an insertion may not do what was asked.
+
+    A part that shortens the clip may stand where all frames are wanted, and a module that runs all its children runs a
+    block among them too.
     """
     shorter = [str(insertion) for _, insertion, block in planned if changes_time(block.block)]
     paths = {module: path for path, module in network.named_modules()}
@@ -177,9 +179,7 @@ def _block(name: str, channels: int, dims: int, options: dict[str, Any]) -> nn.M
 
 
 def _attach(ran: dict[str, nn.Module], site: Site, name: str, block: InsertedBlock) -> None:
-    """Put ``block`` at ``site``. ``ran``: the modules that ran in the trace, by path, as they were called in the bare
-    network.
-    """
+    """Put ``block`` at ``site``; ``ran`` are the modules of the bare network that ran in the trace, by path."""
     parent_path, _, child = site.target.rpartition(".")
     parent, target = ran.get(parent_path), ran[site.target]
     name = re.sub(r"\W", "_", name) + ("_after" if site.after else "_before")

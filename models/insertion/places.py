@@ -1,7 +1,7 @@
 """Places of a network: where a block can stand, what a place of the insertion grammar means, and what flows there.
 
-Semantics are those of ``list.insert`` on a container (``nn.Sequential``, ``nn.ModuleList``), that is, a stage of the
-network:
+A stage of the network is a container (``nn.Sequential``, ``nn.ModuleList``). Places have the semantics of
+``list.insert`` on it:
 
     layer3.2      before child 2 of layer3         layer3.-1    before its last child
     layer3.end    after its last child             layer3       = layer3.-1, the papers' default

@@ -6,9 +6,9 @@
     mmaction2           layer2.1.non_local_block.theta.conv ...         behind child 1 of layer2
     SlowFast            s3.pathway0_nonlocal1.conv_theta ...            behind block 1 of res3
 
-The model must have a block of that kind at that place. What the weights tell of its options (biases, norm, pooling,
-units) it takes from them, unless other options were asked for. What they do not tell (the kernel of two that have the
-same keys, the scale) is as in the model's ``blocks``, and the report of loading says so.
+The model must have a block of that kind at that place. The options that the weights determine (biases, norm, pooling,
+units) are taken from them, unless other ones were requested. Those that they do not determine (the kernel of two that
+have the same keys, the scale) are as in the model's ``blocks``, and the report of loading names them.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class FileBlock:
         stage: the stage by our name, e.g. ``layer3``.
         before: how many residual blocks of the stage come before it.
         state: its tensors, by its own keys.
-        assumed: options that its project uses in all its configurations and that the weights do not tell.
+        assumed: options that its project uses in all its configurations and that the weights do not determine.
     """
 
     where: str
@@ -66,12 +66,12 @@ class BlockPlan:
     Args:
         state: the checkpoint, with blocks under the names of the model, and without shifted indices.
         blocks: new modules for the blocks of the model, by the inserted block that takes them.
-        notes: what was taken from the file and what was not derived by it, by the name of a tensor of the model.
+        messages: what was taken from the file and what was not derived by it, by the name of a tensor of the model.
     """
 
     state: dict[str, Tensor]
     blocks: list[tuple[InsertedBlock, nn.Module]] = field(default_factory=list)
-    notes: dict[str, str] = field(default_factory=dict)
+    messages: dict[str, str] = field(default_factory=dict)
 
     def swap(self) -> None:
         """Put the new modules in place of the old ones; once more undoes it."""
@@ -109,10 +109,10 @@ def plan_blocks(model: VideoModel, state: Mapping[str, Tensor], *, strict: bool 
             continue
         path, module = inserted
         name = f"{block.start}{path.removeprefix('backbone.')}.block."
-        new, tensors, note = _convert(block, module)
+        new, tensors, message = _convert(block, module)
         plan.state |= {name + key: tensor for key, tensor in tensors.items()}
         plan.blocks.append((module, new))
-        plan.notes[f"{path}.block.{next(iter(tensors))}"] = note
+        plan.messages[f"{path}.block.{next(iter(tensors))}"] = message
     return plan
 
 
@@ -236,9 +236,10 @@ def _convert(block: FileBlock, inserted: InsertedBlock) -> tuple[nn.Module, dict
         defaults.pop("scale", None)
     missing = [key for key in conversion.undetermined if key not in given and key not in defaults]
     if missing:
+        option = missing[0]
         raise ValueError(
-            f"weights: {block.where}* is a block {config.name!r} whose weights do not tell {missing[0]!r}: create the "
-            f"model with blocks='{config.name}({missing[0]}=...)@...', which is {conversion.undetermined[missing[0]]}."
+            f"weights: {block.where}* is a block {config.name!r} whose weights do not determine {option!r}: create the "
+            f"model with blocks='{config.name}({option}=...)@...', which is {conversion.undetermined[option]}."
         )
     assumed = {key: value for key, value in defaults.items() if key not in given}
     own = block_options(config.name)
@@ -247,12 +248,12 @@ def _convert(block: FileBlock, inserted: InsertedBlock) -> tuple[nn.Module, dict
     tensors = convert_tensors(name, conversion, block.state, new.state_dict())
     if conversion.options.get("gate") == 1.0:
         tensors |= {key: torch.ones_like(value) for key, value in new.state_dict().items() if key.endswith(".gate")}
-    note = f"a block of another project, as {config.name}({_listed(options)})"
-    return new, tensors, note + (f"; its weights do not tell {_listed(assumed)}" if assumed else "")
+    message = f"a block of another project, as {config.name}({_listed(options)})"
+    return new, tensors, message + (f"; its weights do not determine {_listed(assumed)}" if assumed else "")
 
 
 def _derived(conversion: Conversion, name: str, channels: int) -> dict[str, Any]:
-    """The options of a block that its weights tell, without widths that are the default and the gate."""
+    """The options of a block that its weights determine, without widths that are the default and the gate."""
     derived = {key: value for key, value in conversion.options.items() if key != "gate"}
     default = channels // block_options(name)["reduction"]
     if derived.get("inner") == default:

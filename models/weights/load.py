@@ -37,7 +37,7 @@ def load_weights(model: VideoModel, path: str | Path, *, strict: bool = True) ->
     optical flow fit as they are. Blocks and heads that the file lacks stay as they are.
 
     An I3D-ResNet takes over the strides and pools in time of mmaction2's and SlowFast's checkpoints, and the report's
-    ``notes`` say so; where the source of the weights is not known, its option ``variant`` must name it.
+    ``messages`` name them; where the source of the weights is not known, its option ``variant`` must name it.
 
     Args:
         model: Is changed in place.
@@ -53,38 +53,38 @@ def load_weights(model: VideoModel, path: str | Path, *, strict: bool = True) ->
     """
     state, others = _read(model, path)
     variant: tuple[str, str] | None = None
-    notes = tuple(_other_network(str(path), key, count) for key, count in others.items())
+    messages = tuple(_other_network(str(path), key, count) for key, count in others.items())
     try:
         variant = find_variant(model, state, path)
     except ValueError as error:
         if strict:
             raise
-        notes += (str(error),)
+        messages += (str(error),)
     plan = plan_blocks(model, state, strict=strict)
     plan.swap()
     try:
-        report = _load(model, plan.state, str(path), strict, plan.notes)
+        report = _load(model, plan.state, str(path), strict, plan.messages)
     except ValueError:
         plan.swap()
         raise
     if plan.blocks:
         model.config["blocks"] = updated_blocks(model)
     if variant is not None:
-        notes += (adopt_variant(model, variant),)
-    notes += missing_shift(model, state)
-    return replace(report, notes=notes)
+        messages += (adopt_variant(model, variant),)
+    messages += missing_shift(model, state)
+    return replace(report, messages=messages)
 
 
 def _other_network(path: str, key: str, count: int) -> str:
-    """The note on a network of the file that was not read."""
+    """The message about a network of the file that was not read."""
     command = shlex.join(["python", "-m", "specvid.tools.weights.convert", path, "OUT.safetensors", "--key", key])
     return f"the file also has weights under {key!r} ({count} tensors), which were not read; `{command}` takes them out"
 
 
 def _load(
-    model: VideoModel, state: dict[str, Tensor], source: str, strict: bool, notes: Mapping[str, str]
+    model: VideoModel, state: dict[str, Tensor], source: str, strict: bool, messages: Mapping[str, str]
 ) -> LoadReport:
-    """Load tensors by name, and report. ``notes``: what was done to blocks of other projects."""
+    """Load tensors by name, and report. ``messages``: what was done to blocks of other projects."""
     own = model.state_dict()
     shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
     names = match_names(shapes, own, classifier=model.classifier_name)
@@ -108,7 +108,7 @@ def _load(
         missing={name: why for name, why in _missing(model, own, names).items() if name not in loaded},
         unexpected=_unexpected(model, state, names),
         mismatched=mismatched,
-        adapted=adapted | {name: note for name, note in notes.items() if name in loaded},
+        adapted=adapted | {name: message for name, message in messages.items() if name in loaded},
     )
     _check(model, report, state, strict)
     model.load_state_dict(loaded, strict=False)

@@ -1,6 +1,4 @@
-"""Reading a file of weights to a flat dict of tensors: safetensors, or a torch file with ``weights_only=True``,
-always.
-"""
+"""Reading a file of weights to a flat dict of tensors: safetensors, or torch, always with ``weights_only=True``."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ _FAMILIES = {
     "conv2.0.conv2.0.layers.0.conv1.weight": ("osnet_ain",),
 }
 
-# the same for classes of mmaction2, which need not be installed; its ResNets in 3D are too much alike to tell apart
+# the same for classes of mmaction2, which need not be installed; its ResNets in 3D are too much alike for that
 _OF_MMACTION = {
     "slow_path.conv1.conv.weight": "ResNet3dSlowFast",
     "conv1_s.conv.weight": "X3D",

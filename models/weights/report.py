@@ -19,7 +19,7 @@ class LoadReport:
         unexpected: In the file, not in the model, with the reason.
         mismatched: In both, but of different shapes, with the reason.
         adapted: Those of ``matched`` that were changed to fit (inflated, reshaped), and how.
-        notes: What else was changed in the model, so that it computes what the weights' own code did.
+        messages: What else was changed in the model, so that it computes what the weights' own code did.
     """
 
     source: str
@@ -28,13 +28,13 @@ class LoadReport:
     unexpected: Mapping[str, str] = field(default_factory=dict)
     mismatched: Mapping[str, str] = field(default_factory=dict)
     adapted: Mapping[str, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    messages: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         lines = [f"{self.source}: {len(self.matched)} tensors loaded"]
         for title in ("adapted", "missing", "unexpected", "mismatched"):
             lines += [f"  {title}: {line}" for line in summarise(getattr(self, title))]
-        return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
+        return "\n".join([*lines, *(f"  {message}" for message in self.messages)])
 
 
 def summarise(names: Mapping[str, str]) -> list[str]:

@@ -1,7 +1,7 @@
 """Checkpoints that fit a backbone and were computed with other strides and pools: whose are they, and what follows?
 
 The tensors of an I3D-ResNet are the same in every code base, and the logits are not. mmaction2's and SlowFast's names
-tell them apart; others have torchvision's names, and must be named.
+distinguish them; others have torchvision's names, and must be named.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def find_variant(model: VideoModel, state: Mapping[str, Tensor], path: str | Pat
     elif any(map(_PLAIN.fullmatch, stems)) and not any(map(_OWN.fullmatch, stems)) and "variant" not in config:
         raise ValueError(
             f"weights {str(path)!r} fit {config['name']!r}, and were trained on video by code that their names do not "
-            "tell, with strides and pools in time of its own. Create the model with one of "
+            "determine, with strides and pools in time of its own. Create the model with one of "
             + ", ".join(f"variant={name!r}" for name in VARIANTS)
             + f" (on the command line --model '{config['name']}(variant=...)')"
         )

@@ -77,7 +77,7 @@ def test_views_are_averaged_after_the_softmax() -> None:
 
 
 @pytest.mark.parametrize(
-    ("probabilities", "labels", "says"),
+    ("probabilities", "labels", "message"),
     [
         (np.zeros((2, 3)), [0], "one per clip"),
         (np.zeros((2, 3)), [0, 3], "expected 0 to 2"),
@@ -86,8 +86,8 @@ def test_views_are_averaged_after_the_softmax() -> None:
         (np.zeros(3), [0], "must be"),
     ],
 )
-def test_wrong_shapes_are_named(probabilities: np.ndarray, labels: list, says: str) -> None:
-    with pytest.raises(ValueError, match=says):
+def test_wrong_shapes_are_named(probabilities: np.ndarray, labels: list, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         score_classification(probabilities, labels)
     with pytest.raises(ValueError, match="at least one view"):
         average_views(np.zeros((0, 3)))

@@ -10,7 +10,7 @@ from specvid.eval.multilabel import average_precision, best_thresholds, score_mu
 sklearn_metrics = pytest.importorskip("sklearn.metrics")
 
 
-def draw(seed, clips=60, classes=7, levels=None):
+def random_scores(seed, clips=60, classes=7, levels=None):
     """Probabilities (with ties where there are few levels) and the classes of each clip."""
     rng = np.random.default_rng(seed)
     probabilities = rng.random((clips, classes))
@@ -26,7 +26,7 @@ def matrix(labels, classes):
 @pytest.mark.parametrize("levels", [None, 4])
 @pytest.mark.parametrize("seed", range(5))
 def test_equals_scikit_learn(seed, levels):
-    probabilities, labels = draw(seed, levels=levels)
+    probabilities, labels = random_scores(seed, levels=levels)
     truth = matrix(labels, 7)
     score = score_multilabel(probabilities, labels, np.full(7, 0.4))
     for label in range(7):
@@ -55,7 +55,7 @@ def test_a_class_without_clips():
 
 @pytest.mark.parametrize("seed", range(5))
 def test_thresholds_are_the_best(seed):
-    probabilities, labels = draw(seed, levels=8)
+    probabilities, labels = random_scores(seed, levels=8)
     truth = matrix(labels, 7)
     chosen = best_thresholds(probabilities, labels)
     for label in range(7):

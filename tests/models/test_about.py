@@ -131,7 +131,7 @@ def test_an_image_network_shows_one_frame() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "says"),
+    ("line", "message"),
     [
         ("models show", r"NAME is not given"),
         ("models show r3d_tny", r"backbone 'r3d_tny' is unknown. Did you mean 'r3d_tiny'"),
@@ -139,10 +139,10 @@ def test_an_image_network_shows_one_frame() -> None:
         ("models show mvit_v2_s --frames 8", r"built for 16 and takes nothing else; build it with frames="),
     ],
 )
-def test_mistakes(line: str, says: str, capsys, monkeypatch) -> None:
+def test_mistakes(line: str, message: str, capsys, monkeypatch) -> None:
     monkeypatch.delenv("SPECVID_DEBUG", raising=False)
     assert cli.run(shlex.split(line)) == 2
-    assert re.search(says, capsys.readouterr().err)
+    assert re.search(message, capsys.readouterr().err)
 
 
 def test_blocks_run_on_the_meta_device() -> None:
@@ -151,13 +151,13 @@ def test_blocks_run_on_the_meta_device() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "says"),
+    ("name", "message"),
     [
         ("mmaction:ResNet3d(depth=18, base_channels=16)", "layer3 = res4: 2 children"),
         pytest.param("mmaction:ResNet3dSlowOnly", "layer3 = res4: 6 children", marks=pytest.mark.slow),
         pytest.param("mmaction:X3D", "layer3 = res4: 5 children", marks=pytest.mark.slow),
     ],
 )
-def test_mmaction2s_networks_are_described(name: str, says: str) -> None:
+def test_mmaction2s_networks_are_described(name: str, message: str) -> None:
     pytest.importorskip("mmaction.models", reason="pip install 'specvid[mmaction]'")
-    assert says in describe(name, input={"frames": 8, "size": 64})
+    assert message in describe(name, input={"frames": 8, "size": 64})

@@ -99,7 +99,7 @@ def assert_same(
 
 
 def test_the_masks_matter() -> None:
-    """Else the other tests would pass whatever the blocks are told."""
+    """Else the other tests would pass whatever the blocks receive."""
     for name in BLOCKS:
         model = made(name)
         for place in ("snl", "nl"):
@@ -375,8 +375,7 @@ def test_one_backward_through_forwards_of_several_threads(name: str) -> None:
 
 
 def replicas(model: nn.Module, count: int) -> list[nn.Module]:
-    """What `torch.nn.parallel.replicate` makes, on the CPU and with the parameters themselves: shallow copies of all
-    modules."""
+    """Copies of all modules that share their parameters, as `torch.nn.parallel.replicate` makes them, on the CPU."""
     copies = []
     for _ in range(count):
         made = {module: module._replicate_for_data_parallel() for module in model.modules()}

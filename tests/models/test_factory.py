@@ -123,7 +123,7 @@ def test_parts_of_the_model() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "says"),
+    ("name", "options", "message"),
     [
         ("r3d_81", {}, "backbone 'r3d_81' is unknown. Did you mean 'r3d_18'"),
         ("r3d_18", {"width": 3}, r"create_model: 'width' is unknown.*backbone 'r3d_18' has none"),
@@ -140,8 +140,8 @@ def test_parts_of_the_model() -> None:
         ("r3d_tiny", {"weights": "DEFAULT"}, "weights 'DEFAULT': none are published for 'r3d_tiny'"),
     ],
 )
-def test_mistakes_are_answered_with_the_nearest_right_thing(name: str, options: dict, says: str) -> None:
-    with pytest.raises(ValueError, match=says):
+def test_mistakes_are_answered_with_the_nearest_right_thing(name: str, options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         create_model(name, **options)
 
 
@@ -180,7 +180,7 @@ def test_options_in_the_name_are_those_of_the_backbone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "says"),
+    ("name", "message"),
     [
         ("mmaction:ResNet3d(conv_cfg={'type': 'os.system'})", "'conv_cfg' is .*Give others in Python"),
         ("mmaction:ResNet3d(style=os.system)", "'style' is 'os.system'; in a name it may be a word, a number"),
@@ -191,8 +191,8 @@ def test_options_in_the_name_are_those_of_the_backbone() -> None:
         ("resnet18(stride=1)", "option of backbone 'resnet18.*': 'stride' is unknown. Did you mean 'last_stride'"),
     ],
 )
-def test_mistakes_in_options_of_a_name(name: str, says: str) -> None:
-    with pytest.raises(ValueError, match=says):
+def test_mistakes_in_options_of_a_name(name: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         create_model(name)
 
 
@@ -202,7 +202,7 @@ def test_an_option_in_the_name_and_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "says"),
+    ("name", "options", "message"),
     [
         ("resnet18", {"num_class": 3}, r"'num_class' is unknown. Did you mean num_classes=\?.*last_stride"),
         ("r3d_18", {"pretrained": True}, r"Did you mean weights='DEFAULT'\? Arguments: blocks, num_classes,.*has none"),
@@ -222,8 +222,8 @@ def test_an_option_in_the_name_and_again() -> None:
         (18, {}, "backbone 18 must be a name"),
     ],
 )
-def test_names_that_an_engineer_guesses(name: str, options: dict, says: str) -> None:
-    with pytest.raises(ValueError, match=says):
+def test_names_that_an_engineer_guesses(name: str, options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         create_model(name, **options)
 
 

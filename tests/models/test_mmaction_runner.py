@@ -86,7 +86,7 @@ def test_plugins_are_insertions() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "message"),
     [
         ({"blocks": "sln@layer3"}, "'sln' is unknown.*Did you mean 'snl'"),
         ({"blocks": "snl@layer5"}, "place 'layer5' is unknown.*Did you mean 'layer4'"),
@@ -113,12 +113,12 @@ def test_plugins_are_insertions() -> None:
         ({"plugins": [{"cgf": {"type": "specvid_snl"}}]}, "field 'cgf' is unknown. Did you mean 'cfg'"),
         (
             {"plugins": [{"cfg": {"type": "specvid_snl"}}], "backbone": {"type": "C3D", "out_dim": 2048}},
-            "C3D has no layer1; say blocks=",
+            "C3D has no layer1; use blocks=",
         ),
     ],
 )
-def test_mistakes_in_a_config_are_answered(options: dict[str, Any], says: str) -> None:
-    with pytest.raises(ValueError, match=says):
+def test_mistakes_in_a_config_are_answered(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         build(**options)
 
 

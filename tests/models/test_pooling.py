@@ -93,15 +93,15 @@ def test_bnneck_is_the_one_of_the_paper() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "message"),
     [
-        ({"num_classes": 0}, "num_classes is 0; it must be a whole number >= 1"),
+        ({"num_classes": 0}, "num_classes is 0; it must be an integer >= 1"),
         ({"num_classes": 2.0}, "num_classes is 2.0"),
         ({"embedding_dim": -3}, "embedding_dim is -3"),
         ({"neck": "bneck"}, "neck 'bneck' is unknown. Did you mean 'bnneck'"),
         ({"dropout": 1.0}, "dropout is 1.0; it is a probability"),
     ],
 )
-def test_head_mistakes(options: dict, says: str) -> None:
-    with pytest.raises(ValueError, match=says):
+def test_head_mistakes(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         Head(6, **options)

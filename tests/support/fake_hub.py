@@ -34,9 +34,9 @@ class FakeHub:
 
     def environment(self, home: Path) -> dict[str, str]:
         """For a process whose client is to talk to this one."""
-        keep = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
+        others = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
         own = {"HF_ENDPOINT": self.address, "HF_HOME": str(home / "hf"), "HF_HUB_DISABLE_XET": "1"}
-        return {**keep, **own, "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+        return {**others, **own, "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
 
     def answer(self, method: str, path: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
         """Status, headers and content for a request."""

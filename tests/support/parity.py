@@ -192,9 +192,9 @@ def fast_reid_logits(folder: Path) -> Pair:
     state = resnet(50, dims=2)
     neck = conv("heads.bottleneck.0", 10, 2048, 1, 1) | norm("heads.bottleneck.1", 10)
     neck["heads.bottleneck.1.bias"].zero_()
-    whole = prefixed("backbone.", state) | neck | {"heads.weight": torch.randn(CLASSES, 10)}
-    model = load(folder, {"model": whole}, "resnet50", neck="bnneck", embedding_dim=10, last_stride=1)
-    wide = {key: tensor.double() for key, tensor in whole.items()}
+    complete = prefixed("backbone.", state) | neck | {"heads.weight": torch.randn(CLASSES, 10)}
+    model = load(folder, {"model": complete}, "resnet50", neck="bnneck", embedding_dim=10, last_stride=1)
+    wide = {key: tensor.double() for key, tensor in complete.items()}
     x = clip(2, 64)
     projected = per_frame(body_50(state, last_stride=1), x) @ wide["heads.bottleneck.0.weight"][..., 0, 0].T
     return model(x), source_networks.norm(wide, "heads.bottleneck.1", projected) @ wide["heads.weight"].T

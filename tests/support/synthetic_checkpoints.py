@@ -1,5 +1,7 @@
-"""Checkpoints as other projects write them, drawn: their exact names and shapes, written down here independently of the
-models that load them."""
+"""Synthetic checkpoints as other projects write them.
+
+Their exact names and shapes are written down here, independently of the models that load them.
+"""
 
 from collections.abc import Iterator
 

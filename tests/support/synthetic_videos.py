@@ -163,11 +163,11 @@ def write_streams(path: Path, sizes: Sequence[int], *, cover: bool = False, soun
 
 def cut_copied(source: Path, path: Path, frames: int) -> Path:
     """A copy of a video, its first ``frames`` frames cut off without decoding: an edit list hides them."""
-    with av.open(str(source)) as whole, av.open(str(path), "w") as part:
-        origin = whole.streams.video[0]
+    with av.open(str(source)) as full, av.open(str(path), "w") as part:
+        origin = full.streams.video[0]
         stream = part.add_stream_from_template(origin)
         shift = round(frames / (25 * origin.time_base))
-        for packet in whole.demux(origin):
+        for packet in full.demux(origin):
             if packet.size:
                 packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
                 packet.stream = stream

@@ -18,7 +18,7 @@ LENGTH, WIDTH = 24, 6
 
 
 class Points(Dataset):
-    """Random points, drawn anew in each epoch; those whose number is in ``unreadable`` come with an error."""
+    """Random points, new ones in each epoch; those whose number is in ``unreadable`` come with an error."""
 
     def __init__(self, unreadable: tuple[int, ...] = ()) -> None:
         self.unreadable = unreadable

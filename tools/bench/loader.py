@@ -113,7 +113,7 @@ def bench_loader(
 
 
 def as_text(rows: Sequence[LoaderRow]) -> str:
-    """A table: a ratio of 0.9 says that the loader delivers 0.9 clips where decord alone decodes one.
+    """A table: a ratio of 0.9 means that the loader delivers 0.9 clips where decord alone decodes one.
 
     Args:
         rows: from ``bench_loader``.

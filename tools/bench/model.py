@@ -28,7 +28,7 @@ class StepTime:
 
     Attributes:
         blocks: what was inserted; empty for the bare backbone.
-        parameters: of the whole model.
+        parameters: of the model, blocks and head included.
         seconds: median of a step.
         clips: of a step, by its seconds.
         ratio: to the bare backbone, median over the rounds.

@@ -1,4 +1,4 @@
-"""Memory of this process as the kernel counts it: resident now, and at most. Only Linux tells all of it."""
+"""Memory of this process as the kernel counts it: resident now, and at most. Only Linux reports all of it."""
 
 import contextlib
 import os

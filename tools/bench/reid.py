@@ -1,7 +1,7 @@
 """How fast re-identification is scored, next to the bare similarity product and to a per-query Python ranking.
 
-``bench_scoring`` answers: what does the whole score (mAP, mINP, CMC, per-query) cost above the one matrix product that
-    nobody can avoid?
+``bench_scoring`` answers: what does the complete score (mAP, mINP, CMC, per-query) cost above the one matrix product
+    that nobody can avoid?
 ``bench_gallery`` answers: how much memory above the features does a gallery of a million take?
 """
 
@@ -26,7 +26,7 @@ class ScoringTime:
 
     Attributes:
         product: of the similarity product.
-        score: of the whole score.
+        score: of the complete score.
         python: of the ranking in Python, once.
         score_to_product: ratio.
         python_to_score: ratio.
@@ -127,7 +127,7 @@ def rank_in_python(data: ReidFeatures) -> tuple[float, float]:
 def bench_scoring(
     queries: int = MARS_QUERIES, gallery: int = MARS_GALLERY, dims: int = 2048, *, noise: float = 2.5, repeat: int = 3
 ) -> ScoringTime:
-    """Time the product, the whole score and the ranking in Python on the same synthetic features.
+    """Time the product, the complete score and the ranking in Python on the same synthetic features.
 
     Args:
         queries: Q.

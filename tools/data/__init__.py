@@ -1,1 +1,1 @@
-"""Data sets: is one whole, and from archives to the layout that is read."""
+"""Data sets: is one complete, and from archives to the layout that is read."""

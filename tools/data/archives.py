@@ -38,7 +38,7 @@ def unpack(archive: Path, folder: Path) -> None:
     try:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as content:
-                for member in content.infolist():  # what it says is the most that Python unpacks of it
+                for member in content.infolist():  # Python unpacks no more of it than announced
                     most.add(member.file_size)
                 content.extractall(folder)
         elif archive.suffix.lower() == ".rar":
@@ -71,7 +71,7 @@ def unpack_parts(parts: Sequence[Path], folder: Path) -> None:
         _check_disk(error, folder)
         raise ValueError(
             f"{parts[0]} to {parts[-1].name} ({len(parts)} parts) cannot be unpacked ({error}): are all parts there, "
-            "and are they whole?"
+            "and are they complete?"
         ) from None
 
 
@@ -168,8 +168,8 @@ def _unpack_rar(archive: Path, folder: Path, most: _Most) -> None:
                         raise
         if process.returncode == 0:
             return
-        said = (complaint.strip() or output.strip() or "no message").splitlines()[-1]
-        failures.append(f"{name}: {said}")
+        message = (complaint.strip() or output.strip() or "no message").splitlines()[-1]
+        failures.append(f"{name}: {message}")
     raise ValueError(
         f"{archive} cannot be unpacked ({'; '.join(failures)}): download it again, or install another one of "
         f"{', '.join(UNPACKERS)}."

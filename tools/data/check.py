@@ -1,4 +1,4 @@
-"""Is a data set whole? Every list, every name, every file to its last frame; what is wrong is said by name."""
+"""Is a data set complete? Every list, every name, every file to its last frame; what is wrong is named."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -179,7 +179,7 @@ def _scorable(data: ReidSet) -> dict[str, str]:
 
 
 def _warning_lines(warnings: Mapping[str, str]) -> list[str]:
-    """What is to be said of files that can be read."""
+    """The first warnings of files that can be read, by path, the others counted."""
     if not warnings:
         return []
     lines = [f"warning: {len(warnings):,} of them are not as their headers announce, and are read:"]

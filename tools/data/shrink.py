@@ -1,7 +1,7 @@
 """Re-encode a data set once, smaller and with key frames close together: clips are then read several times faster.
 
 Names, folders and lists stay as they are, so the copy is read by the same layout. What is there already from a run with
-the same settings is not done again; each file appears whole or not at all.
+the same settings is not done again; each file appears complete or not at all.
 """
 
 import filecmp
@@ -142,7 +142,7 @@ def reencode(source: str, target: str, config: ShrinkConfig) -> None:
 
     Args:
         source: the video; its frames are those that all of specvid reads, turned as players show them.
-        target: the file to write, in the container that its name says; times of frames are kept where it can.
+        target: the file to write, in the container that its suffix names; times of frames are preserved where it can.
         config: size and key frames.
 
     Raises:
@@ -203,7 +203,7 @@ def _task(source: str, target: str, config: ShrinkConfig) -> str:
     """Re-encode a video in this process, or copy it as it is: why, in the latter case."""
     import av
 
-    av.logging.set_level(av.logging.PANIC)  # what is wrong is said once, here
+    av.logging.set_level(av.logging.PANIC)  # what is wrong is reported once, here
     try:
         reencode(source, target, config)
     except VideoError as error:

@@ -31,7 +31,7 @@ class Outcome:
     Args:
         share: of the source's frames, that bare PyAV decodes.
         error: why it cannot be read; "" where it can.
-        warning: what is said of it.
+        warning: of a file that can be read.
         guessed: where decord differs from PyAV in a video in which FFmpeg mended frames: it guesses them from what it
             decoded before, which depends on where it began.
         faults: what must not be: "dies", "hangs", a frame that moved or was repeated without a word, decoders or
@@ -178,7 +178,7 @@ def _compare(
     if len(own) > len(truth):
         yield f"{decoder}: {len(own)} frames, PyAV has {len(truth)}"
         return
-    if frames.shape[1:] == truth[0].shape:  # else turned or stretched, which tests of their own look at
+    if frames.shape[1:] == truth[0].shape:  # else rotated or scaled, which tests of their own look at
         moved = [int(i) for i, true in zip(own, truth, strict=False) if not (frames[i] == true).all()]
         if moved:
             yield f"{decoder}: {len(moved)} of {len(own)} frames are others than PyAV's, the first is {moved[0]}"
@@ -187,7 +187,7 @@ def _compare(
 
 
 def _clips(path: Path, decoder: str, frames: np.ndarray, lost: np.ndarray) -> Iterator[str]:
-    """Clips read by themselves: they must be those of the whole video, or fail where too much of them is lost."""
+    """Clips read by themselves: they must be those of the complete video, or fail where too much of them is lost."""
     from specvid.datasets.decode import MIN_READABLE, open_video
     from specvid.errors import VideoError
 
@@ -198,7 +198,7 @@ def _clips(path: Path, decoder: str, frames: np.ndarray, lost: np.ndarray) -> It
         try:
             with open_video(path, decoder) as video:
                 got = video.frames(clip)
-                said = "cannot be decoded" in video.warning
+                is_reported = "cannot be decoded" in video.warning
         except VideoError as error:
             if not must_fail:
                 yield f"{decoder}: a clip at {start} fails, `data check` misses {missing} of its frames: {error}"
@@ -206,8 +206,8 @@ def _clips(path: Path, decoder: str, frames: np.ndarray, lost: np.ndarray) -> It
         if must_fail:
             yield f"{decoder}: a clip at {start} is read, `data check` misses {missing} of its frames"
         elif not (got == frames[clip]).all():
-            yield f"{decoder}: a clip at {start} has other frames than the whole video"
-        elif missing and not said:
+            yield f"{decoder}: a clip at {start} has other frames than the complete video"
+        elif missing and not is_reported:
             yield f"{decoder}: a clip at {start} repeats {missing} frames without a word"
 
 

@@ -167,7 +167,7 @@ def _damage(path: Path, frames: int, out: Path, rng: np.random.Generator) -> Ite
 def _containers_and_codecs(out: Path) -> Iterator[Variant]:
     for container in CONTAINERS:
         for codec in CODECS:
-            path = _encode(out / f"whole_{codec}.{container}", codec, FRAMES)
+            path = _encode(out / f"intact_{codec}.{container}", codec, FRAMES)
             if path and _count(path) == FRAMES:  # FFmpeg writes some that it does not read
                 yield Variant(path, "container x codec", FRAMES)
 

@@ -23,7 +23,7 @@ class FileReport:
         path: of the file, or of the folder of frames.
         frames: that can be used.
         error: why it cannot be read; empty where it can.
-        warning: what is to be said of one that can.
+        warning: what is unusual about one that can.
     """
 
     path: str
@@ -93,7 +93,7 @@ def verify_task(paths: list[str], images: bool, min_readable: float) -> list[Fil
     """
     import av
 
-    av.logging.set_level(av.logging.PANIC)  # what is wrong is said once, here
+    av.logging.set_level(av.logging.PANIC)  # what is wrong is reported once, here
     reports = []
     for path in paths:
         try:
@@ -106,8 +106,8 @@ def verify_task(paths: list[str], images: bool, min_readable: float) -> list[Fil
         except VideoError as error:
             reports.append(FileReport(path, error=str(error)))
         except Exception as error:  # whatever a file makes a decoder do: it is named, and the others go on
-            said = " ".join(str(error).split())
-            reports.append(FileReport(path, error=f"{path}: {type(error).__name__}: {said}"))
+            message = " ".join(str(error).split())
+            reports.append(FileReport(path, error=f"{path}: {type(error).__name__}: {message}"))
     return reports
 
 

@@ -125,7 +125,7 @@ class Maps:
             save_file({"maps": cls.of(model, tracklets).maps}, file)
         return cls(load_file(file)["maps"])
 
-    def draw(self, index: int, frames: int, rng: np.random.Generator) -> Tensor:
+    def sample(self, index: int, frames: int, rng: np.random.Generator) -> Tensor:
         """Choose one frame from each of so many parts of a tracklet, mirrored or not.
 
         Args:
@@ -229,7 +229,7 @@ def train_and_score(arm: Arm, seed: int, data: ReidSet, train: Maps, test: Maps,
         sampler.set_epoch(epoch)
         for batch in _batches(list(sampler)[: steps * IDENTITIES * TRACKLETS]):
             rngs = [np.random.default_rng([seed, epoch, index]) for index in batch]
-            maps = torch.stack([train.draw(i, options.frames, rng) for i, rng in zip(batch, rngs, strict=True)])
+            maps = torch.stack([train.sample(i, options.frames, rng) for i, rng in zip(batch, rngs, strict=True)])
             loss, _ = criterion(outputs(model, maps), torch.as_tensor(labels[batch]))
             loss.backward()
             optimizer.step()

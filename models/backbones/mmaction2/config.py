@@ -22,7 +22,7 @@ CROPS = ("CenterCrop", "ThreeCrop", "TenCrop")
 
 @dataclass(frozen=True)
 class RecognizerConfig:
-    """What a config of mmaction2 says about a recognizer.
+    """What a config of mmaction2 specifies of a recognizer.
 
     Attributes:
         name: Class of the backbone.

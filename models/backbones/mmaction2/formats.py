@@ -1,7 +1,7 @@
 """Formats of the features in mmaction2's transformers that are not channels first.
 
 TimeSformer's tokens run over time fastest, (H, W, T), after one class token; with ``attention_type="space_only"`` each
-frame has a row of tokens of its own. Video Swin keeps channels last within its stages.
+frame has a row of tokens of its own. Video Swin has channels last within its stages.
 """
 
 from __future__ import annotations

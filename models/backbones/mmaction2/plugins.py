@@ -40,7 +40,7 @@ def read_plugins(plugins: Iterable[Mapping[str, Any]], network: nn.Module) -> tu
     for plugin in plugins:
         what = f"plugin {dict(plugin)}"
         if not stages:
-            raise ValueError(f"{what}: {type(network).__name__} has no layer1; say blocks=... instead of plugins")
+            raise ValueError(f"{what}: {type(network).__name__} has no layer1; use blocks=... instead of plugins")
         for name in plugin:
             if name not in _FIELDS:
                 raise unknown(f"{what}: field", str(name), _FIELDS)

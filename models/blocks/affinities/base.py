@@ -65,8 +65,7 @@ class Affinity(nn.Module, ABC):
 
 
 class FactoredAffinity(Affinity):
-    """An affinity of low rank: its factors at a position depend on the other positions only through totals of fixed
-    size.
+    """An affinity of low rank: factors at a position depend on other positions only through totals of fixed size.
 
     That is what makes it linear in N, and what lets a clip be processed in chunks (see ``streaming.py``).
     """

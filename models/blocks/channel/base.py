@@ -38,8 +38,8 @@ class ChannelBlock(nn.Module, ABC):
 
         Args:
             x: features (B, C, *dims).
-            mask: (B, T) or (B, *dims) bool, True where a position is valid. The others are not seen, and pass
-                unchanged.
+            mask: (B, T) or (B, *dims) bool, True where a position is valid. The others have no influence, and
+                pass through unchanged.
 
         Returns:
             (B, C, *dims).

@@ -1,4 +1,4 @@
-"""What every filter does: give the terms f_k(A) z, and tell what they do to each eigenvalue of A."""
+"""What every filter does: give the terms f_k(A) z, and what they do to each eigenvalue of A."""
 
 from abc import ABC, abstractmethod
 

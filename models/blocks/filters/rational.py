@@ -22,8 +22,9 @@ DOUBLINGS = 12  # MAX_POLE ** 2 ** 12 < 2e-18
 
 
 class Arma(Filter):
-    """I and the resolvents (1 - |p|) (I - p A)^-1 of ``order`` learned poles p: p > 0 smooths over the graph, p < 0
-    sharpens.
+    """I and the resolvents (1 - |p|) (I - p A)^-1 of ``order`` learned poles p.
+
+    A pole p > 0 smooths over the graph, p < 0 sharpens.
 
     Args:
         order: the number of poles, >= 1. They start spread over (-0.9, 0.9), at 0.5 if there is one.

@@ -94,8 +94,8 @@ def _sum_rows(
         inside = (r[:, None] < rank) & (n[None, :] < positions)
         tile = tl.load(rows + r[:, None] * s_r + n[None, :] * s_n, mask=inside, other=0.0).to(tl.float32)
         if masked:
-            keep = tl.load(mask + b * positions + n, mask=n < positions, other=0)
-            tile = tl.where(keep[None, :] != 0, tile, 0.0)
+            valid = tl.load(mask + b * positions + n, mask=n < positions, other=0)
+            tile = tl.where(valid[None, :] != 0, tile, 0.0)
         total += tl.maximum(tile, 0.0)
     tl.store(partial + (b * tl.num_programs(1) + part) * rank + r, tl.sum(total, 1), mask=r < rank)
 
@@ -134,8 +134,8 @@ def _normalise(
         value = tl.load(rows + r[:, None] * s_r + n[None, :] * s_n, mask=inside, other=0.0).to(tl.float32)
         degree += tl.sum(tl.maximum(value, 0.0) * total[:, None], 0)
     if masked:
-        keep = tl.load(mask + b * positions + n, mask=n < positions, other=0)
-        degree = tl.where(keep != 0, degree, 0.0)
+        valid = tl.load(mask + b * positions + n, mask=n < positions, other=0)
+        degree = tl.where(valid != 0, degree, 0.0)
     scale = tl.where(degree > 0, tl.rsqrt(tl.where(degree > 0, degree, 1.0)), 0.0)
     tl.store(root + b * positions + n, scale, mask=n < positions)
     for start in range(0, rank, high):

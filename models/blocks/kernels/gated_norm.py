@@ -1,8 +1,8 @@
 """The end of a unit, x + gate · relu(norm(y)), and its gradient on CUDA, in two passes over memory each way.
 
 In training one pass takes the statistics of y, one writes the result; backward one pass sums G'·y^ and G' per channel,
-one writes the gradient of y. In eval mode the statistics are known, and there is one pass. The passes themselves are in
-``gated_norm_kernels.py``.
+one writes the gradient of y. In eval mode the statistics are known, and there is one pass. The kernels are in
+``gated_norm_kernels.py``; this file launches them.
 """
 
 # Strides are given as *tensor.stride(), of which pyright does not know the number.

@@ -18,7 +18,7 @@ _PAPER = {"identity": False}
 
 
 def _implied(*arguments: str) -> dict[str, Translation]:
-    """Constructor arguments that the shapes of the weights tell, or that change nothing here."""
+    """Constructor arguments that the shapes of the weights determine, or that change nothing here."""
     return dict.fromkeys(arguments, implied_by_shapes)
 
 
@@ -52,7 +52,7 @@ def read_se(state: State) -> Conversion:
 
 @reads("eca")
 def read_eca(state: State) -> Conversion:
-    """Read ECANet's eca_layer or timm's EcaModule, whose weights do not tell the channels.
+    """Read ECANet's eca_layer or timm's EcaModule, whose weights do not determine the channels.
 
     Args:
         state: the module's state dict.

@@ -1,4 +1,4 @@
-"""How a published module becomes a block of ours: its keys, and what its weights tell of its options."""
+"""How a published module becomes a block of ours: its keys, and what its weights determine of its options."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,14 +20,14 @@ class Conversion:
 
     Args:
         block: what the block is called here.
-        options: those of our block that the weights tell.
+        options: those of our block that the weights determine.
         keys: our key for each of theirs.
-        defaults: options that the weights do not tell, by the defaults of their constructor.
-        undetermined: options that the weights do not tell and that have no default, and what can be given.
+        defaults: options that the weights do not determine, by the defaults of their constructor.
+        undetermined: options that the weights do not determine and that have no default, and what can be given.
         zeros: keys of ours for parameters that they do not have and that are 0 there.
         without_effect: keys of theirs that cannot change the output.
         constructor: arguments of their constructor, and the options of ours that a value means.
-        channels: C, where no weight of g (D, C, 1, ...) tells it.
+        channels: C, where no weight of g (D, C, 1, ...) determines it.
         changes: what is done to a tensor before it is ours, by our key.
     """
 
@@ -200,7 +200,7 @@ def from_official(
         constructor: what the module was made with, by the names of its own constructor, e.g. ``{"use_scale": False,
             "mode": "dot_product"}`` of mmcv's NonLocal.
         **options: the same by our names, e.g. ``relu=True`` (stages of 2019), ``recurrence=2`` (cc), ``kernel="dot"``,
-            ``scale=False``, ``dims=3`` (a block of images, for video). What neither tells is the default of the
+            ``scale=False``, ``dims=3`` (a block of images, for video). What neither determines is the default of the
             module's constructor, where the keys show which module it is. They do not for ``cgnl`` (``kernel`` and
             ``scale`` must be given), AlexHex7's ``nl`` with theta and phi (``kernel``), SlowFast's (``sub_sample``),
             ``dnl`` of the other repositories (``scale``), ``eca`` (``channels``), ``ge`` (``extent``) and ``halo``
@@ -226,7 +226,7 @@ def from_official(
     for name_of_option, choices in conversion.undetermined.items():
         if name_of_option not in given:
             raise ValueError(
-                f"state dict of official module {name!r} does not tell {name_of_option!r}: give "
+                f"state dict of official module {name!r} does not determine {name_of_option!r}: give "
                 f"from_official({name!r}, state_dict, {name_of_option}=...), which is {choices}."
             )
     defaults = conversion.defaults

@@ -21,13 +21,13 @@ _MODES = {"embedded_gaussian": "embedded", "gaussian": "gaussian", "dot_product"
 
 
 def _implied(*arguments: str) -> dict[str, Translation]:
-    """Constructor arguments that the shapes of the weights tell, or that change nothing here."""
+    """Constructor arguments that the shapes of the weights determine, or that change nothing here."""
     return dict.fromkeys(arguments, implied_by_shapes)
 
 
 @reads("nl")
 def read_nonlocal(state: State) -> Conversion:
-    """Read a nonlocal block of any repository, which its keys tell.
+    """Read a nonlocal block of any repository, recognised by its keys.
 
     Args:
         state: the module's state dict.
@@ -151,7 +151,7 @@ def _options(state: State, signal: str, *, norm: bool) -> dict[str, Any]:
 
 
 def _find_kernel(state: State, *, theta: str, project: str) -> dict[str, Any]:
-    """The kernel, where the keys tell: only two of four have theta and phi, and nothing else."""
+    """The kernel, where the keys determine it: only two of four have theta and phi, and nothing else."""
     if project in state:
         return {"kernel": "concat"}
     return {} if theta in state else {"kernel": "gaussian"}

@@ -27,7 +27,7 @@ class TemporalPool(nn.Module):
         kind: ``max`` or ``mean``.
 
     Raises:
-        ValueError: The factor is no whole number from 2 up, or the kind is unknown.
+        ValueError: The factor is no integer from 2 up, or the kind is unknown.
     """
 
     changes_time = True
@@ -35,7 +35,7 @@ class TemporalPool(nn.Module):
     def __init__(self, channels: int, *, factor: int = 2, kind: str = "max") -> None:
         super().__init__()
         if not isinstance(factor, int) or isinstance(factor, bool) or factor < 2:
-            raise ValueError(f"factor={factor!r} of part 'tpool' is not possible: it is a whole number from 2 up")
+            raise ValueError(f"factor={factor!r} of part 'tpool' is not possible: it is an integer from 2 up")
         if kind not in KINDS:
             raise unknown("kind of part 'tpool':", str(kind), KINDS)
         self.factor, self.kind = factor, kind

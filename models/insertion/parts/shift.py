@@ -25,14 +25,14 @@ class TemporalShift(nn.Module):
         fold_div: Into how many parts the channels are divided, of which two move; 8 is the paper's.
 
     Raises:
-        ValueError: ``fold_div`` is no whole number from 2 to C.
+        ValueError: ``fold_div`` is no integer from 2 to C.
     """
 
     def __init__(self, channels: int, *, fold_div: int = 8) -> None:
         super().__init__()
         if not isinstance(fold_div, int) or not 2 <= fold_div <= channels:
             raise ValueError(
-                f"fold_div={fold_div!r} of part 'tsm' is not possible with {channels} channels: it is a whole number "
+                f"fold_div={fold_div!r} of part 'tsm' is not possible with {channels} channels: it is an integer "
                 "from 2 (all channels move) up to the number of channels"
             )
         self.fold_div, self.fold = fold_div, channels // fold_div

@@ -15,7 +15,7 @@ from specvid import memory
 from specvid.eval import ReidFeatures, load_features, save_features, score_reid
 
 
-def draw(letters=False, known=True, dtype=np.float32):
+def random_features(letters=False, known=True, dtype=np.float32):
     """A gallery of 30 with 6 queries in it, in no order, and, with ``known``, 2 more that are not."""
     rng = np.random.default_rng(0)
     gallery = rng.standard_normal((30, 5)).astype(dtype)
@@ -50,7 +50,7 @@ def draw(letters=False, known=True, dtype=np.float32):
 @pytest.mark.parametrize("letters", [False, True])
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_round_trip(tmp_path, suffix, letters, dtype):
-    features = draw(letters, dtype=dtype)
+    features = random_features(letters, dtype=dtype)
     path = tmp_path / f"features{suffix}"
     save_features(path, features)
     back = load_features(path)
@@ -66,7 +66,7 @@ def test_round_trip(tmp_path, suffix, letters, dtype):
 
 @pytest.mark.parametrize("suffix", [".npz", ".parquet"])
 def test_unknown_places_of_queries(tmp_path, suffix):
-    features = draw(known=False)
+    features = random_features(known=False)
     save_features(tmp_path / f"f{suffix}", features)
     back = load_features(tmp_path / f"f{suffix}")
     assert len(back.gallery) == 30
@@ -74,7 +74,7 @@ def test_unknown_places_of_queries(tmp_path, suffix):
 
 
 def test_queries_that_a_row_cannot_hold_are_refused_in_parquet(tmp_path):
-    features = draw(known=False)
+    features = random_features(known=False)
     index = np.array([5, 0, 5])
     twice = dataclasses.replace(
         features,
@@ -122,13 +122,13 @@ def test_many_batches(tmp_path, monkeypatch):
     from specvid.eval.reid import parquet
 
     monkeypatch.setattr(parquet, "_ROWS", 7)
-    features = draw()
+    features = random_features()
     save_features(tmp_path / "f.parquet", features)
     assert np.array_equal(load_features(tmp_path / "f.parquet").gallery, features.gallery)
 
 
 def test_parquet_of_somebody_else(tmp_path):
-    features = draw()
+    features = random_features()
     columns = {
         "embedding": [row.tolist() for row in features.gallery],
         "pid": [f"p{i}" for i in features.gallery_ids],
@@ -153,7 +153,7 @@ def test_parquet_of_somebody_else(tmp_path):
 
 @pytest.mark.parametrize("key", ["query_index", "query_IDX", "is_query"])
 def test_npz_of_one_table(tmp_path, key):
-    features = draw(known=False)
+    features = random_features(known=False)
     index = np.array([0, 5, 10, 15, 20, 25])
     who = {
         "query_index": index,
@@ -194,7 +194,7 @@ def test_bad_files_are_named(tmp_path):
     with pytest.raises(ValueError, match=r"not from \.csv"):
         load_features(tmp_path / "f.csv")
     with pytest.raises(ValueError, match=r"not as \.csv"):
-        save_features(tmp_path / "g.csv", draw())
+        save_features(tmp_path / "g.csv", random_features())
     pq.write_table(pa.table({"feature": [[1.0]]}), tmp_path / "f.parquet")
     with pytest.raises(ValueError, match="lacks ids, cams, is_query"):
         load_features(tmp_path / "f.parquet")
@@ -222,7 +222,7 @@ SIDES = {
         ({**TABLE, "is_query": [True, False]}, r"is_query has shape \(2,\); .* 3 feature rows"),
         ({**TABLE, "is_query": [True] * 3, "in_gallery": [True]}, "in_gallery has shape"),
         ({**TABLE, "cams": np.array([0, "a", None], object), "query_index": [0]}, "array cams holds Python objects"),
-        ({**TABLE, "query_index": [0], "about": "no"}, r"note .*'no'.* is no JSON object"),
+        ({**TABLE, "query_index": [0], "about": "no"}, r"metadata .*'no'.* is no JSON object"),
         ({**TABLE, "query_index": [0], "about": "[1]"}, "is no JSON object"),
         ({**SIDES, "gallery_ids": [1]}, "gallery ids have shape"),
         ({**SIDES, "query_names": ["a"]}, "query names have shape"),
@@ -269,13 +269,13 @@ def test_zeros_that_unpack_to_more_than_memory_are_refused(tmp_path, monkeypatch
             load_features(tmp_path / name)
 
 
-@pytest.mark.parametrize("keep", [0, 0.5])
+@pytest.mark.parametrize("share", [0, 0.5])
 @pytest.mark.parametrize("suffix", [".npz", ".parquet"])
-def test_cut_off_files_are_named(tmp_path, suffix, keep):
+def test_cut_off_files_are_named(tmp_path, suffix, share):
     path = tmp_path / f"f{suffix}"
-    save_features(path, draw())
-    whole = path.read_bytes()
-    path.write_bytes(whole[: int(keep * len(whole))])
+    save_features(path, random_features())
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
     with pytest.raises(ValueError, match=rf"f\{suffix}: "):
         load_features(path)
 
@@ -300,7 +300,7 @@ def test_columns_that_do_not_fit_are_named(tmp_path, change, cause):
 def test_a_junk_note_in_parquet_is_named(tmp_path):
     table = pa.table({"feature": [[1.0], [2.0]], "id": [1, 1], "camera": [1, 2], "is_query": [True, False]})
     pq.write_table(table.replace_schema_metadata({"specvid": "no"}), tmp_path / "f.parquet")
-    with pytest.raises(ValueError, match=r"f\.parquet: its note .* is no JSON object"):
+    with pytest.raises(ValueError, match=r"f\.parquet: its metadata .* is no JSON object"):
         load_features(tmp_path / "f.parquet")
 
 
@@ -321,7 +321,7 @@ def test_matlab_files_as_layumis_baseline_writes_them(tmp_path):
     """`scipy.io.savemat` of lists and arrays, as in its test.py: labels become rows of a matrix."""
     import scipy.io
 
-    known = draw(known=False)
+    known = random_features(known=False)
     result = {
         f"{side}_{short}": getattr(known, name)
         for side in ("query", "gallery")
@@ -334,9 +334,9 @@ def test_matlab_files_as_layumis_baseline_writes_them(tmp_path):
         for name in ("query", "gallery", "query_ids", "gallery_ids", "query_cams", "gallery_cams"):
             np.testing.assert_array_equal(getattr(read, name), getattr(known, name))
         assert read.score("cross-camera").mAP == known.score("cross-camera").mAP
-    whole = path.read_bytes()
-    for cut in range(0, len(whole), max(1, len(whole) // 60)):
-        path.write_bytes(whole[:cut])
+    content = path.read_bytes()
+    for cut in range(0, len(content), max(1, len(content) // 60)):
+        path.write_bytes(content[:cut])
         with pytest.raises(ValueError, match=r"pytorch_result\.mat: "):
             load_features(path)
     scipy.io.savemat(path, {**result, "query_f": np.array([{"a": 1}], object)})

@@ -13,11 +13,11 @@ from specvid.eval.neighbours import extreme_of, nearest_of
 from specvid.eval.reid import rerank
 
 
-def clusters(seed=0, people=8, queries=12, gallery=70, dims=10, noise=0.5):
+def clusters(seed=0, identities=8, queries=12, gallery=70, dims=10, noise=0.5):
     """People around centres, in the order of score_reid."""
     rng = np.random.default_rng(seed)
-    centre = rng.standard_normal((people, dims))
-    query_ids, gallery_ids = rng.integers(0, people, queries), rng.integers(-1, people, gallery)
+    centre = rng.standard_normal((identities, dims))
+    query_ids, gallery_ids = rng.integers(0, identities, queries), rng.integers(-1, identities, gallery)
     make = lambda ids: (centre[ids] + noise * rng.standard_normal((len(ids), dims))).astype(np.float32)  # noqa: E731
     return (
         make(query_ids),
@@ -65,11 +65,11 @@ def test_more_neighbours_than_tracklets():
 
 def test_blocks_do_not_change_the_distances(monkeypatch):
     arrays = clusters(1)
-    whole = KReciprocal().distances(*arrays[:2])
+    at_once = KReciprocal().distances(*arrays[:2])
     monkeypatch.setattr(rerank, "_ROW_BYTES", 8 * 70 * 5)
     monkeypatch.setattr(rerank, "_ENCODE_ROWS", 9)
     monkeypatch.setattr(rerank, "_GALLERY_ROWS", 11)
-    np.testing.assert_allclose(KReciprocal().distances(*arrays[:2]), whole, rtol=0, atol=1e-11)
+    np.testing.assert_allclose(KReciprocal().distances(*arrays[:2]), at_once, rtol=0, atol=1e-11)
 
 
 def test_copies_are_reranked_alike_whatever_the_blocks(monkeypatch):

@@ -10,13 +10,13 @@ from specvid.eval import over_splits, score_reid
 from specvid.eval.reid.score import score_protocols
 
 
-def split(seed, people=20):
+def split(seed, identities=20):
     """One split of a two-camera set: one match each, right for most."""
     rng = np.random.default_rng(seed)
-    centre = rng.standard_normal((people, 4))
-    ids = np.arange(people)
-    query, gallery = (centre + 0.7 * rng.standard_normal((people, 4)) for _ in range(2))
-    return query, gallery, ids, ids, ["cam_a"] * people, ["cam_b"] * people
+    centre = rng.standard_normal((identities, 4))
+    ids = np.arange(identities)
+    query, gallery = (centre + 0.7 * rng.standard_normal((identities, 4)) for _ in range(2))
+    return query, gallery, ids, ids, ["cam_a"] * identities, ["cam_b"] * identities
 
 
 def test_one_match_each_means_ap_is_one_by_rank():

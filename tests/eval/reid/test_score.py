@@ -14,7 +14,7 @@ from slow_reid import slow_score
 from specvid.eval import PROTOCOLS, NoMatchError, score_reid
 
 
-def draw(seed, queries=12, gallery=60, dims=8, people=6, cameras=3, integers=False):
+def random_arrays(seed, queries=12, gallery=60, dims=8, identities=6, cameras=3, integers=False):
     """Random arrays in the order of score_reid; with ``integers`` the features are full of ties."""
     rng = np.random.default_rng(seed)
     make = (
@@ -25,8 +25,8 @@ def draw(seed, queries=12, gallery=60, dims=8, people=6, cameras=3, integers=Fal
     return (
         make(queries),
         make(gallery),
-        rng.integers(1, people + 1, queries),
-        rng.integers(-1, people + 1, gallery),
+        rng.integers(1, identities + 1, queries),
+        rng.integers(-1, identities + 1, gallery),
         rng.integers(0, cameras, queries),
         rng.integers(0, cameras, gallery),
     )
@@ -61,7 +61,7 @@ def check_against_slow(arrays, protocol, metric="cosine", **options):
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
 def test_equals_the_slow_reference(protocol, metric):
     # No query lies in this gallery, so mars-noquery takes out its junk only.
-    assert check_against_slow(draw(1), protocol, metric) is not None
+    assert check_against_slow(random_arrays(1), protocol, metric) is not None
 
 
 @settings(max_examples=150, deadline=None)
@@ -69,15 +69,15 @@ def test_equals_the_slow_reference(protocol, metric):
     seed=st.integers(0, 2**32 - 1),
     queries=st.integers(1, 6),
     gallery=st.integers(1, 40),
-    people=st.integers(1, 5),
+    identities=st.integers(1, 5),
     cameras=st.integers(1, 3),
     ties=st.booleans(),
     protocol=st.sampled_from(["mars", "mars-ap", "cross-camera", "prid2011"]),
     metric=st.sampled_from(["cosine", "euclidean"]),
     block=st.integers(1, 50),
 )
-def test_random_galleries(seed, queries, gallery, people, cameras, ties, protocol, metric, block):
-    arrays = draw(seed, queries, gallery, 3 if ties else 6, people, cameras, integers=ties)
+def test_random_galleries(seed, queries, gallery, identities, cameras, ties, protocol, metric, block):
+    arrays = random_arrays(seed, queries, gallery, 3 if ties else 6, identities, cameras, integers=ties)
     check_against_slow(arrays, protocol, metric, block=block)
 
 
@@ -113,18 +113,19 @@ def test_blocks_do_not_change_anything(metric):
     gallery = np.repeat(base, 20, axis=0) + (rng.random((400, 64)) < 0.01).astype(np.float32) * np.float32(1e-6)
     ids, cams = rng.integers(0, 15, 400), rng.integers(0, 4, 400)
     arrays = (gallery[::10], gallery, ids[::10], ids, cams[::10], cams)
-    whole = score_reid(*arrays, protocol="mars", metric=metric)
+    at_once = score_reid(*arrays, protocol="mars", metric=metric)
     for block in (7, 64, 399, 400):
         score = score_reid(*arrays, protocol="mars", metric=metric, block=block)
-        assert np.array_equal(score.ap, whole.ap, equal_nan=True)
-        assert np.array_equal(score.last_rank, whole.last_rank)
-        assert score.mAP == whole.mAP
+        assert np.array_equal(score.ap, at_once.ap, equal_nan=True)
+        assert np.array_equal(score.last_rank, at_once.last_rank)
+        assert score.mAP == at_once.mAP
 
 
 def test_ranks_are_those_of_faiss_search():
     import faiss
 
-    query, gallery, query_ids, gallery_ids, query_cams, gallery_cams = draw(4, queries=20, gallery=300, dims=16)
+    arrays = random_arrays(4, queries=20, gallery=300, dims=16)
+    query, gallery, query_ids, gallery_ids, query_cams, gallery_cams = arrays
     query /= np.linalg.norm(query, axis=1, keepdims=True)
     gallery /= np.linalg.norm(gallery, axis=1, keepdims=True)
     index = faiss.IndexFlatIP(16)
@@ -140,7 +141,7 @@ def test_ranks_are_those_of_faiss_search():
 
 @pytest.mark.parametrize("kind", ["float16", "float64", "tensor", "bfloat16", "list"])
 def test_features_of_any_kind(kind):
-    arrays = draw(5, integers=True)  # small whole numbers, exact in every type
+    arrays = random_arrays(5, integers=True)  # exact in every type
     as_kind = {
         "float16": lambda x: x.astype(np.float16),
         "float64": lambda x: x.astype(np.float64),
@@ -155,7 +156,7 @@ def test_features_of_any_kind(kind):
 
 
 def test_ids_from_anywhere_and_cameras_as_letters():
-    arrays = draw(6)
+    arrays = random_arrays(6)
     expected = score_reid(*arrays, protocol="cross-camera")
     renamed = [1000 + 7 * np.asarray(ids) for ids in arrays[2:4]]
     letters = [np.array(list("cab"))[cams] for cams in arrays[4:]]
@@ -169,7 +170,7 @@ def test_ids_from_anywhere_and_cameras_as_letters():
 
 
 def test_junk_is_junk_as_a_number_and_as_a_string():
-    arrays = draw(7)
+    arrays = random_arrays(7)
     expected = score_reid(*arrays, protocol="mars")
     assert expected.junk_tracklets == (arrays[3] == -1).sum() > 0
     score = score_reid(*arrays[:2], arrays[2].astype(str), arrays[3].astype(str), *arrays[4:], protocol="mars")
@@ -177,13 +178,13 @@ def test_junk_is_junk_as_a_number_and_as_a_string():
     folders = np.where(arrays[3] == -1, "00-1", arrays[3].astype(str))  # as MARS calls them
     score = score_reid(*arrays[:2], arrays[2].astype(str), folders, *arrays[4:], protocol="mars")
     assert score.junk_tracklets == expected.junk_tracklets
-    # Own data may use any number: under cross-camera -1 is a person like others.
+    # Own data may use any number: under cross-camera -1 is an identity like others.
     assert score_reid(*arrays, protocol="cross-camera").junk_tracklets == 0
 
 
 def mars_like(seed=8):
     """A gallery of which the queries are a part, as MARS has it."""
-    _, gallery, _, ids, _, cams = draw(seed, gallery=80)
+    _, gallery, _, ids, _, cams = random_arrays(seed, gallery=80)
     index = np.flatnonzero(ids > 0)[::4]
     return gallery, ids, cams, index
 
@@ -238,7 +239,7 @@ def test_noquery_finds_queries_that_were_kept_in_another_precision(kinds):
 
 def test_many_matches_in_a_split_protocol_are_said():
     with pytest.warns(UserWarning, match="one match a query"):
-        score_reid(*draw(9), protocol="ilids-vid")
+        score_reid(*random_arrays(9), protocol="ilids-vid")
 
 
 @pytest.mark.parametrize(
@@ -293,7 +294,7 @@ def test_gallery_of_queries_only_names_the_cause():
 def test_mistakes_are_named(change, cause):
     names = ("query", "gallery", "query_ids", "gallery_ids", "query_cams", "gallery_cams")
     with pytest.raises(ValueError, match=cause):
-        score_reid(**(dict(zip(names, draw(10), strict=True)) | change))
+        score_reid(**(dict(zip(names, random_arrays(10), strict=True)) | change))
 
 
 def test_a_zero_feature_is_like_nothing():

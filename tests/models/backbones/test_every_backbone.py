@@ -142,15 +142,15 @@ def test_inflate_weight() -> None:
 
 
 @pytest.mark.parametrize(
-    ("layer", "time", "says"),
+    ("layer", "time", "message"),
     [
         (nn.Conv2d(2, 2, 3), (2, 1), "a kernel of 2 frames has no middle"),
         (nn.Conv2d(2, 2, 3, padding="same"), (3, 1), "only numbers of zeros inflate"),
         (nn.LPPool2d(2, 2), (1, 1), "LPPool2d, which cannot be inflated"),
     ],
 )
-def test_what_cannot_be_inflated_says_so(layer: nn.Module, time: tuple[int, int], says: str) -> None:
-    with pytest.raises(ValueError, match=says):
+def test_what_cannot_be_inflated_says_so(layer: nn.Module, time: tuple[int, int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         inflate(nn.Sequential(layer), lambda name: time)
 
 
@@ -198,12 +198,12 @@ def test_input_spec() -> None:
     assert spec.override({"size": 64}).crop == (64, 64)
     with pytest.raises(ValueError, match=r"input field 'sise' is unknown\. Did you mean 'size'"):
         spec.override({"sise": 64})
-    for wrong, says in [
+    for wrong, message in [
         ({"frames": 0}, "frames is 0"),
         ({"size": [1, 2, 3]}, "takes 2 numbers"),
         ({"size": 0}, "size is 0"),
     ]:
-        with pytest.raises(ValueError, match=says):
+        with pytest.raises(ValueError, match=message):
             spec.override(wrong)
 
 

@@ -59,7 +59,7 @@ def test_frames_and_kernels() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "says"),
+    ("name", "options", "message"),
     [
         ("resnet81", {}, "backbone to inflate 'resnet81' is unknown. Did you mean 'resnet"),
         ("convnext_tiny", {}, "'inflated:convnext_tiny' is not possible.*not made of convolutions alone"),
@@ -68,6 +68,6 @@ def test_frames_and_kernels() -> None:
         ("resnet18", {"times": 3}, "'times' is unknown. Did you mean 'time'"),
     ],
 )
-def test_mistakes(name: str, options: dict, says: str) -> None:
-    with pytest.raises(ValueError, match=says):
+def test_mistakes(name: str, options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         create_model(f"inflated:{name}", **options)

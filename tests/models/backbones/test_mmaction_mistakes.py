@@ -17,7 +17,7 @@ I3D = {"depth": 18, "base_channels": 8}
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "says"),
+    ("name", "options", "message"),
     [
         ("ResNet3D", {}, r"class 'ResNet3D' is unknown\. Did you mean 'ResNet3d'"),
         ("STGCN", {}, r"class 'STGCN' is unknown\..*Choose from: C3D, MobileNetV2, "),
@@ -54,22 +54,22 @@ I3D = {"depth": 18, "base_channels": 8}
         ),
     ],
 )
-def test_classes_options_and_places(name: str, options: dict[str, Any], says: str) -> None:
-    with pytest.raises(ValueError, match=says):
+def test_classes_options_and_places(name: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         create_model(f"mmaction:{name}", **options)
 
 
-def config_with(changes: dict[str, Any], **whole: Any) -> str:
+def config_with(changes: dict[str, Any], **settings: Any) -> str:
     """A sound config of an I3D as text, with some of its model replaced."""
     model = {**recogniser_config(CASES["i3d"], 128), **changes}
-    return f"model = {model!r}\n" + "".join(f"{name} = {value!r}\n" for name, value in whole.items())
+    return f"model = {model!r}\n" + "".join(f"{name} = {value!r}\n" for name, value in settings.items())
 
 
 HEAD = {"num_classes": 5, "in_channels": 128}
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("model = dict(", r"the config cannot be read \(SyntaxError"),
         ("_base_ = 'nowhere.py'", r"the config cannot be read \(FileNotFoundError"),
@@ -84,9 +84,9 @@ HEAD = {"num_classes": 5, "in_channels": 128}
         (config_with({"data_preprocessor": {"type": "ActionDataPreprocessor", "to_rgb": True}}), "swaps red and blue"),
     ],
 )
-def test_wrong_configs(text: str, says: str, tmp_path: Path) -> None:
+def test_wrong_configs(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "config.py").write_text(text)
-    with pytest.raises(ValueError, match=says):
+    with pytest.raises(ValueError, match=message):
         create_model(f"mmaction:{tmp_path}/config.py")
 
 
@@ -115,7 +115,7 @@ def test_what_a_config_says_of_its_clips(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "ours", "says"),
+    ("kind", "ours", "message"),
     [
         ("x3d", "mmaction:ResNet3d", r"Nothing was loaded\. These are weights of 'mmaction:X3D'"),
         ("swin", "r3d_tiny", r"not one of its \d+ tensors belongs.*These are weights of 'mmaction:SwinTransformer3D'"),
@@ -129,12 +129,12 @@ def test_what_a_config_says_of_its_clips(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_wrong_checkpoints(kind: str, ours: str, says: str, tmp_path: Path) -> None:
+def test_wrong_checkpoints(kind: str, ours: str, message: str, tmp_path: Path) -> None:
     case = CASES[kind]
     theirs = create_model(f"mmaction:{case.name}", **case.options).backbone.state_dict()
     torch.save({"state_dict": {f"backbone.{name}": value for name, value in theirs.items()}}, tmp_path / "other.pth")
     options = I3D if ours == "mmaction:ResNet3d" else {}
-    with pytest.raises(ValueError, match=says):
+    with pytest.raises(ValueError, match=message):
         create_model(ours, weights=tmp_path / "other.pth", **options)
 
 

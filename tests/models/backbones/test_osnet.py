@@ -53,7 +53,7 @@ def test_weights_are_recognised() -> None:
 
 @pytest.mark.parametrize("name", ["osnet_x0_25", "osnet_ain_x0_25"])
 def test_torchreids_checkpoint_with_its_classifier(name: str, tmp_path) -> None:
-    """Wrapped and with a prefix as torchreid saves it: the classifier of other people is left out and named."""
+    """Wrapped and with a prefix as torchreid saves it: the classifier of other identities is left out and named."""
     torch.manual_seed(0)
     source = specvid.create_model(name, num_classes=7)
     names = {"backbone": "module", "tail": "module", "head.classifier": "module.classifier"}

@@ -55,7 +55,7 @@ def test_tokens_go_to_their_places() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "says"),
+    ("name", "options", "message"),
     [
         ("resnet81", {}, "'timm:resnet81' is unknown.*Did you mean 'resnet"),
         ("resnet18", {"pretrained": True}, "'pretrained' of backbone 'timm:resnet18' is not timm's to decide here"),
@@ -69,6 +69,6 @@ def test_tokens_go_to_their_places() -> None:
         ("convnext_atto", {"blocks": "snl@stages.1.blocks.0.mlp"}, "known only before and after whole stages"),
     ],
 )
-def test_mistakes(name: str, options: dict, says: str) -> None:
-    with pytest.raises(ValueError, match=says):
+def test_mistakes(name: str, options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         create_model(f"timm:{name}", **options)

@@ -289,7 +289,7 @@ def test_goes_into_networks_of_images_and_videos(name: str, backbone: str, place
         (lambda: create_block("ge", 8, gather="sum"), r"gather 'sum' is unknown"),
         (lambda: create_block("ge", 8, gather="conv"), r"gather='conv' of block 'ge' needs an extent"),
         (lambda: create_block("ge", 8, mlp=False), r"has no parameters to learn with.*identity=False"),
-        (lambda: from_official("eca", {"conv.weight": torch.zeros(1, 1, 3)}), r"does not tell 'channels'"),
+        (lambda: from_official("eca", {"conv.weight": torch.zeros(1, 1, 3)}), r"does not determine 'channels'"),
         (
             lambda: from_official("cbam", _reference("cbam").state_dict(), constructor={"no_spatial": True}),
             r"no_spatial=True is not possible here",

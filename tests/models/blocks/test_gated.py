@@ -93,13 +93,13 @@ def test_the_norm_as_a_gate_starts_as_the_identity_and_learns() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "message"),
     [
         ({"gating": "chanel"}, "Did you mean 'channel'"),
         ({"gating": "norm"}, "never learns"),
         ({"gating": "norm", "relu": False, "norm": "none"}, "norm='batch' or 'group'"),
     ],
 )
-def test_mistakes_of_gating(options: dict, says: str) -> None:
-    with pytest.raises(ValueError, match=says):
+def test_mistakes_of_gating(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         create_block("snl", 8, **options)

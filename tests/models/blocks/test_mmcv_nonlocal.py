@@ -67,7 +67,7 @@ def test_outputs_and_gradients_are_those_of_mmcv(mode: str, sub_sample: bool) ->
 @pytest.mark.parametrize("mode", MODES)
 def test_checkpoints_of_mmcv_are_read(mode: str, sub_sample: bool) -> None:
     theirs, _ = pair(mode, sub_sample=sub_sample)
-    options = {"kernel": "dot"} if mode == "dot_product" else {}  # which the weights do not tell
+    options = {"kernel": "dot"} if mode == "dot_product" else {}  # which the weights do not determine
     ours = from_official("nl", theirs.state_dict(), **options).double()
     x = torch.randn(2, 16, 3, 4, 6, dtype=torch.float64)
     torch.testing.assert_close(ours(x), theirs(x), rtol=1e-5, atol=1e-5)  # ours holds the weights in float32

@@ -130,7 +130,7 @@ def test_what_weights_do_not_tell_must_be_given() -> None:
         "dnl": ("dnl", Disentangled(8, temperature=1.0, downsample=False), {}, "'scale'.*temperature"),
     }
     for name, module, given, message in cases.values():
-        with pytest.raises(ValueError, match=f"does not tell {message}"):
+        with pytest.raises(ValueError, match=f"does not determine {message}"):
             from_official(name, module.state_dict(), **given)
 
 

@@ -1,4 +1,4 @@
-"""Chunks along time equal the whole clip, or are refused with the reason."""
+"""Chunks along time equal the complete clip, or are refused with the reason."""
 
 import pytest
 import torch
@@ -45,9 +45,9 @@ def test_chunks_stay_finite_in_half_precision(name: str) -> None:
     clip = torch.rand(1, 8, 50_176) * 10 + 5
     with torch.autocast("cpu", dtype=torch.float16):
         parts = torch.cat(list(block.stream(clip.split(25_088, dim=2))), dim=2)
-        whole = block(clip)
+        complete = block(clip)
     assert torch.isfinite(parts).all()
-    assert (parts - whole).norm() / (whole - clip).norm() < 0.01
+    assert (parts - complete).norm() / (complete - clip).norm() < 0.01
 
 
 @pytest.mark.parametrize(

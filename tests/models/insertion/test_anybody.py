@@ -90,7 +90,7 @@ def test_blocks_are_where_the_network_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("blocks", "example", "frames", "says"),
+    ("blocks", "example", "frames", "message"),
     [
         ("snl@stages", clip(), None, "place 'stages' is unknown.*Did you mean 'stage'"),
         ("snk@stage", clip(), None, "block 'snk' is unknown"),
@@ -99,9 +99,9 @@ def test_blocks_are_where_the_network_is() -> None:
         ("snl@stage", clip(), 4, "frames=4 does not fit"),
     ],
 )
-def test_mistakes_change_nothing(blocks: str, example: Tensor, frames: int | None, says: str) -> None:
+def test_mistakes_change_nothing(blocks: str, example: Tensor, frames: int | None, message: str) -> None:
     network = Video()
-    with pytest.raises(ValueError, match=says):
+    with pytest.raises(ValueError, match=message):
         specvid.insert(network, blocks, example, frames=frames)
     with pytest.raises(ValueError, match="there are no inserted blocks in this Video"):
         specvid.remove(network)

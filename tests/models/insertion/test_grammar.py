@@ -46,7 +46,7 @@ def test_words_that_are_literals_stay_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("snl", "does not say which block goes where"),
         ("@layer3", "does not say which block goes where"),
@@ -69,6 +69,6 @@ def test_words_that_are_literals_stay_text() -> None:
         ("snl(mode=st)x@layer3", r"do not end with '\)'"),
     ],
 )
-def test_mistakes_are_named(text: str, says: str) -> None:
-    with pytest.raises(ValueError, match=says):
+def test_mistakes_are_named(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         parse_blocks(text)

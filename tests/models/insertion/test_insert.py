@@ -204,7 +204,7 @@ def test_several_blocks_by_hooks_on_one_module() -> None:
 
 
 @pytest.mark.parametrize(
-    ("blocks", "says"),
+    ("blocks", "message"),
     [
         ("sln@stage", r"'sln@stage'.*'sln' is unknown.*Did you mean 'snl'"),
         ("snl(mdoe=st)@stage", r"'mdoe' is unknown.*Did you mean 'mode'"),
@@ -219,10 +219,10 @@ def test_several_blocks_by_hooks_on_one_module() -> None:
         ("snl@res9", "Did you mean 'res2'"),
     ],
 )
-def test_mistakes_leave_the_network_as_it_was(blocks: str, says: str) -> None:
+def test_mistakes_leave_the_network_as_it_was(blocks: str, message: str) -> None:
     backbone = residual_backbone()
     before = repr(backbone.module)
-    with pytest.raises(ValueError, match=says):
+    with pytest.raises(ValueError, match=message):
         insert_blocks(backbone, f"snl@stage, {blocks}")
     assert repr(backbone.module) == before
 
@@ -250,14 +250,14 @@ def test_trace_costs_no_arithmetic_and_changes_nothing() -> None:
 def test_blocks_of_an_image_network_see_whole_clips() -> None:
     network = nn.Sequential(nn.Conv2d(3, 6, 1), nn.Conv2d(6, 6, 1))
     insert_blocks(Backbone(network, 6, INPUT, dims=2), "snl@1, nl(dims=2)@end")
-    whole, single = network.snl_before_1.block, network.nl_after_1.block
+    several, single = network.snl_before_1.block, network.nl_after_1.block
     x = torch.randn(2 * 5, 3, 8, 8)
     with pytest.raises(ValueError, match="call the VideoModel"):
         network(x)
     mask = torch.ones(2, 5, dtype=torch.bool)
     with ForwardPass(5, mask):
         y = network(x)
-    assert whole.seen == [((2, 6, 5, 8, 8), mask)]
+    assert several.seen == [((2, 6, 5, 8, 8), mask)]
     assert single.seen == [((10, 6, 8, 8), None)]
     first, second = (layer for layer in network if isinstance(layer, nn.Conv2d))
     assert torch.allclose(y, second(first(x) + 1) + 1)

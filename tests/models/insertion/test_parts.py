@@ -86,7 +86,7 @@ def test_list_of_parts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("blocks", "says"),
+    ("blocks", "message"),
     [
         ("tms@residual", "'tms' is unknown.*Did you mean 'tsm'"),
         ("tsm(fold=8)@residual", "option of part 'tsm' 'fold' is unknown. Did you mean 'fold_div'"),
@@ -98,6 +98,6 @@ def test_list_of_parts() -> None:
         ("tsm@conv1.residual", "no residual branches of convolutions are known in 'conv1'"),
     ],
 )
-def test_mistakes(blocks: str, says: str) -> None:
-    with pytest.raises(ValueError, match=says):
+def test_mistakes(blocks: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         create_model("resnet18", blocks=blocks)

@@ -79,7 +79,7 @@ def test_image_networks_with_a_block_in_layer3(blocks: str, tmp_path: Path) -> N
             if key.endswith(".gate"):
                 parameter.zero_()
         assert (bare(images.unsqueeze(2)) - theirs(images)).abs().max() > 1e-3  # the block does something
-    again = specvid.create_model(**model.config).eval()  # what was told by the weights is in the configuration
+    again = specvid.create_model(**model.config).eval()  # what the weights determine is in the configuration
     again.load_state_dict(model.state_dict())
 
 
@@ -135,9 +135,9 @@ def test_i3d_nl_of_mmaction2(mode: str, tmp_path: Path) -> None:
     model = specvid.create_model("i3d_r50", blocks=blocks, num_classes=5).eval()
     report = specvid.models.weights.load_weights(model, saved(tmp_path, {"state_dict": state}))
     assert (report.missing, report.unexpected, report.mismatched) == ({}, {}, {})
-    notes = [note for note in report.adapted.values() if "block of another project" in note]
-    assert len(notes) == 5
-    assert ("do not tell" in notes[0]) == (mode == "embedded_gaussian")  # of two with the same keys
+    messages = [message for message in report.adapted.values() if "block of another project" in message]
+    assert len(messages) == 5
+    assert ("do not determine" in messages[0]) == (mode == "embedded_gaussian")  # of two with the same keys
     assert "sub_sample=True" in model.config["blocks"]
     with torch.no_grad():
         same(model.double()(clip), fc.double()(theirs(clip).mean((2, 3, 4))))
@@ -199,7 +199,7 @@ def test_mistakes_are_named_and_nothing_is_loaded(tmp_path: Path) -> None:
     cases = {
         "": r"has a block \(layer3.1.\*: W.0.bias.*before child 1 of layer3.*blocks='nl@layer3.1'$",
         "nl@layer3.end": "before child 1 of layer3, where the model has none",
-        "nl@layer3": r"do not tell 'kernel': create the model with blocks='nl\(kernel=...\)@...'",
+        "nl@layer3": r"do not determine 'kernel': create the model with blocks='nl\(kernel=...\)@...'",
         "nl(kernel=embedded, bias=False)@layer3": "with bias=True, but the model was created with bias=False",
         "tsm@layer3": "has a part without weights at its place",
         "snl@layer3": "official module 'snl' has no key",

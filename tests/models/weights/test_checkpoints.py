@@ -91,8 +91,8 @@ def test_mmaction2_image_resnets(tmp_path: Path, tsm: bool, parallel: bool) -> N
     torch.manual_seed(0)
     state = mmaction_resnet(18, tsm=tsm)
     head = linear("cls_head.fc_cls", 6, 512)
-    whole = prefixed("backbone.", state) | head
-    checkpoint = {"meta": {"epoch": 50}, "state_dict": prefixed("module.", whole) if parallel else whole}
+    complete = prefixed("backbone.", state) | head
+    checkpoint = {"meta": {"epoch": 50}, "state_dict": prefixed("module.", complete) if parallel else complete}
     model = loaded(tmp_path, checkpoint, "resnet18", num_classes=6)
     assert_all(model)
     clip = torch.randn(1, 3, 2, 64, 64)
@@ -144,8 +144,8 @@ def test_fast_reid(tmp_path: Path, old: bool, parallel: bool) -> None:
     weight = 0.05 * torch.randn(6, 512)
     head = {"heads.classifier.weight" if old else "heads.weight": weight}
     pixels = {"pixel_mean": torch.zeros(1, 3, 1, 1), "pixel_std": torch.ones(1, 3, 1, 1)}
-    whole = prefixed("backbone.", state) | neck | head | pixels
-    checkpoint = {"model": prefixed("module.", whole) if parallel else whole, "iteration": 9, "optimizer": {}}
+    complete = prefixed("backbone.", state) | neck | head | pixels
+    checkpoint = {"model": prefixed("module.", complete) if parallel else complete, "iteration": 9, "optimizer": {}}
     model = loaded(tmp_path, checkpoint, "resnet18", num_classes=6, neck="bnneck", last_stride=1)
     assert set(model.loaded.matched) == set(model.state_dict())
     assert set(model.loaded.unexpected.values()) == {"no such part in the model"}
@@ -165,8 +165,8 @@ def test_fast_reid_with_an_embedding_layer(tmp_path: Path) -> None:
     torch.manual_seed(0)
     state = resnet(18, dims=2)
     neck = conv("heads.bottleneck.0", 10, 512, 1, 1) | norm("heads.bottleneck.1", 10)
-    whole = prefixed("backbone.", state) | neck | {"heads.weight": torch.randn(6, 10)}
-    model = loaded(tmp_path, {"model": whole}, "resnet18", num_classes=6, neck="bnneck", embedding_dim=10)
+    complete = prefixed("backbone.", state) | neck | {"heads.weight": torch.randn(6, 10)}
+    model = loaded(tmp_path, {"model": complete}, "resnet18", num_classes=6, neck="bnneck", embedding_dim=10)
     assert_all(model)
     assert model.loaded.adapted["head.projection.bias"] == "zeros: this layer has no bias in the file"
     clip = torch.randn(1, 3, 2, 32, 32)
@@ -201,7 +201,7 @@ def test_the_usual_port_of_i3d(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "ours", "says"),
+    ("state", "ours", "message"),
     [
         (lambda: resnet(18, dims=2), "mobilenet_v2", r"not one of its \d+ tensors .* weights of 'resnet18'"),
         (lambda: prefixed("module.", resnet(18, dims=3)), "r3d_18", "These are weights of 'resnet3d_18'"),
@@ -209,6 +209,6 @@ def test_the_usual_port_of_i3d(tmp_path: Path) -> None:
         (lambda: {"encoder.0.weight": torch.ones(2)}, "r3d_tiny", r"not one of its 1 tensors belongs .*\. Give"),
     ],
 )
-def test_the_wrong_checkpoint_is_told_whose_it_is(tmp_path: Path, state, ours: str, says: str) -> None:
-    with pytest.raises(ValueError, match=says):
+def test_the_wrong_checkpoint_is_told_whose_it_is(tmp_path: Path, state, ours: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         loaded(tmp_path, state(), ours)

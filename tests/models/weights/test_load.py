@@ -1,4 +1,4 @@
-"""Weights: names are matched whatever wraps them, all that is left over is reported, wrong files are refused whole."""
+"""Weights: names are matched whatever wraps them, all that is left over is reported, wrong files are refused."""
 
 import argparse
 import json
@@ -118,7 +118,7 @@ def assert_same_backbone(model: VideoModel, other: VideoModel) -> None:
 
 
 @pytest.mark.parametrize(
-    ("theirs", "ours", "says"),
+    ("theirs", "ours", "message"),
     [
         (
             "mc3_18",
@@ -138,10 +138,10 @@ def assert_same_backbone(model: VideoModel, other: VideoModel) -> None:
         ),
     ],
 )
-def test_a_checkpoint_of_another_model_is_one_clear_error(tmp_path, theirs: str, ours: str, says: str) -> None:
+def test_a_checkpoint_of_another_model_is_one_clear_error(tmp_path, theirs: str, ours: str, message: str) -> None:
     torch.save(published(model_of(0, theirs)), tmp_path / "file.pth")
     model, twin = model_of(1, ours), model_of(1, ours)
-    with pytest.raises(ValueError, match=f"file.pth' do not fit '{ours}': .*{says}"):
+    with pytest.raises(ValueError, match=f"file.pth' do not fit '{ours}': .*{message}"):
         load_weights(model, tmp_path / "file.pth")
     assert_same(model, twin)  # nothing was loaded
 
@@ -186,8 +186,8 @@ def test_broken_and_dangerous_files(tmp_path) -> None:
         "run": r"give one of the files in it \(last/model.safetensors, best/model.safetensors\)",
         "missing.pth": "there is no such file",
     }
-    for name, says in cases.items():
-        with pytest.raises(ValueError, match=says):
+    for name, message in cases.items():
+        with pytest.raises(ValueError, match=message):
             load_weights(model, tmp_path / name)
 
 

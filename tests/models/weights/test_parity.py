@@ -55,22 +55,26 @@ def test_slowfast_brings_its_clips(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "options", "says"),
+    ("kind", "options", "message"),
     [
         ("mmaction2", {"variant": "paper"}, "with variant='mmaction2', but the model was created with variant='paper'"),
         ("mmaction2", {"time_padding": "replicate"}, "with time_padding='zeros', but .* with time_padding='replicate'"),
-        ("port", {}, "do not tell, with strides and pools.*variant='paper', variant='mmaction2'.*'pytorch-resnet3d'"),
+        (
+            "port",
+            {},
+            "do not determine, with strides and pools.*variant='paper', variant='mmaction2'.*'pytorch-resnet3d'",
+        ),
         ("port", {"variant": "tushar"}, "variant 'tushar' is unknown"),
     ],
 )
-def test_what_would_compute_something_else_is_refused(kind: str, options: dict, says: str, tmp_path: Path) -> None:
+def test_what_would_compute_something_else_is_refused(kind: str, options: dict, message: str, tmp_path: Path) -> None:
     torch.save({"state_dict": video_state(kind)}, tmp_path / "file.pth")
-    with pytest.raises(ValueError, match=says):
+    with pytest.raises(ValueError, match=message):
         specvid.create_model("i3d_r50", num_classes=CLASSES, weights=str(tmp_path / "file.pth"), **options)
     if options:
         return
     model = specvid.create_model("i3d_r50", num_classes=CLASSES)
-    assert "do not tell" in str(load_weights(model, tmp_path / "file.pth", strict=False))
+    assert "do not determine" in str(load_weights(model, tmp_path / "file.pth", strict=False))
 
 
 def test_the_table_in_the_docs_names_every_case() -> None:

@@ -97,7 +97,7 @@ def test_what_does_not_belong_together(tmp_path: Path) -> None:
     def change(**changes: object) -> None:
         path.write_text(json.dumps({**config, "model": {**config["model"], **changes}}))
 
-    for changes, says in (
+    for changes, message in (
         ({"blocks": "snl(reduction=4)@layer1.-1"}, "do not fit 'r3d_tiny': .*unexpected .*snl_before_1"),
         ({"num_classes": 4}, r"differ: head.classifier.*\(3, .* in the file, \(4, "),
         ({"embedding_dim": 8}, "differ: head.projection.weight and 1 more: not in the file"),
@@ -108,11 +108,12 @@ def test_what_does_not_belong_together(tmp_path: Path) -> None:
         ({"pooling": 3}, "describes no model of specvid"),
     ):
         change(**changes)
-        with pytest.raises(ValueError, match=says):
+        with pytest.raises(ValueError, match=message):
             specvid.load(tmp_path)
-    for text, says in (("{", "is not JSON"), ("[]", "must hold one JSON object"), ('{"model": {}}', "no 'model' with")):
+    cases = (("{", "is not JSON"), ("[]", "must hold one JSON object"), ('{"model": {}}', "no 'model' with"))
+    for text, message in cases:
         path.write_text(text)
-        with pytest.raises(ValueError, match=says):
+        with pytest.raises(ValueError, match=message):
             specvid.load(tmp_path)
     path.unlink()
     with pytest.raises(ValueError, match=r"no folder of a model: it has no model.safetensors with a config.json"):

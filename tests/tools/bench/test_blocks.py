@@ -1,4 +1,4 @@
-"""`specvid bench blocks`: every variant is what it is called, every size is there or said to be left out."""
+"""`specvid bench blocks`: every variant is what it is called, every size is there or reported as left out."""
 
 import csv
 import dataclasses
@@ -83,7 +83,7 @@ def test_limits() -> None:
     assert left_out("nl-attention", 50176, 512, 1) is None
     assert left_out("nl-attention", 50176, 1024, 1) == "takes minutes a step"
     assert left_out("snl-linear", 50176, 1024, 4) is None
-    row = BlockTime("nl-dense", 50176, 512, 1, "float32", "cpu", note="too large")
+    row = BlockTime("nl-dense", 50176, 512, 1, "float32", "cpu", skipped="too large")
     assert left_out_lines([row]) == ["left out: nl-dense at N 50,176 C 512 B 1: too large"]
     ((_, table), _) = time_tables([row])
     assert table[1] == ["nl-dense", "-"]
@@ -115,7 +115,7 @@ def test_unknown_sizes_and_variants() -> None:
 
 
 def test_csv_keeps_what_was_not_measured(tmp_path) -> None:
-    write_csv([BlockTime("nl-dense", 50176, 512, 1, "float32", "cpu", note="too large")], tmp_path / "x.csv")
+    write_csv([BlockTime("nl-dense", 50176, 512, 1, "float32", "cpu", skipped="too large")], tmp_path / "x.csv")
     header, line = (tmp_path / "x.csv").read_text().splitlines()
     assert header.split(",") == [field.name for field in dataclasses.fields(BlockTime)]
     assert line == "nl-dense,50176,512,1,float32,cpu,False,nan,nan,nan,nan,0 0,too large"

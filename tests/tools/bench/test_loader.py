@@ -27,15 +27,15 @@ def small(tmp_path):
 
 
 def test_rows(small):
-    said = []
-    rows = bench_loader(small, frames=4, size=32, resize=(40, 60), clips=3, rounds=2, workers=1, status=said.append)
+    messages = []
+    rows = bench_loader(small, frames=4, size=32, resize=(40, 60), clips=3, rounds=2, workers=1, status=messages.append)
     assert [(row.name, row.workers) for row in rows] == [
         *((name, 0) for name in (BARE, THREADED, LOADER, FIRST)),
         *((name, 1) for name in (BARE, LOADER)),
     ]
     assert all(row.clips_per_second > 0 and row.ratio > 0 for row in rows)
     assert [row.ratio for row in rows if row.name == BARE] == [1, 1]
-    assert len(said) == 4
+    assert len(messages) == 4
     printed = as_text(rows).splitlines()
     assert len(printed) == 7
     assert printed[0].split() == ["workers", "clips", "/", "s", "ratio", "to", "bare"]

@@ -1,4 +1,4 @@
-"""data check for UCF-101: whole is whole, cut down is said, and what is wrong is named."""
+"""data check for UCF-101: complete sets pass, cut-down ones are reported, and what is wrong is named."""
 
 import pytest
 from read_damaged import verify_or_die
@@ -58,23 +58,23 @@ def test_missing_damaged_and_unlisted_files_are_named(small):
     lose_frames(videos / CLIPS[2], range(10, 20))
     blank_frames(videos / CLIPS[3], [19])
     (videos / "Archery" / "notes.txt").touch()
-    fast, whole = check("ucf101", small, fast=True), check("ucf101", small, workers=2)
+    fast, complete = check("ucf101", small, fast=True), check("ucf101", small, workers=2)
     assert list(fast.problems) == [str(videos / CLIPS[0])]
-    assert set(whole.problems) == {str(videos / name) for name in CLIPS[:2]}
-    for report in (fast, whole):
+    assert set(complete.problems) == {str(videos / name) for name in CLIPS[:2]}
+    for report in (fast, complete):
         assert report.exit_code == 1
         assert report.problems[str(videos / CLIPS[0])] == f"missing: {videos / CLIPS[0]} is not there"
         assert any("1 file in no list" in line and "Archery/notes.txt" in line for line in report.lines)
     assert (
-        "is damaged: " in whole.problems[str(videos / CLIPS[1])]
-        and "its header announces" in whole.problems[str(videos / CLIPS[1])]
+        "is damaged: " in complete.problems[str(videos / CLIPS[1])]
+        and "its header announces" in complete.problems[str(videos / CLIPS[1])]
     )
-    assert "1 problem, 1 clip missing:" in whole.lines
-    assert sum(str(videos / name) in line for name in CLIPS[:2] for line in whole.lines) == 2
-    assert "2 of 4 clips can be read: 29 frames" in whole.lines
-    at = whole.lines.index("warning: 2 of them are not as their headers announce, and are read:")
-    assert f"  {videos / CLIPS[2]}: its header announces 20 frames, 10 decode" in whole.lines[at + 1 : at + 3]
-    assert any(line.startswith(f"  {videos / CLIPS[3]}: ") for line in whole.lines[at + 1 : at + 3])
+    assert "1 problem, 1 clip missing:" in complete.lines
+    assert sum(str(videos / name) in line for name in CLIPS[:2] for line in complete.lines) == 2
+    assert "2 of 4 clips can be read: 29 frames" in complete.lines
+    at = complete.lines.index("warning: 2 of them are not as their headers announce, and are read:")
+    assert f"  {videos / CLIPS[2]}: its header announces 20 frames, 10 decode" in complete.lines[at + 1 : at + 3]
+    assert any(line.startswith(f"  {videos / CLIPS[3]}: ") for line in complete.lines[at + 1 : at + 3])
 
 
 def test_a_file_that_kills_the_decoder_is_named(small, monkeypatch):
@@ -90,7 +90,7 @@ def test_wrong_lists_are_named(small):
     (lists / "testlist03.txt").unlink()
     (lists / "trainlist01.txt").write_text("Archery/v_Archery_g01_c02.avi 1\n")
     problems = check("ucf101", small, fast=True).problems
-    assert set(problems) == {"split 1", "split 3"}  # what can be told of split 2 is told
+    assert set(problems) == {"split 1", "split 3"}  # split 2 can be read
     assert "testlist03.txt cannot be read" in problems["split 3"]
     assert "Archery_g01; clips of one source stay on one side" in problems["split 1"]
     (lists / "testlist02.txt").write_text(f"{CLIPS[1]}\n")

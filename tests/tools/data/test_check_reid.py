@@ -1,4 +1,4 @@
-"""data check for re-ID: whole is whole, cut down is said, and what is wrong is named."""
+"""data check for re-ID: complete sets pass, cut-down ones are reported, and what is wrong is named."""
 
 import gzip
 import json
@@ -66,8 +66,8 @@ def test_a_wrong_split_is_named(tmp_path):
 
 
 def test_a_set_that_cannot_be_scored_is_named(tmp_path):
-    for person in "xy":
-        folder = tmp_path / "test" / person / "one"
+    for identity in "xy":
+        folder = tmp_path / "test" / identity / "one"
         folder.mkdir(parents=True)
         Image.new("RGB", (4, 8)).save(folder / "1.png")
     report = check("tracklets", tmp_path, fast=True)

@@ -66,14 +66,14 @@ def test_real_archives(archives, tmp_path, monkeypatch, program):
     if not shutil.which(program):
         pytest.skip(f"{program} is not installed")
     monkeypatch.setattr(archives_module, "UNPACKERS", {program: UNPACKERS[program]})
-    said = []
-    report = prepare("ucf101", archives, tmp_path / "out", echo=said.append)
+    lines = []
+    report = prepare("ucf101", archives, tmp_path / "out", echo=lines.append)
     assert report.ok, report.lines
     assert "4 of 4 clips are there (names only: nothing was opened)" in report.lines
     for name in CLIPS:
         assert (tmp_path / "out/videos" / name).read_bytes() == name.encode()
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["ucfTrainTestlist", "videos"]
-    assert [line.split()[0] for line in said] == ["unpacking", "unpacking"]
+    assert [line.split()[0] for line in lines] == ["unpacking", "unpacking"]
 
 
 @pytest.mark.parametrize("program", sorted(STAND_INS))
@@ -112,9 +112,9 @@ def test_repeating_changes_nothing_and_needs_no_archive(archives, tmp_path, monk
     (out / "videos" / CLIPS[0]).write_text("mine")
     shutil.rmtree(archives)
     archives.mkdir()
-    said = []
-    assert prepare("ucf101", archives, out, echo=said.append).ok
-    assert [line.endswith("is there already") for line in said] == [True, True]
+    lines = []
+    assert prepare("ucf101", archives, out, echo=lines.append).ok
+    assert [line.endswith("is there already") for line in lines] == [True, True]
     assert (out / "videos" / CLIPS[0]).read_text() == "mine"
 
 

@@ -34,17 +34,17 @@ def mars(tmp_path):
 
 
 def test_mars(mars):
-    said = []
-    report = prepare("mars", mars / "archives", mars / "out", echo=said.append)
+    lines = []
+    report = prepare("mars", mars / "archives", mars / "out", echo=lines.append)
     assert report.ok
     expected, got = (read_reid("mars", mars / name) for name in ("synthetic", "out"))
     assert [tracklet.frames for tracklet in got.test] == [tracklet.frames for tracklet in expected.test]
-    assert len(said) == 3
+    assert len(lines) == 3
     assert sorted(path.name for path in (mars / "out").iterdir()) == ["bbox_test", "bbox_train", "info"]
     # A second run finds everything in place, without the archives.
     shutil.rmtree(mars / "archives")
-    assert prepare("mars", [], mars / "out", echo=said.append).ok
-    assert all("there already" in line for line in said[3:])
+    assert prepare("mars", [], mars / "out", echo=lines.append).ok
+    assert all("there already" in line for line in lines[3:])
 
 
 def test_lists_that_were_unpacked_by_hand(mars):

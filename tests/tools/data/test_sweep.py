@@ -34,8 +34,8 @@ def test_every_variant(tmp_path, seed):
     print(as_table(variants, outcomes))
     assert len(variants) >= 300
     assert not [(v.path.name, o.faults) for v, o in zip(variants, outcomes, strict=True) if o.faults]
-    whole = [outcome for outcome in outcomes if outcome.share >= 0.95]
-    assert sum(not outcome.error for outcome in whole) >= 0.99 * len(whole) > 250
+    complete = [outcome for outcome in outcomes if outcome.share >= 0.95]
+    assert sum(not outcome.error for outcome in complete) >= 0.99 * len(complete) > 250
 
 
 @pytest.mark.slow

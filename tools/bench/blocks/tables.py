@@ -38,7 +38,7 @@ def report_times(
     print_table = to_markdown if markdown else to_text
 
     def figures(row: BlockTime) -> str:
-        return row.note or f"{row.forward_ms:.3g} ms forward, {row.train_ms:.3g} ms with backward"
+        return row.skipped or f"{row.forward_ms:.3g} ms forward, {row.train_ms:.3g} ms with backward"
 
     measured = _measure(rows, figures, csv=csv, status=status)
     first = measured[0]
@@ -108,7 +108,7 @@ def time_tables(rows: Sequence[BlockTime]) -> list[tuple[str, Table]]:
 
 
 def _times(row: BlockTime, train: bool) -> str:
-    if row.note:
+    if row.skipped:
         return "-"
     time, to_floor = (row.train_ms, row.train_to_floor) if train else (row.forward_ms, row.forward_to_floor)
     return f"{time:.{2 if time < 10 else 1 if time < 100 else 0}f} ({to_floor:.2f})"
@@ -130,7 +130,7 @@ def slope(rows: Sequence[BlockTime], variant: str, channels: int, batch: int, *,
     points = [
         (math.log(r.positions), math.log(r.train_ms))
         for r in rows
-        if (r.variant, r.channels, r.batch) == (variant, channels, batch) and r.positions >= least and not r.note
+        if (r.variant, r.channels, r.batch) == (variant, channels, batch) and r.positions >= least and not r.skipped
     ]
     if len(points) < 2:
         return math.nan
@@ -147,7 +147,7 @@ def auto_choices(rows: Sequence[BlockTime]) -> list[tuple[BlockTime, str, float,
         For each size the row of ``snl-auto``, the form, and that form's time over the better one's of ``snl-linear``
         and ``snl-dense``, forward and training.
     """
-    times = {(r.variant, r.positions, r.channels, r.batch): r for r in rows if not r.note}
+    times = {(r.variant, r.positions, r.channels, r.batch): r for r in rows if not r.skipped}
     found = []
     for (variant, n, channels, batch), auto in times.items():
         forms = {form: times.get((f"snl-{form}", n, channels, batch)) for form in ("linear", "dense")}
@@ -183,10 +183,10 @@ def left_out_lines(rows: Sequence[BlockTime]) -> list[str]:
     """
     lines: dict[tuple[str, str], list[str]] = {}
     for row in rows:
-        if row.note:
+        if row.skipped:
             size = f"N {row.positions:,} C {row.channels} B {row.batch}"
-            lines.setdefault((row.variant, row.note), []).append(size)
-    return [f"left out: {variant} at {', '.join(sizes)}: {note}" for (variant, note), sizes in lines.items()]
+            lines.setdefault((row.variant, row.skipped), []).append(size)
+    return [f"left out: {variant} at {', '.join(sizes)}: {reason}" for (variant, reason), sizes in lines.items()]
 
 
 def memory_tables(peaks: Sequence[BlockMemory]) -> list[tuple[str, Table]]:

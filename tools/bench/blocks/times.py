@@ -31,7 +31,7 @@ class BlockTime:
         train_ms: median of forward and backward, milliseconds.
         train_to_floor: median ratio to the floor within a round.
         rounds: how many were timed, forward and training.
-        note: why there is no measurement, else empty.
+        skipped: why there is no measurement, else empty.
     """
 
     variant: str
@@ -46,7 +46,7 @@ class BlockTime:
     train_ms: float = math.nan
     train_to_floor: float = math.nan
     rounds: tuple[int, int] = (0, 0)
-    note: str = ""
+    skipped: str = ""
 
 
 def bench_blocks(
@@ -119,7 +119,7 @@ def _bench_size(
     forward, train = times(_forward), times(_train)
     for name, why in why_not.items():
         if name not in ready:
-            yield replace(size, variant=name, note=why or "not installed")
+            yield replace(size, variant=name, skipped=why or "not installed")
             continue
         yield replace(
             size,

@@ -3,8 +3,8 @@
 ``floor``: the 1x1 convolutions that SNL has anyway (theta, phi, g, W_0, W_1) with nothing between them;
 ``snl-linear``, ``snl-dense``, ``snl-auto``; ``snl-published``: SNL with its N x N matrix, line by line as in
 2108.02451's code; ``nl-attention``: the softmax block through attention kernels (SDPA); ``nl-dense``: as a matrix;
-``nl-mmcv``: mmcv's NonLocal3d, where it is installed; ``snl-compiled``, where it is asked for: ``snl-auto`` through
-``torch.compile``.
+``nl-mmcv``: mmcv's NonLocal3d, where it is installed; ``snl-compiled``: ``snl-auto`` through
+``torch.compile``, on request.
 """
 
 from collections.abc import Iterable
