@@ -14,8 +14,9 @@ import numpy as np
 from specvid.datasets.layouts.base import DataSet
 from specvid.datasets.layouts.media import is_hidden
 from specvid.datasets.layouts.text import read_text
+from specvid.registry import Registry
 
-ACTION_SETS: dict[str, Callable[..., "ActionSet"]] = {}
+ACTION_SETS: Registry[Callable[..., "ActionSet"]] = Registry("dataset")
 """Readers by the name of their data set. `specvid.datasets.layouts.registry` fills it."""
 
 
@@ -79,13 +80,11 @@ def action_set(name: str) -> Callable[[Callable[..., ActionSet]], Callable[..., 
 
     Returns:
         The decorator.
+
+    Raises:
+        ValueError: the name is taken.
     """
-
-    def add(read: Callable[..., ActionSet]) -> Callable[..., ActionSet]:
-        ACTION_SETS[name] = read
-        return read
-
-    return add
+    return ACTION_SETS.register(name)
 
 
 def hold_out(

@@ -22,7 +22,6 @@ from specvid.datasets.layouts import (  # noqa: F401 (they register)
 )
 from specvid.datasets.layouts.action_set import ACTION_SETS, ActionSet
 from specvid.datasets.layouts.reid_set import REID_SETS, ReidSet
-from specvid.errors import unknown
 
 
 def read_action(dataset: str, root: str | os.PathLike[str], *, split: int = 1, **options: Any) -> ActionSet:
@@ -41,15 +40,14 @@ def read_action(dataset: str, root: str | os.PathLike[str], *, split: int = 1, *
     Raises:
         ValueError: another name, an option that it does not have, or whatever does not fit in the folder.
     """
-    if dataset not in ACTION_SETS:
-        raise unknown("dataset", dataset, ACTION_SETS)
+    read = ACTION_SETS.find(dataset)
     given = {name: value for name, value in options.items() if value}
     for name, value in given.items():
-        if name not in signature(ACTION_SETS[dataset]).parameters:
+        if name not in signature(read).parameters:
             raise ValueError(
                 f"{name} {value!r} is no option of the data set {dataset!r}, which brings its own: leave it out."
             )
-    data = ACTION_SETS[dataset](root, split=split, **given)
+    data = read(root, split=split, **given)
     return data if data.is_complete else replace(data, source=str(Path(root).resolve()))
 
 
@@ -68,7 +66,5 @@ def read_reid(dataset: str, root: str | os.PathLike[str], *, split: int = 1) -> 
     Raises:
         ValueError: another name, or whatever does not fit in the folder.
     """
-    if dataset not in REID_SETS:
-        raise unknown("dataset", dataset, REID_SETS)
-    data = REID_SETS[dataset](root, split=split)
+    data = REID_SETS.find(dataset)(root, split=split)
     return data if data.is_complete else replace(data, source=str(Path(root).resolve()))

@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from specvid.datasets.layouts.base import DataSet
+from specvid.registry import Registry
 
 Identity = int | str
 
-REID_SETS: dict[str, Callable[..., "ReidSet"]] = {}
+REID_SETS: Registry[Callable[..., "ReidSet"]] = Registry("dataset")
 """Readers by the name of their data set. `specvid.datasets.layouts.registry` fills it."""
 
 _DIGITS = re.compile(r"(\d+)")
@@ -93,13 +94,11 @@ def reid_set(name: str) -> Callable[[Callable[..., ReidSet]], Callable[..., Reid
 
     Returns:
         The decorator.
+
+    Raises:
+        ValueError: the name is taken.
     """
-
-    def add(read: Callable[..., ReidSet]) -> Callable[..., ReidSet]:
-        REID_SETS[name] = read
-        return read
-
-    return add
+    return REID_SETS.register(name)
 
 
 def labels_of(tracklets: Sequence[Tracklet]) -> tuple[list[Identity], np.ndarray]:

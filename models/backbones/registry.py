@@ -1,4 +1,4 @@
-"""The registry of backbones: a dict and a decorator.
+"""The registry of backbones.
 
 Every module of this folder is imported on the first look-up, so a new backbone is a new file with one decorated
 function, and importing `specvid.models` costs nothing.
@@ -19,11 +19,12 @@ from typing import Any, TypeVar
 from specvid.errors import unknown
 from specvid.models.insertion.grammar import parse_name
 from specvid.models.spec import Backbone, BackboneConfig
+from specvid.registry import Registry
 
 Builder = TypeVar("Builder", bound=Callable[..., Backbone])
 
-_BUILDERS: dict[str, Callable[..., Backbone]] = {}
-_SCHEMES: dict[str, Callable[..., Backbone]] = {}
+_BUILDERS: Registry[Callable[..., Backbone]] = Registry("backbone")
+_SCHEMES: Registry[Callable[..., Backbone]] = Registry("scheme")
 
 
 def register_backbone(name: str) -> Callable[[Builder], Builder]:
@@ -38,16 +39,7 @@ def register_backbone(name: str) -> Callable[[Builder], Builder]:
     Raises:
         ValueError: The name is taken.
     """
-
-    def register(builder: Builder) -> Builder:
-        if name in _BUILDERS:
-            raise ValueError(
-                f"backbone {name!r} is registered twice ({_BUILDERS[name].__module__}, {builder.__module__})"
-            )
-        _BUILDERS[name] = builder
-        return builder
-
-    return register
+    return _BUILDERS.register(name)
 
 
 def register_scheme(scheme: str) -> Callable[[Builder], Builder]:
@@ -64,16 +56,7 @@ def register_scheme(scheme: str) -> Callable[[Builder], Builder]:
     Raises:
         ValueError: The scheme is taken.
     """
-
-    def register(builder: Builder) -> Builder:
-        if scheme in _SCHEMES:
-            raise ValueError(
-                f"scheme {scheme!r} is registered twice ({_SCHEMES[scheme].__module__}, {builder.__module__})"
-            )
-        _SCHEMES[scheme] = builder
-        return builder
-
-    return register
+    return _SCHEMES.register(scheme)
 
 
 def list_backbones() -> list[str]:

@@ -68,13 +68,16 @@ def register_nonlocal(name: str, **defaults: Any) -> Callable[[Callable[..., Par
 
     Returns:
         A decorator for a function ``make_parts(widths, *, own options...) -> (affinity, filters)``.
+
+    Raises:
+        ValueError: the name is taken.
     """
 
     def decorate(make_parts: Callable[..., Parts]) -> Callable[..., Parts]:
         parameters = inspect.signature(make_parts).parameters
         own = {option: parameter.default for option, parameter in parameters.items() if option != "widths"}
         build = partial(_build, name, make_parts, list(own))
-        BLOCKS[name] = BlockEntry(name, build, COMMON_OPTIONS | defaults | own)
+        BLOCKS.register(name)(BlockEntry(name, build, COMMON_OPTIONS | defaults | own))
         return make_parts
 
     return decorate

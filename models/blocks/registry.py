@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from specvid.errors import unknown
+from specvid.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class BlockConfig:
     options: dict[str, Any]
 
 
-BLOCKS: dict[str, BlockEntry] = {}
+BLOCKS: Registry[BlockEntry] = Registry("block")
 
 _INTEGER_OPTIONS = ("channels", "reduction", "units", "recurrence", "groups", "order")
 
@@ -58,12 +59,15 @@ def register_block(name: str, *, kind: str) -> Callable[[type[nn.Module]], type[
 
     Returns:
         A decorator for the class.
+
+    Raises:
+        ValueError: the name is taken.
     """
 
     def decorate(cls: type[nn.Module]) -> type[nn.Module]:
         parameters = inspect.signature(cls).parameters
         options = {key: p.default for key, p in parameters.items() if key not in ("channels", "dims")}
-        BLOCKS[name] = BlockEntry(name, cls, options, kind)
+        BLOCKS.register(name)(BlockEntry(name, cls, options, kind))
         return cls
 
     return decorate
@@ -93,9 +97,7 @@ def block_options(name: str) -> dict[str, Any]:
     Raises:
         ValueError: no block has this name.
     """
-    if name not in BLOCKS:
-        raise unknown("block", name, BLOCKS)
-    return dict(BLOCKS[name].options)
+    return dict(BLOCKS.find(name).options)
 
 
 def create_block(name: str, channels: int, *, dims: int = 3, **options: Any) -> nn.Module:

@@ -1,15 +1,17 @@
 """Recipes: settings that are known to go together, by name. Each task registers its own, in its ``recipes.py``."""
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
-from specvid.errors import unknown
 from specvid.pipelines.engine.config import TrainingConfig
+from specvid.registry import Registry
 
 Config = TypeVar("Config", bound=TrainingConfig)
 
-RECIPES: dict[type[TrainingConfig], dict[str, Callable[[], TrainingConfig]]] = {}
+RECIPES: dict[type[TrainingConfig], Registry[Callable[[], TrainingConfig]]] = defaultdict(partial(Registry, "recipe"))
 
 
 def recipe(kind: type[Config]) -> Callable[[Callable[[], Config]], Callable[[], Config]]:
@@ -23,8 +25,7 @@ def recipe(kind: type[Config]) -> Callable[[Callable[[], Config]], Callable[[], 
     """
 
     def register(function: Callable[[], Config]) -> Callable[[], Config]:
-        RECIPES.setdefault(kind, {})[function.__name__] = function
-        return function
+        return RECIPES[kind].register(function.__name__)(function)
 
     return register
 
@@ -42,9 +43,6 @@ def get_recipe(kind: type[Config], name: str) -> Config:
     Raises:
         ValueError: the task has no recipe of this name.
     """
-    own = RECIPES.get(kind, {})
-    if name not in own:
-        raise unknown("recipe", name, own)
-    config = own[name]()
+    config = RECIPES[kind].find(name)()
     assert isinstance(config, kind)
     return replace(config, recipe=name)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from specvid.errors import unknown
 from specvid.models.blocks.registry import create_block
+from specvid.registry import Registry
 
 State = Mapping[str, Tensor]
 Translation = Callable[[Any], Mapping[str, Any]]
@@ -46,24 +47,10 @@ class Conversion:
 OFFICIAL_NAMES = {"relu_dot": "a2", "cayley": "caylay", "gsnl": "gsnl_2019"}
 """What the modules that become a block are called, where it is not the name of the block."""
 
-READERS: dict[str, Callable[[State], Conversion]] = {}
+READERS: Registry[Callable[[State], Conversion]] = Registry("official module")
 
-
-def reads(*names: str) -> Callable[[Callable[[State], Conversion]], Callable[[State], Conversion]]:
-    """Enter a function that reads the state dict of an official module.
-
-    Args:
-        *names: what ``from_official`` calls the module.
-
-    Returns:
-        A decorator.
-    """
-
-    def decorate(reader: Callable[[State], Conversion]) -> Callable[[State], Conversion]:
-        READERS.update(dict.fromkeys(names, reader))
-        return reader
-
-    return decorate
+reads = READERS.register
+"""Decorator for a function that reads the state dict of an official module: what ``from_official`` calls it."""
 
 
 def implied_by_shapes(_: Any) -> Mapping[str, Any]:
@@ -121,10 +108,9 @@ def read_official(name: str, state: State) -> Conversion:
     Raises:
         ValueError: an unknown name, or keys that are not those of such a module.
     """
-    if name not in READERS:
-        raise unknown("official module", name, READERS)
+    reader = READERS.find(name)
     try:
-        conversion = READERS[name](state)
+        conversion = reader(state)
         missing = [theirs for theirs in conversion.keys if theirs not in state]
         if missing:
             raise KeyError(missing[0])

@@ -1,4 +1,4 @@
-"""The registry of parts: a dict and a decorator."""
+"""The registry of parts."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 from torch import nn
 
 from specvid.errors import unknown
+from specvid.registry import Registry
 
 Part = TypeVar("Part", bound=Callable[..., nn.Module])
 
-_PARTS: dict[str, Callable[..., nn.Module]] = {}
+_PARTS: Registry[Callable[..., nn.Module]] = Registry("part")
 
 
 def register_part(name: str) -> Callable[[Part], Part]:
@@ -23,13 +24,11 @@ def register_part(name: str) -> Callable[[Part], Part]:
 
     Returns:
         The decorator, for a class ``(channels, *, options...)``; it returns the class.
+
+    Raises:
+        ValueError: The name is taken.
     """
-
-    def register(part: Part) -> Part:
-        _PARTS[name] = part
-        return part
-
-    return register
+    return _PARTS.register(name)
 
 
 def list_parts() -> list[str]:
@@ -53,9 +52,7 @@ def part_options(name: str) -> dict[str, Any]:
     Raises:
         ValueError: The part is unknown.
     """
-    if name not in _PARTS:
-        raise unknown("part", name, _PARTS)
-    parameters = inspect.signature(_PARTS[name]).parameters.values()
+    parameters = inspect.signature(_PARTS.find(name)).parameters.values()
     return {parameter.name: parameter.default for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
 
 

@@ -1,0 +1,60 @@
+"""A registry: a dict of what can be asked for by name, and a decorator that fills it."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from specvid.errors import unknown
+
+Entry = TypeVar("Entry")
+Registered = TypeVar("Registered")
+
+
+class Registry(dict[str, Entry]):
+    """Functions or classes by name.
+
+    Args:
+        kind: What an entry is, for errors, e.g. ``block``.
+    """
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def register(self, *names: str) -> Callable[[Registered], Registered]:
+        """Decorator that enters a function or class.
+
+        Args:
+            *names: What it is found by.
+
+        Returns:
+            The decorator; it returns what it is given.
+
+        Raises:
+            ValueError: A name is taken.
+        """
+
+        def decorate(entry: Any) -> Any:
+            for name in names:
+                if name in self:
+                    modules = ", ".join(getattr(one, "__module__", "?") for one in (self[name], entry))
+                    raise ValueError(f"{self.kind} {name!r} is registered twice ({modules}); rename one of them")
+                self[name] = entry
+            return entry
+
+        return decorate
+
+    def find(self, name: str) -> Entry:
+        """Look an entry up.
+
+        Args:
+            name: Its name.
+
+        Returns:
+            The entry.
+
+        Raises:
+            ValueError: The name is unknown; the message has the nearest right ones.
+        """
+        if name not in self:
+            raise unknown(self.kind, name, self)
+        return self[name]
