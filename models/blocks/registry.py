@@ -111,7 +111,7 @@ def create_block(name: str, channels: int, *, dims: int = 3, **options: Any) -> 
             time, "t+s" one after the other), ``reduction`` (C / Cs) or ``inner`` (Cs) and ``value`` (D), ``units`` that
             share the affinity, ``recurrence``, ``norm`` ("batch", "group", "none"), ``relu``, ``gate`` (start
             value), ``gating`` ("scalar", "channel", "norm"),
-            ``bias``, ``groups``, ``project`` and ``residual``; ``family.py`` has those of single blocks, and the files
+            ``bias``, ``groups``, ``project`` and ``residual``; ``family/`` has those of single blocks, and the files
             in ``channel/`` and ``long_range/`` those of the others.
 
     Returns:
