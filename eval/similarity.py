@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from specvid.eval.matrix import LONG, SHORT, as_matrix, lengths_of, usual_lengths
+
 METRICS = ("cosine", "euclidean")
 GALLERY_BLOCK = 16384  # gallery rows in memory at a time
 UNIT_TOLERANCE = 1e-3  # float16 features normalised before they were stored are this close to unit length
@@ -23,37 +25,7 @@ _ROUNDING = float(np.finfo(np.float32).eps) / 2
 # Higham and Mary 2019: a float32 sum of n terms errs by over lambda sqrt(n) u with probability 2 exp(-lambda^2 / 2).
 _CONFIDENCE = 8.0
 _PAIR_BYTES = 2**20  # of one batch of exact pairs: small enough for the cache
-_NORM_ROWS = 4096
-_SHORT, _LONG = 1e-15, 1e15  # lengths beyond which squares may leave the range of float32
 _MANY_TIES = 2048  # pairs; for fewer it is quicker to compare each than to look for copies
-
-
-def as_matrix(values: Any, what: str) -> np.ndarray:
-    """Features as a float array, without a copy where possible.
-
-    Args:
-        values: (N, D) array, memory map or tensor on any device.
-        what: whose they are, for the error ("query").
-
-    Returns:
-        (N, D) of a float type.
-
-    Raises:
-        ValueError: another shape, or values that are no real numbers.
-    """
-    if hasattr(values, "detach"):
-        values = values.detach().cpu()
-        if "bfloat16" in str(values.dtype):
-            values = values.float()
-        values = values.numpy()
-    matrix = np.asarray(values)
-    if matrix.ndim != 2:
-        raise ValueError(f"{what} features have shape {matrix.shape}; they must be a matrix (tracklets, dimensions)")
-    if matrix.dtype.kind not in "fiu":
-        raise ValueError(f"{what} features are of type {matrix.dtype}; they must be real numbers")
-    if matrix.shape[0] == 0 or matrix.shape[1] == 0:
-        raise ValueError(f"{what} features have shape {matrix.shape}: there is nothing to compare")
-    return matrix if matrix.dtype.kind == "f" else matrix.astype(np.float64)
 
 
 class Similarity:
@@ -85,13 +57,13 @@ class Similarity:
                 f"query features have {self.query.shape[1]} dimensions and gallery features {self.gallery.shape[1]}; "
                 "they must come from the same model"
             )
-        self.query_norm = _norms(self.query, "query")
-        self.gallery_norm = _norms(self.gallery, "gallery")
+        self.query_norm = lengths_of(self.query, "query")
+        self.gallery_norm = lengths_of(self.gallery, "gallery")
         norms = np.concatenate([self.query_norm, self.gallery_norm])
         if metric == "cosine":
-            self.query, self.query_norm = _scaled(self.query, self.query_norm)
-            self.gallery, self.gallery_norm = _scaled(self.gallery, self.gallery_norm)
-        elif norms.max() > _LONG or 0 < norms.max() < _SHORT:
+            self.query, self.query_norm = usual_lengths(self.query, self.query_norm)
+            self.gallery, self.gallery_norm = usual_lengths(self.gallery, self.gallery_norm)
+        elif norms.max() > LONG or 0 < norms.max() < SHORT:
             raise ValueError(
                 f"the longest feature has the length {norms.max():.3g}, and float32 cannot hold squared distances of "
                 "such features: divide all of them by that length, or compare them by metric='cosine'"
@@ -229,46 +201,6 @@ def warn_of_zeros(similarity: Similarity, *, stacklevel: int = 3) -> None:
                 "scored as they are; look for tracklets without a readable frame, or a model that failed on them",
                 stacklevel=stacklevel,
             )
-
-
-def _norms(matrix: np.ndarray, what: str) -> np.ndarray:
-    """Euclidean length (N,) of each row as float64, in blocks; names the first row that is not finite."""
-    norms = np.empty(len(matrix))
-    for start in range(0, len(matrix), _NORM_ROWS):
-        block = matrix[start : start + _NORM_ROWS]
-        if block.dtype == np.float16:
-            block = block.astype(np.float32)
-        with np.errstate(over="ignore", invalid="ignore"):
-            norms[start : start + len(block)] = np.sqrt(np.einsum("nd,nd->n", block, block))
-        odd = start + np.flatnonzero(~_is_usual(norms[start : start + len(block)]))
-        norms[odd] = _norms_of_any_length(matrix[odd].astype(np.float64))
-    if not np.isfinite(norms).all():
-        bad = np.flatnonzero(~np.isfinite(norms))
-        raise ValueError(
-            f"{len(bad)} {what} features are not finite (the first is row {bad[0]}): NaN or infinite values cannot be "
-            "ranked; look for a model that diverged or an empty tracklet"
-        )
-    return norms
-
-
-def _is_usual(norms: np.ndarray) -> np.ndarray:
-    """(N,) bool: neither squares nor products of such lengths leave the range of float32."""
-    return (norms > _SHORT) & (norms < _LONG)
-
-
-def _norms_of_any_length(matrix: np.ndarray) -> np.ndarray:
-    """Euclidean lengths (N,) whose squares may be beyond the range of float64; NaN of rows that are not finite."""
-    largest = np.abs(matrix).max(axis=1)
-    divisor = np.where((largest > 0) & np.isfinite(largest), largest, 1)[:, None]
-    return np.where(np.isfinite(largest), divisor[:, 0] * np.sqrt(np.square(matrix / divisor).sum(axis=1)), np.nan)
-
-
-def _scaled(matrix: np.ndarray, norms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Features and norms, those of unusual length times a power of two, which changes no digit."""
-    if np.all(_is_usual(norms) | (norms == 0)):
-        return matrix, norms
-    exponent = np.where(_is_usual(norms), 0, -np.frexp(norms)[1])
-    return np.ldexp(matrix, exponent[:, None]), np.ldexp(norms, exponent)
 
 
 def _first_copies(matrix: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What backbones there are and what they are: cost, clips, weights, and their tree with the places for blocks.
+"""What backbones there are and what they are: cost, clips and weights.
 
 Costs are counted on the meta device, that is, without computing anything.
 """
@@ -8,24 +8,17 @@ from __future__ import annotations
 import copy
 import difflib
 import fnmatch
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from specvid.modality import DESCRIPTIONS
-from specvid.models.backbones.registry import build_backbone, list_backbones
-from specvid.models.clip import ForwardPass
+from specvid.models.backbones.registry import list_backbones
 from specvid.models.factory import create_model
-from specvid.models.formats import CHANNELS_FIRST, CHANNELS_LAST, TOKENS, find_rule
-from specvid.models.insertion.grammar import Place
-from specvid.models.insertion.insert import features_at, insert_blocks
-from specvid.models.insertion.inserted_block import InsertedBlock
-from specvid.models.insertion.places import Call, container_children, residual_branches, resolve, stages, trace
-from specvid.models.spec import Backbone, InputSpec, Pretrained
+from specvid.models.spec import InputSpec, Pretrained
 from specvid.models.video_model import VideoModel
 
 SCHEMES = {
@@ -34,8 +27,6 @@ SCHEMES = {
     "mmaction": "mmaction2's backbones, e.g. 'mmaction:ResNet3d(depth=18)'; needs pip install 'specvid[mmaction]'",
 }
 """What may stand before the colon of a backbone's name (`specvid.models.backbones.registry.list_schemes`)."""
-
-_ORDER = {CHANNELS_FIRST: "", CHANNELS_LAST: " (channels last)", TOKENS: " (tokens x channels)"}
 
 
 @dataclass(frozen=True)
@@ -154,7 +145,7 @@ def model_on_meta(name: str, *, blocks: str = "", input: Mapping[str, object] | 
     Raises:
         ValueError: As `specvid.create_model`.
     """
-    with _cheapest_device(name):
+    with cheapest_device(name):
         return create_model(name, blocks=blocks, input=input).to("meta").eval()
 
 
@@ -175,130 +166,13 @@ def clip_text(spec: InputSpec) -> str:
     return f"{spec.frames} x {height} x {width}, {every}{seen}"
 
 
-def describe(name: str, *, blocks: str = "", input: Mapping[str, Any] | None = None) -> str:
-    """A backbone as text: its stages with the shapes that flow, where blocks can go, and those that were inserted.
+def cheapest_device(name: str) -> torch.device:
+    """Where to build a backbone at the least cost: on meta, or on the CPU where another library computes meanwhile.
 
     Args:
         name: A backbone.
-        blocks: What to insert.
-        input: Changes to its `InputSpec`.
 
     Returns:
-        Several lines.
-
-    Raises:
-        ValueError: As `specvid.create_model`.
+        The device.
     """
-    bare, full = _build(name, input), _build(name, input)
-    added = insert_blocks(full, blocks)
-    calls, bare_calls = _trace(full), _trace(bare)
-    model = model_on_meta(name, blocks=blocks, input=input)
-    kind = "a video network" if bare.dims == 3 else "an image network, run per frame; blocks see all frames of a clip"
-    extra = (
-        f", {count_parameters(full.module) - count_parameters(bare.module):,} of them in inserted blocks"
-        if added
-        else ""
-    )
-    axes = "C x T x H x W" if bare.dims == 3 else "C x H x W, of each frame"
-    rows = list(_rows(full, full.module, calls, bare, bare_calls, depth=0, path=""))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    heading = ("", "", f"gives ({axes})", "@PATH | @PATH.end")
-    tree = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in (heading, *rows)
-    ]
-    return "\n".join(
-        [
-            f"{name}: {kind}",
-            f"{count_parameters(model):,} parameters{extra}; {multiply_adds(model) / 1e9:.2f} GFLOPs (multiply-adds) "
-            f"of a clip of {clip_text(model.input)}; vector of {bare.vector_dim}",
-            "",
-            *tree,
-            "",
-            *_places(bare, bare_calls),
-        ]
-    )
-
-
-def _cheapest_device(name: str) -> torch.device:
-    """Where to build a backbone at the least cost: on meta, or on the CPU where another library computes meanwhile."""
     return torch.device("cpu" if ":" in name else "meta")
-
-
-def _build(name: str, input: Mapping[str, Any] | None) -> Backbone:
-    with _cheapest_device(name):
-        return build_backbone(name).with_input(input or {})
-
-
-def _trace(backbone: Backbone) -> dict[str, Call]:
-    backbone.module.eval()  # mmaction2's give None
-    with ForwardPass(backbone.input.frames):
-        return trace(backbone.module, backbone.input.shape(backbone.dims))
-
-
-def _rows(
-    full: Backbone,
-    parent: nn.Module,
-    calls: Mapping[str, Call],
-    bare: Backbone,
-    bare_calls: Mapping[str, Call],
-    *,
-    depth: int,
-    path: str,
-) -> Iterator[tuple[str, str, str, str]]:
-    """Of each child: its path, its type, what it gives, and how many channels a block at it, and at its end, has."""
-    for child, module in parent.named_children():
-        here = f"{path}.{child}" if path else child
-        inserted = isinstance(module, InsertedBlock)
-        kind = f"{count_parameters(module):,} parameters" if inserted else type(module).__name__
-        widths = "" if inserted else " | ".join(_width(bare, bare_calls, place) for place in (here, f"{here}.end"))
-        indent = "  " * depth
-        yield (f"{'+' if inserted else ' '} {indent}{here}", kind, _gives(full, calls.get(here), here), widths)
-        within = any(isinstance(part, InsertedBlock) for part in module.modules()) and not inserted
-        if within or here in stages(full.module):
-            yield from _rows(full, module, calls, bare, bare_calls, depth=depth + 1, path=here)
-
-
-def _gives(backbone: Backbone, call: Call | None, path: str) -> str:
-    if call is None or call.output is None:
-        return "-"
-    format = find_rule(backbone.formats, f"{path}.end").format
-    return " x ".join(map(str, call.output[1:])) + (_ORDER[format.kind] if format is not None else "")
-
-
-def _width(backbone: Backbone, calls: Mapping[str, Call], place: str) -> str:
-    (site,) = resolve(backbone.module, Place(place), backbone.aliases)
-    found = features_at(backbone, site, calls.get(site.target))
-    return "no" if isinstance(found, str) else str(found[1])
-
-
-def _places(backbone: Backbone, calls: Mapping[str, Call]) -> list[str]:
-    """What the places of the insertion grammar are in this backbone."""
-    short: dict[str, list[str]] = {}
-    for alias, path in backbone.aliases.items():
-        short.setdefault(path, []).append(alias)
-    lines = [
-        "where blocks can go: BLOCK@PATH before a module above or one in it (of a stage: before its last child), "
-        "BLOCK@PATH.end after it;",
-        "the columns say how many channels the block has there.",
-    ]
-    found = stages(backbone.module)
-    for path, count in found.items():
-        names = "".join(f" = {alias}" for alias in short.pop(path, ()))
-        children = container_children(backbone.module.get_submodule(path))
-        last = f"{path}.{children[-1]}"
-        lines.append(
-            f"  {path}{names}: {count} {'child' if count == 1 else 'children'}, {path}.{children[0]}"
-            + (f" to {last}" if count > 1 else "")
-            + f"; @{path} is @{path}.-1, @{path}:N spreads N blocks over it"
-        )
-    if not found:
-        lines.append("  it has no stages; any module's path is a place")
-    rest = [f"{alias} = {path}" for path, aliases in short.items() for alias in aliases]
-    if rest:
-        lines.append(f"  short names: {', '.join(rest)}")
-    branches = residual_branches(backbone.module)
-    if branches:
-        lines.append(f"  residual: before each of {len(branches)} residual branches, for parts such as tsm@residual")
-    reasons = dict.fromkeys(rule.why for rule in backbone.formats if rule.format is None and rule.why)
-    return lines + [f"  not everywhere: {why}" for why in reasons]

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from specvid.eval.matrix import as_matrix
 from specvid.eval.reid.labels import as_flags, as_labels
 from specvid.eval.reid.result import ReidScore
-from specvid.eval.similarity import as_matrix
 
 SEPARATE = ("query", "gallery", "query_ids", "gallery_ids", "query_cams", "gallery_cams")
 TABLE = ("features", "ids", "cams")

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from specvid.eval.matrix import as_matrix
 from specvid.eval.reid.features import TABLE, ReidFeatures, from_arrays, names_by_role, parse_about
 from specvid.eval.reid.matches import rows_of
-from specvid.eval.similarity import as_matrix
 from specvid.memory import check_memory
 
 _ROWS = 16384  # in memory at a time, beside the matrix

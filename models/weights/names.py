@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 BACKBONE, TAIL, CLASSIFIER = "backbone.", "tail.", "head.classifier."
 NECK, PROJECTION = "head.neck.", "head.projection."
@@ -21,6 +22,8 @@ CLASSIFIERS = ("fc", "classifier", "head", "cls_head.fc_cls", "new_fc", "heads.c
 # the BNNeck of fast-reid (with and without an embedding layer before it), and of the "bag of tricks" baseline
 NECKS = ("heads.bottleneck.0", "heads.bottleneck.1", "heads.bnneck", "bottleneck")
 
+# mmaction2 builds its ResNets of ConvModules: layer1.0.conv1.conv.weight, layer1.0.conv1.bn.weight; TSM's repository
+# has layer1.0.conv1.net.weight
 _MMCV = (
     (re.compile(r"\bconv(\d)\.(?:conv\.)?(?:net\.)?(?=[^.]+$)"), r"conv\1."),  # a ConvModule, around it TSM's shift
     (re.compile(r"\bconv(\d)\.bn\."), r"bn\1."),
@@ -28,16 +31,7 @@ _MMCV = (
     (re.compile(r"\bdownsample\.bn\."), "downsample.1."),
 )
 
-
-def _from_mmcv(name: str) -> str:
-    """mmaction2 builds its ResNets of ConvModules: ``layer1.0.conv1.conv.weight``, ``layer1.0.conv1.bn.weight``. TSM's
-    repository has ``layer1.0.conv1.net.weight``.
-    """
-    for pattern, ours in _MMCV:
-        name = pattern.sub(ours, name)
-    return name
-
-
+# SlowFast's ResNets of one pathway: s2.pathway0_res0.branch2.a.weight, head.projection.weight
 _SLOWFAST = (
     (re.compile(r"\bs1\.(?:pathway0|s0)_stem\.conv\."), "conv1."),
     (re.compile(r"\bs1\.(?:pathway0|s0)_stem\.bn\."), "bn1."),
@@ -50,14 +44,13 @@ _SLOWFAST = (
 )
 
 
-def _from_slowfast(name: str) -> str:
-    """SlowFast's ResNets of one pathway: ``s2.pathway0_res0.branch2.a.weight``, ``head.projection.weight``."""
-    for pattern, ours in _SLOWFAST:
+def _translate(rules: Iterable[tuple[re.Pattern[str], str]], name: str) -> str:
+    for pattern, ours in rules:
         name = pattern.sub(ours, name)
     return name
 
 
-DIALECTS: tuple[Callable[[str], str], ...] = (str, _from_mmcv, _from_slowfast)
+DIALECTS: tuple[Callable[[str], str], ...] = (str, partial(_translate, _MMCV), partial(_translate, _SLOWFAST))
 
 
 def match_names(file: Mapping[str, tuple[int, ...]], model: Iterable[str], *, classifier: str) -> dict[str, str]:

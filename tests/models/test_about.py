@@ -10,17 +10,10 @@ import torch
 from torchvision.models import get_model_weights, list_models
 
 from specvid import cli, create_model, list_backbones
-from specvid.models.about import (
-    SCHEMES,
-    backbone_info,
-    clip_text,
-    describe,
-    match_backbones,
-    model_on_meta,
-    multiply_adds,
-)
+from specvid.models.about import SCHEMES, backbone_info, clip_text, match_backbones, model_on_meta, multiply_adds
 from specvid.models.backbones.registry import list_schemes
 from specvid.models.insertion.inserted_block import InsertedBlock
+from specvid.models.tree import describe
 
 QUICK = ("r3d_18", "mobilenet_v2", "swin_t")
 TORCHVISION = [name for name in list_backbones() if name in list_models() and list(get_model_weights(name))]

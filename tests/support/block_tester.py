@@ -19,6 +19,26 @@ def features(dims: int = 3, batch: int = 2, seed: int = 1) -> torch.Tensor:
     return torch.randn(batch, CHANNELS, *SIZES[dims], generator=torch.Generator().manual_seed(seed))
 
 
+def check_autocast(block: nn.Module, dtype: torch.dtype, *, masked: bool) -> None:
+    """A block under autocast changes features as it does in float32, but for the rounding."""
+    x = features()
+    mask = torch.tensor([[True, False], [True, True]]) if masked else None
+    wanted = block(x, mask)
+    with torch.autocast("cpu", dtype=dtype):
+        y = block(x, mask)
+    assert torch.isfinite(y).all()
+    assert (y.float() - wanted).norm() / (wanted - x).norm() < (0.05 if dtype == torch.bfloat16 else 0.01)
+
+
+def check_half_precision(block: nn.Module) -> None:
+    """A block in bfloat16 changes features as it does in float32, but for the rounding."""
+    x = features()
+    wanted = block(x)
+    y = block.to(torch.bfloat16)(x.to(torch.bfloat16))
+    assert y.dtype == torch.bfloat16
+    assert (y.float() - wanted).norm() / (wanted - x).norm() < 0.05
+
+
 class BlockTester:
     """Tests of a block ``name``; a subclass is parametrised with the names.
 
@@ -139,20 +159,10 @@ class BlockTester:
     @pytest.mark.parametrize("masked", [False, True])
     @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
     def test_half_precision_autocast_is_close(self, name: str, dtype: torch.dtype, masked: bool) -> None:
-        block, x = self.active(name).eval(), features()
-        mask = torch.tensor([[True, False], [True, True]]) if masked else None
-        wanted = block(x, mask)
-        with torch.autocast("cpu", dtype=dtype):
-            y = block(x, mask)
-        assert torch.isfinite(y).all()
-        assert (y.float() - wanted).norm() / (wanted - x).norm() < (0.05 if dtype == torch.bfloat16 else 0.01)
+        check_autocast(self.active(name).eval(), dtype, masked=masked)
 
     def test_runs_as_a_module_of_half_precision(self, name: str) -> None:
-        block, x = self.active(name).eval(), features()
-        wanted = block(x)
-        y = block.to(torch.bfloat16)(x.to(torch.bfloat16))
-        assert y.dtype == torch.bfloat16
-        assert (y.float() - wanted).norm() / (wanted - x).norm() < 0.05
+        check_half_precision(self.active(name).eval())
 
     def test_empty_batches_pass(self, name: str) -> None:
         x = torch.randn(0, CHANNELS, *SIZES[3])

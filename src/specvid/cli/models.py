@@ -102,7 +102,7 @@ def show(options: ShowOptions) -> int:
     if not options.name:
         raise ValueError("NAME is not given: name a backbone; `specvid models` lists them.")
 
-    from specvid.models.about import describe
+    from specvid.models.tree import describe
     from specvid.pipelines.engine.log import echo
 
     changes = {name: value for name in ("frames", "size", "modality") if (value := getattr(options, name)) is not None}

@@ -10,7 +10,8 @@ import specvid
 from specvid.models.weights import save_weights
 from specvid.pipelines.ablate.statistics import Difference
 from specvid.pipelines.engine.block_use import strengths
-from specvid.tools.study.frozen_blocks import PLACE, frozen_stages, outputs, summary, trained_part
+from specvid.tools.study.frozen_blocks import summary
+from specvid.tools.study.frozen_network import PLACE, frozen_stages, outputs, trained_part
 
 
 @pytest.fixture(scope="module")
