@@ -106,7 +106,7 @@ def save_confusion(confusion: np.ndarray, classes: Sequence[str], path: str | Pa
     Args:
         confusion: (C, C + 1) from ``ClassificationScore``.
         classes: (C,) names.
-        path: the file; its suffix says which kind of image.
+        path: the file; its suffix chooses the image format.
         title: printed above the matrix.
 
     Raises:

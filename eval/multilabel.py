@@ -124,7 +124,7 @@ def save_average_precisions(
     Args:
         per_class: (C,) from `MultilabelScore`; classes without a clip (NaN) are left out.
         classes: (C,) names.
-        path: the file; its suffix says which kind of image.
+        path: the file; its suffix chooses the image format.
         title: printed above the bars.
     """
     from matplotlib.figure import Figure

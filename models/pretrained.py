@@ -63,7 +63,7 @@ def build_described(content: Mapping[str, Any], path: Path, *, trusted: bool = F
 
     Args:
         content: Of the file.
-        path: The file; the weights beside it say how large a model it may describe.
+        path: The file; the size of the weights beside it limits that of the model it may describe.
         trusted: As for `load`.
 
     Returns:

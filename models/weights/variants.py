@@ -74,7 +74,7 @@ def find_variant(model: VideoModel, state: Mapping[str, Tensor], path: str | Pat
 
 
 def adopt_variant(model: VideoModel, variant: tuple[str, str]) -> str:
-    """Make the model compute as the variant does, and say so in its configuration.
+    """Make the model compute as the variant does, and record it in its configuration.
 
     Args:
         model: an I3D-ResNet.

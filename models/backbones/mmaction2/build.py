@@ -23,7 +23,7 @@ def build_mmaction(name: str, /, **options: Any) -> Backbone:
 
     Args:
         name: A class (``ResNet3d``), the path of a config file, or the name of a config that comes with mmaction2. A
-            config also says which clips are wanted. Addresses of pretrained weights in it are ignored: give the file as
+            config also defines the clips. Addresses of pretrained weights in it are ignored: give the file as
             ``weights=`` of `specvid.create_model`.
         **options: Options of the class; with a config they change those of the config.
 

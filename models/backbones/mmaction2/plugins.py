@@ -32,7 +32,7 @@ def read_plugins(plugins: Iterable[Mapping[str, Any]], network: nn.Module) -> tu
         The insertions.
 
     Raises:
-        ValueError: A dict says anything else, or the network has no such layer.
+        ValueError: A dict has any other field or value, or the network has no such layer.
     """
     found = re.compile(r"layer\d+")
     stages = {name: len(list(layer.children())) for name, layer in network.named_children() if found.fullmatch(name)}
