@@ -102,14 +102,14 @@ def test_moving_averages_are_named_and_can_be_taken(tmp_path: Path) -> None:
     torch.save({"state_dict": raw, "state_dict_ema": average, "epoch": 3}, tmp_path / "timm.pth")
     model = specvid.create_model("resnet18", num_classes=5, weights=str(tmp_path / "timm.pth"))
     assert torch.equal(model.backbone.conv1.weight, raw["conv1.weight"])
-    (note,) = model.loaded.notes
-    assert "'state_dict_ema' (122 tensors), which were not read" in note
-    line = shlex.split(note.split("`")[1].replace("OUT", str(tmp_path / "ema")))
+    (message,) = model.loaded.messages
+    assert "'state_dict_ema' (122 tensors), which were not read" in message
+    line = shlex.split(message.split("`")[1].replace("OUT", str(tmp_path / "ema")))
     done = subprocess.run([sys.executable, *line[1:]], capture_output=True, text=True, check=True)
     assert "122 tensors" in done.stdout
     model = specvid.create_model("resnet18", num_classes=5, weights=str(tmp_path / "ema.safetensors"))
     assert torch.equal(model.backbone.conv1.weight, average["conv1.weight"])
-    assert model.loaded.notes == ()
+    assert model.loaded.messages == ()
     with pytest.raises(ValueError, match=r"key 'ema' is unknown\. .*Choose from: epoch, state_dict, state_dict_ema"):
         convert_weights(tmp_path / "timm.pth", tmp_path / "other.safetensors", "ema")
     torch.save({"model_ema": average}, tmp_path / "only.pth")  # and where there is nothing else, it is read
@@ -137,7 +137,7 @@ def test_weights_with_a_shift_in_a_model_without_one(project: str, tmp_path: Pat
     options = {"blocks": "tsm@residual", "weights": str(tmp_path / "tsm.pth")}
     shifted = specvid.create_model("resnet18", num_classes=5, **options)
     assert set(shifted.loaded.matched) == set(shifted.state_dict())
-    assert (shifted.loaded.notes, shifted.loaded.unexpected) == ((), {})
+    assert (shifted.loaded.messages, shifted.loaded.unexpected) == ((), {})
 
 
 def test_quantised_numbers_are_no_weights(tmp_path: Path) -> None:
