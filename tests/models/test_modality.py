@@ -8,9 +8,10 @@ from torch import nn
 
 import specvid
 from specvid.models import create_model
-from specvid.models.about import describe, model_on_meta, multiply_adds
+from specvid.models.about import model_on_meta, multiply_adds
 from specvid.models.channels import average_channels, change_channels
 from specvid.models.spec import InputSpec
+from specvid.models.tree import describe
 from specvid.models.weights.load import load_weights
 from specvid.models.weights.save import save_weights
 

@@ -19,7 +19,7 @@ log = get_plugin_logger("api_pages")
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("models", "datasets", "eval", "pipelines", "tools")
-GROUND = ("errors", "files", "config", "text", "memory", "extras", "registry")
+GROUND = ("errors", "files", "config", "text", "memory", "modality", "extras", "registry")
 _MAPS = ("forward", "backward")  # of a module or a function of autograd, whose class describes them
 
 
