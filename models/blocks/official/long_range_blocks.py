@@ -63,7 +63,7 @@ def read_halo(state: State) -> Conversion:
 
 @reads("gnconv")
 def read_gnconv(state: State) -> Conversion:
-    """Read HorNet's gnconv, whose weights do not tell the scale.
+    """Read HorNet's gnconv, whose weights do not determine the scale.
 
     Args:
         state: the module's state dict.
