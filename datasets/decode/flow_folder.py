@@ -12,12 +12,12 @@ import numpy as np
 
 from specvid.datasets.decode.base import MIN_READABLE, Video
 from specvid.datasets.decode.frame_folder import FPS, FrameFolder
-from specvid.datasets.layouts.media import flow_folders, is_image
+from specvid.datasets.layouts.media import FLOW_FOLDERS, flow_folders, holds_images, is_image
 from specvid.datasets.layouts.reid_set import in_order
 from specvid.errors import VideoError
 
-_NAME = re.compile(r"(flow_)?([xyuv])(_\d+)", re.IGNORECASE)
-_PARTNER = str.maketrans("xyuvXYUV", "yxvuYXVU")
+_NAME = re.compile(r"(flow_)?([xyuv])(_\d+)")
+_PARTNER = {"x": "y", "y": "x", "u": "v", "v": "u"}
 
 Pairs = Sequence[tuple[str, str]]
 """The images of each frame, to the right and downwards, relative to the folder."""
@@ -83,22 +83,30 @@ def find_flow(path: str) -> Pairs:
     if not os.path.isdir(path):
         return ()
     try:
-        folders, names = flow_folders(path), [name for name in os.listdir(path) if is_image(name)]
-        if folders is not None:
+        names = [name for name in os.listdir(path) if is_image(name)]
+        if folders := flow_folders(path):
             return _in_folders(path, *folders)
+        if not names and (lone := [name for pair in FLOW_FOLDERS for name in pair if holds_images(path, name)]):
+            raise VideoError(path, f"has a folder {lone[0]}/ of images, but no {_PARTNER[lone[0]]}/ beside it")
     except OSError as error:
         raise VideoError(path, f"cannot be listed ({error.strerror})") from None
-    found = {match[0].lower(): name for name in names if (match := _NAME.fullmatch(os.path.splitext(name)[0]))}
-    axes = {_NAME.fullmatch(stem)[2] for stem in found}  # type: ignore[index]
-    if not any(stem.startswith("flow_") for stem in found) and not ({"x", "y"} <= axes or {"u", "v"} <= axes):
+    found = {
+        (match[1] or "", match[2], match[3]): name
+        for name in names
+        if (match := _NAME.fullmatch(os.path.splitext(name)[0].lower()))
+    }
+    if any(start for start, _, _ in found):
+        found = {stem: name for stem, name in found.items() if stem[0]}
+    elif not any(set(pair) <= {axis for _, axis, _ in found} for pair in FLOW_FOLDERS):
         return ()  # frames whose names begin with a letter
     pairs = {}
-    for stem, name in found.items():
-        partner = _NAME.sub(lambda match: (match[1] or "") + match[2].translate(_PARTNER) + match[3], stem)
-        if partner not in found:
-            raise VideoError(path, f"{name} has no partner {partner}{os.path.splitext(name)[1]}")
-        if stem.removeprefix("flow_")[0] in "xu":
-            pairs[name] = found[partner]
+    for (start, axis, number), name in found.items():
+        partner = found.get((start, _PARTNER[axis], number))
+        if partner is None:
+            suffix = os.path.splitext(name)[1]
+            raise VideoError(path, f"{name} has no partner {start}{_PARTNER[axis]}{number}{suffix}")
+        if axis in "xu":
+            pairs[name] = partner
     return [(name, pairs[name]) for name in in_order(list(pairs))]
 
 

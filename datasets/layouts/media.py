@@ -82,15 +82,27 @@ def flow_folders(folder: str | os.PathLike[str]) -> tuple[str, str] | None:
 
     Returns:
         Their names, e.g. ``u`` and ``v``; None where there are no two such folders with images in them.
-
-    Raises:
-        OSError: one cannot be listed.
     """
     for pair in FLOW_FOLDERS:
-        places = [os.path.join(folder, name) for name in pair]
-        if all(os.path.isdir(place) and any(map(is_image, os.listdir(place))) for place in places):
+        if all(holds_images(folder, name) for name in pair):
             return pair
     return None
+
+
+def holds_images(folder: str | os.PathLike[str], name: str) -> bool:
+    """Whether a folder has another one in it that holds images.
+
+    Args:
+        folder: the outer one.
+        name: of the inner one.
+
+    Returns:
+        True for these; False also where the inner one cannot be listed, which whoever opens it reports.
+    """
+    try:
+        return any(map(is_image, os.listdir(os.path.join(folder, name))))
+    except OSError:
+        return False
 
 
 def folders_in(folder: Path) -> list[str]:

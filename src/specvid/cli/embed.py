@@ -19,6 +19,7 @@ specvid embed: from videos to a Parquet data set of embeddings
   --out DIR                 writes DIR/embeddings/*.parquet and DIR/errors.parquet
   --run RUN                 a trained run; or --model NAME [--weights FILE] [--blocks "..."];
                             or --model FOLDER, what save_pretrained wrote
+  --modality flow|rgb-diff  of --model: it sees optical flow, or differences of frames
   --trust                   also a run or folder that names code of somebody else (mmaction2's)
   --feature penultimate     or logits, or block:NAME (the mean of a module's output)
   --window full             the mean over all of the video, one row each

@@ -16,7 +16,8 @@ specvid eval action: score runs on the test list of a split; every listed clip c
                           split that it was trained on
   --clips 10 --crops 1    views of each video: clips evenly over it, crops 1, 3, 5 or 10;
                           softmax is averaged over the views
-  --fuse mean|geometric   late fusion: the mean of the probabilities of several runs; --out DIR
+  --fuse mean|geometric   late fusion: the mean of the probabilities of several runs (of RGB and of
+                          optical flow: two streams); --out DIR
   --checkpoint last|best  which epoch
   --trust                 also runs that name code of somebody else (mmaction2's configs)
   --data DIR              where the data set lies now, if it moved

@@ -12,12 +12,13 @@ HELP = """\
 specvid export: a model as one file that other programs run, compared with the original
 
   RUN                        a trained run; or --model NAME [--weights FILE] [--blocks "..."]
+                             [--modality flow|rgb-diff] (optical flow, differences of frames)
   --to onnx|torch-export     ONNX (onnxruntime, TensorRT, ...), or a program of torch.export (.pt2)
   --out FILE                 RUN.onnx or RUN.pt2 here, if not given
   --feature logits|embedding what it gives; logits where there is a classifier
   --frames T --height H --width W   the clip it is captured with; the model's own if not given
   --mask                     a second input marks the real frames
-  --with-preprocessing       takes frames, uint8 (B, T, H, W, 3), cropped; the file normalises them
+  --with-preprocessing       takes frames, uint8 (B, T, H, W, C), cropped; the file normalises them
   --half                     float16 inside
   --checkpoint last|best     which epoch of the run
   --trust                    also a run that names code of somebody else (mmaction2's configs)

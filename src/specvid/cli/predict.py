@@ -17,7 +17,8 @@ specvid predict: name what happens in video files
   VIDEO [VIDEO ...]       files
   --run RUN               the folder of a trained run
   --model NAME --weights FILE|DEFAULT [--blocks "..."]
-                          or a backbone, with weights that bring a classifier
+                          or a backbone, with weights that bring a classifier; --modality flow|rgb-diff
+                          where it sees optical flow or differences of frames (a run says so itself)
   --model FOLDER          or what save_pretrained wrote; owner/name: on the Hugging Face Hub
   --labels FILE           names of the classes, a line each. Without it: those of the run or folder,
                           *labels*.txt beside the weights, the data set of the published weights

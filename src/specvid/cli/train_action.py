@@ -23,6 +23,7 @@ specvid train action: train an action recogniser, score its last epoch, save bot
   --optimizer sgd|adamw                    no weight decay on biases, norms, block gates
   --schedule cosine|onecycle|step          with --warmup 0.05, --milestones 20 40
   --frames 16 --stride 2 --size 112        the clip; the backbone's own if not given
+  --modality flow|rgb-diff                 optical flow (images of it, else computed); differences
   --min-readable 0.9                       share of a clip's frames that must decode; others stand in
   --crop multiscale --jitter 0.2 --mixup 0.2 --label-smoothing 0.1
   --val-fraction 0.2                       hold out groups of the train list to select best/

@@ -1,5 +1,6 @@
 """Folders of images of optical flow, as TSN, mmaction2 and others write them, and beside frames."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,13 @@ def test_a_missing_partner(kind: str, gone: str, message: str, tmp_path: Path) -
     folder = write_flow(tmp_path / "clip", kind)
     (folder / gone).unlink()
     with pytest.raises(VideoError, match=f"clip: {message}"):
+        open_clips(folder, SPEC)
+
+
+def test_a_missing_folder(tmp_path: Path) -> None:
+    folder = write_flow(tmp_path / "clip", "folders", "uv")
+    shutil.rmtree(folder / "v")
+    with pytest.raises(VideoError, match="clip: has a folder u/ of images, but no v/ beside it"):
         open_clips(folder, SPEC)
 
 
