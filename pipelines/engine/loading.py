@@ -45,7 +45,14 @@ def start_worker(number: int) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's business
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    sys.excepthook = _without_lost_connections
     end_with_parent()
+
+
+def _without_lost_connections(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    """What a thread that hands tensors over says where the main process, interrupted, does not take them any more."""
+    if not isinstance(error, EOFError | OSError):
+        sys.__excepthook__(kind, error, trace)
 
 
 def end_with_parent() -> None:

@@ -1,6 +1,7 @@
 """The folder of a run: settings, figures of each epoch, results, and the checkpoints last/ and best/."""
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -199,7 +200,7 @@ class RunFolder:
                 save_weights(model, folder / WEIGHTS)
                 write_json(folder / META, meta)
                 if state is not None:
-                    torch.save(dict(state), folder / STATE)
+                    torch.save(_unshared(dict(state)), folder / STATE)
         except (OSError, RuntimeError, SafetensorError) as error:
             cause = " ".join(str(error).split())[:160]
             if not isinstance(error, OSError) and not any(word in cause for word in _FULL):
@@ -285,6 +286,17 @@ class RunFolder:
         if missing:
             raise ValueError(f"{str(path)!r} is no state of a training: it has no {missing[0]!r}. {_ANEW}")
         return state
+
+
+def _unshared(value: Any) -> Any:
+    """The same value, of which a pickle depends on nothing else: it also tells which parts are one object, and those of
+    a continued training are others than those of one that was not interrupted.
+    """
+    if type(value) is str:
+        return sys.intern(value)
+    if type(value) is dict:
+        return {_unshared(key): _unshared(own) for key, own in value.items()}
+    return type(value)(map(_unshared, value)) if type(value) in (list, tuple) else value
 
 
 def _alike(old: Mapping[str, Any], new: Mapping[str, Any], keys: Sequence[str]) -> bool:

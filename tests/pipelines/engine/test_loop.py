@@ -143,7 +143,7 @@ def test_an_interrupted_training_ends_as_if_it_had_not_been(tmp_path, monkeypatc
     train(tmp_path / "parts", **settings)
     for which in ("last", "best"):
         assert_same(weights(tmp_path / "parts", which), weights(tmp_path / "whole", which))
-    for name in ("metrics.jsonl", "last/meta.json", "best/meta.json", "last/model.safetensors"):
+    for name in ("metrics.jsonl", "last/meta.json", "best/meta.json", "last/model.safetensors", "last/training.pt"):
         assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
 
 
