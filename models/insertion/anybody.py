@@ -7,7 +7,7 @@ once on the example; features must lie channels first there, (B, C, T, H, W) or 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -79,7 +79,7 @@ def insert(module: nn.Module, blocks: str, example: Tensor, *, frames: int | Non
     for path in added:
         module.get_submodule(path).to(near.device, near.dtype).train(module.training)
     if frames is not None:
-        open_in_forward(module, frames)
+        open_in_forward(module.module if _is_parallel(module) else module, frames)  # each replica has its own thread
     return added
 
 
@@ -109,7 +109,7 @@ def remove(module: nn.Module) -> list[str]:
             for key, hook in list(hooks.items()):
                 if hook in (run_before, run_after, begin_pass, end_pass):
                     del hooks[key]
-    module.__dict__.pop("specvid_frames", None)
+        part.__dict__.pop("specvid_frames", None)
     return found
 
 
@@ -124,9 +124,13 @@ def _check_module(module: Any, verb: str) -> None:
         )
 
 
+def _is_parallel(module: nn.Module) -> TypeGuard[nn.DataParallel | nn.parallel.DistributedDataParallel]:
+    return isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel))
+
+
 def _stages(module: nn.Module) -> dict[str, str]:
     """The names of stages in papers, where a network has ResNet's: res4 = layer3, in DataParallel module.layer3."""
-    inside = "module." if isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel)) else ""
+    inside = "module." if _is_parallel(module) else ""
     paths = {path for path, _ in module.named_modules()}
     stages = {f"res{number + 1}": f"{inside}layer{number}" for number in range(1, 5)}
     return {name: path for name, path in stages.items() if path in paths}

@@ -1,6 +1,7 @@
 """Blocks in networks that are not ours, and out again."""
 
 import copy
+import threading
 
 import pytest
 import torch
@@ -138,3 +139,29 @@ def test_stages_have_their_names_in_papers(wrapped: bool) -> None:
     outer = nn.DataParallel(network) if wrapped else network
     added = specvid.insert(outer, "nl_1, gc@res3.end", torch.randn(2, 3, 32, 32))
     assert [path.removeprefix("module.") for path in added] == ["layer2.gc_after_1", "layer3.nl_before_1"]
+
+
+def test_replicas_of_data_parallel_know_their_clips() -> None:
+    """They run in threads of their own, and in what is inside of it."""
+    models = pytest.importorskip("torchvision.models")
+    outer = nn.DataParallel(models.resnet18(weights=None).eval())
+    images = torch.randn(4, 3, 32, 32)
+    with torch.no_grad():
+        before = outer(images)
+    specvid.insert(outer, "snl@res4", images, frames=4)
+    results: list[Tensor] = []
+
+    def replica() -> None:
+        with torch.no_grad():
+            results.append(outer.module(images))
+
+    thread = threading.Thread(target=replica)
+    thread.start()
+    thread.join()
+    assert torch.equal(results[0], before)
+    with pytest.raises(ValueError, match="3 images are not clips of 4 frames"):
+        outer(images[:3])
+    specvid.remove(outer)
+    with torch.no_grad():
+        assert torch.equal(outer(images), before) and outer(images[:3]).shape == (3, 1000)
+    assert not any("specvid_frames" in vars(module) for module in outer.modules())
