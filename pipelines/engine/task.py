@@ -97,7 +97,8 @@ class Callback:
 
         Args:
             state: of the training; ``state.step`` counts from 1.
-            figures: of this process in the epoch so far: ``loss``, ``clips_per_s``, ``wait_share``.
+            figures: of this process in the epoch so far: ``loss``, ``clips_per_s``, ``wait_share``. The loss is one
+                batch late, and NaN at the first step of an epoch.
         """
 
     def on_epoch(self, state: "TrainState", line: Mapping[str, Any]) -> None:

@@ -269,3 +269,13 @@ def test_half(to: str, tmp_path: Path) -> None:
     result = run(clip)
     assert result.dtype == torch.float32
     assert 0 < (result - wanted).abs().max() < 2e-2 * wanted.abs().max()
+
+
+def test_numbers_that_float16_does_not_hold(tmp_path: Path) -> None:
+    model = create_model("r3d_tiny", num_classes=3).eval()
+    with torch.no_grad():
+        model.head.classifier.weight.fill_(1e-9)
+        model.head.classifier.bias.zero_()
+    with pytest.raises(ValueError, match=r"It was thrown away\. Float16 does not hold its numbers: leave half out"):
+        export_model(model, tmp_path / "x.pt2", to="torch-export", half=True, **SMALL)
+    assert not list(tmp_path.iterdir())
