@@ -68,6 +68,28 @@ class FlowFolder(Video):
         return np.stack([x[..., 0], y[..., 0]], axis=-1)
 
 
+def open_folder(path: str | os.PathLike[str], *, min_readable: float = MIN_READABLE) -> Video:
+    """Open a folder for checks that hold for any network: as frames, or as flow where it holds nothing else.
+
+    Args:
+        path: of the folder.
+        min_readable: see `Video`.
+
+    Returns:
+        A context manager.
+
+    Raises:
+        VideoError: the folder holds neither, or an image of flow has no partner.
+    """
+    path = os.fspath(path)
+    try:
+        return FrameFolder(path, min_readable=min_readable)
+    except VideoError:
+        if pairs := find_flow(path):
+            return FlowFolder(path, pairs=pairs, min_readable=min_readable)
+        raise
+
+
 def find_flow(path: str) -> Pairs:
     """The images of optical flow in a folder.
 

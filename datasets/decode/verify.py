@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from specvid.datasets.decode.base import MIN_READABLE, Video
-from specvid.datasets.decode.flow_folder import FlowFolder, find_flow
-from specvid.datasets.decode.frame_folder import FrameFolder
+from specvid.datasets.decode.base import MIN_READABLE
+from specvid.datasets.decode.flow_folder import open_folder
 from specvid.datasets.decode.index import frame_index
 from specvid.datasets.decode.survey import survey
 from specvid.errors import VideoError
@@ -43,7 +42,7 @@ def verify_video(path: str | os.PathLike[str], min_readable: float = MIN_READABL
     """
     path = os.fspath(path)
     if os.path.isdir(path):
-        with _folder(path, min_readable) as folder:
+        with open_folder(path, min_readable=min_readable) as folder:
             for _ in folder.stream(np.arange(len(folder))):
                 pass
             return Verified(len(folder), folder.warning)
@@ -63,13 +62,3 @@ def verify_video(path: str | os.PathLike[str], min_readable: float = MIN_READABL
     if found.mended:
         warnings.append(f"{found.mended} of {index.length} frames contain errors, FFmpeg mended them")
     return Verified(index.length, "; ".join(warning for warning in warnings if warning), tuple(lost.tolist()))
-
-
-def _folder(path: str, min_readable: float) -> Video:
-    """A folder of frames, or of images of optical flow alone."""
-    try:
-        return FrameFolder(path, min_readable=min_readable)
-    except VideoError:
-        if pairs := find_flow(path):
-            return FlowFolder(path, pairs=pairs, min_readable=min_readable)
-        raise

@@ -10,6 +10,7 @@ from typing import Any
 
 from specvid.datasets.clips.videos import frames_of
 from specvid.datasets.decode import MIN_READABLE, open_video
+from specvid.datasets.decode.flow_folder import open_folder
 from specvid.datasets.layouts.action_set import ActionSet, VideoRecord
 from specvid.datasets.layouts.media import hidden_below
 from specvid.datasets.layouts.registry import ACTION_SETS, REID_SETS, read_action, read_reid
@@ -153,7 +154,7 @@ def _span_problems(records: Sequence[VideoRecord], unreadable: set[str]) -> dict
             spans.setdefault(record.path, {})[record.name] = record
     problems = {}
     for path, clips in spans.items():
-        with open_video(path) as video:
+        with open_folder(path) if path.is_dir() else open_video(path) as video:
             for name, record in clips.items():
                 try:
                     frames_of(video, record)

@@ -15,6 +15,7 @@ from specvid.datasets.decode.verify import verify_video
 from specvid.datasets.layouts.registry import read_action
 from specvid.errors import VideoError
 from specvid.pipelines.embed.inputs import find_inputs
+from specvid.tools.data.check import check
 
 SPEC = ClipSpec(4, 1, 32, 40, mean=(0.5, 0.5), std=(0.5, 0.5), modality="flow")
 NAMES = {
@@ -135,3 +136,16 @@ def test_sets_and_lists_find_them(tmp_path: Path) -> None:
     assert [Path(name).relative_to(tmp_path / "set").as_posix() for name in found] == [
         "test/one/clip", "test/two/clip", "train/one/clip", "train/two/clip",
     ]  # fmt: skip
+
+
+def test_a_set_of_flow_is_checked(tmp_path: Path) -> None:
+    rows = ["path,label,set,start_s,end_s"]
+    for part in ("train", "test"):
+        for name in ("one", "two"):
+            write_flow(tmp_path / part / name, "folders", "uv", count=3)
+            rows.append(f"{part}/{name},{name},{part},0,0.08")
+    (tmp_path / "clips.csv").write_text("\n".join(rows))
+    assert check("table", tmp_path / "clips.csv", workers=1).ok
+    (tmp_path / "test" / "one" / "v" / "00002.png").unlink()
+    report = check("table", tmp_path / "clips.csv", workers=1)
+    assert "u/00002.png has no partner in v/" in str(report)
