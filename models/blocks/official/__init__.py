@@ -23,6 +23,7 @@ from the state dict of that module.
     bottleneck-transformer-pytorch         bot_mhsa                        to_qkv, pos_emb
     timm (HaloAttn)                        halo                            q, kv, pos_embed
     HorNet (2207.14284)                    gnconv                          proj_in, dwconv, pws, proj_out
+    polynomials-for-augmenting-NNs         pdc                             conv1, u_conv1, lconv0, alpha ...
     Enjoy-Hamburger (2109.04553)           ham_nmf, ham_vq, ham_cd         bases
 
 The gate of the block is 1 where the published module has none. SNL's ``a2`` is a relu product without normalisation and

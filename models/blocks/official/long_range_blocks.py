@@ -2,7 +2,15 @@
 
 from typing import Any
 
-from specvid.models.blocks.official.conversion import Conversion, State, implied_by_shapes, option, reads, rename
+from specvid.models.blocks.official.conversion import (
+    Conversion,
+    State,
+    Translation,
+    implied_by_shapes,
+    option,
+    reads,
+    rename,
+)
 
 _BARE: dict[str, Any] = {"identity": False, "residual": False}
 
@@ -82,6 +90,56 @@ def read_gnconv(state: State) -> Conversion:
         channels=state["proj_in.weight"].shape[1],
         constructor={"s": option("scale")} | dict.fromkeys(("dim", "order"), implied_by_shapes),
     )
+
+
+@reads("pdc")
+def read_pdc(state: State) -> Conversion:
+    """Read the BasicBlock of polynomials-for-augmenting-NNs, as its ``pdc_so_nosharing.yml`` has it, of stride 1.
+
+    Args:
+        state: the module's state dict.
+
+    Returns:
+        How it becomes ``pdc``.
+    """
+    names = {"conv1": "v", "bn1": "v_norm", "normx": "norm", "lconv0": "join"}
+    names |= {f"u_conv{k + 1}": f"u.{k}" for k in range(2)} | {f"ubn{k + 1}": f"u_norm.{k}" for k in range(2)}
+    return Conversion(
+        "pdc",
+        {"inner": state["u_conv1.weight"].shape[0], "kernel": state["u_conv1.weight"].shape[-1]}
+        | {"first_order": True, "identity": False},
+        {"alpha": "alpha"} | rename(state, names),
+        channels=state["u_conv1.weight"].shape[1],
+        constructor=_PDC,
+    )
+
+
+def _exactly(argument: str, ours: Any) -> Translation:
+    """A constructor argument of which one value is ours."""
+
+    def check(value: Any) -> dict[str, Any]:
+        if value != ours:
+            raise ValueError(f"{argument}={value!r} is not possible here: 'pdc' has {argument}={ours!r}.")
+        return {}
+
+    return check
+
+
+_PDC = {
+    argument: _exactly(argument, ours)
+    for argument, ours in {
+        "stride": 1,
+        "use_alpha": True,
+        "n_lconvs": 1,
+        "use_lactiv": True,
+        "norm_local": 1,
+        "norm_x": 0,
+        "what_lactiv": 2,
+        "use_uactiv": True,
+        "use_only_first_conv": True,
+        "norm_layer": "BatchNorm2d",
+    }.items()
+} | dict.fromkeys(("in_planes", "planes", "planes_ho", "kern_loc", "kern_loc_so"), implied_by_shapes)
 
 
 def _hamburger(method: str, inv_t: float, state: State) -> Conversion:

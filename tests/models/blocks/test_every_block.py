@@ -28,7 +28,7 @@ class TestChannelBlock(BlockTester):
 class TestLongRangeBlock(BlockTester):
     published: ClassVar = {"identity": False}
     options: ClassVar = {"gnconv": {"kernel": 3}, "bot": {"heads": 2}, "halo": {"heads": 2}, "hamburger": {"rank": 4}}
-    kernels = ("bot", "gnconv", "halo")  # the tables of two are of a number of axes
+    kernels = ("bot", "gnconv", "halo", "pdc")  # the tables of two are of a number of axes
 
     def test_is_named_in_the_documentation(self, name: str) -> None:
         page = Path(__file__).parents[3] / "docs" / "blocks.md"

@@ -22,6 +22,7 @@ CONSTRUCTORS: dict[str, dict[str, Any]] = {
     "bot_mhsa": {"dim": 16, "fmap_size": [6, 7], "heads": 2, "dim_head": 8, "rel_pos_emb": True},
     "bot_mhsa_abs": {"dim": 16, "fmap_size": [6, 7], "heads": 2, "dim_head": 8, "rel_pos_emb": False},
     "halo": {"dim": 16, "num_heads": 2, "block_size": 4, "halo_size": 1},
+    "pdc": {"in_planes": 16, "planes": 16, "stride": 1, "planes_ho": 12, "n_lconvs": 1, "use_only_first_conv": True},
     "ham_nmf": _HAM,
     "ham_vq": _HAM | {"INV_T": 20},
     "ham_cd": _HAM | {"INV_T": 20, "BETA": 0.1},
@@ -132,6 +133,32 @@ def test_gnconv_is_its_formula() -> None:
             torch.testing.assert_close(y.flatten(1)[:, i], wanted)
 
 
+@pytest.mark.parametrize("first_order", [False, True])
+def test_pdc_is_its_formula(first_order: bool) -> None:
+    block, x = _random("pdc", inner=3, first_order=first_order)
+    convolve = nn.functional.conv3d
+
+    def norm(layer: nn.Module, z: Tensor) -> Tensor:
+        scale = layer.weight / (layer.running_var + layer.eps).sqrt()
+        return (z - layer.running_mean[:, None, None, None]) * scale[:, None, None, None] + layer.bias[
+            :, None, None, None
+        ]
+
+    def leaky(z: Tensor) -> Tensor:
+        return torch.where(z > 0, z, z / 100)
+
+    for sample, y in zip(x, block(x), strict=True):
+        seen = norm(block.norm, sample)
+        pairs = zip(block.u, block.u_norm, strict=True)
+        first, second = (leaky(norm(n, convolve(seen, u.weight, padding=1))) for u, n in pairs)
+        joined = convolve(first * second, block.join.weight, padding=1).flatten(1)
+        joined = (joined - joined.mean(1, keepdim=True)) / (joined.var(1, keepdim=True, unbiased=False) + 1e-5).sqrt()
+        wanted = sample + block.alpha * leaky(joined).unflatten(1, SIZES)
+        if first_order:
+            wanted = (wanted + norm(block.v_norm, convolve(sample, block.v.weight, padding=1)).relu()).relu()
+        torch.testing.assert_close(y, wanted)
+
+
 def test_a_factorisation_of_low_rank_is_found() -> None:
     """Features that are a product of two non-negative factors come out as they are, after enough steps."""
     torch.manual_seed(0)
@@ -166,6 +193,7 @@ def test_bases_are_redrawn_in_training_alone(method: str) -> None:
         ("halo", {"heads": 3}, "heads=3 of block 'halo' is not possible: it must divide the 4 inner channels"),
         ("gnconv", {"order": 5}, r"a multiple of 2\^\(order - 1\) = 16"),
         ("gnconv", {"kernel": 4}, "kernel=4 of block 'gnconv' is not possible: it is an odd integer"),
+        ("pdc", {"first_order": True}, "cannot start as the identity"),
         ("hamburger", {"method": "pca"}, "method 'pca' is unknown"),
         ("hamburger", {"rank": 0}, "rank=0 of block 'hamburger' is not possible"),
     ],
@@ -175,7 +203,7 @@ def test_wrong_options_are_named(name: str, options: dict[str, Any], message: st
         create_block(name, CHANNELS, **options)
 
 
-@pytest.mark.parametrize("name", ["bot", "gnconv", "halo", "hamburger"])
+@pytest.mark.parametrize("name", ["bot", "gnconv", "halo", "hamburger", "pdc"])
 @pytest.mark.parametrize("network", ["mobilenet_v3_small", "r3d_tiny"])
 def test_it_goes_into_a_network(name: str, network: str) -> None:
     places = {"mobilenet_v3_small": "features.-2", "r3d_tiny": "layer2.-1"}
