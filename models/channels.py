@@ -6,6 +6,8 @@ are averaged over the RGB channels, and each channel of the new input gets that 
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 from torch import Tensor, nn
 
 RGB = 3
@@ -28,17 +30,13 @@ def change_channels(network: nn.Module, channels: int) -> None:
     """Let a network of RGB take another number of channels, in place.
 
     Args:
-        network: Its convolutions with 3 input channels are changed, with their weights.
+        network: Its convolutions that take the picture are changed, with their weights.
         channels: Of the new input.
 
     Raises:
         ValueError: It has no such convolution.
     """
-    found = [
-        module
-        for module in network.modules()
-        if isinstance(module, nn.Conv2d | nn.Conv3d) and module.in_channels == RGB and module.groups == 1
-    ]
+    found = [module for module in network.modules() if _takes_picture(module)]
     if not found:
         raise ValueError(
             f"input: this network has no convolution of {RGB} channels that takes the picture, so it cannot be changed "
@@ -48,3 +46,10 @@ def change_channels(network: nn.Module, channels: int) -> None:
         weight = average_channels(conv.weight.detach(), channels)
         conv.weight = nn.Parameter(weight, requires_grad=conv.weight.requires_grad)
         conv.in_channels = channels
+
+
+def _takes_picture(module: nn.Module) -> TypeGuard[nn.Conv2d | nn.Conv3d]:
+    """Whether it is a convolution of 3 channels; a pointwise one is of a gate that is that narrow (OSNet's x0.5)."""
+    if not isinstance(module, nn.Conv2d | nn.Conv3d):
+        return False
+    return module.in_channels == RGB and module.groups == 1 and max(module.kernel_size) > 1

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from backbone_cases import CASES
 from torch import nn
 
 import specvid
@@ -51,6 +52,16 @@ def test_the_first_convolution_takes_the_mean_over_rgb(name: str) -> None:
     weight, before = flow.state_dict()[changed[0]], expected[changed[0]]
     assert torch.equal(weight[:, 0], before.mean(1)) and torch.equal(weight[:, 1], before.mean(1))
     assert all(torch.equal(value, expected[key]) for key, value in flow.state_dict().items() if key not in changed)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_backbone_takes_flow(name: str) -> None:
+    case = CASES[name]
+    case.skip_without_extra()
+    model = case.create(input=FLOW).eval()
+    with torch.no_grad():
+        y = model.embed(case.clip()[:, :2])
+    assert y.shape[1] == model.embedding_dim and y.isfinite().all()
 
 
 @pytest.mark.parametrize("name", ["r3d_tiny", "resnet18"])
