@@ -140,6 +140,22 @@ def test_weights_with_a_shift_in_a_model_without_one(project: str, tmp_path: Pat
     assert (shifted.loaded.messages, shifted.loaded.unexpected) == ((), {})
 
 
+def test_tsms_own_file_computes_what_mmaction2s_does(tmp_path: Path) -> None:
+    """The same network under both names; mmaction2's own logits are those of ours in `parity`."""
+    torch.manual_seed(0)
+    body, head = mmaction_resnet(18, tsm=True), linear("cls_head.fc_cls", 5, 512)
+    theirs = tsm_repository(torchvision_names(body))
+    theirs |= {key.replace("cls_head.fc_cls", "module.new_fc"): tensor for key, tensor in head.items()}
+    torch.save({"state_dict": theirs}, tmp_path / "tsm.pth")
+    torch.save({"state_dict": prefixed("backbone.", body) | head}, tmp_path / "mmaction2.pth")
+    clip, logits = torch.randn(2, 3, 8, 64, 64), []
+    for file in ("tsm.pth", "mmaction2.pth"):
+        options = {"blocks": "tsm@residual", "weights": str(tmp_path / file)}
+        model = specvid.create_model("resnet18", num_classes=5, **options).eval()
+        logits.append(model(clip).detach())
+    assert torch.equal(*logits)
+
+
 def test_quantised_numbers_are_no_weights(tmp_path: Path) -> None:
     state = torchvision.models.resnet18(num_classes=5).state_dict()
     torch.save({name: (100 * value).to(torch.int8) for name, value in state.items()}, tmp_path / "int8.pth")
