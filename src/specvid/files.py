@@ -250,6 +250,7 @@ def _is(descriptor: int, path: Path) -> bool:
 
 def _lock(descriptor: int, seconds: float) -> bool:
     """Lock an open file or folder; False where another process has it all the time."""
+    assert fcntl is not None  # callers ask first
     until = time.monotonic() + seconds
     while True:
         try:
