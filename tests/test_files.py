@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from specvid import files
-from specvid.files import current, only_writer, recover, replacing_file, replacing_folder, write_json
+from specvid.files import current, only_writer, read_json, recover, replacing_file, replacing_folder, write_json
 from specvid.pipelines.engine.run import RunFolder
 
 
@@ -229,3 +229,12 @@ def test_folders_that_are_no_runs_are_named(tmp_path: Path) -> None:
         RunFolder(tmp_path).config()
     with pytest.raises(ValueError, match=r"has no checkpoint 'best'. It has: none yet"):
         RunFolder(tmp_path).checkpoint("best")
+
+
+def test_names_that_are_not_utf8_are_written_and_come_back(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"clip": "caf\udce9.mp4"})
+    assert read_json(tmp_path / "a.json") == {"clip": "caf\udce9.mp4"}
+    run = RunFolder(tmp_path / "run")
+    run.path.mkdir()
+    run.append({"epoch": 0, "step": 1, "files": ["caf\udce9.mp4"]}, {})
+    assert [line["files"] for line in run.lines()] == [["caf\udce9.mp4"]]

@@ -2,7 +2,8 @@
 
 import pytest
 
-from specvid.text import counted, to_markdown, to_text
+from specvid.errors import VideoError
+from specvid.text import counted, path_on_one_line, to_markdown, to_text
 
 ROWS = [["name", "share", "of"], ["a|b", "9.5", ""], ["long name", "100.0", "x"]]
 
@@ -39,3 +40,16 @@ def test_markdown_is_padded_and_escapes_bars() -> None:
 )
 def test_a_number_with_its_noun(number: int, noun: str, text: str) -> None:
     assert counted(number, noun) == text
+
+
+def test_any_path_is_one_line_of_text() -> None:
+    """Bytes that are not UTF-8, control characters, half a letter."""
+    for path, text in (
+        ("жук/a b.mp4", "жук/a b.mp4"),
+        ("caf\udce9.mp4", "caf\\xe9.mp4"),
+        ("a\nb.mp4", "a\\nb.mp4"),
+        ("\ud800.mp4", "\\ud800.mp4"),
+    ):
+        assert path_on_one_line(path) == text
+        assert str(VideoError(path, "is empty")) == f"{text}: is empty"
+        assert VideoError(path, "is empty").path == path

@@ -18,6 +18,7 @@ from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.decode import Video
 from specvid.datasets.layouts.action_set import VideoRecord
 from specvid.errors import VideoError
+from specvid.text import path_on_one_line
 
 Transform = Callable[[np.ndarray, np.random.Generator | None], torch.Tensor]
 
@@ -81,7 +82,7 @@ class TrainClips(Dataset[dict[str, Any]]):
                 "label": self._target(record),
                 "index": index,
                 "error": "\n".join(errors),
-                "repeated": repeated and f"{record.path}: {repeated}",
+                "repeated": repeated and f"{path_on_one_line(record.path)}: {repeated}",
             }
             if self.weights is not None:
                 item["weight"] = torch.tensor(self.weights[index], dtype=torch.float32)

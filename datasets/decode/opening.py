@@ -14,7 +14,10 @@ from typing import Any
 
 from specvid.errors import VideoError
 
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+# Of a stream. A list or a table sets its folder before it, and pathlib makes one slash of two.
+_ADDRESS = re.compile(
+    r"(?:^|/)(?:[A-Za-z][A-Za-z0-9+.-]+://|(?:ftp|gs|hls|https?|mms|rtmps?|rtp|rtsps?|s3|srt|tcp|udp):/)"
+)
 
 
 def import_decord() -> Any:
@@ -66,10 +69,7 @@ def identity(path: str) -> tuple[str, int, int]:
     try:
         state = os.stat(path)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        if _ADDRESS.match(path):
-            raise VideoError(
-                path, "is the address of a stream, not a file: record it first, e.g. `ffmpeg -i ADDRESS -t 60 clip.mkv`"
-            ) from None
+        refuse_address(path)
         strerror = getattr(error, "strerror", None) or error
         reason = "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read ({strerror})"
         raise VideoError(path, reason) from None
@@ -82,6 +82,21 @@ def identity(path: str) -> tuple[str, int, int]:
     if state.st_size == 0:
         raise VideoError(path, "is empty (0 bytes)")
     return path, state.st_size, state.st_mtime_ns
+
+
+def refuse_address(path: str) -> None:
+    """Refuse the address of a stream where a file is wanted.
+
+    Args:
+        path: what was given, which is no file.
+
+    Raises:
+        VideoError: it is one; it says what to do.
+    """
+    if _ADDRESS.search(path):
+        raise VideoError(
+            path, "is the address of a stream, not a file: record it first, e.g. `ffmpeg -i ADDRESS -t 60 clip.mkv`"
+        ) from None
 
 
 def plain_name(path: str) -> str | None:

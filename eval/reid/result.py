@@ -138,7 +138,10 @@ class ReidScore:
             names: (Q,) what each query is.
         """
         rows = [{"protocol": self.protocol, **row} for row in self.per_query(names)]
-        with replacing_file(path) as staging, staging.open("w", newline="", encoding="utf-8") as file:
+        with (
+            replacing_file(path) as staging,
+            staging.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+        ):
             writer = csv.DictWriter(file, fieldnames=list(rows[0]))
             writer.writeheader()
             writer.writerows(rows)

@@ -16,6 +16,7 @@ from specvid.pipelines.engine.config import ComputeConfig
 from specvid.pipelines.engine.fabric import make_fabric
 from specvid.pipelines.engine.loading import load, loader_options
 from specvid.pipelines.networks.opening import OpenedNetwork
+from specvid.text import path_on_one_line
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,8 @@ def predict(
     for item in items:
         path = str(videos[item["index"]])
         if item["error"]:
-            yield Prediction(path, error=item["error"].removeprefix(f"{path}: "))
+            begin = f"{path_on_one_line(records[item['index']].path)}: "
+            yield Prediction(path, error=item["error"].removeprefix(begin))
             continue
         logits = view_logits(fabric, model, item["video"], compute.batch_size)
         probabilities = average_views(logits, multilabel=multilabel)

@@ -112,7 +112,10 @@ class ActionResult(ABC):
         Args:
             path: a CSV file.
         """
-        with replacing_file(path) as staging, staging.open("w", newline="", encoding="utf-8") as file:
+        with (
+            replacing_file(path) as staging,
+            staging.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+        ):
             table = csv.writer(file)
             table.writerow(["clip", *self.columns, "error", "warning"])
             for number, record in enumerate(self.lists.test):

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from specvid.datasets.decode.opening import refuse_address
 from specvid.datasets.layouts.media import IMAGES, VIDEOS, flow_folders, is_hidden
 from specvid.pipelines.embed.tables import input_table, read_list, read_table
 
@@ -135,6 +136,7 @@ def _expand(items: Sequence[str]) -> Iterator[str]:
             continue
         matches = sorted(glob.glob(item, recursive=True)) if glob.has_magic(item) else []
         if not matches:
+            refuse_address(item)
             what = "matches nothing" if glob.has_magic(item) else "does not exist"
             raise ValueError(f"VIDEO {item!r} {what}: name files, folders, globs, a list or a table that are there.")
         yield from matches

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from specvid.pipelines.embed.folder import Folder
+from specvid.text import printable_path
 
 _CHECKED: dict[str, Any] = {"page_checksum_verification": True}
 
@@ -86,13 +87,14 @@ class Rows:
         """The rows of an id.
 
         Args:
-            name: the id.
+            name: the id; or the name of a file, of which it was made.
 
         Returns:
             Their numbers, int64.
         """
         import pyarrow.compute as pc
 
+        name = printable_path(name)
         found, start = [np.zeros(0, np.int64)], 0
         for batch in batches(self.parts, ["id"]):
             found.append(start + np.flatnonzero(pc.equal(batch.column(0), name).to_numpy(zero_copy_only=False)))

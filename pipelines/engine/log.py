@@ -33,7 +33,7 @@ def logging_to(folder: Path, *, is_main: bool) -> Iterator[None]:
     handlers: list[logging.Handler] = [_Terminal(logging.INFO if is_main else logging.WARNING)]
     if is_main:
         folder.mkdir(parents=True, exist_ok=True)
-        file = logging.FileHandler(folder / "log.txt", encoding="utf-8")
+        file = logging.FileHandler(folder / "log.txt", encoding="utf-8", errors="backslashreplace")
         file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         handlers.append(file)
     before = log.level, log.propagate

@@ -88,7 +88,7 @@ class RunFolder:
         """
         about = {name: line[name] for name in ("epoch", "step")}
         for name, content in ((SPEED, {**about, **speed}), (METRICS, line)):
-            with (self.path / name).open("a", encoding="utf-8") as file:
+            with (self.path / name).open("a", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(json.dumps(content, ensure_ascii=False) + "\n")
 
     def lines(self, name: str = METRICS) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from specvid.config import from_dict
 from specvid.datasets.decode import Video
+from specvid.datasets.decode.opening import refuse_address
 from specvid.datasets.layouts.media import IMAGES
 from specvid.models.trust import require_trust
 from specvid.pipelines.embed.config import EmbedConfig
@@ -75,6 +76,7 @@ def query_vector(
         return QueryVector(name, unit(vectors.mean(axis=0, keepdims=True)), own)
     gone = [path for path in query if not os.path.exists(path)]
     if gone:
+        refuse_address(gone[0])
         raise ValueError(f"{gone[0]!r} is neither an id in {str(folder.path)!r} nor a file: give one of these.")
     if "features" in folder.metadata():
         raise ValueError(

@@ -1,5 +1,6 @@
 """``python -m specvid`` and the console script ``specvid``."""
 
+import io
 import os
 import sys
 
@@ -13,6 +14,8 @@ def main() -> int:
     """Run the command line on ``sys.argv`` and return its exit code."""
     from specvid.cli import run
 
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may hold what the terminal's encoding has no word for
+        sys.stdout.reconfigure(errors="backslashreplace")
     return run(sys.argv[1:])
 
 

@@ -4,6 +4,8 @@ import difflib
 import os
 from collections.abc import Iterable
 
+from specvid.text import path_on_one_line
+
 
 def nearest(name: str, choices: Iterable[str]) -> str:
     """A hint at the right name.
@@ -35,7 +37,7 @@ def unknown(kind: str, value: str, choices: Iterable[str]) -> ValueError:
 
 
 class VideoError(ValueError):
-    """A video that cannot be used, and why: ``str(error)`` is one line, ``path: reason``.
+    """A video that cannot be used, and why: ``str(error)`` is one line, ``path: reason``, that any file takes.
 
     Survives pickling, so a data loader's worker can send it to the main process with its path.
 
@@ -47,7 +49,7 @@ class VideoError(ValueError):
     def __init__(self, path: str | os.PathLike[str], reason: str) -> None:
         self.path = os.fspath(path)
         self.reason = " ".join(str(reason).split())
-        super().__init__(f"{self.path}: {self.reason}")
+        super().__init__(f"{path_on_one_line(self.path)}: {self.reason}")
 
     def __reduce__(self) -> tuple[type["VideoError"], tuple[str, str]]:
         return type(self), (self.path, self.reason)

@@ -73,10 +73,10 @@ def write_text(path: str | Path, text: str) -> None:
 
     Args:
         path: the file to replace or to create.
-        text: its content.
+        text: its content. Bytes of file names that are not UTF-8 are escaped, in JSON as JSON does it.
     """
     with replacing_file(path) as staging:
-        staging.write_text(text, encoding="utf-8")
+        staging.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(path: str | Path, content: Any) -> None:

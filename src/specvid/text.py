@@ -32,7 +32,23 @@ def printable_path(path: str | bytes) -> str:
     Returns:
         The text, in which bytes that are not UTF-8 are escaped.
     """
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    try:
+        data = os.fsencode(path)
+    except UnicodeEncodeError:  # half of a letter beyond 16 bits, as JSON can write it
+        data = str(path).encode("utf-8", "backslashreplace")
+    return data.decode("utf-8", "backslashreplace")
+
+
+def path_on_one_line(path: str | os.PathLike[str]) -> str:
+    """A path for a message, a table or a log, which any of them takes and which breaks no line.
+
+    Args:
+        path: as the file system gives it.
+
+    Returns:
+        The text, in which bytes that are not UTF-8 and control characters are escaped.
+    """
+    return one_line(printable_path(os.fspath(path)))
 
 
 def one_line(text: str) -> str:

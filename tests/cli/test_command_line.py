@@ -1,5 +1,6 @@
 """The command line without a model: helps that are true and short, examples that parse, mistakes that are answered."""
 
+import io
 import os
 import re
 import shlex
@@ -10,6 +11,7 @@ import time
 import pytest
 
 from specvid import cli
+from specvid.__main__ import main
 from specvid.cli import VERBS, find
 from specvid.cli.verb import Verb, problem, take
 from specvid.pipelines.engine.recipes import RECIPES, get_recipe
@@ -145,6 +147,8 @@ def test_options_win_over_recipes_and_recipes_over_defaults() -> None:
         ("eval action --run x --clips 0", r"clips 0 must be at least 1"),
         ("predict", r"no VIDEO is given"),
         ("predict a.avi", r"run is not given"),
+        ("predict a.avi --run nowhere --min-readable 2", r"min_readable 2.0 must be a share"),
+        ("search query nowhere 7 --min-readable 2", r"min_readable 2.0 must be a share"),
         ("predict a.avi --run nowhere", r"run 'nowhere' is no folder of a run"),
         ("report", r"no RUN is given"),
         ("report nowhere", r"run 'nowhere' is not a folder"),
@@ -167,6 +171,34 @@ def test_mistakes_are_one_clear_line(line: str, says: str, capsys, monkeypatch) 
     assert len(err.splitlines()) == 1
     assert err.startswith("specvid: ")
     assert re.search(says, err), err
+
+
+def test_names_that_begin_with_a_dash(tmp_path, capsys, monkeypatch) -> None:
+    """As everywhere: after ``--`` all are names."""
+    parse = verb("predict").parse
+    assert parse(["--top", "3", "a.mp4", "--", "-abc123.mp4", "--", "--top"]).videos == (
+        *("a.mp4", "-abc123.mp4", "--", "--top"),
+    )
+    assert parse(["--", "--help"]).videos == ("--help",)
+    assert cli.run(["predict", "--", "--help"]) == 2 and "run is not given" in capsys.readouterr().err
+    assert verb("train action").parse(["--data", "d", "--recipe", "small", "--"]).clips.data == "d"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-abc123.mp4").touch()
+    assert cli.run(["predict", "-abc123.mp4"]) == 2
+    assert "Unrecognized options: -abc123.mp4 A file called so is written ./-abc123.mp4, or after --. See" in (
+        capsys.readouterr().err
+    )
+
+
+def test_any_name_can_be_printed(monkeypatch) -> None:
+    """Most locales make Python's stdout refuse names that are not UTF-8; those of Windows refuse far more."""
+    for encoding, printed in (("utf-8", b"caf\\udce9 \xe2\x82\xac\n"), ("latin-1", b"caf\\udce9 \\u20ac\n")):
+        data = io.BytesIO()
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(data, encoding, errors="strict"))
+        monkeypatch.setattr(cli, "run", lambda words: print("caf\udce9 \u20ac"))
+        main()
+        sys.stdout.flush()
+        assert data.getvalue() == printed
 
 
 def test_debug_shows_the_traceback(monkeypatch) -> None:

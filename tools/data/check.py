@@ -17,7 +17,7 @@ from specvid.datasets.layouts.registry import ACTION_SETS, REID_SETS, read_actio
 from specvid.datasets.layouts.reid_set import ReidSet
 from specvid.errors import VideoError, unknown
 from specvid.pipelines.reid.features import check_scorable
-from specvid.text import counted
+from specvid.text import counted, path_on_one_line
 from specvid.tools.data.verify import missing_and_unlisted, verify_files
 
 _NAMED = 20  # files named per kind of problem, the rest counted
@@ -98,12 +98,15 @@ def check(
             problems[name] = f"{name}: {here:,} here, {published:,} published"
 
     missing, unlisted = missing_and_unlisted(paths)
-    problems |= {path: f"missing: {path} is not there" for path in sorted(missing)}
+    problems |= {path: f"missing: {path_on_one_line(path)} is not there" for path in sorted(missing)}
     lines += [f"warning: {warning}" for warning in dict.fromkeys(warning for data in sets for warning in data.warnings)]
     if hidden := hidden_below([root]) if root.is_dir() else []:
-        lines.append(f"warning: left out, e.g. {hidden[0]}: {counted(len(hidden), 'hidden file')} (or folders)")
+        lines.append(
+            f"warning: left out, e.g. {path_on_one_line(hidden[0])}: {counted(len(hidden), 'hidden file')} (or folders)"
+        )
     if unlisted:
-        lines.append(f"warning: {counted(len(unlisted), 'file')} in no list and not used, e.g. {unlisted[0]}")
+        example = path_on_one_line(unlisted[0])
+        lines.append(f"warning: {counted(len(unlisted), 'file')} in no list and not used, e.g. {example}")
     present = [path for path in paths if path not in missing]
     if fast:
         lines.append(f"{len(present):,} of {len(paths):,} {noun} are there (names only: nothing was opened)")
@@ -184,7 +187,7 @@ def _warning_lines(warnings: Mapping[str, str]) -> list[str]:
     if not warnings:
         return []
     lines = [f"warning: {len(warnings):,} of them are not as their headers announce, and are read:"]
-    lines += [f"  {path}: {warnings[path]}" for path in sorted(warnings)[:_NAMED]]
+    lines += [f"  {path_on_one_line(path)}: {warnings[path]}" for path in sorted(warnings)[:_NAMED]]
     return lines if len(warnings) <= _NAMED else [*lines, f"  ... and {len(warnings) - _NAMED:,} more"]
 
 

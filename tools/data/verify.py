@@ -10,6 +10,7 @@ from specvid.datasets.decode.images import read_frame
 from specvid.datasets.decode.verify import verify_video
 from specvid.datasets.layouts.media import is_hidden
 from specvid.errors import VideoError
+from specvid.text import path_on_one_line
 from specvid.tools.data.pool import decoding_pool
 
 _IMAGES_A_TASK = 256  # handing over one image costs more than decoding it
@@ -77,7 +78,7 @@ def _run(tasks: list[list[str]], images: bool, min_readable: float, workers: int
                 with decoding_pool(1) as pool:
                     yield from pool.submit(verify_task, [path], images, min_readable).result()
             except BrokenProcessPool:
-                yield FileReport(path, error=f"{path}: is damaged: the decoder crashes on it")
+                yield FileReport(path, error=f"{path_on_one_line(path)}: is damaged: the decoder crashes on it")
 
 
 def verify_task(paths: list[str], images: bool, min_readable: float) -> list[FileReport]:
@@ -107,7 +108,7 @@ def verify_task(paths: list[str], images: bool, min_readable: float) -> list[Fil
             reports.append(FileReport(path, error=str(error)))
         except Exception as error:  # whatever a file makes a decoder do: it is named, and the others go on
             message = " ".join(str(error).split())
-            reports.append(FileReport(path, error=f"{path}: {type(error).__name__}: {message}"))
+            reports.append(FileReport(path, error=f"{path_on_one_line(path)}: {type(error).__name__}: {message}"))
     return reports
 
 

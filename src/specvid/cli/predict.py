@@ -8,8 +8,10 @@ from typing import Any, Literal
 from tyro.conf import Positional
 
 from specvid.cli.verb import Verb
+from specvid.config import require_share
 from specvid.pipelines.engine.config import ComputeConfig
 from specvid.pipelines.networks.config import InputConfig, NetworkConfig
+from specvid.text import path_on_one_line, printable_path
 
 HELP = """\
 specvid predict: name what happens in video files
@@ -63,6 +65,9 @@ class PredictOptions:
     """One JSON object per file and line."""
     compute: ComputeConfig = field(default_factory=ComputeConfig)
 
+    def __post_init__(self) -> None:
+        require_share(self.min_readable)
+
 
 def run(options: PredictOptions) -> int:
     """Predict.
@@ -97,15 +102,17 @@ def run(options: PredictOptions) -> int:
     failed = 0
     for prediction in predict(options.videos, network, **views, compute=options.compute):
         failed += bool(prediction.error)
+        path = path_on_one_line(prediction.path)
         if options.json:
-            print(json.dumps(dataclasses.asdict(prediction), ensure_ascii=False), flush=True)
+            about = {**dataclasses.asdict(prediction), "path": printable_path(prediction.path)}
+            print(json.dumps(about, ensure_ascii=False), flush=True)
         elif prediction.error:
-            print(f"{prediction.path}: error: {prediction.error}", flush=True)
+            print(f"{path}: error: {prediction.error}", flush=True)
         else:
             stars = set(prediction.decided)
             classes = "  ".join(f"{name} {share:.1%}{'*' * (name in stars)}" for name, share in prediction.classes)
             warning = f"  ({prediction.warning})" if prediction.warning else ""
-            print(f"{prediction.path}: {classes}{warning}", flush=True)
+            print(f"{path}: {classes}{warning}", flush=True)
     return 1 if failed else 0
 
 

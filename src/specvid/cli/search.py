@@ -8,6 +8,7 @@ import tyro
 from tyro.conf import Positional
 
 from specvid.cli.verb import Verb
+from specvid.config import require_share
 from specvid.text import counted
 
 if TYPE_CHECKING:
@@ -89,6 +90,10 @@ class QueryOptions:
     trust: bool = False
     """Build the network even where the data set or the run names code of somebody else, which then runs."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+
+    def __post_init__(self) -> None:
+        if self.min_readable is not None:
+            require_share(self.min_readable)
 
 
 def build(options: BuildOptions) -> int:

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import io
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -38,10 +39,11 @@ class Verb:
     stopped: str = "the same command starts again."
 
     def __call__(self, words: list[str]) -> int:
-        if "--help-all" in words:
-            self.print_all([word for word in words if word != "--help-all"])
+        options, _ = _split(words)
+        if "--help-all" in options:
+            self.print_all([word for word in options if word != "--help-all"])
             return 0
-        if "--help" in words or "-h" in words:
+        if "--help" in options or "-h" in options:
             sys.stdout.write(self.help)
             return 0
         return self.run(self.parse(words))
@@ -65,7 +67,7 @@ class Verb:
         """The options of a command line.
 
         Args:
-            words: The command line after the verb.
+            words: The command line after the verb. After ``--`` all are names, also those that begin with a dash.
 
         Returns:
             An instance of ``options``.
@@ -73,6 +75,7 @@ class Verb:
         Raises:
             ValueError: A flag is unknown or a value does not fit.
         """
+        words, names = _split(words)
         for word in words:
             flag = word.split("=")[0].replace("_", "-")
             if flag.startswith("--") and flag not in self.flags():
@@ -84,11 +87,13 @@ class Verb:
         stderr = io.StringIO()
         try:
             with contextlib.redirect_stderr(stderr):
-                return self._tyro(rest, default)
+                return self._tyro([*rest, *names], default)
         except SystemExit as stop:
             if not stop.code:
                 raise
-            raise ValueError(f"{_sentence(stderr.getvalue())} See `specvid {self.name} --help`.") from None
+            files = [word for word in words if word.startswith("-") and os.path.lexists(word)]
+            hint = f" A file called so is written ./{files[0]}, or after --." if files else ""
+            raise ValueError(f"{_sentence(stderr.getvalue())}{hint} See `specvid {self.name} --help`.") from None
 
     def _tyro(self, words: list[str], default: Any) -> Any:
         import tyro
@@ -165,6 +170,12 @@ def problem(error: BaseException) -> str | None:
     if type(error).__name__ == "OutOfMemoryError":
         return "the device is out of memory. Raise --accumulate (the same batch in more parts) or lower --batch-size."
     return None
+
+
+def _split(words: list[str]) -> tuple[list[str], list[str]]:
+    """A command line without what stands after ``--``, and that, with it."""
+    end = words.index("--") if "--" in words else len(words)
+    return words[:end], words[end:]
 
 
 def _flags(options: type) -> Iterator[str]:

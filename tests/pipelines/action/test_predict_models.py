@@ -1,6 +1,8 @@
 """`specvid predict` and `embed` with a shared folder, or a backbone and its weights: whose classes are named?"""
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -77,6 +79,26 @@ def test_the_share_that_must_decode_is_an_option(tmp_path: Path, capsys: pytest.
     assert cli.run(check) == 0 and "2 of 100 frames cannot be decoded" in capsys.readouterr().out
     assert cli.run([*check, "--min-readable", "0.99"]) == 1
     assert "is damaged: 2 of 100 frames" in capsys.readouterr().out
+
+
+def test_each_file_has_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever it is called and whatever is wrong with it."""
+    folder = str(tmp_path / "it")
+    made().save_pretrained(folder, classes=NAMES)
+    good = write_numbered(tmp_path, count=10)
+    odd = [os.fsdecode(os.path.join(os.fsencode(tmp_path), name)) for name in (b"caf\xe9.avi", b"two\nlines.avi")]
+    for path in odd:
+        shutil.copy(good, path)
+    gone = f"{tmp_path}/./gone.avi"
+    words = ["predict", *odd, gone, "rtsp://10.0.0.7/live", "--model", folder, "--device", "cpu", "--workers", "0"]
+    assert cli.run(words) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(": ", 1)[0] for line in lines[:2]] == [f"{tmp_path}/caf\\xe9.avi", f"{tmp_path}/two\\nlines.avi"]
+    assert lines[2] == f"{gone}: error: no such file"
+    assert lines[3].startswith("rtsp://10.0.0.7/live: error: is the address of a stream, not a file: record it first")
+    assert cli.run([*words, "--json"]) == 1
+    paths = [json.loads(line)["path"] for line in capsys.readouterr().out.splitlines()]
+    assert paths == [f"{tmp_path}/caf\\xe9.avi", odd[1], gone, "rtsp://10.0.0.7/live"]
 
 
 def bare(folder: Path) -> Path:

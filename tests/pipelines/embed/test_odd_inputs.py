@@ -1,5 +1,6 @@
 """Embedding from lists and tables as people have them, files with lost frames, and frames not evenly spaced in time."""
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,31 @@ def test_lost_frames_count(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert command(query) == 0 and "the nearest ones stand in" in capsys.readouterr().err
     assert command([*query, "--min-readable", "1"]) == 2 and "is damaged: 2 of 52" in capsys.readouterr().err
     assert command([*query, "--min-readable", "2"]) == 2 and "must be a share" in capsys.readouterr().err
+
+
+def test_any_name_can_be_searched_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A name that is not UTF-8: as the id that it became, and as a file that is no row."""
+    path = os.fsdecode(os.path.join(os.fsencode(tmp_path), b"caf\xe9.avi"))
+    write_numbered(tmp_path, count=10).rename(path)
+    code, (row,) = embed(tmp_path / "out", path)
+    assert code == 0 and row["id"].endswith("caf\\xe9.avi")
+    query = ["search", "query", str(tmp_path / "out")]
+    assert command([*query, path]) == 0 and "0 of 1 row" in capsys.readouterr().out  # itself is no answer
+    other = shutil.copy(path, path.replace("caf", "cafe"))
+    assert command([*query, other, "--device", "cpu"]) == 0 and "1.0000" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("address", ["rtsp://10.0.0.7/live", "https://example.org/a.mp4"])
+def test_the_address_of_a_stream(tmp_path: Path, address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """One sentence that says what to do, given or in a list; whatever else is embedded goes on."""
+    path = write_numbered(tmp_path, count=10)
+    says = "is the address of a stream, not a file: record it first"
+    assert command(["embed", address, "--out", str(tmp_path / "no"), *QUICK.split()]) == 2
+    assert says in capsys.readouterr().err
+    listed = write(tmp_path / "list.txt", f"{path.name}\n{address}\n".encode())
+    code, found = embed(tmp_path / "out", listed)
+    assert (code, len(found)) == (1, 1) and says in capsys.readouterr().err
+    assert command(["search", "query", str(tmp_path / "out"), address]) == 2 and says in capsys.readouterr().err
 
 
 def test_windows_of_seconds_go_by_presentation_times(tmp_path: Path) -> None:
