@@ -245,7 +245,7 @@ def test_a_decoder_that_dies_costs_one_file(videos: Path, tmp_path: Path, monkey
     from specvid.pipelines.embed import reading
 
     victims = ("v_Green_g01_c01.avi", "v_Green_g02_c01.avi", "v_Red_g04_c01.avi")
-    original = reading.open_video
+    original = reading.open_clips
 
     def crashing(path: str, *args: Any, **options: Any) -> Any:
         if os.path.basename(path) in victims:
@@ -253,14 +253,14 @@ def test_a_decoder_that_dies_costs_one_file(videos: Path, tmp_path: Path, monkey
         return original(path, *args, **options)
 
     embed([videos], tmp_path / "sound", config())
-    monkeypatch.setattr(reading, "open_video", crashing)
+    monkeypatch.setattr(reading, "open_clips", crashing)
     outcome = embed([videos], tmp_path / "out", config(job={"workers": 2}))
     assert (outcome.failed, outcome.rows) == (3, 9)
     assert all("kills its process" in reason for reason in reasons(tmp_path / "out").values())
     assert reasons(tmp_path / "out").keys() == set(victims)
     kept = [row for row in rows(tmp_path / "sound") if os.path.basename(row["path"]) not in victims]
     assert rows(tmp_path / "out") == kept
-    monkeypatch.setattr(reading, "open_video", original)
+    monkeypatch.setattr(reading, "open_clips", original)
     outcome = embed([videos], tmp_path / "out", config(job={"retry_errors": True}))
     assert (outcome.done, outcome.failed) == (8, 0)  # two of three shards had failures
     assert files(tmp_path / "out") == files(tmp_path / "sound")

@@ -37,15 +37,15 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def deadly(monkeypatch: pytest.MonkeyPatch) -> str:
     """The name of a file that kills every process that opens it, but this one."""
-    name, here, real = "v_Red_g01_c01.avi", os.getpid(), videos.open_video
+    name, here, real = "v_Red_g01_c01.avi", os.getpid(), videos.open_clips
 
-    def open_video(path: object, *args: object, **options: object) -> object:
+    def open_clips(path: object, *args: object, **options: object) -> object:
         if str(path).endswith(name):
             assert os.getpid() != here
             os.kill(os.getpid(), signal.SIGSEGV)
         return real(path, *args, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(videos, "open_video", open_video)
+    monkeypatch.setattr(videos, "open_clips", open_clips)
     # torch looks every five seconds whether its processes are alive
     monkeypatch.setattr(_MultiProcessingDataLoaderIter._try_get_data, "__defaults__", (0.5,))
     return name
@@ -107,14 +107,14 @@ def test_a_prediction_goes_on(data: Path, deadly: str, tmp_path: Path, capsys) -
 
 
 def test_a_file_that_hangs_is_given_up(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
-    name, real = "v_Red_g01_c01.avi", videos.open_video
+    name, real = "v_Red_g01_c01.avi", videos.open_clips
 
-    def open_video(path: object, *args: object, **options: object) -> object:
+    def open_clips(path: object, *args: object, **options: object) -> object:
         if str(path).endswith(name):
             time.sleep(600)
         return real(path, *args, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(videos, "open_video", open_video)
+    monkeypatch.setattr(videos, "open_clips", open_clips)
     monkeypatch.setattr(loading, "TIMEOUT", 2.0)
     monkeypatch.setattr(loading, "_LOOK_EVERY", 0.2)
     create_model("r3d_tiny", num_classes=3, input={"frames": 4, "size": 16}).save_pretrained(tmp_path / "m")
