@@ -90,7 +90,8 @@ def group(evaluations: Sequence[Figures], *, over: Collection[str] = ("seed",)) 
 def table(groups: Sequence[Group], metrics: Sequence[str], *, always: Sequence[str] = ()) -> list[list[str]]:
     """A table over groups: settings that differ, context, number of runs, figures in %.
 
-    A figure reads ``81.07 ± 0.42``, without deviation where there was one run, ``-`` where it was not measured.
+    A group without any settings (several runs fused) says nothing about which of them differ. A figure reads
+    ``81.07 ± 0.42``, without deviation where there was one run, ``-`` where it was not measured.
 
     Args:
         groups: a row each.
@@ -113,7 +114,7 @@ def table(groups: Sequence[Group], metrics: Sequence[str], *, always: Sequence[s
 
 
 def _differs(groups: Sequence[Group], name: str) -> bool:
-    return len({repr(group_.settings.get(name)) for group_ in groups}) > 1
+    return len({repr(group_.settings.get(name)) for group_ in groups if group_.settings}) > 1
 
 
 def _text(value: Any) -> str:

@@ -102,15 +102,18 @@ def read_figures(path: Path) -> Iterator[Figures]:
             context["dataset"] = f"{entry['dataset']} in {entry['source']}"
         if "clips" in entry:
             context["views"] = f"{entry['clips']} x {entry['crops']}"
+        if "fused" in entry:
+            context["fusion"] = f"{entry['fuse']} of {', '.join(entry['fused'])}"
         if "listed" in entry:
             context["scored"] = f"{entry['scored']} of {entry['listed']}"
         if entry.get("trained_on"):
             context["honest"] = "NO: trained on"
         for part in _scores(entry):
-            scored = {**context, **{name: part[name] for name in _CONTEXT if part.get(name, "") != ""}}
+            own = {} if part is entry else {name: part[name] for name in _CONTEXT if part.get(name, "") != ""}
+            scored = {**context, **own}
             if "valid_queries" in part:
                 scored["scored"] = f"{part['valid_queries']} of {part['queries']} queries"
-            ordered = {name: scored[name] for name in (*_CONTEXT, "honest") if name in scored}
+            ordered = {name: scored[name] for name in (*_CONTEXT, "fusion", "honest") if name in scored}
             values = {name: value for name, value in part.items() if _is_figure(name, value)}
             ours = {name: value for name, value in settings.items() if name not in _IDLE and name not in ordered}
             yield Figures(results.get("run", path.parent.name), ours, ordered, values)

@@ -148,5 +148,20 @@ def _warn(train: list[VideoRecord], validation: list[VideoRecord], test: list[Vi
     return (
         f"clips look like parts of one source by their names, e.g. {' and '.join(examples)} "
         f"({counted(len(splittable), 'such source')}). If they are, training on some and testing on others gives far "
-        "too high a score: name the sources with --groups, and all clips of one stay on one side.",
+        f"too high a score: name the sources with --groups{_rule(examples)}, and all clips of one stay on one side.",
     )
+
+
+def _rule(names: list[str]) -> str:
+    """An example of --groups that finds the sources of clips, where there is a simple one."""
+    rules = set()
+    for name in names:
+        stem = Path(name).stem
+        found = _COUNTER.fullmatch(stem)
+        source = found["source"] if found else stem
+        mark = re.escape(stem[len(source) :].rstrip("0123456789)"))
+        match = re.match(f"(.*){mark}[0-9]", name)
+        if not mark or match is None or Path(match[1]).name != source:
+            return ""
+        rules.add(f" '(.*){mark}[0-9]'")
+    return rules.pop() if len(rules) == 1 else ""

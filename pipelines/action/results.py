@@ -18,6 +18,7 @@ from specvid.files import replacing_file, write_json
 from specvid.pipelines.action.data import ActionLists
 from specvid.pipelines.action.entries import headline
 from specvid.pipelines.engine.run import RunFolder
+from specvid.text import counted
 
 _SAME = ("split", "checkpoint", "clips", "crops")
 """What makes two entries of results.json one evaluation."""
@@ -194,7 +195,8 @@ class SingleLabelResult(ActionResult):
         Args:
             entry: from `entry`.
         """
-        trivial = f" (of {len(entry['per_class'])} classes: no news)" if len(entry["per_class"]) <= 5 else ""
+        classes = len(entry["per_class"])
+        trivial = f" (there are only {counted(classes, 'class')})" if classes <= 5 else ""
         top5, mean_class = f"top-5 {100 * entry['top5']:.2f} %{trivial}", f"{100 * entry['mean_class']:.2f} %"
         return f"{top5}, mean class accuracy {mean_class}, same views"
 

@@ -42,3 +42,10 @@ def test_another_split_or_view_is_another_row_unless_averaged_over() -> None:
 def test_a_single_run_has_no_deviation_and_a_missing_figure_no_number() -> None:
     rows = table(group([figures("", 0, 0.5)]), ["top1", "mAP"])
     assert rows[1][-2:] == ["50.00", "-"]
+
+
+def test_what_has_no_settings_makes_no_setting_differ() -> None:
+    fused = Figures("fused", {}, {**CONTEXT, "fusion": "mean of a, b"}, {"top1": 0.8})
+    rows = table(group([figures("", 0, 0.5), fused]), ["top1"], always=["model", "blocks"])
+    assert rows[0] == ["model", "blocks", "split", "views", "fusion", "runs", "top1"]
+    assert rows[2] == ["-", "-", "1", "1 x 1", "mean of a, b", "1", "80.00"]

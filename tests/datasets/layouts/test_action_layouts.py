@@ -190,7 +190,8 @@ def test_a_test_part_is_split_off_by_groups(tmp_path):
     assert not first.warnings
     warned = read_action("folders", tmp_path, test_fraction=0.25)
     assert "e.g. a/film0_clip0.mp4 and a/film0_clip1.mp4 (8 such sources)" in warned.warnings[0]
-    assert "look like parts of one source" in warned.warnings[0] and "--groups" in warned.warnings[0]
+    assert "look like parts of one source" in warned.warnings[0] and "--groups '(.*)_clip[0-9]'," in warned.warnings[0]
+    assert not read_action("folders", tmp_path, groups="(.*)_clip[0-9]", test_fraction=0.25).warnings
     table(tmp_path / "groups.csv", [["path", "group"], *[[r.name, r.name[:7]] for r in first.records]])
     assert read_action("folders", tmp_path, groups=str(tmp_path / "groups.csv"), test_fraction=0.25).test
 

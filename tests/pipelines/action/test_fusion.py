@@ -76,3 +76,8 @@ def test_from_the_command_line(tmp_path: Path, capsys) -> None:
         assert float(both["p_class"]) == pytest.approx(mean, abs=2e-6)
     entry = json.loads((tmp_path / "fused+r0+r1" / "results.json").read_text())["evaluations"][0]
     assert len(entry["fused"]) == 2
+    assert cli.run(["report", str(tmp_path), "--metrics", "top1"]) == 0
+    head, _, *rows = capsys.readouterr().out.splitlines()
+    assert head.split()[:4] == ["model", "blocks", "dataset", "split"]  # a fused row makes no setting differ
+    assert [f"mean of {tmp_path}/r0, {tmp_path}/r1" in row for row in rows].count(True) == 1
+    assert all("  6 of 6  " in row for row in rows)
