@@ -73,18 +73,23 @@ def load_features(path: str | Path) -> ReidFeatures:
         features = _READERS[path.suffix.lower()](path)
         features.check()
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path}: {error}") from None
+        raise ValueError(f"{path}: {' '.join(str(error).split())[:500]}") from None
     return features
 
 
 def _read_npz(path: Path) -> ReidFeatures:
     if not zipfile.is_zipfile(path):
         raise ValueError("it is no npz (empty, cut off, or of another kind); write it again with numpy.savez")
-    with np.load(path, allow_pickle=False) as file:
-        names = names_by_role(file.files)
-        _check_sizes(file.zip, names.values())
-        arrays = {role: np.asarray(file[name]) for role, name in names.items()}
-        return _from_named(arrays, file.files)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            names = names_by_role(file.files)
+            _check_sizes(file.zip, names.values())
+            arrays = {role: np.asarray(file[name]) for role, name in names.items()}
+            return _from_named(arrays, file.files)
+    except ValueError:
+        raise
+    except Exception as error:  # of many kinds, whatever the damage hits
+        raise ValueError(f"it cannot be read as an npz file ({type(error).__name__}: {error})") from None
 
 
 def _read_mat(path: Path) -> ReidFeatures:

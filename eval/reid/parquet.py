@@ -44,6 +44,7 @@ def read_parquet(path: Path) -> ReidFeatures:
     is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
     if not is_list or not (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)):
         raise ValueError(f"column {lists} is of type {kind}; each row must be a list of numbers")
+    file.scan_contents()  # an error where it is damaged; to ask it for damaged metadata ends the process
     check_memory(_claimed_bytes(file, lists) + file.metadata.num_rows * _LABEL_BYTES * len(columns), "its columns take")
     table = file.read(columns=list(columns.values()))
     arrays = {role: np.asarray(table[column].to_pylist()) for role, column in columns.items()}

@@ -23,6 +23,7 @@ _BLOCK = re.compile(r"[A-Za-z][\w\-]*")
 _OPTION = re.compile(r"[A-Za-z_]\w*")
 _PATH = re.compile(r"[\w\-]+(\.[\w\-]+)*")
 _WORD = re.compile(r"[A-Za-z_][\w+\-.]*")
+_NO_LITERAL = (ValueError, SyntaxError, TypeError, MemoryError, RecursionError)  # as `ast` calls what it cannot read
 _HELP = "the form is block[(option=value, ...)]@place[, ...], e.g. 'snl@layer3.-1' or 'nl(mode=t+s)@layer2:2, snl@res4'"
 
 
@@ -194,7 +195,7 @@ def _parse_option(text: str, where: str, help: str) -> tuple[str, Any]:
         raise ValueError(f"{where}: option {text.strip()!r} is not of the form name=value; {help}")
     try:
         return name, ast.literal_eval(value)
-    except (ValueError, SyntaxError):
+    except _NO_LITERAL:
         if _WORD.fullmatch(value):
             return name, value
         raise ValueError(
@@ -212,7 +213,7 @@ def _format_value(value: Any) -> str:
 def _evaluates(text: str) -> bool:
     try:
         ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except _NO_LITERAL:
         return False
     return True
 
@@ -220,7 +221,7 @@ def _evaluates(text: str) -> bool:
 def _is_literal(value: Any) -> bool:
     try:
         return bool(ast.literal_eval(repr(value)) == value)
-    except (ValueError, SyntaxError):
+    except _NO_LITERAL:
         return False
 
 

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -22,7 +21,6 @@ from specvid.pipelines.engine.config import TrainingConfig
 WEIGHTS, META, STATE = "model.safetensors", "meta.json", "training.pt"
 METRICS, SPEED = "metrics.jsonl", "speed.jsonl"
 _STATE_HAS = ("step", "rate", "best", "optimizer", "schedule", "scaler", "raw", "generators", "meters")
-_UNREADABLE = (UnpicklingError, RuntimeError, EOFError, OSError, KeyError, ValueError, TypeError, AttributeError)
 _FULL = ("PytorchStreamWriter", "inline_container", "iostream", "os error")  # how torch and safetensors call it
 _ANEW = "Start anew with another --name; --weights takes those of last/ along."
 
@@ -277,7 +275,7 @@ class RunFolder:
         try:
             check_records(path)
             state = torch.load(path, map_location="cpu", weights_only=True)
-        except _UNREADABLE as error:
+        except Exception as error:  # of many kinds, whatever the damage hits
             cause = (str(error) or type(error).__name__).splitlines()[0][:160]
             raise ValueError(
                 f"{str(path)!r} cannot be read ({cause}): it is damaged, or was altered. {_ANEW}"

@@ -80,6 +80,8 @@ def parse(text: str, types: Mapping[str, Any]) -> tuple[Any, list[str]]:
         expression = reader.condition(tree)
     except RecursionError:
         raise _wrong(text, "it is too long") from None
+    except OverflowError:
+        raise _wrong(text, "a number in it is larger than any that a column holds") from None
     return expression, sorted(reader.used)
 
 

@@ -96,6 +96,12 @@ def in_run(name: str) -> Callable[[Path, dict[str, Any]], None]:
     return lambda root, model: edit(root / f"runs/{name}/last/meta.json", lambda content: content.update(model=model))
 
 
+def in_ablation(root: Path, model: dict[str, Any]) -> None:
+    in_run("a")(root, model)
+    shutil.copytree(root / "runs/a", root / "ablation/bare-seed0")
+    edit(root / "ablation/bare-seed0/config.json", lambda content: content["net"].update(blocks=""))
+
+
 def in_shared(root: Path, model: dict[str, Any]) -> None:
     edit(root / "shared/config.json", lambda content: content.update(model=model))
 
@@ -135,6 +141,10 @@ VERBS: dict[str, tuple[Lay, Callable[[Path], list[str]]]] = {
     "search query, weights moved": (
         in_rows,
         lambda root: ["search", "query", str(root / "emb"), str(video(root)), "--weights", "x.pth", *CPU],
+    ),
+    "ablate": (
+        in_ablation,
+        lambda root: ["ablate", "--task", "action", "--seeds", "0", "--table-only", "--runs", str(root / "ablation")],
     ),
     "train --config": (in_settings, from_settings),
     "train --resume": (in_settings, lambda root: [*from_settings(root), "--resume", "auto", "--max-steps", "1"]),
