@@ -15,7 +15,8 @@ from specvid import cli
 from specvid.datasets.clips.motion import open_clips
 from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.clips.transforms import test_transform as views_of
-from specvid.pipelines.embed.folder import Folder, Rows
+from specvid.pipelines.embed.folder import Folder
+from specvid.pipelines.embed.rows import Rows
 from specvid.pipelines.engine.run import RunFolder
 from specvid.pipelines.export.job import export_model
 from specvid.pipelines.networks.config import NetworkConfig
