@@ -3,7 +3,7 @@
 import pytest
 
 from specvid.errors import VideoError
-from specvid.text import counted, path_on_one_line, to_markdown, to_text
+from specvid.text import counted, csv_cell, path_on_one_line, to_markdown, to_text
 
 ROWS = [["name", "share", "of"], ["a|b", "9.5", ""], ["long name", "100.0", "x"]]
 
@@ -53,3 +53,10 @@ def test_any_path_is_one_line_of_text() -> None:
         assert path_on_one_line(path) == text
         assert str(VideoError(path, "is empty")) == f"{text}: is empty"
         assert VideoError(path, "is empty").path == path
+
+
+def test_cells_are_no_formulas() -> None:
+    for name in ("=HYPERLINK(1)", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1"):
+        assert csv_cell(name) == f"'{name}"
+    for value in ("a=b", "clip-1.avi", "-0.5", "+1e-3", "", -1, None):
+        assert csv_cell(value) == value

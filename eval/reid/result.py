@@ -11,6 +11,7 @@ import numpy as np
 
 from specvid.eval.reid.protocols import get_protocol
 from specvid.files import replacing_file, write_text
+from specvid.text import csv_cell
 
 CMC_LENGTH = 50
 PRINTED_RANKS = (1, 5, 10, 20)
@@ -138,6 +139,7 @@ class ReidScore:
             names: (Q,) what each query is.
         """
         rows = [{"protocol": self.protocol, **row} for row in self.per_query(names)]
+        rows = [{column: csv_cell(value) for column, value in row.items()} for row in rows]
         with (
             replacing_file(path) as staging,
             staging.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,

@@ -18,7 +18,7 @@ from specvid.files import replacing_file, write_json
 from specvid.pipelines.action.data import ActionLists
 from specvid.pipelines.action.entries import headline
 from specvid.pipelines.engine.run import RunFolder
-from specvid.text import counted
+from specvid.text import counted, csv_cell
 
 _SAME = ("split", "checkpoint", "clips", "crops")
 """What makes two entries of results.json one evaluation."""
@@ -121,7 +121,7 @@ class ActionResult(ABC):
             table.writerow(["clip", *self.columns, "error", "warning"])
             for number, record in enumerate(self.lists.test):
                 about = (self.scores.errors[number], self.scores.repeated[number])
-                table.writerow([record.name, *self.row(number), *about])
+                table.writerow(map(csv_cell, [record.name, *self.row(number), *about]))
 
     @abstractmethod
     def save_picture(self, folder: Path, *, title: str) -> None:

@@ -102,6 +102,25 @@ def to_markdown(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
 
 
+def csv_cell(value: object) -> object:
+    """A cell of a CSV file that no spreadsheet takes for a formula.
+
+    Args:
+        value: what somebody else may have named, e.g. a file or a class.
+
+    Returns:
+        The value; text that begins with ``=``, ``+``, ``-``, ``@``, a tab or a line break, and is no number, after an
+        apostrophe, which spreadsheets read as: this is text.
+    """
+    if not isinstance(value, str) or not value.startswith(("=", "+", "-", "@", "\t", "\r", "\n")):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
+
+
 def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
     """The width of the widest cell of each column."""
     return [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]

@@ -104,3 +104,11 @@ def test_several_protocols_side_by_side():
     assert [score.protocol for score in scores.values()] == ["mars", "mars-ap"]
     assert scores["mars"].mAP < scores["mars-ap"].mAP  # the trapezoid counts the precision before each match too
     assert scores["mars"].rank(1) == scores["mars-ap"].rank(1)
+
+
+def test_a_table_holds_no_formula(tmp_path):
+    arrays = split(0)
+    score = score_reid(*arrays)
+    score.save_csv(tmp_path / "queries.csv", [f"=HYPERLINK({number})" for number in range(len(arrays[0]))])
+    lines = (tmp_path / "queries.csv").read_text().splitlines()[1:]
+    assert lines and all("'=HYPERLINK(" in line for line in lines)
