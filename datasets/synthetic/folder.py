@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from specvid.files import replacing_folder
+from specvid.registry import Registry
 
 SETTINGS = "synthetic.json"  # lies beside the official folders and says what was written
 
@@ -17,7 +18,7 @@ Fill = Callable[[Path], Iterator[tuple[int, int]]]
 Progress = Callable[[int, int], None]
 """Called after each file: (files written, of how many)."""
 
-SYNTHESIZERS: dict[str, Callable[..., "SyntheticSet"]] = {}
+SYNTHESIZERS: Registry[Callable[..., "SyntheticSet"]] = Registry("data set")
 """Functions that write a set, by the name of its layout. `specvid.datasets.synthetic` fills it."""
 
 
@@ -45,12 +46,7 @@ def synthesizer(layout: str) -> Callable[[Callable[..., SyntheticSet]], Callable
     Returns:
         The decorator.
     """
-
-    def add(write: Callable[..., SyntheticSet]) -> Callable[..., SyntheticSet]:
-        SYNTHESIZERS[layout] = write
-        return write
-
-    return add
+    return SYNTHESIZERS.register(layout)
 
 
 def write_set(

@@ -4,7 +4,6 @@ import base64
 import html
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from specvid.datasets.decode import open_video
 from specvid.datasets.layouts.media import IMAGES
 from specvid.errors import VideoError
+from specvid.files import replacing_file
 from specvid.pipelines.search.query import Answer
 from specvid.text import counted, one_line, to_text
 
@@ -60,7 +60,8 @@ def write_page(answer: Answer, query: Sequence[str], path: str | os.PathLike[str
         parts.append(_article(heading, _pictures(row["path"], numbers), text))
     title = f"<title>{html.escape(answer.query)}</title>"
     page = f'<!doctype html><html lang="en"><meta charset="utf-8">{title}<style>{_STYLE}</style>{"".join(parts)}</html>'
-    Path(path).write_text(page, encoding="utf-8", errors="backslashreplace")
+    with replacing_file(path) as staging:
+        staging.write_text(page, encoding="utf-8", errors="backslashreplace")
 
 
 def _span(row: dict[str, Any]) -> str:

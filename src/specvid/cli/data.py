@@ -9,7 +9,6 @@ from tyro.conf import Positional
 
 from specvid.cli.verb import Verb
 from specvid.config import require_share
-from specvid.errors import unknown
 from specvid.text import counted
 
 CHECK_HELP = """\
@@ -212,9 +211,7 @@ def _synthesize(options: SynthesizeOptions) -> int:
     from specvid.datasets.synthetic import SYNTHESIZERS
     from specvid.pipelines.engine.log import console, echo
 
-    if options.dataset not in SYNTHESIZERS:
-        raise unknown("data set", options.dataset, SYNTHESIZERS)
-    write, folder = SYNTHESIZERS[options.dataset], _given("DIR", options.folder)
+    write, folder = SYNTHESIZERS.find(options.dataset), _given("DIR", options.folder)
     settings = _options(write, options, "scenes", "identities", "tracklets")
     with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
         task = bar.add_task("writing")
