@@ -103,11 +103,11 @@ class Stage:
         _, status = os.waitpid(start(words, self.log), 0)
         if status:
             raise RuntimeError(
-                f"specvid {' '.join(words)}: exit code {os.waitstatus_to_exitcode(status)}\n{self.said()}"
+                f"specvid {' '.join(words)}: exit code {os.waitstatus_to_exitcode(status)}\n{self.printed()}"
             )
         return time.monotonic() - begun
 
-    def said(self) -> str:
+    def printed(self) -> str:
         """What the last attempt printed."""
         return self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
 
@@ -120,7 +120,7 @@ class Stage:
 
 
 def kill(
-    verb: str, stage: Stage, name: str, whole: dict[str, Any], moments: Iterable[float], *, changes: bool = False
+    verb: str, stage: Stage, name: str, expected: dict[str, Any], moments: Iterable[float], *, changes: bool = False
 ) -> Kills:
     """Kill a verb at each of some moments, several times on the way to one result.
 
@@ -128,7 +128,7 @@ def kill(
         verb: its name.
         stage: where it is started.
         name: of the signal.
-        whole: `contents` of what nobody killed.
+        expected: `contents` of what nobody killed.
         moments: seconds from the start of the work; or numbers of changes.
         changes: the moments are changes of the output folder.
 
@@ -151,42 +151,42 @@ def kill(
         _, status = os.waitpid(child, 0)
         found.slowest = max(found.slowest, time.monotonic() - signalled)
         code = os.waitstatus_to_exitcode(status)
-        said = stage.said()
+        output = stage.printed()
         if code:
             found.died += code in (-number, 128 + number)
             chain += 1
-            found.faults += _ending_faults(code, number, said, moment)
-            found.faults += _half_done(stage, whole)
+            found.faults += _ending_faults(code, number, output, moment)
+            found.faults += _half_done(stage, expected)
         left = _left_behind(child)
         if left:
             found.faults.append(f"processes are left {PATIENCE:.0f} s after {name} at {moment:.2f}: {', '.join(left)}")
         if not code or chain == _CHAIN:
             chain = 0
-            found.faults += _compare(stage, whole, finished=not code)
+            found.faults += _compare(stage, expected, finished=not code)
             found.results += 1
             stage.reset()
     if chain:
-        found.faults += _compare(stage, whole, finished=False)
+        found.faults += _compare(stage, expected, finished=False)
         found.results += 1
     return found
 
 
-def _ending_faults(code: int, number: int, said: str, moment: float) -> list[str]:
+def _ending_faults(code: int, number: int, output: str, moment: float) -> list[str]:
     """What is wrong with how an attempt ended that was not killed outright."""
     name = signal.Signals(number).name
     if code not in (-number, 128 + number):
-        return [f"exit code {code} after {name} at {moment:.2f}: {said[-2000:]}"]
+        return [f"exit code {code} after {name} at {moment:.2f}: {output[-2000:]}"]
     if number == signal.SIGKILL:
         return []
     if code == -number:
         return [f"{name} at {moment:.2f} ends it without a word"]
-    last = said.strip().splitlines()[-1] if said.strip() else ""
-    if "Traceback" in said or not last.startswith(f"specvid: stopped by {name}: "):
-        return [f"{name} at {moment:.2f}: {said[-2000:]}"]
+    last = output.strip().splitlines()[-1] if output.strip() else ""
+    if "Traceback" in output or not last.startswith(f"specvid: stopped by {name}: "):
+        return [f"{name} at {moment:.2f}: {output[-2000:]}"]
     return []
 
 
-def _half_done(stage: Stage, whole: dict[str, Any]) -> list[str]:
+def _half_done(stage: Stage, expected: dict[str, Any]) -> list[str]:
     """What a reader would get wrong before the command is started again."""
     scenario, faults = stage.scenario, []
     if scenario.reader is not None:
@@ -199,12 +199,12 @@ def _half_done(stage: Stage, whole: dict[str, Any]) -> list[str]:
     before = contents(stage.inputs / scenario.start) if scenario.start else {}
     for name, content in contents(stage.out).items():
         hidden = any(part.startswith(".") for part in Path(name).parts)
-        if not hidden and content not in (before.get(name), whole.get(name)):
+        if not hidden and content not in (before.get(name), expected.get(name)):
             faults.append(f"{name} is neither the old nor the new one after a kill")
     return faults
 
 
-def _compare(stage: Stage, whole: dict[str, Any], *, finished: bool) -> list[str]:
+def _compare(stage: Stage, expected: dict[str, Any], *, finished: bool) -> list[str]:
     """What is wrong with the output, once it is complete."""
     if not finished:
         try:
@@ -212,9 +212,9 @@ def _compare(stage: Stage, whole: dict[str, Any], *, finished: bool) -> list[str
         except RuntimeError as error:
             return [f"started again: {error}"]
     own = contents(stage.out)
-    faults = [f"{path} is left over" for path in own.keys() - whole.keys()]
-    faults += [f"{path} is missing" for path in whole.keys() - own.keys()]
-    faults += [f"{path} has other bytes" for path in own.keys() & whole.keys() if own[path] != whole[path]]
+    faults = [f"{path} is left over" for path in own.keys() - expected.keys()]
+    faults += [f"{path} is missing" for path in expected.keys() - own.keys()]
+    faults += [f"{path} has other bytes" for path in own.keys() & expected.keys() if own[path] != expected[path]]
     return faults + torn_lines(stage.out)
 
 
@@ -412,20 +412,20 @@ def run(
     found = []
     for verb in verbs:
         stage = Stage(SCENARIOS[verb], folder / verb.replace(" ", "-"))
-        wholes, seconds = [], 0.0
+        complete, seconds = [], 0.0
         for _ in range(2):
             stage.reset()
             seconds = stage.run_to_the_end(stage.words)
-            wholes.append(contents(stage.out))
-        unlike = [name for name in wholes[0] if wholes[0][name] != wholes[1].get(name)]
+            complete.append(contents(stage.out))
+        unlike = [name for name in complete[0] if complete[0][name] != complete[1].get(name)]
         for name in signals:
             rng = random.Random(f"{seed} {verb} {name}")
             moments: list[float] = [rng.uniform(0.02, seconds) for _ in range(kills)]
             if changes:
                 count = stage.count_changes()
-                kept = min(kills, count)
-                moments = sorted({round(i * (count - 1) / max(1, kept - 1)) for i in range(kept)})
-            outcome = kill(verb, stage, name, wholes[1], moments, changes=changes)
+                number = min(kills, count)
+                moments = sorted({round(i * (count - 1) / max(1, number - 1)) for i in range(number)})
+            outcome = kill(verb, stage, name, complete[1], moments, changes=changes)
             outcome.faults += [f"two runs that nobody killed differ in {path}" for path in unlike]
             found.append(outcome)
             print(f"{verb}, {name}: {outcome.died} died, {len(outcome.faults)} faults", file=sys.stderr, flush=True)

@@ -129,13 +129,11 @@ def test_sets_and_lists_find_them(tmp_path: Path) -> None:
         write_flow(tmp_path / "set" / "train" / name / "clip", "folders", "uv", count=2)
         write_flow(tmp_path / "set" / "test" / name / "clip", "TSN", count=2)
     data = read_action("folders", tmp_path / "set")
-    assert [record.name for record in (*data.train, *data.test)] == [
-        "train/one/clip", "train/two/clip", "test/one/clip", "test/two/clip",
-    ]  # fmt: skip
+    listed = [record.name for record in (*data.train, *data.test)]
+    assert listed == ["train/one/clip", "train/two/clip", "test/one/clip", "test/two/clip"]
     found = find_inputs([tmp_path / "set"]).table.column("id").to_pylist()
-    assert [Path(name).relative_to(tmp_path / "set").as_posix() for name in found] == [
-        "test/one/clip", "test/two/clip", "train/one/clip", "train/two/clip",
-    ]  # fmt: skip
+    names = [Path(name).relative_to(tmp_path / "set").as_posix() for name in found]
+    assert names == ["test/one/clip", "test/two/clip", "train/one/clip", "train/two/clip"]
 
 
 def test_a_set_of_flow_is_checked(tmp_path: Path) -> None:
