@@ -4,6 +4,7 @@ import base64
 import html
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,7 @@ def write_page(answer: Answer, query: Sequence[str], path: str | os.PathLike[str
         parts.append(_article(heading, _pictures(row["path"], numbers), text))
     title = f"<title>{html.escape(answer.query)}</title>"
     page = f'<!doctype html><html lang="en"><meta charset="utf-8">{title}<style>{_STYLE}</style>{"".join(parts)}</html>'
-    with replacing_file(path) as staging:
+    with replacing_file(Path(path)) as staging:
         staging.write_text(page, encoding="utf-8", errors="backslashreplace")
 
 
