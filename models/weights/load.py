@@ -91,7 +91,7 @@ def _load(
     loaded: dict[str, Tensor] = {}
     adapted, mismatched = {}, {}
     for name, target in names.items():
-        tensor, how = _fit(state[name], own[target].shape)
+        tensor, how = _fit(state[name], own[target])
         if tensor is None:
             mismatched[target] = how
             continue
@@ -176,16 +176,17 @@ def _download_file(url: str) -> Path:
     return path
 
 
-def _fit(tensor: Tensor, shape: torch.Size) -> tuple[Tensor | None, str]:
-    """The tensor in ``shape`` and what was done to it (nothing: ""), or None and why it does not fit."""
-    if not tensor.is_floating_point() and len(shape):  # counters have no axis
+def _fit(tensor: Tensor, own: Tensor) -> tuple[Tensor | None, str]:
+    """The tensor in the shape of ours and what was done to it (nothing: ""), or None and why it does not fit."""
+    shape = own.shape
+    if own.is_floating_point() and not tensor.is_floating_point():
         return None, f"{str(tensor.dtype).removeprefix('torch.')} in the file: quantised, or no weights at all"
     if tensor.shape == shape:
         return tensor, ""
     if tensor.ndim == 4 and len(shape) == 5 and (*tensor.shape[:2], *tensor.shape[2:]) == (*shape[:2], *shape[3:]):
         return inflate_weight(tensor, shape[2]), f"inflated over {shape[2]} frames"
     if min(tensor.ndim, len(shape)) >= 4 and {tensor.shape[1], shape[1]} == {RGB, 2}:
-        averaged, how = _fit(average_channels(tensor, shape[1]), shape)
+        averaged, how = _fit(average_channels(tensor, shape[1]), own)
         if averaged is not None and shape[1] == RGB:
             return None, _FLOW
         if averaged is not None:
