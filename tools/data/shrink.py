@@ -65,7 +65,7 @@ class ShrinkReport:
         others: other files, copied as they are.
         bytes_before: of all files that were re-encoded.
         bytes_after: of the same files in the copy.
-        problems: why a video was copied as it is, by its path.
+        problems: why a video was copied as it is, or a file left out, by its path.
         clips_per_s: median rate of reading clips before and after, one thread each; NaN where there is no video.
         speed_up: ratio of the two.
     """
@@ -124,17 +124,18 @@ def _shrink(source: Path, out: Path, config: ShrinkConfig, workers: int, *, prog
     files = list(_files(source))
     videos = [path for path in files if os.path.splitext(path)[1].lower() in VIDEOS]
     others = sorted(set(files) - set(videos))
+    gone = {str(source / name): f"{source / name}: no such file" for name in others if not (source / name).exists()}
     for name in others:
-        if not (out / name).exists():
+        if str(source / name) not in gone and not (out / name).exists():
             _copy(source / name, out / name)
     tasks = [
         (str(source / name), str(out / name), config) for name in videos if not _is_done(source / name, out / name)
     ]
-    problems = dict(_run(tasks, workers, progress=progress))
+    problems = gone | dict(_run(tasks, workers, progress=progress))
     sound = [name for name in videos if str(source / name) not in problems]
     speeds, speed_up = _loading(source, out, sound)
     sizes = [sum((folder / name).stat().st_size for name in sound) for folder in (source, out)]
-    return ShrinkReport(len(sound), len(others), sizes[0], sizes[1], problems, speeds, speed_up)
+    return ShrinkReport(len(sound), len(others) - len(gone), sizes[0], sizes[1], problems, speeds, speed_up)
 
 
 def reencode(source: str, target: str, config: ShrinkConfig) -> None:
@@ -207,7 +208,8 @@ def _task(source: str, target: str, config: ShrinkConfig) -> str:
     try:
         reencode(source, target, config)
     except VideoError as error:
-        _copy(Path(source), Path(target))
+        if os.path.exists(source):  # else it vanished, or is a link to nothing
+            _copy(Path(source), Path(target))
         return str(error)
     return ""
 

@@ -199,9 +199,9 @@ def _shrink(options: ShrinkOptions) -> int:
         rates = " -> ".join(f"{rate:.1f}" for rate in report.clips_per_s)
         echo(f"reading clips of 16 frames: {rates} clips/s ({report.speed_up:.2f} times, one thread, side by side)")
     for problem in list(report.problems.values())[:20]:
-        echo(f"copied as it is: {problem}")
+        echo(f"{'left out' if problem.endswith(': no such file') else 'copied as it is'}: {problem}")
     if len(report.problems) > 20:
-        echo(f"copied as they are: {len(report.problems) - 20} more")
+        echo(f"likewise: {len(report.problems) - 20} more")
     return 1 if report.problems else 0
 
 

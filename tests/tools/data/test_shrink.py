@@ -64,6 +64,16 @@ def test_a_file_that_cannot_be_read_is_copied_and_named(tmp_path, capsys):
     assert cli.run(words) == 1 and "bad.mp4" in capsys.readouterr().out  # again, for whoever did not see it
 
 
+def test_links_to_nothing_are_named(tmp_path):
+    for name in ("gone.avi", "gone.txt"):
+        (tmp_path / "set").mkdir(exist_ok=True)
+        (tmp_path / "set" / name).symlink_to(tmp_path / "nothing")
+    report = shrink(tmp_path / "set", tmp_path / "out", workers=1)
+    assert sorted(report.problems.values()) == [f"{tmp_path}/set/gone.{kind}: no such file" for kind in ("avi", "txt")]
+    assert report.others == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["shrink.json"]
+
+
 def test_times_of_a_variable_rate_are_kept(tmp_path):
     import av
 
