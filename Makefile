@@ -29,6 +29,7 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	MYPYPATH=src $(BIN)/mypy -p specvid
+	MYPYPATH=src $(BIN)/mypy hubconf.py
 	$(BIN)/lint-imports
 
 # The site: fails on a dead link, an unknown reference, and a public name without a docstring.

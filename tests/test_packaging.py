@@ -41,6 +41,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(ROOT / name, source)
     for name in ("src", *FOLDERS):
         shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=shutil.ignore_patterns("*.egg-info"))
+    return _unpacked_wheel(source, work)
+
+
+def _unpacked_wheel(source: Path, work: Path) -> Path:
+    """Build the wheel of a folder or an sdist, and unpack it."""
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", work, source]
     built = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert built.returncode == 0, built.stderr
@@ -62,6 +67,22 @@ def test_wheel_holds_every_module_and_nothing_else(wheel: Path) -> None:
     packed = {str(path.relative_to(wheel)) for path in wheel.rglob("*.py")}
     assert packed == _modules()
     assert (wheel / "specvid" / "py.typed").exists()
+
+
+@pytest.mark.slow
+def test_an_sdist_gives_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
+    pytest.importorskip("build")
+    source = wheel.parent / "source"
+    command = [sys.executable, "-m", "build", "--sdist", "--no-isolation", "--outdir", tmp_path, source]
+    built = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert built.returncode == 0, built.stderr
+    (sdist,) = tmp_path.glob("*.tar.gz")
+    again = _unpacked_wheel(sdist, tmp_path)
+
+    def contents(folder: Path) -> dict[str, bytes]:
+        return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    assert contents(again) == contents(wheel)
 
 
 def test_wheel_imports_without_the_checkout(wheel: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from specvid.extras import require
+from specvid.files import write_json, write_text
 from specvid.modality import DESCRIPTIONS
 from specvid.models.weights.save import save_weights
 
@@ -57,11 +58,10 @@ def save_pretrained(
         "classes": list(names) if names is not None else None,
         "data": {"sampling": model.sampling},
     }
-    text = json.dumps(config, indent=2, ensure_ascii=False, allow_nan=False)
-    (folder / CONFIG).write_text(f"{text}\n", encoding="utf-8")
+    write_json(folder / CONFIG, config)
     if not (folder / CARD).exists():
         card = model_card(model, names, license=license, title=title or folder.resolve().name)
-        (folder / CARD).write_text(card, encoding="utf-8")
+        write_text(folder / CARD, card)
 
 
 def push_to_hub(

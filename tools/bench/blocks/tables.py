@@ -8,6 +8,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TypeVar, cast
 
+from specvid.files import replacing_file
 from specvid.models.blocks import create_block
 from specvid.models.blocks.affinities.symmetric import SymmetricAffinity
 from specvid.pipelines.engine.log import silent
@@ -217,7 +218,7 @@ def write_csv(rows: Sequence[BlockTime] | Sequence[BlockMemory], path: str | Pat
         rows: the measurements.
         path: the file.
     """
-    with Path(path).open("w", newline="", encoding="utf-8") as file:
+    with replacing_file(path) as staging, staging.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(rows[0])], lineterminator="\n")
         writer.writeheader()
         for row in rows:
