@@ -1,4 +1,4 @@
-"""What blocks add to a training step or an embedding: the same backbone with and without them, in turn.
+"""What blocks add to a training step or an embedding, and what frozen parts save: the same backbone, in turn.
 
 One after the other, so that whatever slows the machine down slows all alike; the figure is the median of the ratios
 within a round, not the ratio of two runs.
@@ -17,6 +17,8 @@ from torch.nn import functional as F
 from specvid.models import create_model
 from specvid.models.video_model import VideoModel
 from specvid.pipelines.engine.log import silent
+from specvid.pipelines.engine.parts import freeze as freeze_parts
+from specvid.pipelines.engine.parts import train_mode
 from specvid.text import to_text
 from specvid.tools.bench.gpu import autocast, check_device, computing_in, gpu_seconds
 from specvid.tools.bench.timing import interleaved, median, ratios
@@ -28,6 +30,7 @@ class StepTime:
 
     Attributes:
         blocks: what was inserted; empty for the bare backbone.
+        frozen: the parts that stood still.
         parameters: of the model, blocks and head included.
         seconds: median of a step.
         clips: of a step, by its seconds.
@@ -41,6 +44,7 @@ class StepTime:
     clips: float
     ratio: float
     quartiles: tuple[float, float]
+    frozen: tuple[str, ...] = ()
 
 
 def bench_model(
@@ -52,6 +56,7 @@ def bench_model(
     batch: int = 2,
     steps: int = 15,
     num_classes: int = 101,
+    freeze: Sequence[str] = (),
     embed: bool = False,
     device: str = "cpu",
     precision: str = "float32",
@@ -69,6 +74,8 @@ def bench_model(
         batch: clips at a time.
         steps: timed rounds; each runs one step of every model. Two rounds before them warm up.
         num_classes: classes of the head.
+        freeze: parts of the network (see `specvid.pipelines.engine.parts`): each network is also trained with these
+            standing still.
         embed: time `VideoModel.embed` in eval mode instead.
         device: ``cpu`` or ``cuda``.
         precision: of ``specvid.tools.bench.gpu.PRECISIONS``.
@@ -77,27 +84,33 @@ def bench_model(
         status: called with a line for each round.
 
     Returns:
-        The bare backbone, then a row for each of ``blocks``.
+        The bare backbone, then a row for each of ``blocks``; then these again, with what ``freeze`` names frozen.
 
     Raises:
-        ValueError: a device or precision that is not here.
+        ValueError: a device or precision that is not here, or nothing is left to train.
     """
     check_device(device, precision)
-    specs = ["", *blocks]
+    if freeze and embed:
+        raise ValueError("freeze is for training steps: leave it out of --embed, or leave out --embed.")
+    cases = {_label(spec, parts): (spec, parts) for parts in ((), tuple(freeze)) for spec in ("", *blocks)}
     networks = {}
-    for spec in specs:
+    for label, (spec, parts) in cases.items():
         torch.manual_seed(0)
-        networks[spec] = create_model(model, blocks=spec, num_classes=num_classes).to(device).train(not embed)
+        network = create_model(model, blocks=spec, num_classes=num_classes).to(device).train(not embed)
+        if parts:
+            freeze_parts(network, parts)
+            train_mode(network)
+        networks[label] = network
     x = torch.randn(batch, 3, frames, size, size, device=device)
     if channels_last:
         x = x.to(memory_format=torch.channels_last_3d)
         for network in networks.values():
             _to_channels_last(network)
     make = _embedding if embed else _training_step
-    runs = {spec: make(network, x, precision) for spec, network in networks.items()}
+    runs = {label: make(network, x, precision) for label, network in networks.items()}
 
     def progress(number: int, seconds: dict[str, float]) -> None:
-        status(f"round {number} of {steps}: " + ", ".join(f"{seconds[spec]:.3f} s" for spec in specs))
+        status(f"round {number} of {steps}: " + ", ".join(f"{seconds[label]:.3f} s" for label in cases))
 
     fast = torch.backends.cudnn.benchmark
     torch.backends.cudnn.benchmark = True  # as in training
@@ -112,11 +125,12 @@ def bench_model(
         )
     torch.backends.cudnn.benchmark = fast
     rows = []
-    for spec, network in networks.items():
-        of_rounds = ratios(seconds, spec, "")
+    for label, network in networks.items():
+        of_rounds = ratios(seconds, label, _label("", ()))
         low, _, high = statistics.quantiles(of_rounds, n=4) if len(of_rounds) > 1 else of_rounds * 3
-        parameters, step = sum(parameter.numel() for parameter in network.parameters()), median(seconds[spec])
-        rows.append(StepTime(spec, parameters, step, batch / step, statistics.median(of_rounds), (low, high)))
+        parameters, step = sum(parameter.numel() for parameter in network.parameters()), median(seconds[label])
+        ratio, (spec, parts) = statistics.median(of_rounds), cases[label]
+        rows.append(StepTime(spec, parameters, step, batch / step, ratio, (low, high), parts))
     return rows
 
 
@@ -129,9 +143,13 @@ def as_text(rows: Sequence[StepTime]) -> str:
     cells = [["blocks", "parameters", "s / step", "clips / s", "added", "quartiles"]]
     for row in rows:
         added, low, high = (f"{100 * (ratio - 1):+.1f} %" for ratio in (row.ratio, *row.quartiles))
-        line = [row.blocks or "(bare)", f"{row.parameters:,}", f"{row.seconds:.3g}", f"{row.clips:.1f}"]
-        cells.append([*line, added, f"{low} to {high}"] if row.blocks else [*line, "", ""])
+        line = [_label(row.blocks, row.frozen), f"{row.parameters:,}", f"{row.seconds:.3g}", f"{row.clips:.1f}"]
+        cells.append([*line, added, f"{low} to {high}"] if row.blocks or row.frozen else [*line, "", ""])
     return to_text(cells, align="<>", rule=False)
+
+
+def _label(blocks: str, frozen: tuple[str, ...]) -> str:
+    return (blocks or "(bare)") + (f", frozen: {' '.join(frozen)}" if frozen else "")
 
 
 def _to_channels_last(network: nn.Module) -> None:
@@ -144,7 +162,8 @@ def _to_channels_last(network: nn.Module) -> None:
 def _training_step(network: VideoModel, x: Tensor, precision: str) -> Callable[[], None]:
     """A function that runs one training step."""
     assert network.num_classes is not None
-    optimizer = torch.optim.SGD(network.parameters(), lr=1e-3, momentum=0.9)
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.SGD(trained, lr=1e-3, momentum=0.9)
     labels = torch.randint(network.num_classes, (len(x),), device=x.device)
 
     def step() -> None:

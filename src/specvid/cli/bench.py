@@ -23,12 +23,13 @@ Example:
 """
 
 MODEL_HELP = """\
-specvid bench model: what blocks add to a training step of a backbone, or to its embedding, in turn
+specvid bench model: what blocks add to a training step of a backbone, or to its embedding, and what frozen parts save
 
   --model r3d_18                     backbone
   --blocks "snl@layer3.-1" "nl@..."  each is compared with the bare backbone
   --frames 16 --size 112 --batch 2   the clips
   --steps 15                         timed rounds; the figures are medians
+  --freeze backbone                  also with these parts frozen, as in training
   --embed                            forward passes in eval mode instead of training steps
   --device cpu|cuda                  --precision float32|tf32|bfloat16|float16 --channels-last
 
@@ -124,6 +125,8 @@ class ModelOptions:
     batch: int = 2
     steps: int = 15
     """Timed rounds."""
+    freeze: tuple[str, ...] = ()
+    """Also with these parts frozen, as `specvid train action --freeze` has them."""
     embed: bool = False
     """Forward passes in eval mode instead of training steps."""
     device: Literal["cpu", "cuda"] = "cpu"

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from specvid.models import create_model
 from specvid.models.video_model import VideoModel
@@ -25,6 +26,31 @@ def test_rows_and_progress() -> None:
     assert (rows[0].ratio, rows[0].quartiles) == (1, (1, 1))
     assert len(lines) == 5  # with the two rounds that warm up
     assert lines[-1].startswith("round 3 of 3: ")
+
+
+def test_frozen_parts_are_rows_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[VideoModel] = []
+    real = tool.create_model
+    monkeypatch.setattr(tool, "create_model", lambda *args, **options: made.append(real(*args, **options)) or made[-1])
+    rows = bench_model("r3d_tiny", ["snl@layer2"], frames=4, size=16, steps=1, freeze=["backbone"])
+    assert [(row.blocks, row.frozen) for row in rows] == [
+        ("", ()),
+        ("snl@layer2", ()),
+        ("", ("backbone",)),
+        ("snl@layer2", ("backbone",)),
+    ]
+    whole, _, probe, _ = made
+    assert not torch.equal(whole.backbone.stem[0].weight, probe.backbone.stem[0].weight)  # one was trained
+    assert torch.equal(probe.backbone.stem[0].weight, make_backbone_like(probe).stem[0].weight)
+    assert "snl@layer2, frozen: backbone" in as_text(rows)
+    with pytest.raises(ValueError, match="freeze is for training steps"):
+        bench_model("r3d_tiny", freeze=["backbone"], embed=True)
+
+
+def make_backbone_like(model: VideoModel) -> torch.nn.Module:
+    """The backbone as it was before any step."""
+    torch.manual_seed(0)
+    return create_model("r3d_tiny", num_classes=model.num_classes).backbone
 
 
 def test_embedding_in_another_memory_format_and_precision() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from specvid.tools.faults.kills import contents, torn_lines
+from specvid.tools.faults.outputs import contents, torn_lines
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks, and looks into /proc")
 
