@@ -29,6 +29,7 @@ def make_set(
     groups: str,
     test_fraction: float,
     is_multilabel: bool = False,
+    warnings: Sequence[str] = (),
 ) -> ActionSet:
     """An action set of own data.
 
@@ -40,6 +41,7 @@ def make_set(
         groups: which clips are cut from one source, see `group_rule`; "" if the clips have groups, or there are none.
         test_fraction: share of the groups of each class to test on, where there is no test part.
         is_multilabel: a clip may have several classes, or none.
+        warnings: what reading the lists gave.
 
     Returns:
         The set.
@@ -58,7 +60,8 @@ def make_set(
     if test and test_fraction:
         raise ValueError(f"test_fraction {test_fraction} is given, but {title} has a test part: leave it out.")
     check_parts((train, validation, test), title)
-    warnings = () if any(record.group for record in train) else _warn(train, validation, test)
+    if not any(record.group for record in train):
+        warnings = [*warnings, *_warn(train, validation, test)]
     splits = SPLITS if test_fraction else 1
     check_split(split, splits, title)
     train, held_out = hold_out(train, test_fraction, seed=split)
@@ -76,7 +79,7 @@ def make_set(
         validation=validation,
         test=test,
         is_multilabel=is_multilabel,
-        warnings=warnings,
+        warnings=tuple(warnings),
         counts=counts,
     )
 

@@ -20,6 +20,7 @@ from typing import Any
 from specvid.datasets.layouts.action_set import ActionSet, VideoRecord, action_set
 from specvid.datasets.layouts.own import PARTS, make_set
 from specvid.datasets.layouts.tables import SUFFIXES, read_table
+from specvid.datasets.layouts.text import NameFinder
 
 NEEDED, OPTIONAL = ("path", "label"), ("set", "group", "start_s", "end_s", "weight")
 
@@ -58,7 +59,7 @@ def read_table_set(
     if not classes:
         raise ValueError(f"{path} has no row with a label.")
     label_of = {name: number for number, name in enumerate(classes)}
-    clips = Counter(str(row["path"]) for row in rows)
+    clips, finder = Counter(str(row["path"]) for row in rows), NameFinder(path.parent)
     parts: dict[str, list[VideoRecord]] = {}
     seen: set[str] = set()
     for number, (row, own) in enumerate(zip(rows, labels, strict=True), start=1):
@@ -83,7 +84,7 @@ def read_table_set(
         group = str(group) if group not in (None, "") else file if clips[file] > 1 else ""
         parts.setdefault(PARTS[part], []).append(
             VideoRecord(
-                path.parent / file,
+                Path(finder.find(file)),
                 name,
                 numbers[0] if numbers else -1,
                 group,
@@ -94,7 +95,14 @@ def read_table_set(
             )
         )
     return make_set(
-        path.stem, classes, parts, split=split, groups=groups, test_fraction=test_fraction, is_multilabel=is_multilabel
+        path.stem,
+        classes,
+        parts,
+        split=split,
+        groups=groups,
+        test_fraction=test_fraction,
+        is_multilabel=is_multilabel,
+        warnings=finder.warnings(),
     )
 
 

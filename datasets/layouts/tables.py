@@ -24,7 +24,7 @@ def read_table(path: Path, needed: Sequence[str], optional: Sequence[str]) -> li
         or None.
 
     Raises:
-        ValueError: it cannot be read, lacks a column, or has a row with too many cells.
+        ValueError: it cannot be read, lacks a column or has it twice, or has a row with too many cells.
     """
     rows, columns = _parquet(path) if path.suffix.lower() == ".parquet" else _text(path)
     missing = [column for column in needed if column not in columns]
@@ -33,6 +33,9 @@ def read_table(path: Path, needed: Sequence[str], optional: Sequence[str]) -> li
             f"{path} lacks the columns {', '.join(missing)}; it needs {', '.join(needed)} and may have "
             f"{', '.join(optional)}."
         )
+    for column in (*needed, *optional):
+        if columns.count(column) > 1:
+            raise ValueError(f"{path} has two columns {column}: rename one.")
     return rows
 
 

@@ -120,7 +120,7 @@ class NameFinder:
             if part in ("", ".", ".."):
                 found = os.path.join(found, part)
                 continue
-            folder = os.path.join(self.folder, found)
+            folder = os.path.join(self.folder, found) or os.curdir
             if folder not in self._listed:
                 self._listed[folder] = {}
                 for entry in os.listdir(folder) if os.path.isdir(folder) else ():

@@ -1,6 +1,7 @@
 """Lists and tables of inputs, as tables with the columns of `inputs`."""
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -95,6 +96,11 @@ def read_table(path: str, path_column: str, encoding: str = "") -> tuple[Any, li
         table = _read_csv(path, path_column, encoding) if is_csv else pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
         raise ValueError(f"table {path!r} cannot be read: {str(error).splitlines()[0]}") from None
+    twice = [name for name, times in Counter(table.column_names).items() if times > 1]
+    if twice:
+        raise ValueError(f"table {path!r} has two columns called {twice[0]!r}: rename one.")
+    if not table.num_rows:
+        raise ValueError(f"table {path!r} has no rows: it needs one for each input.")
     if path_column not in table.column_names:
         raise unknown(f"table {path!r}: path column", path_column, table.column_names)
     taken = [name for name in table.column_names if name in RESERVED and name != path_column]

@@ -127,7 +127,8 @@ def missing_and_unlisted(paths: Sequence[str]) -> tuple[set[str], list[str]]:
         listed.setdefault(folder, set()).add(name)
     missing, unlisted = set(), []
     for folder, names in listed.items():
-        found = {name for name in os.listdir(folder) if not is_hidden(name)} if os.path.isdir(folder) else set()
+        here = folder or os.curdir
+        found = {name for name in os.listdir(here) if not is_hidden(name)} if os.path.isdir(here) else set()
         missing |= {os.path.join(folder, name) for name in names - found}
         unlisted += [os.path.join(folder, name) for name in found - names]
     return missing, sorted(unlisted)

@@ -281,6 +281,7 @@ def test_a_parquet_table(tmp_path):
         ([["path", "label", "start_s"], ["a", "b", "soon"]], "start_s 'soon' is no number"),
         ([["path", "label", "start_s", "end_s"], ["a", "b", 2, 1]], "end_s 1 must be greater than start_s 2"),
         ([["path", "label"], ["a", "b"], ["a", "c"]], "a is listed twice"),
+        ([["path", "label", "label"], ["a", "b", "c"]], "has two columns label"),
         ([["path", "label"], ["a", "b", "c"]], "more cells than there are columns"),
         ([["path", "label", "weight"], ["a", "b", -1]], "weight '-1' must be a number of at least 0"),
     ],

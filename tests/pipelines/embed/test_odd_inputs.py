@@ -45,6 +45,23 @@ def test_tables_of_any_make(tmp_path: Path) -> None:
     assert table(tmp_path / "lat.csv", latin, encoding="latin-1")[0]["label"] == "déjà"
 
 
+def test_a_table_in_the_folder_one_works_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("Upper.MP4").touch()
+    found = find_inputs(["it.csv"]) if Path("it.csv").write_text("path\nupper.mp4\n") else None
+    assert found is not None and found.table.to_pylist()[0]["file"] == b"Upper.MP4"
+    assert "upper.mp4 is Upper.MP4" in " ".join(found.warnings)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("path,path\nbase.mp4,b.mp4\n", "two columns called 'path'"), ("path,label\n", "has no rows")],
+)
+def test_a_table_that_says_nothing_or_two_things(tmp_path: Path, content: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        table(tmp_path / "it.csv", content)
+
+
 def test_lists_with_labels(tmp_path: Path) -> None:
     """``path label``, the Kinetics way; but a file whose name ends in a number stays one."""
     found = table(tmp_path / "kin.txt", "a b.mp4 0\nfull.mp4 1\n")

@@ -53,6 +53,19 @@ def test_a_span_behind_the_end_is_a_problem(tmp_path):
     assert not report.ok and "has no frame from 100 to 101 s" in "\n".join(report.lines)
 
 
+def test_a_table_in_the_folder_one_works_in(tmp_path, monkeypatch):
+    """Names without a folder, and names as Windows and other disks spell them."""
+    (tmp_path / "sub dir").mkdir()
+    for name in ("a b.mp4", "Upper.MP4", "sub dir/x.mp4"):
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    rows = ["path;label;set", "a b.mp4;run;train", "upper.mp4;walk;train", "sub dir\\x.mp4;run;test"]
+    (tmp_path / "clips.csv").write_bytes(("\ufeff" + "\r\n".join(rows) + "\r\n").encode())
+    report = check("table", "clips.csv", fast=True)
+    assert report.ok and "3 of 3 clips are there" in "\n".join(report.lines)
+    assert "upper.mp4 is Upper.MP4" in "\n".join(report.lines)
+
+
 def test_check_takes_groups(tmp_path):
     SYNTHESIZERS["hmdb51"](tmp_path / "set", scenes=4)
     root = tmp_path / "set" / "hmdb51_org"
