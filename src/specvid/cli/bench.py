@@ -23,7 +23,7 @@ Example:
 """
 
 MODEL_HELP = """\
-specvid bench model: what blocks add to a training step of a backbone, or to its embedding, and what frozen parts save
+specvid bench model: what blocks add to a training step or an embedding, and what frozen parts save
 
   --model r3d_18                     backbone
   --blocks "snl@layer3.-1" "nl@..."  each is compared with the bare backbone
