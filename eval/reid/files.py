@@ -2,9 +2,9 @@
 
 Parquet, one row for each tracklet (what ``save_features`` writes):
 
-    feature     list of floats        id          integer or string       camera      integer or string
-    is_query    bool                  in_gallery  bool; without this column every row is in the gallery, as on MARS
-    name        string, optional      query_order   optional: place of a query among the queries; else that of the rows
+    feature   list of floats      id           integer or string      camera  integer or string
+    is_query  bool                in_gallery   bool; without this column every row is in the gallery, as on MARS
+    name      string, optional    query_order  optional: place of a query among the queries; else that of the rows
 
 npz, either ``query, gallery, query_ids, gallery_ids, query_cams, gallery_cams`` (and perhaps ``query_index``: the
 gallery row of each query from 0, or ``query_IDX`` from 1 as MARS counts), or one table ``features, ids, cams`` with

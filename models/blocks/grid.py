@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from math import prod
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 MODES = ("st", "s", "t", "t+s")
+AXES = ("frames", "height", "width")
 
 
 def check_mode(mode: str, dims: int) -> None:
@@ -40,6 +41,34 @@ def check_mode(mode: str, dims: int) -> None:
             f"mode={mode!r} needs {'space' if dims == 1 else 'time'}, which dims={dims} does not have; use mode='st' "
             "or dims=3."
         )
+
+
+def graph_axes(dims: int, mode: str) -> tuple[str, ...]:
+    """The names of the axes of a graph, in their order.
+
+    Args:
+        dims: 1 (T), 2 (H, W) or 3 (T, H, W).
+        mode: ``st``, ``s`` or ``t``.
+
+    Returns:
+        Of `AXES`.
+    """
+    if mode == "t" or dims == 1:
+        return AXES[:1]
+    return AXES[1:] if mode == "s" or dims == 2 else AXES
+
+
+def graph_convolution(dims: int, mode: str) -> type[nn.Conv1d | nn.Conv2d | nn.Conv3d]:
+    """The convolution over all axes of a graph.
+
+    Args:
+        dims: 1 (T), 2 (H, W) or 3 (T, H, W).
+        mode: ``st``, ``s`` or ``t``.
+
+    Returns:
+        The class of the layer.
+    """
+    return (nn.Conv1d, nn.Conv2d, nn.Conv3d)[len(graph_axes(dims, mode)) - 1]
 
 
 def check_features(x: Tensor, channels: int, dims: int) -> None:

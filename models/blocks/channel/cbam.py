@@ -10,11 +10,11 @@ an image with the middle slice of its kernel, and that is where image weights go
 import torch
 from torch import Tensor, nn
 
-from specvid.models.blocks.channel.base import Bottleneck, ChannelBlock, inner_width, max_over, mean_over
+from specvid.models.blocks.channel.base import Bottleneck, ChannelBlock, max_over, mean_over
+from specvid.models.blocks.grid import graph_convolution
 from specvid.models.blocks.norms import BatchNorm
+from specvid.models.blocks.options import check_kernel, inner_width
 from specvid.models.blocks.registry import register_block
-
-_CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 
 
 @register_block("cbam", kind="channel")
@@ -48,11 +48,9 @@ class ConvolutionalAttention(ChannelBlock):
         identity: bool = True,
     ) -> None:
         super().__init__(channels, dims=dims, mode=mode, identity=identity)
-        if isinstance(kernel, bool) or not isinstance(kernel, int) or kernel < 1 or kernel % 2 == 0:
-            raise ValueError(f"kernel={kernel!r} of block 'cbam' is not possible: it is an odd integer from 1 up.")
+        check_kernel("cbam", kernel)
         self.excite = Bottleneck(channels, inner_width("cbam", channels, reduction, inner), bias=bias, zero=identity)
-        axes = {"st": dims, "s": 2, "t": 1}[mode]
-        self.conv = _CONVOLUTIONS[axes](2, 1, kernel, padding=kernel // 2, bias=False)
+        self.conv = graph_convolution(dims, mode)(2, 1, kernel, padding=kernel // 2, bias=False)
         self.norm = BatchNorm(1)
         if identity:
             nn.init.zeros_(self.norm.weight)

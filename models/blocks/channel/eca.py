@@ -11,6 +11,7 @@ import math
 from torch import Tensor, nn
 
 from specvid.models.blocks.channel.base import ChannelBlock, mean_over
+from specvid.models.blocks.options import check_kernel
 from specvid.models.blocks.registry import register_block
 
 
@@ -34,8 +35,7 @@ class EfficientChannelAttention(ChannelBlock):
     ) -> None:
         super().__init__(channels, dims=dims, mode=mode, identity=identity)
         size = nearest_odd((math.log2(channels) + 1) / 2) if kernel is None else kernel
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1 or size % 2 == 0:
-            raise ValueError(f"kernel={kernel!r} of block 'eca' is not possible: it is an odd integer from 1 up.")
+        check_kernel("eca", size)
         self.conv = nn.Conv1d(1, 1, size, padding=size // 2, bias=False)
         if identity:
             nn.init.zeros_(self.conv.weight)

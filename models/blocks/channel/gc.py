@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from specvid.errors import unknown
-from specvid.models.blocks.channel.base import Bottleneck, ChannelBlock, inner_width, mean_over
+from specvid.models.blocks.channel.base import Bottleneck, ChannelBlock, mean_over
+from specvid.models.blocks.options import inner_width
 from specvid.models.blocks.pointwise import Pointwise
 from specvid.models.blocks.precision import at_least_float32, full_precision
 from specvid.models.blocks.registry import register_block

@@ -16,14 +16,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from specvid.errors import unknown
-from specvid.models.blocks.channel.base import Bottleneck, ChannelBlock, inner_width, mean_over
+from specvid.models.blocks.channel.base import Bottleneck, ChannelBlock, mean_over
+from specvid.models.blocks.grid import graph_convolution
+from specvid.models.blocks.options import inner_width
 from specvid.models.blocks.precision import at_least_float32, full_precision
 from specvid.models.blocks.registry import register_block
 
 GATHERS = ("mean", "conv")
 EXTENTS = (0, 2, 4, 8)
 
-_CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 _NORMS = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 
 
@@ -87,7 +88,7 @@ class GatherExcite(ChannelBlock):
         """Convolutions of stride 2 until they span the extent."""
         layers: list[nn.Module] = []
         for step in range(self.extent.bit_length() - 1):
-            conv = _CONVOLUTIONS[self.axes]
+            conv = graph_convolution(self.dims, self.mode)
             layers += [nn.ReLU()] if step else []
             layers.append(conv(self.channels, self.channels, 3, stride=2, padding=1, groups=self.channels, bias=False))
             layers.append(_NORMS[self.axes](self.channels))

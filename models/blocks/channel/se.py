@@ -8,7 +8,8 @@ parameters to a ResNet-50.
 
 from torch import Tensor
 
-from specvid.models.blocks.channel.base import Bottleneck, ChannelBlock, inner_width, mean_over
+from specvid.models.blocks.channel.base import Bottleneck, ChannelBlock, mean_over
+from specvid.models.blocks.options import inner_width
 from specvid.models.blocks.registry import register_block
 
 

@@ -1,4 +1,4 @@
-"""What long-range blocks have in common: y = x + W f(x), and positions on the axes of a graph."""
+"""What long-range blocks have in common: y = x + W f(x), and scores by position."""
 
 from abc import abstractmethod
 from math import prod
@@ -6,13 +6,11 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
-from specvid.models.blocks.channel.base import ChannelBlock
+from specvid.models.blocks.graph_block import GraphBlock
 from specvid.models.blocks.pointwise import Pointwise
 
-AXES = ("frames", "height", "width")
 
-
-class LongRangeBlock(ChannelBlock):
+class LongRangeBlock(GraphBlock):
     """A block on (B, C, *dims) features that adds W f(x), with a 1x1 convolution W.
 
     Args:
@@ -76,21 +74,6 @@ class LongRangeBlock(ChannelBlock):
         Returns:
             (B, width, N), anything outside the mask.
         """
-
-
-def graph_axes(dims: int, mode: str) -> tuple[str, ...]:
-    """The names of the axes of a graph, in their order.
-
-    Args:
-        dims: 1 (T), 2 (H, W) or 3 (T, H, W).
-        mode: ``st``, ``s`` or ``t``.
-
-    Returns:
-        Of `AXES`.
-    """
-    if mode == "t" or dims == 1:
-        return AXES[:1]
-    return AXES[1:] if mode == "s" or dims == 2 else AXES
 
 
 def position_scores(q: Tensor, tables: list[Tensor]) -> Tensor:

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from specvid.errors import unknown
-from specvid.models.blocks.channel.base import inner_width
-from specvid.models.blocks.long_range.base import LongRangeBlock, graph_axes, position_scores
+from specvid.models.blocks.grid import graph_axes
+from specvid.models.blocks.long_range.base import LongRangeBlock, position_scores
+from specvid.models.blocks.options import check_heads, inner_width
 from specvid.models.blocks.pointwise import Pointwise
 from specvid.models.blocks.registry import register_block
 
@@ -74,11 +75,7 @@ class PositionAttention(LongRangeBlock):
         )
         if position not in POSITIONS:
             raise unknown("position", position, POSITIONS)
-        if isinstance(heads, bool) or not isinstance(heads, int) or heads < 1 or inner % heads:
-            raise ValueError(
-                f"heads={heads!r} of block 'bot' is not possible: it is an integer that divides the {inner} inner "
-                "channels."
-            )
+        check_heads("bot", heads, inner)
         self.heads, self.position = heads, position
         self.qkv = Pointwise(channels, 3 * inner, bias=bias)
         depth = inner // heads

@@ -8,12 +8,11 @@ p_k has D / 2^(n-k) channels, so that all orders together cost little more than 
 
 from torch import Tensor, nn
 
-from specvid.models.blocks.channel.base import inner_width
-from specvid.models.blocks.long_range.base import LongRangeBlock, graph_axes
+from specvid.models.blocks.grid import graph_convolution
+from specvid.models.blocks.long_range.base import LongRangeBlock
+from specvid.models.blocks.options import check_kernel, inner_width
 from specvid.models.blocks.pointwise import Pointwise
 from specvid.models.blocks.registry import register_block
-
-_CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 
 
 @register_block("gnconv", kind="long-range")
@@ -61,8 +60,7 @@ class RecursiveGatedConvolution(LongRangeBlock):
             residual=residual,
             identity=identity,
         )
-        if isinstance(kernel, bool) or not isinstance(kernel, int) or kernel < 1 or kernel % 2 == 0:
-            raise ValueError(f"kernel={kernel!r} of block 'gnconv' is not possible: it is an odd integer from 1 up.")
+        check_kernel("gnconv", kernel)
         if width % 2 ** (order - 1):
             raise ValueError(
                 f"order={order} of block 'gnconv' is not possible with {width} inner channels: they are a multiple of "
@@ -72,8 +70,7 @@ class RecursiveGatedConvolution(LongRangeBlock):
         self.widths = [width // 2**k for k in reversed(range(order))]
         gates = sum(self.widths)
         self.proj = Pointwise(channels, self.widths[0] + gates, bias=True)
-        axes = len(graph_axes(dims, mode))
-        self.depthwise = _CONVOLUTIONS[axes](gates, gates, kernel, padding=kernel // 2, groups=gates)
+        self.depthwise = graph_convolution(dims, mode)(gates, gates, kernel, padding=kernel // 2, groups=gates)
         self.raises = nn.ModuleList(
             Pointwise(narrow, wide, bias=True) for narrow, wide in zip(self.widths, self.widths[1:], strict=False)
         )

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from specvid.errors import unknown
-from specvid.models.blocks.channel.base import inner_width
-from specvid.models.blocks.long_range.base import LongRangeBlock, graph_axes, position_scores
+from specvid.models.blocks.grid import graph_axes
+from specvid.models.blocks.long_range.base import LongRangeBlock, position_scores
+from specvid.models.blocks.options import check_heads, check_integer, inner_width
 from specvid.models.blocks.pointwise import Pointwise
 from specvid.models.blocks.registry import register_block
 
@@ -75,13 +76,9 @@ class HaloAttention(LongRangeBlock):
         )
         if padding not in PADDINGS:
             raise unknown("padding", padding, PADDINGS)
-        for name, value, least in (("heads", heads, 1), ("block", block, 1), ("halo", halo, 0)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ValueError(f"{name}={value!r} of block 'halo' is not possible: it is an integer from {least} up.")
-        if inner % heads:
-            raise ValueError(
-                f"heads={heads} of block 'halo' is not possible: it must divide the {inner} inner channels."
-            )
+        check_heads("halo", heads, inner)
+        check_integer("halo", "block", block)
+        check_integer("halo", "halo", halo, least=0)
         self.heads, self.block, self.halo, self.padding = heads, block, halo, padding
         self.q = Pointwise(channels, inner)
         self.kv = Pointwise(channels, 2 * inner)  # of each head first k, then v

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from specvid.errors import unknown
-from specvid.models.blocks.channel.base import inner_width
 from specvid.models.blocks.long_range.base import LongRangeBlock
+from specvid.models.blocks.options import check_integer, inner_width
 from specvid.models.blocks.pointwise import Pointwise
 from specvid.models.blocks.precision import at_least_float32, full_precision
 from specvid.models.blocks.registry import register_block
@@ -87,8 +87,7 @@ class Hamburger(LongRangeBlock):
         if method not in METHODS:
             raise unknown("method", method, METHODS)
         for name, value in (("rank", rank), ("sets", sets), ("steps", steps), ("eval_steps", eval_steps)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name}={value!r} of block 'hamburger' is not possible: it is an integer from 1 up.")
+            check_integer("hamburger", name, value)
         self.method, self.steps, self.eval_steps = method, steps, eval_steps
         self.inv_t, self.beta, self.redraw = inv_t, beta, redraw
         self.lower = Pointwise(channels, width, bias=True) if bread else None

@@ -10,18 +10,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from specvid.models.blocks.channel.base import ChannelBlock, inner_width
-from specvid.models.blocks.long_range.base import graph_axes
+from specvid.models.blocks.graph_block import GraphBlock
+from specvid.models.blocks.grid import graph_convolution
 from specvid.models.blocks.norms import BatchNorm
+from specvid.models.blocks.options import check_kernel, inner_width
 from specvid.models.blocks.precision import at_least_float32, full_precision
 from specvid.models.blocks.registry import register_block
 
-_CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 _EPS = 1e-5
 
 
 @register_block("pdc", kind="long-range")
-class SecondOrder(ChannelBlock):
+class SecondOrder(GraphBlock):
     """Products of features with what lies around them.
 
     Args:
@@ -51,14 +51,13 @@ class SecondOrder(ChannelBlock):
         identity: bool = True,
     ) -> None:
         super().__init__(channels, dims=dims, mode=mode, identity=identity)
-        if isinstance(kernel, bool) or not isinstance(kernel, int) or kernel < 1 or kernel % 2 == 0:
-            raise ValueError(f"kernel={kernel!r} of block 'pdc' is not possible: it is an odd integer from 1 up.")
+        check_kernel("pdc", kernel)
         if identity and first_order:
             raise ValueError("first_order=True of block 'pdc' cannot start as the identity; give identity=False.")
-        width, axes = inner_width("pdc", channels, reduction, inner), len(graph_axes(dims, mode))
+        width = inner_width("pdc", channels, reduction, inner)
 
         def convolution(narrow: int, wide: int) -> nn.Module:
-            return _CONVOLUTIONS[axes](narrow, wide, kernel, padding=kernel // 2, bias=False)
+            return graph_convolution(dims, mode)(narrow, wide, kernel, padding=kernel // 2, bias=False)
 
         self.norm = BatchNorm(channels)
         self.u = nn.ModuleList(convolution(channels, width) for _ in range(2))

@@ -181,7 +181,7 @@ def test_bases_are_redrawn_in_training_alone(method: str) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("bot", {"heads": 3}, "heads=3 of block 'bot' is not possible: it is an integer that divides the 4 inner"),
+        ("bot", {"heads": 3}, "heads=3 of block 'bot' is not possible: it must divide the 4 inner"),
         ("bot", {"position": "rel"}, "Did you mean 'relative'"),
         ("bot", {"residual": False}, "cannot start as the identity"),
         (
