@@ -24,11 +24,9 @@ from specvid.datasets.clips.transforms import test_transform as centre_crop
 from specvid.datasets.decode import open_video
 from specvid.files import write_json
 from specvid.models import create_model
-from specvid.pipelines.embed import EmbedConfig, JobConfig, Outcome, OutputConfig, WindowConfig, embed, launch
+from specvid.pipelines.embed import EmbedConfig, JobConfig, Outcome, OutputConfig, WindowConfig, embed
 from specvid.pipelines.embed.folder import Folder
-from specvid.pipelines.embed.job import Job
 from specvid.pipelines.embed.shards import read_metadata
-from specvid.pipelines.engine.processes import Processes
 from specvid.pipelines.networks.config import InputConfig, NetworkConfig
 
 SMALL = {"frames": 4, "stride": 2, "size": 16, "resize": 20}
@@ -332,27 +330,6 @@ def test_a_folder_that_may_not_be_written_is_told(videos: Path, tmp_path: Path) 
             embed([videos], tmp_path / "out", config())
     finally:
         os.seteuid(0)
-
-
-def test_processes_that_finish_at_the_same_time_leave_each_others_files(
-    videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    embed([videos], tmp_path / "a", config())
-    job, other = (Job.open(tmp_path / "a", config(), Processes()) for _ in range(2))
-    write = job.folder.write
-
-    def meanwhile(target: Path, writer: Callable[[Path], object]) -> None:
-        def slowly(path: Path) -> None:
-            writer(path)
-            with monkeypatch.context() as another:  # between the writing and the rename
-                another.setattr(os, "getpid", lambda: 1)
-                launch.finish(other, 0, 0, 1.0, is_alone=False)
-
-        write(target, slowly)
-
-    job.folder.write = meanwhile  # type: ignore[method-assign]
-    assert launch.finish(job, 0, 0, 1.0, is_alone=False).complete
-    assert pq.read_table(job.folder.errors).num_rows == 0
 
 
 def test_a_feature_that_is_not_finite_is_a_failure(videos: Path, tmp_path: Path) -> None:

@@ -4,12 +4,18 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 from synthetic_videos import write_sound
 from tiny_ucf101 import synthesize_tiny_ucf101
+
+from specvid.pipelines.embed import EmbedConfig, JobConfig, launch
+from specvid.pipelines.embed.job import Job
+from specvid.pipelines.engine.processes import Processes
+from specvid.pipelines.networks.config import InputConfig, NetworkConfig
 
 DRIVER = Path(__file__).parents[2] / "support" / "embed_driver.py"
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the driver forks")
@@ -59,3 +65,26 @@ def test_two_processes_share_the_work(videos: Path, tmp_path: Path) -> None:
     assert all(rank["failed"] == 2 for rank in found["ranks0"] if rank["complete"])
     assert [rank["done"] for rank in found["ranks1"]] == [0, 0]  # nothing was missing
     assert files(tmp_path / "pair") == files(tmp_path / "alone")
+
+
+def test_processes_that_finish_at_the_same_time_leave_each_others_files(
+    videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = InputConfig(frames=4, size=16, resize=16)
+    settings = EmbedConfig(NetworkConfig(model="r3d_tiny"), input=small, job=JobConfig(device="cpu"))
+    launch.embed([videos / "Green" / "v_Green_g01_c01.avi"], tmp_path / "a", settings)
+    job, other = (Job.open(tmp_path / "a", settings, Processes()) for _ in range(2))
+    write = job.folder.write
+
+    def meanwhile(target: Path, writer: Callable[[Path], object]) -> None:
+        def slowly(path: Path) -> None:
+            writer(path)
+            with monkeypatch.context() as another:  # between the writing and the rename
+                another.setattr(os, "getpid", lambda: 1)
+                launch.finish(other, 0, 0, 1.0, is_alone=False)
+
+        write(target, slowly)
+
+    job.folder.write = meanwhile  # type: ignore[method-assign]
+    assert launch.finish(job, 0, 0, 1.0, is_alone=False).complete
+    assert pq.read_table(job.folder.errors).num_rows == 0

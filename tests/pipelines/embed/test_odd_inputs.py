@@ -48,8 +48,9 @@ def test_tables_of_any_make(tmp_path: Path) -> None:
 def test_a_table_in_the_folder_one_works_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("Upper.MP4").touch()
-    found = find_inputs(["it.csv"]) if Path("it.csv").write_text("path\nupper.mp4\n") else None
-    assert found is not None and found.table.to_pylist()[0]["file"] == b"Upper.MP4"
+    Path("it.csv").write_text("path\nupper.mp4\n")
+    found = find_inputs(["it.csv"])
+    assert found.table.to_pylist()[0]["file"] == b"Upper.MP4"
     assert "upper.mp4 is Upper.MP4" in " ".join(found.warnings)
 
 
