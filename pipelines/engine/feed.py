@@ -58,6 +58,7 @@ class TrainFeed:
         pin_memory: for a GPU.
 
     Attributes:
+        batch_size: clips of a step.
         steps: optimiser steps of an epoch.
 
     Raises:
@@ -74,6 +75,7 @@ class TrainFeed:
                 f"{world} x {config.accumulate}. Use --batch-size {-(-config.batch_size // parts) * parts}."
             )
         size = config.batch_size // parts
+        self.batch_size = config.batch_size
         self.accumulate = config.accumulate
         self.steps = len(sampler) // (size * self.accumulate)
         if not self.steps:

@@ -248,9 +248,11 @@ def announce(run: RunFolder, model: VideoModel, task: TrainingTask[Any, Any]) ->
     ends = f" (ends after {counted(engine.max_steps, 'step')})" if is_cut else ""
     log.info(
         f"{counted(engine.epochs, 'epoch')} x {counted(task.feed.steps, 'step')} x "
-        f"{counted(engine.batch_size, 'clip')}{ends}, {engine.optimizer}, "
+        f"{counted(task.feed.batch_size, 'clip')}{ends}, {engine.optimizer}, "
         f"peak rate {engine.lr:g}, schedule {engine.schedule}, {engine.precision}{recipe}"
     )
+    if task.feed.batch_size < engine.batch_size:
+        log.info(f"a step takes all the training clips: they are fewer than the {engine.batch_size} of the recipe")
     if engine.freeze:
         trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
         total = sum(parameter.numel() for parameter in model.parameters())

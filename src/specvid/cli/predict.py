@@ -105,6 +105,7 @@ def run(options: PredictOptions) -> int:
         path = path_on_one_line(prediction.path)
         if options.json:
             about = {**dataclasses.asdict(prediction), "path": printable_path(prediction.path)}
+            about["classes"] = [(name, round(share, 6)) for name, share in prediction.classes]
             print(json.dumps(about, ensure_ascii=False), flush=True)
         elif prediction.error:
             print(f"{path}: error: {prediction.error}", flush=True)

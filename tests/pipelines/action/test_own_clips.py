@@ -133,3 +133,14 @@ def test_shares_of_classes(table: Path) -> None:
 def test_a_balanced_training_runs(table: Path, tmp_path: Path, balance: str) -> None:
     words = f"train action --data {table.parent} --model r3d_tiny --runs {tmp_path} --name b {QUICK} --epochs 1"
     assert cli.run([*words.split(), "--balance", balance]) == 0
+
+
+def test_a_recipe_s_batch_gives_way_to_a_small_set(table: Path, tmp_path: Path, capsys) -> None:
+    words = f"train action --data {table} --dataset table --model r3d_tiny --runs {tmp_path} --recipe probe --epochs 1"
+    quick = QUICK.replace("--batch-size 6", "")
+    assert cli.run([*words.split(), *quick.split(), "--name", "own"]) == 0
+    said = capsys.readouterr().err
+    assert "1 epoch x 1 step x 18 clips" in said
+    assert "a step takes all the training clips: they are fewer than the 32 of the recipe" in said
+    assert cli.run([*words.split(), *quick.split(), "--name", "asked", "--batch-size", "19"]) == 2
+    assert "batch_size 19 is more than the 18 training clips" in capsys.readouterr().err
