@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ def start(
     number: int = signal.SIGKILL,
     count_into: Path | None = None,
 ) -> int:
-    """Start ``specvid WORDS`` in a fork, the first process of a group of its own.
+    """Start ``specvid WORDS`` in a fork, the first process of a group of its own, and wait until its verb begins.
 
     Args:
         words: the command line.
@@ -98,10 +99,14 @@ def start(
     Returns:
         The process id.
     """
+    begun, begins = os.pipe()
     child = os.fork()
     if child:
+        os.close(begins)
         with contextlib.suppress(OSError):  # it may have done so itself, and have ended
             os.setpgid(child, child)
+        os.read(begun, 1)
+        os.close(begun)
         return child
     code = 1
     try:
@@ -111,6 +116,7 @@ def start(
         os.dup2(output, 1)
         os.dup2(output, 2)
         count = _watch(watched, change, number) if watched is not None else [0]
+        _announce(begins)
         sys.argv = ["specvid", *words]
         try:
             runpy.run_module("specvid", run_name="__main__")
@@ -124,6 +130,20 @@ def start(
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _announce(descriptor: int) -> None:
+    """Close a pipe as soon as the verb handles signals: what hits it earlier, hits the start."""
+    cli = importlib.import_module("specvid.cli")
+    usual = cli.ending_on_signals
+
+    @contextlib.contextmanager
+    def announcing(stopped: str) -> Iterator[None]:
+        with usual(stopped):
+            os.close(descriptor)
+            yield
+
+    cli.ending_on_signals = announcing  # type: ignore[attr-defined]
 
 
 def _watch(folder: Path, change: int, number: int) -> list[int]:

@@ -63,7 +63,7 @@ def kill(
         stage: where it is started.
         name: of the signal.
         expected: `contents` of what nobody killed.
-        moments: seconds from the start of the work; or numbers of changes.
+        moments: seconds from when the verb begins; or numbers of changes.
         changes: the moments are changes of the output folder.
 
     Returns:
@@ -180,7 +180,7 @@ def run(
         unlike = [name for name in complete[0] if complete[0][name] != complete[1].get(name)]
         for name in signals:
             rng = random.Random(f"{seed} {verb} {name}")
-            moments: list[float] = [rng.uniform(0.02, seconds) for _ in range(kills)]
+            moments: list[float] = [rng.uniform(0, seconds) for _ in range(kills)]
             if changes:
                 count = stage.count_changes()
                 number = min(kills, count)
