@@ -1,9 +1,10 @@
 """Lists that come as MATLAB files."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+
+from specvid.matlab import MatlabFile
 
 
 def read_matlab(path: Path, variable: str) -> np.ndarray:
@@ -19,18 +20,15 @@ def read_matlab(path: Path, variable: str) -> np.ndarray:
     Raises:
         ValueError: a missing or damaged file, no such variable, or one that does not hold whole numbers.
     """
-    import scipy.io
-
     if not path.is_file():
         raise ValueError(f"{path} is missing; it is one of the data set's official files")
     try:
-        content: dict[str, Any] = scipy.io.loadmat(path)
-    except Exception as error:  # of many kinds, whatever the damage hits
+        file = MatlabFile(path)
+        values = file.read(variable) if variable in file.variables else None
+    except (ValueError, OSError) as error:
         raise ValueError(f"{path} cannot be read as a MATLAB file ({error}); fetch or unpack it again") from None
-    if variable not in content:
-        known = ", ".join(name for name in content if not name.startswith("__"))
-        raise ValueError(f"{path} has no variable {variable}; it has {known or 'none'}")
-    values = np.asarray(content[variable])
-    if values.dtype.kind not in "iuf" or not np.array_equal(values, values.astype(np.int64)):
+    if values is None:
+        raise ValueError(f"{path} has no variable {variable}; it has {', '.join(file.variables) or 'none'}")
+    if values.dtype.kind not in "iuf" or not ((np.abs(values) < 2**53) & (np.trunc(values) == values)).all():
         raise ValueError(f"{path}: variable {variable} must hold whole numbers, it is of type {values.dtype}")
     return values.astype(np.int64)

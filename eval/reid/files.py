@@ -8,7 +8,7 @@ Parquet, one row for each tracklet (what ``save_features`` writes):
 
 npz, either ``query, gallery, query_ids, gallery_ids, query_cams, gallery_cams`` (and perhaps ``query_index``: the
 gallery row of each query from 0, or ``query_IDX`` from 1 as MARS counts), or one table ``features, ids, cams`` with
-``query_index`` or ``is_query``. A MATLAB file (``.mat``, up to version 7) has the arrays of an npz, for example those
+``query_index`` or ``is_query``. A MATLAB file (``.mat``, versions 5 to 7) has the arrays of an npz, for example those
 that layumi's Person_reID_baseline_pytorch writes: ``query_f, query_label, query_cam, gallery_f, ...``. Other usual
 names are understood too: ``specvid.eval.reid.features.NAMES``.
 """
@@ -25,6 +25,7 @@ import numpy as np
 from specvid.eval.reid.features import SEPARATE, TABLE, ReidFeatures, from_arrays, names_by_role, parse_about
 from specvid.eval.reid.parquet import read_parquet, write_parquet
 from specvid.files import replacing_file
+from specvid.matlab import MatlabFile
 from specvid.memory import check_memory
 
 
@@ -93,31 +94,20 @@ def _read_npz(path: Path) -> ReidFeatures:
 
 
 def _read_mat(path: Path) -> ReidFeatures:
-    import scipy.io
-
-    try:
-        kinds = {name: (shape, kind) for name, shape, kind in scipy.io.whosmat(path)}
-        names = names_by_role(kinds)
-        check_memory(sum(8 * math.prod(kinds[name][0]) for name in names.values()), "its arrays take")
-        for name in names.values():
-            if kinds[name][1] in ("cell", "struct", "object", "function", "opaque", "sparse", "unknown"):
-                raise ValueError(f"array {name} is a {kinds[name][1]}; save it as numbers")
-        content = scipy.io.loadmat(path, variable_names=list(names.values()))
-    except NotImplementedError:
-        raise ValueError("it is a MATLAB file of version 7.3; save it with -v7, or as .npz") from None
-    except ValueError:
-        raise
-    except Exception as error:  # of many kinds, whatever the damage hits
-        raise ValueError(f"it cannot be read as a MATLAB file ({type(error).__name__}: {error})") from None
+    file = MatlabFile(path)
+    names = names_by_role(file.variables)
+    check_memory(sum(file.variables[name].size for name in names.values()), "its arrays take")
+    content = {name: file.read(name) for name in names.values()}
     # MATLAB knows matrices only: labels are rows of them, and text is padded with spaces.
     tables = ("query", "gallery", "features")
     arrays = {role: content[name] if role in tables else np.ravel(content[name]) for role, name in names.items()}
     for role, array in arrays.items():
-        if array.dtype.kind == "f" and role not in tables and np.isfinite(array).all() and (array % 1 == 0).all():
+        whole = array.dtype.kind == "f" and role not in tables and (np.trunc(array) == array).all()
+        if whole and (np.abs(array) < 2**53).all():
             arrays[role] = array.astype(np.int64)
         elif array.dtype.kind == "U":
             arrays[role] = np.char.rstrip(array)
-    return _from_named(arrays, list(kinds))
+    return _from_named(arrays, list(file.variables))
 
 
 def _from_named(arrays: dict[str, np.ndarray], present: Sequence[str]) -> ReidFeatures:

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import scipy.io
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from safetensors.torch import save_file
 from synthetic_videos import write_numbered
 
 from specvid.datasets.decode.probe import _avi_header
+from specvid.datasets.layouts.matlab import read_matlab
 from specvid.datasets.layouts.table import read_table_set
 from specvid.eval.reid.features import ReidFeatures
 from specvid.eval.reid.files import load_features, save_features
@@ -34,6 +36,9 @@ def features() -> ReidFeatures:
 def make(name: str, path: Path) -> None:
     if name in ("features.npz", "features.parquet"):
         save_features(path, features())
+    elif name.endswith(".mat"):
+        arrays = {key: value for key, value in vars(features()).items() if isinstance(value, np.ndarray)}
+        scipy.io.savemat(path, {**arrays, "query_IDX": np.array([1, 2])}, do_compression=name == "packed.mat")
     elif name == "model.safetensors":
         save_file({"a.weight": torch.zeros(2, 3), "b": torch.ones(4)}, path)
     elif name == "model.pth":
@@ -47,6 +52,8 @@ def make(name: str, path: Path) -> None:
 READERS: dict[str, Callable[[Path], object]] = {
     "features.npz": load_features,
     "features.parquet": load_features,
+    "plain.mat": lambda path: (load_features(path), read_matlab(path, "query_IDX")),
+    "packed.mat": lambda path: (load_features(path), read_matlab(path, "query_IDX")),
     "model.safetensors": lambda path: (read_shapes(path), read_weights(path)),
     "model.pth": read_weights,
     "clips.parquet": read_table_set,
