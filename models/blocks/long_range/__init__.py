@@ -4,6 +4,6 @@ They start as the identity: W and its bias are 0. ``identity=False`` starts with
 ``residual=False`` leave out W and x, for published modules that have neither.
 """
 
-from specvid.models.blocks.long_range import bot, gnconv, halo, hamburger, pdc
+from specvid.models.blocks.long_range import bot, dgmn2, gnconv, halo, hamburger, pdc
 
-__all__ = ["bot", "gnconv", "halo", "hamburger", "pdc"]
+__all__ = ["bot", "dgmn2", "gnconv", "halo", "hamburger", "pdc"]

@@ -27,8 +27,11 @@ class TestChannelBlock(BlockTester):
 @pytest.mark.parametrize("name", list_blocks("long-range"))
 class TestLongRangeBlock(BlockTester):
     published: ClassVar = {"identity": False}
-    options: ClassVar = {"gnconv": {"kernel": 3}, "bot": {"heads": 2}, "halo": {"heads": 2}, "hamburger": {"rank": 4}}
-    kernels = ("bot", "gnconv", "halo", "pdc")  # the tables of two are of a number of axes
+    options: ClassVar = {name: {"heads": 2} for name in ("bot", "dgmn2", "halo")} | {
+        "gnconv": {"kernel": 3},
+        "hamburger": {"rank": 4},
+    }
+    kernels = ("bot", "dgmn2", "gnconv", "halo", "pdc")  # the tables of two are of a number of axes
 
     def test_is_named_in_the_documentation(self, name: str) -> None:
         page = Path(__file__).parents[3] / "docs" / "blocks.md"

@@ -117,6 +117,37 @@ def test_halo_is_its_formula(sizes: tuple[int, int, int], padding: str) -> None:
         torch.testing.assert_close(y[:, here[0], here[1], here[2]], wanted)
 
 
+def _between(features: Tensor, place: list[float]) -> tuple[Tensor, Tensor]:
+    """Linear interpolation of (d, *SIZES) over the positions that exist, and their share in it."""
+    axes = [(1 - (torch.arange(size) - at).abs()).clamp_min(0).double() for at, size in zip(place, SIZES, strict=True)]
+    weight = torch.einsum("t,h,w->thw", *axes)
+    return (features * weight).sum((1, 2, 3)) / weight.sum().clamp_min(1e-9), weight.sum()
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_dgmn2_is_its_formula(moved: bool) -> None:
+    """Without offsets it is attention over the window; with them each sample lies between positions."""
+    block, x = _random("dgmn2", heads=2)
+    for table in block.offsets.values():
+        table.data.normal_(std=0.2 if moved else 0.0)
+    y = block(x[:1])[0].flatten(1)
+    flat = x[0].flatten(1)
+    q, k, v = (block.qkv.weight[..., 0] @ flat).unflatten(1, SIZES).chunk(3)
+    for number, here in list(enumerate(_positions()))[::5]:
+        mixed = []
+        for head, channels in enumerate((slice(0, 2), slice(2, 4))):
+            query = q[channels].flatten(1)[:, number]
+            numerator, denominator = torch.zeros(2, dtype=torch.float64), torch.zeros(())
+            for count, step in enumerate((a, b, c) for a in range(3) for b in range(3) for c in range(3)):
+                offsets = [table[head].flatten(1)[:, count] @ flat[:, number] for table in block.offsets.values()]
+                place = [p + s - 1 + o.item() for p, s, o in zip(here, step, offsets, strict=True)]
+                (key, share), (value, _) = _between(k[channels], place), _between(v[channels], place)
+                part = share * (query @ key / 2**0.5).exp()
+                numerator, denominator = numerator + part * value, denominator + part
+            mixed.append(numerator / denominator)
+        torch.testing.assert_close(y[:, number], flat[:, number] + block.out.weight[..., 0] @ torch.cat(mixed))
+
+
 def test_gnconv_is_its_formula() -> None:
     block, x = _random("gnconv", order=3, kernel=3, scale=0.5)
     for sample, y in zip(x, block(x), strict=True):
@@ -191,6 +222,8 @@ def test_bases_are_redrawn_in_training_alone(method: str) -> None:
         ),
         ("halo", {"block": 0}, "block=0 of block 'halo' is not possible: it is an integer from 1 up"),
         ("halo", {"heads": 3}, "heads=3 of block 'halo' is not possible: it must divide the 4 inner channels"),
+        ("dgmn2", {"heads": 3}, "heads=3 of block 'dgmn2' is not possible"),
+        ("dgmn2", {"kernel": 2}, "kernel=2 of block 'dgmn2' is not possible: it is an odd integer"),
         ("gnconv", {"order": 5}, r"a multiple of 2\^\(order - 1\) = 16"),
         ("gnconv", {"kernel": 4}, "kernel=4 of block 'gnconv' is not possible: it is an odd integer"),
         ("pdc", {"first_order": True}, "cannot start as the identity"),
@@ -203,7 +236,7 @@ def test_wrong_options_are_named(name: str, options: dict[str, Any], message: st
         create_block(name, CHANNELS, **options)
 
 
-@pytest.mark.parametrize("name", ["bot", "gnconv", "halo", "hamburger", "pdc"])
+@pytest.mark.parametrize("name", ["bot", "dgmn2", "gnconv", "halo", "hamburger", "pdc"])
 @pytest.mark.parametrize("network", ["mobilenet_v3_small", "r3d_tiny"])
 def test_it_goes_into_a_network(name: str, network: str) -> None:
     places = {"mobilenet_v3_small": "features.-2", "r3d_tiny": "layer2.-1"}
