@@ -13,6 +13,7 @@ from specvid.datasets.decode.base import MIN_READABLE, Video
 from specvid.datasets.decode.index import Way, _frame_index, frame_index
 from specvid.datasets.decode.opening import import_decord
 from specvid.datasets.decode.probe import Probe, _read_header, probe
+from specvid.datasets.decode.structure.find import _find_structure
 from specvid.datasets.decode.survey import _survey
 from specvid.datasets.decode.timing import Timing
 from specvid.errors import unknown
@@ -78,7 +79,7 @@ def has_decord() -> bool:
 
 def forget_headers() -> None:
     """Forget what was learnt from files opened before (it is kept per path, size and time of change)."""
-    for known in (_read_header, _frame_index, _survey):
+    for known in (_read_header, _find_structure, _frame_index, _survey):
         known.cache_clear()
 
 

@@ -5,17 +5,19 @@ by its place in the file. With B-frames that refer across it, or in containers w
 its place in time, and frames come out 2 to 90 numbers off. Xvid AVI files, UCF-101's among them, are such files.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
 
 from specvid.datasets.decode.avi import find_chunks
+from specvid.datasets.decode.missing import NEVER_DROPPED
 from specvid.datasets.decode.mpeg4 import read_mpeg4
 from specvid.datasets.decode.opening import Container, identity, plain_name
 from specvid.datasets.decode.picture import Shape, shape_of
 from specvid.datasets.decode.probe import Probe, probe
+from specvid.datasets.decode.structure.find import find_structure
 from specvid.datasets.decode.survey import Survey, survey
 from specvid.datasets.decode.units import one_picture_each
 
@@ -58,8 +60,13 @@ class FrameIndex:
         if self.survey is None:
             return ""
         warnings = []
-        if self.header.cut:
-            warnings.append(f"is cut off ({self.header.cut})")
+        structure = self.survey.structure
+        if structure.cut:
+            unknown = not (self.header.frames or self.header.ends or structure.ends)
+            rest = "; how many frames are missing at its end stands nowhere" if unknown else ""
+            warnings.append(f"is cut off ({structure.cut}{rest})")
+        if structure.breaks:
+            warnings.append(f"is damaged inside ({replace(structure, cut='').damage})")
         if self.header.frames > self.length:
             warnings.append(f"its header announces {self.header.frames} frames, {self.length} decode")
         if self.survey.resized:
@@ -91,7 +98,7 @@ def _frame_index(path: str, size: int, mtime_ns: int) -> FrameIndex:
     if header.container == "avi" and header.codec == "mpeg4" and not header.cut and size <= _BY_HAND:
         index = _by_hand(path, header)
     else:
-        index = None if header.cut else _by_packets(path, header)
+        index = None if find_structure(path).damage else _by_packets(path, header)
     return index or _by_decoding(path, header)
 
 
@@ -140,6 +147,9 @@ def _by_packets(path: str, header: Probe) -> FrameIndex | None:
                 and _key_frames_part_time(packets, stamps)
             )
             times = (order - order[0]) * float(stream.time_base)
+            steps = np.diff(order)
+            if header.codec in NEVER_DROPPED and (steps > 1.5 * np.median(steps)).any():
+                return None
     except Exception:  # whatever it is, decoding shows it
         return None
     way: Way = "jump" if is_exact else "other"

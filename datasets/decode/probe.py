@@ -5,6 +5,7 @@ once per file and process, not once per clip; that of an AVI file, UCF-101's for
 ms, a seventh of a small clip's whole decoding).
 """
 
+import re
 import struct
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,6 +15,8 @@ from specvid.datasets.decode.opening import Container, identity
 from specvid.errors import VideoError
 
 LARGEST = 2**26  # px of a picture: 8192 x 8192; what is larger is a damaged header, and would take gigabytes
+_WITH_DURATION = ("asf", "flv", "matroska")  # in the header; FFmpeg works those of others out from the last time stamps
+_DURATION = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)\0*")  # of one stream, as programs write it into Matroska
 _NO_VIDEO = ("tty", "image2")  # FFmpeg would draw a text, and show a picture for one frame
 _MPEG4 = (b"XVID", b"DIVX", b"DX50", b"FMP4", b"MP4V")  # codes of MPEG-4 part 2 in AVI files
 
@@ -30,6 +33,7 @@ class Probe:
         height: of the stored pictures, px.
         width: of the stored pictures, px.
         cut: what shows that bytes are missing at the end of the file; "" where nothing does.
+        ends: when the last frame disappears, s, by the time stamps of the file; 0 = not announced.
     """
 
     container: str
@@ -39,6 +43,7 @@ class Probe:
     height: int
     width: int
     cut: str = ""
+    ends: float = 0.0
 
 
 def probe(path: str) -> Probe:
@@ -110,11 +115,12 @@ def _ffmpeg_header(path: str, size: int) -> Probe:
             return Probe(
                 container=container.format.name.split(",")[0],
                 codec=context.name,
-                frames=max(0, stream.frames),
+                frames=0 if context.name == "gif" else max(0, stream.frames),  # of a GIF, FFmpeg counts them
                 fps=float(rate) if rate else 0.0,
                 height=context.height,
                 width=context.width,
                 cut=_cut(path, container.format.name, stream, size),
+                ends=_announced_end(container, stream),
             )
     except VideoError:
         raise
@@ -132,3 +138,17 @@ def _cut(path: str, container: str, stream: Any, size: int) -> str:
     entries = stream.index_entries
     end = max((entry.pos + entry.size for entry in (entries[0], entries[-1])), default=0) if len(entries) else 0
     return f"its index reaches to byte {end:,}, the file ends at byte {size:,}" if end > size else ""
+
+
+def _announced_end(container: Any, stream: Any) -> float:
+    """When the last frame disappears, by fields written for it; not what FFmpeg works out from the packets."""
+    name = container.format.name.split(",")[0]
+    if name not in _WITH_DURATION:
+        return 0.0
+    tag = _DURATION.fullmatch(stream.metadata.get("DURATION", ""))
+    if tag:
+        hours, minutes, seconds = tag.groups()
+        return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    return max(0, container.duration or 0) / 1e6

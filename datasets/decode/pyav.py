@@ -77,7 +77,7 @@ class PyAVVideo(Video):
             raise VideoError(self.path, "does not decode the same way twice: is it being written to?") from None
 
     def _codec_says(self, found: Survey) -> str:
-        return f"{self.index.header.codec}: {found.reason or self.index.header.cut or 'no frame comes'}"
+        return f"{self.index.header.codec}: {found.reason or 'no frame comes'}"
 
     def _numbered(self, needed: np.ndarray, places: np.ndarray) -> Iterator[np.ndarray]:
         """The frames ``needed``, each once, rising. ``places``: numbers of the frames in the order of decoding."""

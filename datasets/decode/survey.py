@@ -5,19 +5,22 @@ that is lost, at the place that its time stamp gives it; so the numbers of the o
 frame that decodes do not count, for a player begins with that frame; nor does a single one after the last.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from specvid.datasets.decode.missing import BELIEVED, MissingFrames, SeenPacket
 from specvid.datasets.decode.opening import Container, identity
 from specvid.datasets.decode.picture import Shape, shape_of
 from specvid.datasets.decode.probe import Probe, probe
+from specvid.datasets.decode.structure.find import find_structure
+from specvid.datasets.decode.structure.walk import Structure
 from specvid.errors import VideoError
 
+_REORDERED = 16  # frames that a decoder may hold back
 _AGAIN = ("mpeg4", "h263", "flv")  # after a "not coded" picture at the end FFmpeg gives the last frame once more
-_BELIEVED = 1000  # times as many frames as decode, that a header may announce: a damaged one announces anything
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +35,7 @@ class Survey:
         resized: frames of another size than the first one's.
         reason: the first error, "" where there was none.
         shape: of the pictures.
+        structure: of the file.
     """
 
     length: int
@@ -41,6 +45,7 @@ class Survey:
     resized: int
     reason: str
     shape: Shape
+    structure: Structure
 
     @property
     def lost(self) -> np.ndarray:
@@ -86,16 +91,18 @@ def _survey(path: str, size: int, mtime_ns: int, packet_times: bytes | None) -> 
         raise VideoError(path, f"holds no frame that decodes ({header.codec}{seen.reason and ': ' + seen.reason})")
     if packet_times is not None:
         return _by_packets(seen, np.frombuffer(packet_times, np.int64), seen.shape)
-    return _by_frames(seen, header, seen.shape)
+    return _by_frames(seen, header, find_structure(path), seen.shape)
 
 
 @dataclass
 class _Seen:
     """``stamps``: of each frame in the order of decoding; ``lost``: (frames before it, time stamp) of each packet that
-    does not decode."""
+    does not decode; ``corrupt``: places of packets behind which FFmpeg misses others."""
 
     stamps: list[int | None] = field(default_factory=list)
+    packets: list[SeenPacket] = field(default_factory=list)
     lost: list[tuple[int, int | None]] = field(default_factory=list)
+    corrupt: list[int] = field(default_factory=list)
     mended: int = 0
     resized: int = 0
     reason: str = ""
@@ -112,6 +119,12 @@ def _decode_all(path: str) -> _Seen:
             stream.thread_count = 1
             seen.seconds = float(stream.time_base or 0)
             for packet in _packets(opened, seen):
+                if packet.size:
+                    waiting = len(seen.packets) - len(seen.lost) - len(seen.stamps)
+                    after = len(seen.stamps) + min(max(0, waiting), _REORDERED * stream.codec_context.has_b_frames)
+                    seen.packets.append(SeenPacket(packet.pos, packet.pts, after))
+                    if packet.is_corrupt and packet.pos is not None:
+                        seen.corrupt.append(packet.pos)
                 try:
                     frames = packet.decode()
                 except Exception as error:  # of many classes, FFmpeg's and Python's; the others may be sound
@@ -184,18 +197,25 @@ def _by_packets(seen: _Seen, stamps: np.ndarray, shape: Shape) -> Survey:
         seen.resized,
         seen.reason,
         shape,
+        Structure(),
     )
 
 
-def _by_frames(seen: _Seen, header: Probe, shape: Shape) -> Survey:
-    """Frames and lost packets in the order of their time stamps, or of decoding where these do not show it."""
+def _by_frames(seen: _Seen, header: Probe, structure: Structure, shape: Shape) -> Survey:
+    """Frames and lost ones in the order of their time stamps, or of decoding where these do not show it."""
     count = len(seen.stamps)
-    lost = [(after, stamp) for after, stamp in seen.lost if after > 0]
-    if sum(after >= count for after, _ in lost) == 1 and not header.cut:
+    seams = _with_seams(structure, seen)
+    missing = MissingFrames(seams, header, seen.packets, count=count, seconds=seen.seconds)
+    inside = missing.inside()
+    structure = seams if inside else structure
+    lost = sorted([*seen.lost, *inside], key=lambda one: one[0])
+    lost = [(after, stamp) for after, stamp in lost if after > 0]
+    if sum(after >= count for after, _ in lost) == 1 and not missing.at_the_end:
         lost = [(after, stamp) for after, stamp in lost if after < count]
     times = None
     frame_stamps = np.array([np.nan if stamp is None else stamp for stamp in seen.stamps], float)
     lost_stamps = np.array([np.nan if stamp is None else stamp for _, stamp in lost], float)
+    lost_stamps[_lie(lost_stamps, np.array([after for after, _ in lost], int), frame_stamps)] = np.nan
     stamps = np.concatenate([frame_stamps, lost_stamps])
     if np.isfinite(stamps).all() and len(np.unique(stamps)) == len(stamps) and (np.diff(frame_stamps) > 0).all():
         order = np.argsort(stamps)
@@ -207,12 +227,32 @@ def _by_frames(seen: _Seen, header: Probe, shape: Shape) -> Survey:
         before = np.searchsorted(np.array([after for after, _ in lost]), np.arange(count), side="right")
         places = np.arange(count) + before
     length = count + len(lost)
-    if header.cut and length < header.frames <= _BELIEVED * length:
+    announced = header.frames or length
+    if times is not None and not header.frames:
+        announced += missing.behind(float(stamps.max()))
+    if missing.at_the_end and length < announced <= BELIEVED * length:
         if times is not None:
             step = 1 / header.fps if header.fps > 0 else 0.0
-            times = np.append(times, times[-1] + step * np.arange(1, header.frames - length + 1))
-        length = header.frames
-    return Survey(length, places, times, seen.mended, seen.resized, seen.reason, shape)
+            times = np.append(times, times[-1] + step * np.arange(1, announced - length + 1))
+        length = announced
+    reason = seen.reason or structure.damage
+    return Survey(length, places, times, seen.mended, seen.resized, reason, shape, structure)
+
+
+def _with_seams(structure: Structure, seen: _Seen) -> Structure:
+    """The structure with the places where FFmpeg says that packets may be missing: also where streams were joined."""
+    last = max((packet.at or 0 for packet in seen.packets), default=0)  # if that is corrupt, the file may be cut off
+    seams = {place for place in seen.corrupt if place < last}
+    return replace(structure, breaks=tuple(sorted(seams.union(structure.breaks)))) if seams else structure
+
+
+def _lie(lost: np.ndarray, after: np.ndarray, frames: np.ndarray) -> np.ndarray:
+    """Whether time stamps of lost packets cannot be true: they lie far from those of the frames around them."""
+    if not len(frames):
+        return np.zeros(len(lost), bool)
+    too_early = lost < frames[np.maximum(0, after - _REORDERED - 1)]
+    later = after + _REORDERED
+    return too_early | ((later < len(frames)) & (lost > frames[np.minimum(later, len(frames) - 1)]))
 
 
 def _from_first(times: np.ndarray) -> np.ndarray | None:

@@ -51,7 +51,7 @@ def verify_video(path: str | os.PathLike[str], min_readable: float = MIN_READABL
     lost = np.setdiff1d(np.arange(index.length), found.places)
     warnings = [index.warning()]
     if len(lost):
-        reason = found.reason or index.header.cut or "no frame comes"
+        reason = found.reason or "no frame comes"
         what = (
             f"{len(lost)} of {index.length} frames cannot be decoded, the first is frame {lost[0]} "
             f"({index.header.codec}: {reason})"

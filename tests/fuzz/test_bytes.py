@@ -12,9 +12,10 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
-from synthetic_videos import write_numbered
+from synthetic_videos import numbered_frame, write_numbered, write_video
 
 from specvid.datasets.decode.probe import _avi_header
+from specvid.datasets.decode.structure.find import WALKS
 from specvid.datasets.layouts.matlab import read_matlab
 from specvid.datasets.layouts.table import read_table_set
 from specvid.eval.reid.features import ReidFeatures
@@ -45,9 +46,20 @@ def make(name: str, path: Path) -> None:
         torch.save({"state_dict": {"a.weight": torch.zeros(2, 3)}}, path)
     elif name == "clips.parquet":
         pq.write_table(pa.table({"path": ["a.avi", "b.avi"], "label": ["x", "y"]}), path)
+    elif name in STRUCTURES:
+        write_video(path, map(numbered_frame, range(8)), STRUCTURES[name][0])
     else:
         write_numbered(path.parent, "plain.avi", count=3).replace(path)
 
+
+STRUCTURES = {  # encoder, container
+    "parts.avi": ("mpeg4", "avi"),
+    "parts.flv": ("flv", "flv"),
+    "parts.mkv": ("mpeg4", "matroska"),
+    "parts.mpg": ("mpeg2video", "mpeg"),
+    "parts.ts": ("mpeg2video", "mpegts"),
+    "parts.wmv": ("wmv2", "asf"),
+}
 
 READERS: dict[str, Callable[[Path], object]] = {
     "features.npz": load_features,
@@ -58,6 +70,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "model.pth": read_weights,
     "clips.parquet": read_table_set,
     "video.avi": lambda path: _avi_header(str(path), path.stat().st_size),
+    **{name: lambda path: WALKS[STRUCTURES[path.name][1]](path.read_bytes()).damage for name in STRUCTURES},
 }
 
 

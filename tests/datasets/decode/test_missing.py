@@ -1,0 +1,167 @@
+"""Containers that are cut off, or have bytes zeroed inside: what is missing is counted, the rest keeps its numbers."""
+
+import numpy as np
+import pytest
+from synthetic_videos import numbered_frame, read_numbers, write_video
+
+from specvid.datasets.decode import open_video
+from specvid.datasets.decode.structure.find import find_structure
+from specvid.datasets.decode.structure.walk import WALKS
+from specvid.datasets.decode.verify import verify_video
+from specvid.errors import VideoError
+
+COUNT, GROUP = 100, 10
+# name -> (codec, options of the container): in several parts each, with a key frame every 10 frames
+FILES = {
+    "video.mkv": ("libx264", {"cluster_time_limit": "400"}),
+    "video.webm": ("libvpx-vp9", {"cluster_time_limit": "400"}),
+    "video.wmv": ("wmv2", {}),
+    "video.flv": ("flv", {}),
+    "video.avi": ("mpeg4", {}),
+    "video.ivf": ("libvpx", {}),
+    "video.ts": ("libx264", {}),
+    "video.mpg": ("mpeg2video", {}),
+    "video.gif": ("gif", {}),
+}
+WITH_LENGTH = ["video.mkv", "video.webm", "video.wmv", "video.flv", "video.avi", "video.ivf"]
+GO_ON = ["video.mkv", "video.webm", "video.wmv", "video.flv", "video.avi", "video.ts", "video.mpg"]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """The bytes of each sound file, encoded once."""
+    folder = tmp_path_factory.mktemp("sound")
+
+    def read(name):
+        path = folder / name
+        if not path.exists():
+            codec, container = FILES[name]
+            options = {"g": str(GROUP), "deadline": "realtime", "cpu-used": "8"}
+            pixels = "rgb8" if codec == "gif" else "yuv420p"
+            rng = np.random.default_rng(0)
+            pictures = [numbered_frame(number) for number in range(COUNT)]
+            for picture in pictures:  # so that no picture takes a few bytes only
+                picture[56:] = rng.integers(0, 256, picture[56:].shape)
+            write_video(path, pictures, codec, options, container=container, pixels=pixels)
+        return path.read_bytes()
+
+    return read
+
+
+def _numbers(path, decoder="decord", **more):
+    with open_video(path, decoder, **more) as video:
+        return read_numbers(video.frames(range(len(video)))), video.warning
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_sound_files_show_no_damage(tmp_path, files, name):
+    path = tmp_path / name
+    path.write_bytes(files(name))
+    assert find_structure(str(path)).damage == ""
+    assert _numbers(path) == (list(range(COUNT)), "")
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("share", [0.5, 0.9])
+def test_cut_off(tmp_path, files, name, share):
+    path = tmp_path / name
+    data = files(name)
+    path.write_bytes(data[: int(share * len(data)) | 1])
+    numbers, warning = _numbers(path, min_readable=0)
+    assert warning.startswith("is cut off (")
+    there = len(np.unique(numbers))
+    assert share * COUNT / 2 < there < COUNT
+    if name in WITH_LENGTH:
+        assert len(numbers) == COUNT
+        assert " of 100 wanted frames cannot be decoded" in warning
+        for read in (lambda: _numbers(path, min_readable=1), lambda: verify_video(path, min_readable=1)):
+            with pytest.raises(VideoError, match=r"is damaged: \d+ of 100 (wanted )?frames cannot be decoded"):
+                read()
+    else:
+        assert "how many frames are missing at its end stands nowhere" in warning
+        assert "how many frames are missing at its end stands nowhere" in verify_video(path, 0).warning
+    assert numbers[: there - GROUP] == list(range(there - GROUP))
+
+
+@pytest.mark.parametrize("name", GO_ON)
+def test_zeroed_inside(tmp_path, files, name):
+    path = tmp_path / name
+    data = bytearray(files(name))
+    start = int(0.4 * len(data))
+    data[start : start + len(data) // 20] = bytes(len(data) // 20)
+    path.write_bytes(data)
+    numbers, warning = _numbers(path, min_readable=0)
+    assert len(numbers) == COUNT
+    assert numbers[:30] == list(range(30))
+    assert numbers[70:] == list(range(70, COUNT))  # they keep their places
+    assert " of 100 wanted frames cannot be decoded, the first is frame " in warning
+    lost = verify_video(path, 0).lost
+    assert 3 <= len(lost) <= 20
+    assert all(30 <= number < 70 for number in lost)
+    with pytest.raises(VideoError, match=f"is damaged: {len(lost)} of 100 frames cannot be decoded"):
+        verify_video(path, min_readable=1)
+    assert _numbers(path, "pyav", min_readable=0) == (numbers, warning)
+
+
+@pytest.mark.parametrize("has_index", [True, False])
+def test_an_avi_file_whose_index_is_gone_too(tmp_path, files, has_index):
+    path = tmp_path / "video.avi"
+    data = bytearray(files("video.avi"))
+    if not has_index:
+        data = data.replace(b"idx1", b"JUNK")
+    chunks = [place for place in range(data.find(b"movi"), len(data)) if data[place : place + 4] == b"00dc"]
+    data[chunks[40] : chunks[46]] = bytes(chunks[46] - chunks[40])
+    path.write_bytes(data)
+    numbers, _ = _numbers(path, min_readable=0)
+    assert numbers[:40] == list(range(40))
+    assert numbers[50:] == list(range(50, COUNT))
+    assert verify_video(path, 0).lost == tuple(range(40, 46))
+
+
+def test_the_end_is_zeroed(tmp_path, files):
+    """A download that was given its whole length in advance."""
+    for name in ("video.mkv", "video.wmv", "video.avi", "video.flv"):
+        path = tmp_path / name
+        data = files(name)
+        half = len(data) // 2
+        path.write_bytes(data[:half] + bytes(len(data) - half))
+        numbers, warning = _numbers(path, min_readable=0)
+        assert len(numbers) == COUNT, name
+        assert "wanted frames cannot be decoded, the first is frame " in warning
+
+
+def test_a_recording_of_unknown_length(tmp_path, files):
+    """What a browser writes: neither the segment nor its clusters say how long they are."""
+    data = files("video.webm")
+    segment = data.find(b"\x18\x53\x80\x67") + 4
+    data = data[:segment] + b"\x01" + b"\xff" * 7 + data[segment + 8 :]
+    duration = data.find(b"\x44\x89\x88")  # turned into filling, as is the duration of the stream
+    data = data[:duration] + b"\xec\x89" + data[duration + 2 :].replace(b"DURATION", b"DURATIO_")
+    path = tmp_path / "live.webm"
+    path.write_bytes(data)
+    assert _numbers(path) == (list(range(COUNT)), "")
+    path.write_bytes(data[: len(data) // 2])
+    numbers, warning = _numbers(path)
+    assert numbers == list(range(len(numbers)))
+    assert "is cut off (it ends inside of one of its parts; how many frames" in warning
+
+
+def test_garbage_behind_the_end_is_no_damage(tmp_path, files):
+    for name in ("video.mkv", "video.avi", "video.wmv"):
+        path = tmp_path / name
+        path.write_bytes(files(name) + b"SEFHe\x00\x00\x00" * 9)
+        assert _numbers(path) == (list(range(COUNT)), "")
+
+
+def test_ogg_pages():
+    def page(number, *, flags=0, body=b"x" * 300):
+        head = b"OggS\0" + bytes([flags]) + bytes(8) + b"abcd" + number.to_bytes(4, "little") + bytes(4)
+        return head + bytes([2, 255, len(body) - 255]) + body
+
+    pages = [page(0, flags=2), page(1), page(2), page(3, flags=4)]
+    walk = WALKS["ogg"]
+    assert walk(b"".join(pages)).damage == ""
+    assert walk(b"".join(pages)[:-10]).cut.startswith("its last page reaches to byte ")
+    assert walk(b"".join(pages[:3])).cut == "its last page is not marked as the last one"
+    assert walk(pages[0] + pages[2] + pages[3]).breaks == (len(pages[0]),)
+    assert walk(pages[0] + bytes(len(pages[1])) + pages[2] + pages[3]).breaks == (len(pages[0]), 2 * len(pages[0]))
