@@ -12,6 +12,7 @@ from lightning_fabric import Fabric
 
 from specvid.config import read_config
 from specvid.pipelines.engine.config import TrainingConfig
+from specvid.pipelines.engine.peers import naming_lost_processes
 from specvid.pipelines.engine.run import RunFolder
 
 _FIX = "Give one run per split (--run RUN1 RUN2 RUN3, or --run 'runs/NAME-s{split}'), or --force to score all on all."
@@ -106,17 +107,21 @@ def evaluate_runs(
 
     Returns:
         The entry of each scoring with its ``run``, and what was scored.
+
+    Raises:
+        LostProcessError: another process of the job has ended.
     """
     entries: list[dict[str, Any]] = []
     results: list[Scored] = []
     names, trained = [str(run.folder.path) for run in runs], [run.config.clips.split for run in runs]
     for number, split in pair_runs(names, trained, splits, any_split=any_split):
-        result = score(runs[number], split)
-        results.append(result)
-        entries.append({"run": names[number], **result.entry()})
-        if fabric.is_global_zero:
-            echo(result.describe(names[number], result.save(runs[number].folder)))
-        fabric.barrier()
+        with naming_lost_processes(lambda: "nothing of this evaluation was saved; the same command starts again."):
+            result = score(runs[number], split)
+            results.append(result)
+            entries.append({"run": names[number], **result.entry()})
+            if fabric.is_global_zero:
+                echo(result.describe(names[number], result.save(runs[number].folder)))
+            fabric.barrier()
     return entries, results
 
 

@@ -11,6 +11,7 @@ from lightning_fabric.strategies import DDPStrategy
 from specvid.models.blocks.precision import allow_tf32
 from specvid.pipelines.engine.config import ComputeConfig, DistributedConfig, EngineConfig
 from specvid.pipelines.engine.devices import select_device
+from specvid.pipelines.engine.peers import watching
 
 PRECISIONS: dict[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
@@ -57,7 +58,8 @@ def make_fabric(config: ComputeConfig) -> Fabric:
         strategy=DDPStrategy() if devices * nodes > 1 else "auto",
         precision=PRECISIONS[config.precision],
     )
-    fabric.launch()
+    with watching():
+        fabric.launch()
     return fabric
 
 

@@ -3,7 +3,7 @@
 import itertools
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -164,3 +164,31 @@ class EpochMeter:
         now = time.perf_counter()
         self.seconds += now - self._since
         self._since = now
+
+
+def merge_states(states: Sequence[dict[str, Any] | None], *, is_first: bool) -> dict[str, Any] | None:
+    """The share of one process in what others counted, to go on with another number of processes.
+
+    Args:
+        states: of the meters of all of them, in the order of ranks; None each where no epoch was interrupted.
+        is_first: this process takes the clips and sums of all; the others begin at none.
+
+    Returns:
+        The state to go on with. Times are means: each process spent them at the same time as the others.
+    """
+    given = [state for state in states if state is not None]
+    if not given:
+        return None
+    times = {name: sum(state[name] for state in given) / len(given) for name in ("seconds", "waited")}
+    counts = [state["repeated"] for state in given if state["repeated"] is not None]
+    if not is_first:
+        names = dict.fromkeys(given[0]["sums"], 0.0)
+        return {"sums": names, "repeated": 0 if counts else None, **times}
+    return {
+        "sums": {name: sum(state["sums"][name] for state in given) for name in given[0]["sums"]},
+        "clips": sum(state["clips"] for state in given),
+        "unreadable": [message for state in given for message in state["unreadable"]],
+        "repeated": sum(counts) if counts else None,
+        "repeated_files": sorted({message for state in given for message in state["repeated_files"]}),
+        **times,
+    }

@@ -13,9 +13,10 @@ from specvid.pipelines.engine.config import EngineConfig
 from specvid.pipelines.engine.ema import average_weights
 from specvid.pipelines.engine.gather import gather_objects, share_buffers
 from specvid.pipelines.engine.log import log
-from specvid.pipelines.engine.meter import EpochMeter
+from specvid.pipelines.engine.meter import EpochMeter, merge_states
 from specvid.pipelines.engine.optim import build_optimizer
 from specvid.pipelines.engine.parts import train_mode
+from specvid.pipelines.engine.peers import naming_lost_processes
 from specvid.pipelines.engine.run import RunFolder
 from specvid.pipelines.engine.schedule import build_schedule
 from specvid.pipelines.engine.seeds import rng_state, seed_all, set_rng_state
@@ -135,6 +136,7 @@ class TrainState:
 
         Raises:
             Interrupted: there was a signal.
+            LostProcessError: another process of the job has ended.
         """
 
         def remember(number: int) -> None:
@@ -142,7 +144,8 @@ class TrainState:
 
         with handling(remember):
             try:
-                yield
+                with naming_lost_processes(self.describe_saved):
+                    yield
             except RuntimeError as error:
                 # A decoding process may have got the signal too, and have ended before the step did.
                 if not (self._signal and str(error).startswith("DataLoader worker")):
@@ -263,5 +266,7 @@ class TrainState:
         if len(saved["generators"]) == self.fabric.world_size:
             set_rng_state(saved["generators"][self.fabric.global_rank])
             self._meter = saved["meters"][self.fabric.global_rank]
-        elif self.fabric.is_global_zero:
+            return
+        self._meter = merge_states(saved["meters"], is_first=self.fabric.is_global_zero)
+        if self.fabric.is_global_zero:
             log.warning("continued with another number of processes: valid, but not bit for bit the same training")

@@ -20,6 +20,7 @@ from specvid.pipelines.engine.feed import TrainFeed
 from specvid.pipelines.engine.log import echo, log, logging_to
 from specvid.pipelines.engine.loop import fit
 from specvid.pipelines.engine.parts import freeze
+from specvid.pipelines.engine.peers import naming_lost_processes
 from specvid.pipelines.engine.run import RunFolder
 from specvid.pipelines.engine.seeds import seed_all
 from specvid.pipelines.engine.signals import interrupting
@@ -171,6 +172,7 @@ def train(kind: type[TrainingTask[Config, Any]], config: Config, *, callback: Ca
 
     Raises:
         Interrupted: a signal ended it; the error says what was saved.
+        LostProcessError: another process of the job has ended; likewise.
         ValueError: the config, the data or the run's folder do not fit; before anything is trained.
     """
     fabric = make_fabric(config.train)
@@ -191,7 +193,8 @@ def train(kind: type[TrainingTask[Config, Any]], config: Config, *, callback: Ca
         parameters = sum(parameter.numel() for parameter in model.parameters())
         trained = fit(fabric, model, task, config.train, run, callback=callback)
         assert isinstance(trained, VideoModel)
-        with interrupting(f"{run.path} is trained to the end; --resume auto scores it."):
+        trained_to_the_end = f"{run.path} is trained to the end; --resume auto scores it."
+        with interrupting(trained_to_the_end), naming_lost_processes(lambda: trained_to_the_end):
             with BlockWatch(trained) as watch:
                 result = task.score(trained)
             if fabric.is_global_zero:

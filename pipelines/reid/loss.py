@@ -17,7 +17,8 @@ class ReidLoss:
     arXiv:1703.07737) and centres (Wen et al., ECCV 2016) on the feature before it, as in the strong baseline of Luo et
     al. (CVPRW 2019). Distances are Euclidean, features are not normalised. The mean of the triplet loss is over the
     triplets that do not keep the margin yet, or over all (``triplet_mean``). The centre loss is half the squared
-    distance, as in equation 2 of Wen et al.; TransReID leaves the half out.
+    distance, as in equation 2 of Wen et al.; TransReID leaves the half out. With several processes triplets are sought
+    in the batch of all of them, so the loss is that of one process.
 
     Args:
         config: weights of the parts.
@@ -54,7 +55,7 @@ class ReidLoss:
         figures = {"classifier_loss": loss.detach()}
         figures["accuracy"] = (outputs.logits.detach().argmax(dim=1) == label).float().mean()
         if config.triplet:
-            triplet = self.triplet(feature, label, self.miner(feature, label))
+            triplet = self._triplet_loss(feature, label)
             loss = loss + config.triplet * triplet
             figures["triplet_loss"] = triplet.detach()
         if config.centre and centres is not None:
@@ -63,6 +64,27 @@ class ReidLoss:
             figures["centre_loss"] = centre.detach()
             move_centres(centres, feature.detach(), label)
         return loss, figures
+
+    def _triplet_loss(self, feature: Tensor, label: Tensor) -> Tensor:
+        """Of the whole batch: the hardest ones are sought over all processes, as one process would."""
+        world = torch.distributed.get_world_size() if _is_distributed() else 1
+        if world > 1:
+            feature, label = _of_all(feature, world), _of_all(label, world)
+        loss = self.triplet(feature, label, self.miner(feature, label))
+        # Each process derives its own features' part of it, and DDP divides the sum of these by their number.
+        return loss if world == 1 else world * loss - (world - 1) * loss.detach()
+
+
+def _is_distributed() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
+
+
+def _of_all(own: Tensor, world: int) -> Tensor:
+    """The rows of all processes, in the order of ranks; the own ones carry gradients."""
+    rows = [torch.empty_like(own) for _ in range(world)]
+    torch.distributed.all_gather(rows, own.detach().contiguous())
+    rows[torch.distributed.get_rank()] = own
+    return torch.cat(rows)
 
 
 @torch.no_grad()
@@ -81,7 +103,7 @@ def move_centres(centres: Tensor, feature: Tensor, label: Tensor, *, rate: float
     count = torch.zeros(len(centres), device=centres.device).index_add_(
         0, label, torch.ones(len(label), device=label.device)
     )
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
+    if _is_distributed():
         torch.distributed.all_reduce(change)
         torch.distributed.all_reduce(count)
     centres -= rate * change / (1 + count[:, None])

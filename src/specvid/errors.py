@@ -1,4 +1,4 @@
-"""Errors of every room: a wrong name, answered with the nearest right ones, and a video that cannot be used."""
+"""Errors of every room: a wrong name, answered with the nearest right ones, an unusable video, a lost process."""
 
 import difflib
 import os
@@ -34,6 +34,10 @@ def unknown(kind: str, value: str, choices: Iterable[str]) -> ValueError:
     """
     choices = sorted(choices)
     return ValueError(f"{kind} {value!r} is unknown.{nearest(value, choices)} Choose from: {', '.join(choices)}.")
+
+
+class LostProcessError(RuntimeError):
+    """Another process of the job has ended, so this one cannot go on: ``str(error)`` is one line."""
 
 
 class VideoError(ValueError):

@@ -56,7 +56,7 @@ class ToyTask:
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         assert not model.training
         with torch.no_grad():
-            score = model(torch.eye(WIDTH)).sum().item()
+            score = model(torch.eye(WIDTH, dtype=next(model.parameters()).dtype)).sum().item()
         self.evaluated.append(score)
         return {"score": score}
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from specvid import __version__
 from specvid.cli.verb import Verb, ending_on_signals, problem
-from specvid.errors import nearest
+from specvid.errors import LostProcessError, nearest
 
 VERBS = {
     "train action": "train_action:TRAIN_ACTION",
@@ -127,8 +127,8 @@ def run(argv: Sequence[str]) -> int:
         argv: The command line, without ``specvid``.
 
     Returns:
-        The exit code. 0: all went well; 1: part of it failed; 2: it asked for something wrong; 130 or 143: a
-        signal ended it.
+        The exit code. 0: all went well; 1: part of it failed, or another process of the job ended; 2: it asked for
+        something wrong; 130 or 143: a signal ended it.
     """
     words = list(argv)
     try:
@@ -155,4 +155,4 @@ def run(argv: Sequence[str]) -> int:
         if text is None or os.environ.get("SPECVID_DEBUG"):
             raise
         sys.stderr.write(f"specvid: {text}\n")
-        return 2
+        return 1 if isinstance(error, LostProcessError) else 2

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, get_type_hints
 
-from specvid.errors import nearest
+from specvid.errors import LostProcessError, nearest
 
 Defaults = Callable[[list[str]], tuple[Any, list[str]]]
 
@@ -163,7 +163,7 @@ def problem(error: BaseException) -> str | None:
         return " ".join(text.split())
     if isinstance(error, ImportError) and "pip install" in text:
         return text
-    if isinstance(error, OSError):
+    if isinstance(error, OSError | LostProcessError):
         return text
     if isinstance(error, RuntimeError) and text.startswith("DataLoader worker"):
         return f"a decoding process died ({text.split(':')[-1].strip(' .')}). Out of memory? Lower --workers."

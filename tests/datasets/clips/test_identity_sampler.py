@@ -53,6 +53,26 @@ def test_processes_share_the_batches():
     assert np.array_equal(np.concatenate(shares, axis=1), whole)
 
 
+@pytest.mark.parametrize("world", [2, 4])
+def test_every_identity_has_its_quota_over_the_processes_and_each_epoch_another_order(world: int) -> None:
+    labels, cameras = np.tile(np.arange(19), 3), np.repeat([0, 1, 2], 19)
+    orders, left_out = set(), []
+    for epoch in range(20):
+        options = {"identities": 8, "tracklets": 3, "repeats": 2, "world": world}
+        ranks = [IdentitySampler(labels, cameras, rank=rank, **options) for rank in range(world)]
+        for sampler in ranks:
+            sampler.set_epoch(epoch)
+        drawn = [[i for _, i in sampler] for sampler in ranks]
+        orders |= {(rank, *order) for rank, order in enumerate(drawn)}
+        for walk in range(2):  # 8 x 2 of 19 identities come in each, all with all of their tracklets
+            half = [order[walk * len(order) // 2 : (walk + 1) * len(order) // 2] for order in drawn]
+            counts = np.bincount(labels[np.concatenate(half)], minlength=19)
+            assert sorted(counts) == [0] * 3 + [3] * 16
+            left_out.append(frozenset(np.flatnonzero(counts == 0)))
+    assert len(orders) == 20 * world  # each process has another order in each epoch
+    assert len(set(left_out)) > 30 and frozenset.union(*left_out) == set(range(19))
+
+
 def test_repeats_make_a_longer_epoch():
     drawn = batches(repeats=5)
     assert drawn.shape == (10, 3, 4)

@@ -50,6 +50,19 @@ def test_epochs_and_seeds_differ_and_repeat():
     assert sorted(order(5, 7)) == list(range(50))
 
 
+@pytest.mark.parametrize("world", [2, 4])
+def test_each_process_has_another_order_in_each_epoch(world):
+    ranks = [EpochSampler(61, rank=rank, world=world, drop_last=True) for rank in range(world)]
+    orders, left_out = set(), set()
+    for epoch in range(40):
+        for sampler in ranks:
+            sampler.set_epoch(epoch)
+        dealt = [tuple(i for _, i in sampler) for sampler in ranks]
+        orders |= set(dealt)
+        left_out |= set(range(61)) - {i for own in dealt for i in own}
+    assert len(orders) == 40 * world and len(left_out) > 20  # nobody is left out for ever
+
+
 @given(**SIZES)
 def test_shards_hold_every_sample_once(length, world):
     shards = [list(ShardSampler(length, rank=rank, world=world)) for rank in range(world)]
