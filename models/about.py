@@ -1,4 +1,4 @@
-"""What backbones there are and what they are: cost, clips and weights.
+"""What a backbone costs, found by building it; `table` has the same for all backbones, written down.
 
 Costs are counted on the meta device, that is, without computing anything.
 """
@@ -6,74 +6,15 @@ Costs are counted on the meta device, that is, without computing anything.
 from __future__ import annotations
 
 import copy
-import difflib
-import fnmatch
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from specvid.modality import DESCRIPTIONS
-from specvid.models.backbones.registry import list_backbones
 from specvid.models.factory import create_model
-from specvid.models.spec import InputSpec, Pretrained
+from specvid.models.table import BackboneInfo
 from specvid.models.video_model import VideoModel
-
-SCHEMES = {
-    "inflated": "any of torchvision's convolutional image networks as a video network, e.g. inflated:resnet50",
-    "timm": "timm's image networks per frame, e.g. timm:vit_tiny_patch16_224; needs pip install 'specvid[timm]'",
-    "mmaction": "mmaction2's backbones, e.g. 'mmaction:ResNet3d(depth=18)'; needs pip install 'specvid[mmaction]'",
-}
-"""What may stand before the colon of a backbone's name (`specvid.models.backbones.registry.list_schemes`)."""
-
-
-@dataclass(frozen=True)
-class BackboneInfo:
-    """One backbone.
-
-    Attributes:
-        name: For `specvid.create_model`.
-        per_frame: Whether it is an image network.
-        parameters: Of the bare backbone.
-        gmacs: 10^9 multiply-adds of one clip of ``input``.
-        features: Length of the vector that the head gets.
-        input: The clips it is made for.
-        pretrained: Published weights by name.
-    """
-
-    name: str
-    per_frame: bool
-    parameters: int
-    gmacs: float
-    features: int
-    input: InputSpec
-    pretrained: Mapping[str, Pretrained]
-
-
-def match_backbones(pattern: str) -> list[str]:
-    """Names of the backbones that fit a pattern.
-
-    Args:
-        pattern: With ``*``, ``?`` or ``[`` as for file names, else a part of the name.
-
-    Returns:
-        The names, sorted.
-
-    Raises:
-        ValueError: No backbone fits.
-    """
-    names = list_backbones()
-    glob = pattern if any(sign in pattern for sign in "*?[") else f"*{pattern}*"
-    found = [name for name in names if fnmatch.fnmatchcase(name, glob)]
-    if not found:
-        near = difflib.get_close_matches(pattern.strip("*"), names, n=3, cutoff=0.4)
-        hint = f" Near it: {', '.join(near)}." if near else ""
-        raise ValueError(
-            f"pattern {pattern!r} fits none of the {len(names)} backbones.{hint} Without one, all are listed."
-        )
-    return found
 
 
 def backbone_info(name: str) -> BackboneInfo:
@@ -147,23 +88,6 @@ def model_on_meta(name: str, *, blocks: str = "", input: Mapping[str, object] | 
     """
     with cheapest_device(name):
         return create_model(name, blocks=blocks, input=input).to("meta").eval()
-
-
-def clip_text(spec: InputSpec) -> str:
-    """The clips of an input in words.
-
-    Args:
-        spec: The clips.
-
-    Returns:
-        E.g. ``16 x 112 x 112, every 2nd frame``: frames, height and width in px, stride, and what is seen, if not RGB.
-    """
-    height, width = spec.crop
-    every = {1: "every frame", 2: "every 2nd frame", 3: "every 3rd frame"}.get(
-        spec.stride, f"every {spec.stride}th frame"
-    )
-    seen = "" if spec.modality == "rgb" else f", {DESCRIPTIONS[spec.modality]}"
-    return f"{spec.frames} x {height} x {width}, {every}{seen}"
 
 
 def cheapest_device(name: str) -> torch.device:

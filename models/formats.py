@@ -14,9 +14,10 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 CHANNELS_FIRST, CHANNELS_LAST, TOKENS = "channels first", "channels last", "tokens"
 
@@ -102,6 +103,8 @@ class FeatureFormat:
             return y
         if self.kind == CHANNELS_LAST:
             return y.movedim(1, -1)
+        import torch  # not above: the list of backbones needs this module and no torch
+
         tokens = y.flatten(2).transpose(1, 2)
         return torch.cat([x[:, : self.prefix], tokens], dim=1) if self.prefix else tokens
 

@@ -1,18 +1,21 @@
-"""What a backbone is, and what it wants to eat: plain frozen data, no behaviour beyond checking itself."""
+"""What a backbone is, and which clips it takes: plain frozen data, no behaviour beyond checking itself.
+
+torch is imported where a network is changed, not before: the list of backbones is read without it.
+"""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
-
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from specvid.errors import unknown
 from specvid.modality import CHANNELS, Modality
-from specvid.models.channels import change_channels
 from specvid.models.formats import FIRST, FeatureFormat, FormatRule
+
+if TYPE_CHECKING:
+    from torch import nn
 
 KINETICS_MEAN, KINETICS_STD = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -224,6 +227,8 @@ class Backbone:
                     f"{getattr(self.input, name)!r} and takes nothing else; build it with {option}=..."
                 )
         if spec.channels != self.input.channels:
+            from specvid.models.channels import change_channels
+
             change_channels(self.module, spec.channels)
         return replace(self, input=spec)
 
@@ -238,4 +243,6 @@ def stack(network: nn.Module, *names: str) -> nn.Sequential:
     Returns:
         A new container of them.
     """
+    from torch import nn
+
     return nn.Sequential(OrderedDict((name, network.get_submodule(name)) for name in names))

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from specvid.models.about import cheapest_device, clip_text, count_parameters, model_on_meta, multiply_adds
+from specvid.models.about import cheapest_device, count_parameters, model_on_meta, multiply_adds
 from specvid.models.backbones.registry import build_backbone
 from specvid.models.clip import ForwardPass
 from specvid.models.formats import CHANNELS_FIRST, CHANNELS_LAST, TOKENS, find_rule
@@ -16,6 +16,7 @@ from specvid.models.insertion.insert import features_at, insert_blocks
 from specvid.models.insertion.inserted_block import InsertedBlock
 from specvid.models.insertion.places import Call, container_children, residual_branches, resolve, stages, trace
 from specvid.models.spec import Backbone
+from specvid.models.table import clip_text
 
 _ORDER = {CHANNELS_FIRST: "", CHANNELS_LAST: " (channels last)", TOKENS: " (tokens x channels)"}
 

@@ -67,6 +67,7 @@ def test_wheel_holds_every_module_and_nothing_else(wheel: Path) -> None:
     packed = {str(path.relative_to(wheel)) for path in wheel.rglob("*.py")}
     assert packed == _modules()
     assert (wheel / "specvid" / "py.typed").exists()
+    assert (wheel / "specvid" / "models" / "table.json").exists()
 
 
 @pytest.mark.slow

@@ -1,19 +1,26 @@
 """`specvid models` and `specvid models show`: figures against torchvision's own and against counts by hand; places that
 are named must be places."""
 
+import dataclasses
 import json
 import re
 import shlex
+import subprocess
+import sys
 
 import pytest
 import torch
 from torchvision.models import get_model_weights, list_models
 
 from specvid import cli, create_model, list_backbones
-from specvid.models.about import SCHEMES, backbone_info, clip_text, match_backbones, model_on_meta, multiply_adds
+from specvid.models.about import backbone_info, model_on_meta, multiply_adds
 from specvid.models.backbones.registry import list_schemes
+from specvid.models.blocks import list_blocks
 from specvid.models.insertion.inserted_block import InsertedBlock
+from specvid.models.insertion.parts import list_parts
+from specvid.models.table import FILE, SCHEMES, clip_text, match_backbones, read_table
 from specvid.models.tree import describe
+from specvid.tools.docs.backbones import as_text
 
 QUICK = ("r3d_18", "mobilenet_v2", "swin_t")
 TORCHVISION = [name for name in list_backbones() if name in list_models() and list(get_model_weights(name))]
@@ -36,6 +43,31 @@ def test_figures_are_torchvisions_own(name: str) -> None:
     images = found.input.frames if found.per_frame else 1
     own = meta["_ops"] * images
     assert gmacs == pytest.approx(own, rel=0.01, abs=images * 2 * classifier / 1e9 + 0.001 * images)
+
+
+REGENERATE = "models/table.json is old: python -m specvid.tools.docs.backbones [NAME ...]"
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in list_backbones()]
+)
+def test_the_table_that_is_checked_in_is_what_networks_say(name: str) -> None:
+    assert read_table().backbones.get(name) == backbone_info(name), REGENERATE
+
+
+def test_the_table_lists_all_there_is_as_it_is_written() -> None:
+    table = read_table()
+    assert list(table.backbones) == list_backbones(), REGENERATE
+    assert (list(table.blocks), list(table.parts)) == (list_blocks(), list_parts()), REGENERATE
+    backbones = [dataclasses.asdict(one) for one in table.backbones.values()]
+    assert as_text({"backbones": backbones, "blocks": list_blocks(), "parts": list_parts()}) == FILE.read_text()
+
+
+def test_the_list_needs_no_torch() -> None:
+    code = "import sys; from specvid import cli; assert cli.run(['models']) == 0; assert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "r3d_18" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -52,16 +52,12 @@ class ModelsOptions:
 
 def run(options: ModelsOptions) -> int:
     """Print the table of backbones."""
-    from specvid.models.about import SCHEMES, backbone_info, clip_text, match_backbones
-    from specvid.models.blocks import list_blocks
-    from specvid.models.insertion.parts import list_parts
-    from specvid.pipelines.engine.log import echo, status
+    from specvid.models.table import SCHEMES, clip_text, match_backbones, read_table
+    from specvid.pipelines.engine.log import echo
     from specvid.text import to_text
 
-    names = match_backbones(options.pattern)
-    if len(names) > 20:
-        status(f"weighing {len(names)} backbones; with a PATTERN it is quicker")
-    entries = [backbone_info(name) for name in names]
+    table = read_table()
+    entries = [table.backbones[name] for name in match_backbones(options.pattern)]
     if options.json:
         echo(json_.dumps([dataclasses.asdict(one) for one in entries], indent=2))
         return 0
@@ -76,7 +72,7 @@ def run(options: ModelsOptions) -> int:
     if not options.pattern:
         echo("\nalso, as SCHEME:NAME:")
         echo("\n".join(f"  {scheme}: {text}" for scheme, text in SCHEMES.items()))
-        echo(f"\nblocks: {', '.join(list_blocks())}; parts: {', '.join(list_parts())}")
+        echo(f"\nblocks: {', '.join(table.blocks)}; parts: {', '.join(table.parts)}")
     echo(f"\nGFLOPs: 10^9 multiply-adds of one clip, from pixels to the embedding.\n{FOOTNOTE}")
     return 0
 
