@@ -1,7 +1,7 @@
 """Writes the table of backbones (`specvid.models.table`) anew: run it where a backbone, block or weights were added.
 
-    python -m specvid.tools.docs.backbones                  all: a minute or two
-    python -m specvid.tools.docs.backbones 'r3d*' resnet18  these and new ones; the others stay as they stand
+python -m specvid.tools.docs.backbones                  all: a minute or two
+python -m specvid.tools.docs.backbones 'r3d*' resnet18  these and new ones; the others stay as they stand
 """
 
 import dataclasses
