@@ -1,4 +1,4 @@
-"""The list of backbones, blocks and parts as it is checked in: read at once, without torch and without building networks.
+"""The list of backbones, blocks and parts as it is checked in: read at once, without torch, without building networks.
 
 ``table.json`` is written by ``python -m specvid.tools.docs.backbones`` and compared with the networks by a test.
 """
