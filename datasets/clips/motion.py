@@ -104,6 +104,11 @@ class MotionVideo(Video):
         """See `Video.stand_ins`: of the source."""
         return self.source.stand_ins
 
+    @property
+    def unusual(self) -> str:
+        """See `Video.unusual`: of the source."""
+        return self.source.unusual
+
     def stream(self, needed: np.ndarray) -> Iterator[np.ndarray]:
         """See `Video.stream`; here frames are uint8 (H, W, C)."""
         wanted = _both(needed)

@@ -32,7 +32,7 @@ class TrainClips(Dataset[dict[str, Any]]):
     An item: ``video`` float32 (C, T, H, W), ``label`` int (float32 (classes,) of zeros and ones where clips may have
     several classes), ``index`` int (the record that was read), ``weight`` float32 where weights differ, ``error`` str,
     ``repeated`` str (file and reason where frames come more than once: the video is shorter than the clip, or frames
-    are lost and the nearest ones stand in).
+    are lost and the nearest ones stand in), ``unusual`` str (file and what is not as its header announces).
     An unreadable clip is replaced by another one, drawn by the same generator; ``error`` then names every file that
     failed and why, so the loop can warn and count.
 
@@ -71,7 +71,7 @@ class TrainClips(Dataset[dict[str, Any]]):
             record = self.records[index]
             try:
                 with self.guard.reading(index, record.path):
-                    frames, repeated = self._read(record, rng)
+                    frames, repeated, unusual = self._read(record, rng)
             except VideoError as error:
                 errors.append(str(error))
                 index = int(rng.integers(len(self.records)))
@@ -83,6 +83,7 @@ class TrainClips(Dataset[dict[str, Any]]):
                 "index": index,
                 "error": "\n".join(errors),
                 "repeated": repeated and f"{path_on_one_line(record.path)}: {repeated}",
+                "unusual": unusual and f"{path_on_one_line(record.path)}: {unusual}",
             }
             if self.weights is not None:
                 item["weight"] = torch.tensor(self.weights[index], dtype=torch.float32)
@@ -99,19 +100,20 @@ class TrainClips(Dataset[dict[str, Any]]):
         target[list(record.labels)] = 1
         return target
 
-    def _read(self, record: VideoRecord, rng: np.random.Generator) -> tuple[np.ndarray, str]:
+    def _read(self, record: VideoRecord, rng: np.random.Generator) -> tuple[np.ndarray, str, str]:
         with open_clips(record.path, self.spec) as video:
             first, length = frames_of(video, record)
             frames = video.frames(first + self.spec.train_frames(length, rng))
-            return frames, _repeated(video, self.spec, length)
+            return frames, _repeated(video, self.spec, length), video.unusual
 
 
 class TestViews(Dataset[dict[str, Any]]):
     """Test views: V = clips x crops of each record, indexed by ``i``; always the same.
 
-    An item: ``video`` float32 (V, C, T, H, W), crop fastest; ``label``, ``index`` int; ``error``, ``repeated``
-    str. An unreadable clip has its ``error`` set and a video of zeros: it counts as wrong, and is never dropped.
-    ``repeated``: why frames come more than once, as in `TrainClips`.
+    An item: ``video`` float32 (V, C, T, H, W), crop fastest; ``label``, ``index`` int; ``error``, ``repeated``,
+    ``unusual`` str. An unreadable clip has its ``error`` set and a video of zeros: it counts as wrong, and is never
+    dropped. ``repeated``: why frames come more than once, and ``unusual``: what is not as the header announces, as in
+    `TrainClips`, but without the name of the file.
 
     Args:
         records: clips to read.
@@ -140,10 +142,10 @@ class TestViews(Dataset[dict[str, Any]]):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         _one_thread_per_worker()
-        record, error, repeated = self.records[index], "", ""
+        record, error, repeated, unusual = self.records[index], "", "", ""
         try:
             with self.guard.reading(index, record.path):
-                clips, repeated = self._read(record)
+                clips, repeated, unusual = self._read(record)
         except VideoError as failure:
             error = str(failure)
             # Black frames of any size pass through the transform to learn the shape of a view.
@@ -151,15 +153,16 @@ class TestViews(Dataset[dict[str, Any]]):
         views = torch.cat([_apply(self.transform, clip, None, record) for clip in clips])
         if error:
             views.zero_()
-        return {"video": views, "label": record.label, "index": index, "error": error, "repeated": repeated}
+        remarks = {"error": error, "repeated": repeated, "unusual": unusual}
+        return {"video": views, "label": record.label, "index": index, **remarks}
 
-    def _read(self, record: VideoRecord) -> tuple[list[np.ndarray], str]:
+    def _read(self, record: VideoRecord) -> tuple[list[np.ndarray], str, str]:
         with open_clips(record.path, self.spec) as video:
             first, length = frames_of(video, record)
             indices = first + self.spec.test_frames(length, self.clips)
             frames = video.frames(indices.reshape(-1))  # one pass through the file for all clips
-            repeated = _repeated(video, self.spec, length)
-        return list(frames.reshape(*indices.shape, *frames.shape[1:])), repeated
+            repeated, unusual = _repeated(video, self.spec, length), video.unusual
+        return list(frames.reshape(*indices.shape, *frames.shape[1:])), repeated, unusual
 
 
 def _repeated(video: Video, spec: ClipSpec, length: int) -> str:

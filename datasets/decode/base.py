@@ -63,6 +63,11 @@ class Video(ABC):
         """Which of the frames read so far are others in place of lost ones, and why; empty where none are."""
         return "; ".join(self._stand_ins.values())
 
+    @property
+    def unusual(self) -> str:
+        """What of the file is not as its header announces, or its names; the part of `warning` that is no stand-in."""
+        return "; ".join(self._warnings.values())
+
     def _add_warning(self, warning: str) -> None:
         """Say something, once."""
         if warning:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from specvid.datasets.decode.base import MIN_READABLE, Video
-from specvid.datasets.decode.frame_folder import FPS, FrameFolder
+from specvid.datasets.decode.frame_folder import FPS, FrameFolder, describe_gaps
 from specvid.datasets.layouts.media import FLOW_FOLDERS, flow_folders, holds_images, is_image
 from specvid.datasets.layouts.reid_set import in_order
 from specvid.errors import VideoError
@@ -36,17 +36,23 @@ class FlowFolder(Video):
     def __init__(self, path: str, fps: float = FPS, pairs: Pairs = (), *, min_readable: float = MIN_READABLE) -> None:
         super().__init__(path, len(pairs), fps, (0, 0), min_readable=min_readable)
         self.pairs = pairs
+        self._add_warning(describe_gaps([name for name, _ in pairs]))
         self.axes = [FrameFolder(path, fps, names, min_readable=min_readable) for names in zip(*pairs, strict=True)]
 
     @property
     def warning(self) -> str:
         """See `Video.warning`: of both axes."""
-        return "; ".join(filter(None, (axis.warning for axis in self.axes)))
+        return "; ".join([*self._warnings.values(), *filter(None, (axis.warning for axis in self.axes))])
 
     @property
     def stand_ins(self) -> str:
         """See `Video.stand_ins`: of both axes."""
         return "; ".join(filter(None, (axis.stand_ins for axis in self.axes)))
+
+    @property
+    def unusual(self) -> str:
+        """See `Video.unusual`: of both axes."""
+        return "; ".join([*self._warnings.values(), *filter(None, (axis.unusual for axis in self.axes))])
 
     def stream(self, needed: np.ndarray) -> Iterator[np.ndarray]:
         """See `Video.stream`; here frames are uint8 (H, W, 2)."""

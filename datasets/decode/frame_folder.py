@@ -1,7 +1,10 @@
 """A folder of images as a video, wherever a video file is taken: ``img_00001.jpg``, ``img_00002.jpg`` ..."""
 
 import os
+import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -9,8 +12,10 @@ from specvid.datasets.decode.base import MIN_READABLE, Video
 from specvid.datasets.decode.images import read_frame, stack
 from specvid.datasets.layouts.media import IMAGES, flow_folders, images_in, is_flow_image
 from specvid.errors import VideoError
+from specvid.text import counted
 
 FPS = 25.0  # of images, which say nothing about it
+_NUMBER = re.compile(r"(.*?)(\d+)\D*")
 _FLOW = "holds images of optical flow alone: they are for networks of --modality flow"
 
 
@@ -39,24 +44,27 @@ class FrameFolder(Video):
     ) -> None:
         self.names = tuple(files) or _images_in(os.fspath(path))
         super().__init__(path, len(self.names), fps, (0, 0), min_readable=min_readable)
+        if not files:
+            self._add_warning(describe_gaps(self.names))
 
     def _decode(self, needed: np.ndarray) -> np.ndarray:
         frames = list(self.stream(needed))
-        sizes = {frame.shape[:2] for frame in frames}
-        if len(sizes) > 1:
-            height, width = frames[0].shape[:2]
-            self._add_warning(f"its images have {len(sizes)} sizes: brought to {width} x {height} px")
         return stack(frames, frames[0].shape[:2])
 
     def stream(self, needed: np.ndarray) -> Iterator[np.ndarray]:
         """See `Video.stream`; here frames may differ in size."""
         lost: dict[int, str] = {}
+        sizes: dict[tuple[int, ...], int] = {}
         for number in needed.tolist():
             frame = self._read(number, lost)
             if frame is None:
                 wanted = sorted(lost.keys() & set(needed.tolist()))
                 self._stand_in(wanted, len(needed), lost[wanted[0]], about=f"images {id(lost)}")
                 frame = self._nearest(number, lost)
+            sizes[frame.shape[:2]] = number
+            if len(sizes) > 1:
+                height, width = next(iter(sizes))
+                self._warnings["sizes"] = f"its images have {len(sizes)} sizes: brought to {width} x {height} px"
             yield frame
 
     def _read(self, number: int, lost: dict[int, str]) -> np.ndarray | None:
@@ -75,6 +83,31 @@ class FrameFolder(Video):
                 if 0 <= other < len(self) and (frame := self._read(other, lost)) is not None:
                     return frame
         raise VideoError(self.path, f"none of its images can be read, e.g. {lost[number]}")
+
+
+def describe_gaps(names: Sequence[str]) -> str:
+    """The sentence about numbers that are missing in the names of frames.
+
+    Args:
+        names: in their order.
+
+    Returns:
+        "" where the numbers rise by the same step, or are not what the names differ by.
+    """
+    found = [_NUMBER.fullmatch(os.path.splitext(name)[0]) for name in names]
+    if len({match[1] if match else None for match in found}) != 1 or found[0] is None:
+        return ""
+    numbers = [int(match[2]) for match in found if match]
+    steps = [after - before for before, after in pairwise(numbers)]
+    if not steps or min(steps) < 1:
+        return ""
+    usual, often = max(sorted(Counter(steps).items()), key=lambda one: one[1])
+    gaps = [place for place, step in enumerate(steps) if step > usual]
+    if not gaps or (usual > 1 and 2 * often < len(steps)):  # times, for example
+        return ""
+    missing = sum((steps[place] - 1) // usual for place in gaps)
+    first = f"{names[gaps[0]]} is followed by {names[gaps[0] + 1]}"
+    return f"the numbers of its images have {counted(len(gaps), 'gap')}, {missing} are missing: {first}"
 
 
 def _images_in(folder: str) -> tuple[str, ...]:

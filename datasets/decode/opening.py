@@ -13,11 +13,14 @@ from stat import S_ISDIR, S_ISREG
 from typing import Any
 
 from specvid.errors import VideoError
+from specvid.text import one_line
 
 # Of a stream. A list or a table sets its folder before it, and pathlib makes one slash of two.
 _ADDRESS = re.compile(
     r"(?:^|/)(?:[A-Za-z][A-Za-z0-9+.-]+://|(?:ftp|gs|hls|https?|mms|rtmps?|rtp|rtsps?|s3|srt|tcp|udp):/)"
 )
+_SLASHES = re.compile(r":/+")
+_STREAM = "is the address of a stream, not a file: record it first, e.g. `ffmpeg -i ADDRESS -t 60 clip.mkv`"
 
 
 def import_decord() -> Any:
@@ -94,9 +97,23 @@ def refuse_address(path: str) -> None:
         VideoError: it is one; it says what to do.
     """
     if _ADDRESS.search(path):
-        raise VideoError(
-            path, "is the address of a stream, not a file: record it first, e.g. `ffmpeg -i ADDRESS -t 60 clip.mkv`"
-        ) from None
+        raise VideoError(path, _STREAM) from None
+
+
+def describe_stream(path: str) -> str:
+    """The sentence about the address of a stream that stands in a list or table where a file is wanted.
+
+    Args:
+        path: what was given, which is no file; a folder may have been set before it.
+
+    Returns:
+        The address and what to do; "" of anything else.
+    """
+    found = _ADDRESS.search(path)
+    if found is None:
+        return ""
+    address = _SLASHES.sub("://", path[found.start() :].lstrip("/"), count=1)
+    return f"{one_line(address)} {_STREAM}"
 
 
 def plain_name(path: str) -> str | None:

@@ -165,20 +165,20 @@ def score_views(
         views.guard,
     )
     quiet = not (fabric.is_global_zero and console.is_terminal)
-    rows: list[tuple[int, tuple[np.ndarray, str, str]]] = []
+    rows: list[tuple[int, tuple[np.ndarray, str, str, str]]] = []
     count = -(-len(own) // size)
     for batch in track(batches, title, total=count, console=console, disable=quiet, transient=True):
         logits_nc = view_logits(fabric, model, batch["video"].flatten(0, 1), compute.batch_size)
         logits_bvc = logits_nc.reshape(len(batch["index"]), views_per_clip, -1)
-        columns = (batch["index"].tolist(), logits_bvc, batch["error"], batch["repeated"])
-        for index, logits_vc, error, repeated in zip(*columns, strict=True):
+        columns = (batch["index"].tolist(), logits_bvc, batch["error"], batch["repeated"], batch["unusual"])
+        for index, logits_vc, error, *remarks in zip(*columns, strict=True):
             if not error and not np.isfinite(logits_vc).all():
                 error = f"{views.records[index].path}: the model's logits are not finite"
             missing = np.full(logits_vc.shape[1], np.nan)
             shares = missing if error else average_views(logits_vc, multilabel=multilabel)
-            rows.append((index, (shares, error, repeated)))
-    rows_nc, errors, shorts = zip(*gather_rows(fabric, rows, len(views)), strict=True)
-    return ClipScores(np.stack(rows_nc), list(errors), list(shorts))
+            rows.append((index, (shares, error, *remarks)))
+    rows_nc, *remarks = zip(*gather_rows(fabric, rows, len(views)), strict=True)
+    return ClipScores(np.stack(rows_nc), *map(list, remarks))
 
 
 @torch.inference_mode()

@@ -54,10 +54,11 @@ def fuse(results: Mapping[str, ActionResult], how: str) -> ActionResult:
         fused /= fused.sum(axis=1, keepdims=True)
     else:
         fused = shares.mean(axis=0)
-    per_clip = zip(*(result.scores.errors for result in results.values()), strict=True)
-    errors = [next(filter(None, own), "") for own in per_clip]
-    per_clip = zip(*(result.scores.repeated for result in results.values()), strict=True)
-    scores = ClipScores(fused, errors, [next(filter(None, own), "") for own in per_clip])
+    remarks = []
+    for name in ("errors", "repeated", "unusual"):
+        per_clip = zip(*(getattr(result.scores, name) for result in results.values()), strict=True)
+        remarks.append([next(filter(None, own), "") for own in per_clip])
+    scores = ClipScores(fused, *remarks)
     leaked = max(result.about["trained_on"] for result in results.values())
     about = {**first.about, "trained_on": leaked, "fused": list(results), "fuse": how}
     for name in ("best_is", "modality"):  # of one network alone

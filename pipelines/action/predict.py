@@ -28,7 +28,7 @@ class Prediction:
         classes: (name, probability) of the most probable classes, best first.
         decided: where a clip may have several classes: those that reach their thresholds.
         error: why there are none.
-        warning: why frames come more than once, for a video shorter than the clip.
+        warning: why frames come more than once, and what is not as the file's header announces.
     """
 
     path: str
@@ -95,4 +95,4 @@ def predict(
         best = np.argsort(-probabilities, kind="stable")[:top]
         classes = tuple((network.classes[i], float(probabilities[i])) for i in best)
         decided = tuple(network.classes[i] for i in np.flatnonzero(probabilities >= thresholds)) if multilabel else ()
-        yield Prediction(path, classes, decided, warning=item["repeated"])
+        yield Prediction(path, classes, decided, warning="; ".join(filter(None, (item["repeated"], item["unusual"]))))

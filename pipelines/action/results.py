@@ -33,11 +33,13 @@ class ClipScores:
             NaN where a clip has none.
         errors: per clip, why it has none; empty where all is well.
         repeated: per clip, why it has frames more than once (a video shorter than the clip, lost frames); else empty.
+        unusual: per clip, what is not as its file's header announces, though it is read; else empty.
     """
 
     probabilities: np.ndarray
     errors: list[str]
     repeated: list[str]
+    unusual: list[str]
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ class ActionResult(ABC):
             "scored": score.clips - score.missing,
             "unreadable": [record.name for record, error in zip(lists.test, scores.errors, strict=True) if error],
             "repeated": [record.name for record, reason in zip(lists.test, scores.repeated, strict=True) if reason],
+            "unusual": [record.name for record, reason in zip(lists.test, scores.unusual, strict=True) if reason],
         }
 
     def save(self, run: RunFolder) -> Path:
@@ -120,7 +123,8 @@ class ActionResult(ABC):
             table = csv.writer(file)
             table.writerow(["clip", *self.columns, "error", "warning"])
             for number, record in enumerate(self.lists.test):
-                about = (self.scores.errors[number], self.scores.repeated[number])
+                warnings = filter(None, (self.scores.repeated[number], self.scores.unusual[number]))
+                about = (self.scores.errors[number], "; ".join(warnings))
                 table.writerow(map(csv_cell, [record.name, *self.row(number), *about]))
 
     @abstractmethod
@@ -152,9 +156,10 @@ class ActionResult(ABC):
         ]
         if len(errors) > 10:
             lines.append(f"counted wrong: {len(errors) - 10} more, see clips.csv")
-        if entry["repeated"]:
-            names = ", ".join(entry["repeated"][:3]) + ", ..." * (len(entry["repeated"]) > 3)
-            lines.append(f"frames come more than once: {names} (clips.csv says why)")
+        for kind, words in (("repeated", "frames come more than once"), ("unusual", "not as their headers announce")):
+            if names := entry[kind]:
+                first = ", ".join(names[:3]) + ", ..." * (len(names) > 3)
+                lines.append(f"{words}: {counted(len(names), 'clip')}, {first} (clips.csv says why)")
         if folder is not None:
             lines.append(f"per class and per clip: {folder}")
         return "\n  ".join(lines)

@@ -35,6 +35,7 @@ class Outcome:
         failed: those in errors.parquet.
         short: those with fewer frames than a clip, of which some frames were taken more than once.
         lost: those in which other frames stand in for lost ones; warnings.parquet says which.
+        unusual: others that are read, though not as their headers announce; likewise.
         rows: of the data set.
         done: inputs done now.
         frames: frames that went through the network now.
@@ -47,6 +48,7 @@ class Outcome:
     failed: int
     short: int
     lost: int
+    unusual: int
     rows: int
     done: int
     frames: int
@@ -65,9 +67,9 @@ class Outcome:
         failed = f"{self.failed} failed, see {errors}" if self.failed else "0 failed"
         good = self.videos - self.failed
         short = f"; {self.short} shorter than a clip, with frames taken more than once" if self.short else ""
-        lost = (
-            f"; {self.lost} with lost frames, see {one_line(str(self.out / 'warnings.parquet'))}" if self.lost else ""
-        )
+        warned = [f"{self.lost} with lost frames"] * bool(self.lost)
+        warned += [f"{self.unusual} not as their headers announce"] * bool(self.unusual)
+        lost = f"; {', '.join(warned)}, see {one_line(str(self.out / 'warnings.parquet'))}" if warned else ""
         rows = f"{counted(self.rows, 'row')} in {out}"
         return f"embedded {good} of {counted(self.videos, 'video')}, {rows}{now}{short}{lost}; {failed}"
 
@@ -139,17 +141,19 @@ def finish(job: Job, done: int, frames: int, seconds: float, *, is_alone: bool =
 
     metadata = job.folder.metadata()
     complete = not job.folder.missing(metadata["shards"])
-    rows = failed = short = lost = 0
+    rows = failed = short = lost = unusual = 0
     if complete:
         rows = sum(pq.read_metadata(part).num_rows for part in job.folder.parts())
-        failed, lost = gather_failures(job.folder, metadata["shards"])
+        failed, lost, unusual = gather_failures(job.folder, metadata["shards"])
         spec = job.network.input
         short = count_short(job.folder, frames_needed(spec.frames, spec.stride, job.network.metadata.sampling))
         if job.config.output.npz:
             write_npz(job.folder)
         if is_alone:
             job.folder.remove_leftovers()
-    return Outcome(job.folder.path, metadata["inputs"], failed, short, lost, rows, done, frames, seconds, complete)
+    return Outcome(
+        job.folder.path, metadata["inputs"], failed, short, lost, unusual, rows, done, frames, seconds, complete
+    )
 
 
 class EmbedShards:

@@ -110,7 +110,7 @@ def write_shard(folder: Folder, shard: int, inputs: Any, results: Sequence[Video
     folder.write(folder.part(shard), lambda path: pq.write_table(table, path, row_group_size=ROW_GROUP, **options))
 
 
-def gather_failures(folder: Folder, shards: int) -> tuple[int, int]:
+def gather_failures(folder: Folder, shards: int) -> tuple[int, int, int]:
     """Write errors.parquet and warnings.parquet from those of all shards.
 
     Args:
@@ -118,7 +118,7 @@ def gather_failures(folder: Folder, shards: int) -> tuple[int, int]:
         shards: how many.
 
     Returns:
-        The number of failures, and of inputs in which other frames stand in for lost ones.
+        The number of failures, of inputs in which other frames stand in for lost ones, of inputs with other warnings.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -134,7 +134,8 @@ def gather_failures(folder: Folder, shards: int) -> tuple[int, int]:
         folder.write(target, lambda path, table=table: pq.write_table(table, path))  # type: ignore[misc]
         tables.append(table)
     failed, warned = tables
-    return len(failed), pc.sum(warned["lost"]).as_py() or 0
+    lost = pc.sum(warned["lost"]).as_py() or 0
+    return len(failed), lost, len(warned) - lost
 
 
 def count_short(folder: Folder, needed: int) -> int:

@@ -17,7 +17,7 @@ from typing import Any
 from specvid.config import to_dict
 
 _NO_CHART = {"epoch", "step", "clips", "lr"}  # the axis itself, what never changes, and what each step says
-_COUNTERS = {"unreadable", "repeated", "val_unreadable"}
+_COUNTERS = {"unreadable", "repeated", "unusual", "val_unreadable"}
 _SPEEDS = ("clips_per_s", "wait_share")
 
 

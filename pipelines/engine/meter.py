@@ -1,4 +1,4 @@
-"""What an epoch adds up to: mean loss and figures, unreadable clips and those with repeated frames; and its speed."""
+"""What an epoch adds up to: mean loss and figures, unreadable clips and those with remarks; and its speed."""
 
 import itertools
 import math
@@ -13,7 +13,8 @@ from torch import Tensor
 from specvid.pipelines.engine.gather import gather_objects, sum_over_processes
 from specvid.pipelines.engine.log import log
 
-_NAMED = 10  # clips with repeated frames that an epoch names in warnings; all are named in its line
+_NAMED = 10  # videos of each kind of remark that an epoch names in warnings; all are named in its line
+_REMARKS = {"repeated": "frames come more than once", "unusual": "read, though not as its header announces"}
 
 
 class EpochMeter:
@@ -33,8 +34,8 @@ class EpochMeter:
         self.seconds = 0.0
         self.waited = 0.0
         self.unreadable: list[str] = []
-        self.repeated: int | None = None  # where clips can be
-        self.repeated_files: list[str] = []
+        self.remarks: dict[str, int] = {}  # of each kind that clips can have, how many have it
+        self.remark_files: dict[str, list[str]] = {kind: [] for kind in _REMARKS}
         self.__dict__.update(state or {})
         self._accumulate, self._warned = accumulate, set() if warned is None else warned
         self._since = time.perf_counter()
@@ -87,21 +88,23 @@ class EpochMeter:
             if message not in self._warned:
                 self._warned.add(message)
                 log.warning("unreadable, another training clip stands in for it: %s", message)
-        if "repeated" in batch:
-            self._add_repeated([message for message in batch["repeated"] if message])
+        for kind in _REMARKS:
+            if kind in batch:
+                self._add_remarks(kind, [message for message in batch[kind] if message])
 
-    def _add_repeated(self, messages: list[str]) -> None:
-        """Count clips in which frames come more than once, and warn of each video once."""
-        self.repeated = (self.repeated or 0) + len(messages)
+    def _add_remarks(self, kind: str, messages: list[str]) -> None:
+        """Count clips of which something is to be said, and warn of each video once."""
+        self.remarks[kind] = self.remarks.get(kind, 0) + len(messages)
+        named = self.remark_files[kind]
         for message in messages:
             if message in self._warned:
                 continue
             self._warned.add(message)
-            self.repeated_files.append(message)
-            if len(self.repeated_files) <= _NAMED:
-                log.warning("frames come more than once: %s", message)
-            elif len(self.repeated_files) == _NAMED + 1:
-                log.warning("more such videos are named in metrics.jsonl (repeated_files)")
+            named.append(message)
+            if len(named) <= _NAMED:
+                log.warning(f"{_REMARKS[kind]}: %s", message)
+            elif len(named) == _NAMED + 1:
+                log.warning(f"more such videos are named in metrics.jsonl ({kind}_files)")
 
     def line(self, fabric: Fabric) -> tuple[dict[str, Any], dict[str, Any]]:
         """Add up over all processes.
@@ -117,16 +120,16 @@ class EpochMeter:
         own = [self.clips, self.waited, self.seconds, *(self.sums[name] for name in names)]
         clips, waited, seconds, *sums = sum_over_processes(fabric, own)
         unreadable = [message for share in gather_objects(fabric, self.unreadable) for message in share]
-        shares = gather_objects(fabric, (self.repeated, self.repeated_files))
+        shares = gather_objects(fabric, (self.remarks, self.remark_files))
         figures: dict[str, Any] = {
             **{name: total / max(clips, 1) for name, total in zip(names, sums, strict=True)},
             "clips": int(clips),
             "unreadable": len(unreadable),
             "unreadable_files": sorted(set(unreadable)),
         }
-        if self.repeated is not None:
-            figures["repeated"] = sum(count or 0 for count, _ in shares)
-            figures["repeated_files"] = sorted({message for _, messages in shares for message in messages})
+        for kind in self.remarks:
+            figures[kind] = sum(counts.get(kind, 0) for counts, _ in shares)
+            figures[f"{kind}_files"] = sorted({message for _, files in shares for message in files[kind]})
         return figures, {
             "seconds": round(seconds / fabric.world_size, 3),
             "clips_per_s": round(fabric.world_size * clips / max(seconds, 1e-9), 3),

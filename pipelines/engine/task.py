@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 Batch = dict[str, Any]
 """What the feed yields: tensors with the clips in the first dimension, and ``"error"``: one string a clip, empty where
 all is well, else a line for each file that could not be read (another clip stands in for it). Clips of video files also
-have ``"repeated"``: likewise, why frames come more than once (a video shorter than its clip, lost frames)."""
+have ``"repeated"``: likewise, why frames come more than once (a video shorter than its clip, lost frames), and
+``"unusual"``: what is not as the header announces."""
 
 
 @dataclass(frozen=True)

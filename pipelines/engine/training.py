@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from specvid.datasets.decode.opening import describe_stream
 from specvid.models.video_model import VideoModel
 from specvid.pipelines.engine.block_use import BlockWatch, announce_use
 from specvid.pipelines.engine.board import Board
@@ -226,7 +227,7 @@ def check_files(data: str, lists: Lists) -> None:
         if files and not any(file.exists() for file in files):
             raise ValueError(
                 f"data {data!r}: none of the {part} {lists.items} of split {lists.split} is there, "
-                f"e.g. {files[0]}. Check it with `specvid data check`."
+                f"e.g. {describe_stream(str(files[0])) or files[0]}. Check it with `specvid data check`."
             )
 
 
@@ -262,5 +263,9 @@ def announce(run: RunFolder, model: VideoModel, task: TrainingTask[Any, Any]) ->
         log.info(f"frozen: {', '.join(engine.freeze)}; {trained:,} of {total:,} parameters are trained")
     for part, files in lists.parts.items():
         missing = [file for file in files if not file.exists()]
+        streams = list(filter(None, map(describe_stream, map(str, missing))))
+        if streams:
+            missing = [file for file in missing if not describe_stream(str(file))]
+            log.warning(f"{len(streams)} of {len(files)} {part} {lists.items} are none, e.g. {streams[0]}")
         if missing:
             log.warning(f"{len(missing)} of {len(files)} {part} {lists.items} are missing, e.g. {missing[0]}")

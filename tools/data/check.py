@@ -11,6 +11,7 @@ from typing import Any
 from specvid.datasets.clips.videos import frames_of
 from specvid.datasets.decode import MIN_READABLE, open_video
 from specvid.datasets.decode.flow_folder import open_folder
+from specvid.datasets.decode.opening import describe_stream
 from specvid.datasets.layouts.action_set import ActionSet, VideoRecord
 from specvid.datasets.layouts.media import hidden_below
 from specvid.datasets.layouts.registry import ACTION_SETS, REID_SETS, read_action, read_reid
@@ -98,7 +99,9 @@ def check(
             problems[name] = f"{name}: {here:,} here, {published:,} published"
 
     missing, unlisted = missing_and_unlisted(paths)
-    problems |= {path: f"missing: {path_on_one_line(path)} is not there" for path in sorted(missing)}
+    problems |= {
+        path: describe_stream(path) or f"missing: {path_on_one_line(path)} is not there" for path in sorted(missing)
+    }
     lines += [f"warning: {warning}" for warning in dict.fromkeys(warning for data in sets for warning in data.warnings)]
     if hidden := hidden_below([root]) if root.is_dir() else []:
         lines.append(

@@ -6,6 +6,7 @@ from PIL import Image
 from synthetic_videos import numbered_frame, read_numbers
 
 from specvid.datasets.decode import open_video
+from specvid.datasets.decode.frame_folder import describe_gaps
 from specvid.datasets.decode.images import read_frame
 from specvid.datasets.decode.verify import verify_video
 from specvid.errors import VideoError
@@ -133,3 +134,22 @@ def test_images_of_several_sizes(tmp_path):
     with open_video(folder) as video:
         assert read_numbers(video.frames(range(4))) == [0, 1, 2, 3]
         assert video.warning == "its images have 2 sizes: brought to 96 x 64 px"
+
+
+@pytest.mark.parametrize(
+    ("numbers", "warning"),
+    [
+        (range(10, 30), ""),
+        (range(0, 100, 5), ""),
+        ([1, 2, 5], "the numbers of its images have 1 gap, 2 are missing: img_00002.jpg is followed by img_00005.jpg"),
+        (
+            [0, 5, 10, 25, 30, 40],
+            "the numbers of its images have 2 gaps, 3 are missing: img_00010.jpg is followed by img_00025.jpg",
+        ),
+        ([16123, 16190, 16222, 16300], ""),  # times
+        ([7], ""),
+    ],
+)
+def test_gaps_in_the_numbers_of_frames_are_said(numbers, warning):
+    assert describe_gaps([f"img_{number:05d}.jpg" for number in numbers]) == warning
+    assert describe_gaps([f"other {number}.png" for number in range(3)] + ["cover.png"]) == ""

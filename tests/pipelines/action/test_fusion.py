@@ -23,7 +23,7 @@ def result(probabilities: np.ndarray, errors=("", "", ""), split: int = 1) -> Si
     lists = ActionLists("Set", False, split, ["a", "b"], [], [], test)
     score = score_classification(probabilities, [record.label for record in test])
     about = {"dataset": "Set", "split": split, "checkpoint": "last", "clips": 1, "crops": 1, "trained_on": 0}
-    return SingleLabelResult(lists, ClipScores(probabilities, list(errors), [""] * 3), score, about)
+    return SingleLabelResult(lists, ClipScores(probabilities, list(errors), [""] * 3, [""] * 3), score, about)
 
 
 def draw(seed: int) -> np.ndarray:

@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from synthetic_videos import blank_frames, write_numbered
+from PIL import Image
+from synthetic_videos import blank_frames, lose_frames, numbered_frame, write_numbered, write_video
 
 from specvid import cli
 from specvid.pipelines.engine.run import RunFolder
@@ -72,3 +73,75 @@ def test_training_takes_no_frame_for_another(clips: Path, tmp_path: Path) -> Non
     (line,) = run.lines()
     assert line["repeated"] == 0 and "is damaged: 2 of 30 wanted frames" in str(line["unreadable_files"])
     assert "is damaged: 2 of 30 wanted frames" in rows(run)["test/walk/lost.avi"]["error"]  # the run's own share
+
+
+@pytest.fixture(scope="module")
+def unusual(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table of clips that are read, though not as they announce, and of one that is the address of a camera."""
+    root = tmp_path_factory.mktemp("unusual")
+    good = write_numbered(root, count=30)
+    lose_frames(Path(shutil.copy(good, root / "dropped.avi")), [10, 11])
+    (root / "sizes.ts").write_bytes(
+        b"".join(
+            write_video(
+                root / f"{size}.ts", [numbered_frame(number)[:size] for number in range(15)], "mpeg2video"
+            ).read_bytes()
+            for size in (64, 48)
+        )
+    )
+    (root / "gap").mkdir()
+    for number in (1, 2, 5, 6, 7):
+        Image.fromarray(numbered_frame(number)).save(root / "gap" / f"img_{number:05d}.jpg")
+    table = root / "clips.csv"
+    files = ["dropped.avi", "sizes.ts", "gap", "plain.avi"]
+    rows = [f"{file},{label},{part}" for part in ("train",) for file, label in zip(files, "abab", strict=True)]
+    for file, label in zip(files, "abab", strict=True):
+        copy = shutil.copytree if (root / file).is_dir() else shutil.copy
+        copy(root / file, root / f"test_{file}")
+        rows.append(f"test_{file},{label},test")
+    table.write_text("\n".join(["path,label,set", *rows, "rtsp://10.0.0.7/live,a,train"]) + "\n")
+    return table
+
+
+UNUSUAL = {
+    "dropped.avi": "its header announces 30 frames, 28 decode",
+    "sizes.ts": "the size of 15 of its frames differs: brought to 96 x 64 px",
+    "gap": "the numbers of its images have 1 gap, 2 are missing: img_00002.jpg is followed by img_00005.jpg",
+}
+
+
+def test_what_is_not_as_announced_is_said_by_every_verb(
+    unusual: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["train", "action", "--data", str(unusual), "--dataset", "table", "--model", "r3d_tiny", *QUICK.split()]
+    assert cli.run([*given, "--runs", str(tmp_path), "--name", "it", "--no-tensorboard", "--epochs", "2"]) == 0
+    printed = " ".join(capsys.readouterr().err.split())
+    run = RunFolder(tmp_path / "it")
+    assert "1 of 5 train clips are none, e.g. rtsp://10.0.0.7/live is the address of a stream" in printed
+    assert "missing, e.g." not in printed and "not as their headers announce" in printed
+    files = {name for line in run.lines() for name in line["unusual_files"]}
+    for name, words in UNUSUAL.items():
+        assert f"{unusual.parent / name}: {words}" in files
+        assert f"{unusual.parent / name}: {words}" in " ".join((run.path / "log.txt").read_text().split())
+    assert len(files) == 3
+    words = ["--device", "cpu", "--workers", "0"]
+    assert cli.run(["eval", "action", "--run", str(run.path), "--clips", "1", *words]) == 0
+    printed = capsys.readouterr().out
+    assert "not as their headers announce: 3 clips, test_dropped.avi, test_sizes.ts, test_gap (clips.csv" in printed
+    assert run.results()["evaluations"][-1]["unusual"] == [f"test_{name}" for name in UNUSUAL]
+    for name, remark in UNUSUAL.items():
+        assert remark in rows(run)[f"test_{name}"]["warning"]
+    paths = [str(unusual.parent / name) for name in UNUSUAL]
+    assert cli.run(["predict", *paths, "--run", str(run.path), "--clips", "1", *words]) == 0
+    printed = capsys.readouterr().out
+    assert cli.run(["embed", *paths, "--run", str(run.path), "--out", str(tmp_path / "out"), *words]) == 0
+    embedded = "".join(capsys.readouterr())
+    assert "; 3 not as their headers announce, see " in embedded
+    assert cli.run(["data", "check", "table", str(unusual), "--workers", "1"]) == 1
+    checked = capsys.readouterr().out
+    assert "rtsp://10.0.0.7/live is the address of a stream, not a file: record it first" in checked
+    for name, remark in UNUSUAL.items():
+        path = str(unusual.parent / f"test_{name}")  # no id
+        assert cli.run(["search", "query", str(tmp_path / "out"), path, *words[:2]]) == 0
+        assert remark in " ".join(capsys.readouterr().err.split())
+        assert remark in printed and remark in embedded and remark in checked

@@ -76,7 +76,7 @@ def by_hand(path: str, clips: Callable[[int], np.ndarray], through: Callable[[An
 
 def test_it_gives_the_numbers_of_the_slow_way(videos: Path, tmp_path: Path) -> None:
     outcome = embed([videos], tmp_path / "out", config())
-    assert outcome == Outcome(tmp_path / "out", 12, 0, 0, 0, 12, 12, 12 * 2 * 4, outcome.seconds, True)
+    assert outcome == Outcome(tmp_path / "out", 12, 0, 0, 0, 0, 12, 12, 12 * 2 * 4, outcome.seconds, True)
     found = rows(tmp_path / "out")
     assert [row["path"] for row in found] == sorted(map(str, videos.rglob("*.avi")))
     for row in found[::5]:
@@ -223,7 +223,7 @@ def test_bad_files_are_named_and_the_others_go_on(tmp_path: Path, workers: int) 
 
 
 def test_the_last_line_is_one_line(tmp_path: Path) -> None:
-    line = Outcome(tmp_path / "two\nlines", 3, 1, 0, 0, 2, 3, 48, 1.0, True).line()
+    line = Outcome(tmp_path / "two\nlines", 3, 1, 0, 0, 0, 2, 3, 48, 1.0, True).line()
     assert line.endswith("1 failed, see " + str(tmp_path) + "/two\\nlines/errors.parquet") and "\n" not in line
 
 
