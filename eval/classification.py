@@ -6,6 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from specvid.files import replacing_file
+from specvid.text import printable_name
+
 
 @dataclass(frozen=True)
 class ClassificationScore:
@@ -126,14 +129,15 @@ def save_confusion(confusion: np.ndarray, classes: Sequence[str], path: str | Pa
     axes = figure.add_subplot()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     font = max(3.0, min(9.0, 300 / max(count, 1)))
-    axes.set_xticks(range(len(columns)), columns, rotation=90, fontsize=font)
-    axes.set_yticks(range(count), classes, fontsize=font)
+    axes.set_xticks(range(len(columns)), list(map(printable_name, columns)), rotation=90, fontsize=font)
+    axes.set_yticks(range(count), list(map(printable_name, classes)), fontsize=font)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
-    axes.set_title(title, fontsize=9, wrap=True)
+    axes.set_title(printable_name(title, most=300), fontsize=9, wrap=True)
     figure.colorbar(image, ax=axes, label="share of the true class", fraction=0.04)
     if count <= 30:
         for row, column in np.argwhere(counts > 0):
             colour = "white" if shares[row, column] > 0.5 else "black"
             axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=colour, fontsize=font)
-    figure.savefig(Path(path), dpi=120)
+    with replacing_file(path) as staging:
+        figure.savefig(staging, dpi=120)

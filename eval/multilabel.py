@@ -6,6 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from specvid.files import replacing_file
+from specvid.text import printable_name
+
 
 @dataclass(frozen=True)
 class MultilabelScore:
@@ -133,11 +136,13 @@ def save_average_precisions(
     figure = Figure(figsize=(7, min(60.0, 1.5 + 0.22 * len(order))), layout="constrained")
     axes = figure.add_subplot()
     axes.barh(range(len(order)), per_class[order], color="#4477aa")
-    axes.set_yticks(range(len(order)), [classes[label] for label in order], fontsize=8)
+    names = [printable_name(classes[label]) for label in order]
+    axes.set_yticks(range(len(order)), names, fontsize=8)
     axes.set_xlim(0, 1)
     axes.set_xlabel("average precision")
-    axes.set_title(title, fontsize=9, wrap=True)
-    figure.savefig(Path(path), dpi=120)
+    axes.set_title(printable_name(title, most=300), fontsize=9, wrap=True)
+    with replacing_file(path) as staging:
+        figure.savefig(staging, dpi=120)
 
 
 def _f1(decided: np.ndarray, positives: np.ndarray, lost: int = 0) -> np.ndarray:

@@ -1,16 +1,30 @@
 """A folder that is replaced is the old one or the new one, wherever the process is killed."""
 
+import errno
 import json
 import os
+import pickle
 import shutil
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from specvid import files
-from specvid.files import current, only_writer, read_json, recover, replacing_file, replacing_folder, write_json
+from specvid.errors import disk_error
+from specvid.files import (
+    current,
+    only_writer,
+    read_json,
+    recover,
+    replacing_file,
+    replacing_folder,
+    write_json,
+    write_text,
+)
 from specvid.pipelines.engine.run import RunFolder
 
 
@@ -238,3 +252,71 @@ def test_names_that_are_not_utf8_are_written_and_come_back(tmp_path: Path) -> No
     run.path.mkdir()
     run.append({"epoch": 0, "step": 1, "files": ["caf\udce9.mp4"]}, {})
     assert [line["files"] for line in run.lines()] == [["caf\udce9.mp4"]]
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """A limit of the system's: what is written beyond it fails, as on a full disk."""
+    resource = pytest.importorskip("resource")
+    limit, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limit[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_the_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    """The system's error knows no name where a write fails, only where an open does."""
+    write_text(tmp_path / "a.json", "old")
+    message = rf"^{tmp_path}/a\.json cannot be written: the file is larger than this process may write\. Mend"
+    with files_of_at_most(10), pytest.raises(OSError, match=message):
+        write_text(tmp_path / "a.json", "x" * 1000)
+    with (
+        files_of_at_most(10),
+        pytest.raises(OSError, match=r"a cannot be written: .*\. Mend that and go on\."),
+        replacing_folder(tmp_path / "a", fix="go on") as folder,
+    ):
+        (folder / "b").write_bytes(b"z" * 1000)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"] and (tmp_path / "a.json").read_text() == "old"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "the disk is full"),
+        (OSError("[Errno 28] Error writing bytes to file. Detail: No space left on device"), "the disk is full"),
+        (RuntimeError("write error in x.faiss: 7 != 9 (File too large)"), "the file is larger than"),
+        (RuntimeError("[enforce fail at inline_container.cc:783] . unexpected pos 64 vs 0"), "the disk is full, or"),
+        (OSError(errno.ENOENT, "No such file or directory"), None),
+        (RuntimeError("a matrix is singular"), None),
+        (ValueError("no such block"), None),
+    ],
+)
+def test_what_libraries_say_of_a_full_disk(error: Exception, reason: str | None) -> None:
+    named = pickle.loads(pickle.dumps(disk_error(error, "a\nb.bin")))  # as from another process
+    assert named is None if reason is None else str(named).startswith(f"a\\nb.bin cannot be written: {reason}")
+
+
+def test_an_error_about_a_file_that_is_read_stays_as_it_is(tmp_path: Path) -> None:
+    with pytest.raises(PermissionError), replacing_file(tmp_path / "copy.txt"):
+        raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "source.txt"))
+
+
+def test_processes_of_a_job_hold_a_folder_together(tmp_path: Path) -> None:
+    with only_writer(tmp_path) as let_others_join:
+        with pytest.raises(ValueError, match="is being written by another process"), only_writer(tmp_path, seconds=0):
+            pass
+        with pytest.raises(ValueError, match="another process"), only_writer(tmp_path, seconds=0, joins=True):
+            pass
+        let_others_join()
+        with only_writer(tmp_path, seconds=0, joins=True):
+            pass
+        with (
+            pytest.raises(ValueError, match="another process"),
+            only_writer(tmp_path, seconds=0),
+        ):  # the first of another job
+            pass
+    with only_writer(tmp_path, seconds=0):
+        pass

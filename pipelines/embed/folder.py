@@ -12,7 +12,6 @@ A shard is a function of its inputs and the settings alone, and it appears in on
 moment, be done by any number of processes, even by two by mistake: the bytes that stand at the end are the same.
 """
 
-import errno
 import os
 import shutil
 from collections.abc import Callable
@@ -130,11 +129,8 @@ class Folder:
         Raises:
             OSError: the disk is full or the folder cannot be written; the message says what to do.
         """
-        try:
-            with replacing_file(target, folder=self._writing) as path:
-                write(path)
-        except OSError as error:
-            raise disk_error(error, target) from error
+        with replacing_file(target, folder=self._writing) as path:
+            write(path)
 
     def remove_leftovers(self) -> None:
         """Remove what killed processes left half written; only when no other one writes."""
@@ -148,31 +144,3 @@ class Folder:
             shutil.rmtree(folder, ignore_errors=True)
         for file in (self.errors, self.warnings, self.npz, self.inputs):
             file.unlink(missing_ok=True)
-
-
-_REASONS = {
-    errno.ENOSPC: "the disk is full",
-    errno.EDQUOT: "the disk quota is used up",
-    errno.EFBIG: "the file is larger than this process may write",
-    errno.EROFS: "the file system is read-only",
-    errno.EACCES: "the folder may not be written",
-    errno.EPERM: "the folder may not be written",
-}
-
-
-def disk_error(error: OSError, target: Path) -> OSError:
-    """The same failure with a message that says what to do; what was written before stays valid.
-
-    Args:
-        error: the failure.
-        target: what could not be written.
-
-    Returns:
-        The error, to be raised.
-    """
-    number = error.errno
-    if number is None:  # Arrow's errors carry it in their text only
-        text = str(error)
-        number = next((code for code in _REASONS if f"[Errno {code}]" in text or os.strerror(code) in text), 0)
-    why = _REASONS.get(number or 0, error.strerror or str(error))
-    return OSError(f"{target} cannot be written: {why}. Mend that and start again: only what is missing will be done.")

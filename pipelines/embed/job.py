@@ -11,7 +11,7 @@ from specvid import __version__
 from specvid.config import differences, to_dict
 from specvid.files import write_json
 from specvid.pipelines.embed.config import EmbedConfig
-from specvid.pipelines.embed.folder import Folder, disk_error
+from specvid.pipelines.embed.folder import Folder
 from specvid.pipelines.embed.inputs import FoundInputs
 from specvid.pipelines.embed.network import Network
 from specvid.pipelines.embed.progress import Progress
@@ -109,10 +109,7 @@ class Job:
             self._check(folder.metadata(), metadata, found.table)
         if not folder.metadata_file.exists():
             folder.write(folder.inputs, lambda path: pq.write_table(found.table, path))
-            try:
-                write_json(folder.metadata_file, metadata)
-            except OSError as error:
-                raise disk_error(error, folder.metadata_file) from error
+            write_json(folder.metadata_file, metadata)
         folder.remove_leftovers()
         if self.config.job.retry_errors:
             for shard in range(shards):

@@ -10,6 +10,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from specvid.datasets.clips.sampling import frames_needed
+from specvid.files import only_writer
 from specvid.pipelines.embed.config import EmbedConfig
 from specvid.pipelines.embed.inputs import find_inputs
 from specvid.pipelines.embed.job import Job
@@ -100,7 +102,7 @@ def embed(
         How it ended.
 
     Raises:
-        ValueError: wrong settings, or a folder that was embedded with others.
+        ValueError: wrong settings, a folder that was embedded with others, or one that another job is writing.
         OSError: the disk is full or the folder cannot be written.
     """
     begun = time.perf_counter()
@@ -111,16 +113,22 @@ def embed(
             f"warning: no weights for {config.network.model!r}, it is only initialised (seed {config.network.seed}): "
             "give --weights FILE, or --run."
         )
-    columns = {"path_column": path_column, "encoding": encoding}
-    missing = processes.agree(lambda: job.prepare(find_inputs(inputs, **columns), echo))
-    own = missing[processes.rank :: processes.size]
-    if config.job.engine == "ray":
-        if processes.size > 1:
-            raise ValueError("engine 'ray' shares the work itself: start it without torchrun.")
-        done, frames = _run_on_ray(job, own, echo)
-    else:
-        done, frames = job.run(own, echo)
-    return finish(job, done, frames, time.perf_counter() - begun, is_alone=processes.size == 1)
+    if config.job.engine == "ray" and processes.size > 1:
+        raise ValueError("engine 'ray' shares the work itself: start it without torchrun.")
+    with ExitStack() as held:
+
+        def prepare() -> list[int]:
+            found = find_inputs(inputs, path_column=path_column, encoding=encoding)
+            let_others_join = held.enter_context(only_writer(job.folder.path))
+            missing = job.prepare(found, echo)
+            let_others_join()
+            return missing
+
+        own = processes.agree(prepare)[processes.rank :: processes.size]
+        if processes.rank > 0:
+            held.enter_context(only_writer(job.folder.path, joins=True))
+        done, frames = _run_on_ray(job, own, echo) if config.job.engine == "ray" else job.run(own, echo)
+        return finish(job, done, frames, time.perf_counter() - begun, is_alone=processes.size == 1)
 
 
 def finish(job: Job, done: int, frames: int, seconds: float, *, is_alone: bool = True) -> Outcome:

@@ -1,12 +1,17 @@
 """Where a run's text goes: the terminal and ``log.txt``. Any code calls ``log.info``; this decides who reads it."""
 
+import errno
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
+
+from specvid.errors import disk_error
+from specvid.files import naming
 
 log = logging.getLogger("specvid")
 console = Console(stderr=True)
@@ -22,6 +27,33 @@ class _Terminal(logging.Handler):
         )
 
 
+class _File(logging.Handler):
+    """Whole lines at the end of a file. Where the disk is full they are left out, which is said once."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path, self._full = path, False
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = (self.format(record) + "\n").encode("utf-8", "backslashreplace")
+        size = os.fstat(self._descriptor).st_size
+        try:
+            if os.write(self._descriptor, line) < len(line):
+                os.ftruncate(self._descriptor, size)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            if not self._full:
+                status(
+                    f"warning: {disk_error(error, self._path, fix='lines are written again') or error}", style="yellow"
+                )
+            self._full = True
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+        super().close()
+
+
 @contextmanager
 def logging_to(folder: Path, *, is_main: bool) -> Iterator[None]:
     """Send ``log`` to the terminal and to ``folder/log.txt`` while the block runs.
@@ -32,8 +64,9 @@ def logging_to(folder: Path, *, is_main: bool) -> Iterator[None]:
     """
     handlers: list[logging.Handler] = [_Terminal(logging.INFO if is_main else logging.WARNING)]
     if is_main:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = logging.FileHandler(folder / "log.txt", encoding="utf-8", errors="backslashreplace")
+        with naming(folder / "log.txt"):
+            folder.mkdir(parents=True, exist_ok=True)
+            file = _File(folder / "log.txt")
         file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         handlers.append(file)
     before = log.level, log.propagate

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import nn
 
 from specvid import __version__
 from specvid.config import to_dict
-from specvid.files import current, only_writer, read_json, recover, replacing_folder, write_json, write_text
+from specvid.files import current, naming, only_writer, read_json, recover, replacing_folder, write_json, write_text
 from specvid.models.weights import save_weights
 from specvid.models.weights.read import check_records, read_weights
 from specvid.pipelines.engine.config import TrainingConfig
@@ -21,7 +20,6 @@ from specvid.pipelines.engine.config import TrainingConfig
 WEIGHTS, META, STATE = "model.safetensors", "meta.json", "training.pt"
 METRICS, SPEED = "metrics.jsonl", "speed.jsonl"
 _STATE_HAS = ("step", "rate", "best", "optimizer", "schedule", "scaler", "raw", "generators", "meters")
-_FULL = ("PytorchStreamWriter", "inline_container", "iostream", "os error")  # how torch and safetensors call it
 _ANEW = "Start anew with another --name; --weights takes those of last/ along."
 
 
@@ -86,7 +84,8 @@ class RunFolder:
         """
         about = {name: line[name] for name in ("epoch", "step")}
         for name, content in ((SPEED, {**about, **speed}), (METRICS, line)):
-            with (self.path / name).open("a", encoding="utf-8", errors="backslashreplace") as file:
+            path = self.path / name
+            with naming(path), path.open("a", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(json.dumps(content, ensure_ascii=False) + "\n")
 
     def lines(self, name: str = METRICS) -> list[dict[str, Any]]:
@@ -178,7 +177,7 @@ class RunFolder:
             others = [old for old in results.get("evaluations", []) if not _alike(old, entry, keys)]
             self.write_results({**results, "evaluations": [*others, dict(entry)]})
 
-    def _only_writer_of_results(self) -> AbstractContextManager[None]:
+    def _only_writer_of_results(self) -> AbstractContextManager[object]:
         """Between reading and writing results.json nobody else does: evaluations may run at the same time."""
         return only_writer(self.path / "eval", seconds=60)
 
@@ -192,21 +191,16 @@ class RunFolder:
             model: its weights are saved.
             meta: what must be known to use them.
             state: what must be known to continue.
+
+        Raises:
+            OSError: the disk is full, or may not be written.
         """
-        try:
-            with replacing_folder(self.path / which) as folder:
-                save_weights(model, folder / WEIGHTS)
-                write_json(folder / META, meta)
-                if state is not None:
-                    torch.save(_unshared(dict(state)), folder / STATE)
-        except (OSError, RuntimeError, SafetensorError) as error:
-            cause = " ".join(str(error).split())[:160]
-            if not isinstance(error, OSError) and not any(word in cause for word in _FULL):
-                raise
-            raise OSError(
-                f"{self.path / which} cannot be written ({cause}): make room. The checkpoint before it stands; "
-                "--resume auto continues."
-            ) from error
+        fix = "start again: the checkpoint before it stands, --resume auto continues"
+        with replacing_folder(self.path / which, fix=fix) as folder:
+            save_weights(model, folder / WEIGHTS)
+            write_json(folder / META, meta)
+            if state is not None:
+                torch.save(_unshared(dict(state)), folder / STATE)
 
     def checkpoint(self, which: str) -> Path:
         """Find a checkpoint.

@@ -12,7 +12,7 @@ import torch  # noqa: F401  # before FAISS: two OpenMP runtimes in the other ord
 
 from specvid.errors import unknown
 from specvid.files import replacing_folder, write_json
-from specvid.pipelines.embed.folder import Folder, disk_error
+from specvid.pipelines.embed.folder import Folder
 from specvid.pipelines.embed.rows import Rows
 from specvid.pipelines.search.checksums import checksums
 from specvid.pipelines.search.exact import exact_search, unit, unit_blocks
@@ -202,16 +202,13 @@ def _save(folder: Folder, index: Index) -> None:
     import faiss
 
     target = folder.path / INDEX
-    try:
-        with replacing_folder(target) as staging:
-            _write(index.flat, staging / "flat.faiss", 0)
-            if index.quick is not None:
-                skip = faiss.IO_FLAG_SKIP_STORAGE if index.metadata["kind"] == "hnsw" else 0
-                _write(index.quick, staging / f"{index.metadata['kind']}.faiss", skip)
-            index.metadata["files"] = {path.name: checksums(path) for path in sorted(staging.iterdir())}
-            write_json(staging / METADATA, index.metadata)
-    except (OSError, RuntimeError) as error:  # FAISS reports a full disk by a RuntimeError
-        raise disk_error(error if isinstance(error, OSError) else OSError(str(error)), target) from error
+    with replacing_folder(target) as staging:
+        _write(index.flat, staging / "flat.faiss", 0)
+        if index.quick is not None:
+            skip = faiss.IO_FLAG_SKIP_STORAGE if index.metadata["kind"] == "hnsw" else 0
+            _write(index.quick, staging / f"{index.metadata['kind']}.faiss", skip)
+        index.metadata["files"] = {path.name: checksums(path) for path in sorted(staging.iterdir())}
+        write_json(staging / METADATA, index.metadata)
 
 
 def _write(index: Any, path: Path, flags: int) -> None:

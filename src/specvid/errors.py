@@ -1,6 +1,7 @@
-"""Errors of every room: a wrong name, answered with the nearest right ones, an unusable video, a lost process."""
+"""Errors of every room: a wrong name, an unusable video, a file that cannot be written, a lost process."""
 
 import difflib
+import errno
 import os
 from collections.abc import Iterable
 
@@ -38,6 +39,59 @@ def unknown(kind: str, value: str, choices: Iterable[str]) -> ValueError:
 
 class LostProcessError(RuntimeError):
     """Another process of the job has ended, so this one cannot go on: ``str(error)`` is one line."""
+
+
+_REASONS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "the file is larger than this process may write",
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "the folder may not be written",
+    errno.EPERM: "the folder may not be written",
+    errno.EIO: "the disk reports an error",
+}
+_UNEXPLAINED = ("PytorchStreamWriter", "inline_container", "iostream")  # how torch says that it could not write
+
+
+class DiskError(OSError):
+    """A file that cannot be written, and why.
+
+    Args:
+        target: What cannot be written.
+        why: What fails.
+        fix: What to do once that is mended.
+    """
+
+    def __init__(self, target: str | os.PathLike[str], why: str, fix: str) -> None:
+        self.target, self.why, self.fix = target, why, fix
+        super().__init__(f"{path_on_one_line(target)} cannot be written: {why}. Mend that and {fix}.")
+
+    def __reduce__(self) -> tuple[type["DiskError"], tuple[str | os.PathLike[str], str, str]]:
+        return type(self), (self.target, self.why, self.fix)
+
+
+def disk_error(error: BaseException, target: str | os.PathLike[str], *, fix: str = "start again") -> DiskError | None:
+    """What failed while a file was written, in words.
+
+    Args:
+        error: Of the system, or of a library that writes (Arrow, FAISS, FFmpeg, safetensors, torch), which has the
+            reason in its text only.
+        target: What could not be written.
+        fix: What to do once the reason is mended.
+
+    Returns:
+        The error, to be raised; None where it was not the disk that failed.
+    """
+    if isinstance(error, DiskError):  # of a part of it
+        return DiskError(target, error.why, fix)
+    text, number = " ".join(str(error).split()), getattr(error, "errno", None)
+    if not isinstance(number, int):
+        said = ((code, (f"[Errno {code}]", f"os error {code}", os.strerror(code))) for code in _REASONS)
+        number = next((code for code, words in said if any(word in text for word in words)), 0)
+    why = _REASONS.get(number)
+    if why is None and isinstance(error, RuntimeError) and any(word in text for word in _UNEXPLAINED):
+        why = f"the disk is full, or may not be written ({text[:160]})"
+    return None if why is None else DiskError(target, why, fix)
 
 
 class VideoError(ValueError):

@@ -7,11 +7,12 @@
 | to read such a folder          | `current`                                     |
 | to read such JSON              | `read_json`                                   |
 | a folder, for as long as a job | `only_writer`                                 |
+| to append to a file            | `naming` around it                            |
 
 New content is written beside the old one, under a hidden name with ``.writing`` in it, is forced onto the disk and then
 takes its place in one rename. Two processes that write the same at the same time are kept apart by locks of the system
 (flock), which end with the process that holds them and leave nothing behind; where there are none (Windows, some
-network disks), nobody is kept apart.
+network disks), nobody is kept apart. Where the disk is full or may not be written, the error names the file.
 """
 
 import json
@@ -19,7 +20,7 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
+
+from specvid.errors import disk_error
 
 _PATIENCE = 60.0  # s that a process waits for another one that writes the same file
 _ABOUT_TO_END = 10.0  # s that it waits for one that holds a folder: killed ones take a moment to go
@@ -48,16 +51,18 @@ def replacing_file(path: str | Path, *, folder: Path | None = None, durable: boo
         The path of the unfinished file, with the suffix of ``path``. An error removes it.
 
     Raises:
-        OSError: another process has been writing the same file for a minute.
+        OSError: the disk is full, or may not be written; or another process has been writing the same file for a
+            minute.
     """
     path = Path(path)
     if folder is None:
         staging = path.with_name(f".{path.stem}.writing{path.suffix}")
     else:
         staging = folder / f"{path.stem}.{socket.gethostname()}.{os.getpid()}{path.suffix}"
-    for parent in {path.parent, staging.parent}:
-        parent.mkdir(parents=True, exist_ok=True)
-    with _alone(staging, path):
+    with naming(path):
+        for parent in {path.parent, staging.parent}:
+            parent.mkdir(parents=True, exist_ok=True)
+    with naming(path, staging), _alone(staging, path):
         try:
             yield staging
             if durable:
@@ -93,7 +98,30 @@ def write_json(path: str | Path, content: Any) -> None:
 
 
 @contextmanager
-def replacing_folder(folder: str | Path, *, durable: bool = True) -> Iterator[Path]:
+def naming(target: str | Path, *places: Path, fix: str = "start again") -> Iterator[None]:
+    """Say of a failure of the disk in the block which file could not be written, and why.
+
+    Args:
+        target: what is written.
+        places: where it is written; errors about files elsewhere are others'. Everywhere if not given.
+        fix: what to do once the disk is mended.
+
+    Raises:
+        OSError: the disk is full, or may not be written.
+    """
+    try:
+        yield
+    except Exception as error:
+        about = getattr(error, "filename", None)
+        if about is None or not places or any(str(about).startswith(str(place)) for place in places):
+            named = disk_error(error, target, fix=fix)
+            if named is not None:
+                raise named from error
+        raise
+
+
+@contextmanager
+def replacing_folder(folder: str | Path, *, durable: bool = True, fix: str = "start again") -> Iterator[Path]:
     """A folder to fill in place of ``folder``, which it becomes where the block ends without an error.
 
     The filled folder is first renamed to ``.NAME.ready``: from here on it counts. Then it takes the place of the old
@@ -103,15 +131,20 @@ def replacing_folder(folder: str | Path, *, durable: bool = True) -> Iterator[Pa
     Args:
         folder: the folder to replace or to create. Only one process may write it at a time.
         durable: force all files onto the disk before the rename, so that a crash of the machine loses nothing.
+        fix: what the error says to do where the disk is full.
 
     Yields:
         The empty folder to fill. An error removes it.
+
+    Raises:
+        OSError: the disk is full, or may not be written.
     """
     folder = Path(folder)
-    recover(folder)
     staging = _beside(folder, "writing")
-    staging.mkdir(parents=True)
-    with only_writer(staging, name=folder):
+    with naming(folder, fix=fix):
+        recover(folder)
+        staging.mkdir(parents=True)
+    with naming(folder, staging, fix=fix), only_writer(staging, name=folder):
         try:
             yield staging
             if durable:
@@ -125,24 +158,35 @@ def replacing_folder(folder: str | Path, *, durable: bool = True) -> Iterator[Pa
 
 
 @contextmanager
-def only_writer(folder: str | Path, *, seconds: float | None = None, name: Path | None = None) -> Iterator[None]:
-    """Hold a folder, as the one process that writes into it, while the block runs.
+def only_writer(
+    folder: str | Path, *, seconds: float | None = None, name: Path | None = None, joins: bool = False
+) -> Iterator[Callable[[], None]]:
+    """Hold a folder, as the one process or job that writes into it, while the block runs.
 
     Args:
         folder: created where it is missing.
         seconds: how long to wait for another one; as long as one that is killed may take to end if not given.
         name: what the error calls it; ``folder`` if not given.
+        joins: hold it together with the other processes of a job, whose first one has called what was yielded.
+
+    Yields:
+        To be called by the first process of a job: lets others join; from then on nobody holds it alone.
 
     Raises:
         ValueError: another process holds it.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    with naming(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY) if fcntl else -1
-    try:
-        if fcntl and not _lock(descriptor, _ABOUT_TO_END if seconds is None else seconds):
+
+    def hold(shared: bool) -> None:
+        if fcntl and not _lock(descriptor, _ABOUT_TO_END if seconds is None else seconds, shared=shared):
             raise ValueError(f"{name or folder} is being written by another process: let it end, or take another one.")
-        yield
+
+    try:
+        hold(joins)
+        yield lambda: hold(True)
     finally:
         if fcntl:
             os.close(descriptor)
@@ -248,13 +292,13 @@ def _is(descriptor: int, path: Path) -> bool:
         return False
 
 
-def _lock(descriptor: int, seconds: float) -> bool:
+def _lock(descriptor: int, seconds: float, *, shared: bool = False) -> bool:
     """Lock an open file or folder; False where another process has it all the time."""
     assert fcntl is not None  # callers ask first
     until = time.monotonic() + seconds
     while True:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
             return True
         except BlockingIOError:
             if time.monotonic() >= until:

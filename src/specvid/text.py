@@ -63,6 +63,20 @@ def one_line(text: str) -> str:
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
+def printable_name(text: str, *, most: int = 60) -> str:
+    """A name that somebody else gave, for a picture of matplotlib's, which takes dollars for formulas.
+
+    Args:
+        text: e.g. of a class.
+        most: letters beyond which it is cut off.
+
+    Returns:
+        The name on one line, with what is no letter, and each dollar, escaped.
+    """
+    name = one_line(printable_path(text))
+    return (name if len(name) <= most else f"{name[: most - 1]}…").replace("$", "\\$")
+
+
 def to_text(rows: Sequence[Sequence[str]], *, align: str = "", rule: bool = True) -> str:
     """Columns of plain text, each as wide as its widest cell.
 

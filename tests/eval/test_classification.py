@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from specvid.eval.classification import average_views, save_confusion, score_classification
+from specvid.eval.multilabel import save_average_precisions
 
 
 def slow_rank(row: list[float], label: int) -> int | None:
@@ -101,3 +102,11 @@ def test_the_confusion_picture_is_drawn(tmp_path) -> None:
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
     with pytest.raises(ValueError, match="must be 3 x 4"):
         save_confusion(score.confusion, ["A", "B", "C"], tmp_path / "wrong.png")
+
+
+@pytest.mark.parametrize("name", [r"a$\bad{$", "a\0b\n", "\ud83d", "<script>", "z" * 300, ""])
+def test_classes_may_be_called_anything(tmp_path, name: str) -> None:
+    """Two dollars make a formula in matplotlib, which may be none."""
+    save_confusion(np.eye(2, 3), [name, "b"], tmp_path / "a.png", title=name)
+    save_average_precisions(np.array([0.5, 1.0]), [name, "b"], tmp_path / "b.png", title=name)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png"]

@@ -19,7 +19,7 @@ import numpy as np
 
 from specvid.datasets.decode import open_video
 from specvid.datasets.layouts.media import VIDEOS, is_hidden
-from specvid.errors import VideoError
+from specvid.errors import VideoError, disk_error
 from specvid.files import only_writer, read_json, replacing_file, write_json
 from specvid.tools.bench.timing import interleaved
 from specvid.tools.data.pool import decoding_pool
@@ -175,7 +175,7 @@ def reencode(source: str, target: str, config: ShrinkConfig) -> None:
                     container.mux(stream.encode(picture))
                 container.mux(stream.encode())
         except (av.FFmpegError, ValueError) as error:
-            if isinstance(error, VideoError):
+            if isinstance(error, VideoError) or disk_error(error, target):  # which is no fault of the video
                 raise
             raise VideoError(source, f"cannot be written as {codec} in {suffix} ({error})") from None
         with open_video(staging) as copy:

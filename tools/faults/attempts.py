@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,16 @@ class Stage:
     Args:
         scenario: the verb.
         folder: an empty one.
+
+    Attributes:
+        disk: the folder around the output, which may become a disk of its own.
     """
 
     def __init__(self, scenario: Scenario, folder: Path) -> None:
-        self.scenario, self.inputs, self.out, self.log = scenario, folder / "inputs", folder / "out", folder / "log.txt"
+        self.scenario, self.inputs, self.log = scenario, folder / "inputs", folder / "log.txt"
+        self.disk, self.out = folder / "disk", folder / "disk" / "out"
         self.inputs.mkdir(parents=True)
+        self.disk.mkdir()
         scenario.inputs(self.inputs, self.run_to_the_end)
         self.words = scenario.words(self.inputs, self.out)
 
@@ -85,6 +90,7 @@ def start(
     change: int = -1,
     number: int = signal.SIGKILL,
     count_into: Path | None = None,
+    prepare: Callable[[], object] | None = None,
 ) -> int:
     """Start ``specvid WORDS`` in a fork, the first process of a group of its own, and wait until its verb begins.
 
@@ -95,6 +101,7 @@ def start(
         change: the one before which it signals itself; none if negative.
         number: of that signal.
         count_into: a file that gets the number of changes at the end.
+        prepare: called in the process before the verb, to take rights from it, for example.
 
     Returns:
         The process id.
@@ -115,7 +122,10 @@ def start(
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(output, 1)
         os.dup2(output, 2)
+        sys.stdout = os.fdopen(1, "w", closefd=False)  # the one before remembers its place in another file
         count = _watch(watched, change, number) if watched is not None else [0]
+        if prepare is not None:
+            prepare()
         _announce(begins)
         sys.argv = ["specvid", *words]
         try:

@@ -90,17 +90,17 @@ def kill(
             found.died += code in (-number, 128 + number)
             chain += 1
             found.faults += _ending_faults(code, number, output, moment)
-            found.faults += _half_done(stage, expected)
+            found.faults += half_done(stage, expected)
         left = left_behind(child)
         if left:
             found.faults.append(f"processes are left {PATIENCE:.0f} s after {name} at {moment:.2f}: {', '.join(left)}")
         if not code or chain == _CHAIN:
             chain = 0
-            found.faults += _compare(stage, expected, finished=not code)
+            found.faults += compare(stage, expected, finished=not code)
             found.results += 1
             stage.reset()
     if chain:
-        found.faults += _compare(stage, expected, finished=False)
+        found.faults += compare(stage, expected, finished=False)
         found.results += 1
     return found
 
@@ -120,8 +120,16 @@ def _ending_faults(code: int, number: int, output: str, moment: float) -> list[s
     return []
 
 
-def _half_done(stage: Stage, expected: dict[str, Any]) -> list[str]:
-    """What a reader would get wrong before the command is started again."""
+def half_done(stage: Stage, expected: dict[str, Any]) -> list[str]:
+    """What a reader would get wrong before the command is started again.
+
+    Args:
+        stage: where it was stopped.
+        expected: `contents` of what nobody stopped.
+
+    Returns:
+        A sentence for each fault.
+    """
     scenario, faults = stage.scenario, []
     if scenario.reader is not None:
         try:
@@ -138,8 +146,17 @@ def _half_done(stage: Stage, expected: dict[str, Any]) -> list[str]:
     return faults
 
 
-def _compare(stage: Stage, expected: dict[str, Any], *, finished: bool) -> list[str]:
-    """What is wrong with the output, once it is complete."""
+def compare(stage: Stage, expected: dict[str, Any], *, finished: bool) -> list[str]:
+    """What is wrong with the output, once it is complete.
+
+    Args:
+        stage: where it lies.
+        expected: `contents` of what nobody stopped.
+        finished: it is complete; else the command is started again first.
+
+    Returns:
+        A sentence for each fault.
+    """
     if not finished:
         try:
             stage.run_to_the_end(stage.words)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from specvid.files import write_json
 
 Words = list[str]
@@ -148,6 +150,15 @@ def _embed(inputs: Path, out: Path) -> Words:
     return ["embed", str(inputs / "clips"), *network, *windows, "--out", str(out)]
 
 
+def _features(folder: Path, run: Verbs) -> None:
+    """Features of a gallery."""
+    rng = np.random.default_rng(0)
+    ids, cameras = np.arange(40) // 4, np.arange(40) % 4
+    features = rng.standard_normal((40, 8))
+    sides = {"query": features, "query_ids": ids, "query_cams": cameras, "gallery": features}
+    np.savez(folder / "features.npz", **sides, gallery_ids=ids, gallery_cams=cameras)  # type: ignore[arg-type]
+
+
 SCENARIOS: dict[str, Scenario] = {
     "train action": Scenario(_train_action, _clips, grows=True),
     "train reid": Scenario(_train_reid, _walkers, grows=True),
@@ -178,6 +189,20 @@ SCENARIOS: dict[str, Scenario] = {
         lambda inputs, out: ["eval", "reid", "--run", str(out / "a"), "--test-sampling", "first", "--device", "cpu"],
         _reid_run,
         start="start",
+    ),
+    "eval features": Scenario(
+        lambda inputs, out: [
+            *["eval", "reid", "--features", str(inputs / "features.npz"), "--protocol", "cross-camera"],
+            *["--out", str(out / "scores")],
+        ],
+        _features,
+    ),
+    "search query": Scenario(
+        lambda inputs, out: [*_query(inputs, inputs / "start"), "--html", str(out / "page.html")], _embeddings
+    ),
+    "data synthesize": Scenario(
+        lambda inputs, out: ["data", "synthesize", "ucf101", str(out / "set"), "--scenes", "1"],
+        lambda folder, run: None,
     ),
 }
 """By the names of their verbs."""
