@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 
 from specvid.config import from_dict
-from specvid.datasets.decode import Video
 from specvid.datasets.decode.opening import refuse_address
 from specvid.datasets.layouts.media import IMAGES
+from specvid.errors import VideoError
 from specvid.models.trust import require_trust
 from specvid.pipelines.embed.config import EmbedConfig
+from specvid.pipelines.embed.feed import read_ahead
 from specvid.pipelines.embed.folder import Folder
+from specvid.pipelines.embed.inputs import Source
 from specvid.pipelines.embed.network import Network
-from specvid.pipelines.embed.reading import Reader
 from specvid.pipelines.embed.rows import Rows
 from specvid.pipelines.embed.stream import reader_for
 from specvid.pipelines.engine.devices import select_device
@@ -134,23 +135,24 @@ def _embed(folder: Folder, query: Sequence[str], config: EmbedConfig, device: st
             f"the network is not the one that made {str(folder.path)!r} (weights {network.metadata.weights[:12]}, not "
             f"{made['weights'][:12]}). Say with --run or --weights where that lies."
         )
-    reader = reader_for(network, config.windows)
+    source = _source(query)
     total, count, warning = np.zeros(network.dim), 0, ""
-    with _open(reader, query) as video:
-        for chunk in reader.clips_of(video):
-            assert chunk.clips is not None
-            for clips in chunk.clips.split(8):
-                vectors = network(clips).cpu().numpy()
-                total, count = total + vectors.sum(axis=0, dtype=np.float64), count + len(vectors)
-            warning = chunk.warning
+    # In a process of its own: a file that kills its decoder must not end whatever calls this.
+    for _, chunk in read_ahead([source], reader_for(network, config.windows), workers=1):
+        if chunk.clips is None:
+            raise VideoError(source.id, chunk.error)
+        for clips in chunk.clips.split(8):
+            vectors = network(clips).cpu().numpy()
+            total, count = total + vectors.sum(axis=0, dtype=np.float64), count + len(vectors)
+        warning = chunk.warning
     return (total / count)[None], warning
 
 
-def _open(reader: Reader, query: Sequence[str]) -> Video:
-    """The query as a video."""
+def _source(query: Sequence[str]) -> Source:
+    """The query as an input of `embed`."""
     images = [path for path in query if os.path.splitext(path)[1].lower() in IMAGES]
     if images and len(images) == len(query):
-        return reader.open("", images)
+        return Source(images[0], "", files=tuple(images))
     if len(query) > 1:
         raise ValueError(f"{len(query)} things are searched for at once: give one video or id, or images of one.")
-    return reader.open(query[0])
+    return Source(query[0], query[0])

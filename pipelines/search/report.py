@@ -3,7 +3,7 @@
 import base64
 import html
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,14 @@ from specvid.datasets.decode import open_video
 from specvid.datasets.layouts.media import IMAGES
 from specvid.errors import VideoError
 from specvid.files import replacing_file
+from specvid.pipelines.engine.isolated import IsolatedCalls
 from specvid.pipelines.search.query import Answer
 from specvid.text import counted, one_line, to_text
 
 _HEIGHT = 120  # px
 _OWN = ("rank", "score", "id", "path", "start_s", "end_s", "first_frame", "last_frame")
+_POLICY = """<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; """
+_POLICY += """style-src 'unsafe-inline'">"""  # nothing runs, nothing is fetched, whatever a name may hold
 _STYLE = (
     "body{font:15px/1.4 sans-serif;margin:2em;color:#222;background:#fff}img{height:120px;margin-right:2px}"
     "article{margin:0 0 1.6em}h2{font-size:1em;margin:0 0 .3em}p{margin:.2em 0;color:#666;overflow-wrap:anywhere}"
@@ -49,20 +52,26 @@ def write_page(answer: Answer, query: Sequence[str], path: str | os.PathLike[str
         query: what was searched for.
         path: the file to write.
     """
-    parts = [f"<h1>{len(answer.rows)} nearest of {answer.rows_searched:,} ({html.escape(answer.method)})</h1>"]
+    with IsolatedCalls() as isolated:
+        parts = list(_articles(answer, query, isolated))
+    heading = f"<h1>{len(answer.rows)} nearest of {answer.rows_searched:,} ({html.escape(answer.method)})</h1>"
+    head = f'<meta charset="utf-8">{_POLICY}<title>{html.escape(answer.query)}</title><style>{_STYLE}</style>'
+    page = f'<!doctype html><html lang="en">{head}{heading}{"".join(parts)}</html>'
+    with replacing_file(Path(path)) as staging:
+        staging.write_text(page, encoding="utf-8", errors="backslashreplace")
+
+
+def _articles(answer: Answer, query: Sequence[str], isolated: IsolatedCalls) -> Iterator[str]:
+    """The query, where it is a file, and each row."""
     if all(os.path.exists(item) for item in query):
-        parts.append(_article("query", "".join(_pictures(item, []) for item in query[:3]), answer.query))
+        yield _article("query", "".join(_pictures(item, [], isolated) for item in query[:3]), answer.query)
     for row in answer.rows:
         known = row["first_frame"] is not None  # of features of tracklets it is not
         numbers = np.unique(np.linspace(row["first_frame"], row["last_frame"], 3).astype(int)).tolist() if known else []
         others = [f"{name}: {value}" for name, value in row.items() if name not in _OWN and value is not None]
         text = "; ".join([row["path"], *others]) if row["path"] != row["id"] else "; ".join(others)
         heading = f"{row['rank']}. {row['id']}{_span(row)}, {row['score']:.4f}"
-        parts.append(_article(heading, _pictures(row["path"], numbers), text))
-    title = f"<title>{html.escape(answer.query)}</title>"
-    page = f'<!doctype html><html lang="en"><meta charset="utf-8">{title}<style>{_STYLE}</style>{"".join(parts)}</html>'
-    with replacing_file(Path(path)) as staging:
-        staging.write_text(page, encoding="utf-8", errors="backslashreplace")
+        yield _article(heading, _pictures(row["path"], numbers, isolated), text)
 
 
 def _span(row: dict[str, Any]) -> str:
@@ -76,20 +85,26 @@ def _article(heading: str, pictures: str, text: str) -> str:
     return f"<article><h2>{html.escape(heading)}</h2>{pictures}<p>{html.escape(text)}</p></article>"
 
 
-def _pictures(path: str, numbers: list[int]) -> str:
-    import cv2
-
+def _pictures(path: str, numbers: list[int], isolated: IsolatedCalls) -> str:
+    """Small pictures of frames, or why there are none; the data set may name files that kill their decoder."""
     try:
-        frames = _frames_of(path, numbers)[:3]
+        pictures = isolated(path, _encode, path, numbers)
     except (VideoError, ValueError) as error:
         return f"<p>{html.escape(str(error))}</p>"
-    tags = []
-    for frame in frames:
+    data = [base64.b64encode(picture).decode() for picture in pictures]
+    return "".join(f'<img alt="" src="data:image/jpeg;base64,{text}">' for text in data)
+
+
+def _encode(path: str, numbers: Sequence[int]) -> list[bytes]:
+    """Some frames as small JPEG files."""
+    import cv2
+
+    pictures = []
+    for frame in _frames_of(path, numbers)[:3]:
         width = max(1, round(frame.shape[1] * _HEIGHT / frame.shape[0]))
         small = cv2.resize(frame, (width, _HEIGHT), interpolation=cv2.INTER_AREA)
-        data = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
-        tags.append(f'<img alt="" src="data:image/jpeg;base64,{base64.b64encode(data).decode()}">')
-    return "".join(tags)
+        pictures.append(cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes())
+    return pictures
 
 
 def _frames_of(path: str, numbers: Sequence[int]) -> list[np.ndarray]:

@@ -1,17 +1,22 @@
 """Searching for videos and images; the page; the command line."""
 
 import json
+import os
 import re
 import shutil
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tiny_ucf101 import synthesize_tiny_ucf101
 
 from specvid.cli import run as command
+from specvid.errors import VideoError
 from specvid.models import create_model
 from specvid.models.weights import save_weights
 from specvid.pipelines.embed import EmbedConfig, JobConfig, WindowConfig, embed
+from specvid.pipelines.engine.isolated import IsolatedCalls
 from specvid.pipelines.networks.config import InputConfig, NetworkConfig
 from specvid.pipelines.search.query import search
 
@@ -83,7 +88,9 @@ def test_the_command_line_answers_as_table_json_and_page(base: Path, capsys, mon
     assert [row["rank"] for row in rows] == [1, 2, 3] and rows[0]["id"].endswith("v_Green_g03_c01.avi")
     page = Path("page.html").read_text()
     assert len(re.findall(r'<img alt="" src="data:image/jpeg;base64,[\w+/=]{200,}">', page)) == 1 + 3 * 3
-    assert page.count("<article>") == 4 and "v_Green_g03_c01.avi" in page and "http" not in page
+    assert (
+        page.count("<article>") == 4 and "v_Green_g03_c01.avi" in page and "http" not in page.replace("http-equiv", "")
+    )
     assert command([*words, "--where", "path != ''"]) == 0
     table = capsys.readouterr().out.splitlines()
     assert table[0].split() == ["cosine", "time", "span", "id"] and table[-1] == "3 of 12 rows (exact)"
@@ -123,3 +130,48 @@ def test_embeddings_are_scored_from_the_command_line(base: Path, capsys) -> None
     assert command(["eval", "embeddings", str(base / "videos"), "--label", "id"]) == 2
     assert command(["eval", "embeddings", str(base / "videos"), "--label", "id", "--group", "pth"]) == 2
     assert "Did you mean 'path'" in capsys.readouterr().err
+
+
+def die_of(name: str, usual: Any) -> Any:
+    """In place of `open_video`: a file of this name kills the process that opens it, as std::bad_alloc does."""
+
+    def open_or_die(path: Any, *arguments: Any, **options: Any) -> Any:
+        if str(path).endswith(name):
+            os._exit(6)
+        return usual(path, *arguments, **options)
+
+    return open_or_die
+
+
+def test_a_file_that_kills_its_decoder_costs_itself_only(base: Path, tmp_path: Path, monkeypatch) -> None:
+    """The query's own, and a row's on the page, whose path the data set names."""
+    from specvid.datasets.clips import motion
+    from specvid.pipelines.search import report
+
+    deadly = shutil.copy(base / "ucf/videos/Red/v_Red_g02_c01.avi", tmp_path / "deadly.avi")
+    monkeypatch.setattr(motion, "open_video", die_of("deadly.avi", motion.open_video))
+    with pytest.raises(VideoError, match=r"deadly\.avi: the decoder kills its process, the file is damaged"):
+        search(base / "videos", deadly, k=3, device="cpu")
+    answer = search(base / "videos", str(base / "ucf/videos/Red/v_Red_g02_c01.avi"), k=3)
+    gone = answer.rows[1]["path"]
+    monkeypatch.setattr(report, "open_video", die_of(Path(gone).name, report.open_video))
+    report.write_page(answer, [deadly], tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert page.count("<article>") == 4 and page.count("kills the process that decodes it") == 1
+    assert page.count("<img ") == 1 + 2 * 3
+
+
+def test_isolated_calls(tmp_path: Path) -> None:
+    with IsolatedCalls(seconds=0.5) as isolated:
+        assert isolated("a", os.path.basename, "x/y") == "y"
+        with pytest.raises(VideoError, match="a: kills the process that decodes it"):
+            isolated("a", os._exit, 6)
+        with pytest.raises(VideoError, match=r"a: gives nothing for 0\.5 s"):
+            isolated("a", time.sleep, 60)
+        with pytest.raises(VideoError, match="b: no such file"):
+            isolated("b", no_such_file, "b")
+        assert isolated("a", os.path.basename, "x/z") == "z"
+
+
+def no_such_file(path: str) -> None:
+    raise VideoError(path, "no such file")
