@@ -20,7 +20,10 @@ _ADDRESS = re.compile(
     r"(?:^|/)(?:[A-Za-z][A-Za-z0-9+.-]+://|(?:ftp|gs|hls|https?|mms|rtmps?|rtp|rtsps?|s3|srt|tcp|udp):/)"
 )
 _SLASHES = re.compile(r":/+")
-_STREAM = "is the address of a stream, not a file: record it first, e.g. `ffmpeg -i ADDRESS -t 60 clip.mkv`"
+_STREAM = (
+    "is the address of a stream, not a file: record it first, e.g. `ffmpeg -i ADDRESS -t 60 clip.mkv`, or pipe its "
+    "frames into `specvid predict --stdin WxH@FPS` (docs/segments.md)"
+)
 
 
 def import_decord() -> Any:

@@ -6,10 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.clips.transforms import Normalise
 from specvid.errors import nearest
 from specvid.models.clip import ForwardPass
 from specvid.models.insertion.places import trace
+from specvid.models.spec import InputSpec
 from specvid.models.video_model import VideoModel
 from specvid.pipelines.networks.config import InputConfig, NetworkConfig
 from specvid.pipelines.networks.opening import hash_weights, open_network
@@ -75,7 +77,6 @@ class Network:
         weights = hash_weights(self.model)
         self.metadata = NetworkMetadata(self.model.config, weights, spec, feature, self.dim, sampling)
         self.model.to(self.device)
-        self._normalise = Normalise(self.input.mean, self.input.std)
         if self.device.type == "cuda":
             torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
 
@@ -89,7 +90,7 @@ class Network:
         Returns:
             float32 (B, dim) on the device.
         """
-        x = self._prepare(clips)
+        x = normalise_clips(clips, self.input, self.device)
         dtype = _AUTOCAST.get(self.precision)
         with torch.autocast(self.device.type, dtype, enabled=dtype is not None):
             if self.feature == "penultimate":
@@ -103,13 +104,24 @@ class Network:
                 y = y.unflatten(0, (len(x), -1)).transpose(1, 2)
             return y.float().flatten(2).mean(2)
 
-    def _prepare(self, clips: Tensor) -> Tensor:
-        """uint8 (B, T, h, w, C) -> normalised float32 (B, C, T, h, w), the same numbers as `test_transform` gives."""
-        clips = clips.to(self.device, non_blocking=True)
-        x = torch.empty(len(clips), clips.shape[4], *clips.shape[1:4], device=self.device)
-        for channel, (scale, shift) in enumerate(zip(self._normalise.scale, self._normalise.shift, strict=True)):
-            x[:, channel].copy_(clips[..., channel]).mul_(scale).add_(shift)
-        return x
+
+def normalise_clips(clips: Tensor, spec: ClipSpec | InputSpec, device: torch.device) -> Tensor:
+    """Normalise clips on a device: the same numbers as `test_transform` gives.
+
+    Args:
+        clips: uint8 (B, T, h, w, C).
+        spec: mean and std of the channels.
+        device: where.
+
+    Returns:
+        float32 (B, C, T, h, w) on the device.
+    """
+    normalise = Normalise(spec.mean, spec.std)
+    clips = clips.to(device, non_blocking=True)
+    x = torch.empty(len(clips), clips.shape[4], *clips.shape[1:4], device=device)
+    for channel, (scale, shift) in enumerate(zip(normalise.scale, normalise.shift, strict=True)):
+        x[:, channel].copy_(clips[..., channel]).mul_(scale).add_(shift)
+    return x
 
 
 class _Tap:

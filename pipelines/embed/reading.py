@@ -24,8 +24,8 @@ class Chunk:
     Attributes:
         clips: uint8 (n, T, h, w, C); None with an error.
         length: frames of the video.
-        timing: when its frames are shown; with the last chunk, as the warning.
-        warning: about lost or repaired frames.
+        timing: when its frames are shown; with the first and the last chunk.
+        warning: about lost or repaired frames; with the last chunk, as what follows.
         lost: which of them are others in place of lost ones, and why.
         last: the input ends with this chunk.
         error: why the input is lost, whatever came before.
@@ -141,7 +141,7 @@ class Reader:
                 for index in [index for index in decoded if index < done]:
                     del decoded[index]
             if start + per_chunk < len(clips_ct):
-                yield Chunk(clips, length)
+                yield Chunk(clips, length, Timing() if start else video.timing)
             else:
                 yield Chunk(clips, length, video.timing, video.warning, video.stand_ins, last=True)
 

@@ -63,19 +63,33 @@ class WindowPlanner:
             spans, window = np.stack([clips.min(1), clips.max(1)], axis=1), np.arange(len(clips))
         else:
             spans = self._slide(length, timing) if self.config.window == "sliding" else _all_frames(length)
-            covers = [self._cover(first, last) for first, last in spans.tolist()]
+            covers = [self.cover(first, last) for first, last in spans.tolist()]
             clips, window = np.concatenate(covers), np.repeat(np.arange(len(spans)), [len(cover) for cover in covers])
         if not self.config.row_per_window:
             spans, window = _all_frames(length), np.zeros(len(clips), np.int64)
         return WindowPlan(spans[:, 0], spans[:, 1], clips, window)
 
+    def window_frames(self, timing: Timing) -> tuple[int, int]:
+        """Sliding windows of a video whose frames are evenly spaced.
+
+        Args:
+            timing: its frame rate.
+
+        Returns:
+            Length of a window, and distance from one to the next, in frames.
+
+        Raises:
+            ValueError: windows are given in seconds, and there is no frame rate.
+        """
+        config, fps = self.config, timing.fps
+        size = _frames("length", config.length, fps) if config.length else self.spec.frames * self.spec.stride
+        return size, _frames("every", config.every, fps) if config.every else max(1, size // 2)
+
     def _slide(self, length: int, timing: Timing) -> np.ndarray:
         """(W, 2) first and last frames. Where frames would be left over at the end, one more window ends there."""
         if timing.times is not None and self.config.length.endswith("s"):
             return self._slide_in_time(length, timing)
-        fps = timing.fps
-        size = _frames("length", self.config.length, fps) if self.config.length else self.spec.frames * self.spec.stride
-        step = _frames("every", self.config.every, fps) if self.config.every else max(1, size // 2)
+        size, step = self.window_frames(timing)
         if length <= size:
             return _all_frames(length)
         starts = np.arange(0, length - size + 1, step)
@@ -111,8 +125,16 @@ class WindowPlanner:
         edges = np.linspace(0, length, min(self.config.clips, length) + 1).astype(np.int64).tolist()
         return np.stack([self._segments(first, end) for first, end in pairwise(edges)])
 
-    def _cover(self, first: int, last: int) -> np.ndarray:
-        """(C, T) clips that cover one window."""
+    def cover(self, first: int, last: int) -> np.ndarray:
+        """The clips that cover one window.
+
+        Args:
+            first: its first frame.
+            last: its last frame, which is part of it.
+
+        Returns:
+            int64 (C, T), frame numbers.
+        """
         if self.spec.sampling == "segments":
             return self._segments(first, last + 1)[None]
         length = last - first + 1

@@ -15,10 +15,12 @@ if TYPE_CHECKING:  # what `__getattr__` below imports on first use, for editors 
     from specvid.models import VideoModel, create_model, list_backbones, load
     from specvid.models.blocks import create_block, list_blocks
     from specvid.models.insertion.anybody import insert, remove
+    from specvid.pipelines.segments.streaming import StreamingRecogniser
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "StreamingRecogniser",
     "VideoModel",
     "__version__",
     "create_block",
@@ -37,6 +39,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "StreamingRecogniser": "specvid.pipelines.segments.streaming",
     "VideoModel": "specvid.models",
     "create_block": "specvid.models.blocks",
     "create_model": "specvid.models",

@@ -77,6 +77,22 @@ def printable_name(text: str, *, most: int = 60) -> str:
     return (name if len(name) <= most else f"{name[: most - 1]}…").replace("$", "\\$")
 
 
+def clock(seconds: float, *, decimals: int = 1, mark: str = ".") -> str:
+    """A time as hours, minutes and seconds.
+
+    Args:
+        seconds: from the begin of the video.
+        decimals: of the seconds.
+        mark: before them.
+
+    Returns:
+        E.g. ``0:01:02.5``.
+    """
+    ticks = round(seconds * 10**decimals)
+    whole, fraction = divmod(ticks, 10**decimals)
+    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}{mark}{fraction:0{decimals}}"
+
+
 def to_text(rows: Sequence[Sequence[str]], *, align: str = "", rule: bool = True) -> str:
     """Columns of plain text, each as wide as its widest cell.
 
