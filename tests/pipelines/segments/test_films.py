@@ -8,6 +8,7 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 
+import colour_films
 import numpy as np
 import pysubs2
 import pytest
@@ -214,6 +215,7 @@ def test_streaming_is_the_same_as_the_file_for_r3d_18_with_snl(tmp_path: Path) -
 
 HOUR = """
 import json, resource, sys
+sys.path.append(sys.argv[2])
 from colour_films import colour_model
 from specvid.pipelines.segments.classifier import ClipClassifier
 from specvid.pipelines.segments.config import SegmentConfig
@@ -238,7 +240,8 @@ def test_an_hour_of_film(tmp_path: Path) -> None:
         names = [name for name in COLOURS if name != "nothing"]
         events = [(names[k % 3], int(start), int(start) + 40 + 10 * (k % 7)) for k, start in enumerate(starts)]
         path = write_film(tmp_path / f"{minutes}.mp4", length, events)
-        done = subprocess.run([sys.executable, "-c", HOUR, str(path)], capture_output=True, text=True, timeout=3000)
+        command = [sys.executable, "-c", HOUR, str(path), str(Path(colour_films.__file__).parent)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=3000)
         assert done.returncode == 0, done.stderr[-2000:]
         found[minutes] = json.loads(done.stdout)
         assert not found[minutes]["error"]
