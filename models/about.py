@@ -72,12 +72,15 @@ def multiply_adds(model: VideoModel) -> int:
     return counter.get_total_flops() // 2
 
 
-def model_on_meta(name: str, *, blocks: str = "", input: Mapping[str, object] | None = None) -> VideoModel:
+def model_on_meta(
+    name: str, *, blocks: str = "", conv: str = "", input: Mapping[str, object] | None = None
+) -> VideoModel:
     """Build a model on the meta device, in eval mode: without memory for its weights.
 
     Args:
         name: A backbone.
         blocks: Insertions, as of `specvid.create_model`.
+        conv: Replaced convolutions, likewise.
         input: Changes to the backbone's `InputSpec`.
 
     Returns:
@@ -87,7 +90,7 @@ def model_on_meta(name: str, *, blocks: str = "", input: Mapping[str, object] | 
         ValueError: As `specvid.create_model`.
     """
     with cheapest_device(name):
-        return create_model(name, blocks=blocks, input=input).to("meta").eval()
+        return create_model(name, blocks=blocks, conv=conv, input=input).to("meta").eval()
 
 
 def cheapest_device(name: str) -> torch.device:

@@ -14,18 +14,21 @@ import torch
 from specvid.errors import nearest
 from specvid.models.backbones.registry import build_backbone, option_names
 from specvid.models.heads import Head
-from specvid.models.insertion.grammar import format_blocks, parse_blocks
+from specvid.models.insertion.convolutions import replace_conv, replacement_names
+from specvid.models.insertion.grammar import Insertion, format_blocks, parse_blocks
 from specvid.models.insertion.insert import insert_blocks
 from specvid.models.pooling import create_pooling
 from specvid.models.spec import BackboneConfig
 from specvid.models.video_model import VideoModel
 from specvid.models.weights import load_weights
+from specvid.models.weights.read import read_weights
 
 
 def create_model(
     name: str,
     *,
     blocks: str | None = "",
+    conv: str | None = "",
     num_classes: int | None = None,
     embedding_dim: int | None = None,
     pooling: str = "mean",
@@ -45,6 +48,8 @@ def create_model(
         name: A backbone (`list_backbones`).
         blocks: Insertions, e.g. ``"snl@layer3.-1"`` (`specvid.models.insertion.grammar`,
             `specvid.models.insertion.places`), or parts such as ``"tsm@residual"`` (`specvid.models.insertion.parts`).
+        conv: Convolutions of the backbone to replace, e.g. ``"dcd@layer3"`` (`specvid.models.insertion.convolutions`).
+            They start from those that ``weights`` bring, or are loaded where the weights have them.
         num_classes: Size of the classifier, None for none.
         embedding_dim: Length E of the embedding, see `Head`; None for that of the pooled features.
         pooling: ``mean``, ``max`` or ``attention`` over time.
@@ -85,9 +90,23 @@ def create_model(
     }
     config = json.loads(json.dumps(config))  # as it comes back from a file: lists, not tuples
     model = VideoModel(backbone, pool=pool, head=head, config=config)
+    replacements = parse_blocks(conv or "")
+    has_own = bool(replacements) and weights is not None and _has_replacements(model, replacements, weights)
+    if replacements and has_own:
+        model.replaced = replace_conv(model, format_blocks(replacements))
     if weights is not None:
         model.loaded = load_weights(model, weights)
+    if replacements and not has_own:
+        model.replaced = replace_conv(model, format_blocks(replacements))
     return model
+
+
+def _has_replacements(model: VideoModel, replacements: tuple[Insertion, ...], weights: str | Path) -> bool:
+    """Whether a file has weights of the network with its convolutions replaced, not of the bare one."""
+    if not Path(weights).is_file():
+        return False
+    names = replacement_names(model.backbone, replacements, model.aliases)
+    return any(key.endswith(tuple(names)) for key in read_weights(weights))
 
 
 def _check_types(name: object, input: object, weights: object) -> None:
@@ -117,6 +136,8 @@ _MEANT = {
     "drop_rate": "dropout=",
     "block": "blocks=",
     "plugins": "blocks=",
+    "conv_layer": "conv=",
+    "convs": "conv=",
     "num_frames": "input={'frames': ...}",
     "frames": "input={'frames': ...}",
     "clip_len": "input={'frames': ...}",

@@ -58,11 +58,13 @@ class Table:
         backbones: By name, sorted.
         blocks: Names of the blocks.
         parts: Names of the other parts that can be inserted.
+        convolutions: Names of what can replace convolutions.
     """
 
     backbones: Mapping[str, BackboneInfo]
     blocks: tuple[str, ...]
     parts: tuple[str, ...]
+    convolutions: tuple[str, ...]
 
 
 @cache
@@ -74,7 +76,7 @@ def read_table() -> Table:
     """
     content = json.loads(FILE.read_text(encoding="utf-8"))
     backbones = {entry["name"]: _entry(entry) for entry in content["backbones"]}
-    return Table(backbones, tuple(content["blocks"]), tuple(content["parts"]))
+    return Table(backbones, *(tuple(content[kind]) for kind in ("blocks", "parts", "convolutions")))
 
 
 def _entry(entry: Mapping[str, Any]) -> BackboneInfo:

@@ -10,8 +10,10 @@ from torch import nn
 from specvid.models.about import cheapest_device, count_parameters, model_on_meta, multiply_adds
 from specvid.models.backbones.registry import build_backbone
 from specvid.models.clip import ForwardPass
+from specvid.models.convolutions import Convolution
 from specvid.models.formats import CHANNELS_FIRST, CHANNELS_LAST, TOKENS, find_rule
-from specvid.models.insertion.grammar import Place
+from specvid.models.insertion.convolutions import replace_convolutions
+from specvid.models.insertion.grammar import Place, parse_blocks
 from specvid.models.insertion.insert import features_at, insert_blocks
 from specvid.models.insertion.inserted_block import InsertedBlock
 from specvid.models.insertion.places import Call, container_children, residual_branches, resolve, stages, trace
@@ -21,12 +23,13 @@ from specvid.models.table import clip_text
 _ORDER = {CHANNELS_FIRST: "", CHANNELS_LAST: " (channels last)", TOKENS: " (tokens x channels)"}
 
 
-def describe(name: str, *, blocks: str = "", input: Mapping[str, Any] | None = None) -> str:
+def describe(name: str, *, blocks: str = "", conv: str = "", input: Mapping[str, Any] | None = None) -> str:
     """A backbone as text: its stages with the shapes that flow, where blocks can go, and those that were inserted.
 
     Args:
         name: A backbone.
         blocks: What to insert.
+        conv: Which convolutions to replace.
         input: Changes to its `InputSpec`.
 
     Returns:
@@ -37,14 +40,12 @@ def describe(name: str, *, blocks: str = "", input: Mapping[str, Any] | None = N
     """
     bare, full = _build(name, input), _build(name, input)
     added = insert_blocks(full, blocks)
+    inside = count_parameters(full.module) - count_parameters(bare.module)
+    replaced = replace_convolutions(full.module, parse_blocks(conv), full.aliases) if conv else None
     calls, bare_calls = _trace(full), _trace(bare)
-    model = model_on_meta(name, blocks=blocks, input=input)
+    model = model_on_meta(name, blocks=blocks, conv=conv, input=input)
     kind = "a video network" if bare.dims == 3 else "an image network, run per frame; blocks see all frames of a clip"
-    extra = (
-        f", {count_parameters(full.module) - count_parameters(bare.module):,} of them in inserted blocks"
-        if added
-        else ""
-    )
+    extra = f", {inside:,} of them in inserted blocks" if added else ""
     axes = "C x T x H x W" if bare.dims == 3 else "C x H x W, of each frame"
     rows = list(_rows(full, full.module, calls, bare, bare_calls, depth=0, path=""))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -58,6 +59,7 @@ def describe(name: str, *, blocks: str = "", input: Mapping[str, Any] | None = N
             f"{name}: {kind}",
             f"{count_parameters(model):,} parameters{extra}; {multiply_adds(model) / 1e9:.2f} GFLOPs (multiply-adds) "
             f"of a clip of {clip_text(model.input)}; vector of {bare.vector_dim}",
+            *([] if replaced is None else [f"replaced convolutions (~): {replaced}"]),
             "",
             *tree,
             "",
@@ -94,8 +96,12 @@ def _rows(
         kind = f"{count_parameters(module):,} parameters" if inserted else type(module).__name__
         widths = "" if inserted else " | ".join(_width(bare, bare_calls, place) for place in (here, f"{here}.end"))
         indent = "  " * depth
-        yield (f"{'+' if inserted else ' '} {indent}{here}", kind, _gives(full, calls.get(here), here), widths)
-        within = any(isinstance(part, InsertedBlock) for part in module.modules()) and not inserted
+        if isinstance(module, Convolution):
+            kind = f"{module.config.name}, {count_parameters(module):,} parameters"
+        mark = "+" if inserted else "~" if isinstance(module, Convolution) else " "
+        yield (f"{mark} {indent}{here}", kind, _gives(full, calls.get(here), here), widths)
+        marked = any(isinstance(part, (InsertedBlock, Convolution)) for part in module.modules())
+        within = marked and not isinstance(module, (InsertedBlock, Convolution))
         if within or here in stages(full.module):
             yield from _rows(full, module, calls, bare, bare_calls, depth=depth + 1, path=here)
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from specvid.datasets.decode import Video
+    from specvid.models.insertion.convolutions import ReplacementReport
 
 
 class VideoModel(nn.Module):
@@ -42,6 +43,7 @@ class VideoModel(nn.Module):
         classes: Names of the logits, where a trained or shared model has them.
         sampling: How clips are taken from a video, ``dense`` or ``segments``.
         loaded: What became of the weights that were loaded.
+        replaced: What became of the convolutions that were to be replaced.
     """
 
     def __init__(self, backbone: Backbone, *, pool: nn.Module, head: Head, config: dict[str, Any]) -> None:
@@ -54,6 +56,7 @@ class VideoModel(nn.Module):
         self.num_classes = head.classifier.out_features if head.classifier is not None else None
         self.classifier_name, self.pretrained = backbone.classifier, backbone.pretrained
         self.loaded: LoadReport | None = None
+        self.replaced: ReplacementReport | None = None
         self.classes: tuple[str, ...] | None = None
         self.sampling = "dense"
 

@@ -73,7 +73,7 @@ def insert(module: nn.Module, blocks: str, example: Tensor, *, frames: int | Non
     spec = InputSpec(frames or (example.shape[2] if dims == 3 else 1), 1, (example.shape[-2], example.shape[-1]), 1)
     before = {name for name, part in module.named_modules() if isinstance(part, InsertedBlock)}
     with torch.random.fork_rng(devices=[]):
-        added = insert_blocks(Backbone(module, 0, spec, dims, aliases=_stages(module)), insertions, example=example)
+        added = insert_blocks(Backbone(module, 0, spec, dims, aliases=stages_of(module)), insertions, example=example)
     added = [path for path in added if path not in before]
     near = next((tensor for tensor in module.parameters() if tensor.is_floating_point()), example)
     for path in added:
@@ -128,8 +128,15 @@ def _is_parallel(module: nn.Module) -> TypeGuard[nn.DataParallel | nn.parallel.D
     return isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel))
 
 
-def _stages(module: nn.Module) -> dict[str, str]:
-    """The names of stages in papers, where a network has ResNet's: res4 = layer3, in DataParallel module.layer3."""
+def stages_of(module: nn.Module) -> dict[str, str]:
+    """The names of stages in papers, where a network has ResNet's.
+
+    Args:
+        module: Any network.
+
+    Returns:
+        Short name -> path: res4 = layer3, in DataParallel module.layer3.
+    """
     inside = "module." if _is_parallel(module) else ""
     paths = {path for path, _ in module.named_modules()}
     stages = {f"res{number + 1}": f"{inside}layer{number}" for number in range(1, 5)}

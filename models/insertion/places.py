@@ -95,6 +95,24 @@ def resolve(network: nn.Module, place: Place, aliases: Mapping[str, str]) -> lis
     return [Site(_join(target, children[-1]), after=at_end)]
 
 
+def find_module(network: nn.Module, path: str, aliases: Mapping[str, str]) -> str:
+    """The module that a path means, and nothing before or behind it.
+
+    Args:
+        network: Any network.
+        path: A module path, perhaps with an alias or negative indices.
+        aliases: Short names of places.
+
+    Returns:
+        Its path in the network.
+
+    Raises:
+        ValueError: There is none.
+    """
+    first, dot, rest = path.partition(".")
+    return _walk(network, f"{aliases.get(first, first)}{dot}{rest}".split("."), Place(path), aliases)
+
+
 def trace(network: nn.Module, probe: tuple[int, ...] | Tensor) -> dict[str, Call]:
     """Record what each module sees when a network runs.
 

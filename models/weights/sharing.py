@@ -118,6 +118,7 @@ def model_card(model: VideoModel, classes: Sequence[str] | None, *, license: str
     about = [
         f"- Backbone: `{config['name']}`, {millions:.2f} M parameters with all that is inserted",
         f"- Blocks: `{config['blocks'] or 'none'}`",
+        *([f"- Convolutions replaced: `{config['conv']}`"] if config.get("conv") else []),
         f"- Clips: {spec.frames} frames at a distance of {spec.stride}, {size} px (height x width){seen}",
         f"- Embedding: {model.embedding_dim} numbers; logits: {model.num_classes or 'none'}",
         f"- Licence: {license or 'not stated; ask whoever published it before you use it'}",

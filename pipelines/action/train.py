@@ -43,6 +43,7 @@ class ActionTask(TrainingTask[ActionConfig, ActionLists]):
         return create_model(
             net.model,
             blocks=net.blocks,
+            conv=net.conv,
             num_classes=len(lists.classes),
             dropout=net.dropout,
             input=input_changes(config.clips, default),

@@ -168,6 +168,8 @@ class NetConfig:
     """Backbone; `specvid models` lists them."""
     blocks: str = ""
     """Blocks to insert: block[(option=value, ...)]@place[, ...]."""
+    conv: str = ""
+    """Convolutions to replace, in the same grammar: dcd@layer3; they start from the ones they replace."""
     weights: str = ""
     """Weights to start from: a file, or published ones (DEFAULT, kinetics400, imagenet)."""
     dropout: float = 0.0
@@ -201,7 +203,8 @@ class TrainingConfig:
     @property
     def default_name(self) -> str:
         """A name made of what matters: data set, split, model, blocks, seed."""
-        blocks, model = (re.sub(r"[^\w.]+", "-", text).strip("-") for text in (self.net.blocks, self.net.model))
+        inserted = ", ".join(filter(None, (self.net.blocks, self.net.conv)))
+        blocks, model = (re.sub(r"[^\w.]+", "-", text).strip("-") for text in (inserted, self.net.model))
         return "-".join((self.clips.dataset, f"s{self.clips.split}", model, blocks or "bare", f"seed{self.train.seed}"))
 
 

@@ -48,7 +48,7 @@ def fit(
             for batch, completes_step in meter.fetch(task.feed.epoch(epoch, state.step_in_epoch)):
                 with fabric.no_backward_sync(state.model, enabled=not completes_step):
                     loss, figures = task.loss(state.model, fabric.to_device(batch))
-                    fabric.backward(loss / config.accumulate)
+                    figures |= state.backward(loss)
                 meter.add(batch, loss, figures)
                 if completes_step:
                     state.update()

@@ -6,9 +6,10 @@ from typing import Any, cast
 
 import torch
 from lightning_fabric import Fabric
-from torch import nn
+from torch import Tensor, nn
 
 from specvid import __version__
+from specvid.models.convolutions.training import convolutions_of, penalty_of
 from specvid.pipelines.engine.config import EngineConfig
 from specvid.pipelines.engine.ema import average_weights
 from specvid.pipelines.engine.gather import gather_objects, share_buffers
@@ -50,6 +51,7 @@ class TrainState:
         if config.compile:
             model = cast(nn.Module, torch.compile(model))
         self.model, self.optimizer = fabric.setup(model, optimizer)
+        self._convolutions = convolutions_of(self.model)
         for method in task.forward_methods:
             self.model.mark_forward_method(method)
         self.average = average_weights(self.model.module, config.ema) if config.ema else None
@@ -100,6 +102,20 @@ class TrainState:
         saved, self._meter = self._meter, None
         return self.epoch, EpochMeter(accumulate=self.config.accumulate, warned=self._warned, state=saved)
 
+    def backward(self, loss: Tensor) -> dict[str, Tensor]:
+        """The backward pass of a batch, with what convolutions add to its loss.
+
+        Args:
+            loss: of the batch, a scalar.
+
+        Returns:
+            What was added, as a figure to log; empty for nothing.
+        """
+        penalty = penalty_of(self._convolutions)
+        total = loss if penalty is None else loss + penalty
+        self.fabric.backward(total / self.config.accumulate)
+        return {} if penalty is None else {"conv_penalty": penalty.detach()}
+
     def update(self) -> None:
         """One optimiser step with the gradients at hand."""
         if self.config.clip_norm:
@@ -113,6 +129,7 @@ class TrainState:
         if self.average is not None:
             self.average.update_parameters(self.model.module)
         self.step += 1
+        self._follow()
 
     def save_within_epoch(self, meter: EpochMeter) -> None:
         """Save ``last/`` where ``save_every`` says so, or where a signal ends the training.
@@ -195,6 +212,13 @@ class TrainState:
                 self.run.save("best", self.scored, self._meta(line))
         self._save_last(line, meter if self.step_in_epoch else None)
         return line, speed
+
+    def _follow(self) -> None:
+        """Let convolutions follow the course of the training, e.g. a temperature that falls."""
+        progress = self.step / (self.config.epochs * self.task.feed.steps)
+        averaged = [] if self.average is None else convolutions_of(self.average)
+        for layer in (*self._convolutions, *averaged):
+            layer.set_progress(progress)
 
     def _agreed_signal(self) -> int:
         """The signal that any process got, the same in all of them; 0 for none."""

@@ -246,6 +246,8 @@ def announce(run: RunFolder, model: VideoModel, task: TrainingTask[Any, Any]) ->
     log.info(f"run {run.path}: {net.model}{blocks}, {spec.frames} frames x {spec.stride}, {height} x {width} px")
     if net.weights:
         log.info(f"weights: {model.loaded}")
+    if model.replaced is not None:
+        log.info(f"convolutions: {model.replaced}")
     log.info(f"{lists.title}, split {lists.split}: {lists}")
     recipe = f" (from the recipe {config.recipe})" if config.recipe else ""
     is_cut = 0 < engine.max_steps < engine.epochs * task.feed.steps

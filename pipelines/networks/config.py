@@ -18,6 +18,8 @@ class NetworkConfig:
     """Backbone, instead of a run (`specvid models` lists them); or a shared folder, or owner/name on the Hub."""
     blocks: str = ""
     """Blocks to insert into the backbone."""
+    conv: str = ""
+    """Convolutions of the backbone to replace, e.g. dcd@layer3."""
     weights: str = ""
     """Weights of the backbone: a file, or published ones (DEFAULT, kinetics400, imagenet)."""
     classes: int | None = None
@@ -42,7 +44,7 @@ class NetworkConfig:
     @property
     def backbone_settings(self) -> list[str]:
         """Names of the settings that only a backbone takes, of those that are set."""
-        return [name for name in ("blocks", "weights", "classes", "modality") if getattr(self, name)]
+        return [name for name in ("blocks", "conv", "weights", "classes", "modality") if getattr(self, name)]
 
     @property
     def title(self) -> str:

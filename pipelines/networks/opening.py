@@ -140,7 +140,12 @@ def _open_backbone(config: NetworkConfig, classifier: bool, labels: str) -> Open
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         model = create_model(
-            config.model, blocks=config.blocks, num_classes=count, weights=config.weights or None, input=_seen(config)
+            config.model,
+            blocks=config.blocks,
+            conv=config.conv,
+            num_classes=count,
+            weights=config.weights or None,
+            input=_seen(config),
         )
     if not classifier:
         return OpenedNetwork(model, trained=bool(config.weights))

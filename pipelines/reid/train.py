@@ -46,6 +46,7 @@ class ReidTask(TrainingTask[ReidConfig, ReidLists]):
         model = create_model(
             net.model,
             blocks=net.blocks,
+            conv=net.conv,
             num_classes=classes,
             embedding_dim=net.embedding_dim,
             pooling=net.pooling,

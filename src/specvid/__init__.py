@@ -1,9 +1,9 @@
 """specvid: spectral nonlocal blocks for video backbones.
 
-``create_model`` and ``create_block`` build, ``insert`` puts blocks into anybody's network, ``load`` opens what was
-trained or shared, ``open_video`` a video; ``list_backbones`` and ``list_blocks`` say what there is. The parts live in
-``specvid.models``, ``specvid.datasets``, ``specvid.eval`` and ``specvid.pipelines``; nothing heavy is imported before
-it is used.
+``create_model`` and ``create_block`` build, ``insert`` puts blocks into anybody's network, ``replace_conv`` replaces
+convolutions in it, ``load`` opens what was trained or shared, ``open_video`` a video; ``list_backbones`` and
+``list_blocks`` say what there is. The parts live in ``specvid.models``, ``specvid.datasets``, ``specvid.eval`` and
+``specvid.pipelines``; nothing heavy is imported before it is used.
 """
 
 import importlib
@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # what `__getattr__` below imports on first use, for editors 
     from specvid.models import VideoModel, create_model, list_backbones, load
     from specvid.models.blocks import create_block, list_blocks
     from specvid.models.insertion.anybody import insert, remove
+    from specvid.models.insertion.convolutions import merge_conv, replace_conv
     from specvid.pipelines.segments.streaming import StreamingRecogniser
 
 __version__ = "0.1.0"
@@ -31,10 +32,12 @@ __all__ = [
     "list_backbones",
     "list_blocks",
     "load",
+    "merge_conv",
     "models",
     "open_video",
     "pipelines",
     "remove",
+    "replace_conv",
     "tools",
 ]
 
@@ -47,8 +50,10 @@ _HOME = {
     "list_backbones": "specvid.models",
     "list_blocks": "specvid.models.blocks",
     "load": "specvid.models",
+    "merge_conv": "specvid.models.insertion.convolutions",
     "open_video": "specvid.datasets.decode",
     "remove": "specvid.models.insertion.anybody",
+    "replace_conv": "specvid.models.insertion.convolutions",
 }
 _SUBPACKAGES = ("datasets", "eval", "models", "pipelines", "tools")
 

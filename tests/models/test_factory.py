@@ -205,7 +205,11 @@ def test_an_option_in_the_name_and_again() -> None:
     ("name", "options", "message"),
     [
         ("resnet18", {"num_class": 3}, r"'num_class' is unknown. Did you mean num_classes=\?.*last_stride"),
-        ("r3d_18", {"pretrained": True}, r"Did you mean weights='DEFAULT'\? Arguments: blocks, num_classes,.*has none"),
+        (
+            "r3d_18",
+            {"pretrained": True},
+            r"Did you mean weights='DEFAULT'\? Arguments: blocks, conv, num_classes,.*has none",
+        ),
         ("r3d_18", {"dim": 128}, r"Did you mean embedding_dim=\?"),
         (
             "resnet18",

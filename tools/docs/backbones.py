@@ -14,6 +14,7 @@ from specvid.files import write_text
 from specvid.models.about import backbone_info
 from specvid.models.backbones.registry import list_backbones
 from specvid.models.blocks import list_blocks
+from specvid.models.convolutions import list_convolutions
 from specvid.models.insertion.parts import list_parts
 from specvid.models.table import FILE, read_table
 
@@ -29,7 +30,8 @@ def main(patterns: Sequence[str] = ()) -> None:
     for name in list_backbones():
         wanted = name not in known or any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
         backbones.append(dataclasses.asdict(backbone_info(name) if wanted else known[name]))
-    write_text(FILE, as_text({"backbones": backbones, "blocks": list_blocks(), "parts": list_parts()}))
+    lists = {"blocks": list_blocks(), "parts": list_parts(), "convolutions": list_convolutions()}
+    write_text(FILE, as_text({"backbones": backbones} | lists))
     print(f"{FILE}: {len(backbones)} backbones")
 
 

@@ -25,12 +25,18 @@ from the state dict of that module.
     HorNet (2207.14284)                    gnconv                          proj_in, dwconv, pws, proj_out
     polynomials-for-augmenting-NNs         pdc                             conv1, u_conv1, lconv0, alpha ...
     Enjoy-Hamburger (2109.04553)           ham_nmf, ham_vq, ham_cd         bases
+    dcd (2103.08756)                       dcd                             conv, q, p, bn1, bn2, fc, fc_phi, fc_scale
+    Dynamic-convolution-Pytorch            dynamic_conv                    weight, bias, attention.fc1, attention.fc2
+    DRConv-PyTorch (2003.12243)            drconv                          conv_kernel.1, conv_kernel.3, conv_guide
+    LinearConv (1907.11432)                linear_conv                     conv_weights, linear_weights, bias
+    HyperNets (2110.04176)                 phc                             A, F
+    Efficient-AI-Backbones (1911.11907)    ghost                           primary_conv, cheap_operation
 
 The gate of the block is 1 where the published module has none. SNL's ``a2`` is a relu product without normalisation and
 becomes the block ``relu_dot``; its ``caylay`` is a polynomial and becomes ``cayley`` with ``form="published"``.
 """
 
-from specvid.models.blocks.official import channel_blocks, long_range_blocks, nonlocal_blocks, stages
+from specvid.models.blocks.official import channel_blocks, convolutions, long_range_blocks, nonlocal_blocks, stages
 from specvid.models.blocks.official.conversion import from_official
 
-__all__ = ["channel_blocks", "from_official", "long_range_blocks", "nonlocal_blocks", "stages"]
+__all__ = ["channel_blocks", "convolutions", "from_official", "long_range_blocks", "nonlocal_blocks", "stages"]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -30,6 +31,7 @@ class Conversion:
         constructor: arguments of their constructor, and the options of ours that a value means.
         channels: C, where no weight of g (D, C, 1, ...) determines it.
         changes: what is done to a tensor before it is ours, by our key.
+        create: builds the module, given dims, channels and options; a block if not given.
     """
 
     block: str
@@ -42,10 +44,13 @@ class Conversion:
     constructor: Mapping[str, Translation] = field(default_factory=dict)
     channels: int | None = None
     changes: Mapping[str, Callable[[Tensor], Tensor]] = field(default_factory=dict)
+    create: Callable[..., nn.Module] | None = None
 
 
 OFFICIAL_NAMES = {"relu_dot": "a2", "cayley": "caylay", "gsnl": "gsnl_2019"}
 """What the modules that become a block are called, where it is not the name of the block."""
+
+_OURS = (".gate", "num_batches_tracked", "temperature")  # buffers and parameters that no published module has
 
 READERS: Registry[Callable[[State], Conversion]] = Registry("official module")
 
@@ -145,7 +150,7 @@ def convert_tensors(name: str, conversion: Conversion, state: State, own: State)
     }
     loaded |= {key: torch.zeros_like(own[key]) for key in conversion.zeros if key in own and key not in loaded}
     unread = {theirs for theirs in state if conversion.keys.get(theirs) not in own} - {*conversion.without_effect}
-    unfilled = {key for key in own if key not in loaded and not key.endswith((".gate", "num_batches_tracked"))}
+    unfilled = {key for key in own if key not in loaded and not key.endswith(_OURS)}
     wrong = {key for key, value in loaded.items() if value.shape != own[key].shape}
     if unread or unfilled or wrong:
         raise ValueError(
@@ -161,13 +166,9 @@ def _fit(value: Tensor, like: Tensor) -> Tensor:
     """
     if value.numel() == like.numel():
         return value.reshape(like.shape)
-    if (
-        value.dim() == 4
-        and like.dim() == 5
-        and (*value.shape[:2], *value.shape[2:]) == (*like.shape[:2], *like.shape[3:])
-    ):
+    if like.dim() == value.dim() + 1 >= 5 and value.shape == (*like.shape[:-3], *like.shape[-2:]):
         video = value.new_zeros(like.shape)
-        video[:, :, like.shape[2] // 2] = value
+        video[..., like.shape[-3] // 2, :, :] = value
         return video
     return value
 
@@ -180,7 +181,8 @@ def from_official(
     Args:
         name: ``snl``, ``nl``, ``ns``, ``a2``, ``dnl``, ``caylay`` (or ``cayley``), ``cgnl``, ``cc``, ``snl_2019``,
             ``gsnl_2019``, ``se``, ``eca``, ``gc``, ``cbam``, ``ge``, ``bot_mhsa``, ``halo``, ``gnconv``, ``pdc``,
-            ``ham_nmf``, ``ham_vq`` or ``ham_cd``.
+            ``ham_nmf``, ``ham_vq`` or ``ham_cd``; of convolutions ``dcd``, ``dynamic_conv``, ``drconv``,
+            ``linear_conv``, ``phc`` or ``ghost``.
         state_dict: the module's own keys, e.g. ``t.weight`` and ``stages.0.g.weight``; a ``module.`` prefix is taken
             off.
         constructor: what the module was made with, by the names of its own constructor, e.g. ``{"use_scale": False,
@@ -193,8 +195,9 @@ def from_official(
             (``block`` and ``halo``).
 
     Returns:
-        A block (see :func:`create_block`) for the dims of the weights: 2 for (D, C, 1, 1), 3 for (D, C, 1, 1, 1);
-        channel and long-range blocks have 2.
+        A block (see :func:`create_block`), or a convolution (`specvid.models.convolutions.create_convolution`), for
+        the dims of the weights: 2 for (D, C, 1, 1), 3 for (D, C, 1, 1, 1); channel and long-range blocks and
+        convolutions have 2.
 
     Raises:
         ValueError: an unknown name, a state dict whose keys are not those of such a module, or an option that must be
@@ -221,7 +224,8 @@ def from_official(
     chosen = {"dims": 2, "channels": conversion.channels} | defaults | conversion.options
     if conversion.channels is None and "channels" not in given:
         chosen |= _channels(conversion, state)
-    block = create_block(conversion.block, **chosen | given)
+    create = conversion.create or partial(create_block, conversion.block)
+    block = create(**chosen | given)
     tensors = convert_tensors(name, conversion, state, block.state_dict())
     block.load_state_dict(tensors, strict=False)
     return block.eval()

@@ -25,6 +25,7 @@ VERBS = {
     "export": "export:EXPORT",
     "models": "models:MODELS",
     "models show": "models:SHOW",
+    "models blocks": "blocks:BLOCKS",
     "data check": "data:CHECK",
     "data prepare": "data:PREPARE",
     "data shrink": "data:SHRINK",
@@ -56,7 +57,7 @@ specvid: spectral nonlocal blocks for video
   specvid export RUN ...               a model as one file for other programs: ONNX, torch.export
   specvid report RUN...                a table over runs: mean and deviation over seeds
   specvid ablate ...                   does a block help? a grid of trainings and its paired table
-  specvid models [show NAME]           backbones, their cost and weights; where blocks can go
+  specvid models [show NAME|blocks]    backbones, their cost; where blocks can go; all blocks
   specvid bench WHAT                   speed, beside what it must beat: loader, model, blocks, reid, ...
   specvid demo                         the main job on synthetic data, in minutes on a CPU
 

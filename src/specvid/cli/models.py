@@ -16,7 +16,8 @@ specvid models: the backbones there are, what they cost, and where weights come 
   --json      everything as JSON, with the addresses of the weights
 
 GFLOPs are 10^9 multiply-adds of one clip of the size shown, from pixels to the embedding, as papers
-count. `specvid models show NAME` prints one backbone's stages and where blocks can go.
+count. `specvid models show NAME` prints one backbone's stages and where blocks can go, `specvid
+models blocks` all blocks with their options.
 
 Example:
   specvid models r3d
@@ -27,6 +28,7 @@ specvid models show: the stages of a backbone with their shapes, and where block
 
   NAME                     a backbone, as `specvid models` lists them
   --blocks "snl@layer3.-1" inserts blocks, and marks them with +
+  --conv "dcd@layer3"      replaces convolutions, and marks them with ~
   --frames T --size PX     the clip, if not the backbone's own
   --modality flow|rgb-diff what it sees: optical flow, or differences of frames
 
@@ -73,6 +75,7 @@ def run(options: ModelsOptions) -> int:
         echo("\nalso, as SCHEME:NAME:")
         echo("\n".join(f"  {scheme}: {text}" for scheme, text in SCHEMES.items()))
         echo(f"\nblocks: {', '.join(table.blocks)}; parts: {', '.join(table.parts)}")
+        echo(f"convolutions: {', '.join(table.convolutions)} (`specvid models blocks`: the options of all)")
     echo(f"\nGFLOPs: 10^9 multiply-adds of one clip, from pixels to the embedding.\n{FOOTNOTE}")
     return 0
 
@@ -85,6 +88,8 @@ class ShowOptions:
     """A backbone."""
     blocks: str = ""
     """Blocks to insert."""
+    conv: str = ""
+    """Convolutions to replace."""
     frames: int | None = None
     """Frames of the clip."""
     size: int | None = None
@@ -102,7 +107,7 @@ def show(options: ShowOptions) -> int:
     from specvid.pipelines.engine.log import echo
 
     changes = {name: value for name in ("frames", "size", "modality") if (value := getattr(options, name)) is not None}
-    echo(describe(options.name, blocks=options.blocks, input=changes))
+    echo(describe(options.name, blocks=options.blocks, conv=options.conv, input=changes))
     return 0
 
 

@@ -13,7 +13,7 @@ specvid train action: train an action recogniser, score its last epoch, save bot
   --test-fraction 0.2 --groups '(.*)_clip' own clips: split a test part off, by sources
   --model r3d_18                           backbone (`specvid models` lists them)
   --blocks "snl@layer3.-1"                 blocks to insert: block[(option=value)]@place, ...
-  --weights FILE|DEFAULT                   weights to start from
+  --conv "dcd@layer3" --weights FILE|DEFAULT   convolutions to replace; weights to start from
   --recipe scratch|finetune|small          settings that go together; an option here wins
            probe|blocks                    on a frozen network: classifier alone, or blocks too
   --freeze stem layer1                     parts that stand still, norms included; faster, too

@@ -10,7 +10,7 @@ specvid train reid: train a person re-identifier, score its last epoch, save bot
   --data DIR --dataset mars --split 1      mars, ilids-vid, prid2011, or tracklets: an own folder/table
   --model resnet50 --last-stride 1         backbone (`specvid models`); images run per frame, and
   --blocks "snl@layer3.-1"                 blocks see all frames together: block[(option=value)]@place
-  --weights FILE|imagenet                  weights to start from
+  --conv "dcd@layer3" --weights FILE|imagenet   convolutions to replace; weights to start from
   --recipe baseline|mobile|osnet|r50|tiny  settings that go together; an option here wins
   --frames 8 --height 256 --width 128      the clip: one random frame from each of 8 parts
   --identities 8 --tracklets 4 --batch-size 32 batches: P identities x K tracklets = batch size

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from torch.nn import functional as F
 from toy_task import LENGTH, WIDTH, ToyTask, toy_model
 
+from specvid.models.insertion.convolutions import replace_conv
 from specvid.pipelines.engine.config import EngineConfig
 from specvid.pipelines.engine.fabric import make_fabric
 from specvid.pipelines.engine.loop import fit
@@ -283,3 +284,40 @@ def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt) as error:
         train(tmp_path, callback=Ending(1, twice))
     assert not isinstance(error.value, Interrupted)
+
+
+def _with_convolution(replacement: str) -> torch.nn.Module:
+    torch.manual_seed(7)
+    layers = [torch.nn.Unflatten(1, (1, WIDTH)), torch.nn.Conv1d(1, 8, 3), torch.nn.ReLU(), torch.nn.Flatten()]
+    network = torch.nn.Sequential(*layers, torch.nn.Linear(8 * (WIDTH - 2), 2))
+    replace_conv(network, f"{replacement}@1")
+    return network
+
+
+def test_what_convolutions_add_to_the_loss_is_learned_and_logged(tmp_path: Path) -> None:
+    """Against the obvious loop with the regulariser of `linear_conv`."""
+    settings = {"optimizer": "sgd", "momentum": 0.0, "weight_decay": 0.0, "schedule": "constant", "accumulate": 2}
+    model, task = train(tmp_path, model=_with_convolution("linear_conv(weight=0.5)"), **settings)
+    slow = _with_convolution("linear_conv(weight=0.5)")
+    points, seen = task.feed._loader.dataset, []
+    for step, parts in enumerate(zip(task.seen[::2], task.seen[1::2], strict=True)):
+        slow.zero_grad()
+        for indices in parts:
+            items = [points[step // 3, index] for index in indices]
+            x, label = torch.stack([item["x"] for item in items]), torch.tensor([item["label"] for item in items])
+            seen.append(0.5 * slow[1].correlation().item())
+            ((F.cross_entropy(slow(x), label) + 0.5 * slow[1].correlation()) / 2).backward()
+        with torch.no_grad():
+            for parameter in slow.parameters():
+                parameter -= 0.05 * parameter.grad
+    for name, parameter in slow.state_dict().items():
+        torch.testing.assert_close(model.state_dict()[name], parameter)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert lines[0]["conv_penalty"] == pytest.approx(sum(seen[:6]) / 6, rel=1e-4)
+
+
+def test_the_temperature_of_a_convolution_falls_with_the_training_and_is_saved(tmp_path: Path) -> None:
+    train(tmp_path / "a", model=_with_convolution("dynamic_conv(temperature=31.0, anneal=0.5)"), max_steps=3)
+    assert weights(tmp_path / "a")["1.temperature"].item() == pytest.approx(31 - 30 * (3 / 9) / 0.5)
+    train(tmp_path / "b", model=_with_convolution("dynamic_conv(temperature=31.0, anneal=0.5)"), ema=0.9)
+    assert weights(tmp_path / "b")["1.temperature"].item() == 1.0

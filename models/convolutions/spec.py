@@ -1,0 +1,175 @@
+"""What a convolution is besides its numbers: channels, window, geometry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import prod
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+CONVOLUTIONS_OF_TORCH = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_CONVOLVE = (F.conv1d, F.conv2d, F.conv3d)
+
+
+@dataclass(frozen=True)
+class ConvolutionSpec:
+    """The shape and geometry of a convolution in one to three dimensions.
+
+    Attributes:
+        in_channels: C of its input.
+        out_channels: C of its output.
+        kernel_size: Positions of the window along each axis.
+        stride: Along each axis.
+        padding: On both sides of each axis, in positions.
+        dilation: Along each axis.
+        groups: Of channels that see only each other.
+        bias: Whether it has one.
+        replicates_time: Whether the first axis is padded with copies of the first and last frame, not with zeros.
+    """
+
+    in_channels: int
+    out_channels: int
+    kernel_size: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
+    groups: int = 1
+    bias: bool = False
+    replicates_time: bool = field(default=False, kw_only=True)
+
+    @property
+    def dims(self) -> int:
+        """1, 2 or 3."""
+        return len(self.kernel_size)
+
+    @property
+    def weight_shape(self) -> tuple[int, ...]:
+        """(O, I / groups, *kernel_size)."""
+        return (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
+
+    @property
+    def positions(self) -> int:
+        """Of the window."""
+        return prod(self.kernel_size)
+
+    @classmethod
+    def of(cls, conv: nn.Module) -> ConvolutionSpec:
+        """The spec of a convolution.
+
+        Args:
+            conv: ``nn.Conv1d``, ``nn.Conv2d`` or ``nn.Conv3d``, or one of their subclasses that computes the same.
+
+        Returns:
+            Its spec.
+
+        Raises:
+            ValueError: It is none, or computes something else.
+        """
+        kind = next((kind for kind in CONVOLUTIONS_OF_TORCH if isinstance(conv, kind)), None)
+        if kind is None:
+            raise ValueError(f"{type(conv).__name__} is no convolution of torch.nn")
+        assert isinstance(conv, CONVOLUTIONS_OF_TORCH)
+        plain = type(conv).forward is kind.forward or type(conv).__module__.startswith("mmcv.cnn.bricks")
+        time_padding = getattr(conv, "time_padding", None)  # of `specvid.models.backbones.inflate`
+        if not plain and time_padding is None:
+            raise ValueError(f"{type(conv).__name__} computes something else than torch's {kind.__name__}")
+        if conv.padding_mode != "zeros" or isinstance(conv.padding, str):
+            raise ValueError(f"it pads with {conv.padding!r} of {conv.padding_mode!r}, not with a number of zeros")
+        return cls(
+            conv.in_channels,
+            conv.out_channels,
+            conv.kernel_size,
+            conv.stride,
+            conv.padding,
+            conv.dilation,
+            conv.groups,
+            conv.bias is not None,
+            replicates_time=time_padding == "replicate",
+        )
+
+    def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None = None, *, groups: int | None = None) -> Tensor:
+        """Convolve with this geometry.
+
+        Args:
+            x: (B, C, *sizes).
+            weight: (O, C / groups, *kernel_size).
+            bias: (O,).
+            groups: Others than the spec's.
+
+        Returns:
+            (B, O, *sizes of the output).
+        """
+        padding = self.padding
+        if self.replicates_time and padding[0]:
+            x = F.pad(x, (*(0 for _ in padding[1:] for _ in range(2)), padding[0], padding[0]), mode="replicate")
+            padding = (0, *padding[1:])
+        convolve = _CONVOLVE[self.dims - 1]
+        return convolve(x, weight, bias, self.stride, padding, self.dilation, self.groups if groups is None else groups)
+
+    def convolve_each(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        """Convolve each sample with kernels of its own.
+
+        Args:
+            x: (B, C, *sizes).
+            weight: M kernels a sample, (B, M, O, C / groups, *kernel_size).
+            bias: (B, M, O).
+
+        Returns:
+            (B, M, O, *sizes of the output).
+        """
+        batch, kernels, groups, out = *weight.shape[:2], self.groups, self.out_channels // self.groups
+        if batch == 0:
+            one = self.convolve_each(x.new_zeros(1, *x.shape[1:]), weight.new_zeros(1, *weight.shape[1:]))
+            return one[:0]
+        each = weight.unflatten(2, (groups, out)).transpose(1, 2)  # (B, groups, M, O / groups, ...)
+        y = self.convolve(x.flatten(0, 1)[None], each.flatten(0, 3), groups=batch * groups)
+        y = y.reshape(batch, groups, kernels, out, *y.shape[2:]).transpose(1, 2).flatten(2, 3)
+        if bias is not None:
+            y = y + bias.reshape(*bias.shape, *(1 for _ in self.kernel_size))
+        return y
+
+    def build(self, kind: type[nn.Conv1d | nn.Conv2d | nn.Conv3d] | None = None) -> nn.Conv1d | nn.Conv2d | nn.Conv3d:
+        """A plain convolution of this spec, with torch's own start.
+
+        Args:
+            kind: Its class, which takes the arguments of torch's; torch's own if not given.
+
+        Returns:
+            The convolution.
+        """
+        kind = kind or CONVOLUTIONS_OF_TORCH[self.dims - 1]
+        conv = kind(
+            self.in_channels,
+            self.out_channels,
+            self.kernel_size,  # type: ignore[arg-type]
+            self.stride,  # type: ignore[arg-type]
+            self.padding,  # type: ignore[arg-type]
+            self.dilation,  # type: ignore[arg-type]
+            self.groups,
+            self.bias,
+        )
+        if hasattr(conv, "time_padding"):
+            conv.time_padding = "replicate" if self.replicates_time else "zeros"  # type: ignore[assignment]
+        return conv
+
+
+def pool_to(x: Tensor, bins: tuple[int, ...]) -> Tensor:
+    """Means over bins that cover each axis; they overlap where they do not divide its length.
+
+    Args:
+        x: (B, C, *sizes).
+        bins: How many along each axis.
+
+    Returns:
+        (B, C, *bins).
+    """
+    pool: Callable[..., Tensor] = (F.adaptive_avg_pool1d, F.adaptive_avg_pool2d, F.adaptive_avg_pool3d)[len(bins) - 1]
+    return pool(x, bins if len(bins) > 1 else bins[0])
+
+
+def mean_of(x: Tensor) -> Tensor:
+    """The mean over positions, (B, C, *sizes) -> (B, C), summed in float32 at least."""
+    return x.flatten(2).mean(-1, dtype=torch.promote_types(x.dtype, torch.float32)).to(x.dtype)
