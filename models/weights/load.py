@@ -193,6 +193,8 @@ def _fit(tensor: Tensor, own: Tensor) -> tuple[Tensor | None, str]:
             return averaged, ", ".join(filter(None, ["mean over RGB for each channel of optical flow", how]))
     if tensor.ndim > len(shape) == 2 and tensor.shape[:2] == shape and tensor.numel() == shape.numel():
         return tensor.reshape(shape), "1x1 convolution read as a linear layer"
+    if tensor.shape == (*shape, *(1 for _ in range(tensor.ndim - len(shape)))):
+        return tensor.reshape(shape), ""  # a 1x1 convolution of images in a block of ours, for any dimensions
     return None, f"{tuple(tensor.shape)} in the file, {tuple(shape)} in the model"
 
 

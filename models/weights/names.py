@@ -43,6 +43,20 @@ _SLOWFAST = (
     (re.compile(r"\bhead\.projection\."), "fc."),
 )
 
+# GhostNet's ghost modules, and HorNet's gnconv, are layers of ours
+_GHOSTNET = (
+    (re.compile(r"\bprimary_conv\.0\.weight$"), "kernel"),
+    (re.compile(r"\bprimary_conv\.1\."), "norm."),
+    (re.compile(r"\bcheap_operation\.0\."), "cheap."),
+    (re.compile(r"\bcheap_operation\.1\."), "cheap_norm."),
+)
+_HORNET = (
+    (re.compile(r"\bgnconv\.proj_in\."), "gnconv.proj."),
+    (re.compile(r"\bgnconv\.dwconv\."), "gnconv.depthwise."),
+    (re.compile(r"\bgnconv\.pws\."), "gnconv.raises."),
+    (re.compile(r"\bgnconv\.proj_out\."), "gnconv.out."),
+)
+
 
 def _translate(rules: Iterable[tuple[re.Pattern[str], str]], name: str) -> str:
     for pattern, ours in rules:
@@ -50,7 +64,10 @@ def _translate(rules: Iterable[tuple[re.Pattern[str], str]], name: str) -> str:
     return name
 
 
-DIALECTS: tuple[Callable[[str], str], ...] = (str, partial(_translate, _MMCV), partial(_translate, _SLOWFAST))
+DIALECTS: tuple[Callable[[str], str], ...] = (
+    str,
+    *(partial(_translate, rules) for rules in (_MMCV, _SLOWFAST, _GHOSTNET, _HORNET)),
+)
 
 
 def match_names(file: Mapping[str, tuple[int, ...]], model: Iterable[str], *, classifier: str) -> dict[str, str]:
