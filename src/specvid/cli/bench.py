@@ -51,6 +51,7 @@ specvid bench blocks: time and memory of single blocks over the number of positi
   --graphs                on a GPU: CUDA graphs, without the time that starting operations takes
   --channels-last         features in this memory format
   --memory                peak memory of a training step instead of times: a fresh process each
+  --all                   every block and convolution at three sizes: time, memory, parameters, FLOPs
   --csv FILE --markdown   all measurements as a file; tables in Markdown
 
 Example:
@@ -160,6 +161,8 @@ class BlocksOptions:
     """Memory format of the features."""
     memory: bool = False
     """Peak memory of a training step instead of times."""
+    all: bool = False
+    """Every block and convolution at three sizes: time, memory, parameters, multiply-adds."""
     csv: str = ""
     """File for all measurements."""
     markdown: bool = False
@@ -170,6 +173,15 @@ class BlocksOptions:
         if self.memory and idle:
             words = ", ".join(f"--{name.replace('_', '-')}" for name in idle)
             raise ValueError(f"--memory is of one step in float32 on the CPU: leave out {words}.")
+        if self.all and (self.memory or self.graphs or self.channels_last):
+            raise ValueError("--all has its own table, with memory: leave out --memory, --graphs and --channels-last.")
+        if self.all and (len(self.channels) > 1 or len(self.batches) > 1) and not self._has_default_sizes:
+            raise ValueError("--all is of one number of channels and clips: give one --channels and one --batches.")
+
+    @property
+    def _has_default_sizes(self) -> bool:
+        """Whether neither channels nor batches were given."""
+        return (self.channels, self.batches) == (BlocksOptions.channels, BlocksOptions.batches)
 
 
 @dataclass(frozen=True)
@@ -231,13 +243,38 @@ def _model(options: ModelOptions) -> str:
     return f"{device_line(options.device, options.precision)}\n\n{as_text(rows)}"
 
 
+def _every_options(options: BlocksOptions) -> dict[str, Any]:
+    """The arguments of ``bench_every``; sizes that are not given are its own."""
+    given: dict[str, Any] = {"device": options.device, "precision": options.precision}
+    if options.rounds != BlocksOptions.rounds:
+        given["rounds"] = options.rounds
+    if options.patience is not None:
+        given["patience"] = options.patience
+    if options.positions:
+        given["positions"] = options.positions
+    if options.variants:
+        given["names"] = options.variants
+    for name, values, default in (
+        ("channels", options.channels, BlocksOptions.channels),
+        ("batch", options.batches, BlocksOptions.batches),
+    ):
+        if values != default:
+            given[name] = values[0]
+    return given
+
+
 def _blocks(options: BlocksOptions) -> str:
     from specvid.pipelines.engine.log import status
+    from specvid.tools.bench.blocks.every import bench_every
     from specvid.tools.bench.blocks.memory import bench_memory
-    from specvid.tools.bench.blocks.tables import report_memory, report_times
+    from specvid.tools.bench.blocks.tables import report_every, report_memory, report_times
     from specvid.tools.bench.blocks.times import bench_blocks
 
     given: dict[str, Any] = {name: value for name in ("positions", "variants") if (value := getattr(options, name))}
+    if options.all:
+        return report_every(
+            bench_every(**_every_options(options)), csv=options.csv, markdown=options.markdown, status=status
+        )
     sizes: dict[str, Any] = given | {"channels": options.channels, "batches": options.batches}
     if options.memory:
         return report_memory(bench_memory(**sizes), csv=options.csv, markdown=options.markdown, status=status)

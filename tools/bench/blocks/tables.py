@@ -13,6 +13,7 @@ from specvid.models.blocks import create_block
 from specvid.models.blocks.affinities.symmetric import SymmetricAffinity
 from specvid.pipelines.engine.log import silent
 from specvid.text import to_markdown, to_text
+from specvid.tools.bench.blocks.every import EveryRow, every_table
 from specvid.tools.bench.blocks.memory import BlockMemory
 from specvid.tools.bench.blocks.times import BlockTime
 from specvid.tools.bench.gpu import device_line
@@ -49,6 +50,33 @@ def report_times(
     if len(forms := auto_table(measured)) > 1:
         parts.append(f"\n{print_table(forms)}")
     return "\n".join([*parts, "", *left_out_lines(measured)])
+
+
+def report_every(
+    rows: Iterable[EveryRow], *, csv: str = "", markdown: bool = False, status: Callable[[str], None] = silent
+) -> str:
+    """Print every block as it is measured, and then as one table.
+
+    Args:
+        rows: from ``bench_every``.
+        csv: file for all measurements, written as they come; none if empty.
+        markdown: the table in Markdown.
+        status: called with a line for each measurement.
+
+    Returns:
+        The table.
+    """
+    measured: list[EveryRow] = []
+    for row in rows:
+        measured.append(row)
+        figures = row.skipped or f"{row.forward_ms:.3g} ms forward, {row.train_ms:.3g} ms with backward"
+        status(f"{row.name} N {row.positions}: {figures}")
+        if csv:
+            write_csv(measured, csv)
+    table = (to_markdown if markdown else to_text)(every_table(measured))
+    note = "MiB: what a training step keeps for its backward pass; GMACs: 10^9 multiply-adds of a forward pass"
+    left = list(dict.fromkeys(f"{row.name} at N = {row.positions:,}: {row.skipped}" for row in measured if row.skipped))
+    return "\n".join([table, "", note, *(["left out:", *left] if left else [])])
 
 
 def _measure(
@@ -211,7 +239,7 @@ def memory_tables(peaks: Sequence[BlockMemory]) -> list[tuple[str, Table]]:
     return tables
 
 
-def write_csv(rows: Sequence[BlockTime] | Sequence[BlockMemory], path: str | Path) -> None:
+def write_csv(rows: Sequence[BlockTime] | Sequence[BlockMemory] | Sequence[EveryRow], path: str | Path) -> None:
     """Write all rows as they were measured, one a line.
 
     Args:

@@ -116,7 +116,7 @@ def _bench_size(
         limits = {name: patience or (PATIENCE_QUADRATIC if name in QUADRATIC else PATIENCE) for name in runs}
         return interleaved(runs, rounds=rounds, patience=limits, clock=clock, warm_up=1 if clock is None else 3)
 
-    forward, train = times(_forward), times(_train)
+    forward, train = times(forward_of), times(training_of)
     for name, why in why_not.items():
         if name not in ready:
             yield replace(size, variant=name, skipped=why or "not installed")
@@ -132,7 +132,17 @@ def _bench_size(
         )
 
 
-def _forward(block: nn.Module, x: Tensor, precision: str) -> Callable[[], None]:
+def forward_of(block: nn.Module, x: Tensor, precision: str) -> Callable[[], None]:
+    """What is timed as a forward pass.
+
+    Args:
+        block: put into eval mode.
+        x: features.
+        precision: of ``specvid.tools.bench.gpu.PRECISIONS``.
+
+    Returns:
+        A function that runs it once.
+    """
     block.eval()
 
     def run() -> None:
@@ -142,7 +152,17 @@ def _forward(block: nn.Module, x: Tensor, precision: str) -> Callable[[], None]:
     return run
 
 
-def _train(block: nn.Module, x: Tensor, precision: str) -> Callable[[], None]:
+def training_of(block: nn.Module, x: Tensor, precision: str) -> Callable[[], None]:
+    """What is timed as a forward and a backward pass.
+
+    Args:
+        block: put into training mode.
+        x: features.
+        precision: of ``specvid.tools.bench.gpu.PRECISIONS``.
+
+    Returns:
+        A function that runs both once.
+    """
     block.train()
     gradient = torch.ones_like(x)
     x = x.detach().requires_grad_()
