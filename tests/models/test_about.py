@@ -16,8 +16,8 @@ from specvid import cli, create_model, list_backbones
 from specvid.models.about import backbone_info, model_on_meta, multiply_adds
 from specvid.models.backbones.registry import list_schemes
 from specvid.models.blocks import list_blocks
-from specvid.models.insertion.inserted_block import InsertedBlock
 from specvid.models.convolutions import list_convolutions
+from specvid.models.insertion.inserted_block import InsertedBlock
 from specvid.models.insertion.parts import list_parts
 from specvid.models.table import FILE, SCHEMES, clip_text, match_backbones, read_table
 from specvid.models.tree import describe
