@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from specvid.modality import DESCRIPTIONS
 from specvid.models.clip import ForwardPass
 from specvid.models.heads import Head, Outputs
+from specvid.models.inference import Folded, for_inference
 from specvid.models.spec import Backbone
 from specvid.models.weights import LoadReport, sharing
 
@@ -44,6 +45,7 @@ class VideoModel(nn.Module):
         sampling: How clips are taken from a video, ``dense`` or ``segments``.
         loaded: What became of the weights that were loaded.
         replaced: What became of the convolutions that were to be replaced.
+        folded: Of a network made by `for_inference`, what was done; else None.
     """
 
     def __init__(self, backbone: Backbone, *, pool: nn.Module, head: Head, config: dict[str, Any]) -> None:
@@ -59,6 +61,7 @@ class VideoModel(nn.Module):
         self.replaced: ReplacementReport | None = None
         self.classes: tuple[str, ...] | None = None
         self.sampling = "dense"
+        self.folded: Folded | None = None
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Compute logits.
@@ -197,6 +200,37 @@ class VideoModel(nn.Module):
 
         return videos.embed_video(self, video)
 
+    def for_inference(self) -> VideoModel:
+        """A copy for inference alone, which computes the same, to rounding, faster.
+
+        Batch norms go into the convolutions before them, norms and gates of nonlocal blocks into the weights of the
+        block, and blocks whose gates are all 0 are left out. ``specvid eval``, ``predict``, ``embed`` and ``export``
+        use it.
+
+        Returns:
+            The copy, in eval mode, without gradients; ``folded`` says what was done. It is neither trained nor saved:
+            keep the network itself for that.
+        """
+        return for_inference(self)
+
+    def train(self, mode: bool = True) -> VideoModel:
+        """Set training or eval mode.
+
+        Args:
+            mode: True for training.
+
+        Returns:
+            Itself.
+
+        Raises:
+            ValueError: It is a copy for inference.
+        """
+        if mode and self.folded is not None:
+            raise ValueError(
+                "this network is a copy for inference, without norms to train: train the network that it was made of."
+            )
+        return super().train(mode)
+
     def save_pretrained(self, folder: str | Path, **options: Any) -> None:
         """Write a folder that others can load.
 
@@ -204,6 +238,8 @@ class VideoModel(nn.Module):
             folder: Where.
             **options: Of `specvid.models.weights.sharing.save_pretrained`.
         """
+        if self.folded is not None:
+            raise ValueError("this network is a copy for inference: save the network that it was made of.")
         sharing.save_pretrained(self, folder, **options)
 
     def push_to_hub(self, repo_id: str, **options: Any) -> str:

@@ -81,6 +81,9 @@ def fused_unit(affinity: SymmetricAffinity, unit: Unit, x_bcn: Tensor, mask_bn: 
     w_out = torch.cat((w_0, w_1), dim=1)
     if one_product_pays(batch, positions, unit.g.out_channels):
         x_bcn = side_by_side(x_bcn)
+    learns = torch.is_grad_enabled() and any(it.requires_grad for it in (x_bcn, w_in, w_0, w_1))
+    if not learns and not unit.training and not dense and _merging_is_cheaper(w_0, affinity.inner, positions):
+        return _merged(x_bcn, w_in, w_0, w_1, mask_bn)
     return _SpectralUnit.apply(x_bcn, w_in, w_out, mask_bn, affinity.inner, dense, unit.training)
 
 
@@ -103,18 +106,7 @@ class _SpectralUnit(torch.autograd.Function):
             rows = empty_as(x, rank + 2 * value)  # [F; Z; A Z]
             mix(w_in, x, out=rows[:, : rank + value])
             factor, signal, both = rows[:, :rank], rows[:, rank : rank + value], rows[:, rank:]
-            factor.relu_()
-            if mask_bn is not None:
-                factor.mul_(mask_bn.unsqueeze(1))
-            wide = at_least_float32(factor)
-            totals_b1r = _swap(wide.sum(-1)).unsqueeze(1)
-            degree_b1n = torch.bmm(totals_b1r, wide) * 0.5
-            connected = degree_b1n > 0
-            root_b1n = torch.where(connected, torch.where(connected, degree_b1n, 1.0).rsqrt(), 1.0)
-            if wide is factor:
-                factor.mul_(root_b1n)
-            else:
-                factor.copy_(wide * root_b1n)
+            totals_b1r, root_b1n, connected = _normalise_(factor, mask_bn)
             if dense:
                 related = _symmetric_part(torch.bmm(factor[:, :inner].mT, factor[:, inner:]))  # A, (B, N, N)
                 torch.bmm(signal, related, out=rows[:, rank + value :])
@@ -165,6 +157,53 @@ class _SpectralUnit(torch.autograd.Function):
             grad_w_in = outer(inward, x) if ctx.needs_input_grad[1] else None
             grad_w_out = outer(grad, both) if ctx.needs_input_grad[2] else None
         return grad_x, grad_w_in, grad_w_out, None, None, None, None
+
+
+def _merging_is_cheaper(w_0: Tensor, inner: int, positions: int) -> bool:
+    """Whether [W_1 K | W_0] [F; Z] takes no more multiplications than [W_0 | W_1] [Z; A Z] and A Z = K F.
+
+    (It also writes less: A Z is never stored.)
+    """
+    channels, value = w_0.shape
+    merged = positions * channels * (2 * inner + value) + channels * value * 2 * inner
+    return merged <= positions * value * (2 * channels + 2 * inner) * 1.05
+
+
+def _merged(x: Tensor, w_in: Tensor, w_0: Tensor, w_1: Tensor, mask_bn: Tensor | None) -> Tensor:
+    """W_0 Z + W_1 A Z without a gradient, with K, which makes A Z of F, in the weights."""
+    batch, rank = x.shape[0], w_in.shape[0] - w_0.shape[1]
+    with full_precision(x):
+        rows = mix(w_in, x, out=empty_as(x, w_in.shape[0]))  # [F; Z]
+        factor, signal = rows[:, :rank], rows[:, rank:]
+        _normalise_(factor, mask_bn)
+        related = _swap(torch.bmm(signal, factor.mT)) * 0.5  # K, (B, D, 2Cs)
+        weights = torch.cat((w_1 @ related, w_0.expand(batch, -1, -1)), dim=2)
+        return torch.bmm(weights, rows, out=empty_as(x, w_0.shape[0]))
+
+
+def _normalise_(factor: Tensor, mask_bn: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    """E -> F in place: relu, mask, and each column over the root of its degree.
+
+    Args:
+        factor: (B, 2Cs, N), overwritten.
+        mask_bn: (B, N) bool.
+
+    Returns:
+        s(E 1) (B, 1, 2Cs), the factors on columns (B, 1, N), and where a column is related to anything (B, 1, N).
+    """
+    factor.relu_()
+    if mask_bn is not None:
+        factor.mul_(mask_bn.unsqueeze(1))
+    wide = at_least_float32(factor)
+    totals_b1r = _swap(wide.sum(-1)).unsqueeze(1)
+    degree_b1n = torch.bmm(totals_b1r, wide) * 0.5
+    connected = degree_b1n > 0
+    root_b1n = torch.where(connected, torch.where(connected, degree_b1n, 1.0).rsqrt(), 1.0)
+    if wide is factor:
+        factor.mul_(root_b1n)
+    else:
+        factor.copy_(wide * root_b1n)
+    return totals_b1r, root_b1n, connected
 
 
 def _symmetric_part(a_bnn: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from specvid.models.blocks.kernels import kernels_run_on
+from specvid.models.blocks.norms import Shift
 from specvid.models.blocks.packing import apart, as_one
 
 IN_CACHE = 2**19  # elements of each tensor in a block of channels: 2 MiB in float32
@@ -77,6 +78,47 @@ def can_gate(x_bcn: Tensor, y_bcn: Tensor, norm: torch.nn.Module, gate: Tensor) 
         return False
     on_cpu = x_bcn.is_cpu and x_bcn.dtype == y_bcn.dtype == norm.weight.dtype and torch.is_grad_enabled()
     return on_cpu or kernels_run_on(x_bcn, y_bcn)
+
+
+def can_shift(x_bcn: Tensor, y_bcn: Tensor, norm: torch.nn.Module) -> bool:
+    """Whether :func:`gated_shift_` computes this: the norm is folded, nothing wants a gradient, in one precision.
+
+    Args:
+        x_bcn: features (B, C, N).
+        y_bcn: what the unit adds, (B, C, N).
+        norm: any norm.
+
+    Returns:
+        Whether it does.
+    """
+    learns = torch.is_grad_enabled() and (x_bcn.requires_grad or y_bcn.requires_grad)
+    return isinstance(norm, Shift) and not learns and x_bcn.dtype == y_bcn.dtype and not torch.compiler.is_compiling()
+
+
+def gated_shift_(x_bcn: Tensor, y_bcn: Tensor, bias: Tensor, sign: Tensor, *, relu: bool) -> Tensor:
+    """Compute x + sign · relu(y + bias), in place of y: the end of a folded unit.
+
+    Args:
+        x_bcn: features (B, C, N).
+        y_bcn: what the unit adds (B, C, N), overwritten.
+        bias: (C,).
+        sign: (1,) or (C,).
+        relu: apply the ReLU.
+
+    Returns:
+        (B, C, N).
+    """
+    if kernels_run_on(x_bcn, y_bcn):
+        from specvid.models.blocks.kernels.gated_norm import gated_shift
+
+        return gated_shift(x_bcn, y_bcn, bias, sign, relu=relu)
+    output = y_bcn if x_bcn.stride() == y_bcn.stride() else torch.empty_like(x_bcn)
+    bias, sign = bias.to(y_bcn.dtype), sign.to(y_bcn.dtype)
+    for part in _blocks(y_bcn):
+        y_part = y_bcn[:, part].add_(bias[part, None])
+        y_part = y_part.relu_() if relu else y_part
+        torch.addcmul(x_bcn[:, part], y_part, _column(sign, part), out=output[:, part])
+    return output
 
 
 class _GatedNorm(torch.autograd.Function):

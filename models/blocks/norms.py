@@ -75,6 +75,25 @@ class NoNorm(nn.Module):
         return x_bcn if mask_bn is None else x_bcn * mask_bn.unsqueeze(1)
 
 
+class Shift(nn.Module):
+    """What is left of a batch norm whose scale went into the weights before it: a number is added to each channel.
+
+    Args:
+        bias_c: the numbers (C,).
+    """
+
+    bias: Tensor
+
+    def __init__(self, bias_c: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("bias", bias_c)
+
+    def forward(self, x_bcn: Tensor, mask_bn: Tensor | None = None) -> Tensor:
+        """(B, C, N) -> (B, C, N), 0 outside the mask."""
+        y_bcn = x_bcn + self.bias.to(x_bcn.dtype)[:, None]
+        return y_bcn if mask_bn is None else y_bcn * mask_bn.unsqueeze(1)
+
+
 def make_norm(norm: str, channels: int, groups: int) -> nn.Module:
     """Make a norm by name.
 

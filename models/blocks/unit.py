@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from specvid.errors import unknown
 from specvid.models.blocks.filters.base import Filter
-from specvid.models.blocks.gated import can_gate, gated_norm
-from specvid.models.blocks.norms import make_norm
+from specvid.models.blocks.gated import can_gate, can_shift, gated_norm, gated_shift_
+from specvid.models.blocks.norms import NoNorm, Shift, make_norm
 from specvid.models.blocks.operators import Operator
 from specvid.models.blocks.pointwise import Pointwise
 from specvid.models.blocks.precision import full_precision
@@ -95,6 +95,39 @@ class Unit(nn.Module):
         """What multiplies the branch, learned: the gate (1,) or (C,), or the weight of the norm (C,)."""
         return self.gate if isinstance(self.gate, nn.Parameter) else cast(nn.Parameter, self.norm.weight)
 
+    @torch.no_grad()
+    def fold(self) -> bool:
+        """Put norm and gate into the weights W_k, for inference alone: x ± relu(sum_k W'_k f_k(A) z + b').
+
+        A ReLU is positively homogeneous, gate · relu(y) = sign(gate) · relu(|gate| · y), so that all but the sign goes
+        through it.
+
+        Returns:
+            Whether it could be done: there are weights, and the norm is none or a batch norm with known statistics.
+        """
+        norm = self.norm
+        if not len(self.weights) or not isinstance(norm, nn.BatchNorm1d | NoNorm):
+            return False
+        gate_c = self.gate.double().expand(self.weights[0].out_channels)
+        factor_c, sign_c = (gate_c.abs(), gate_c.sign()) if self.relu else (gate_c, torch.ones_like(gate_c))
+        scale_c, shift_c = factor_c, torch.zeros_like(factor_c)
+        if isinstance(norm, nn.BatchNorm1d):
+            if norm.running_mean is None or norm.running_var is None:
+                return False
+            scale_c = factor_c * norm.weight.double() * (norm.running_var.double() + norm.eps).rsqrt()
+            shift_c = norm.bias.double() * factor_c - norm.running_mean.double() * scale_c
+        if self.weights[0].bias is not None:
+            shift_c = shift_c + self.weights[0].bias.double() * scale_c
+        for weight in self.weights:
+            weight.weight.copy_(weight.weight.double() * scale_c[:, None, None])
+            weight.bias = None
+        dtype = self.weights[0].weight.dtype
+        self.norm = Shift(shift_c.to(dtype))
+        sign_c = sign_c[:1] if bool((sign_c == sign_c[0]).all()) else sign_c
+        del self.gate  # a parameter, and a buffer from here on
+        self.register_buffer("gate", sign_c.to(dtype))
+        return True
+
     def forward(self, x_bcn: Tensor, operator: Operator, mask_bn: Tensor | None = None) -> Tensor:
         """Filter the features with the affinity and add the result to them.
 
@@ -143,6 +176,8 @@ class Unit(nn.Module):
         """
         if self.residual and mask_bn is None and can_gate(x_bcn, y_bcn, self.norm, self.gate):
             return gated_norm(x_bcn, y_bcn, cast(nn.BatchNorm1d, self.norm), self.gate, relu=self.relu)
+        if self.residual and mask_bn is None and len(self.weights) and can_shift(x_bcn, y_bcn, self.norm):
+            return gated_shift_(x_bcn, y_bcn, cast(Shift, self.norm).bias, self.gate, relu=self.relu)
         y_bcn = self.finish(y_bcn, mask_bn)
         gate = self.gate.to(y_bcn.dtype)[:, None]
         return torch.addcmul(x_bcn, y_bcn, gate) if self.residual else y_bcn * gate

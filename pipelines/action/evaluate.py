@@ -102,7 +102,8 @@ def _score(
         trained_on = replace(trained_on, min_readable=config.min_readable)
     clips = config.clips or (1 if trained_on.sampling == "segments" else 10)
     views = make_views(lists.test, clip_spec(model.input, trained_on), clips=clips, crops=config.crops)
-    fabric.to_device(model)
+    model = model.for_inference()
+    fabric.to_device(model)  # in place
     title, multilabel = f"{run.folder.name}, split {split}", lists.is_multilabel
     scores = score_views(fabric, model, views, compute=compute, title=title, multilabel=multilabel)
     selected_by = metadata["best_is"] if config.checkpoint == "best" else ""

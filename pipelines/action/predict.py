@@ -76,7 +76,7 @@ def predict(
     thresholds = np.array(network.metadata.get("thresholds") or [0.5] * len(network.classes))
     compute = compute or ComputeConfig()
     fabric = make_fabric(compute)
-    model = network.model
+    model = network.model.for_inference()
     fabric.to_device(model)  # in place
     clip = replace(network.clip, min_readable=min_readable)
     records = [VideoRecord(Path(video), str(video), -1) for video in videos]

@@ -71,10 +71,12 @@ class Network:
         self.device, self.precision, self.feature = torch.device(device), precision, feature
         opened = open_network(config, changes=changes, classifier=feature == "logits")
         self.trained, self.model, self.input = opened.trained, opened.model, opened.model.input
-        self.dim, self._tap = _tap_feature(self.model, feature)
         spec = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self.input).items()}
         sampling = opened.sampling if sampling == "auto" else sampling
         weights = hash_weights(self.model)
+        if not feature.startswith("block:"):  # which looks inside, where a folded network has other numbers
+            self.model = self.model.for_inference()
+        self.dim, self._tap = _tap_feature(self.model, feature)
         self.metadata = NetworkMetadata(self.model.config, weights, spec, feature, self.dim, sampling)
         self.model.to(self.device)
         if self.device.type == "cuda":

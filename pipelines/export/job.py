@@ -132,7 +132,7 @@ def export_model(
     path = Path(path)
     feature = choose_feature(model, feature)
     original = Exportable(model, feature, preprocessing=with_preprocessing).to(device)
-    network = Exportable(model, feature, preprocessing=with_preprocessing, half=True).to(device) if half else original
+    network = Exportable(model.for_inference(), feature, preprocessing=with_preprocessing, half=half).to(device)
     input = "frames" if with_preprocessing else "clip"
     axes = axes_of(model, frames=frames, height=height, width=width, input=input)
     inputs = draw_inputs(axes.sizes, mask=mask, device=device, input=input)

@@ -98,7 +98,8 @@ def evaluate_network(
     height, width = network.height or model.input.crop[0], network.width or model.input.crop[1]
     size = {"size": (height, width), "resize": (height, width)}
     model.input = model.input.override({"frames": network.frames or model.input.frames, **size})
-    fabric.to_device(model)
+    model = model.for_inference()
+    fabric.to_device(model)  # in place
     sampling, entries, results = config.test_sampling or "all", [], []
     for split in splits or (1,):
         test = read_reid(config.dataset or "mars", config.data, split=split)
@@ -218,7 +219,8 @@ def _score(
         refuse_leak(run, split, leaked, "identities")
     sampling = config.test_sampling or metadata["test_sampling"]
     chunks = make_chunks(test.test, ClipSpec.of(model.input), sampling=sampling)
-    fabric.to_device(model)
+    model = model.for_inference()
+    fabric.to_device(model)  # in place
     found = embed_tracklets(fabric, model, chunks, compute=compute, flip=config.flip_test, title=run.folder.name)
     return ReidResult.of(
         test,

@@ -1,4 +1,4 @@
-"""What blocks add to a training step or an embedding, and what frozen parts save: the same backbone, in turn.
+"""What blocks add to a training step or an embedding, what frozen parts and folding save: the same backbone, in turn.
 
 One after the other, so that whatever slows the machine down slows all alike; the figure is the median of the ratios
 within a round, not the ratio of two runs.
@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from specvid.models import create_model
 from specvid.models.video_model import VideoModel
+from specvid.pipelines.engine.block_use import strengths
 from specvid.pipelines.engine.log import silent
 from specvid.pipelines.engine.parts import freeze as freeze_parts
 from specvid.pipelines.engine.parts import train_mode
@@ -31,6 +32,7 @@ class StepTime:
     Attributes:
         blocks: what was inserted; empty for the bare backbone.
         frozen: the parts that stood still.
+        folded: it was `VideoModel.for_inference`.
         parameters: of the model, blocks and head included.
         seconds: median of a step.
         clips: of a step, by its seconds.
@@ -45,6 +47,7 @@ class StepTime:
     ratio: float
     quartiles: tuple[float, float]
     frozen: tuple[str, ...] = ()
+    folded: bool = False
 
 
 def bench_model(
@@ -76,7 +79,8 @@ def bench_model(
         num_classes: classes of the head.
         freeze: parts of the network (see `specvid.pipelines.engine.parts`): each network is also trained with these
             standing still.
-        embed: time `VideoModel.embed` in eval mode instead.
+        embed: time `VideoModel.embed` in eval mode instead, of each network as it is and for inference. The gates
+            of blocks stand at 0.5 then: at 0 nothing would be left of a block.
         device: ``cpu`` or ``cuda``.
         precision: of ``specvid.tools.bench.gpu.PRECISIONS``.
         channels_last: memory format of clips and weights.
@@ -84,7 +88,8 @@ def bench_model(
         status: called with a line for each round.
 
     Returns:
-        The bare backbone, then a row for each of ``blocks``; then these again, with what ``freeze`` names frozen.
+        The bare backbone, then a row for each of ``blocks``; then these again, with what ``freeze`` names frozen, or
+        folded.
 
     Raises:
         ValueError: a device or precision that is not here, or nothing is left to train.
@@ -92,15 +97,19 @@ def bench_model(
     check_device(device, precision)
     if freeze and embed:
         raise ValueError("freeze is for training steps: leave it out of --embed, or leave out --embed.")
-    cases = {_label(spec, parts): (spec, parts) for parts in ((), tuple(freeze)) for spec in ("", *blocks)}
+    rows = [(spec, parts, folded) for parts, folded in (((), False), (tuple(freeze), embed)) for spec in ("", *blocks)]
+    cases = {_label(*row): row for row in rows}
     networks = {}
-    for label, (spec, parts) in cases.items():
+    for label, (spec, parts, folded) in cases.items():
         torch.manual_seed(0)
         network = create_model(model, blocks=spec, num_classes=num_classes).to(device).train(not embed)
         if parts:
             freeze_parts(network, parts)
             train_mode(network)
-        networks[label] = network
+        if embed:
+            for strength in strengths(network):
+                nn.init.constant_(strength, 0.5)
+        networks[label] = network.for_inference() if folded else network
     x = torch.randn(batch, 3, frames, size, size, device=device)
     if channels_last:
         x = x.to(memory_format=torch.channels_last_3d)
@@ -124,14 +133,14 @@ def bench_model(
             on_round=progress,
         )
     torch.backends.cudnn.benchmark = fast
-    rows = []
+    times = []
     for label, network in networks.items():
-        of_rounds = ratios(seconds, label, _label("", ()))
+        of_rounds = ratios(seconds, label, _label("", (), False))
         low, _, high = statistics.quantiles(of_rounds, n=4) if len(of_rounds) > 1 else of_rounds * 3
         parameters, step = sum(parameter.numel() for parameter in network.parameters()), median(seconds[label])
-        ratio, (spec, parts) = statistics.median(of_rounds), cases[label]
-        rows.append(StepTime(spec, parameters, step, batch / step, ratio, (low, high), parts))
-    return rows
+        ratio, (spec, parts, folded) = statistics.median(of_rounds), cases[label]
+        times.append(StepTime(spec, parameters, step, batch / step, ratio, (low, high), parts, folded))
+    return times
 
 
 def as_text(rows: Sequence[StepTime]) -> str:
@@ -143,13 +152,18 @@ def as_text(rows: Sequence[StepTime]) -> str:
     cells = [["blocks", "parameters", "s / step", "clips / s", "added", "quartiles"]]
     for row in rows:
         added, low, high = (f"{100 * (ratio - 1):+.1f} %" for ratio in (row.ratio, *row.quartiles))
-        line = [_label(row.blocks, row.frozen), f"{row.parameters:,}", f"{row.seconds:.3g}", f"{row.clips:.1f}"]
-        cells.append([*line, added, f"{low} to {high}"] if row.blocks or row.frozen else [*line, "", ""])
+        line = [
+            _label(row.blocks, row.frozen, row.folded),
+            f"{row.parameters:,}",
+            f"{row.seconds:.3g}",
+            f"{row.clips:.1f}",
+        ]
+        cells.append([*line, added, f"{low} to {high}"] if row.blocks or row.frozen or row.folded else [*line, "", ""])
     return to_text(cells, align="<>", rule=False)
 
 
-def _label(blocks: str, frozen: tuple[str, ...]) -> str:
-    return (blocks or "(bare)") + (f", frozen: {' '.join(frozen)}" if frozen else "")
+def _label(blocks: str, frozen: tuple[str, ...], folded: bool) -> str:
+    return (blocks or "(bare)") + (f", frozen: {' '.join(frozen)}" if frozen else "") + (", folded" if folded else "")
 
 
 def _to_channels_last(network: nn.Module) -> None:

@@ -36,6 +36,23 @@ def gated_norm_eval(x_bcn: Tensor, y_bcn: Tensor, norm: torch.nn.BatchNorm1d, ga
     return _apply(x_bcn, y_bcn, known, gate, relu, eps=norm.eps)
 
 
+def gated_shift(x_bcn: Tensor, y_bcn: Tensor, bias: Tensor, sign: Tensor, *, relu: bool) -> Tensor:
+    """Compute x + sign · relu(y + bias), without a gradient.
+
+    Args:
+        x_bcn: features (B, C, N).
+        y_bcn: what the unit adds, (B, C, N).
+        bias: (C,).
+        sign: (1,) or (C,).
+        relu: apply the ReLU.
+
+    Returns:
+        (B, C, N), in the memory format of x.
+    """
+    ones = torch.ones_like(bias)
+    return _apply(x_bcn, y_bcn, (torch.zeros_like(bias), ones, ones, bias), sign, relu)
+
+
 class GatedNorm(torch.autograd.Function):
     """x + gate · relu(batch_norm(y)) with the statistics of y, and its gradient."""
 

@@ -30,7 +30,7 @@ specvid bench model: what blocks add to a training step or an embedding, and wha
   --frames 16 --size 112 --batch 2   the clips
   --steps 15                         timed rounds; the figures are medians
   --freeze backbone                  also with these parts frozen, as in training
-  --embed                            forward passes in eval mode instead of training steps
+  --embed                            forward passes in eval mode instead, as it is and for inference
   --device cpu|cuda                  --precision float32|tf32|bfloat16|float16 --channels-last
 
 Example:

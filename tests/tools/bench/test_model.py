@@ -55,9 +55,18 @@ def make_backbone_like(model: VideoModel) -> torch.nn.Module:
 
 def test_embedding_in_another_memory_format_and_precision() -> None:
     sizes = {"frames": 4, "size": 16, "steps": 1}
-    bare, row = bench_model("r3d_tiny", ["snl@layer2"], **sizes, embed=True, channels_last=True, precision="bfloat16")
+    rows = bench_model("r3d_tiny", ["snl@layer2"], **sizes, embed=True, channels_last=True, precision="bfloat16")
+    assert [(row.blocks, row.folded) for row in rows] == [
+        ("", False),
+        ("snl@layer2", False),
+        ("", True),
+        ("snl@layer2", True),
+    ]
+    bare, row, folded_bare, folded = rows
     assert row.clips == pytest.approx(2 / row.seconds)
     assert row.parameters > bare.parameters
+    assert folded.parameters > folded_bare.parameters  # the block is still there
+    assert "snl@layer2, folded" in as_text(rows)
 
 
 def test_what_only_a_gpu_has_is_refused() -> None:
