@@ -1,0 +1,277 @@
+"""Does a block help on real clips? Blocks behind the frozen stages of Inception-I3D, many seeds in the time of one.
+
+I3D as it comes runs once over each clip of UCF-101 and its mirror image; what Mixed_4f gives is saved. A training then
+has the block, Mixed_5b and 5c and the classifier alone: seconds, so that many paired seeds are affordable. What stands
+still in a training is that of the recipes of ``specvid train action``: ``probe`` trains the classifier, ``blocks`` the
+block too, ``finetune`` all behind Mixed_4f. Augmentation is what features allow: mirror images.
+
+    python -m specvid.tools.study.frozen_actions --data UCF101 --weights FILE --out runs/frozen.csv --seeds 5
+
+Rows are added to the CSV as they are measured, seeds outermost, and the maps are saved beside it; the same command goes
+on where it stopped.
+"""
+
+import argparse
+import csv
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from specvid.datasets.clips.spec import ClipSpec
+from specvid.datasets.layouts.action_set import VideoRecord
+from specvid.models import VideoModel, create_model
+from specvid.pipelines.ablate.statistics import Difference
+from specvid.pipelines.action.config import ActionClipsConfig
+from specvid.pipelines.action.data import ActionLists, make_views, read_lists
+from specvid.pipelines.engine.block_use import BlockWatch
+from specvid.pipelines.engine.config import EngineConfig
+from specvid.pipelines.engine.log import echo, status
+from specvid.pipelines.engine.optim import build_optimizer
+from specvid.pipelines.engine.parts import freeze, train_mode
+from specvid.pipelines.engine.schedule import build_schedule
+from specvid.pipelines.engine.seeds import seed_all
+from specvid.text import to_markdown
+
+LAST_FROZEN = "Mixed_4f"
+PLACE = "MaxPool3d_5a_2x2"
+"""Where blocks go: before what follows `LAST_FROZEN`."""
+
+BATCH = 16
+COLUMNS = ("arm", "seed", "top1", "gate", "share", "trained", "ms_per_step", "seconds")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One row: what learns, and the block."""
+
+    recipe: str
+    block: str = ""
+
+    @property
+    def name(self) -> str:
+        """The recipe and the block."""
+        return f"{self.recipe} {self.block or 'bare'}"
+
+    @property
+    def still(self) -> list[str]:
+        """What stands still, as ``--freeze`` takes it."""
+        return {"probe": ["backbone", "blocks"], "blocks": ["backbone"], "finetune": []}[self.recipe]
+
+
+ARMS = (
+    *(Arm("probe"), Arm("blocks", "snl"), Arm("blocks", "nl")),
+    *(Arm("finetune"), Arm("finetune", "snl"), Arm("finetune", "nl")),
+)
+BARE = {"probe": "probe bare", "blocks": "probe bare", "finetune": "finetune bare"}
+"""What each recipe is compared with: blocks on a frozen network with the classifier alone."""
+
+
+def clips_of(model: VideoModel, records: Sequence[VideoRecord]) -> Tensor:
+    """Run the frozen stages over the middle clip of each video and its mirror image.
+
+    Args:
+        model: I3D up to `LAST_FROZEN`.
+        records: the videos.
+
+    Returns:
+        float16 (N, 2, C, T, H, W).
+    """
+    views = make_views(records, ClipSpec.of(model.input), clips=1, crops=1)
+    found = []
+    with torch.inference_mode():
+        for number in range(len(views)):
+            item = views[number]
+            if item["error"]:
+                raise ValueError(item["error"])
+            found.append(model.backbone(torch.cat([item["video"], item["video"].flip(-1)])).half())
+            if not (number + 1) % 50:
+                status(f"maps of {number + 1} of {len(views)} videos")
+    return torch.stack(found)
+
+
+def frozen_stages(weights: str, frames: int, stride: int, size: int) -> VideoModel:
+    """I3D up to `LAST_FROZEN`.
+
+    Args:
+        weights: of I3D.
+        frames: of a clip.
+        stride: between them.
+        size: of the pictures, px.
+
+    Returns:
+        The model, with norms folded.
+    """
+    input = {"frames": frames, "stride": stride, "size": size, "resize": round(size * 256 / 224)}
+    model = create_model("i3d_inception", weights=weights, input=input).for_inference()
+    children = list(model.backbone.named_children())
+    last = [name for name, _ in children].index(LAST_FROZEN)
+    model.backbone = nn.Sequential(*(module for _, module in children[: last + 1]))
+    return model
+
+
+def trained_part(weights: str, block: str, classes: int) -> VideoModel:
+    """The block, and what stands behind `LAST_FROZEN`, with a classifier.
+
+    Args:
+        weights: of I3D.
+        block: to insert; empty for none.
+        classes: number of classes.
+
+    Returns:
+        The model.
+    """
+    where = f"{block}@{PLACE}" if block else ""
+    model = create_model("i3d_inception", blocks=where, num_classes=classes, weights=weights)
+    names = [name for name, _ in model.backbone.named_children()]
+    for name in names[: names.index(LAST_FROZEN) + 1]:
+        setattr(model.backbone, name, nn.Identity())
+    return model
+
+
+def logits_of(model: VideoModel, maps_bcthw: Tensor) -> Tensor:
+    """The logits of maps (B, C, T, H, W): (B, K)."""
+    logits = model.head(model.pool(model.backbone(maps_bcthw.float()), None)).logits
+    assert logits is not None
+    return logits
+
+
+def train_and_score(
+    arm: Arm, seed: int, lists: ActionLists, train: Tensor, test: Tensor, options: argparse.Namespace
+) -> dict:
+    """One training.
+
+    Args:
+        arm: what is trained.
+        seed: of the training.
+        lists: the split.
+        train: maps of its training clips.
+        test: maps of its test clips.
+        options: of the command line.
+
+    Returns:
+        The row of the CSV.
+    """
+    start = time.perf_counter()
+    seed_all(seed)
+    model = trained_part(options.weights, arm.block, len(lists.classes))
+    freeze(model, arm.still)
+    train_mode(model)
+    rate = options.lr * (1 if arm.still else 0.1)
+    config = EngineConfig(epochs=options.epochs, lr=rate, weight_decay=0.01, warmup=0.05, gate_lr=10.0)
+    labels = torch.tensor([record.label for record in lists.train])
+    steps, rng = len(labels) // BATCH, np.random.default_rng(seed)
+    optimizer = build_optimizer(model, config)
+    schedule, times = build_schedule(optimizer, config, steps), []
+    for _ in range(config.epochs):
+        for batch in np.split(rng.permutation(len(labels))[: steps * BATCH], steps):
+            begin = time.perf_counter()
+            maps = train[torch.as_tensor(batch), torch.as_tensor(rng.integers(2, size=BATCH))]
+            F.cross_entropy(logits_of(model, maps), labels[torch.as_tensor(batch)]).backward()
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            schedule.step()
+            times.append(time.perf_counter() - begin)
+    model.eval()
+    with torch.inference_mode(), BlockWatch(model) as watch:
+        logits = torch.cat([logits_of(model, maps[:, 0]) for maps in test.split(BATCH)])
+    right = logits.argmax(1) == torch.tensor([record.label for record in lists.test])
+    use = next(iter(watch.report()), None)
+    return {
+        "arm": arm.name,
+        "seed": seed,
+        "top1": float(right.double().mean()),
+        "gate": use.gate_mean if use else "",
+        "share": use.share if use else "",
+        "trained": sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
+        "ms_per_step": round(1000 * float(np.median(times)), 1),
+        "seconds": round(time.perf_counter() - start, 1),
+    }
+
+
+def summary(rows: Sequence[dict[str, str]]) -> str:
+    """Top-1 of each row, and its paired difference to the network without a block.
+
+    Args:
+        rows: of the CSV.
+
+    Returns:
+        A table in Markdown.
+    """
+    by_arm: dict[str, dict[str, dict[str, str]]] = {}
+    for row in rows:
+        by_arm.setdefault(row["arm"], {})[row["seed"]] = row
+    table = [["recipe", "block", "seeds", "top-1", "Δ top-1 [95 %]", "verdict", "gate", "share %", "ms / step"]]
+    for arm, seeds in by_arm.items():
+        recipe, block = arm.split(" ", 1)
+        values = [100 * float(row["top1"]) for row in seeds.values()]
+        spread = np.std(values, ddof=1) if len(values) > 1 else 0
+        cells = [recipe, block, str(len(seeds)), f"{np.mean(values):.2f} ± {spread:.2f}", "-", "-", "-", "-"]
+        bare = by_arm.get(BARE[recipe], {})
+        paired = [100 * (float(row["top1"]) - float(bare[seed]["top1"])) for seed, row in seeds.items() if seed in bare]
+        if block != "bare" and len(paired) > 1:
+            one = Difference.of(paired)
+            cells[4] = f"{one.mean:+.2f} [{one.mean - one.half_width:+.2f}, {one.mean + one.half_width:+.2f}]"
+            cells[5] = one.verdict
+        gates = [float(row["gate"]) for row in seeds.values() if row["gate"]]
+        if gates:
+            shares = [100 * float(row["share"]) for row in seeds.values()]
+            cells[6:8] = [f"{min(gates):+.3f} to {max(gates):+.3f}", f"{min(shares):.2g} to {max(shares):.2g}"]
+        table.append([*cells, f"{np.median([float(row['ms_per_step']) for row in seeds.values()]):.0f}"])
+    return to_markdown(table)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        words: its words; those of the process if None.
+
+    Returns:
+        The exit code.
+    """
+    parser = argparse.ArgumentParser(prog="python -m specvid.tools.study.frozen_actions", description=__doc__)
+    parser.add_argument("--data", required=True, help="folder in UCF-101's layout")
+    parser.add_argument("--split", type=int, default=1)
+    parser.add_argument("--weights", required=True, help="of Inception-I3D")
+    parser.add_argument("--out", required=True, help="CSV that rows are added to")
+    parser.add_argument("--seeds", type=int, default=5, help="how many")
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--lr", type=float, default=4e-3, help="of probe and blocks; finetune takes a tenth")
+    parser.add_argument("--frames", type=int, default=16)
+    parser.add_argument("--stride", type=int, default=4)
+    parser.add_argument("--size", type=int, default=128)
+    options = parser.parse_args(words)
+    lists, out = read_lists(ActionClipsConfig(data=options.data, split=options.split)), Path(options.out)
+    rows = list(csv.DictReader(out.open())) if out.exists() else []
+    done = {(row["arm"], int(row["seed"])) for row in rows}
+    todo = [(arm, seed) for seed in range(options.seeds) for arm in ARMS if (arm.name, seed) not in done]
+    if todo:
+        file = out.with_suffix(".safetensors")
+        if not file.exists():
+            frozen = frozen_stages(options.weights, options.frames, options.stride, options.size)
+            save_file({"train": clips_of(frozen, lists.train), "test": clips_of(frozen, lists.test)}, file)
+        maps = load_file(file)
+        status(f"maps of {LAST_FROZEN}: {tuple(maps['train'].shape)}; {len(todo)} trainings to do")
+    for arm, seed in todo:
+        row = train_and_score(arm, seed, lists, maps["train"], maps["test"], options)
+        new = not out.exists()
+        with out.open("a", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            if new:
+                writer.writeheader()
+            writer.writerow(row)
+        status(f"{arm.name}, seed {seed}: top-1 {100 * row['top1']:.2f}, {row['seconds']} s")
+    echo(summary(list(csv.DictReader(out.open()))))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
