@@ -82,7 +82,23 @@ class _Readers(TorchFunctionMode):
 
 
 def _pairs(model: Any) -> list[tuple[str, str]]:
-    """(layer, norm) where the norm alone reads what the layer gives, each run once."""
+    """(layer, norm) where the norm alone reads what the layer gives, each run once.
+
+    The network runs on few pixels where it takes any number of them; if it takes no clip at all, there are no pairs.
+    """
+    spec, (height, width) = model.input, model.input.crop
+    shrink = max(1.0, min(height, width) / SMALL)
+    sizes = [(round(height / shrink), round(width / shrink)), (height, width)]
+    for size in sizes["size" in model.fixed :]:
+        try:
+            return _observe(model, next(model.parameters()).new_zeros(1, spec.channels, spec.frames, *size))
+        except (RuntimeError, ValueError):  # too small for a pooling of this network
+            continue
+    return []
+
+
+def _observe(model: Any, clip: Tensor) -> list[tuple[str, str]]:
+    """The pairs, of one run."""
     readers = _Readers()
     taken: dict[str, int] = {}
     runs: dict[str, int] = defaultdict(int)
@@ -115,30 +131,14 @@ def _pairs(model: Any) -> list[tuple[str, str]]:
             elif isinstance(module, _BatchNorm):
                 hooks.enter_context(_removed(module.register_forward_pre_hook(norm_takes(name))))
                 hooks.enter_context(_removed(module.register_forward_hook(norm_ends)))
-        _run(model, readers)
+        with readers:
+            model.outputs(clip)
     pairs = [
         (readers.made_by[number], norm)
         for norm, number in taken.items()
         if readers.reads[number] == readers.own[number]
     ]
     return [(layer, norm) for layer, norm in pairs if runs[layer] == runs[norm] == 1]
-
-
-def _run(model: Any, readers: _Readers) -> None:
-    """Run a network once, on few pixels where it takes any number of them."""
-    spec, parameter = model.input, next(model.parameters())
-    height, width = spec.crop
-    small = max(1.0, min(height, width) / SMALL)
-    for shrink in (1.0,) if small == 1 or "size" in model.fixed else (small, 1.0):
-        size = round(height / shrink), round(width / shrink)
-        clip = parameter.new_zeros(1, spec.channels, spec.frames, *size)
-        try:
-            with readers:
-                model.outputs(clip)
-            return
-        except (RuntimeError, ValueError):  # too small for a pooling of this network
-            if shrink == 1:
-                raise
 
 
 @contextmanager

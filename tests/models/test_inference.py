@@ -172,3 +172,25 @@ def test_only_what_the_norm_alone_reads_is_folded() -> None:
         assert norms == 1
         assert kept == tuple(f"backbone.norm_{i}" for i in range(1, 7))
         torch.testing.assert_close(model.backbone(x), expected, rtol=1e-9, atol=1e-9)
+
+
+class Picky(nn.Module):
+    """A pooling that small maps do not pass, nor others than those of its size."""
+
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        self.side = side
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        if x.shape[-1] != self.side:
+            raise RuntimeError("maps of another size")
+        return x.mean((2, 3, 4))
+
+
+@pytest.mark.parametrize(("side", "folds"), [(28, True), (27, False)])  # of 112 px, of no clip that the network takes
+def test_a_network_that_takes_one_size_is_run_at_it(side: int, folds: bool) -> None:
+    model = network("r3d_tiny", input={"size": 112, "resize": 112})
+    assert model.forward_features(clip(model, size=(112, 112))).shape[-1] == 28
+    model.pool = Picky(side)
+    folded = model.for_inference()
+    assert bool(folded.folded.norms) == folds and bool(folded.folded.kept) != folds
