@@ -263,8 +263,8 @@ def main(words: Sequence[str] | None = None) -> int:
     for arm, seed in todo:
         row = train_and_score(arm, seed, lists, maps["train"], maps["test"], options)
         new = not out.exists()
-        with out.open("a", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        with out.open("a", newline="") as stream:
+            writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
             if new:
                 writer.writeheader()
             writer.writerow(row)
