@@ -26,8 +26,8 @@ class _Decoder(NamedTuple):
 
 
 _DECODERS = {
-    "decord": _Decoder("specvid.datasets.decode.decord", "DecordVideo", ("jump", "walk")),
-    "pyav": _Decoder("specvid.datasets.decode.pyav", "PyAVVideo", ("jump", "walk", "other")),
+    "decord": _Decoder("specvid.datasets.decode.decord", "DecordVideo", ("jump",)),
+    "pyav": _Decoder("specvid.datasets.decode.pyav", "PyAVVideo", ("jump", "other")),
     "torchcodec": _Decoder("specvid.datasets.decode.torchcodec", "TorchCodecVideo", ("jump",)),
 }
 

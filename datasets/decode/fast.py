@@ -25,18 +25,23 @@ class FastVideo(Video):
         super().__init__(path, index.length, index.fps, index.shown, times=index.times, min_readable=min_readable)
         self._reference: PyAVVideo | None = None
 
+    def _gains(self, needed: np.ndarray) -> bool:
+        """Whether the decoder is faster than PyAV, which decodes all from the start."""
+        return True
+
     @abstractmethod
     def _fast(self, needed: np.ndarray) -> np.ndarray | None:
         """As `_decode`; None where the decoder fails."""
 
     def _decode(self, needed: np.ndarray) -> np.ndarray:
-        frames = self._fast(needed)
+        frames = self._fast(needed) if self._gains(needed) else None
         return self._refer()._decode(needed) if frames is None else frames
 
     def stream(self, needed: np.ndarray) -> Iterator[np.ndarray]:
         """See `Video.stream`."""
+        is_faster = self._gains(needed)
         for start, block in self._blocks(needed):
-            frames = self._fast(block)
+            frames = self._fast(block) if is_faster else None
             if frames is None:  # PyAV goes on to the end: how many may be lost is a matter of all that are wanted
                 yield from self._refer().stream(needed, skip=start)
                 return

@@ -21,7 +21,7 @@ from specvid.datasets.decode.structure.find import find_structure
 from specvid.datasets.decode.survey import Survey, survey
 from specvid.datasets.decode.units import one_picture_each
 
-Way = Literal["jump", "walk", "other"]
+Way = Literal["jump", "other"]
 
 # Not MPEG-TS (off even when read from the start), WMV and MPEG-PS (wrong jumps).
 _DECORD_CONTAINERS = frozenset({"avi", "mov", "matroska"})
@@ -37,13 +37,13 @@ class FrameIndex:
     Args:
         header: what the file announces.
         length: number of frames.
-        way: how decord reaches exact frames: ``jump`` to key frames, ``walk`` from frame 0, or not at all: an ``other``
-            decoder is needed.
+        way: whether decord is exact where it has to ``jump`` to key frames, or an ``other`` decoder is needed.
         fps: frames per second, the mean where the rate varies; 0 where it is unknown.
         shown: height and width of the pictures, px.
         times: (length,) float64, s from the first frame, where frames are not evenly spaced; else None.
         packet_times: (length,) int64, rising: time stamps of the packets, where the frames were counted by these.
         survey: of the whole video, where the frames could only be counted by decoding it.
+        keys: (K,) int64, rising: numbers of the frames that decoding can begin with, where decord can jump.
     """
 
     header: Probe
@@ -54,6 +54,7 @@ class FrameIndex:
     times: np.ndarray | None = None
     packet_times: np.ndarray | None = None
     survey: Survey | None = None
+    keys: np.ndarray | None = None
 
     def warning(self) -> str:
         """Warnings about the header and the frames; empty where it agrees with the file."""
@@ -110,10 +111,9 @@ def _by_hand(path: str, header: Probe) -> FrameIndex | None:
     found = read_mpeg4(data) if len(chunks) == header.frames else None
     if found is None or found.frames(chunks) != len(chunks) or not found.square:
         return None
-    # Packed, a frame's time is never before its number, so decord, which throws frames away by time while it skips,
-    # loses none; unpacked B-pictures it loses.
-    way: Way = "jump" if not found.has_b else "walk" if found.packed else "other"
-    return FrameIndex(header, len(chunks), _named(path, way), header.fps, (header.height, header.width))
+    way: Way = "other" if found.has_b else "jump"
+    keys = np.flatnonzero(found.intra) if way == "jump" else None
+    return FrameIndex(header, len(chunks), _named(path, way), header.fps, (header.height, header.width), keys=keys)
 
 
 def _by_packets(path: str, header: Probe) -> FrameIndex | None:
@@ -146,6 +146,7 @@ def _by_packets(path: str, header: Probe) -> FrameIndex | None:
                 and (not context.has_b_frames or header.container != "avi")  # it stores no presentation times
                 and _key_frames_part_time(packets, stamps)
             )
+            keys = np.searchsorted(order, np.sort(stamps[[packet.is_keyframe for packet in packets]]))
             times = (order - order[0]) * float(stream.time_base)
             steps = np.diff(order)
             if header.codec in NEVER_DROPPED and (steps > 1.5 * np.median(steps)).any():
@@ -155,7 +156,14 @@ def _by_packets(path: str, header: Probe) -> FrameIndex | None:
     way: Way = "jump" if is_exact else "other"
     fps = _rate(header.fps, times)
     return FrameIndex(
-        header, len(packets), _named(path, way), fps, shape.shown, _uneven(times, fps), packet_times=order
+        header,
+        len(packets),
+        _named(path, way),
+        fps,
+        shape.shown,
+        _uneven(times, fps),
+        packet_times=order,
+        keys=keys if is_exact else None,
     )
 
 

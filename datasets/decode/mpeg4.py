@@ -11,7 +11,7 @@ import numpy as np
 
 _LAYER = re.compile(rb"\x00\x00\x01[\x20-\x2f]")
 _PACKED = re.compile(rb"\x00\x00\x01\xb2DivX\d+[bB]\d+p")  # the mark of encoders that pack; Xvid writes it too
-_B = 2  # vop_coding_type
+_I, _B = 0, 2  # vop_coding_type
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +21,7 @@ class Mpeg4:
     Args:
         starts: (N,) int64: where each begins, in bytes.
         coded: (N,) bool: whether it is coded; the others only say that nothing changes.
+        intra: (N,) bool: whether it refers to no other picture.
         has_b: whether B-pictures are among the coded ones.
         packed: whether the encoder marked it as packed.
         square: whether the header declares square pixels, or no shape of pixels.
@@ -28,6 +29,7 @@ class Mpeg4:
 
     starts: np.ndarray
     coded: np.ndarray
+    intra: np.ndarray
     has_b: bool
     packed: bool
     square: bool
@@ -76,7 +78,7 @@ def read_mpeg4(data: bytes) -> Mpeg4 | None:
         seconds += running
     coded = ((head >> (np.uint64(58 - bits) - seconds)) & np.uint64(1)).astype(bool)
     packed = _PACKED.search(data, 0, int(starts[0])) is not None
-    return Mpeg4(starts, coded, bool((kind[coded] == _B).any()), packed, square)
+    return Mpeg4(starts, coded, kind == _I, bool((kind[coded] == _B).any()), packed, square)
 
 
 def _read_layer(data: bytes) -> tuple[int, bool] | None:

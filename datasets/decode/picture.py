@@ -65,21 +65,22 @@ def _one_thread() -> dict[str, int]:
     return {"threads": 1} if "threads" in (av.VideoFrame.reformat.__doc__ or "") else {}
 
 
-def to_rgb(frame: Any, shape: Shape) -> np.ndarray:
+def to_rgb(frame: Any, shape: Shape, converter: Any) -> np.ndarray:
     """A decoded frame as RGB, turned and scaled.
 
     Args:
         frame: PyAV's.
         shape: of the picture.
+        converter: PyAV's `VideoReformatter`, one for all frames: making it takes longer than a small picture does.
 
     Returns:
         uint8 (H, W, 3), contiguous.
     """
     if (frame.height, frame.width) == (shape.height, shape.width):
-        picture = frame.to_ndarray(format="rgb24", **_one_thread())
+        picture = converter.reformat(frame, format="rgb24", **_one_thread()).to_ndarray()
     else:
         size = {"height": shape.height, "width": shape.width, "interpolation": "BILINEAR"}
-        picture = frame.to_ndarray(format="rgb24", **size, **_one_thread())
+        picture = converter.reformat(frame, format="rgb24", **size, **_one_thread()).to_ndarray()
     if shape.turn == (1, 0, 0, 1):
         return picture
     a, b, c, d = shape.turn

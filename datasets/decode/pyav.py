@@ -82,6 +82,8 @@ class PyAVVideo(Video):
     def _numbered(self, needed: np.ndarray, places: np.ndarray) -> Iterator[np.ndarray]:
         """The frames ``needed``, each once, rising. ``places``: numbers of the frames in the order of decoding."""
         stamps = self.index.packet_times if self._survey is None else None
+        from av.video.reformatter import VideoReformatter
+
         wanted = iter(needed.tolist())
         number = next(wanted)
         shape: Shape | None = None
@@ -90,6 +92,7 @@ class PyAVVideo(Video):
                 stream = opened.stream
                 stream.thread_count = 1
                 at = -1
+                converter = VideoReformatter()
                 for packet in opened.container.demux(stream):
                     try:
                         frames = packet.decode()
@@ -103,7 +106,7 @@ class PyAVVideo(Video):
                         if at >= len(places) or (stamps is not None and frame.pts != stamps[at]):
                             raise _NotAsAnnounced
                         if places[at] == number:
-                            yield to_rgb(frame, shape)
+                            yield to_rgb(frame, shape, converter)
                             number = next(wanted, -1)
                             if number < 0:
                                 return
