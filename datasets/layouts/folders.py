@@ -51,9 +51,8 @@ def read_folders(
     parts: dict[str, list[VideoRecord]] = {part: [] for part in parted.values()}
     for number, label in enumerate(classes):
         for folder, part in parted.items():
-            for file in found[folder, label]:
-                name = "/".join(filter(None, (folder, label, file)))
-                parts[part].append(VideoRecord(root / folder / label / file, name, number))
+            place, names_begin = root / folder / label, "".join(f"{above}/" for above in (folder, label) if above)
+            parts[part] += [VideoRecord(place / file, names_begin + file, number) for file in found[folder, label]]
     return make_set(root.resolve().name, classes, parts, split=split, groups=groups, test_fraction=test_fraction)
 
 

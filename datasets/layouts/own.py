@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import zip_longest
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from specvid.datasets.layouts.action_set import ActionSet, VideoRecord, check_parts, hold_out
 from specvid.datasets.layouts.base import check_split
@@ -134,8 +134,9 @@ def _warn(train: list[VideoRecord], validation: list[VideoRecord], test: list[Vi
     per_class: dict[int, set[str]] = defaultdict(set)
     for part, records in (("train", train), ("validation", validation), ("test", test)):
         for record in records:
-            found = _COUNTER.fullmatch(Path(record.name).stem)
-            source = found["source"] if found else Path(record.name).stem
+            stem = PurePosixPath(record.name.rpartition("/")[2]).stem
+            found = _COUNTER.fullmatch(stem)
+            source = found["source"] if found else stem
             sources[record.label, source].setdefault(part, []).append(record.name)
             per_class[record.label].add(source)
     # Numbers alone (clip1, clip2 ...) mean nothing: a class needs two sources, one of them with several clips.

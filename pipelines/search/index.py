@@ -135,7 +135,7 @@ def open_index(folder: Folder, rows: Rows) -> Index | None:
     if not fits or any((part.ntotal, part.d) != (len(rows), rows.dim) for part in (flat, quick) if part is not None):
         raise _altered(file.parent, f"it is not of {len(rows)} rows of length {rows.dim} compared by cosine")
     if kind == "hnsw":  # its file holds the graph only
-        quick.storage, quick.own_fields = flat, False
+        quick.storage, quick.own_fields = flat, True  # setting it took the vectors from Python: else nobody frees them
     index = Index(flat, quick, metadata)
     some = index.vectors[np.unique(np.linspace(0, len(rows) - 1, min(_SAMPLE, len(rows))).astype(np.int64))]
     lengths = np.linalg.norm(some, axis=1)

@@ -8,8 +8,6 @@ import filecmp
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from concurrent.futures import as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -22,7 +20,7 @@ from specvid.datasets.layouts.media import VIDEOS, is_hidden
 from specvid.errors import VideoError, disk_error
 from specvid.files import only_writer, read_json, replacing_file, write_json
 from specvid.tools.bench.timing import interleaved
-from specvid.tools.data.pool import decoding_pool
+from specvid.tools.data.pool import run_tasks
 
 SETTINGS = "shrink.json"
 """In the copy: what it was made with."""
@@ -218,27 +216,12 @@ def _run(tasks: Sequence[tuple[str, str, ShrinkConfig]], workers: int, *, progre
     """Do all tasks: (path, problem) of those that were copied as they are."""
     from rich.progress import track
 
-    if not tasks:
-        return
-    left = {source: (source, target, config) for source, target, config in tasks}
-    try:
-        with decoding_pool(min(workers, len(tasks))) as pool:
-            jobs = {pool.submit(_task, *task): task[0] for task in tasks}
-            for job in track(as_completed(jobs), "re-encoding", total=len(jobs), disable=not progress):
-                problem = job.result()
-                del left[jobs[job]]
-                if problem:
-                    yield jobs[job], problem
-    except BrokenProcessPool:  # a file killed its process: those that are left get a process each
-        for source, target, config in left.values():
-            try:
-                with decoding_pool(1) as pool:
-                    problem = pool.submit(_task, source, target, config).result()
-            except BrokenProcessPool:
-                problem = f"{source}: the decoder crashes on it"
-                _copy(Path(source), Path(target))
-            if problem:
-                yield source, problem
+    results = run_tasks(tasks, _task, workers)
+    for (source, target, _), problem in track(results, "re-encoding", total=len(tasks), disable=not progress):
+        if problem is None:
+            _copy(Path(source), Path(target))
+        if problem != "":
+            yield source, problem or f"{source}: the decoder crashes on it"
 
 
 def _loading(source: Path, out: Path, names: Sequence[str]) -> tuple[tuple[float, float], float]:

@@ -2,8 +2,6 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 
 from specvid.datasets.decode.images import read_frame
@@ -11,7 +9,7 @@ from specvid.datasets.decode.verify import verify_video
 from specvid.datasets.layouts.media import is_hidden
 from specvid.errors import VideoError
 from specvid.text import path_on_one_line
-from specvid.tools.data.pool import decoding_pool
+from specvid.tools.data.pool import run_tasks
 
 _IMAGES_A_TASK = 256  # handing over one image costs more than decoding it
 
@@ -63,22 +61,15 @@ def verify_files(
 
 
 def _run(tasks: list[list[str]], images: bool, min_readable: float, workers: int) -> Iterator[FileReport]:
-    """The reports of all tasks. Where a file kills its process, each file that is left gets a process of its own."""
-    left = {path for task in tasks for path in task}
-    try:
-        with decoding_pool(min(workers, max(1, len(tasks)))) as pool:
-            jobs = [pool.submit(verify_task, task, images, min_readable) for task in tasks]
-            for job in as_completed(jobs):
-                for report in job.result():
-                    left.discard(report.path)
-                    yield report
-    except BrokenProcessPool:
-        for path in sorted(left):
-            try:
-                with decoding_pool(1) as pool:
-                    yield from pool.submit(verify_task, [path], images, min_readable).result()
-            except BrokenProcessPool:
-                yield FileReport(path, error=f"{path_on_one_line(path)}: is damaged: the decoder crashes on it")
+    """The reports of all tasks. Of a task that kills its process, each file gets one of its own."""
+    arguments = [(task, images, min_readable) for task in tasks]
+    for (paths, *_), reports in run_tasks(arguments, verify_task, workers):
+        if reports is not None:
+            yield from reports
+        elif len(paths) > 1:
+            yield from _run([[path] for path in paths], images, min_readable, 1)
+        else:
+            yield FileReport(paths[0], error=f"{path_on_one_line(paths[0])}: is damaged: the decoder crashes on it")
 
 
 def verify_task(paths: list[str], images: bool, min_readable: float) -> list[FileReport]:

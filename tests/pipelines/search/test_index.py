@@ -94,6 +94,21 @@ def test_search_by_id_leaves_the_row_out_and_filters(folder: Folder, kind: str) 
     assert (few.method, few.rows_searched) == ("exact", int(keep.sum()))
 
 
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="looks into /proc")
+@pytest.mark.parametrize("kind", ["flat", "hnsw", "ivfpq"])
+def test_an_index_that_nobody_holds_leaves_the_memory(folder: Folder, kind: str) -> None:
+    build_index(folder.path, kind)
+
+    def mapped() -> int:
+        return sum(str(folder.path) in line for line in Path("/proc/self/maps").read_text().splitlines())
+
+    before = mapped()
+    index = open_index(folder, Rows(folder))
+    assert index is not None and mapped() > before
+    del index
+    assert mapped() == before
+
+
 def test_half_precision_and_zero_vectors(tmp_path: Path) -> None:
     vectors = clusters(50, 8)
     vectors[3] = 0
