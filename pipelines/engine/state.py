@@ -1,7 +1,7 @@
 """Everything that a training changes as it goes on, in one place: so it can be saved, and continued bit for bit."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, cast
 
 import torch
@@ -161,7 +161,7 @@ class TrainState:
 
         with handling(remember):
             try:
-                with naming_lost_processes(self.describe_saved):
+                with naming_lost_processes(self._describe_found):
                     yield
             except RuntimeError as error:
                 # A decoding process may have got the signal too, and have ended before the step did.
@@ -181,6 +181,13 @@ class TrainState:
             f"{self.run.path}/last holds {self._saved_at} of {self.steps} steps ({epochs:.2f} epochs); "
             "--resume auto continues."
         )
+
+    def _describe_found(self) -> str:
+        """As `describe_saved`, of what the disk holds: the main process may have died before or after it saved."""
+        self._saved_at = 0
+        with suppress(ValueError, OSError, KeyError):
+            self._saved_at = int(self.run.meta("last")["steps"])
+        return self.describe_saved()
 
     def close_epoch(self, epoch: int, meter: EpochMeter) -> tuple[dict[str, Any], dict[str, Any]]:
         """Score and save an epoch: its line, ``best/`` if it is the best so far, then ``last/``.
