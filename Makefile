@@ -5,7 +5,7 @@ READY := .venv/.ready
 # where decord2 has wheels, as in pyproject.toml; elsewhere PyAV reads everything
 DECORD := (sys_platform == 'linux' and (platform_machine == 'x86_64' or platform_machine == 'aarch64')) or (sys_platform == 'darwin' and platform_machine == 'arm64') or (sys_platform == 'win32' and platform_machine == 'AMD64')
 
-.PHONY: demo test test-all lint docs wheel clean
+.PHONY: demo test test-all test-lowest test-newest lock audit lint docs wheel clean
 
 $(READY): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -25,6 +25,36 @@ test: $(READY)
 test-all: $(READY)
 	$(BIN)/pytest -n auto --dist loadfile
 
+# The suite with the lowest and with the newest versions that pyproject.toml allows, each in an environment of its own:
+# weekly in CI. `make test-lowest TESTS=tests/cli` runs a part of it.
+TESTS ?= tests
+UV := .venv-uv/bin/uv
+
+$(UV):
+	$(PYTHON) -m venv .venv-uv
+	.venv-uv/bin/python -m pip install --quiet uv
+
+test-lowest: RESOLUTION := lowest-direct
+test-newest: RESOLUTION := highest
+test-lowest test-newest: test-%: $(UV)
+	test -x .venv-$*/bin/python || $(UV) venv --quiet --seed --python $(PYTHON) .venv-$*
+	$(UV) pip compile --quiet pyproject.toml --extra dev --only-binary :all: --python .venv-$*/bin/python --resolution $(RESOLUTION) --output-file .venv-$*/versions.txt
+	$(UV) pip install --quiet --python .venv-$*/bin/python --requirement .venv-$*/versions.txt
+	# as for .venv: what is wanted of those that share a folder comes last
+	grep -E "^(opencv-python-headless|decord2)==" .venv-$*/versions.txt > .venv-$*/last.txt
+	$(UV) pip install --quiet --python .venv-$*/bin/python --reinstall --no-deps --requirement .venv-$*/last.txt
+	$(UV) pip install --quiet --python .venv-$*/bin/python --no-deps --editable .
+	.venv-$*/bin/pytest -n auto --dist loadfile -m "not slow and not gpu" $(TESTS)
+
+# The versions to develop with, on every system and Python that pyproject.toml allows.
+lock: $(UV)
+	$(UV) pip compile --quiet pyproject.toml --extra dev --universal --python-version 3.10 --upgrade --custom-compile-command "make lock" --output-file requirements-dev.lock
+
+# Known holes in what the lock names; asks a service on the network.
+audit: $(UV)
+	.venv-uv/bin/python -m pip install --quiet pip-audit
+	.venv-uv/bin/pip-audit --strict --requirement requirements-dev.lock --no-deps --disable-pip
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -40,4 +70,4 @@ wheel: $(READY)
 	$(BIN)/python -m build --wheel
 
 clean:
-	rm -rf .venv build dist site src/*.egg-info runs/demo
+	rm -rf .venv .venv-lowest .venv-newest .venv-uv build dist site src/*.egg-info runs/demo

@@ -175,7 +175,7 @@ def problem(error: BaseException) -> str | None:
 def _split(words: list[str]) -> tuple[list[str], list[str]]:
     """A command line without what stands after ``--``, and that, with it."""
     end = words.index("--") if "--" in words else len(words)
-    return words[:end], words[end:]
+    return words[:end], words[end:] if len(words) > end + 1 else []
 
 
 def _flags(options: type) -> Iterator[str]:
