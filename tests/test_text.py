@@ -3,7 +3,7 @@
 import pytest
 
 from specvid.errors import VideoError
-from specvid.text import counted, csv_cell, path_on_one_line, to_markdown, to_text
+from specvid.text import counted, csv_cell, markdown_text, path_on_one_line, to_markdown, to_text, without_controls
 
 ROWS = [["name", "share", "of"], ["a|b", "9.5", ""], ["long name", "100.0", "x"]]
 
@@ -60,3 +60,16 @@ def test_cells_are_no_formulas() -> None:
         assert csv_cell(name) == f"'{name}"
     for value in ("a=b", "clip-1.avi", "-0.5", "+1e-3", "", -1, None):
         assert csv_cell(value) == value
+
+
+def test_a_terminal_obeys_no_name() -> None:
+    """ESC ] 0 ; sets the title of a window, ESC [ 31 m the colour; 0x9b is ESC [ in one byte."""
+    assert without_controls("a\x1b]0;x\x07\x1b[31m\x9b\r\x7f") == "a\\x1b]0;x\\x07\\x1b[31m\\x9b\\r\\x7f"
+    assert without_controls("two\tcolumns\nand é, 類, \u200d") == "two\tcolumns\nand é, 類, \u200d"
+    assert to_text([["a", "b"], ["x\x1b[31m\ny", "1"]], rule=False).splitlines()[1] == "x\\x1b[31m\\ny  1"
+
+
+def test_markdown_has_no_tags_and_no_links_of_others() -> None:
+    name = "[x](javascript:alert(1)) <img src=x> `b` | \n# c\ud83d"
+    assert markdown_text(name) == ("\\[x\\](javascript:alert(1)) \\<img src=x\\> \\`b\\` \\| \\\\n# c\\\\ud83d")
+    assert "\\<img src=x>" in to_markdown([["a"], ["<img src=x>"]])

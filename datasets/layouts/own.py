@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from specvid.datasets.layouts.action_set import ActionSet, VideoRecord, check_parts, hold_out
 from specvid.datasets.layouts.base import check_split
 from specvid.datasets.layouts.tables import SUFFIXES, read_table
-from specvid.text import counted
+from specvid.text import counted, path_on_one_line
 
 PARTS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
 SPLITS = 10  # where the test part is split off: as many draws
@@ -150,7 +150,7 @@ def _warn(train: list[VideoRecord], validation: list[VideoRecord], test: list[Vi
     largest = max(splittable, key=lambda parts: sum(map(len, parts)))
     examples = [name for names in zip_longest(*largest) for name in names if name][:2]  # of two parts where there are
     return (
-        f"clips look like parts of one source by their names, e.g. {' and '.join(examples)} "
+        f"clips look like parts of one source by their names, e.g. {' and '.join(map(path_on_one_line, examples))} "
         f"({counted(len(splittable), 'such source')}). If they are, training on some and testing on others gives far "
         f"too high a score: name the sources with --groups{_rule(examples)}, and all clips of one stay on one side.",
     )

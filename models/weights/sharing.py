@@ -17,6 +17,7 @@ from specvid.extras import require
 from specvid.files import write_json, write_text
 from specvid.modality import DESCRIPTIONS
 from specvid.models.weights.save import save_weights
+from specvid.text import markdown_text
 
 if TYPE_CHECKING:
     from specvid.models.video_model import VideoModel
@@ -124,7 +125,7 @@ def model_card(model: VideoModel, classes: Sequence[str] | None, *, license: str
         f"- Licence: {license or 'not stated; ask whoever published it before you use it'}",
     ]
     if classes:
-        shown = ", ".join(classes[:10])
+        shown = ", ".join(map(markdown_text, classes[:10]))
         about.append(f"- Classes: {shown}{f' and {len(classes) - 10} more (config.json)' if len(classes) > 10 else ''}")
     use = [
         "```python",

@@ -20,7 +20,7 @@ from specvid.pipelines.ablate.statistics import CONFIDENCE, Difference, detectab
 from specvid.pipelines.engine.block_use import UNUSED
 from specvid.pipelines.engine.run import META, RunFolder
 from specvid.pipelines.report import read_figures
-from specvid.text import to_markdown
+from specvid.text import csv_cell, to_markdown
 
 METRICS = {"reid": ("mAP", "rank1"), "action": ("top1", "mean_class")}
 
@@ -178,7 +178,7 @@ def write_tables(config: AblationConfig, rows: Sequence[Row]) -> list[Path]:
             settings = " ".join(f"{name}={value}" for name, value in row.arm.variant)
             about = [row.arm.run_name(seed), row.arm.blocks, row.arm.recipe, settings, seed]
             figures = [f"{values[metric]:.6f}" for metric in metrics]
-            table.writerow([*about, *figures, gates, shares, row.parameters, f"{row.gmacs:.4f}"])
+            table.writerow([*map(csv_cell, about), *figures, gates, shares, row.parameters, f"{row.gmacs:.4f}"])
     files = [Path(config.runs) / "ablation.csv", Path(config.runs) / "ablation.md"]
     for file, content in zip(files, (text.getvalue(), describe(config, rows) + "\n"), strict=True):
         write_text(file, content)

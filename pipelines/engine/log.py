@@ -12,6 +12,7 @@ from rich.console import Console
 
 from specvid.errors import disk_error
 from specvid.files import naming
+from specvid.text import without_controls
 
 log = logging.getLogger("specvid")
 console = Console(stderr=True)
@@ -90,7 +91,7 @@ def status(text: str, *, style: str | None = None) -> None:
         text: the line.
         style: colour, as rich names it.
     """
-    console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+    console.print(without_controls(text), style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 def echo(text: str) -> None:
@@ -99,7 +100,7 @@ def echo(text: str) -> None:
     Args:
         text: the line, or several.
     """
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(without_controls(text) + "\n")
     sys.stdout.flush()
 
 

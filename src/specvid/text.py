@@ -1,9 +1,10 @@
 """Text to be printed: numbers with their nouns, paths, and tables as plain text and as Markdown.
 
-The rows of a table are cells that are text already, the heading first.
+The rows of a table are cells that are text already, the heading first; control characters in them are escaped.
 """
 
 import os
+import unicodedata
 from collections.abc import Sequence
 
 
@@ -63,6 +64,35 @@ def one_line(text: str) -> str:
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
+def without_controls(text: str) -> str:
+    """Text for a terminal, which obeys what stands behind an escape character in a name that somebody else gave.
+
+    Args:
+        text: any lines.
+
+    Returns:
+        The text with its control characters escaped, except line breaks and tabs.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter in "\n\t" or unicodedata.category(letter) != "Cc" else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
+
+
+def markdown_text(text: str) -> str:
+    """Text that somebody else gave, in Markdown: no tag, no link, no code, on one line.
+
+    Args:
+        text: e.g. the name of a class.
+
+    Returns:
+        The text, escaped.
+    """
+    return "".join(f"\\{letter}" if letter in "\\`*[]<>|" else letter for letter in one_line(printable_path(text)))
+
+
 def printable_name(text: str, *, most: int = 60) -> str:
     """A name that somebody else gave, for a picture of matplotlib's, which takes dollars for formulas.
 
@@ -105,6 +135,7 @@ def to_text(rows: Sequence[Sequence[str]], *, align: str = "", rule: bool = True
     Returns:
         Lines without spaces at their ends and without a last line break.
     """
+    rows = [[one_line(cell) for cell in row] for row in rows]
     widths = _widths(rows)
     sides = align.ljust(len(widths), align[-1:] or "<")
     lines = [
@@ -119,12 +150,12 @@ def to_markdown(rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table, padded so that its source reads well too.
 
     Args:
-        rows: the heading, then the rows; all of the same length. A ``|`` in a cell is escaped.
+        rows: the heading, then the rows; all of the same length. In cells ``|`` and ``<`` are escaped.
 
     Returns:
         The table without a last line break.
     """
-    cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    cells = [[one_line(cell).replace("|", "\\|").replace("<", "\\<") for cell in row] for row in rows]
     widths = _widths(cells)
     lines = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in cells

@@ -213,6 +213,8 @@ def test_a_fault_of_the_program_is_not_dressed_up_as_the_users() -> None:
     assert problem(ValueError("a\n  b")) == "a b"
     worker = "Caught VideoError in DataLoader worker process 0.\nTraceback ...\nspecvid.x.VideoError: a.avi: damaged"
     assert problem(ValueError(worker)) == "a.avi: damaged"
+    full = problem(RuntimeError("unable to resize file </torch_1_2_0> to the right size: No space left on device (28)"))
+    assert full is not None and full.startswith("there is too little shared memory (/dev/shm)") and "--workers" in full
     assert problem(ImportError("x is missing: pip install x")) == "x is missing: pip install x"
     killed = RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")
     assert problem(killed) == "a decoding process died (Killed). Out of memory? Lower --workers."

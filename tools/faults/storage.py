@@ -170,7 +170,7 @@ def limited(bench: Bench, outcome: Outcome, tries: int) -> None:
         finally:
             stage.log = log
             fifo.unlink()
-        bench.judge(outcome, code, output, str(stage.out))
+        bench.judge(outcome, code, output, str(stage.out), "shared memory")  # which is files, too
         bench.go_on(outcome)
 
 

@@ -11,6 +11,7 @@ from typing import Any, get_type_hints
 
 from specvid.errors import LostProcessError, nearest
 
+_SHARED_MEMORY = ("unable to resize file </torch_", "unable to mmap", "insufficient shared memory")  # as torch says it
 Defaults = Callable[[list[str]], tuple[Any, list[str]]]
 
 
@@ -167,6 +168,11 @@ def problem(error: BaseException) -> str | None:
         return text
     if isinstance(error, RuntimeError) and text.startswith("DataLoader worker"):
         return f"a decoding process died ({text.split(':')[-1].strip(' .')}). Out of memory? Lower --workers."
+    if isinstance(error, RuntimeError) and any(word in text for word in _SHARED_MEMORY):
+        return (
+            "there is too little shared memory (/dev/shm) for what decoding processes hand over. Give more, e.g. "
+            "`docker run --shm-size 8g`, or lower --workers; 0 needs none."
+        )
     if type(error).__name__ == "OutOfMemoryError":
         return "the device is out of memory. Raise --accumulate (the same batch in more parts) or lower --batch-size."
     return None
