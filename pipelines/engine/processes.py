@@ -1,7 +1,7 @@
 """The processes of one job, as torchrun starts them, and what they agree on."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -42,6 +42,39 @@ def from_rank_zero(decide: Callable[[], Answer], *, rank: int, broadcast: Callab
     if isinstance(outcome, _Failed):
         raise (OSError if outcome.by_system else ValueError)(outcome.message)
     return outcome
+
+
+_NUMBERS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
+_OF_TORCHRUN = _NUMBERS[:4]
+
+
+def check_environment(environment: Mapping[str, str]) -> None:
+    """Check what launchers say of the processes of a job, before a library reads it.
+
+    Args:
+        environment: of this process.
+
+    Raises:
+        ValueError: a variable is missing, no number, or larger than it can be.
+    """
+    launched = "TORCHELASTIC_RUN_ID" in environment
+    fix = "Start by torchrun, which sets it" if launched else "Unset it"
+    numbers = {}
+    for name in _NUMBERS:
+        value = environment.get(name)
+        if value is None and not (launched and name in _OF_TORCHRUN):
+            continue
+        if value is None or not (value.isascii() and value.isdigit()):
+            given = "is not set" if value is None else f"is {value[:40]!r}"
+            raise ValueError(f"{name} {given} in the environment, and must be a whole number. {fix}.")
+        numbers[name] = int(value)
+    if launched:
+        for rank, size in (("RANK", "WORLD_SIZE"), ("LOCAL_RANK", "LOCAL_WORLD_SIZE")):
+            if numbers[rank] >= numbers[size]:
+                raise ValueError(f"{rank} {numbers[rank]} must be less than {size} {numbers[size]}. {fix}.")
+        if numbers["WORLD_SIZE"] % numbers["LOCAL_WORLD_SIZE"]:
+            sizes = f"WORLD_SIZE {numbers['WORLD_SIZE']}, LOCAL_WORLD_SIZE {numbers['LOCAL_WORLD_SIZE']}"
+            raise ValueError(f"{sizes}: every machine must have as many processes. {fix}.")
 
 
 @dataclass(frozen=True)

@@ -215,6 +215,8 @@ def test_a_fault_of_the_program_is_not_dressed_up_as_the_users() -> None:
     assert problem(ValueError(worker)) == "a.avi: damaged"
     full = problem(RuntimeError("unable to resize file </torch_1_2_0> to the right size: No space left on device (28)"))
     assert full is not None and full.startswith("there is too little shared memory (/dev/shm)") and "--workers" in full
+    assert problem(OSError(28, "No space left")) == "what is printed cannot be written (No space left)."
+    assert problem(OSError(2, "No such file", "a.txt")) == "[Errno 2] No such file: 'a.txt'"
     assert problem(ImportError("x is missing: pip install x")) == "x is missing: pip install x"
     killed = RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")
     assert problem(killed) == "a decoding process died (Killed). Out of memory? Lower --workers."
@@ -236,3 +238,26 @@ def test_help_is_quick() -> None:
         subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, env=os.environ)
         seconds.append(time.perf_counter() - started)
     assert min(seconds) < 0.5
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"RANK": "x"}, "RANK is 'x' in the environment, and must be a whole number. Unset it."),
+        ({"SLURM_PROCID": "-1"}, "SLURM_PROCID is '-1' in the environment, and must be a whole number. Unset it."),
+        ({"TORCHELASTIC_RUN_ID": "a", "RANK": "0"}, "LOCAL_RANK is not set in the environment"),
+        ({"TORCHELASTIC_RUN_ID": "a", "RANK": "5"}, "RANK 5 must be less than WORLD_SIZE 2. Start by torchrun"),
+        ({"TORCHELASTIC_RUN_ID": "a", "RANK": "1", "LOCAL_WORLD_SIZE": "0"}, "LOCAL_RANK 0 must be less than LOCAL"),
+        (
+            {"TORCHELASTIC_RUN_ID": "a", "RANK": "1", "WORLD_SIZE": "3", "LOCAL_WORLD_SIZE": "2"},
+            "WORLD_SIZE 3, LOCAL_WORLD_SIZE 2: every",
+        ),
+    ],
+)
+def test_what_a_launcher_says_is_checked(environment, message, monkeypatch, capsys) -> None:
+    if len(environment) > 1 and "is not set" not in message:
+        environment = {"WORLD_SIZE": "2", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "2", **environment}
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert cli.run(["report", "nothing"]) == 2
+    assert capsys.readouterr().err.startswith(f"specvid: {message}")

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from specvid import __version__
-from specvid.cli.verb import Verb, ending_on_signals, problem
+from specvid.cli.verb import Verb, check_environment, ending_on_signals, problem
 from specvid.errors import LostProcessError, nearest
 from specvid.text import without_controls
 
@@ -144,6 +144,7 @@ def run(argv: Sequence[str]) -> int:
             sys.stdout.write(group_help(words[0]))
             return 0
         verb, rest = find(words)
+        check_environment()
         with ending_on_signals(verb.stopped):
             return verb(rest)
     except KeyboardInterrupt as error:

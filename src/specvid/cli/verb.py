@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import errno
 import io
 import os
 import re
@@ -11,6 +12,7 @@ from typing import Any, get_type_hints
 
 from specvid.errors import LostProcessError, nearest
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _SHARED_MEMORY = ("unable to resize file </torch_", "unable to mmap", "insufficient shared memory")  # as torch says it
 Defaults = Callable[[list[str]], tuple[Any, list[str]]]
 
@@ -120,6 +122,17 @@ def ending_on_signals(stopped: str) -> Iterator[None]:
         yield
 
 
+def check_environment() -> None:
+    """Check what a launcher says of the processes of this job.
+
+    Raises:
+        ValueError: A variable that is no number, or does not go with the others.
+    """
+    from specvid.pipelines.engine import processes
+
+    processes.check_environment(os.environ)
+
+
 def take(words: list[str], flag: str) -> tuple[str | None, list[str]]:
     """Take one flag out of a command line.
 
@@ -164,6 +177,8 @@ def problem(error: BaseException) -> str | None:
         return " ".join(text.split())
     if isinstance(error, ImportError) and "pip install" in text:
         return text
+    if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:  # files are named
+        return f"what is printed cannot be written ({error.strerror})."
     if isinstance(error, OSError | LostProcessError):
         return text
     if isinstance(error, RuntimeError) and text.startswith("DataLoader worker"):

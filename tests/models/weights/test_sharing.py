@@ -56,7 +56,7 @@ def test_a_folder_gives_the_same_model(tmp_path: Path) -> None:
 
 def test_a_card_runs_nothing_that_a_class_is_called(tmp_path: Path) -> None:
     model = create_model("r3d_tiny", num_classes=2)
-    specvid.models.weights.save_pretrained(model, tmp_path, classes=["<img src=x onerror=alert(1)>", "[x](javascript:alert(1))"])
+    model.save_pretrained(tmp_path, classes=["<img src=x onerror=alert(1)>", "[x](javascript:alert(1))"])
     card = (tmp_path / "README.md").read_text()
     assert "\\<img src=x" in card and "\\[x\\](" in card
 
