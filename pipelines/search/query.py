@@ -2,19 +2,20 @@
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from specvid.errors import unknown
 from specvid.pipelines.embed.folder import Folder
 from specvid.pipelines.embed.rows import Rows
 from specvid.pipelines.networks.config import NetworkConfig
 from specvid.pipelines.search.exact import exact_search, unit_blocks
 from specvid.pipelines.search.features import feature_folder
-from specvid.pipelines.search.query_vector import query_vector
+from specvid.pipelines.search.query_vector import QueryVector, query_vector
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class Answer:
 
     Attributes:
         query: what was searched for, as it was given.
-        rows: best first, each with ``rank`` from 1, ``score`` (cosine) and all columns but the embedding.
+        rows: best first, each with ``rank`` from 1, ``score`` (cosine) and all columns but the embedding; of several
+            data sets also ``folder``.
         method: which index answered, or ``exact``.
         rows_searched: how many rows could answer.
         warning: about lost or repaired frames of the query.
@@ -42,12 +44,14 @@ def search(
     *,
     k: int = 10,
     where: str = "",
+    group_by: str = "",
+    also: Sequence[str | os.PathLike[str]] = (),
     device: str = "auto",
     network: NetworkConfig | None = None,
     min_readable: float | None = None,
     trusted: bool = False,
 ) -> Answer:
-    """Find the rows of a folder of embeddings that are most like a video, images or a row, by cosine.
+    """Find the rows of folders of embeddings that are most like a video, images or a row, by cosine.
 
     Args:
         out: the folder; or a file of re-ID features (`features.parquet` of ``specvid eval reid``), whose tracklets are
@@ -55,48 +59,138 @@ def search(
         query: the id of a row, which is then no answer itself; a video file; a folder of images; or several images.
         k: how many rows.
         where: a filter on columns, see `specvid.pipelines.search.where`, with which the search is always exact.
+        group_by: a column; of the rows with the same value only the best one answers.
+        also: further folders, made by the same network, that are searched too.
         device: where the query is embedded.
         network: where the network of the data set lies now, if it moved.
         min_readable: share of the frames of the query that must decode; as the data set was made if not given.
         trusted: embed a file even where the data set names a network that may run code of whoever wrote it.
 
     Returns:
-        The answer: through the folder's index if there is one, else by comparing with every row.
+        The answer: through a folder's index if there is one, else by comparing with every row.
 
     Raises:
-        ValueError: wrong input, an incomplete data set, or an index that is out of date.
+        ValueError: wrong input, an incomplete data set, an index that is out of date, or folders that do not belong
+            together.
     """
-    from specvid.pipelines.search.index import open_index
-    from specvid.pipelines.search.where import matching
-
     if k < 1:
         raise ValueError(f"k {k} must be at least 1.")
     if os.path.isfile(out):
+        if also:
+            raise ValueError(f"{os.fspath(out)!r} is a file of features: it is searched alone, without other folders.")
         with tempfile.TemporaryDirectory() as place:
             folder = feature_folder(Path(out), Path(place))
-            return search(folder.path, query, k=k, where=where)
-    folder = Folder(out)
-    rows = Rows(folder)
-    mask = matching(rows, where) if where else None
+            return search(folder.path, query, k=k, where=where, group_by=group_by)
     parts = [query] if isinstance(query, str | os.PathLike) else query
     names = [os.fspath(part) for part in parts]
+    sets = [_Set(path, where, group_by) for path in (out, *also)]
+    for other in sets[1:]:
+        _check_same(sets[0].folder, other.folder)
     settings: dict[str, Any] = {"network": network, "min_readable": min_readable, "trusted": trusted}
-    example = query_vector(folder, rows, names, device=device, **settings)
-    index = open_index(folder, rows)
-    wanted = min(k + len(example.rows), len(rows))
-    if not wanted:
-        return Answer(example.name, [], "no rows", 0, example.warning)
-    if index is not None:
-        scores, found = index.search(example.vector, wanted, mask=mask)
-        method = index.metadata["kind"] if mask is None else "exact"
-    else:
-        scores, found = exact_search(example.vector, unit_blocks(rows), wanted, mask=mask)
-        method = "exact"
-    good = (found[0] >= 0) & ~np.isin(found[0], example.rows)
-    order, values = found[0][good][:k], scores[0][good][:k]
-    columns = rows.take(order.tolist())
-    answers = [
-        {"rank": rank, "score": round(float(score), 6), **row}
-        for rank, (score, row) in enumerate(zip(values, columns, strict=True), start=1)
+    knows = next((part for part in sets if len(names) == 1 and len(part.rows.with_id(names[0]))), sets[0])
+    example = query_vector(knows.folder, knows.rows, names, device=device, **settings)
+    found = [
+        (score, place, row)
+        for place, part in enumerate(sets)
+        for score, row in part.best(example, k, own=part is knows)
     ]
-    return Answer(example.name, answers, method, len(rows) if mask is None else int(mask.sum()), example.warning)
+    found.sort(key=lambda one: (-one[0], one[1]))
+    chosen = list(_first_of_each(found, sets, group_by))[:k]
+    answers = _columns(chosen, sets)
+    searched = sum(part.searched for part in sets)
+    return Answer(
+        example.name, answers, " and ".join(sorted({part.method for part in sets})), searched, example.warning
+    )
+
+
+class _Set:
+    """A data set that is searched, with its index and the rows that may answer."""
+
+    def __init__(self, path: str | os.PathLike[str], where: str, group_by: str) -> None:
+        from specvid.pipelines.search.index import open_index
+        from specvid.pipelines.search.where import matching
+
+        self.folder = Folder(path)
+        self.rows = Rows(self.folder)
+        if group_by and (group_by not in self.rows.schema.names or group_by == "embedding"):
+            columns = [name for name in self.rows.schema.names if name != "embedding"]
+            raise unknown(f"{str(self.folder.path)!r}: column", group_by, columns)
+        self.group_by = group_by
+        self.mask = matching(self.rows, where) if where else None
+        self.index = open_index(self.folder, self.rows)
+        self.searched = len(self.rows) if self.mask is None else int(self.mask.sum())
+        quick = self.index is not None and self.mask is None
+        self.method = str(self.index.metadata["kind"]) if quick and self.index is not None else "exact"
+        if not len(self.rows):
+            self.method = "no rows"
+
+    def best(self, example: QueryVector, k: int, *, own: bool) -> list[tuple[float, int]]:
+        """Cosine and number of the best rows; where they are grouped, of so many that they are of ``k`` groups.
+
+        ``own``: the query's rows are those of this set, and no answers.
+        """
+        skip = example.rows if own else np.zeros(0, np.int64)
+        wanted = min(k + len(skip), len(self.rows))
+        while wanted:
+            scores, found = self._search(example.vector, wanted)
+            good = (found[0] >= 0) & ~np.isin(found[0], skip)
+            pairs = list(zip(scores[0][good].tolist(), found[0][good].tolist(), strict=True))
+            if not self.group_by or wanted == len(self.rows) or len(pairs) >= self.searched:
+                return pairs
+            groups = {row[self.group_by] for row in self.rows.take([row for _, row in pairs], [self.group_by])}
+            if len(groups) >= k:
+                return pairs
+            wanted = min(4 * wanted, len(self.rows))
+        return []
+
+    def _search(self, vector: np.ndarray, wanted: int) -> tuple[np.ndarray, np.ndarray]:
+        if self.index is not None:
+            return self.index.search(vector, wanted, mask=self.mask)
+        return exact_search(vector, unit_blocks(self.rows), wanted, mask=self.mask)
+
+
+def _check_same(one: Folder, other: Folder) -> None:
+    """ValueError where vectors of two folders cannot be compared."""
+    first, second = one.metadata()["network"], other.metadata()["network"]
+    for name in ("weights", "feature", "dim"):
+        if first.get(name) != second.get(name):
+            raise ValueError(
+                f"{str(other.path)!r} and {str(one.path)!r} were not made by one network ({name} "
+                f"{str(second.get(name))[:12]}, not {str(first.get(name))[:12]}): search them one by one."
+            )
+
+
+def _first_of_each(
+    found: Sequence[tuple[float, int, int]], sets: Sequence[_Set], group_by: str
+) -> Iterator[tuple[float, int, int]]:
+    """The best row of each group; all rows where there are no groups. Rows without a value are groups of their own."""
+    if not group_by:
+        yield from found
+        return
+    values: dict[tuple[int, int], Any] = {}
+    for place, part in enumerate(sets):
+        own = [row for _, at, row in found if at == place]
+        for row, columns in zip(own, part.rows.take(own, [group_by]), strict=True):
+            values[place, row] = columns[group_by]
+    seen = set()
+    for one in found:
+        value = values[one[1:]]
+        if value is None or value not in seen:
+            seen.add(value)
+            yield one
+
+
+def _columns(chosen: Sequence[tuple[float, int, int]], sets: Sequence[_Set]) -> list[dict[str, Any]]:
+    """The rows of an answer, each with the columns of all sets."""
+    names = list(dict.fromkeys(n for part in sets for n in part.rows.schema.names if n != "embedding"))
+    taken: dict[tuple[int, int], dict[str, Any]] = {}
+    for place, part in enumerate(sets):
+        own = [row for _, at, row in chosen if at == place]
+        taken |= {(place, row): columns for row, columns in zip(own, part.rows.take(own), strict=True)}
+    answers = []
+    for rank, (score, place, row) in enumerate(chosen, start=1):
+        answer: dict[str, Any] = {"rank": rank, "score": round(score, 6)}
+        if len(sets) > 1:
+            answer["folder"] = str(sets[place].folder.path)
+        answers.append(answer | {name: taken[place, row].get(name) for name in names})
+    return answers

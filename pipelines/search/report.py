@@ -14,6 +14,7 @@ from specvid.datasets.layouts.media import IMAGES
 from specvid.errors import VideoError
 from specvid.files import replacing_file
 from specvid.pipelines.engine.isolated import IsolatedCalls
+from specvid.pipelines.search.duplicates import DuplicateGroups
 from specvid.pipelines.search.query import Answer
 from specvid.text import counted, one_line, to_text
 
@@ -42,6 +43,22 @@ def as_text(answer: Answer) -> str:
         values = [one_line(str(row[name])) for name in (*carried, "id")]
         rows.append([str(row["rank"]), f"{row['score']:.4f}", _span(row).strip(), *values])
     return f"{to_text(rows)}\n{len(answer.rows)} of {counted(answer.rows_searched, 'row')} ({answer.method})"
+
+
+def groups_as_text(found: DuplicateGroups) -> str:
+    """Groups of duplicates as a table: number of the group, cosine with its first row, time span, id.
+
+    Args:
+        found: the groups.
+
+    Returns:
+        The rows, and below them how many groups there are.
+    """
+    rows = [["group", "cosine", "time span", "id"]]
+    for number, group in enumerate(found.groups, start=1):
+        rows += [[str(number), f"{row['score']:.4f}", _span(row).strip(), one_line(str(row["id"]))] for row in group]
+    ending = f"{counted(len(found.groups), 'group')} among {counted(found.rows, 'row')}"
+    return f"{to_text(rows)}\n{ending}" if found.groups else ending
 
 
 def write_page(answer: Answer, query: Sequence[str], path: str | os.PathLike[str]) -> None:

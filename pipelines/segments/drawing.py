@@ -1,22 +1,21 @@
 """A copy of a video that shows its segments: the names of what happens in the corner, while it happens."""
 
 import os
-from collections.abc import Iterator, Sequence
-from fractions import Fraction
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from specvid.datasets.decode import Video, open_video
+from specvid.datasets.decode import open_video
+from specvid.datasets.decode.copying import copy_frames
 from specvid.files import replacing_file
+from specvid.pipelines.engine.isolated import IsolatedCalls
 from specvid.pipelines.segments.merging import Segment
 from specvid.pipelines.segments.writing import distinct_files, file_of
 from specvid.text import one_line
 
-_TICKS = 60_000  # a second, of frames that are not evenly spaced; MPEG-4 takes no more than 65,535
-_QUALITY = {"libx264": {"crf": "20", "preset": "veryfast"}, "mpeg4": {"qmin": "2", "qmax": "5"}}
+_PATIENCE = 86_400.0  # s that drawing may take
 
 
 class Drawer:
@@ -60,7 +59,8 @@ class Drawer:
         """
         try:
             if self.out:
-                draw_segments(path, self._file(path), self._segments, fps=self.fps)
+                with IsolatedCalls(seconds=_PATIENCE) as isolated:  # a file may kill whatever decodes it
+                    isolated(path, draw_segments, path, self._file(path), self._segments, self.fps)
         except ValueError as error:
             return str(error)
         finally:
@@ -75,7 +75,7 @@ class Drawer:
         return Path(self.out) if self.single else file_of(path, self.out, ".mp4")
 
 
-def draw_segments(path: str, out: str | Path, segments: Sequence[Segment], *, fps: float | None = None) -> None:
+def draw_segments(path: str, out: str | Path, segments: Sequence[Segment], fps: float | None = None) -> None:
     """Write a copy of a video with the names of segments. Sound is left out.
 
     Args:
@@ -87,45 +87,28 @@ def draw_segments(path: str, out: str | Path, segments: Sequence[Segment], *, fp
     Raises:
         ValueError: the video cannot be read (`VideoError`), or FFmpeg cannot write such a file.
     """
-    import av
-
-    codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
     with open_video(path, folder_fps=fps or 25.0) as video, replacing_file(out) as file:
-        rate = _TICKS if video.times is not None else Fraction(video.fps or 25).limit_denominator(1001)
-        try:
-            container: Any = av.open(str(file), "w")
-        except (ValueError, av.FFmpegError) as error:
-            raise ValueError(f"draw {str(out)!r} cannot be written: {error}. Name a file that ends in .mp4.") from None
-        with container:
-            stream: Any = container.add_stream(codec, rate=rate, options=_QUALITY[codec])
-            stream.pix_fmt = "yuv420p"
-            for number, picture in enumerate(_annotated(video, segments)):
-                if not number:
-                    stream.height, stream.width = picture.shape[:2]
-                frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-                frame.pts = round(video.times[number] * _TICKS) if video.times is not None else number
-                frame.time_base = 1 / Fraction(rate)
-                container.mux(stream.encode(frame))
-            container.mux(stream.encode())
+        copy_frames(video, file, 0, len(video) - 1, change=_Annotation(segments))
 
 
-def _annotated(video: Video, segments: Sequence[Segment]) -> Iterator[np.ndarray]:
-    """All frames with names, uint8 (H, W, 3) with even sides."""
-    upcoming, active = list(reversed(segments)), list[Segment]()
-    for number, frame in enumerate(video.stream(np.arange(len(video)))):
-        while upcoming and upcoming[-1].first_frame <= number:
-            active.append(upcoming.pop())
-        active = [segment for segment in active if segment.last_frame >= number]
-        lines = tuple(f"{one_line(name)} {share:.0%}" for segment in active for name, share in segment.classes)
-        height, width = frame.shape[:2]
-        picture = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-        if lines:
-            label = _label(lines, max(10, height // 16))
-            part = picture[: label.shape[0], : label.shape[1]]
-            part[:] = np.where(
-                label[: part.shape[0], : part.shape[1]] > 0, label[: part.shape[0], : part.shape[1]], part // 3
-            )
-        yield picture
+class _Annotation:
+    """Draws names into frames that come in order."""
+
+    def __init__(self, segments: Sequence[Segment]) -> None:
+        self._upcoming, self._active = list(reversed(segments)), list[Segment]()
+
+    def __call__(self, number: int, frame: np.ndarray) -> np.ndarray:
+        while self._upcoming and self._upcoming[-1].first_frame <= number:
+            self._active.append(self._upcoming.pop())
+        self._active = [segment for segment in self._active if segment.last_frame >= number]
+        lines = tuple(f"{one_line(name)} {share:.0%}" for part in self._active for name, share in part.classes)
+        if not lines:
+            return frame
+        picture, label = frame.copy(), _label(lines, max(10, frame.shape[0] // 16))
+        part = picture[: label.shape[0], : label.shape[1]]
+        label = label[: part.shape[0], : part.shape[1]]
+        part[:] = np.maximum(label, part // 3)
+        return picture
 
 
 @lru_cache(maxsize=16)

@@ -20,6 +20,7 @@ VERBS = {
     "embed": "embed:EMBED",
     "search build": "search:BUILD",
     "search query": "search:QUERY",
+    "search duplicates": "search:DUPLICATES",
     "eval embeddings": "embed:EVAL_EMBEDDINGS",
     "report": "report:REPORT",
     "ablate": "ablate:ABLATE",

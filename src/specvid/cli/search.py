@@ -1,4 +1,4 @@
-"""``specvid search build|query``."""
+"""``specvid search build|query|duplicates``."""
 
 import json
 from dataclasses import dataclass
@@ -40,6 +40,9 @@ specvid search query: what is most like a video, images, or a row of the data se
   -k 10                   how many answers
   --where "camid != 3"    only rows for which this holds: == != < <= > >= in, and or not, is None,
                           contains(label, 'run'), startswith, endswith; recorded > '2024-01-31'
+  --group-by path         only the best row of each video (or of each value of another column)
+  --also DIR [DIR ...]    search these data sets of the same network too
+  --cut FOLDER            write each answer as a clip, FOLDER/RANK_NAME_FIRST-LAST.mp4
   --min-readable 0.9      share of the frames of a query that must decode; others stand in
   --json                  JSON instead of a table
   --html PAGE             write a page with frames of each answer
@@ -50,6 +53,22 @@ specvid search query: what is most like a video, images, or a row of the data se
 Examples:
   specvid search query emb videos/one.mp4 -k 5 --html answer.html
   specvid search query emb videos/one.mp4 --where "label in ['run', 'walk'] and start_s < 60"
+"""
+
+
+DUPLICATES_HELP = """\
+specvid search duplicates: inputs of a data set that are nearly the same
+
+  DIR                     the folder that `specvid embed --out` wrote
+  --threshold 0.99        least cosine of two rows that count as the same
+  --where "camid != 3"    only among rows for which this holds, as of `specvid search query`
+  --json                  JSON instead of a table
+
+Rows that are linked by such pairs are one group; windows of one video are never duplicates of each
+other. All pairs are compared. Nothing is deleted.
+
+Example:
+  specvid search duplicates emb --threshold 0.98
 """
 
 
@@ -79,6 +98,12 @@ class QueryOptions:
     """A filter on columns."""
     json: bool = False
     """Print JSON."""
+    group_by: str = ""
+    """A column, of whose values each answers with its best row only."""
+    also: tuple[str, ...] = ()
+    """Further data sets of the same network."""
+    cut: str = ""
+    """Folder that gets each answer as a clip."""
     html: str = ""
     """Write a page."""
     run: str = ""
@@ -94,6 +119,20 @@ class QueryOptions:
     def __post_init__(self) -> None:
         if self.min_readable is not None:
             require_share(self.min_readable)
+
+
+@dataclass(frozen=True)
+class DuplicatesOptions:
+    """Options of ``specvid search duplicates``."""
+
+    folder: Positional[str] = ""
+    """Folder of embeddings."""
+    threshold: float = 0.99
+    """Least cosine of two rows that count as the same."""
+    where: str = ""
+    """A filter on columns."""
+    json: bool = False
+    """Print JSON."""
 
 
 def build(options: BuildOptions) -> int:
@@ -129,6 +168,8 @@ def query(options: QueryOptions) -> int:
         options.query,
         k=options.k,
         where=options.where,
+        group_by=options.group_by,
+        also=options.also,
         device=options.device,
         network=_moved_network(options),
         min_readable=options.min_readable,
@@ -142,6 +183,31 @@ def query(options: QueryOptions) -> int:
         echo(as_text(answer))
     if answer.warning:
         status(f"warning: {answer.warning}")
+    if not options.cut:
+        return 0
+
+    from specvid.pipelines.search.cutting import cut_clips
+
+    files, problems = cut_clips(answer.rows, options.cut)
+    status(f"{counted(len(files), 'clip')} in {options.cut}")
+    for problem in problems:
+        status(f"not cut: {problem}")
+    return 1 if problems else 0
+
+
+def duplicates(options: DuplicatesOptions) -> int:
+    """Print what is nearly the same; returns the exit code."""
+    _require_folder(options.folder)
+
+    from specvid.pipelines.engine.log import echo, status
+    from specvid.pipelines.search.duplicates import find_duplicates
+    from specvid.pipelines.search.report import groups_as_text
+
+    found = find_duplicates(options.folder, threshold=options.threshold, where=options.where, echo=status)
+    if options.json:
+        print(json.dumps(found.groups, indent=2, ensure_ascii=False, default=str))
+    else:
+        echo(groups_as_text(found))
     return 0
 
 
@@ -166,3 +232,4 @@ def _moved_network(options: QueryOptions) -> "NetworkConfig | None":
 STOPPED = "no index was written, an older one stands; the same command starts again."
 BUILD = Verb("search build", BUILD_HELP, BuildOptions, build, stopped=STOPPED)
 QUERY = Verb("search query", QUERY_HELP, QueryOptions, query, extra={"-k": ""})
+DUPLICATES = Verb("search duplicates", DUPLICATES_HELP, DuplicatesOptions, duplicates)

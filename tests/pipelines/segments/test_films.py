@@ -239,7 +239,7 @@ def test_an_hour_of_film(tmp_path: Path) -> None:
         starts = np.arange(200, length - 200, 1500) + rng.integers(0, 300, len(np.arange(200, length - 200, 1500)))
         names = [name for name in COLOURS if name != "nothing"]
         events = [(names[k % 3], int(start), int(start) + 40 + 10 * (k % 7)) for k, start in enumerate(starts)]
-        path = write_film(tmp_path / f"{minutes}.mp4", length, events)
+        path = write_film(tmp_path / f"{minutes}.mp4", length, events, scale=2)
         command = [sys.executable, "-c", HOUR, str(path), str(Path(colour_films.__file__).parent)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=3000)
         assert done.returncode == 0, done.stderr[-2000:]
@@ -250,4 +250,4 @@ def test_an_hour_of_film(tmp_path: Path) -> None:
         for (_, start, end), (_, first, after) in zip(found[minutes]["parts"], events, strict=True):
             assert abs(start - first / FPS) <= 1 and abs(end - after / FPS) <= 1
     for few, many in zip(found[10]["peaks"], found[60]["peaks"], strict=True):
-        assert many < few + 60  # MiB; the frames of an hour as the network sees them are 26 MiB, as decoded 158 MiB
+        assert many < few + 150  # MiB: 32 are decoded ahead where there is so much; all frames would be 633
