@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import inspect
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +15,10 @@ from specvid.models.blocks import block_options, create_block, list_blocks
 from specvid.models.blocks.registry import BLOCKS
 from specvid.models.convolutions import CONVOLUTIONS, convolution_options, create_convolution, list_convolutions
 from specvid.models.insertion.parts import create_part, list_parts, part_options
+from specvid.models.stages import STAGE_WRAPPERS
 
 CHANNELS = 256
+_GIVEN = ("channels", "blocks")  # by the stage
 
 
 @dataclass(frozen=True)
@@ -24,10 +27,11 @@ class Insertable:
 
     Attributes:
         name: In the grammar.
-        kind: ``nonlocal``, ``channel``, ``long-range``, ``convolution`` or ``part``.
+        kind: ``nonlocal``, ``channel``, ``long-range``, ``convolution``, ``stage`` or ``part``.
         start: What it does to a trained network when it is fresh: ``identity``, ``exact``, ``nearest``, ``part``, or
             ``changes``.
-        parameters: At 256 channels in a video network; of a convolution of 3 x 3 x 3 positions.
+        parameters: At 256 channels in a video network; of a convolution of 3 x 3 x 3 positions, of a stage of
+            three blocks.
         options: Each with its default.
     """
 
@@ -52,12 +56,13 @@ def insertables(pattern: str = "") -> list[Insertable]:
     """
     with torch.device("meta"), torch.random.fork_rng(devices=[]):
         found = [*map(_block, list_blocks()), *map(_convolution, list_convolutions()), *map(_part, list_parts())]
+        found += map(_stage, STAGE_WRAPPERS)
     glob = pattern if any(sign in pattern for sign in "*?[") else f"*{pattern}*"
     fitting = [one for one in found if fnmatch.fnmatchcase(one.name, glob) or fnmatch.fnmatchcase(one.kind, glob)]
     if not fitting:
         hint = nearest(pattern.strip("*"), [one.name for one in found])
         raise ValueError(f"pattern {pattern!r} fits no block, convolution or part.{hint}")
-    order = ("nonlocal", "channel", "long-range", "convolution", "part")
+    order = ("nonlocal", "channel", "long-range", "convolution", "stage", "part")
     return sorted(fitting, key=lambda one: (order.index(one.kind), one.name))
 
 
@@ -72,6 +77,12 @@ def _convolution(name: str) -> Insertable:
     layer = create_convolution(name, CHANNELS)
     start = CONVOLUTIONS[name].build.start
     return Insertable(name, "convolution", start, count_parameters(layer), convolution_options(name))
+
+
+def _stage(name: str) -> Insertable:
+    cls = STAGE_WRAPPERS[name]
+    options = {key: one.default for key, one in inspect.signature(cls).parameters.items() if key not in _GIVEN}
+    return Insertable(name, "stage", "identity", count_parameters(cls(CHANNELS, blocks=3)), options)
 
 
 def _part(name: str) -> Insertable:

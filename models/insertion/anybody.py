@@ -18,6 +18,7 @@ from specvid.models.insertion.insert import insert_blocks
 from specvid.models.insertion.inserted_block import InsertedBlock, run_after, run_before
 from specvid.models.insertion.parts import list_parts
 from specvid.models.spec import Backbone, InputSpec
+from specvid.models.stages import STAGE_WRAPPERS, unwrap_stages
 
 
 def insert(module: nn.Module, blocks: str, example: Tensor, *, frames: int | None = None) -> list[str]:
@@ -68,7 +69,10 @@ def insert(module: nn.Module, blocks: str, example: Tensor, *, frames: int | Non
                 raise ValueError(f"insert: {str(one)!r} works along time: give frames=..., the frames of a clip")
         flat = (("dims", 2),)
         insertions = tuple(
-            replace(one, options=tuple({**dict(flat), **dict(one.options)}.items())) for one in insertions
+            one
+            if one.block in STAGE_WRAPPERS
+            else replace(one, options=tuple({**dict(flat), **dict(one.options)}.items()))
+            for one in insertions
         )
     spec = InputSpec(frames or (example.shape[2] if dims == 3 else 1), 1, (example.shape[-2], example.shape[-1]), 1)
     before = {name for name, part in module.named_modules() if isinstance(part, InsertedBlock)}
@@ -98,8 +102,9 @@ def remove(module: nn.Module) -> list[str]:
     _check_module(module, "remove")
     if _model_config(module) is not None:
         raise ValueError("remove: this is a VideoModel; create it again without blocks, and load its weights")
+    stages = unwrap_stages(module)
     found = [path for path, part in module.named_modules() if isinstance(part, InsertedBlock)]
-    if not found:
+    if not found and not stages:
         raise ValueError(f"remove: there are no inserted blocks in this {type(module).__name__}")
     for path in found:
         parent, _, name = path.rpartition(".")
@@ -110,7 +115,7 @@ def remove(module: nn.Module) -> list[str]:
                 if hook in (run_before, run_after, begin_pass, end_pass):
                     del hooks[key]
         part.__dict__.pop("specvid_frames", None)
-    return found
+    return found + stages
 
 
 def _check_module(module: Any, verb: str) -> None:

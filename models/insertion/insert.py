@@ -24,7 +24,9 @@ from specvid.models.insertion.grammar import Insertion, parse_blocks
 from specvid.models.insertion.inserted_block import InsertedBlock, changes_time, run_after, run_before
 from specvid.models.insertion.parts import create_part, list_parts
 from specvid.models.insertion.places import Call, Site, place_help, resolve, trace
+from specvid.models.insertion.stages import plan_stages, wrap_stages
 from specvid.models.spec import Backbone
+from specvid.models.stages import STAGE_WRAPPERS
 
 Planned = tuple[Site, Insertion, InsertedBlock]
 
@@ -56,11 +58,14 @@ def insert_blocks(
     # two clips: batch norm in training refuses a single value per channel
     shape = backbone.input.shape(backbone.dims, clips=2)
     probe: tuple[int, ...] | Tensor = shape if example is None else example
+    stages = tuple(one for one in insertions if one.block in STAGE_WRAPPERS)
+    planned_stages = plan_stages(network, stages, backbone.aliases, probe)
     calls = trace(network, probe)
     ran = {path: network.get_submodule(path) for path in calls}
     planned: list[Planned] = [
         (site, insertion, _create(insertion, site, calls.get(site.target), backbone))
         for insertion in insertions
+        if insertion.block not in STAGE_WRAPPERS
         for site in resolve(network, insertion.place, backbone.aliases)
     ]
     for _, insertion, block in planned:
@@ -75,6 +80,7 @@ def insert_blocks(
             module._modules.clear()
             module._modules.update(before)
         raise
+    wrap_stages(network, planned_stages)
     return [path for path, module in network.named_modules() if isinstance(module, InsertedBlock)]
 
 
@@ -174,7 +180,7 @@ def _block(name: str, channels: int, dims: int, options: dict[str, Any]) -> nn.M
     if name in list_parts():
         return create_part(name, channels, **options)
     if name not in list_blocks():
-        raise unknown("block", name, [*list_blocks(), *list_parts()])
+        raise unknown("block", name, [*list_blocks(), *list_parts(), *STAGE_WRAPPERS])
     return create_block(name, channels, dims=dims, **options)
 
 

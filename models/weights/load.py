@@ -15,6 +15,7 @@ from specvid.errors import nearest
 from specvid.models.backbones.inflate import inflate_weight
 from specvid.models.channels import RGB, average_channels
 from specvid.models.insertion.inserted_block import InsertedBlock
+from specvid.models.stages import STAGE_WRAPPERS
 from specvid.models.weights.blocks import plan_blocks, updated_blocks
 from specvid.models.weights.caffe2 import from_caffe2
 from specvid.models.weights.names import BACKBONE, CLASSIFIER, NECKS, PROJECTION, TAIL, match_names
@@ -244,7 +245,8 @@ _INSIDE = "the backbone has no such tensor"
 
 
 def _block_prefixes(model: VideoModel) -> tuple[str, ...]:
-    return tuple(f"{path}." for path, module in model.named_modules() if isinstance(module, InsertedBlock))
+    added = (InsertedBlock, *STAGE_WRAPPERS.values())
+    return tuple(f"{path}." for path, module in model.named_modules() if isinstance(module, added))
 
 
 def _check(model: VideoModel, report: LoadReport, state: dict[str, Tensor], strict: bool) -> None:

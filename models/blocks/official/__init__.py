@@ -31,12 +31,20 @@ from the state dict of that module.
     LinearConv (1907.11432)                linear_conv                     conv_weights, linear_weights, bias
     HyperNets (2110.04176)                 phc                             A, F
     Efficient-AI-Backbones (1911.11907)    ghost                           primary_conv, cheap_operation
+    SDA-xNet (2209.10327)                  sda, sda_stage                  fc, fcs; layers
 
 The gate of the block is 1 where the published module has none. SNL's ``a2`` is a relu product without normalisation and
 becomes the block ``relu_dot``; its ``caylay`` is a polynomial and becomes ``cayley`` with ``form="published"``.
 """
 
-from specvid.models.blocks.official import channel_blocks, convolutions, long_range_blocks, nonlocal_blocks, stages
+from specvid.models.blocks.official import (
+    channel_blocks,
+    convolutions,
+    depth,
+    long_range_blocks,
+    nonlocal_blocks,
+    stages,
+)
 from specvid.models.blocks.official.conversion import from_official
 
-__all__ = ["channel_blocks", "convolutions", "from_official", "long_range_blocks", "nonlocal_blocks", "stages"]
+__all__ = ["channel_blocks", "convolutions", "depth", "from_official", "long_range_blocks", "nonlocal_blocks", "stages"]

@@ -182,7 +182,7 @@ def from_official(
         name: ``snl``, ``nl``, ``ns``, ``a2``, ``dnl``, ``caylay`` (or ``cayley``), ``cgnl``, ``cc``, ``snl_2019``,
             ``gsnl_2019``, ``se``, ``eca``, ``gc``, ``cbam``, ``ge``, ``bot_mhsa``, ``halo``, ``gnconv``, ``pdc``,
             ``ham_nmf``, ``ham_vq`` or ``ham_cd``; of convolutions ``dcd``, ``dynamic_conv``, ``drconv``,
-            ``linear_conv``, ``phc`` or ``ghost``.
+            ``linear_conv``, ``phc`` or ``ghost``; of stages ``sda`` or ``sda_stage``.
         state_dict: the module's own keys, e.g. ``t.weight`` and ``stages.0.g.weight``; a ``module.`` prefix is taken
             off.
         constructor: what the module was made with, by the names of its own constructor, e.g. ``{"use_scale": False,

@@ -16,9 +16,9 @@ specvid models blocks: what can be put into a network, with its options and thei
   --json      as JSON
 
 kinds: nonlocal, channel and long-range blocks and parts are inserted, convolutions replace those
-of the network. start is what a fresh one does to a trained network: identity or exact (nothing),
-nearest (as little as it can), part (keeps some channels), changes. parameters are of 256 channels
-in a video network, of a convolution of 3 x 3 x 3 positions.
+of the network, sda wraps a stage. start is what a fresh one does to a trained network: identity or
+exact (nothing), nearest (as little as it can), part (keeps some channels), changes. parameters are
+of 256 channels in a video network, of a convolution of 3 x 3 x 3 positions, a stage of 3 blocks.
 
 Example:
   specvid models blocks long-range
