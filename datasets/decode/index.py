@@ -62,12 +62,12 @@ class FrameIndex:
             return ""
         warnings = []
         structure = self.survey.structure
+        rest = "; how many frames are missing at its end stands nowhere" if self.survey.open_end else ""
         if structure.cut:
-            unknown = not (self.header.frames or self.header.ends or structure.ends)
-            rest = "; how many frames are missing at its end stands nowhere" if unknown else ""
             warnings.append(f"is cut off ({structure.cut}{rest})")
         if structure.breaks:
-            warnings.append(f"is damaged inside ({replace(structure, cut='').damage})")
+            inside = replace(structure, cut="").damage
+            warnings.append(f"is damaged inside ({inside}{'' if structure.cut else rest})")
         if self.header.frames > self.length:
             warnings.append(f"its header announces {self.header.frames} frames, {self.length} decode")
         if self.survey.resized:

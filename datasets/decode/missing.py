@@ -102,16 +102,21 @@ class MissingFrames:
         if self._stamps is None or self._interval <= 0:
             return []
         stamps = np.unique(self._stamps)
-        is_even = (np.abs(np.diff(stamps) - self._interval) < 0.1 * self._interval).mean() > _EVEN
-        gaps = np.flatnonzero(np.diff(stamps) > 1.5 * self._interval)
+        steps = np.diff(stamps)
+        gaps = np.flatnonzero(steps > 1.5 * self._interval)
+        is_even = (np.abs(steps - self._interval) < 0.1 * self._interval).mean() > _EVEN
+        spans = self._spans(always=is_even and self.header.codec in NEVER_DROPPED)
+        own = {
+            place: gaps[(stamps[gaps] >= low) & (stamps[gaps + 1] <= high)] for place, (low, high, _) in spans.items()
+        }
+        is_even &= len(gaps) == len(np.unique(np.concatenate([*own.values(), gaps[:0]])))  # no gap without damage
         found: dict[int, int] = {}
-        for place, (low, high, most) in self._spans(always=is_even and self.header.codec in NEVER_DROPPED).items():
-            own = gaps[(stamps[gaps] >= low) & (stamps[gaps + 1] <= high)]
-            if not is_even:  # the largest may be the damage, the others are not
-                own = own[np.argsort(np.diff(stamps)[own])][-1:]
-            for gap in own.tolist():
-                count = round((stamps[gap + 1] - stamps[gap]) / self._interval)
-                if count <= most:
+        for place, near in own.items():
+            if not is_even:  # the largest gap may be the damage, the others are none
+                near = near[np.argsort(steps[near])][-1:] if place < len(self._stamps) else near[:0]
+            for gap in near.tolist():
+                count = round(steps[gap] / self._interval)
+                if count <= spans[place][2]:
                     filled = np.linspace(stamps[gap], stamps[gap + 1], count + 1)[1:-1]
                     found |= {round(stamp): self._after(place) for stamp in filled.tolist()}
         return [(after, stamp) for stamp, after in sorted(found.items())]
@@ -126,12 +131,15 @@ class MissingFrames:
             numbers.add(len(stamps))
         if always:
             numbers |= set((np.flatnonzero(np.abs(np.diff(stamps)) > 1.5 * self._interval) + 1).tolist())
+        ranks = np.argsort(np.argsort(stamps, kind="stable"), kind="stable")
+        # The order of decoding moves pictures so far; and FFmpeg may give a packet or two of what is damaged.
+        reach = 3 + min(_NEAR, int(np.abs(ranks - np.arange(len(stamps))).max()))
         size = max(1.0, (places[-1] - places[0]) / len(stamps))  # bytes from one packet to the next
         spans = {}
         for number in sorted(numbers - {0}):
             last = min(number, len(stamps) - 1)
             together = int(np.searchsorted(places, places[last], side="right"))  # they come out of one part of the file
-            near = stamps[max(0, number - _NEAR) : together + _NEAR]
+            near = stamps[max(0, number - reach) : max(together, last) + reach - 1]
             gone = places[last] - places[number - 1]
             spans[number] = (float(near.min()), float(near.max()), _NEAR + 4 * float(gone) / size)
         return spans

@@ -15,7 +15,7 @@ from specvid.datasets.decode.opening import Container, identity
 from specvid.errors import VideoError
 
 LARGEST = 2**26  # px of a picture: 8192 x 8192; what is larger is a damaged header, and would take gigabytes
-_WITH_DURATION = ("asf", "flv", "matroska")  # in the header; FFmpeg works those of others out from the last time stamps
+_WITH_DURATION = ("asf", "matroska")  # in the header; FFmpeg works those of others out from the last time stamps
 _DURATION = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)\0*")  # of one stream, as programs write it into Matroska
 _NO_VIDEO = ("tty", "image2")  # FFmpeg would draw a text, and show a picture for one frame
 _MPEG4 = (b"XVID", b"DIVX", b"DX50", b"FMP4", b"MP4V")  # codes of MPEG-4 part 2 in AVI files

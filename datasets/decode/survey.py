@@ -36,6 +36,7 @@ class Survey:
         reason: the first error, "" where there was none.
         shape: of the pictures.
         structure: of the file.
+        open_end: frames are missing at the end, and nothing says how many.
     """
 
     length: int
@@ -46,6 +47,7 @@ class Survey:
     reason: str
     shape: Shape
     structure: Structure
+    open_end: bool = False
 
     @property
     def lost(self) -> np.ndarray:
@@ -236,7 +238,8 @@ def _by_frames(seen: _Seen, header: Probe, structure: Structure, shape: Shape) -
             times = np.append(times, times[-1] + step * np.arange(1, announced - length + 1))
         length = announced
     reason = seen.reason or structure.damage
-    return Survey(length, places, times, seen.mended, seen.resized, reason, shape, structure)
+    open_end = missing.at_the_end and not (header.frames or header.ends or structure.ends)
+    return Survey(length, places, times, seen.mended, seen.resized, reason, shape, structure, open_end)
 
 
 def _with_seams(structure: Structure, seen: _Seen) -> Structure:

@@ -38,8 +38,8 @@ def walk_transport_stream(data: Bytes) -> Structure:
         if following is None:
             return breaks.structure()
         at = following
-    rest = size - at
-    return breaks.structure(f"its last packet has {rest} of {step} bytes" if 0 < rest < step else "")
+    rest = size - at  # what stands beside the packets of 188 bytes stands before or behind each
+    return breaks.structure(f"its last packet has {rest} of {_PACKET_SIZES[0]} bytes" if 0 < rest < 188 else "")
 
 
 def _find_packets(data: Bytes, at: int, step: int) -> int | None:

@@ -1,7 +1,9 @@
 """Containers of which a few fields say enough: MP4, Flash video, Ogg, IVF and GIF."""
 
 import re
+import struct
 from collections.abc import Iterator
+from dataclasses import replace
 
 from specvid.datasets.decode.structure.walk import WALKS, Breaks, Bytes, Structure, too_short
 
@@ -46,19 +48,23 @@ def walk_flv(data: Bytes) -> Structure:
     Args:
         data: the file.
     """
-    breaks, size = Breaks(), len(data)
+    breaks, size, cut = Breaks(), len(data), ""
     at = int.from_bytes(data[5:9], "big") + 4
     while at < size - 11:
         behind = _behind_flv_tag(data, at)
         if behind > size:
-            return breaks.structure(too_short("its last tag", behind, size))
+            cut = too_short("its last tag", behind, size)
+            break
         if not behind:
             if not breaks.note(at):
                 break
             at = next((one for one in _flv_tags(data, at + 1) if _behind_flv_tag(data, one) <= size), size)
             continue
         at = behind
-    return breaks.structure()
+    field = data.find(b"duration\x00", 0, 4096) + len(b"duration\x00")
+    known = field > len(b"duration") and len(data) >= field + 8
+    ends = struct.unpack(">d", data[field : field + 8])[0] if known else 0.0
+    return replace(breaks.structure(cut), ends=ends if 0 < ends < 1e9 else 0.0)
 
 
 def _flv_tags(data: Bytes, at: int) -> Iterator[int]:

@@ -21,10 +21,11 @@ FILES = {
     "video.ivf": ("libvpx", {}),
     "video.ts": ("libx264", {}),
     "video.mpg": ("mpeg2video", {}),
+    "video.m2ts": ("mpeg2video", {}),
     "video.gif": ("gif", {}),
 }
 WITH_LENGTH = ["video.mkv", "video.webm", "video.wmv", "video.flv", "video.avi", "video.ivf"]
-GO_ON = ["video.mkv", "video.webm", "video.wmv", "video.flv", "video.avi", "video.ts", "video.mpg"]
+GO_ON = ["video.mkv", "video.webm", "video.wmv", "video.flv", "video.avi", "video.ts", "video.m2ts", "video.mpg"]
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,7 @@ def test_sound_files_show_no_damage(tmp_path, files, name):
 def test_cut_off(tmp_path, files, name, share):
     path = tmp_path / name
     data = files(name)
-    path.write_bytes(data[: int(share * len(data)) | 1])
+    path.write_bytes(data[: int(share * len(data)) // 192 * 192 + 101])  # not between two packets of a stream
     numbers, warning = _numbers(path, min_readable=0)
     assert warning.startswith("is cut off (")
     there = len(np.unique(numbers))
@@ -101,6 +102,33 @@ def test_zeroed_inside(tmp_path, files, name):
     with pytest.raises(VideoError, match=f"is damaged: {len(lost)} of 100 frames cannot be decoded"):
         verify_video(path, min_readable=1)
     assert _numbers(path, "pyav", min_readable=0) == (numbers, warning)
+
+
+@pytest.mark.parametrize("damage", ["zeroed", "cut off"])
+def test_frames_that_a_camera_left_out_are_not_lost(tmp_path, damage):
+    """Every seventh is missing in the time stamps, and no damage is there: only what is near damage counts."""
+    times = [(number + number // 7) / 25 for number in range(60)]
+    rng = np.random.default_rng(0)
+    pictures = [numbered_frame(number) for number in range(60)]
+    for picture in pictures:
+        picture[56:] = rng.integers(0, 256, picture[56:].shape)
+    path = write_video(tmp_path / "drop.mkv", pictures, "libx264", {"g": "10"}, times=times)
+    assert _numbers(path) == (list(range(60)), "")
+    data = bytearray(path.read_bytes())
+    if damage == "cut off":
+        path.write_bytes(data[: len(data) * 6 // 10])
+        numbers, _ = _numbers(path, min_readable=0)
+        assert numbers[:30] == list(range(30))
+        assert 59 <= len(numbers) <= 61  # at the end nothing says where they would have been
+    else:
+        start = len(data) * 55 // 100
+        data[start : start + 40] = bytes(40)
+        path.write_bytes(data)
+        numbers, _ = _numbers(path, min_readable=0)
+        assert numbers[:30] == list(range(30))
+        assert all(
+            number == place for place, number in enumerate(numbers[:36]) if place not in verify_video(path, 0).lost
+        )
 
 
 @pytest.mark.parametrize("has_index", [True, False])
