@@ -17,6 +17,7 @@ from specvid.errors import VideoError
 LARGEST = 2**26  # px of a picture: 8192 x 8192; what is larger is a damaged header, and would take gigabytes
 _WITH_DURATION = ("asf", "matroska")  # in the header; FFmpeg works those of others out from the last time stamps
 _DURATION = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)\0*")  # of one stream, as programs write it into Matroska
+_LISTS = ("concat", "hls", "dash", "imf", "sdp")  # what they name may change, and may be any file
 _NO_VIDEO = ("tty", "image2")  # FFmpeg would draw a text, and show a picture for one frame
 _MPEG4 = (b"XVID", b"DIVX", b"DX50", b"FMP4", b"MP4V")  # codes of MPEG-4 part 2 in AVI files
 
@@ -108,6 +109,10 @@ def _ffmpeg_header(path: str, size: int) -> Probe:
     try:
         with Container(path) as opened:
             container, stream = opened.container, opened.stream
+            if container.format.name in _LISTS:
+                raise VideoError(
+                    path, f"is a list of other files ({container.format.long_name}), not a video: name these instead"
+                )
             if container.format.name in _NO_VIDEO or container.format.name.endswith("_pipe"):
                 raise VideoError(path, f"is not a video (FFmpeg takes it for {container.format.long_name})")
             context = stream.codec_context

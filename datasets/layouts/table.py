@@ -64,7 +64,7 @@ def read_table_set(
     seen: set[str] = set()
     for number, (row, own) in enumerate(zip(rows, labels, strict=True), start=1):
         where = f"{path}, row {number}"
-        file, part = str(row["path"] or ""), str(row.get("set") or "train")
+        file, part = str(row["path"] or ""), str(row.get("set") or "train").strip()
         if not file:
             raise ValueError(f"{where}: path is empty.")
         if part not in PARTS:

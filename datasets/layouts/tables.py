@@ -41,13 +41,14 @@ def read_table(path: Path, needed: Sequence[str], optional: Sequence[str]) -> li
 
 def _text(path: Path) -> tuple[list[dict[str, Any]], Sequence[str]]:
     try:
-        text = read_text(path)
-        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter_of(text))
+        text = read_text(path).lstrip("\r\n")
+        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter_of(text), strict=True)
+        reader.fieldnames = [name.strip() for name in reader.fieldnames or []]
         rows: list[dict[Any, Any]] = list(reader)
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error.strerror}).") from None
     except csv.Error as error:
-        raise ValueError(f"{path} cannot be read as a table ({error}).") from None
+        raise ValueError(f"{path} cannot be read as a table ({error}; is a quote open?).") from None
     for number, row in enumerate(rows, start=1):
         if None in row:
             raise ValueError(

@@ -96,8 +96,9 @@ class NameFinder:
         if os.path.lexists(path):
             return path
         plain = name.replace("\\", "/")
-        if plain != name and os.path.lexists(os.path.join(self.folder, plain)):
-            return os.path.join(self.folder, plain)
+        for other in (plain, name.strip(), plain.strip()):
+            if other != name and other and os.path.lexists(os.path.join(self.folder, other)):
+                return os.path.join(self.folder, other)
         found = self._ignore_case(plain)
         if found is None:
             return os.path.join(self.folder, plain)

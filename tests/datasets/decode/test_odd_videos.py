@@ -337,3 +337,13 @@ def test_sound_beside_the_pictures_does_not_matter(tmp_path):
     _check(write_streams(tmp_path / "film.mkv", [1], sound=True), range(20))
     with pytest.raises(VideoError, match=r"it holds: audio"):
         open_video(write_sound(tmp_path / "sound.mkv"))
+
+
+def test_a_list_of_other_files_is_no_video(tmp_path):
+    """FFmpeg would read whatever files it names, also through a file that is called .mp4."""
+    _numbered(tmp_path / "part.ts", codec="mpeg2video")
+    (tmp_path / "clip.mp4").write_text("ffconcat version 1.0\nfile part.ts\n")
+    (tmp_path / "list.m3u8").write_text("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\npart.ts\n#EXT-X-ENDLIST\n")
+    for name in ("clip.mp4", "list.m3u8"):
+        with pytest.raises(VideoError, match=r"is a list of other files \(.*\), not a video: name these instead"):
+            open_video(tmp_path / name)

@@ -131,3 +131,19 @@ def test_tables_of_tracklets(tmp_path, delimiter):
     data = read_reid("tracklets", tmp_path / "table.csv")
     assert sorted({tracklet.pid for tracklet in data.test}) == ["0012", "12"]  # two people
     assert all(tracklet.path(0).is_file() for tracklet in data.test)
+
+
+def test_tables_with_spaces_and_empty_lines(tmp_path):
+    """Around names of columns and cells, and before the header; a quote that never ends is named."""
+    for name in ("a.mp4", " b.mp4"):
+        (tmp_path / name).touch()
+    table = tmp_path / "clips.csv"
+    table.write_text("\n\n path , label , set\n\na.mp4 , run , train\n b.mp4, walk , test\n")
+    data = read_action("table", table)
+    assert data.classes == ["run", "walk"]
+    assert [record.path.name for record in data.records] == ["a.mp4", " b.mp4"]
+    table.write_text('path,label,set\n"a.mp4,run,train\n b.mp4,walk,test\n')
+    with pytest.raises(
+        ValueError, match=r"clips\.csv cannot be read as a table \(unexpected end of data; is a quote open"
+    ):
+        read_action("table", table)
