@@ -18,6 +18,7 @@ from specvid.models.insertion.insert import features_at, insert_blocks
 from specvid.models.insertion.inserted_block import InsertedBlock
 from specvid.models.insertion.places import Call, container_children, residual_branches, resolve, stages, trace
 from specvid.models.spec import Backbone
+from specvid.models.stages import STAGE_WRAPPERS
 from specvid.models.table import clip_text
 
 _ORDER = {CHANNELS_FIRST: "", CHANNELS_LAST: " (channels last)", TOKENS: " (tokens x channels)"}
@@ -39,13 +40,13 @@ def describe(name: str, *, blocks: str = "", conv: str = "", input: Mapping[str,
         ValueError: As `specvid.create_model`.
     """
     bare, full = _build(name, input), _build(name, input)
-    added = insert_blocks(full, blocks)
+    insert_blocks(full, blocks)
     inside = count_parameters(full.module) - count_parameters(bare.module)
     replaced = replace_convolutions(full.module, parse_blocks(conv), full.aliases) if conv else None
     calls, bare_calls = _trace(full), _trace(bare)
     model = model_on_meta(name, blocks=blocks, conv=conv, input=input)
     kind = "a video network" if bare.dims == 3 else "an image network, run per frame; blocks see all frames of a clip"
-    extra = f", {inside:,} of them in inserted blocks" if added else ""
+    extra = f", {inside:,} of them in inserted blocks" if inside else ""
     axes = "C x T x H x W" if bare.dims == 3 else "C x H x W, of each frame"
     rows = list(_rows(full, full.module, calls, bare, bare_calls, depth=0, path=""))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -92,7 +93,7 @@ def _rows(
     """Of each child: its path, its type, what it gives, and how many channels a block at it, and at its end, has."""
     for child, module in parent.named_children():
         here = f"{path}.{child}" if path else child
-        inserted = isinstance(module, InsertedBlock)
+        inserted = isinstance(module, (InsertedBlock, *STAGE_WRAPPERS.values()))
         kind = f"{count_parameters(module):,} parameters" if inserted else type(module).__name__
         widths = "" if inserted else " | ".join(_width(bare, bare_calls, place) for place in (here, f"{here}.end"))
         indent = "  " * depth
@@ -100,8 +101,8 @@ def _rows(
             kind = f"{module.config.name}, {count_parameters(module):,} parameters"
         mark = "+" if inserted else "~" if isinstance(module, Convolution) else " "
         yield (f"{mark} {indent}{here}", kind, _gives(full, calls.get(here), here), widths)
-        marked = any(isinstance(part, (InsertedBlock, Convolution)) for part in module.modules())
-        within = marked and not isinstance(module, (InsertedBlock, Convolution))
+        kinds = (InsertedBlock, Convolution, *STAGE_WRAPPERS.values())
+        within = any(isinstance(part, kinds) for part in module.modules()) and not isinstance(module, kinds)
         if within or here in stages(full.module):
             yield from _rows(full, module, calls, bare, bare_calls, depth=depth + 1, path=here)
 

@@ -66,6 +66,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "swin_": {"places": ("res4.0", "res4.-1", "res4.end"), "size": 64},
     "swin3d": {"places": ("res4.0", "res4.-1", "res4.end"), "size": 64},
     "mvit": _MVIT,
+    "g_ghost_regnet": {"places": ("layer3.layers.0", "layer3.layers.-1", "layer3.end")},
     "ghostnet": {"places": ("blocks.6.0", "blocks.6.-1", "blocks.6.end")},
     "hornet": {"places": ("stages.2.0", "stages.2.-1", "stages.2.end")},
     "osnet": {"places": ("conv3.0", "conv3.-1", "conv4.end"), "size": 64},

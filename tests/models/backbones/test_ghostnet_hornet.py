@@ -1,4 +1,4 @@
-"""GhostNet, HorNet, MobileNetV2: the authors' numbers of parameters, timm's GhostNet, HorNet's formula and names."""
+"""GhostNet, G-Ghost, HorNet, MobileNetV2: published numbers of parameters, timm's GhostNet, formulas, names."""
 
 import math
 
@@ -9,11 +9,18 @@ from trained_norms import randomise_norms
 
 import specvid
 from specvid.models.about import count_parameters
+from specvid.models.backbones.g_ghost_regnet import GhostStage
 from specvid.models.backbones.hornet import DEPTHS, ORDERS
 
 
 @pytest.mark.parametrize(
-    ("name", "parameters"), [("ghostnet", 5_182_508), ("hornet_tiny", 22_409_512), ("mobilenet_v2", 3_504_872)]
+    ("name", "parameters"),
+    [
+        ("ghostnet", 5_182_508),
+        ("g_ghost_regnet_x_3_2gf", 10_511_000),
+        ("hornet_tiny", 22_409_512),
+        ("mobilenet_v2", 3_504_872),
+    ],
 )
 def test_the_published_number_of_parameters(name: str, parameters: int) -> None:
     with torch.device("meta"):
@@ -45,6 +52,29 @@ def test_ghostnet_equals_timm(tmp_path) -> None:
     with torch.no_grad():
         frames = torch.stack([network(clip[:, :, t]) for t in range(2)])
         torch.testing.assert_close(model(clip), frames.mean(0), rtol=1e-4, atol=1e-5)
+
+
+def test_g_ghost_is_its_formula() -> None:
+    """A stage of four blocks: 36 of 96 channels go through the two in the middle, 60 are ghosts of the first."""
+    torch.manual_seed(0)
+    stage = GhostStage(16, out=96, depth=4, group_width=48).double().eval()
+    randomise_norms(stage)
+    stage.double()
+    x = torch.randn(2, 16, 6, 6, dtype=torch.float64)
+    first = stage.base(x)
+    middle = stage.layers[0](first[:, :36])
+    last = stage.layers[1](middle)
+    means = torch.cat((first, middle, last), dim=1).mean((2, 3))
+    assert means.shape == (2, 96 + 2 * 36)
+
+    def affine(layer: nn.Module, norm: nn.Module, y: Tensor) -> Tensor:
+        y = torch.einsum("oc,nc...->no...", layer.weight.flatten(1), y).movedim(1, -1)
+        y = (y - norm.running_mean) / (norm.running_var + norm.eps).sqrt() * norm.weight + norm.bias
+        return y.movedim(-1, 1)
+
+    mix = affine(stage.merge[4], stage.merge[5], affine(stage.merge[1], stage.merge[2], means).relu())
+    ghosts = (affine(stage.cheap[0], stage.cheap[1], first[:, 36:]) + mix[:, :, None, None]).relu()
+    torch.testing.assert_close(stage(x), stage.end(torch.cat((last, ghosts), dim=1)))
 
 
 def _theirs(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -112,7 +142,9 @@ def test_hornet_is_its_formula_and_reads_its_checkpoints(tmp_path) -> None:
         torch.testing.assert_close(model(clip), wanted, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(("name", "place"), [("ghostnet", "blocks.6"), ("hornet_tiny", "stages.2")])
+@pytest.mark.parametrize(
+    ("name", "place"), [("ghostnet", "blocks.6"), ("hornet_tiny", "stages.2"), ("g_ghost_regnet_x_3_2gf", "layer4")]
+)
 def test_blocks_go_into_them(name: str, place: str) -> None:
     torch.manual_seed(0)
     bare = specvid.create_model(name, num_classes=3).eval()

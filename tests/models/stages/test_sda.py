@@ -14,6 +14,7 @@ from torchvision.models.resnet import Bottleneck, ResNet
 import specvid
 from specvid.models.blocks import from_official
 from specvid.models.stages import DepthStage, SelectiveDepth
+from specvid.models.tree import describe
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "stages"
 CLIP = torch.randn(2, 3, 4, 32, 32, generator=torch.Generator().manual_seed(0))
@@ -149,6 +150,24 @@ def test_in_and_out_of_anybodys_network() -> None:
     assert set(network.state_dict()) == names
     torch.testing.assert_close(network(x), wanted)
     assert type(network.layer1) is nn.Sequential and type(network.layer1[0].relu) is nn.ReLU
+
+
+def test_is_shown_in_the_tree_of_a_backbone() -> None:
+    text = describe("r3d_tiny", blocks="sda@layer2", conv="dcd@layer1.0")
+    (line,) = [line for line in text.splitlines() if line.startswith("+")]
+    with torch.device("meta"):
+        own = sum(p.numel() for p in SelectiveDepth(_width(), blocks=_blocks()).parameters())
+    assert line.split()[:4] == ["+", "layer2.sda", f"{own:,}", "parameters"]
+    assert f"{own:,} of them in inserted blocks" in text
+    assert "4 x dcd (start: exact)" in text and "~" in text
+
+
+def _blocks() -> int:
+    return len(specvid.create_model("r3d_tiny").backbone.layer2)
+
+
+def _width() -> int:
+    return specvid.create_model("r3d_tiny").feature_dim
 
 
 @pytest.mark.parametrize(
