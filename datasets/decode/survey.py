@@ -5,22 +5,19 @@ that is lost, at the place that its time stamp gives it; so the numbers of the o
 frame that decodes do not count, for a player begins with that frame; nor does a single one after the last.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
-from specvid.datasets.decode.missing import BELIEVED, MissingFrames, SeenPacket
-from specvid.datasets.decode.opening import Container, identity
-from specvid.datasets.decode.picture import Shape, shape_of
+from specvid.datasets.decode.decoding import REORDERED, Seen, decode_all
+from specvid.datasets.decode.missing import BELIEVED, MissingFrames
+from specvid.datasets.decode.opening import identity
+from specvid.datasets.decode.picture import Shape
 from specvid.datasets.decode.probe import Probe, probe
 from specvid.datasets.decode.structure.find import find_structure
 from specvid.datasets.decode.structure.walk import Structure
 from specvid.errors import VideoError
-
-_REORDERED = 16  # frames that a decoder may hold back
-_AGAIN = ("mpeg4", "h263", "flv")  # after a "not coded" picture at the end FFmpeg gives the last frame once more
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +85,7 @@ def survey(path: str, packet_times: np.ndarray | None = None) -> Survey:
 @lru_cache(maxsize=65536)
 def _survey(path: str, size: int, mtime_ns: int, packet_times: bytes | None) -> Survey:
     header = probe(path)
-    seen = _decode_all(path)
+    seen = decode_all(path)
     if seen.shape is None:
         raise VideoError(path, f"holds no frame that decodes ({header.codec}{seen.reason and ': ' + seen.reason})")
     if packet_times is not None:
@@ -96,94 +93,7 @@ def _survey(path: str, size: int, mtime_ns: int, packet_times: bytes | None) -> 
     return _by_frames(seen, header, find_structure(path), seen.shape)
 
 
-@dataclass
-class _Seen:
-    """``stamps``: of each frame in the order of decoding; ``lost``: (frames before it, time stamp) of each packet that
-    does not decode; ``corrupt``: places of packets behind which FFmpeg misses others."""
-
-    stamps: list[int | None] = field(default_factory=list)
-    packets: list[SeenPacket] = field(default_factory=list)
-    lost: list[tuple[int, int | None]] = field(default_factory=list)
-    corrupt: list[int] = field(default_factory=list)
-    mended: int = 0
-    resized: int = 0
-    reason: str = ""
-    seconds: float = 0.0  # of one tick
-    shape: Shape | None = None
-
-
-def _decode_all(path: str) -> _Seen:
-    seen = _Seen()
-    size = None
-    try:
-        with Container(path) as opened:
-            stream = opened.stream
-            stream.thread_count = 1
-            seen.seconds = float(stream.time_base or 0)
-            for packet in _packets(opened, seen):
-                if packet.size:
-                    waiting = len(seen.packets) - len(seen.lost) - len(seen.stamps)
-                    after = len(seen.stamps) + min(max(0, waiting), _REORDERED * stream.codec_context.has_b_frames)
-                    seen.packets.append(SeenPacket(packet.pos, packet.pts, after))
-                    if packet.is_corrupt and packet.pos is not None:
-                        seen.corrupt.append(packet.pos)
-                try:
-                    frames = packet.decode()
-                except Exception as error:  # of many classes, FFmpeg's and Python's; the others may be sound
-                    seen.reason = seen.reason or _reason(error)
-                    if packet.size:
-                        seen.lost.append((len(seen.stamps), packet.pts))
-                    continue
-                if not packet.size and stream.codec_context.name in _AGAIN and not stream.codec_context.has_b_frames:
-                    continue
-                for frame in frames:
-                    if seen.shape is None:
-                        seen.shape = shape_of(frame, stream.sample_aspect_ratio)
-                        size = frame.height, frame.width
-                    seen.stamps.append(frame.pts)
-                    seen.mended += bool(frame.is_corrupt)
-                    seen.resized += (frame.height, frame.width) != size
-    except VideoError:
-        raise
-    except Exception as error:
-        seen.reason = seen.reason or _reason(error)
-    return seen
-
-
-def _packets(opened: Container, seen: _Seen) -> Any:
-    """The packets, to the end or to where the file cannot be read on; the decoder is emptied in either case."""
-    packets = opened.container.demux(opened.stream)
-    while True:
-        try:
-            packet = next(packets)
-        except StopIteration:
-            return
-        except Exception as error:
-            seen.reason = seen.reason or _reason(error)
-            import av
-
-            yield _Flush(opened.stream, av)
-            return
-        yield packet
-
-
-class _Flush:
-    """In place of the packet that ends a stream."""
-
-    size, pts = 0, None
-
-    def __init__(self, stream: Any, av: Any) -> None:
-        self.stream = stream
-
-    def decode(self) -> Any:
-        return self.stream.decode(None)
-
-
-def _reason(error: BaseException) -> str:
-    return str(getattr(error, "strerror", None) or error or type(error).__name__).strip()[:160]
-
-
-def _by_packets(seen: _Seen, stamps: np.ndarray, shape: Shape) -> Survey:
+def _by_packets(seen: Seen, stamps: np.ndarray, shape: Shape) -> Survey:
     """The frames stand where the packets of their time stamps do."""
     length = len(stamps)
     own = [-1 if stamp is None else stamp for stamp in seen.stamps]
@@ -203,7 +113,7 @@ def _by_packets(seen: _Seen, stamps: np.ndarray, shape: Shape) -> Survey:
     )
 
 
-def _by_frames(seen: _Seen, header: Probe, structure: Structure, shape: Shape) -> Survey:
+def _by_frames(seen: Seen, header: Probe, structure: Structure, shape: Shape) -> Survey:
     """Frames and lost ones in the order of their time stamps, or of decoding where these do not show it."""
     count = len(seen.stamps)
     seams = _with_seams(structure, seen)
@@ -242,7 +152,7 @@ def _by_frames(seen: _Seen, header: Probe, structure: Structure, shape: Shape) -
     return Survey(length, places, times, seen.mended, seen.resized, reason, shape, structure, open_end)
 
 
-def _with_seams(structure: Structure, seen: _Seen) -> Structure:
+def _with_seams(structure: Structure, seen: Seen) -> Structure:
     """The structure with the places where FFmpeg says that packets may be missing: also where streams were joined."""
     last = max((packet.at or 0 for packet in seen.packets), default=0)  # if that is corrupt, the file may be cut off
     seams = {place for place in seen.corrupt if place < last}
@@ -253,8 +163,8 @@ def _lie(lost: np.ndarray, after: np.ndarray, frames: np.ndarray) -> np.ndarray:
     """Whether time stamps of lost packets cannot be true: they lie far from those of the frames around them."""
     if not len(frames):
         return np.zeros(len(lost), bool)
-    too_early = lost < frames[np.maximum(0, after - _REORDERED - 1)]
-    later = after + _REORDERED
+    too_early = lost < frames[np.maximum(0, after - REORDERED - 1)]
+    later = after + REORDERED
     return too_early | ((later < len(frames)) & (lost > frames[np.minimum(later, len(frames) - 1)]))
 
 
