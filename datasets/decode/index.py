@@ -5,6 +5,7 @@ by its place in the file. With B-frames that refer across it, or in containers w
 its place in time, and frames come out 2 to 90 numbers off. Xvid AVI files, UCF-101's among them, are such files.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
@@ -122,20 +123,22 @@ def _by_packets(path: str, header: Probe) -> FrameIndex | None:
         with Container(path) as opened:
             stream, context = opened.stream, opened.stream.codec_context
             context.thread_count = 1
-            packets = [packet for packet in opened.container.demux(stream) if packet.size]
-            stamps = np.array([-1 if packet.pts is None else packet.pts for packet in packets])
+            packets = _Packets(opened)
+            if not one_picture_each(header.codec, packets, context.extradata):
+                return None
+            packets.read_rest()
+            stamps = np.array(packets.stamps)
             order = np.sort(stamps)
             if (
-                not packets
+                not len(stamps)
                 or stamps.min() < 0
                 or (np.diff(order) == 0).any()
-                or not packets[0].is_keyframe
-                or any(packet.is_discard or packet.is_corrupt for packet in packets)
-                or (header.frames and header.frames != len(packets))
-                or not one_picture_each(header.codec, [memoryview(packet) for packet in packets], context.extradata)
+                or not packets.keys[0]
+                or packets.damaged
+                or (header.frames and header.frames != len(stamps))
             ):
                 return None
-            frame, shape = _first_frame(packets, stream)
+            frame, shape = packets.frame, packets.shape
             if frame is None or frame.pts != order[0] or frame.interlaced_frame:
                 return None
             is_exact = (
@@ -144,9 +147,9 @@ def _by_packets(path: str, header: Probe) -> FrameIndex | None:
                 and frame.format.name in _DECORD_PIXELS
                 and shape == Shape(header.height, header.width)
                 and (not context.has_b_frames or header.container != "avi")  # it stores no presentation times
-                and _key_frames_part_time(packets, stamps)
+                and _key_frames_part_time(np.array(packets.keys), stamps)
             )
-            keys = np.searchsorted(order, np.sort(stamps[[packet.is_keyframe for packet in packets]]))
+            keys = np.searchsorted(order, np.sort(stamps[packets.keys]))
             times = (order - order[0]) * float(stream.time_base)
             steps = np.diff(order)
             if header.codec in NEVER_DROPPED and (steps > 1.5 * np.median(steps)).any():
@@ -157,7 +160,7 @@ def _by_packets(path: str, header: Probe) -> FrameIndex | None:
     fps = _rate(header.fps, times)
     return FrameIndex(
         header,
-        len(packets),
+        len(stamps),
         _named(path, way),
         fps,
         shape.shown,
@@ -167,19 +170,50 @@ def _by_packets(path: str, header: Probe) -> FrameIndex | None:
     )
 
 
-def _first_frame(packets: list[Any], stream: Any) -> tuple[Any, Shape]:
-    """The first frame that the packets give, and the shape of all."""
-    for packet in packets:
-        for frame in packet.decode():
-            return frame, shape_of(frame, stream.sample_aspect_ratio)
-    for frame in stream.decode(None):
-        return frame, shape_of(frame, stream.sample_aspect_ratio)
-    return None, Shape(0, 0)
+class _Packets:
+    """The packets of a video, read once; none is held, since those of a long film would fill the memory.
+
+    Attributes:
+        stamps: time of each, -1 where it has none.
+        keys: whether each begins with a key frame.
+        damaged: FFmpeg marks one of them.
+        frame: the first frame that they give.
+        shape: of all frames.
+    """
+
+    def __init__(self, opened: Container) -> None:
+        self._stream = opened.stream
+        self._source = opened.container.demux(opened.stream)
+        self.stamps: list[int] = []
+        self.keys: list[bool] = []
+        self.damaged = False
+        self.frame: Any = None
+        self.shape = Shape(0, 0)
+
+    def __iter__(self) -> Iterator[memoryview]:
+        for packet in self._source:
+            if packet.size:
+                self.stamps.append(-1 if packet.pts is None else packet.pts)
+                self.keys.append(bool(packet.is_keyframe))
+                self.damaged |= bool(packet.is_discard or packet.is_corrupt)
+                yield memoryview(packet)
+                self._look(packet)
+
+    def read_rest(self) -> None:
+        """Read what no check has read, and the first frame where it comes after the last packet."""
+        for _ in self:
+            pass
+        self._look(None)
+
+    def _look(self, packet: Any) -> None:
+        if self.frame is None:
+            for frame in self._stream.decode(packet):
+                self.frame, self.shape = frame, shape_of(frame, self._stream.sample_aspect_ratio)
+                return
 
 
-def _key_frames_part_time(packets: list[Any], stamps: np.ndarray) -> bool:
+def _key_frames_part_time(keys: np.ndarray, stamps: np.ndarray) -> bool:
     """Whether all that comes before a key frame in the file comes before it in time too."""
-    keys = np.array([packet.is_keyframe for packet in packets])
     places = np.argsort(np.argsort(stamps))
     return bool((places[keys] == np.flatnonzero(keys)).all())
 

@@ -4,14 +4,14 @@ Where that is so, a video has as many frames as packets, and nobody needs to dec
 not here, and streams with anything unusual in them, are counted by decoding them once (`survey.py`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
 from specvid.datasets.decode.mpeg4 import read_mpeg4
 
-Packets = Sequence[memoryview]
+Packets = Iterable[memoryview]  # read once
 
 # One packet, one picture, and nothing in it to check that would not be an error in decoding too.
 _ALWAYS = frozenset({"mjpeg", "prores", "gif", "wmv1", "wmv2", "msmpeg4v3", "msmpeg4v2", "libdav1d", "av1", "ffv1"})
@@ -67,7 +67,8 @@ def _show_bit_vp9(first: int) -> bool:
     return bool(first & 0x08) or bool(first & 0x02)
 
 
-def _mpeg4(packets: Packets, extradata: bytes) -> bool:
+def _mpeg4(stream: Packets, extradata: bytes) -> bool:
+    packets = list(stream)
     found = read_mpeg4(extradata + b"".join(packets))
     ends = len(extradata) + np.cumsum([len(packet) for packet in packets])
     starts = np.append(len(extradata), ends[:-1])

@@ -87,11 +87,17 @@ class JobConfig(ComputeConfig):
     """Ray actors."""
     retry_errors: bool = False
     """Do the shards again in which something failed."""
+    append: bool = False
+    """Add the inputs that are not in the folder yet to it, as shards of their own."""
     overwrite: bool = False
     """Throw away what stands in the folder, if it was embedded otherwise."""
 
     def __post_init__(self) -> None:
         require_at_least(self, batch_size=0, workers=0, actors=1, timeout=1)
+        if self.append and self.overwrite:
+            raise ValueError(
+                "append and overwrite exclude each other: add to what stands in the folder, or throw it away."
+            )
 
 
 @dataclass(frozen=True)

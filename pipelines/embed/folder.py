@@ -4,6 +4,7 @@
     errors.parquet                       id, path, reason, shard: written when all shards are there
     warnings.parquet                        id, path, warning, shard, lost (frames stand in for lost ones): likewise
     inputs.parquet                       the sorted list
+    deleted.parquet                      ids of deleted inputs, where there are any
     embed.json                           settings, network, counts: written when the list stands
     index/                               of `specvid search build`
     .errors/, .warnings/                    those of each shard; .writing/: unfinished files
@@ -34,7 +35,7 @@ class Folder:
         self._warned, self.warnings = self.path / ".warnings", self.path / "warnings.parquet"
         self.inputs, self.metadata_file = self.path / "inputs.parquet", self.path / "embed.json"
         self.errors, self.npz = self.path / "errors.parquet", self.path / "embeddings.npz"
-        self._writing = self.path / ".writing"
+        self.deleted, self._writing = self.path / "deleted.parquet", self.path / ".writing"
 
     def part(self, shard: int) -> Path:
         """The Parquet file of a shard.
@@ -103,6 +104,23 @@ class Folder:
             fix = f"Give the folder that `specvid embed --out` wrote{other}."
             raise ValueError(f"{str(self.path)!r} holds no embeddings: {error} {fix}") from None
 
+    def deleted_ids(self) -> set[str]:
+        """The ids of inputs that were deleted: no shard that is written holds rows of them.
+
+        Raises:
+            ValueError: deleted.parquet is damaged.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        if not self.deleted.exists():
+            return set()
+        try:
+            return set(pq.read_table(self.deleted, columns=["id"])["id"].to_pylist())
+        except (pa.ArrowException, OSError, KeyError) as error:
+            cause = str(error).splitlines()[0]
+            raise ValueError(f"{str(self.deleted)!r} is damaged, or was altered: {cause}") from None
+
     def parts(self) -> list[Path]:
         """The Parquet files of all shards, in order.
 
@@ -142,5 +160,5 @@ class Folder:
         recover(self.path / "index")  # a ready one beside it goes too
         for folder in (self.embeddings, self.failures, self._warned, self._writing, self.path / "index"):
             shutil.rmtree(folder, ignore_errors=True)
-        for file in (self.errors, self.warnings, self.npz, self.inputs):
+        for file in (self.errors, self.warnings, self.npz, self.inputs, self.deleted):
             file.unlink(missing_ok=True)

@@ -4,7 +4,6 @@ import dataclasses
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from specvid import __version__
@@ -12,6 +11,7 @@ from specvid.config import differences, to_dict
 from specvid.files import write_json
 from specvid.pipelines.embed.config import EmbedConfig
 from specvid.pipelines.embed.folder import Folder
+from specvid.pipelines.embed.growing import list_lengths, new_inputs, shard_rows
 from specvid.pipelines.embed.inputs import FoundInputs
 from specvid.pipelines.embed.network import Network
 from specvid.pipelines.embed.progress import Progress
@@ -101,14 +101,19 @@ class Job:
             echo(f"left out: {counted(count, 'file')} ({suffix}), neither video nor image")
         if found.repeated:
             echo(f"named more than once, embedded once: {counted(found.repeated, 'input')}")
-        size = self.config.output.shard_size
-        shards = -(-len(found.table) // size)
-        metadata = {**self.metadata(), "inputs": len(found.table), "shards": shards}
-        folder = self.folder
+        folder, table, lengths = self.folder, found.table, [len(found.table)]
         if folder.metadata_file.exists():
-            self._check(folder.metadata(), metadata, found.table)
-        if not folder.metadata_file.exists():
-            folder.write(folder.inputs, lambda path: pq.write_table(found.table, path))
+            self._check(folder.metadata(), found.table)
+        is_new = not folder.metadata_file.exists()
+        if not is_new:
+            table, lengths = self._grown(found.table, echo)
+        ranges = shard_rows(lengths, self.config.output.shard_size)
+        shards = len(ranges)
+        metadata = {**self.metadata(), "inputs": len(table), "shards": shards}
+        if len(lengths) > 1:
+            metadata["lists"] = lengths
+        if is_new or len(table) > folder.metadata()["inputs"]:
+            folder.write(folder.inputs, lambda path: pq.write_table(table, path))
             write_json(folder.metadata_file, metadata)
         folder.remove_leftovers()
         if self.config.job.retry_errors:
@@ -123,19 +128,37 @@ class Job:
                 echo(f"{shards - len(missing)} of {counted(shards, 'shard')} done already, {len(missing)} missing")
         return missing
 
-    def _check(self, old: dict[str, Any], new: dict[str, Any], table: Any) -> None:
+    def _grown(self, table: Any, echo: Callable[[str], None]) -> tuple[Any, list[int]]:
+        """All inputs of a folder that is there, and how many each of its lists has: with --append one more."""
+        import pyarrow as pa
+
+        there, lengths = self._read_inputs(), list_lengths(self.folder.metadata())
+        if not self.config.job.append:
+            return there, lengths
+        fresh = new_inputs(there, table)
+        echo(f"appending {counted(len(fresh), 'input')}; {len(table) - len(fresh)} of the list are there already")
+        return (pa.concat_tables([there, fresh]), [*lengths, len(fresh)]) if len(fresh) else (there, lengths)
+
+    def _check(self, old: dict[str, Any], table: Any) -> None:
         """ValueError where the folder is of other settings or inputs; clears it where that was asked for."""
-        changed = differences(old, new, but=frozenset({"inputs", "shards"}))
-        if not changed and (count := _other_inputs(self.folder.inputs, table)):
-            changed = [f"inputs: {count}"]
+        changed = differences(old, self.metadata(), but=frozenset({"inputs", "shards", "lists"}))
+        hint = ""
+        if not changed and not self.config.job.append and (count := _other_inputs(self.folder, table)):
+            changed, hint = [f"inputs: {count}"], ", add what is new with --append"
         if not changed:
             return
         if not self.config.job.overwrite:
             raise ValueError(
                 f"{str(self.folder.path)!r} was embedded otherwise ({'; '.join(changed)}). "
-                "Choose another --out, or throw the old one away with --overwrite."
+                f"Choose another --out{hint}, or throw the old one away with --overwrite."
             )
         self.folder.clear()
+
+    def _read_inputs(self) -> Any:
+        """The inputs that count: a killed --append may have written more."""
+        import pyarrow.parquet as pq
+
+        return pq.read_table(self.folder.inputs).slice(0, self.folder.metadata()["inputs"])
 
     def run(self, shards: Sequence[int], echo: Callable[[str], None]) -> tuple[int, int]:
         """Embed some shards.
@@ -148,15 +171,16 @@ class Job:
             How many inputs and frames that were.
         """
         metadata, table = self._read_agreed()
-        size = self.config.output.shard_size
-        work = [(shard, range(shard * size, min((shard + 1) * size, len(table)))) for shard in shards]
+        ranges = shard_rows(list_lengths(metadata), self.config.output.shard_size)
+        work = [(shard, ranges[shard]) for shard in shards]
         if not work:
             return 0, 0
+        deleted = self.folder.deleted_ids()
         schema = schema_of(table, {name: metadata[name] for name in self.metadata()})
         with Progress(sum(len(rows) for _, rows in work), echo, table) as progress:
             write_behind(
                 (
-                    (self.folder, shard, table, results, schema)
+                    (self.folder, shard, table, _but(results, table, deleted), schema)
                     for shard, results in self._results(table, work, progress)
                 ),
                 write_shard,
@@ -181,8 +205,6 @@ class Job:
 
     def _read_agreed(self) -> tuple[dict[str, Any], Any]:
         """The metadata and inputs that stand in the folder, which another process may have written."""
-        import pyarrow.parquet as pq
-
         try:
             metadata = self.folder.metadata()
         except ValueError as error:
@@ -190,10 +212,15 @@ class Job:
         here = self.network.metadata.weights
         if metadata["network"]["weights"] != here:
             raise ValueError(f"this process has other weights ({here[:12]}) than the first: give all the same file.")
-        return metadata, pq.read_table(self.folder.inputs)
+        return metadata, self._read_inputs()
 
 
-def _other_inputs(path: Path, table: Any) -> str:
+def _but(results: list[VideoResult], table: Any, deleted: set[str]) -> list[VideoResult]:
+    """The results of inputs that are not deleted."""
+    return [one for one in results if table["id"][one.row].as_py() not in deleted] if deleted else results
+
+
+def _other_inputs(folder: Folder, table: Any) -> str:
     """How the list of a folder differs from ``table``, "" where it does not."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -201,9 +228,13 @@ def _other_inputs(path: Path, table: Any) -> str:
 
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink)
-    new, old = pq.read_table(pa.BufferReader(sink.getvalue())), pq.read_table(path)
-    if sink.getvalue().to_pybytes() == path.read_bytes() or new.equals(old):
+    new, old = pq.read_table(pa.BufferReader(sink.getvalue())), pq.read_table(folder.inputs)
+    metadata = folder.metadata()
+    old = old.slice(0, metadata["inputs"])
+    if new.equals(old):
         return ""
+    if "lists" in metadata:
+        return f"there are {len(metadata['lists'])} lists, which were appended"
     gained = pc.sum(pc.invert(pc.is_in(new["id"], value_set=old["id"].combine_chunks()))).as_py() or 0
     lost = pc.sum(pc.invert(pc.is_in(old["id"], value_set=new["id"].combine_chunks()))).as_py() or 0
     return f"{gained} more and {lost} gone" if gained or lost else "other columns"

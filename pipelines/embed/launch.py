@@ -43,6 +43,7 @@ class Outcome:
         frames: frames that went through the network now.
         seconds: that it took now.
         complete: all shards are there.
+        deleted: inputs that were deleted.
     """
 
     out: Path
@@ -56,6 +57,7 @@ class Outcome:
     frames: int
     seconds: float
     complete: bool
+    deleted: int = 0
 
     def line(self) -> str:
         """The last line of the command."""
@@ -67,13 +69,14 @@ class Outcome:
         now = f"; now {self.done} ({speed})" if self.done else "; nothing was missing"
         out, errors = (one_line(str(path)) for path in (self.out, self.out / "errors.parquet"))
         failed = f"{self.failed} failed, see {errors}" if self.failed else "0 failed"
-        good = self.videos - self.failed
+        good = self.videos - self.failed - self.deleted
         short = f"; {self.short} shorter than a clip, with frames taken more than once" if self.short else ""
         warned = [f"{self.lost} with lost frames"] * bool(self.lost)
         warned += [f"{self.unusual} not as their headers announce"] * bool(self.unusual)
         lost = f"; {', '.join(warned)}, see {one_line(str(self.out / 'warnings.parquet'))}" if warned else ""
         rows = f"{counted(self.rows, 'row')} in {out}"
-        return f"embedded {good} of {counted(self.videos, 'video')}, {rows}{now}{short}{lost}; {failed}"
+        deleted = f"; {self.deleted} deleted" if self.deleted else ""
+        return f"embedded {good} of {counted(self.videos, 'video')}, {rows}{now}{short}{lost}{deleted}; {failed}"
 
 
 def embed(
@@ -159,9 +162,9 @@ def finish(job: Job, done: int, frames: int, seconds: float, *, is_alone: bool =
             write_npz(job.folder)
         if is_alone:
             job.folder.remove_leftovers()
-    return Outcome(
-        job.folder.path, metadata["inputs"], failed, short, lost, unusual, rows, done, frames, seconds, complete
-    )
+    counts = (failed, short, lost, unusual, rows, done, frames)
+    deleted = len(job.folder.deleted_ids())
+    return Outcome(job.folder.path, metadata["inputs"], *counts, seconds, complete, deleted)
 
 
 class EmbedShards:

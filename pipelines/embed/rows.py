@@ -1,5 +1,6 @@
 """The rows of a folder of embeddings, read shard by shard: a data set of any size in little memory."""
 
+import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,6 +46,21 @@ class Rows:
 
     def __len__(self) -> int:
         return int(self.ends[-1])
+
+    def of_shards(self, first: int, end: int) -> "Rows":
+        """The rows of consecutive shards alone.
+
+        Args:
+            first: the first shard.
+            end: the shard after the last one.
+
+        Returns:
+            At least one shard's rows, numbered from 0.
+        """
+        part = copy.copy(self)
+        part.parts, part.counts = self.parts[first:end], self.counts[first:end]
+        part.ends = np.cumsum(part.counts)
+        return part
 
     def embeddings(self) -> Iterator[np.ndarray]:
         """All embeddings in the order of rows, (n, D) in the type they are stored in, block by block."""

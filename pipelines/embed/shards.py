@@ -86,8 +86,6 @@ def write_shard(folder: Folder, shard: int, inputs: Any, results: Sequence[Video
     Raises:
         OSError: the disk is full or the folder cannot be written.
     """
-    import pyarrow.parquet as pq
-
     failed = [(result.row, result.error) for result in results if result.error]
     warned = [(result.row, result.warning) for result in results if result.warning and not result.error]
     lost = [bool(result.lost) for result in results if result.warning and not result.error]
@@ -95,12 +93,43 @@ def write_shard(folder: Folder, shard: int, inputs: Any, results: Sequence[Video
         (folder.failed_part(shard), failed, "reason", None),
         (folder.warnings_part(shard), warned, "warning", lost),
     ):
-        if texts:
-            own = _text_table(inputs, texts, shard, name, marks)
-            folder.write(part, lambda path, own=own: pq.write_table(own, path))  # type: ignore[misc]
-        else:
-            part.unlink(missing_ok=True)
-    table = _rows(inputs, [result for result in results if not result.error], schema)
+        write_texts(folder, part, _text_table(inputs, texts, shard, name, marks) if texts else None)
+    write_rows(folder, shard, _rows(inputs, [result for result in results if not result.error], schema))
+
+
+def write_texts(folder: Folder, part: Path, table: Any) -> None:
+    """Write the failures or warnings of a shard, or remove them where there are none.
+
+    Args:
+        folder: where to.
+        part: its file.
+        table: of texts; None for none.
+
+    Raises:
+        OSError: the disk is full or the folder cannot be written.
+    """
+    import pyarrow.parquet as pq
+
+    if table is None or not len(table):
+        part.unlink(missing_ok=True)
+    else:
+        folder.write(part, lambda path: pq.write_table(table, path))
+
+
+def write_rows(folder: Folder, shard: int, table: Any) -> None:
+    """Write the file of a shard: the same rows are the same bytes.
+
+    Args:
+        folder: where to.
+        shard: its number.
+        table: its rows, with the schema of `schema_of`.
+
+    Raises:
+        OSError: the disk is full or the folder cannot be written.
+    """
+    import pyarrow.parquet as pq
+
+    schema = table.schema
     compression = {name: "NONE" if name == "embedding" else "ZSTD" for name in schema.names}
     options: dict[str, Any] = {
         "write_page_checksum": True,

@@ -11,12 +11,12 @@ import numpy as np
 import torch  # noqa: F401  # before FAISS: two OpenMP runtimes in the other order can hang
 
 from specvid.errors import unknown
-from specvid.files import replacing_folder, write_json
+from specvid.files import current, read_json, replacing_folder, write_json
 from specvid.pipelines.embed.folder import Folder
 from specvid.pipelines.embed.rows import Rows
 from specvid.pipelines.search.checksums import checksums
 from specvid.pipelines.search.exact import exact_search, unit, unit_blocks
-from specvid.pipelines.search.index import INDEX, METADATA, Index
+from specvid.pipelines.search.index import INDEX, METADATA, Index, open_index
 from specvid.pipelines.search.parameters import (
     HNSW_SEARCH,
     IVF_PROBES,
@@ -82,6 +82,7 @@ def build_index(
         "rows": len(rows),
         "dim": rows.dim,
         "metric": "cosine",
+        "goal": recall,
         "build": made,
         "recall@10": reached,
         "build_seconds": round(seconds, 2),
@@ -90,6 +91,86 @@ def build_index(
     }
     _save(folder, index)
     return index.metadata
+
+
+def extend_index(
+    out: str | os.PathLike[str], *, echo: Callable[[str], None] = lambda line: None
+) -> dict[str, Any] | None:
+    """Add the rows of shards that were appended to the index of a folder, and measure its recall again.
+
+    Args:
+        out: a folder of embeddings.
+        echo: gets a line now and then.
+
+    Returns:
+        The content of index.json; None where there is no index that the first shards of the folder made.
+
+    Raises:
+        ValueError: the index is damaged or altered, or the folder incomplete.
+        OSError: the disk is full or the folder cannot be written.
+    """
+    import faiss
+
+    folder = Folder(out)
+    file = current(folder.path / INDEX) / METADATA
+    if not file.exists():
+        return None
+    rows, parts = Rows(folder), read_json(file).get("parts")
+    if not isinstance(parts, list) or not parts or rows.state()[: len(parts)] != parts:
+        return None
+    begun = time.perf_counter()
+    mapped = open_index(folder, rows.of_shards(0, len(parts)))  # which checks the files
+    assert mapped is not None
+    if len(parts) == len(rows.parts):
+        return mapped.metadata
+    kind = mapped.metadata["kind"]
+    index = Index(faiss.read_index(str(file.parent / "flat.faiss")), None, mapped.metadata)
+    if kind != "flat":
+        index.quick = faiss.read_index(str(file.parent / f"{kind}.faiss"))
+    if kind == "hnsw":
+        index.quick.storage, index.quick.own_fields = index.flat, False
+    before = index.flat.ntotal
+    for block in unit_blocks(rows.of_shards(len(parts), len(rows.parts))):
+        if kind != "hnsw":  # a graph adds them to its vectors itself
+            index.flat.add(block)
+        if index.quick is not None:
+            index.quick.add(block)
+    seconds = time.perf_counter() - begun
+    reached = _tune(index, index.metadata.get("goal", 0.95), echo)
+    index.metadata |= {"rows": len(rows), "recall@10": reached, "parts": rows.state()}
+    _save(folder, index)
+    echo(f"{kind} index: {len(rows) - before:,} rows more in {seconds:.1f} s, recall@10 {reached:.3f}")
+    return index.metadata
+
+
+def rebuild_index(
+    out: str | os.PathLike[str], *, echo: Callable[[str], None] = lambda line: None
+) -> dict[str, Any] | None:
+    """Build the index of a folder anew, as it was built, where it is of other rows than those in the folder.
+
+    Args:
+        out: a folder of embeddings.
+        echo: gets a line now and then.
+
+    Returns:
+        The content of index.json; None where there is no index, or no row is left.
+    """
+    folder = Folder(out)
+    file = current(folder.path / INDEX) / METADATA
+    if not file.exists():
+        return None
+    metadata, rows = read_json(file), Rows(folder)
+    if metadata.get("parts") == rows.state():
+        return metadata
+    if not len(rows):
+        echo("no row is left, and an index of none cannot be built: the old one fits no more")
+        return None
+    kind = str(metadata.get("kind"))
+    if kind == "ivfpq" and len(rows) < LEAST_ROWS:
+        kind = "flat"
+    made = build_index(out, kind, recall=float(metadata.get("goal", 0.95)), echo=echo)
+    echo(f"{kind} index of {len(rows):,} rows built anew, recall@10 {made['recall@10']:.3f}")
+    return made
 
 
 def _flat(index: Index, rows: Rows, echo: Callable[[str], None]) -> dict[str, Any]:

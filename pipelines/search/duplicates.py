@@ -9,6 +9,7 @@ import numpy as np
 
 from specvid.pipelines.embed.folder import Folder
 from specvid.pipelines.embed.rows import Rows, batches
+from specvid.pipelines.search.deleting import deleted_rows
 from specvid.pipelines.search.exact import unit_blocks
 
 _BLOCK = 2048  # rows that are compared with all others at a time
@@ -53,8 +54,11 @@ def find_duplicates(
 
     if not -1 < threshold <= 1:
         raise ValueError(f"threshold {threshold} must be a cosine, greater than -1 and at most 1.")
-    rows = Rows(Folder(out))
+    folder = Folder(out)
+    rows = Rows(folder)
     mask = matching(rows, where) if where else np.ones(len(rows), bool)
+    if (deleted := deleted_rows(folder, rows)) is not None:
+        mask &= ~deleted
     numbers = np.flatnonzero(mask)
     if not len(numbers):
         return DuplicateGroups([], 0)

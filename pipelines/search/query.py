@@ -13,6 +13,7 @@ from specvid.errors import unknown
 from specvid.pipelines.embed.folder import Folder
 from specvid.pipelines.embed.rows import Rows
 from specvid.pipelines.networks.config import NetworkConfig
+from specvid.pipelines.search.deleting import deleted_rows
 from specvid.pipelines.search.exact import exact_search, unit_blocks
 from specvid.pipelines.search.features import feature_folder
 from specvid.pipelines.search.query_vector import QueryVector, query_vector
@@ -117,6 +118,8 @@ class _Set:
             raise unknown(f"{str(self.folder.path)!r}: column", group_by, columns)
         self.group_by = group_by
         self.mask = matching(self.rows, where) if where else None
+        if (deleted := deleted_rows(self.folder, self.rows)) is not None:
+            self.mask = ~deleted if self.mask is None else self.mask & ~deleted
         self.index = open_index(self.folder, self.rows)
         self.searched = len(self.rows) if self.mask is None else int(self.mask.sum())
         quick = self.index is not None and self.mask is None

@@ -18,6 +18,7 @@ VERBS = {
     "eval reid": "eval_reid:EVAL_REID",
     "predict": "predict:PREDICT",
     "embed": "embed:EMBED",
+    "embed delete": "embed:DELETE",
     "search build": "search:BUILD",
     "search query": "search:QUERY",
     "search duplicates": "search:DUPLICATES",

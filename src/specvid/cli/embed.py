@@ -1,4 +1,4 @@
-"""``specvid embed``."""
+"""``specvid embed``, ``embed delete`` and ``eval embeddings``."""
 
 import json
 from dataclasses import dataclass, field
@@ -29,6 +29,7 @@ specvid embed: from videos to a Parquet data set of embeddings
                             stand in for the others, warnings.parquet says where
   --dtype fp32|fp16 --l2 --npz          what is written
   --device cuda --precision bf16 --batch-size 32 --workers 4
+  --append                  add what is not in DIR yet, as shards of its own; an index grows along
   --retry-errors            do the shards again in which a file failed
   --engine ray --actors 8   on a Ray cluster; for several GPUs: torchrun -m specvid embed ...
 
@@ -66,8 +67,55 @@ def run(options: EmbedOptions) -> int:
 
     columns = {"path_column": options.path_column, "encoding": options.encoding}
     outcome = embed(options.videos, options.out, options.config, **columns, echo=status)
+    if options.config.job.append and outcome.complete:
+        from specvid.pipelines.search.build import extend_index
+
+        extend_index(options.out, echo=status)
     echo(outcome.line())
     return 1 if outcome.failed else 0
+
+
+DELETE_HELP = """\
+specvid embed delete: take inputs out of a data set of embeddings
+
+  DIR                     the folder that `specvid embed --out` wrote
+  ID [ID ...]             inputs, as the column `id` names them
+  --where "camid == 3"    inputs of which this holds for a row, as of `specvid search query`
+
+Their ids are written down in DIR/deleted.parquet, then the shards that hold them are written
+without, and an index is built anew. Killed at any moment, the same command goes on, also without
+ID. What is deleted stays so: `specvid embed --append` does not add it again.
+
+Example:
+  specvid embed delete emb videos/one.mp4
+"""
+
+
+@dataclass(frozen=True)
+class DeleteOptions:
+    """Options of ``specvid embed delete``."""
+
+    folder: Positional[str] = ""
+    """Folder of embeddings."""
+    ids: Positional[tuple[str, ...]] = ()
+    """Ids of inputs."""
+    where: str = ""
+    """A filter on columns."""
+
+
+def delete(options: DeleteOptions) -> int:
+    """Delete; returns the exit code."""
+    if not options.folder:
+        raise ValueError("DIR is not given: name the folder that `specvid embed --out` wrote.")
+
+    from specvid.pipelines.engine.log import echo, status
+    from specvid.pipelines.search.build import rebuild_index
+    from specvid.pipelines.search.deleting import delete
+
+    done = delete(options.folder, options.ids, where=options.where, echo=status)
+    rebuild_index(options.folder, echo=status)
+    echo(str(done))
+    return 0
 
 
 EVAL_HELP = """\
@@ -132,4 +180,5 @@ def evaluate(options: EvalOptions) -> int:
 
 STOPPED = "complete shards are saved; the same command does only what is missing."
 EMBED = Verb("embed", HELP, EmbedOptions, run, stopped=STOPPED)
+DELETE = Verb("embed delete", DELETE_HELP, DeleteOptions, delete, stopped="the same command goes on.")
 EVAL_EMBEDDINGS = Verb("eval embeddings", EVAL_HELP, EvalOptions, evaluate)

@@ -239,7 +239,7 @@ def test_an_hour_of_film(tmp_path: Path) -> None:
         starts = np.arange(200, length - 200, 1500) + rng.integers(0, 300, len(np.arange(200, length - 200, 1500)))
         names = [name for name in COLOURS if name != "nothing"]
         events = [(names[k % 3], int(start), int(start) + 40 + 10 * (k % 7)) for k, start in enumerate(starts)]
-        path = write_film(tmp_path / f"{minutes}.mp4", length, events, scale=2)
+        path = write_film(tmp_path / f"{minutes}.mp4", length, events, scale=2, codec="libx264")
         command = [sys.executable, "-c", HOUR, str(path), str(Path(colour_films.__file__).parent)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=3000)
         assert done.returncode == 0, done.stderr[-2000:]
