@@ -21,7 +21,14 @@ from specvid.models.convolutions.spec import ConvolutionSpec, pool_to
 
 
 def gate(x: Tensor) -> Tensor:
-    """relu6(x + 3) / 3: from 0 to 2, and 1 at 0."""
+    """A factor from 0 to 2, and 1 at 0: relu6(x + 3) / 3.
+
+    Args:
+        x: Of any shape.
+
+    Returns:
+        Of the same shape.
+    """
     return F.relu6(x + 3) / 3
 
 
