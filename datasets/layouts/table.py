@@ -68,7 +68,7 @@ def read_table_set(
         if not file:
             raise ValueError(f"{where}: path is empty.")
         if part not in PARTS:
-            raise ValueError(f"{where}: set {part!r} is none of train, val, test.")
+            raise ValueError(f"{where}: set {part[:60]!r} is none of train, val, test.")
         if not own and not is_multilabel:
             raise ValueError(f"{where}: label is empty; every clip needs a class.")
         start, end = _number(row, "start_s", where, 0.0), _number(row, "end_s", where, math.inf)
@@ -77,7 +77,7 @@ def read_table_set(
             raise ValueError(f"{where}: end_s {end:g} must be greater than start_s {start:g}.")
         name = file if start == 0 and end == math.inf else f"{file}#{start:g}-{'' if end == math.inf else f'{end:g}'}"
         if name in seen:
-            raise ValueError(f"{where}: {name} is listed twice; give all its classes in one cell, parted by |.")
+            raise ValueError(f"{where}: {name[:200]} is listed twice; give all its classes in one cell, parted by |.")
         seen.add(name)
         numbers = tuple(label_of[label] for label in own)
         group = row.get("group")
@@ -120,7 +120,7 @@ def _number(row: dict[str, Any], column: str, where: str, default: float) -> flo
     try:
         number = float(value)
     except (TypeError, ValueError):
-        raise ValueError(f"{where}: {column} {value!r} is no number.") from None
+        raise ValueError(f"{where}: {column} {str(value)[:60]!r} is no number.") from None
     if not 0 <= number < math.inf:
-        raise ValueError(f"{where}: {column} {value!r} must be a number of at least 0.")
+        raise ValueError(f"{where}: {column} {str(value)[:60]!r} must be a number of at least 0.")
     return number

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from specvid.datasets.layouts.text import delimiter_of, read_text
+from specvid.parquet import read_table as read_parquet
+from specvid.parquet import to_rows
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
 
@@ -26,7 +28,7 @@ def read_table(path: Path, needed: Sequence[str], optional: Sequence[str]) -> li
     Raises:
         ValueError: it cannot be read, lacks a column or has it twice, or has a row with too many cells.
     """
-    rows, columns = _parquet(path) if path.suffix.lower() == ".parquet" else _text(path)
+    rows, columns = _parquet(path, (*needed, *optional)) if path.suffix.lower() == ".parquet" else _text(path)
     missing = [column for column in needed if column not in columns]
     if missing:
         raise ValueError(
@@ -57,11 +59,13 @@ def _text(path: Path) -> tuple[list[dict[str, Any]], Sequence[str]]:
     return rows, reader.fieldnames or []
 
 
-def _parquet(path: Path) -> tuple[list[dict[str, Any]], Sequence[str]]:
+def _parquet(path: Path, names: Sequence[str]) -> tuple[list[dict[str, Any]], Sequence[str]]:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path)
-    except (ValueError, OSError) as error:
-        raise ValueError(f"{path} cannot be read as Parquet ({error}); write it again") from None
-    return table.to_pylist(), table.column_names
+        columns = pq.read_schema(path).names
+        twice = any(columns.count(name) > 1 for name in names)
+        return ([] if twice else to_rows(read_parquet(path, names))), columns
+    except (ValueError, OSError, NotImplementedError) as error:
+        reason = " ".join(str(error).split())[:500]
+        raise ValueError(f"{path} cannot be read as Parquet ({reason}); write it again") from None

@@ -62,7 +62,14 @@ def as_labels(values: Any, count: int, what: str) -> np.ndarray:
             raise ValueError(
                 f"{what}: {len(missing)} are missing (the first is row {missing[0]}); every tracklet needs one"
             )
-        return as_labels(labels.tolist(), count, what)
+        given = labels.tolist()
+        if any(isinstance(value, str) for value in given):
+            return as_labels(given, count, what)  # all of them are, or the mixture is an error
+        try:
+            labels = np.array(given, np.int64)
+        except (TypeError, ValueError, OverflowError):
+            odd = next((value for value in given if not isinstance(value, int)), max(given, default=0))
+            raise ValueError(f"{what} hold {str(odd)[:60]!r}; they must be integers or strings") from None
     if labels.dtype.kind == "f":
         if not (np.isfinite(labels).all() and (labels == np.round(labels)).all()):
             raise ValueError(f"{what} hold fractions or NaN; they must be integers or strings")

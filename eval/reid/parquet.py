@@ -44,6 +44,9 @@ def read_parquet(path: Path) -> ReidFeatures:
     is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
     if not is_list or not (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)):
         raise ValueError(f"column {lists} is of type {kind}; each row must be a list of numbers")
+    for name in columns.values():
+        if not _is_plain(file.schema_arrow.field(name).type):
+            raise ValueError(f"column {name} is of type {file.schema_arrow.field(name).type}; write numbers or text")
     file.scan_contents()  # an error where it is damaged; to ask it for damaged metadata ends the process
     check_memory(_claimed_bytes(file, lists) + file.metadata.num_rows * _LABEL_BYTES * len(columns), "its columns take")
     table = file.read(columns=list(columns.values()))
@@ -51,6 +54,15 @@ def read_parquet(path: Path) -> ReidFeatures:
     arrays["features"] = _read_lists(file, lists)
     about = parse_about((file.schema_arrow.metadata or {}).get(_ABOUT.encode(), b"{}"))
     return from_arrays(arrays, about=about)
+
+
+def _is_plain(kind: Any) -> bool:
+    """Whether a type is of numbers, text or yes and no."""
+    import pyarrow.types as t
+
+    kind = kind.value_type if t.is_dictionary(kind) else kind
+    text = t.is_string(kind) or t.is_large_string(kind) or t.is_binary(kind) or t.is_large_binary(kind)
+    return text or t.is_integer(kind) or t.is_floating(kind) or t.is_boolean(kind) or t.is_null(kind)
 
 
 def _claimed_bytes(file: Any, column: str) -> int:

@@ -123,9 +123,12 @@ def find_inputs(
         raise ValueError(f"nothing to embed: no video in {', '.join(map(repr, map(str, inputs)))}{skipped}.")
     try:
         table = pa.concat_tables(tables, promote_options="default")
+        table = table.sort_by("id").combine_chunks()
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise ValueError(f"the tables do not fit together: {error}. Give one table, or equal column types.") from None
-    found.table, found.repeated = _unique(table.sort_by("id").combine_chunks())
+    except pa.ArrowNotImplementedError as error:
+        raise ValueError(f"a column of the table is of a type that cannot be sorted: {error}.") from None
+    found.table, found.repeated = _unique(table)
     return found
 
 

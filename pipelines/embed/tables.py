@@ -8,6 +8,7 @@ from typing import Any
 from specvid.datasets.layouts.media import IMAGES
 from specvid.datasets.layouts.text import NameFinder, delimiter_of, read_text, split_label
 from specvid.errors import unknown
+from specvid.parquet import read_table as read_parquet
 from specvid.pipelines.embed.tracks import group_tracklets
 from specvid.text import printable_path
 
@@ -89,13 +90,12 @@ def read_table(path: str, path_column: str, encoding: str = "") -> tuple[Any, li
     """
     import pyarrow as pa
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
 
     try:
         is_csv = path.lower().endswith(".csv")
-        table = _read_csv(path, path_column, encoding) if is_csv else pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        raise ValueError(f"table {path!r} cannot be read: {str(error).splitlines()[0]}") from None
+        table = _read_csv(path, path_column, encoding) if is_csv else read_parquet(path)
+    except (ValueError, OSError, pa.ArrowException) as error:
+        raise ValueError(f"table {path!r} cannot be read: {(str(error).splitlines() or [''])[0][:500]}") from None
     twice = [name for name, times in Counter(table.column_names).items() if times > 1]
     if twice:
         raise ValueError(f"table {path!r} has two columns called {twice[0]!r}: rename one.")
@@ -108,7 +108,11 @@ def read_table(path: str, path_column: str, encoding: str = "") -> tuple[Any, li
         raise ValueError(
             f"table {path!r} has a column {(taken or ['path'])[0]!r}, a name that the embeddings use: rename it."
         )
-    names = [os.fsdecode(value) if isinstance(value, bytes) else value for value in table[path_column].to_pylist()]
+    try:
+        values = table[path_column].to_pylist()
+    except OverflowError:  # a date that Python does not know
+        values = [None]
+    names = [os.fsdecode(value) if isinstance(value, bytes) else value for value in values]
     if not all(isinstance(name, str) and name for name in names):
         row = next(i for i, name in enumerate(names) if not (isinstance(name, str) and name))
         raise ValueError(f"table {path!r}: row {row + 1} has no path in column {path_column!r}; every row needs one.")
@@ -119,7 +123,11 @@ def read_table(path: str, path_column: str, encoding: str = "") -> tuple[Any, li
         return grouped, [*finder.warnings(), *warnings]
     inputs = input_table(files, [""] * len(names))
     if "id" in table.column_names:
-        given = pc.cast(table["id"], pa.string()).combine_chunks()
+        try:
+            given = pc.cast(table["id"], pa.string()).combine_chunks()
+        except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
+            kind = table.schema.field("id").type
+            raise ValueError(f"table {path!r}: column id is of type {kind}; write text or numbers.") from None
         inputs = inputs.set_column(0, "id", pc.coalesce(given, inputs["id"]))
     for name in table.column_names:
         if name not in (path_column, "id"):

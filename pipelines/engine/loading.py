@@ -8,12 +8,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
 from torch.utils.data import DataLoader
 from torch.utils.data._utils import signal_handling
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from specvid.datasets.clips.guard import ReadingGuard
 
@@ -116,12 +117,26 @@ def _start(loader: DataLoader[Any]) -> Any:
     """Its iterator, without torch's signal handler: that raises wherever the main thread just is when a process dies,
     also between two items, or before the first. Without it, a death is noticed at the next item, within five seconds.
     """
+    _forgive_half_made_ones()
     signal_handling._SIGCHLD_handler_set = True  # torch sets its handler once in a process, unless it thinks it has
     if sys.platform != "win32" and threading.current_thread() is threading.main_thread():
         before = signal.getsignal(signal.SIGCHLD)  # another loader of this process may have set it
         if getattr(before, "__module__", None) == signal_handling.__name__:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     return iter(loader)
+
+
+def _forgive_half_made_ones() -> None:
+    """A signal may end the making of an iterator; torch's ``__del__`` then says that it lacks attributes."""
+    usual = _MultiProcessingDataLoaderIter.__del__
+    if usual.__module__ == __name__:
+        return
+
+    def forgive(self: Any) -> None:
+        with suppress(AttributeError):
+            usual(self)
+
+    _MultiProcessingDataLoaderIter.__del__ = forgive  # type: ignore[method-assign]
 
 
 @contextmanager

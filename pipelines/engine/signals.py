@@ -1,5 +1,6 @@
 """Signals that end a job: SIGTERM (of Slurm, of machines that are taken away) and SIGINT (Ctrl-C)."""
 
+import os
 import signal
 import sys
 import threading
@@ -89,12 +90,17 @@ def handling(handle: Callable[[int], None]) -> Iterator[None]:
         yield
         return
     before: dict[int, Any] = {}
+    owner = os.getpid()
 
     def restore() -> None:
         for number in list(before):
             signal.signal(number, before.pop(number))
 
     def first(number: int, frame: object) -> None:
+        if os.getpid() != owner:  # a process that was forked a moment ago, and has not set its own handlers yet
+            if number == signal.SIGTERM:
+                os._exit(128 + number)
+            return  # Ctrl-C is the main process's business
         restore()
         if hasattr(signal, "SIGCHLD"):
             # The decoding processes may get the signal too. That they end is no error from here on, and must not be

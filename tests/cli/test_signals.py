@@ -106,3 +106,19 @@ def test_where_the_exception_gets_lost(work, monkeypatch: pytest.MonkeyPatch, ca
     assert time.monotonic() - begun < 10
     assert capsys.readouterr().err.strip() == "specvid: stopped by SIGTERM: the same command starts again."
     assert (sys.unraisablehook, signal.getsignal(signal.SIGALRM)) == before
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 128 + signal.SIGTERM), (signal.SIGINT, 0)])
+def test_a_process_that_was_just_forked_has_no_part_in_it(number: int, status: int) -> None:
+    """It has the handlers of the main process until it sets its own."""
+    from specvid.pipelines.engine.signals import interrupting
+
+    with interrupting("nothing"):
+        child = os.fork()
+        if not child:
+            try:
+                os.kill(os.getpid(), number)
+                os._exit(0)
+            except BaseException:
+                os._exit(99)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == status

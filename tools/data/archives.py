@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from specvid.text import path_on_one_line
+
 # Programs that unpack .rar, and how: {archive} into {folder}.
 UNPACKERS = {
     "bsdtar": ["bsdtar", "-x", "-f", "{archive}", "-C", "{folder}"],
@@ -113,6 +115,14 @@ def _check_disk(error: BaseException, folder: Path) -> None:
         raise ValueError(f"{folder} cannot be written ({error.strerror}): make room, or give another --out.") from None
 
 
+def _check_links(archive: Path, folder: Path) -> None:
+    """ValueError where a program unpacked a link that leads out of the folder; tar and zip never get that far."""
+    inside = os.path.realpath(folder)
+    for path in folder.rglob("*"):
+        if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(inside):
+            raise ValueError(f"{archive} holds a link out of its folder, {path_on_one_line(path)}: it is refused.")
+
+
 class _Joined(io.RawIOBase):
     """Files read one after the other as if they were one."""
 
@@ -167,7 +177,7 @@ def _unpack_rar(archive: Path, folder: Path, most: _Most) -> None:
                         process.kill()
                         raise
         if process.returncode == 0:
-            return
+            return _check_links(archive, folder)
         message = (complaint.strip() or output.strip() or "no message").splitlines()[-1]
         failures.append(f"{name}: {message}")
     raise ValueError(

@@ -218,3 +218,19 @@ def test_no_process_outlives_the_main_one(verb: str, number: int, data: Path, tm
     while any(map(running, own)):
         assert time.monotonic() < ended + 5, [pid for pid in own if running(pid)]
         time.sleep(0.05)
+
+
+def test_a_half_made_iterator_goes_without_a_word(capsys: pytest.CaptureFixture[str]) -> None:
+    """A signal may come while torch makes one."""
+    import gc
+
+    from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
+
+    from specvid.pipelines.engine.loading import load
+
+    list(load(lambda done, anew: DataLoader([1, 2]), ReadingGuard()))
+    half = _MultiProcessingDataLoaderIter.__new__(_MultiProcessingDataLoaderIter)
+    half._shutdown, half._workers = False, [None]
+    del half
+    gc.collect()
+    assert capsys.readouterr().err == ""
