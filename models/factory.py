@@ -90,7 +90,7 @@ def create_model(
     }
     config = json.loads(json.dumps(config))  # as it comes back from a file: lists, not tuples
     model = VideoModel(backbone, pool=pool, head=head, config=config)
-    replacements = parse_blocks(conv or "")
+    replacements = parse_blocks(conv or "", what="conv")
     has_own = bool(replacements) and weights is not None and _has_replacements(model, replacements, weights)
     if replacements and has_own:
         model.replaced = replace_conv(model, format_blocks(replacements))

@@ -42,7 +42,7 @@ def describe(name: str, *, blocks: str = "", conv: str = "", input: Mapping[str,
     bare, full = _build(name, input), _build(name, input)
     insert_blocks(full, blocks)
     inside = count_parameters(full.module) - count_parameters(bare.module)
-    replaced = replace_convolutions(full.module, parse_blocks(conv), full.aliases) if conv else None
+    replaced = replace_convolutions(full.module, parse_blocks(conv, what="conv"), full.aliases) if conv else None
     calls, bare_calls = _trace(full), _trace(bare)
     model = model_on_meta(name, blocks=blocks, conv=conv, input=input)
     kind = "a video network" if bare.dims == 3 else "an image network, run per frame; blocks see all frames of a clip"

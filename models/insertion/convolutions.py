@@ -68,7 +68,7 @@ def replace_conv(module: nn.Module, convolutions: str) -> ReplacementReport:
             f"replace_conv: {type(module).__name__} is no nn.Module; the order is replace_conv(network, ...)"
         )
     config, aliases, network = _parts(module)
-    insertions = parse_blocks(convolutions)
+    insertions = parse_blocks(convolutions, what="conv")
     report = replace_convolutions(network, insertions, aliases)
     if config is not None:
         config["conv"] = ", ".join(filter(None, (config.get("conv"), format_blocks(insertions))))

@@ -86,11 +86,12 @@ class Insertion:
         return f"{self.block}({options})@{self.place}" if options else f"{self.block}@{self.place}"
 
 
-def parse_blocks(text: str) -> tuple[Insertion, ...]:
+def parse_blocks(text: str, *, what: str = "blocks") -> tuple[Insertion, ...]:
     """Parse a string of insertions.
 
     Args:
         text: E.g. ``"nl(mode=t+s)@layer2:2, snl@res4"``.
+        what: What the argument is called, for messages.
 
     Returns:
         The insertions, in order.
@@ -99,10 +100,14 @@ def parse_blocks(text: str) -> tuple[Insertion, ...]:
         ValueError: The text is not in this form; the message names what is wrong and the right form.
     """
     if not isinstance(text, str):
-        raise ValueError(f"blocks {text!r} is a {type(text).__name__}, and must be a text: {_HELP}")
+        raise ValueError(f"{_where(text, what)} is a {type(text).__name__}, and must be a text: {_HELP}")
     if not text.strip():
         return ()
-    return tuple(insertion for part in _split(text, _where(text), _HELP) for insertion in _parse_part(part, text))
+    return tuple(
+        insertion
+        for part in _split(text, _where(text, what), _HELP)
+        for insertion in _parse_part(part, _where(text, what))
+    )
 
 
 def parse_name(text: str) -> tuple[str, dict[str, Any]]:
@@ -146,10 +151,10 @@ def _is_plain(value: Any) -> bool:
     return value is None or isinstance(value, (bool, int, float))
 
 
-def _parse_part(part: str, text: str) -> tuple[Insertion, ...]:
+def _parse_part(part: str, where: str) -> tuple[Insertion, ...]:
     """One insertion, or those of a published placement."""
     placement = PLACEMENTS.get(part.strip())
-    return (_parse_insertion(part, text),) if placement is None else parse_blocks(placement.blocks)
+    return (_parse_insertion(part, where),) if placement is None else parse_blocks(placement.blocks)
 
 
 def format_blocks(insertions: tuple[Insertion, ...]) -> str:
@@ -164,8 +169,7 @@ def format_blocks(insertions: tuple[Insertion, ...]) -> str:
     return ", ".join(str(insertion) for insertion in insertions)
 
 
-def _parse_insertion(part: str, text: str) -> Insertion:
-    where = _where(text)
+def _parse_insertion(part: str, where: str) -> Insertion:
     head, at, place = part.rpartition("@")
     if not at or not head.strip() or not place.strip():
         hint = "" if at else nearest(part.strip(), PLACEMENTS)
@@ -184,9 +188,9 @@ def _parse_insertion(part: str, text: str) -> Insertion:
     return Insertion(block.strip(), Place(path, int(count) if colon else None), options)
 
 
-def _where(text: str) -> str:
+def _where(text: str, what: str) -> str:
     """How messages on a string of blocks begin."""
-    return f"blocks {text!r}"
+    return f"{what} {text!r}"
 
 
 def _parse_option(text: str, where: str, help: str) -> tuple[str, Any]:

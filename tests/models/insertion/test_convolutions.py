@@ -149,7 +149,7 @@ def test_in_a_network_of_anybody() -> None:
         ("phc(n=7)@layer2.0.conv1", "n=7 of convolution 'phc' must divide"),
         ("dcd@layer2.0.bn1", "there is no convolution in 'layer2.0.bn1'"),
         ("dcd@layer2, phc@layer2.0", "is replaced by 'dcd' already"),
-        ("dcd", "does not say which block goes where"),
+        ("dcd", "conv 'dcd': 'dcd' does not say which block goes where"),
     ],
 )
 def test_mistakes_are_named_and_change_nothing(text: str, message: str) -> None:
