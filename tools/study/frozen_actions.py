@@ -137,7 +137,15 @@ def trained_part(weights: str, block: str, classes: int) -> VideoModel:
 
 
 def logits_of(model: VideoModel, maps_bcthw: Tensor) -> Tensor:
-    """The logits of maps (B, C, T, H, W): (B, K)."""
+    """What the classifier gives for maps of `LAST_FROZEN`.
+
+    Args:
+        model: `trained_part`.
+        maps_bcthw: (B, C, T, H, W).
+
+    Returns:
+        The logits (B, K).
+    """
     logits = model.head(model.pool(model.backbone(maps_bcthw.float()), None)).logits
     assert logits is not None
     return logits
