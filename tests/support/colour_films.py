@@ -24,10 +24,8 @@ def colour_frames(length: int, events: Sequence[Event], *, seed: int = 0) -> Ite
         yield np.clip(noise[number % 16] + COLOURS[name], 0, 255).astype(np.uint8)
 
 
-def write_film(path: Path, length: int, events: Sequence[Event], *, scale: int = 1, codec: str = "mpeg4") -> Path:
-    """The frames as a file, each pixel ``scale`` x ``scale`` px large."""
-    frames = (frame.repeat(scale, 0).repeat(scale, 1) for frame in colour_frames(length, events))
-    return write_video(path, frames, FPS, codec=codec)
+def write_film(path: Path, length: int, events: Sequence[Event], *, codec: str = "mpeg4") -> Path:
+    return write_video(path, colour_frames(length, events), FPS, codec=codec)
 
 
 def colour_model(blocks: str = "snl@layer2.-1") -> VideoModel:

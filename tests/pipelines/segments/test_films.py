@@ -223,13 +223,15 @@ from specvid.pipelines.segments.files import VideoEnd, predict_segments
 classifier = ClipClassifier.of(colour_model())
 config = SegmentConfig("sliding", "2s", "1s", merge=True)
 *found, end = predict_segments([sys.argv[1]], classifier, config, workers=1)
-peaks = [resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+own = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))  # getrusage has pytest's
+peaks = [int(own) / 1024, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024]
 parts = [(part.classes[0][0], part.start_s, part.end_s) for _, part in found if part.classes[0][0] != "nothing"]
 print(json.dumps({"parts": parts, "end": str(end), "error": end.error, "peaks": peaks}))
 """
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="it looks at Linux's own account of memory")
 def test_an_hour_of_film(tmp_path: Path) -> None:
     """Events at known seconds are found within one segment, in the memory of ten minutes."""
     found = {}
@@ -239,7 +241,7 @@ def test_an_hour_of_film(tmp_path: Path) -> None:
         starts = np.arange(200, length - 200, 1500) + rng.integers(0, 300, len(np.arange(200, length - 200, 1500)))
         names = [name for name in COLOURS if name != "nothing"]
         events = [(names[k % 3], int(start), int(start) + 40 + 10 * (k % 7)) for k, start in enumerate(starts)]
-        path = write_film(tmp_path / f"{minutes}.mp4", length, events, scale=2, codec="libx264")
+        path = write_film(tmp_path / f"{minutes}.mp4", length, events, codec="libx264")
         command = [sys.executable, "-c", HOUR, str(path), str(Path(colour_films.__file__).parent)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=3000)
         assert done.returncode == 0, done.stderr[-2000:]
@@ -250,4 +252,4 @@ def test_an_hour_of_film(tmp_path: Path) -> None:
         for (_, start, end), (_, first, after) in zip(found[minutes]["parts"], events, strict=True):
             assert abs(start - first / FPS) <= 1 and abs(end - after / FPS) <= 1
     for few, many in zip(found[10]["peaks"], found[60]["peaks"], strict=True):
-        assert many < few + 150  # MiB: 32 are decoded ahead where there is so much; all frames would be 633
+        assert many < few + 60  # MiB; all frames would be 158
