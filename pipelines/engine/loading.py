@@ -100,12 +100,18 @@ def load(make: Callable[[int, bool], DataLoader[Any]], guard: ReadingGuard) -> I
                     done += 1
                     yield item
             return
-        except RuntimeError as error:
-            if not str(error).startswith("DataLoader"):
+        except (RuntimeError, EOFError, OSError) as error:
+            # It died while it handed a batch over: the pipe ends, or the socket is gone.
+            hung_up = (
+                not isinstance(error, RuntimeError) and loader.num_workers and not str(error).startswith("Caught ")
+            )
+            if not (hung_up or str(error).startswith("DataLoader")):
                 raise
             gone = _gone(items, hung)
             deaths += len(gone)
             if not gone or not guard.accuse(gone) or deaths - 2 * len(guard.lost) > _UNEXPLAINED:
+                if hung_up:
+                    raise RuntimeError("DataLoader worker ended while it handed over a batch") from error
                 raise
         finally:
             if loader.num_workers and not loader.persistent_workers:

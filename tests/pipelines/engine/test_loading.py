@@ -234,3 +234,20 @@ def test_a_half_made_iterator_goes_without_a_word(capsys: pytest.CaptureFixture[
     del half
     gc.collect()
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("error", [EOFError(), ConnectionRefusedError(111, "refused"), FileNotFoundError(2, "socket")])
+def test_a_process_that_ends_while_it_hands_over_a_batch(error: Exception) -> None:
+    """SIGTERM to all processes: the main one, which goes on to the end of its step, finds a pipe that ends."""
+
+    class Loader:
+        num_workers, persistent_workers = 1, False
+
+        def __iter__(self):
+            yield 1
+            raise error
+
+    items = loading.load(lambda done, anew: Loader(), ReadingGuard())
+    assert next(items) == 1
+    with pytest.raises(RuntimeError, match=r"^DataLoader worker ended while it handed over a batch"):
+        next(items)
