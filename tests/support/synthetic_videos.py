@@ -137,7 +137,7 @@ def write_streams(path: Path, sizes: Sequence[int], *, cover: bool = False, soun
         if cover:
             picture = file.add_stream("mjpeg", rate=25)
             picture.width, picture.height, picture.pix_fmt = 64, 64, "yuvj420p"
-            picture.disposition = av.stream.Disposition.attached_pic
+            picture.disposition = av.stream.Disposition.attached_pic.value
         streams = [file.add_stream("libx264", rate=25) for _ in sizes]
         voice = file.add_stream("aac", rate=8000, layout="mono") if sound else None
         for stream, size in zip(streams, sizes, strict=True):

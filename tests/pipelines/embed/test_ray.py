@@ -29,7 +29,7 @@ def test_ray_gives_the_bytes_of_the_local_engine(tmp_path: Path) -> None:
         {str(path.relative_to(tmp_path / engine)): path.read_bytes() for path in (tmp_path / engine).rglob("*.parquet")}
         for engine in ("local", "ray")
     )
-    assert ours == theirs and len(ours) == 8
+    assert ours == theirs and len(ours) == 9
 
 
 def test_without_ray_it_says_how_to_install_it(tmp_path: Path, monkeypatch) -> None:
