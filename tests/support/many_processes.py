@@ -15,7 +15,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytorch_metric_learning  # imported before the first fork
+import albumentations  # this and some below are imported before the first fork, once for all processes
+import av
+import matplotlib.figure
+import pytorch_metric_learning
 import torch
 from torch import nn
 from toy_task import ToyTask, toy_model
@@ -233,7 +236,7 @@ def sharded(rank: int, world: int, out: Path) -> Any:
 def main() -> None:
     worlds, data, out = [int(number) for number in sys.argv[1].split(",")], sys.argv[2], Path(sys.argv[3])
     torch.set_num_threads(1)
-    assert pytorch_metric_learning
+    assert albumentations and av and matplotlib.figure and pytorch_metric_learning
     if any(in_processes(1, action(data, ActionTask), out / "trained")):
         sys.exit("no run to score")
     engine_fabric.PRECISIONS["fp32"] = "64-true"

@@ -35,7 +35,7 @@ def folder(worlds: tuple[int, ...], tmp_path_factory) -> Path:
     (data / "videos" / tests.read_text().splitlines()[1]).write_bytes(b"not a video")
     command = [sys.executable, str(DRIVER), ",".join(map(str, worlds)), str(data), str(folder)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=500, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=1500, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
     return folder
 
