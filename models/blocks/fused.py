@@ -160,7 +160,7 @@ class _SpectralUnit(torch.autograd.Function):
 
 
 def _merging_is_cheaper(w_0: Tensor, inner: int, positions: int) -> bool:
-    """Whether [W_1 K | W_0] [F; Z] takes no more multiplications than [W_0 | W_1] [Z; A Z] and A Z = K F.
+    """Whether W_1 K F + W_0 Z, as one product, takes no more multiplications than A Z = K F and W_0 Z + W_1 A Z.
 
     (It also writes less: A Z is never stored.)
     """

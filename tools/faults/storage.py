@@ -85,7 +85,16 @@ class Bench:
         self.expected = contents(self.stage.out)
 
     def attempt(self, outcome: Outcome, act: Callable[[], None] | None = None, **options: Any) -> tuple[int, str]:
-        """Start the verb, do something to it, and wait for it; gives exit code and what it printed."""
+        """Start the verb, do something to it, and wait for it.
+
+        Args:
+            outcome: that is added to.
+            act: what is done while it runs.
+            **options: of `start`.
+
+        Returns:
+            The exit code, and what it printed.
+        """
         outcome.tried += 1
         child = start(self.stage.words, self.stage.log, **options)
         if act is not None:
@@ -96,7 +105,15 @@ class Bench:
         return code, self.stage.printed()
 
     def judge(self, outcome: Outcome, code: int, output: str, *names: str, codes: Sequence[int] = (2,)) -> None:
-        """An attempt must have ended in one line that names something."""
+        """An attempt must have ended in one line that names something.
+
+        Args:
+            outcome: that is added to.
+            code: the exit code.
+            output: what was printed.
+            *names: one of which it must name.
+            codes: exit codes that are right.
+        """
         last = output.strip().splitlines()[-1] if output.strip() else ""
         one_line = "Traceback" not in output and code in codes and (not names or any(name in output for name in names))
         if one_line and (code != 2 or last.startswith("specvid: ")):
@@ -105,7 +122,11 @@ class Bench:
             outcome.wrong.append(f"exit code {code}: {output[-3000:]}")
 
     def go_on(self, outcome: Outcome) -> None:
-        """What is there must be whole, and the same command must go on."""
+        """What is there must be whole, and the same command must go on.
+
+        Args:
+            outcome: that is added to.
+        """
         outcome.wrong += half_done(self.stage, self.expected)
         outcome.wrong += compare(self.stage, self.expected, finished=False)
 
@@ -125,7 +146,13 @@ def _wait(child: int) -> int:
 
 
 def full(bench: Bench, outcome: Outcome, tries: int) -> None:
-    """A disk with too little room, from none at all to nearly enough."""
+    """A disk with too little room, from none at all to nearly enough.
+
+    Args:
+        bench: the verb, and what it gives undisturbed.
+        outcome: that is added to.
+        tries: how often, where there are several ways.
+    """
     stage, names = bench.stage, [path for path in bench.expected if bench.expected[path] is not None]
     with _mounted(stage.disk) as remount:
         stage.reset()
@@ -144,7 +171,13 @@ def full(bench: Bench, outcome: Outcome, tries: int) -> None:
 
 
 def limited(bench: Bench, outcome: Outcome, tries: int) -> None:
-    """Files may not grow beyond a part of the largest one."""
+    """Files may not grow beyond a part of the largest one.
+
+    Args:
+        bench: the verb, and what it gives undisturbed.
+        outcome: that is added to.
+        tries: how often, where there are several ways.
+    """
     stage = bench.stage
     stage.reset()
     stage.run_to_the_end(stage.words)
@@ -175,7 +208,13 @@ def limited(bench: Bench, outcome: Outcome, tries: int) -> None:
 
 
 def read_only(bench: Bench, outcome: Outcome, tries: int) -> None:
-    """A disk that is mounted read-only."""
+    """A disk that is mounted read-only.
+
+    Args:
+        bench: the verb, and what it gives undisturbed.
+        outcome: that is added to.
+        tries: how often, where there are several ways.
+    """
     with _mounted(bench.stage.disk) as remount:
         bench.stage.reset()
         remount("ro")
@@ -186,7 +225,13 @@ def read_only(bench: Bench, outcome: Outcome, tries: int) -> None:
 
 
 def unwritable(bench: Bench, outcome: Outcome, tries: int) -> None:
-    """An output folder that may not be written."""
+    """An output folder that may not be written.
+
+    Args:
+        bench: the verb, and what it gives undisturbed.
+        outcome: that is added to.
+        tries: how often, where there are several ways.
+    """
     bench.stage.reset()
     folders = [bench.stage.disk, *(path for path in [bench.stage.out, *bench.stage.out.rglob("*")] if path.is_dir())]
     for folder in folders:
@@ -211,12 +256,24 @@ def _drop_rights() -> None:
 
 
 def vanishing(bench: Bench, outcome: Outcome, tries: int) -> None:
-    """An input file that is removed."""
+    """An input file that is removed.
+
+    Args:
+        bench: the verb, and what it gives undisturbed.
+        outcome: that is added to.
+        tries: how often, where there are several ways.
+    """
     _change_an_input(bench, outcome, tries, Path.unlink)
 
 
 def growing(bench: Bench, outcome: Outcome, tries: int) -> None:
-    """An input file that grows."""
+    """An input file that grows.
+
+    Args:
+        bench: the verb, and what it gives undisturbed.
+        outcome: that is added to.
+        tries: how often, where there are several ways.
+    """
     _change_an_input(bench, outcome, tries, _grow)
 
 
@@ -247,7 +304,13 @@ def _change_an_input(bench: Bench, outcome: Outcome, tries: int, change: Callabl
 
 
 def inside(bench: Bench, outcome: Outcome, tries: int) -> None:
-    """An output folder inside the input, in each of its folders at the top; twice."""
+    """An output folder inside the input, in each of its folders at the top; twice.
+
+    Args:
+        bench: the verb, and what it gives undisturbed.
+        outcome: that is added to.
+        tries: how often, where there are several ways.
+    """
     stage = bench.stage
     usual, words = stage.out, stage.words
     for top in sorted(path for path in stage.inputs.iterdir() if path.is_dir() and path.name != "start"):
@@ -271,7 +334,13 @@ def inside(bench: Bench, outcome: Outcome, tries: int) -> None:
 
 
 def twice(bench: Bench, outcome: Outcome, tries: int) -> None:
-    """Two at once on one output."""
+    """Two at once on one output.
+
+    Args:
+        bench: the verb, and what it gives undisturbed.
+        outcome: that is added to.
+        tries: how often, where there are several ways.
+    """
     stage = bench.stage
     for _ in range(tries):
         stage.reset()
