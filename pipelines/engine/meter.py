@@ -183,15 +183,16 @@ def merge_states(states: Sequence[dict[str, Any] | None], *, is_first: bool) -> 
     if not given:
         return None
     times = {name: sum(state[name] for state in given) / len(given) for name in ("seconds", "waited")}
-    counts = [state["repeated"] for state in given if state["repeated"] is not None]
+    kinds = list(given[0]["remarks"])
     if not is_first:
-        names = dict.fromkeys(given[0]["sums"], 0.0)
-        return {"sums": names, "repeated": 0 if counts else None, **times}
+        return {"sums": dict.fromkeys(given[0]["sums"], 0.0), "remarks": dict.fromkeys(kinds, 0), **times}
     return {
         "sums": {name: sum(state["sums"][name] for state in given) for name in given[0]["sums"]},
         "clips": sum(state["clips"] for state in given),
         "unreadable": [message for state in given for message in state["unreadable"]],
-        "repeated": sum(counts) if counts else None,
-        "repeated_files": sorted({message for state in given for message in state["repeated_files"]}),
+        "remarks": {kind: sum(state["remarks"][kind] for state in given) for kind in kinds},
+        "remark_files": {
+            kind: sorted({message for state in given for message in state["remark_files"][kind]}) for kind in _REMARKS
+        },
         **times,
     }
