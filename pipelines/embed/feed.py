@@ -18,7 +18,7 @@ import torch
 
 from specvid.pipelines.embed.inputs import Source
 from specvid.pipelines.embed.reading import Chunk, Reader
-from specvid.pipelines.engine.loading import start_worker
+from specvid.pipelines.engine.workers import start_worker
 
 _AHEAD_BYTES = 32 * 2**20  # bytes that a process may be ahead: four of the largest chunks
 _CHUNK_COST = 2**16  # bytes that a chunk counts for, however small

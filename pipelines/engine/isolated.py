@@ -6,7 +6,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 from specvid.errors import VideoError
-from specvid.pipelines.engine.loading import start_worker
+from specvid.pipelines.engine.workers import start_worker
 
 T = TypeVar("T")
 _PATIENCE = 600.0  # s

@@ -1,12 +1,8 @@
 """Data loaders whose processes end with the main one, and whose death costs the file that they read, not the job."""
 
-import ctypes
-import multiprocessing
-import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -17,10 +13,10 @@ from torch.utils.data._utils import signal_handling
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from specvid.datasets.clips.guard import ReadingGuard
+from specvid.pipelines.engine.workers import start_worker
 
 TIMEOUT = 900.0  # s after which a process that still reads the same item is given up
 _LOOK_EVERY = 5.0  # s
-_PR_SET_PDEATHSIG = 1
 _UNEXPLAINED = 5  # processes that may die more than files are given up for it
 _ENDED_BY_SOMEBODY = (-signal.SIGTERM, -signal.SIGINT)
 
@@ -36,44 +32,6 @@ def loader_options(workers: int) -> dict[str, Any]:
     """
     # Not from the global generator. No `timeout`: with one, torch does not look whether its processes are alive.
     return {"num_workers": workers, "generator": torch.Generator(), "worker_init_fn": start_worker}
-
-
-def start_worker(number: int) -> None:
-    """The first thing that a loading process does.
-
-    Args:
-        number: of the process, from 0.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's business
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    sys.excepthook = _without_lost_connections
-    end_with_parent()
-
-
-def _without_lost_connections(kind: type[BaseException], error: BaseException, trace: Any) -> None:
-    """What a thread that hands tensors over says where the main process, interrupted, does not take them any more."""
-    if not isinstance(error, EOFError | OSError):
-        sys.__excepthook__(kind, error, trace)
-
-
-def end_with_parent() -> None:
-    """End this process as soon as the one that started it is gone, however that ended."""
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-    through_server = multiprocessing.get_start_method(allow_none=True) == "forkserver"
-    if sys.platform == "linux" and not through_server:
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    else:
-        threading.Thread(target=_watch, args=(parent, through_server), daemon=True).start()
-    if not through_server and os.getppid() != parent.pid:  # it ended while this process started, which takes seconds
-        os._exit(1)
-
-
-def _watch(parent: Any, through_server: bool) -> None:
-    while parent.is_alive() if through_server else os.getppid() == parent.pid:
-        time.sleep(1)
-    os._exit(1)
 
 
 def load(make: Callable[[int, bool], DataLoader[Any]], guard: ReadingGuard) -> Iterator[Any]:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import Any, TypeVar
 
-from specvid.pipelines.engine.loading import start_worker
+from specvid.pipelines.engine.workers import start_worker
 
 Task = TypeVar("Task", bound=tuple[Any, ...])
 Result = TypeVar("Result")

@@ -251,3 +251,9 @@ def test_a_process_that_ends_while_it_hands_over_a_batch(error: Exception) -> No
     assert next(items) == 1
     with pytest.raises(RuntimeError, match=r"^DataLoader worker ended while it handed over a batch"):
         next(items)
+
+
+def test_what_a_process_does_first_imports_nothing_that_takes_long() -> None:
+    """Else one that is spawned outlives a main process that is killed meanwhile, by the seconds of PyTorch's import."""
+    code = "import sys, specvid.pipelines.engine.workers; assert not {'torch', 'numpy', 'av'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ)
