@@ -1,21 +1,13 @@
 """Tasks in processes: all are done, few are handed out at a time, and one that kills its process costs only itself."""
 
-import os
-import signal
 import sys
 from pathlib import Path
 
 import pytest
+from pool_tasks import square_or_die
 
 from specvid.tools.data import pool
 from specvid.tools.data.pool import run_tasks
-
-
-def square_or_die(number: int, folder: str) -> int:
-    Path(folder, f"{number}").touch()
-    if number == 4:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return number * number
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
