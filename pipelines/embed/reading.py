@@ -60,13 +60,14 @@ class Reader:
 
         No file is opened: decord's readers must not cross a fork.
         """
-        import av
+        import av.subtitles.stream  # which opening a container imports
+        import numpy.ma
 
         from specvid.datasets.clips import resizing
-        from specvid.datasets.decode import check_decoder, has_decord
+        from specvid.datasets.decode import check_decoder, has_decord, pyav
         from specvid.datasets.decode import images as tracklet_frames
 
-        assert av and resizing and tracklet_frames
+        assert av and numpy and resizing and pyav and tracklet_frames
         check_decoder(self.spec.decoder)
         if self.spec.decoder == "decord":
             has_decord()

@@ -314,6 +314,6 @@ def test_gates_do_not_halve_features_at_the_start() -> None:
 
 def test_kinds_are_listed_apart() -> None:
     assert specvid.list_blocks("channel") == ["cbam", "eca", "gc", "ge", "se"]
-    assert specvid.list_blocks("long-range") == ["bot", "gnconv", "halo", "hamburger", "pdc"]
+    assert specvid.list_blocks("long-range") == ["bot", "dgmn2", "gnconv", "halo", "hamburger", "pdc"]
     kinds = [name for kind in ("channel", "long-range", "nonlocal") for name in specvid.list_blocks(kind)]
     assert sorted(kinds) == specvid.list_blocks()

@@ -56,7 +56,8 @@ def test_a_run_learns_and_keeps_what_it_did(runs: Path, data: Path) -> None:
     names = {"config.json", "metrics.jsonl", "results.json", "last", "best", "log.txt", "eval"}
     assert names <= {path.name for path in run.path.iterdir()}
     results = run.results()
-    assert results["config"]["net"] == {"model": "r3d_tiny", "blocks": "snl@layer2.-1", "weights": "", "dropout": 0.0}
+    net = {"model": "r3d_tiny", "blocks": "snl@layer2.-1", "conv": "", "weights": "", "dropout": 0.0}
+    assert results["config"]["net"] == net
     (entry,) = [entry for entry in results["evaluations"] if entry["clips"] == 1]
     assert (entry["dataset"], entry["split"]) == ("UCF-101 cut down to 3 of 101 classes", 1)
     assert (entry["listed"], entry["scored"], entry["unreadable"], entry["trained_on"]) == (6, 6, [], 0)

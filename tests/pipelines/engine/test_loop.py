@@ -277,12 +277,18 @@ def test_a_signal_saves_the_step_and_ends_the_training(tmp_path: Path, number: i
 
 
 def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:
+    # A program that a shell starts in the background is born with SIGINT ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+
     def twice(state: TrainState) -> None:  # to this thread: sent to the process, two signals may come as one
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
 
-    with pytest.raises(KeyboardInterrupt) as error:
-        train(tmp_path, callback=Ending(1, twice))
+    try:
+        with pytest.raises(KeyboardInterrupt) as error:
+            train(tmp_path, callback=Ending(1, twice))
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert not isinstance(error.value, Interrupted)
 
 

@@ -1,5 +1,6 @@
 """The tool that looks for what grows: it finds a leak of each kind, and nothing where nothing grows."""
 
+import mmap
 import os
 import subprocess
 import sys
@@ -12,6 +13,13 @@ from specvid.tools.faults.endurance import Sample, Trial, as_table, main, repeat
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
 
+def _fresh_memory() -> mmap.mmap:
+    """A mebibyte from the system: a bytearray may be one that the process has freed before."""
+    memory = mmap.mmap(-1, 2**20)
+    memory.write(b"x" * 2**20)
+    return memory
+
+
 def test_what_grows_is_named() -> None:
     held: list[object] = []
     end = threading.Event()
@@ -21,7 +29,7 @@ def test_what_grows_is_named() -> None:
         held[-1].start()  # type: ignore[attr-defined]
 
     leaks = {
-        "memory by": lambda number: held.append(bytearray(os.urandom(2**20))),
+        "memory by": lambda number: held.append(_fresh_memory()),
         "files from": lambda number: held.append(open(os.devnull)),  # noqa: SIM115
         "threads from": thread,
         "processes from": lambda number: held.append(subprocess.Popen(["sleep", "60"])) if number % 4 == 0 else None,
