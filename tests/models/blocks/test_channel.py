@@ -36,6 +36,10 @@ def test_equals_the_recorded_module(name: str, dims: int) -> None:
     torch.testing.assert_close(x.grad, numbers["grad_x"], rtol=0, atol=1e-5)
 
 
+def test_every_recorded_file_is_compared() -> None:
+    assert {file.stem for file in GOLDEN.iterdir()} == set(CONSTRUCTORS)
+
+
 def _random(name: str, *, dims: int = 3, **options) -> tuple[nn.Module, Tensor]:
     block = randomise(create_block(name, CHANNELS, dims=dims, identity=False, **options))
     return block, torch.randn(2, CHANNELS, *SIZES[3 - dims :], dtype=torch.float64)

@@ -44,6 +44,10 @@ def test_equals_the_recorded_module(name: str, dims: int) -> None:
     torch.testing.assert_close(x.grad, numbers["grad_x"], rtol=0, atol=1e-5)
 
 
+def test_every_recorded_file_is_compared() -> None:
+    assert {file.stem for file in GOLDEN.iterdir()} == set(CONSTRUCTORS)
+
+
 def test_the_window_of_halo_does_not_tell_its_block() -> None:
     numbers = load_file(GOLDEN / "halo.safetensors")
     state = {key.removeprefix("param."): value for key, value in numbers.items() if key.startswith("param.")}

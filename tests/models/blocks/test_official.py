@@ -54,6 +54,10 @@ def test_equals_the_official_module(file: str) -> None:
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5 * size)
 
 
+def test_every_recorded_file_is_compared() -> None:
+    assert {file.stem for file in GOLDEN.iterdir()} == {file.split("-")[0] for file in CASES}
+
+
 @pytest.mark.parametrize("impl", ["linear", "dense"])
 @pytest.mark.parametrize("file", ["snl1", "snl3"])
 def test_both_implementations_equal_the_official_one(file: str, impl: str) -> None:

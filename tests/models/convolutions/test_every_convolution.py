@@ -75,6 +75,23 @@ def test_starts_from_the_function_of_the_convolution(name: str, dims: int, geome
         assert (layer.kernel() - conv.weight).norm() < conv.weight.norm()
 
 
+@pytest.mark.parametrize("filters", [None, 5])
+def test_sample_specific_is_its_formula(filters: int | None) -> None:
+    """Each sample alone, each filter as a sum over those of the repository."""
+    layer = active("sample_specific", 3, filters=filters).double()
+    x = features(3, batch=3).double()
+    y = layer(x)
+    for sample, ours in zip(x, y, strict=True):
+        mean = torch.stack([channel.sum() / channel.numel() for channel in sample])
+        own = layer.own.weight @ (layer.reduce.weight @ mean + layer.reduce.bias).clamp_min(0)
+        for o, wanted in enumerate(ours):
+            weight = torch.zeros_like(layer.repository[0])
+            for m, one in enumerate(layer.repository):
+                weight = weight + (layer.shared[o, m] + own[o * len(layer.repository) + m]) * one
+            torch.testing.assert_close(nn.functional.conv3d(sample[None], weight[None], padding=1)[0, 0], wanted)
+    assert not torch.allclose(layer(x[:1]), layer(x[:1] * 2) / 2)
+
+
 def test_linear_conv_is_exact_where_half_of_the_filters_span_the_others() -> None:
     conv, x = nn.Conv2d(4, 12, 1).double(), torch.randn(2, 4, 5, 5, dtype=torch.float64)
     torch.testing.assert_close(convolution_from(conv, "linear_conv")(x), conv(x))

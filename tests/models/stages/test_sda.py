@@ -46,6 +46,10 @@ def test_equals_the_recorded_module(name: str, dims: int) -> None:
     torch.testing.assert_close(x.grad, numbers["grad_x"], rtol=0, atol=1e-5)
 
 
+def test_every_recorded_file_is_compared() -> None:
+    assert {file.stem for file in GOLDEN.iterdir()} == set(CONSTRUCTORS)
+
+
 def test_sda_resnet50_has_the_authors_number_of_parameters() -> None:
     """Stages of 5, 6, 12 and 5 bottlenecks of 8 groups; a batch norm of 2048 channels stands before the classifier."""
     torch.manual_seed(0)
