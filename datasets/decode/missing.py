@@ -14,6 +14,7 @@ from specvid.datasets.decode.structure.walk import Structure
 BELIEVED = 1000  # times as many frames as decode, that a header may announce: a damaged one announces anything
 _NEAR = 17  # packets; those of pictures that are shown after one another stand no farther apart
 NEVER_DROPPED = ("mpeg1video", "mpeg2video")  # with an even rate each frame is there: a gap is a loss
+_WITHOUT_TIMES = ("mpegvideo",)  # bare streams of these codecs: FFmpeg makes the time stamps up, gaps included
 _EVEN = 0.8  # share of equal intervals from which on the rate is even
 
 
@@ -68,7 +69,7 @@ class MissingFrames:
     def inside(self) -> Lost:
         """The frames that are missing between others."""
         is_sound = not (self.structure.breaks or self.at_the_end or self.header.codec in NEVER_DROPPED)
-        if is_sound or not self.packets:
+        if is_sound or not self.packets or self.header.container in _WITHOUT_TIMES:
             return []
         pictures = self.structure.pictures
         if pictures is not None and np.isin(self._places, pictures).mean() > 0.9:

@@ -8,7 +8,10 @@ from pathlib import Path
 from specvid.datasets.layouts.reid_set import in_order
 
 IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
-_VIDEO_TYPES = "3gp asf avi divx flv gif h264 m2ts m2v m4v mkv mov mp4 mpeg mpg mts ogv ts vob webm wmv"
+_VIDEO_TYPES = (
+    "264 265 3g2 3gp amv asf avi divx dv f4v flv gif h264 h265 hevc ivf m1v m2ts m2v m4v mjpeg mjpg mkv mov mp4 mpe "
+    "mpeg mpg mts mxf nut obu ogm ogv qt rm rmvb ts vob webm wmv y4m"
+)
 VIDEOS = frozenset(f".{suffix}" for suffix in _VIDEO_TYPES.split())
 # They are looked for in folders; a file that is named is tried whatever it is called.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from multiprocessing import get_context
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,7 @@ from specvid.pipelines.engine.parts import freeze as freeze_parts
 from specvid.pipelines.engine.parts import train_mode
 from specvid.text import to_text
 from specvid.tools.bench.gpu import autocast, check_device, computing_in, gpu_seconds
+from specvid.tools.bench.process_memory import peak_mebibytes, restart_peak
 from specvid.tools.bench.timing import interleaved, median, ratios
 
 
@@ -38,6 +40,8 @@ class StepTime:
         clips: of a step, by its seconds.
         ratio: to the bare backbone, median over the rounds.
         quartiles: lower and upper quartile of this ratio.
+        mebibytes: the most that a step takes, weights, gradients and state of the optimizer included; None where it
+            was not measured.
     """
 
     blocks: str
@@ -48,6 +52,47 @@ class StepTime:
     quartiles: tuple[float, float]
     frozen: tuple[str, ...] = ()
     folded: bool = False
+    mebibytes: float | None = None
+
+
+@dataclass(frozen=True)
+class _Case:
+    """A network, and what is done with it."""
+
+    model: str
+    blocks: str
+    frozen: tuple[str, ...]
+    folded: bool
+    num_classes: int
+    clips: tuple[int, ...]
+    embed: bool
+    device: str
+    precision: str
+    channels_last: bool
+
+    @property
+    def label(self) -> str:
+        return _label(self.blocks, self.frozen, self.folded)
+
+    def network(self) -> VideoModel:
+        torch.manual_seed(0)
+        network = create_model(self.model, blocks=self.blocks, num_classes=self.num_classes)
+        network = network.to(self.device).train(not self.embed)
+        if self.frozen:
+            freeze_parts(network, self.frozen)
+            train_mode(network)
+        if self.embed:
+            for strength in strengths(network):
+                nn.init.constant_(strength, 0.5)
+        network = network.for_inference() if self.folded else network
+        if self.channels_last:
+            _to_channels_last(network)
+        return network
+
+    def step(self, network: VideoModel) -> Callable[[], None]:
+        x = torch.randn(self.clips, device=self.device)
+        x = x.to(memory_format=torch.channels_last_3d) if self.channels_last else x
+        return (_embedding if self.embed else _training_step)(network, x, self.precision)
 
 
 def bench_model(
@@ -65,6 +110,7 @@ def bench_model(
     precision: str = "float32",
     channels_last: bool = False,
     cpu: bool = False,
+    memory: bool = False,
     status: Callable[[str], None] = silent,
 ) -> list[StepTime]:
     """Time training steps (forward, cross-entropy, backward, SGD) of a backbone or its embedding, bare and with blocks.
@@ -85,6 +131,7 @@ def bench_model(
         precision: of ``specvid.tools.bench.gpu.PRECISIONS``.
         channels_last: memory format of clips and weights.
         cpu: CPU time instead of that of the clock.
+        memory: measure the memory of a step too, each network in a process of its own.
         status: called with a line for each round.
 
     Returns:
@@ -97,29 +144,18 @@ def bench_model(
     check_device(device, precision)
     if freeze and embed:
         raise ValueError("freeze is for training steps: leave it out of --embed, or leave out --embed.")
-    rows = [(spec, parts, folded) for parts, folded in (((), False), (tuple(freeze), embed)) for spec in ("", *blocks)]
-    cases = {_label(*row): row for row in rows}
-    networks = {}
-    for label, (spec, parts, folded) in cases.items():
-        torch.manual_seed(0)
-        network = create_model(model, blocks=spec, num_classes=num_classes).to(device).train(not embed)
-        if parts:
-            freeze_parts(network, parts)
-            train_mode(network)
-        if embed:
-            for strength in strengths(network):
-                nn.init.constant_(strength, 0.5)
-        networks[label] = network.for_inference() if folded else network
-    x = torch.randn(batch, 3, frames, size, size, device=device)
-    if channels_last:
-        x = x.to(memory_format=torch.channels_last_3d)
-        for network in networks.values():
-            _to_channels_last(network)
-    make = _embedding if embed else _training_step
-    runs = {label: make(network, x, precision) for label, network in networks.items()}
+    clips = (batch, 3, frames, size, size)
+    cases = [
+        _Case(model, spec, parts, folded, num_classes, clips, embed, device, precision, channels_last)
+        for parts, folded in (((), False), (tuple(freeze), embed))
+        for spec in ("", *blocks)
+    ]
+    cases = list({case.label: case for case in cases}.values())
+    networks = {case.label: case.network() for case in cases}
+    runs = {case.label: case.step(networks[case.label]) for case in cases}
 
     def progress(number: int, seconds: dict[str, float]) -> None:
-        status(f"round {number} of {steps}: " + ", ".join(f"{seconds[label]:.3f} s" for label in cases))
+        status(f"round {number} of {steps}: " + ", ".join(f"{seconds[label]:.3f} s" for label in networks))
 
     fast = torch.backends.cudnn.benchmark
     torch.backends.cudnn.benchmark = True  # as in training
@@ -134,12 +170,15 @@ def bench_model(
         )
     torch.backends.cudnn.benchmark = fast
     times = []
-    for label, network in networks.items():
-        of_rounds = ratios(seconds, label, _label("", (), False))
+    for case in cases:
+        of_rounds = ratios(seconds, case.label, _label("", (), False))
         low, _, high = statistics.quantiles(of_rounds, n=4) if len(of_rounds) > 1 else of_rounds * 3
-        parameters, step = sum(parameter.numel() for parameter in network.parameters()), median(seconds[label])
-        ratio, (spec, parts, folded) = statistics.median(of_rounds), cases[label]
-        times.append(StepTime(spec, parameters, step, batch / step, ratio, (low, high), parts, folded))
+        parameters = sum(parameter.numel() for parameter in networks[case.label].parameters())
+        step, ratio = median(seconds[case.label]), statistics.median(of_rounds)
+        peak = _in_a_process(case) if memory else None
+        times.append(
+            StepTime(case.blocks, parameters, step, batch / step, ratio, (low, high), case.frozen, case.folded, peak)
+        )
     return times
 
 
@@ -149,16 +188,22 @@ def as_text(rows: Sequence[StepTime]) -> str:
     Args:
         rows: from ``bench_model``.
     """
-    cells = [["blocks", "parameters", "s / step", "clips / s", "added", "quartiles"]]
+    cells = [["blocks", "parameters", "s / step", "clips / s", "added", "quartiles", "MiB"]]
     for row in rows:
         added, low, high = (f"{100 * (ratio - 1):+.1f} %" for ratio in (row.ratio, *row.quartiles))
-        line = [
-            _label(row.blocks, row.frozen, row.folded),
-            f"{row.parameters:,}",
-            f"{row.seconds:.3g}",
-            f"{row.clips:.1f}",
-        ]
-        cells.append([*line, added, f"{low} to {high}"] if row.blocks or row.frozen or row.folded else [*line, "", ""])
+        is_compared = bool(row.blocks or row.frozen or row.folded)
+        cells.append(
+            [
+                _label(row.blocks, row.frozen, row.folded),
+                f"{row.parameters:,}",
+                f"{row.seconds:.3g}",
+                f"{row.clips:.1f}",
+                *([added, f"{low} to {high}"] if is_compared else ["", ""]),
+                f"{row.mebibytes:,.0f}" if row.mebibytes is not None else "",
+            ]
+        )
+    if not any(row[-1] for row in cells[1:]):
+        cells = [row[:-1] for row in cells]
     return to_text(cells, align="<>", rule=False)
 
 
@@ -188,6 +233,27 @@ def _training_step(network: VideoModel, x: Tensor, precision: str) -> Callable[[
         optimizer.step()
 
     return step
+
+
+def _in_a_process(case: _Case) -> float:
+    """The memory of a step in a fresh process, MiB."""
+    with get_context("spawn").Pool(1) as pool:
+        return pool.apply(_measure, (case, torch.get_num_threads()))
+
+
+def _measure(case: _Case, threads: int) -> float:
+    """What two steps add to the peak of this process, or of its GPU, MiB; the second has the optimizer's state."""
+    torch.set_num_threads(threads)
+    small = nn.Conv3d(3, 4, 3).to(case.device)
+    small(torch.randn(1, 3, 4, 8, 8, device=case.device)).sum().backward()  # libraries and threads start
+    before = restart_peak()
+    with computing_in(case.precision):
+        step = case.step(case.network())
+        step()
+        step()
+    if case.device == "cuda":
+        return torch.cuda.max_memory_allocated() / 2**20
+    return peak_mebibytes() - before
 
 
 def _embedding(network: VideoModel, x: Tensor, precision: str) -> Callable[[], None]:

@@ -28,13 +28,25 @@ SETTINGS = "shrink.json"
 # MPEG-4 Part 2 rather than H.264: it takes more bytes and less time to decode, which is what the copy is for.
 _QUALITY = {"qmin": "2", "global_quality": str(3 * 118), "flags": "+qscale"}
 _MPEG4 = ("mpeg4", _QUALITY)
+_VP9 = ("libvpx-vp9", {"crf": "31", "b": "0", "cpu-used": "4"})
 _CODECS = {
-    ".webm": ("libvpx-vp9", {"crf": "31", "b": "0", "cpu-used": "4"}),
+    **dict.fromkeys((".webm", ".ivf"), _VP9),
+    ".ogv": ("libvpx", {"crf": "10", "b": "1M", "cpu-used": "4"}),
     ".flv": ("flv", _QUALITY),
-    **dict.fromkeys((".mpg", ".mpeg", ".m2v", ".vob", ".ts", ".m2ts", ".mts"), ("mpeg2video", _QUALITY)),
+    **dict.fromkeys(
+        (".mpg", ".mpeg", ".mpe", ".m2v", ".vob", ".ts", ".m2ts", ".mts", ".mxf"), ("mpeg2video", _QUALITY)
+    ),
+    ".m1v": ("mpeg1video", _QUALITY),
+    **dict.fromkeys((".264", ".h264", ".f4v"), ("libx264", {"crf": "23"})),
+    **dict.fromkeys((".265", ".h265", ".hevc"), ("libx265", {"crf": "28"})),
+    **dict.fromkeys((".mjpeg", ".mjpg"), ("mjpeg", _QUALITY)),
+    ".gif": ("gif", {}),
+    ".y4m": ("rawvideo", {}),
 }
+_PIXELS = {"gif": "rgb8", "mjpeg": "yuvj420p"}
+_MPEG2_RATES = (Fraction(24_000, 1001), 24, 25, Fraction(30_000, 1001), 30, 50, Fraction(60_000, 1001), 60)
 _TICKS = 60_000  # a second, of time stamps of videos without a constant rate; MPEG-4 counts to 65,535
-_CONSTANT_RATE = (".avi",)  # containers that know no other
+_CONSTANT_RATE = (".avi", ".m1v", ".m2v", ".mjpeg", ".mjpg", ".y4m")  # containers that know no other
 _TIMED, _FRAMES, _STRIDE = 24, 16, 2  # videos and clip that the rate of loading is measured on
 
 
@@ -156,11 +168,13 @@ def reencode(source: str, target: str, config: ShrinkConfig) -> None:
         scale = min(1.0, config.short_side / min(video.size))
         height, width = (max(2, 2 * round(side * scale / 2)) for side in video.size)
         times = None if suffix in _CONSTANT_RATE else video.times
+        rate = Fraction(video.fps or 25).limit_denominator(1001)
+        if codec == "mpeg2video" and suffix != ".m2v" and (times is not None or rate not in _MPEG2_RATES):
+            codec, options = _MPEG4  # which knows any rate
         try:
             with av.open(str(staging), "w") as container:
-                rate = Fraction(video.fps or 25).limit_denominator(1001)
                 stream: Any = container.add_stream(codec, rate=rate, options=options)
-                stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+                stream.width, stream.height, stream.pix_fmt = width, height, _PIXELS.get(codec, "yuv420p")
                 stream.gop_size, stream.thread_count = config.gop, 1
                 if times is not None:
                     stream.codec_context.time_base = stream.time_base = Fraction(1, _TICKS)

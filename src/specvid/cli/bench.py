@@ -31,6 +31,7 @@ specvid bench model: what blocks add to a training step or an embedding, and wha
   --steps 15                         timed rounds; the figures are medians
   --freeze backbone                  also with these parts frozen, as in training
   --embed                            forward passes in eval mode instead, as it is and for inference
+  --memory                           also the memory of a step, each network in a process of its own
   --device cpu|cuda                  --precision float32|tf32|bfloat16|float16 --channels-last
 
 Example:
@@ -134,6 +135,8 @@ class ModelOptions:
     precision: Literal["float32", "tf32", "bfloat16", "float16"] = "float32"
     channels_last: bool = False
     """Memory format of clips and weights."""
+    memory: bool = False
+    """Also the memory of a step, each network in a process of its own."""
 
 
 TIMING = ("rounds", "patience", "device", "precision", "graphs", "channels_last")  # options that memory has not

@@ -127,3 +127,11 @@ def test_images_in_the_order_of_their_numbers(tmp_path: Path) -> None:
         Image.fromarray(np.full((8, 8, 3), 10 * number, np.uint8)).save(tmp_path / f"f{number}.png")
     frames = list(FrameFolder(tmp_path).stream(np.arange(3)))
     assert [frame[0, 0, 0] for frame in frames] == [10, 20, 100]
+
+
+def test_videos_in_any_container_are_found(tmp_path: Path) -> None:
+    names = ["a.ivf", "b.mjpeg", "c.nut", "d.y4m", "e.3g2", "f.MXF", "g.hevc"]
+    for name in names:
+        (tmp_path / name).write_bytes(b"x")
+    found = find_inputs([tmp_path])
+    assert found.table["id"].to_pylist() == [f"{tmp_path}/{name}" for name in names] and not found.skipped

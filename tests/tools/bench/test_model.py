@@ -110,3 +110,13 @@ def test_an_snl_block_adds_little_to_r3d_18() -> None:
     """The goal is 5 % at 16 x 112 x 112. In CPU time, of which other processes take nothing; with room for noise."""
     _, row = bench_model(batch=1, steps=5, cpu=True)
     assert row.ratio < 1.1
+
+
+@pytest.mark.slow  # starts processes
+def test_memory_of_a_step() -> None:
+    sizes = {"frames": 4, "size": 32, "steps": 1, "batch": 8}
+    rows = bench_model("r3d_tiny", [], **sizes, freeze=["backbone"], memory=True)
+    complete, frozen = (row.mebibytes for row in rows)
+    assert complete is not None and frozen is not None
+    assert 0 < frozen < complete  # nothing of the backbone is held for the way back
+    assert as_text(rows).splitlines()[0].endswith("MiB")
