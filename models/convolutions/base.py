@@ -38,6 +38,39 @@ class Convolution(nn.Module, ABC):
             conv: The convolution; its numbers are copied, or it becomes a part of this layer.
         """
 
+    @abstractmethod
+    def compute(self, x: Tensor) -> Tensor:
+        """What the layer is.
+
+        Args:
+            x: (B, C, *sizes).
+
+        Returns:
+            (B, O, *sizes of the output).
+        """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Take a convolution's place.
+
+        Args:
+            x: (B, C, *sizes), or (C, *sizes) without a batch, as convolutions take it.
+
+        Returns:
+            (B, O, *sizes of the output), or (O, *sizes of the output).
+
+        Raises:
+            ValueError: Features of other dimensions or channels.
+        """
+        dims, channels = self.spec.dims, self.spec.in_channels
+        single = x.dim() == dims + 1
+        if x.dim() - dims not in (1, 2) or x.shape[0 if single else 1] != channels:
+            name = "" if self.config is None else f" {self.config.name!r}"
+            raise ValueError(
+                f"input of shape {tuple(x.shape)} does not fit convolution{name}, which was made for dims={dims} and "
+                f"{channels} channels: give (B, {channels}, {('T', 'H, W', 'T, H, W')[dims - 1]})."
+            )
+        return self.compute(x[None])[0] if single else self.compute(x)
+
     def penalty(self) -> Tensor | None:
         """What a training adds to its loss, a scalar; None for nothing."""
         return None
@@ -109,7 +142,7 @@ class StaticConvolution(Convolution):
             self.bias.copy_(conv.bias)
         self.load_kernel(conv.weight.double())
 
-    def forward(self, x: Tensor) -> Tensor:
+    def compute(self, x: Tensor) -> Tensor:
         """Convolve.
 
         Args:

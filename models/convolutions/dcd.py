@@ -77,7 +77,7 @@ class DynamicDecomposition(Convolution):
         """Take the convolution over."""
         self.conv = conv
 
-    def forward(self, x: Tensor) -> Tensor:
+    def compute(self, x: Tensor) -> Tensor:
         """(B, C, *sizes) -> (B, O, *sizes of the output)."""
         y = self.conv(x)
         sizes = y.shape[2:]

@@ -53,7 +53,7 @@ class RegionConvolution(Convolution):
         if self.bias is not None and conv.bias is not None:
             self.bias.copy_(conv.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def compute(self, x: Tensor) -> Tensor:
         """(B, C, *sizes) -> (B, O, *sizes of the output)."""
         spec = self.spec
         seen = pool_to(x, spec.kernel_size).flatten(2)

@@ -85,7 +85,7 @@ class DynamicConvolution(Convolution):
         wide = scores.to(torch.promote_types(scores.dtype, torch.float32))
         return (wide / self.get_buffer("temperature")).softmax(-1).to(scores.dtype)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def compute(self, x: Tensor) -> Tensor:
         """(B, C, *sizes) -> (B, O, *sizes of the output)."""
         share_bk = self.attention(x)
         weight = (share_bk @ self.kernels.flatten(1)).reshape(-1, 1, *self.spec.weight_shape)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from specvid.models.convolutions.base import Convolution
-from specvid.models.convolutions.options import check_count
+from specvid.models.convolutions.options import check_count, check_flag
 from specvid.models.convolutions.registry import register_convolution
 from specvid.models.convolutions.spec import CONVOLUTIONS_OF_TORCH, ConvolutionSpec
 
@@ -39,6 +39,8 @@ class GhostConvolution(Convolution):
         super().__init__(spec)
         check_count("ghost", "ratio", ratio, least=2)
         check_count("ghost", "cheap", cheap)
+        check_flag("ghost", "norm", norm)
+        check_flag("ghost", "relu", relu)
         if cheap % 2 == 0:
             raise ValueError(f"cheap={cheap} of convolution 'ghost' is not possible: it is an odd integer.")
         filters = spec.out_channels // spec.groups
@@ -66,7 +68,7 @@ class GhostConvolution(Convolution):
         """Of the filters of each group the primary ones."""
         return numbers.unflatten(0, (self.spec.groups, -1))[:, : len(self.kernel) // self.spec.groups].flatten(0, 1)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def compute(self, x: Tensor) -> Tensor:
         """(B, C, *sizes) -> (B, O, *sizes of the output)."""
         p = self._finish(self.spec.convolve(x, self.kernel, self.bias), self.norm)
         both = (p, self._finish(self.cheap(p), self.cheap_norm))

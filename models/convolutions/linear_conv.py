@@ -8,6 +8,8 @@ filters, and of the second half what their combinations come nearest to: the sam
 where I·k is at most F/2.
 """
 
+from math import inf
+
 import torch
 from torch import Tensor, nn
 
@@ -35,7 +37,7 @@ class LinearConvolution(StaticConvolution):
         filters = spec.out_channels // spec.groups
         if filters < 2:
             raise ValueError("convolution 'linear_conv' needs at least two filters in a group, and there is one.")
-        if not isinstance(weight, int | float) or weight < 0:
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < inf:
             raise ValueError(f"weight={weight!r} of convolution 'linear_conv' is not possible: it is a number from 0.")
         self.weight_of_penalty = float(weight)
         self.primary = nn.Parameter(torch.zeros(spec.groups * (filters // 2), *spec.weight_shape[1:]))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from specvid.errors import unknown
 from specvid.models.convolutions.base import Convolution
@@ -111,7 +112,9 @@ def convolution_from(conv: nn.Module, name: str, **options: Any) -> Convolution:
     assert isinstance(conv, CONVOLUTIONS_OF_TORCH)
     layer.to(conv.weight.device, conv.weight.dtype)
     layer.load_convolution(conv)
-    layer.config, layer.kind = ConvolutionConfig(name, spec, dict(options)), type(conv)
+    # a parametrised convolution has a class of its own, which needs what parametrises it
+    kind = type(conv).__mro__[1] if is_parametrized(conv) else type(conv)
+    layer.config, layer.kind = ConvolutionConfig(name, spec, dict(options)), kind
     return layer.train(conv.training)
 
 
@@ -154,10 +157,13 @@ def create_convolution(
         raise ValueError(f"dims={dims!r} is not possible: a convolution has 1 (T), 2 (H, W) or 3 (T, H, W) dimensions.")
 
     def along(value: int | tuple[int, ...]) -> tuple[int, ...]:
-        return (value,) * dims if isinstance(value, int) else tuple(value)
+        given = (value,) * dims if isinstance(value, int) else tuple(value)
+        if len(given) != dims:
+            raise ValueError(f"{value!r} is no number for each of the {dims} axes of a convolution with dims={dims}.")
+        return given
 
     window, dilations = along(kernel_size), along(dilation)
-    same = tuple(d * (k - 1) // 2 for k, d in zip(window, dilations, strict=True))
+    same = tuple(max(0, d * (k - 1) // 2) for k, d in zip(window, dilations, strict=True))
     spec = ConvolutionSpec(
         channels,
         channels if out_channels is None else out_channels,

@@ -60,7 +60,7 @@ class SampleSpecificConvolution(Convolution):
         if self.bias is not None and conv.bias is not None:
             self.bias.copy_(conv.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def compute(self, x: Tensor) -> Tensor:
         """(B, C, *sizes) -> (B, O, *sizes of the output)."""
         own = self.own(self.reduce(mean_of(x)).relu())
         coefficients = self.shared + own.unflatten(1, self.shared.shape)

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 CONVOLUTIONS_OF_TORCH = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _CONVOLVE = (F.conv1d, F.conv2d, F.conv3d)
+_LEAST = {"in_channels": 1, "out_channels": 1, "kernel_size": 1, "stride": 1, "padding": 0, "dilation": 1, "groups": 1}
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,24 @@ class ConvolutionSpec:
     groups: int = 1
     bias: bool = False
     replicates_time: bool = field(default=False, kw_only=True)
+
+    def __post_init__(self) -> None:
+        axes = {len(getattr(self, name)) for name in ("kernel_size", "stride", "padding", "dilation")}
+        if len(axes) != 1 or self.dims not in (1, 2, 3):
+            raise ValueError(
+                f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding} and dilation="
+                f"{self.dilation} of a convolution must have a number for each of the same 1, 2 or 3 axes."
+            )
+        for name, least in _LEAST.items():
+            given = getattr(self, name)
+            values = given if isinstance(given, tuple) else (given,)
+            if any(isinstance(value, bool) or not isinstance(value, int) or value < least for value in values):
+                raise ValueError(f"{name}={given!r} of a convolution is not possible: integers from {least}.")
+        if self.in_channels % self.groups or self.out_channels % self.groups:
+            raise ValueError(
+                f"groups={self.groups} of a convolution must divide its channels, {self.in_channels} in and "
+                f"{self.out_channels} out."
+            )
 
     @property
     def dims(self) -> int:
@@ -69,6 +89,10 @@ class ConvolutionSpec:
             ValueError: It is none, or computes something else.
         """
         kind = next((kind for kind in CONVOLUTIONS_OF_TORCH if isinstance(conv, kind)), None)
+        if isinstance(conv, _TRANSPOSED):
+            raise ValueError(
+                f"{type(conv).__name__} is transposed, and replacements stand for convolutions that are not"
+            )
         if kind is None:
             raise ValueError(f"{type(conv).__name__} is no convolution of torch.nn")
         assert isinstance(conv, CONVOLUTIONS_OF_TORCH)
@@ -76,14 +100,15 @@ class ConvolutionSpec:
         time_padding = getattr(conv, "time_padding", None)  # of `specvid.models.backbones.inflate`
         if not plain and time_padding is None:
             raise ValueError(f"{type(conv).__name__} computes something else than torch's {kind.__name__}")
-        if conv.padding_mode != "zeros" or isinstance(conv.padding, str):
-            raise ValueError(f"it pads with {conv.padding!r} of {conv.padding_mode!r}, not with a number of zeros")
+        padding = _padding(conv)
+        if conv.padding_mode != "zeros" or padding is None:
+            raise ValueError(f"it pads with {conv.padding!r} of {conv.padding_mode!r}, not both sides with zeros alike")
         return cls(
             conv.in_channels,
             conv.out_channels,
             conv.kernel_size,
             conv.stride,
-            conv.padding,
+            padding,
             conv.dilation,
             conv.groups,
             conv.bias is not None,
@@ -154,6 +179,26 @@ class ConvolutionSpec:
         if hasattr(conv, "time_padding"):
             conv.time_padding = "replicate" if self.replicates_time else "zeros"  # type: ignore[assignment]
         return conv
+
+
+def is_convolution(module: nn.Module) -> bool:
+    """Whether a module is a convolution, perhaps one that nothing here can stand for.
+
+    Args:
+        module: Any module.
+
+    Returns:
+        True for those of torch and what is derived from them, transposed ones included.
+    """
+    return isinstance(module, (*CONVOLUTIONS_OF_TORCH, *_TRANSPOSED))
+
+
+def _padding(conv: nn.Conv1d | nn.Conv2d | nn.Conv3d) -> tuple[int, ...] | None:
+    """On both sides of each axis; None where the sides differ, as of ``"same"`` with an even window."""
+    if not isinstance(conv.padding, str):
+        return conv.padding
+    both = [d * (k - 1) if conv.padding == "same" else 0 for k, d in zip(conv.kernel_size, conv.dilation, strict=True)]
+    return None if any(one % 2 for one in both) else tuple(one // 2 for one in both)
 
 
 def pool_to(x: Tensor, bins: tuple[int, ...]) -> Tensor:

@@ -15,12 +15,16 @@ from typing import Any
 import torch
 from torch import nn
 
+from specvid.models.blocks import list_blocks
 from specvid.models.convolutions import CONVOLUTIONS, Convolution, StaticConvolution, convolution_from
-from specvid.models.convolutions.spec import CONVOLUTIONS_OF_TORCH
+from specvid.models.convolutions.registry import ConvolutionEntry
+from specvid.models.convolutions.spec import is_convolution
 from specvid.models.insertion.anybody import stages_of
 from specvid.models.insertion.grammar import Insertion, format_blocks, parse_blocks
 from specvid.models.insertion.inserted_block import InsertedBlock, run_after, run_before
+from specvid.models.insertion.parts import list_parts
 from specvid.models.insertion.places import find_module
+from specvid.models.stages import STAGE_WRAPPERS
 
 
 @dataclass(frozen=True)
@@ -98,10 +102,7 @@ def replace_convolutions(
             made, reasons = _plan(network, insertion, aliases, planned)
             planned, left = planned | made, left | reasons
     for path, layer in planned.items():
-        conv = network.get_submodule(path)
-        _move_blocks(conv, layer)
-        parent, _, child = path.rpartition(".")
-        network.get_submodule(parent)._modules[child] = layer
+        _put(network, path, layer)
     names = {path: layer.config.name for path, layer in planned.items()}
     return ReplacementReport(names, {path: layer.start for path, layer in planned.items()}, left)
 
@@ -122,10 +123,7 @@ def merge_conv(module: nn.Module) -> list[str]:
     for path in found:
         layer = network.get_submodule(path)
         assert isinstance(layer, StaticConvolution)
-        conv = layer.to_convolution()
-        _move_blocks(layer, conv)
-        parent, _, child = path.rpartition(".")
-        network.get_submodule(parent)._modules[child] = conv
+        _put(network, path, layer.to_convolution())
     if config is not None and config.get("conv"):
         kept = [one for one in parse_blocks(config["conv"]) if not _is_static(one)]
         config["conv"] = format_blocks(tuple(kept))
@@ -156,7 +154,7 @@ def _plan(
 ) -> tuple[dict[str, Convolution], dict[str, str]]:
     """The replacements of one insertion by path, and why convolutions at its place are left."""
     text = f"conv: {str(insertion)!r}"
-    entry = CONVOLUTIONS.find(insertion.block)
+    entry = _find(insertion.block, text)
     if insertion.place.count is not None:
         raise ValueError(f"{text}: convolutions are not spread over a stage; name the place without ':N'")
     place = find_module(network, insertion.place.path, aliases)
@@ -166,15 +164,26 @@ def _plan(
     made: dict[str, Convolution] = {}
     left: dict[str, str] = {}
     for path in found:
-        if path in planned:
-            raise ValueError(f"{text}: {path!r} is replaced by {planned[path].config.name!r} already")
+        conv = network.get_submodule(path)
+        for other, layer in planned.items():
+            if network.get_submodule(other) is conv:
+                raise ValueError(f"{text}: {path!r} is replaced by {layer.config.name!r} already")
         try:
-            made[path] = convolution_from(network.get_submodule(path), entry.name, **dict(insertion.options))
+            made[path] = convolution_from(conv, entry.name, **dict(insertion.options))
         except ValueError as error:
             left[path] = str(error)
     if not made:
         raise ValueError(f"{text}: {next(iter(left.values()))}")
     return made, left
+
+
+def _find(name: str, text: str) -> ConvolutionEntry:
+    """The replacement of this name, or where a name belongs that is something else's."""
+    if name == "g_ghost":
+        raise ValueError(f"{text}: 'g_ghost' makes ghosts of whole stages: it is the backbone 'g_ghost_regnet_x_3_2gf'")
+    if name in list_blocks() or name in list_parts() or name in STAGE_WRAPPERS:
+        raise ValueError(f"{text}: {name!r} replaces no convolution, it is inserted: give it to blocks= (--blocks)")
+    return CONVOLUTIONS.find(name)
 
 
 def _convolutions(network: nn.Module, place: str) -> list[str]:
@@ -183,16 +192,22 @@ def _convolutions(network: nn.Module, place: str) -> list[str]:
         f"{path}." for path, module in network.named_modules() if isinstance(module, (InsertedBlock, Convolution))
     )
     inside = network.get_submodule(place)
-    paths = (f"{place}.{path}" if path else place for path, module in inside.named_modules() if _is_conv(module))
+    paths = (f"{place}.{path}" if path else place for path, module in inside.named_modules() if is_convolution(module))
     return [path for path in paths if not path.startswith(closed)]
-
-
-def _is_conv(module: nn.Module) -> bool:
-    return isinstance(module, CONVOLUTIONS_OF_TORCH)
 
 
 def _is_static(insertion: Insertion) -> bool:
     return issubclass(CONVOLUTIONS.find(insertion.block).build, StaticConvolution)
+
+
+def _put(network: nn.Module, path: str, new: nn.Module) -> None:
+    """Put a layer into a convolution's place: all its places, where a network uses it at several."""
+    old = network.get_submodule(path)
+    places = [name for name, module in network.named_modules(remove_duplicate=False) if module is old]
+    _move_blocks(old, new)
+    for place in places:
+        parent, _, child = place.rpartition(".")
+        network.get_submodule(parent)._modules[child] = new
 
 
 def _move_blocks(old: nn.Module, new: nn.Module) -> None:

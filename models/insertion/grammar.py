@@ -24,6 +24,7 @@ _OPTION = re.compile(r"[A-Za-z_]\w*")
 _PATH = re.compile(r"[\w\-]+(\.[\w\-]+)*")
 _WORD = re.compile(r"[A-Za-z_][\w+\-.]*")
 _NO_LITERAL = (ValueError, SyntaxError, TypeError, MemoryError, RecursionError)  # as `ast` calls what it cannot read
+_CONV_HELP = "the form is convolution[(option=value, ...)]@place[, ...], e.g. 'dcd@layer3' or 'phc(n=2)@layer4.0.conv2'"
 _HELP = "the form is block[(option=value, ...)]@place[, ...], e.g. 'snl@layer3.-1' or 'nl(mode=t+s)@layer2:2, snl@res4'"
 
 
@@ -100,13 +101,13 @@ def parse_blocks(text: str, *, what: str = "blocks") -> tuple[Insertion, ...]:
         ValueError: The text is not in this form; the message names what is wrong and the right form.
     """
     if not isinstance(text, str):
-        raise ValueError(f"{_where(text, what)} is a {type(text).__name__}, and must be a text: {_HELP}")
+        raise ValueError(f"{_where(text, what)} is a {type(text).__name__}, and must be a text: {_help(what)}")
     if not text.strip():
         return ()
     return tuple(
         insertion
-        for part in _split(text, _where(text, what), _HELP)
-        for insertion in _parse_part(part, _where(text, what))
+        for part in _split(text, _where(text, what), _help(what))
+        for insertion in _parse_part(part, _where(text, what), _help(what))
     )
 
 
@@ -151,10 +152,10 @@ def _is_plain(value: Any) -> bool:
     return value is None or isinstance(value, (bool, int, float))
 
 
-def _parse_part(part: str, where: str) -> tuple[Insertion, ...]:
-    """One insertion, or those of a published placement."""
-    placement = PLACEMENTS.get(part.strip())
-    return (_parse_insertion(part, where),) if placement is None else parse_blocks(placement.blocks)
+def _parse_part(part: str, where: str, help: str) -> tuple[Insertion, ...]:
+    """One insertion, or those of a published placement, which are of blocks."""
+    placement = PLACEMENTS.get(part.strip()) if help == _HELP else None
+    return (_parse_insertion(part, where, help),) if placement is None else parse_blocks(placement.blocks)
 
 
 def format_blocks(insertions: tuple[Insertion, ...]) -> str:
@@ -169,16 +170,17 @@ def format_blocks(insertions: tuple[Insertion, ...]) -> str:
     return ", ".join(str(insertion) for insertion in insertions)
 
 
-def _parse_insertion(part: str, where: str) -> Insertion:
+def _parse_insertion(part: str, where: str, help: str) -> Insertion:
     head, at, place = part.rpartition("@")
     if not at or not head.strip() or not place.strip():
-        hint = "" if at else nearest(part.strip(), PLACEMENTS)
-        raise ValueError(f"{where}: {part.strip()!r} does not say which block goes where;{hint} {_HELP}")
+        what = "block" if help == _HELP else "convolution"
+        hint = nearest(part.strip(), PLACEMENTS) if not at and help == _HELP else ""
+        raise ValueError(f"{where}: {part.strip()!r} does not say which {what} goes where;{hint} {help}")
     block, bracket, inner = head.strip().partition("(")
     if bracket and not inner.endswith(")"):
-        raise ValueError(f"{where}: the options of {block!r} do not end with ')'; {_HELP}")
+        raise ValueError(f"{where}: the options of {block!r} do not end with ')'; {help}")
     options = (
-        tuple(_parse_option(option, where, _HELP) for option in _split(inner[:-1], where, _HELP))
+        tuple(_parse_option(option, where, help) for option in _split(inner[:-1], where, help))
         if inner[:-1].strip()
         else ()
     )
@@ -186,6 +188,11 @@ def _parse_insertion(part: str, where: str) -> Insertion:
     if colon and not count.isdecimal():
         raise ValueError(f"{where}: {count!r} after ':' in {place.strip()!r} is not a number of blocks")
     return Insertion(block.strip(), Place(path, int(count) if colon else None), options)
+
+
+def _help(what: str) -> str:
+    """The form that messages on an argument end with."""
+    return _CONV_HELP if what == "conv" else _HELP
 
 
 def _where(text: str, what: str) -> str:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from specvid.errors import unknown
 from specvid.models.blocks import create_block, list_blocks
 from specvid.models.clip import ForwardPass
+from specvid.models.convolutions import CONVOLUTIONS
 from specvid.models.formats import TOKENS, FeatureFormat, find_rule
 from specvid.models.insertion.grammar import Insertion, parse_blocks
 from specvid.models.insertion.inserted_block import InsertedBlock, changes_time, run_after, run_before
@@ -179,6 +180,8 @@ def _create(insertion: Insertion, site: Site, call: Call | None, backbone: Backb
 def _block(name: str, channels: int, dims: int, options: dict[str, Any]) -> nn.Module:
     if name in list_parts():
         return create_part(name, channels, **options)
+    if name in CONVOLUTIONS:
+        raise ValueError(f"{name!r} is no block, it replaces convolutions: give it to conv= (--conv), or replace_conv")
     if name not in list_blocks():
         raise unknown("block", name, [*list_blocks(), *list_parts(), *STAGE_WRAPPERS])
     return create_block(name, channels, dims=dims, **options)

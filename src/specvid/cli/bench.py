@@ -52,7 +52,7 @@ specvid bench blocks: time and memory of single blocks over the number of positi
   --graphs                on a GPU: CUDA graphs, without the time that starting operations takes
   --channels-last         features in this memory format
   --memory                peak memory of a training step instead of times: a fresh process each
-  --all                   every block and convolution at three sizes: time, memory, parameters, FLOPs
+  --all                   every block, stage and convolution at three sizes: time, memory, parameters, FLOPs
   --csv FILE --markdown   all measurements as a file; tables in Markdown
 
 Example:

@@ -223,6 +223,16 @@ def test_onnx_equals_in_onnxruntime(name: str, tmp_path: Any) -> None:
     torch.testing.assert_close(torch.from_numpy(y), layer(x).detach(), rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_single_samples_pass_as_through_convolutions_and_wrong_input_is_refused(name: str, dims: int) -> None:
+    layer, x = replaced(name, convolution(dims)).eval(), features(dims)
+    torch.testing.assert_close(layer(x[0]), layer(x)[0], rtol=1e-4, atol=1e-5)
+    for wrong in (x[:, 1:], x[:, None], x[0, 0]):
+        with pytest.raises(ValueError, match=rf"does not fit convolution '{name}'.*dims={dims} and 8 channels"):
+            layer(wrong)
+
+
 @pytest.mark.parametrize("name", [name for name in NAMES if name in ("bt", "linear_conv", "phc")])
 def test_static_ones_merge_into_a_convolution(name: str) -> None:
     layer, x = active(name), features()
@@ -259,12 +269,34 @@ def test_the_numbers_of_bt_are_counted_as_in_its_formula() -> None:
         ("phc", {"n": 5}, "n=5 of convolution 'phc' must divide the channels, 8 of a group in, 12 out"),
         ("bt", {"rank": 0}, "rank=0 of convolution 'bt'"),
         ("ghost", {"cheap": 2}, "cheap=2 of convolution 'ghost'"),
+        ("ghost", {"norm": "batch"}, "norm='batch' of convolution 'ghost' is not possible: it is True or False"),
+        ("ghost", {"relu": 1}, "relu=1 of convolution 'ghost' is not possible: it is True or False"),
+        ("linear_conv", {"weight": True}, "weight=True of convolution 'linear_conv'"),
+        ("linear_conv", {"weight": float("inf")}, "weight=inf of convolution 'linear_conv'"),
+        ("dynamic_conv", {"anneal": float("inf")}, "anneal=inf of convolution 'dynamic_conv'"),
         ("sample_specific", {"filters": 0}, "filters=0 of convolution 'sample_specific'"),
     ],
 )
 def test_wrong_options_are_named(name: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         convolution_from(convolution(), name, **options)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"channels": "4"}, "in_channels='4' of a convolution is not possible: integers from 1"),
+        ({"kernel_size": 0}, r"kernel_size=\(0, 0\) of a convolution is not possible"),
+        ({"stride": 0}, r"stride=\(0, 0\) of a convolution is not possible"),
+        ({"padding": -1}, r"padding=\(-1, -1\) of a convolution is not possible: integers from 0"),
+        ({"kernel_size": (3, 3, 3)}, r"\(3, 3, 3\) is no number for each of the 2 axes"),
+        ({"groups": 3}, "groups=3 of a convolution must divide its channels, 4 in and 4 out"),
+        ({"dims": 4}, "dims=4 is not possible"),
+    ],
+)
+def test_wrong_geometry_is_named(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        create_convolution("dcd", **({"channels": 4, "dims": 2} | given))
 
 
 @pytest.mark.parametrize("name", NAMES)

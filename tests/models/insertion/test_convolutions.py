@@ -139,6 +139,59 @@ def test_in_a_network_of_anybody() -> None:
     torch.testing.assert_close(network(x), wanted)
 
 
+@pytest.mark.parametrize(("padding", "dilation"), [("same", 1), ("same", 2), ("valid", 1), (2, 1)])
+def test_padding_by_name_is_a_number(padding: str | int, dilation: int) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3, padding=padding, dilation=dilation)).eval()
+    x = torch.randn(2, 3, 9, 9)
+    wanted = network(x)
+    specvid.replace_conv(network, "dcd@0")
+    torch.testing.assert_close(network(x), wanted)
+
+
+def test_what_nothing_can_stand_for_is_left_and_named() -> None:
+    layers = [nn.Conv2d(3, 4, 3), nn.ConvTranspose2d(4, 4, 2, 2), nn.Conv2d(4, 4, 2, padding="same")]
+    network = nn.Sequential(nn.Sequential(*layers, nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect")))
+    report = specvid.replace_conv(network, "dcd@0")
+    assert list(report.replaced) == ["0.0"] and list(report.left) == ["0.1", "0.2", "0.3"]
+    assert "ConvTranspose2d is transposed" in str(report)
+    with pytest.raises(ValueError, match="ConvTranspose2d is transposed"):
+        specvid.replace_conv(network, "phc@0.1")
+
+
+def test_a_convolution_used_at_several_places_stays_one() -> None:
+    shared = nn.Conv2d(4, 4, 3, padding=1)
+    network = nn.ModuleDict({"first": nn.Sequential(shared), "second": shared})
+    with pytest.raises(ValueError, match="'second' is replaced by 'dcd' already"):
+        specvid.replace_conv(network, "dcd@first, phc@second")
+    assert list(specvid.replace_conv(network, "phc@second").replaced) == ["second"]
+    assert network["second"] is network["first"][0] and isinstance(network["second"], Convolution)
+    specvid.merge_conv(network)
+    assert network["second"] is network["first"][0] and type(network["second"]) is nn.Conv2d
+
+
+def test_parametrised_convolutions_are_replaced_and_merged() -> None:
+    conv = nn.utils.parametrizations.weight_norm(nn.Conv2d(4, 8, 3))
+    network, x = nn.Sequential(conv).eval(), torch.randn(2, 4, 5, 5)
+    wanted = network(x)
+    specvid.replace_conv(network, "phc(n=1)@0")
+    torch.testing.assert_close(network(x), wanted)
+    specvid.merge_conv(network)
+    assert type(network[0]) is nn.Conv2d
+    torch.testing.assert_close(network(x), wanted)
+
+
+def test_names_of_blocks_and_convolutions_are_told_apart() -> None:
+    for given, message in (
+        ({"conv": "snl@layer2"}, "'snl' replaces no convolution, it is inserted: give it to blocks="),
+        ({"conv": "sda@layer2"}, "'sda' replaces no convolution"),
+        ({"conv": "g_ghost@layer2"}, "the backbone 'g_ghost_regnet_x_3_2gf'"),
+        ({"conv": "i3d_nln"}, "does not say which convolution goes where"),
+        ({"blocks": "dcd@layer2"}, "'dcd' is no block, it replaces convolutions: give it to conv="),
+    ):
+        with pytest.raises(ValueError, match=message):
+            specvid.create_model("r3d_tiny", **given)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -149,7 +202,7 @@ def test_in_a_network_of_anybody() -> None:
         ("phc(n=7)@layer2.0.conv1", "n=7 of convolution 'phc' must divide"),
         ("dcd@layer2.0.bn1", "there is no convolution in 'layer2.0.bn1'"),
         ("dcd@layer2, phc@layer2.0", "is replaced by 'dcd' already"),
-        ("dcd", "conv 'dcd': 'dcd' does not say which block goes where"),
+        ("dcd", "conv 'dcd': 'dcd' does not say which convolution goes where; the form is convolution"),
     ],
 )
 def test_mistakes_are_named_and_change_nothing(text: str, message: str) -> None:

@@ -1,4 +1,4 @@
-"""`specvid bench blocks --all`: every block and replacement is in the table, with the figures that it says."""
+"""`specvid bench blocks --all`: every block, stage and replacement is in the table, with the figures that it says."""
 
 import csv
 import math
@@ -8,6 +8,7 @@ import pytest
 from specvid.cli import run
 from specvid.models.blocks import create_block, list_blocks
 from specvid.models.convolutions import list_convolutions
+from specvid.models.stages import STAGE_WRAPPERS
 from specvid.tools.bench.blocks import every
 from specvid.tools.bench.blocks.every import bench_every, every_table
 
@@ -15,10 +16,11 @@ from specvid.tools.bench.blocks.every import bench_every, every_table
 def test_every_block_is_measured() -> None:
     rows = list(bench_every(positions=(98,), channels=16, rounds=1))
     names = [row.name for row in rows]
-    assert sorted(names) == sorted([*list_blocks(), *list_convolutions(), "conv3d"])
+    assert sorted(names) == sorted([*list_blocks(), *STAGE_WRAPPERS, *list_convolutions(), "conv3d"])
     for row in rows:
         assert not row.skipped
         assert row.forward_ms > 0 and row.train_ms > 0
+        assert row.forward_to_floor > 0 and row.train_to_floor > 0
         assert row.parameters > 0
     cells = every_table(rows)
     assert len(cells) == len(names) + 1
@@ -32,6 +34,13 @@ def test_multiply_adds_and_memory_are_those_of_the_formula() -> None:
     assert by_name["se"].gmacs == pytest.approx(2 * 16 * 1 / 1e9)
     assert by_name["conv3d"].mebibytes == pytest.approx(4 * 98 * 16 / 2**20)
     assert by_name["se"].parameters == sum(p.numel() for p in create_block("se", 16).parameters())
+
+
+def test_a_stage_is_measured_with_three_maps() -> None:
+    """Two products of the mean map, 16 x 64 and three times 64 x 16; the maps that are mixed are kept."""
+    (row,) = bench_every(positions=(98,), channels=16, rounds=1, names=("sda",))
+    assert (row.kind, row.gmacs) == ("stage", pytest.approx(4 * 16 * 64 / 1e9))
+    assert row.mebibytes > 3 * 4 * 98 * 16 / 2**20
 
 
 def test_what_would_not_fit_is_left_out_and_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Every block, and every replacement of a convolution, at a few sizes: time, memory, parameters and multiply-adds."""
+"""Every block, stage and replacement of a convolution at a few sizes: time, memory, parameters and multiply-adds."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -13,16 +13,18 @@ from specvid.models.about import count_parameters
 from specvid.models.blocks import block_options, create_block, list_blocks
 from specvid.models.blocks.registry import BLOCKS
 from specvid.models.convolutions import create_convolution, list_convolutions
+from specvid.models.stages import STAGE_WRAPPERS
 from specvid.tools.bench.blocks.times import forward_of, training_of
-from specvid.tools.bench.blocks.variants import CLIPS
+from specvid.tools.bench.blocks.variants import CLIPS, Floor
 from specvid.tools.bench.gpu import autocast, check_device, computing_in, gpu_seconds
-from specvid.tools.bench.timing import Seconds, interleaved, median
+from specvid.tools.bench.timing import Seconds, interleaved, median, ratio
 
 SIZES = (392, 784, 3136)  # N: res5 of 8 frames, res4 of 4 and of 16
 MATRICES = 6 * 2**30  # bytes that N x N matrices of all heads may take
 # a factor on N² numbers that a training step holds, of blocks that form N x N matrices
 QUADRATIC = {"bot": 12, "nl": 4, "ns": 4, "dnl": 4, "snl_2019": 4, "gsnl": 4, "cheb": 1, "cgnl": 1}
-KINDS = ("nonlocal", "channel", "long-range", "convolution")
+KINDS = ("nonlocal", "channel", "long-range", "stage", "convolution")
+MAPS = 3  # residual blocks of the stage that a wrapper is measured for
 
 
 @dataclass(frozen=True)
@@ -30,14 +32,17 @@ class EveryRow:
     """One block at one size; figures are NaN where it was left out.
 
     Attributes:
-        name: of the block, or of what replaces a convolution of 3 x 3 x 3 positions; ``conv3d`` is that convolution.
-        kind: ``nonlocal``, ``channel``, ``long-range`` or ``convolution``.
+        name: of the block, of what wraps a stage of three residual blocks (without these), or of what replaces a
+            convolution of 3 x 3 x 3 positions; ``conv3d`` is that convolution.
+        kind: ``nonlocal``, ``channel``, ``long-range``, ``stage`` or ``convolution``.
         positions: N.
         parameters: numbers that are learned.
         gmacs: 10^9 multiply-adds of a forward pass.
         mebibytes: what a forward pass in training keeps for its backward pass, without the parameters.
         forward_ms: median of a forward pass in eval mode, milliseconds.
         train_ms: median of forward and backward, milliseconds.
+        forward_to_floor: median ratio to SNL's bare 1x1 convolutions, which run in every round beside it.
+        train_to_floor: likewise, of forward and backward.
         skipped: why there is no measurement, else empty.
     """
 
@@ -49,6 +54,8 @@ class EveryRow:
     mebibytes: float = math.nan
     forward_ms: float = math.nan
     train_ms: float = math.nan
+    forward_to_floor: float = math.nan
+    train_to_floor: float = math.nan
     skipped: str = ""
 
 
@@ -63,13 +70,13 @@ def bench_every(
     device: str = "cpu",
     precision: str = "float32",
 ) -> Iterator[EveryRow]:
-    """Measure every block with its default options.
+    """Measure every block with its default options, beside the floor of ``bench_blocks``.
 
     Args:
         positions: N, keys of ``CLIPS``.
         channels: C.
         batch: B.
-        names: of blocks and replacements; all if empty.
+        names: of blocks, stages and replacements; all if empty.
         rounds: timed rounds.
         patience: seconds of one block at one size after which it runs no further round.
         device: ``cpu`` or ``cuda``.
@@ -85,7 +92,7 @@ def bench_every(
         if n not in CLIPS:
             raise ValueError(f"positions={n} is not a size of the benchmark: choose from {', '.join(map(str, CLIPS))}.")
     check_device(device, precision)
-    wanted = list(names) or [*list_blocks(), *list_convolutions(), "conv3d"]
+    wanted = list(names) or [*list_blocks(), *STAGE_WRAPPERS, *list_convolutions(), "conv3d"]
     kinds = {name: kind_of(name) for name in wanted}
     wanted.sort(key=lambda name: (KINDS.index(kinds[name]), name))
     with computing_in(precision):
@@ -103,20 +110,36 @@ def bench_every(
 
 
 def kind_of(name: str) -> str:
-    """The kind of a block, or ``convolution``.
+    """The kind of a block, or ``stage`` or ``convolution``.
 
     Args:
-        name: of a block or a replacement.
+        name: of a block, a stage or a replacement.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: it is none of them.
     """
+    if name in STAGE_WRAPPERS:
+        return "stage"
     if name in list_convolutions() or name == "conv3d":
         return "convolution"
     return BLOCKS.find(name).kind
 
 
+class _Stage(nn.Module):
+    """What wraps a stage, given the same map for each of its blocks."""
+
+    def __init__(self, wrapper: nn.Module) -> None:
+        super().__init__()
+        self.wrapper = wrapper
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.wrapper(torch.stack([x] * MAPS, dim=1))
+        return y
+
+
 def _make(name: str, channels: int) -> nn.Module:
+    if name in STAGE_WRAPPERS:
+        return _Stage(STAGE_WRAPPERS[name](channels, blocks=MAPS))
     if name == "conv3d":
         return nn.Conv3d(channels, channels, 3, padding=1, bias=False)
     if name in list_convolutions():
@@ -131,17 +154,20 @@ def _measure(row: EveryRow, module: nn.Module, x: Tensor, rounds: int, patience:
         module.eval()(x)
     mebibytes = _kept(module.train(), x, precision)
     clock = gpu_seconds() if x.device.type == "cuda" else None
-    seconds: dict[str, Seconds] = {}
-    for name, prepare in (("forward", forward_of), ("train", training_of)):  # one after the other: modes differ
-        seconds |= interleaved(
-            {name: prepare(module, x, precision)}, rounds=rounds, patience={name: patience}, clock=clock
-        )
+    floor = Floor(x.shape[1]).to(x.device)
+    seconds: list[dict[str, Seconds]] = []
+    for prepare in (forward_of, training_of):  # one after the other: modes differ
+        runs = {"this": prepare(module, x, precision), "floor": prepare(floor, x, precision)}
+        seconds.append(interleaved(runs, rounds=rounds, patience={"this": patience}, clock=clock))
+    forward, train = seconds
     return replace(
         row,
         gmacs=counter.get_total_flops() / 2e9,
         mebibytes=mebibytes,
-        forward_ms=median(seconds["forward"]) * 1e3,
-        train_ms=median(seconds["train"]) * 1e3,
+        forward_ms=median(forward["this"]) * 1e3,
+        train_ms=median(train["this"]) * 1e3,
+        forward_to_floor=ratio(forward, "this", "floor"),
+        train_to_floor=ratio(train, "this", "floor"),
     )
 
 
@@ -164,7 +190,7 @@ def _kept(module: nn.Module, x: Tensor, precision: str) -> float:
 
 
 def every_table(rows: Sequence[EveryRow]) -> list[list[str]]:
-    """One table: a line for each block, and for each size its figures.
+    """One table: a line for each block, and for each size its figures, in brackets times the floor.
 
     Args:
         rows: the measurements.
@@ -182,7 +208,16 @@ def every_table(rows: Sequence[EveryRow]) -> list[list[str]]:
         line = [name, first.kind, f"{first.parameters:,}"]
         for n in sizes:
             row = here[n]
-            figures = (row.forward_ms, row.train_ms, row.mebibytes, row.gmacs)
-            line += ["-"] * 4 if row.skipped else [f"{figure:.3g}" for figure in figures]
+            if row.skipped:
+                line += ["-"] * 4
+                continue
+            times = ((row.forward_ms, row.forward_to_floor), (row.train_ms, row.train_to_floor))
+            line += [f"{_short(ms)} ({to_floor:.2g})" for ms, to_floor in times]
+            line += [_short(row.mebibytes), _short(row.gmacs)]
         table.append(line)
     return table
+
+
+def _short(figure: float) -> str:
+    """Three digits, and no exponent where the number is large."""
+    return f"{figure:,.0f}" if figure >= 100 else f"{figure:.3g}"
