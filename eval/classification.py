@@ -1,13 +1,20 @@
 """Scores of a classifier over a fixed list of clips: each counts once, one without a prediction counts as wrong."""
 
+from __future__ import annotations
+
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from specvid.files import replacing_file
 from specvid.text import printable_name
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -100,6 +107,18 @@ def score_classification(probabilities_nc: np.ndarray, labels_n: Sequence[int] |
     )
 
 
+def draw_title(figure: Figure, title: str) -> None:
+    """Write a title over a figure, in as many lines as its width takes.
+
+    Args:
+        figure: with room to lay itself out.
+        title: may be empty.
+    """
+    letters = int(12 * figure.get_figwidth())  # of 9 points
+    if title:
+        figure.suptitle(textwrap.fill(printable_name(title, most=300), letters), fontsize=9)
+
+
 def save_confusion(confusion: np.ndarray, classes: Sequence[str], path: str | Path, *, title: str = "") -> None:
     """Draw a confusion matrix into an image file.
 
@@ -133,7 +152,7 @@ def save_confusion(confusion: np.ndarray, classes: Sequence[str], path: str | Pa
     axes.set_yticks(range(count), list(map(printable_name, classes)), fontsize=font)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
-    axes.set_title(printable_name(title, most=300), fontsize=9, wrap=True)
+    draw_title(figure, title)
     figure.colorbar(image, ax=axes, label="share of the true class", fraction=0.04)
     if count <= 30:
         for row, column in np.argwhere(counts > 0):

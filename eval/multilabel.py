@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from specvid.eval.classification import draw_title
 from specvid.files import replacing_file
 from specvid.text import printable_name
 
@@ -140,7 +141,7 @@ def save_average_precisions(
     axes.set_yticks(range(len(order)), names, fontsize=8)
     axes.set_xlim(0, 1)
     axes.set_xlabel("average precision")
-    axes.set_title(printable_name(title, most=300), fontsize=9, wrap=True)
+    draw_title(figure, title)
     with replacing_file(path) as staging:
         figure.savefig(staging, dpi=120)
 

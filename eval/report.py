@@ -1,5 +1,6 @@
 """Many runs as one table: runs that differ only in their seed are one row, with mean and sample deviation."""
 
+import os
 import statistics
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -90,8 +91,9 @@ def group(evaluations: Sequence[Figures], *, over: Collection[str] = ("seed",)) 
 def table(groups: Sequence[Group], metrics: Sequence[str], *, always: Sequence[str] = ()) -> list[list[str]]:
     """A table over groups: settings that differ, context, number of runs, figures in %.
 
-    A group without any settings (several runs fused) says nothing about which of them differ. A figure reads
-    ``81.07 ± 0.42``, without deviation where there was one run, ``-`` where it was not measured.
+    A group without any settings (several runs fused) says nothing about which of them differ. Of paths the last part is
+    shown where it tells them apart. A figure reads ``81.07 ± 0.42``, without deviation where there was one run, ``-``
+    where it was not measured.
 
     Args:
         groups: a row each.
@@ -104,9 +106,10 @@ def table(groups: Sequence[Group], metrics: Sequence[str], *, always: Sequence[s
     settings = list(dict.fromkeys(name for group_ in groups for name in group_.settings))
     contexts = list(dict.fromkeys(name for group_ in groups for name in group_.context))
     shown = [name for name in settings if name in always or _differs(groups, name)]
+    short = {name: _file_names({_text(group_.settings.get(name)) for group_ in groups}) for name in shown}
     rows = [[*shown, *contexts, "runs", *metrics]]
     for group_ in groups:
-        row = [_text(group_.settings.get(name)) for name in shown]
+        row = [short[name].get(text := _text(group_.settings.get(name)), text) for name in shown]
         row += [_text(group_.context.get(name)) for name in contexts]
         row.append(str(len(group_.runs)))
         rows.append(row + [_figure(group_, name) for name in metrics])
@@ -115,6 +118,12 @@ def table(groups: Sequence[Group], metrics: Sequence[str], *, always: Sequence[s
 
 def _differs(groups: Sequence[Group], name: str) -> bool:
     return len({repr(group_.settings.get(name)) for group_ in groups if group_.settings}) > 1
+
+
+def _file_names(paths: set[str]) -> dict[str, str]:
+    """The names of files without their folders, where these still tell them apart."""
+    names = {path: os.path.basename(path.rstrip("/")) or path for path in paths}
+    return names if len(set(names.values())) == len(names) else {}
 
 
 def _text(value: Any) -> str:

@@ -27,7 +27,7 @@ class ActionLists:
 
     Args:
         title: what reports call the data.
-        is_complete: all classes with all clips are listed.
+        is_complete: all classes with all clips that were published are listed; None of data that nobody published.
         split: its number.
         classes: names of the classes, in label order.
         is_multilabel: a clip may have several of them, or none.
@@ -39,7 +39,7 @@ class ActionLists:
     items: ClassVar[str] = "clips"
 
     title: str
-    is_complete: bool
+    is_complete: bool | None
     split: int
     classes: list[str]
     train: list[VideoRecord]
@@ -98,7 +98,7 @@ def read_lists(config: ActionClipsConfig) -> ActionLists:
         )
     train, validation = hold_out(data.train, config.val_fraction, seed=config.split)
     validation = validation or data.validation
-    test, title, is_complete = data.test, data.title, data.is_complete
+    test, title, is_complete = data.test, data.title, data.is_complete if _is_published(data) else None
     if config.limit:
         parts = (train, validation, test)
         train, validation, test = ([part[i] for i in choose(len(part), config.limit)] for part in parts)
@@ -223,3 +223,8 @@ def make_views(records: Sequence[VideoRecord], clip: ClipSpec, *, clips: int, cr
             f"size {clip.size} px is larger than resize {clip.resize} px, from which it is cut. Raise --resize."
         )
     return TestViews(records, clip, transform=test_transform(clip, crops=crops), clips=clips)
+
+
+def _is_published(data: ActionSet) -> bool:
+    """Whether there are published numbers to be complete by."""
+    return any(there is not None for _, there in data.counts.values())

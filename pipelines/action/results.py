@@ -293,7 +293,7 @@ def result_of(
     """
     about = {
         "dataset": lists.title,
-        "complete": lists.is_complete,
+        **({} if lists.is_complete is None else {"complete": lists.is_complete}),
         "split": lists.split,
         "checkpoint": checkpoint,
         "clips": views.clips,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from specvid.eval.classification import average_views, save_confusion, score_classification
+from specvid.eval.classification import average_views, draw_title, save_confusion, score_classification
 from specvid.eval.multilabel import save_average_precisions
 
 
@@ -110,3 +110,15 @@ def test_classes_may_be_called_anything(tmp_path, name: str) -> None:
     save_confusion(np.eye(2, 3), [name, "b"], tmp_path / "a.png", title=name)
     save_average_precisions(np.array([0.5, 1.0]), [name, "b"], tmp_path / "b.png", title=name)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png"]
+
+
+def test_a_long_title_stands_over_the_figure_in_lines() -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 5), layout="constrained")
+    figure.add_subplot()
+    draw_title(figure, "top-1 100.00 % (clips, split 1, 10 clips x 3 crops, 4 of 4 clips scored, 0 unreadable)")
+    FigureCanvasAgg(figure).draw()
+    box = figure.texts[0].get_window_extent()
+    assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 and "\n" in figure.texts[0].get_text()

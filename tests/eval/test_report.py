@@ -49,3 +49,12 @@ def test_what_has_no_settings_makes_no_setting_differ() -> None:
     rows = table(group([figures("", 0, 0.5), fused]), ["top1"], always=["model", "blocks"])
     assert rows[0] == ["model", "blocks", "split", "views", "fusion", "runs", "top1"]
     assert rows[2] == ["-", "-", "1", "1 x 1", "mean of a, b", "1", "80.00"]
+
+
+def test_of_paths_the_file_is_shown_where_it_tells_them_apart() -> None:
+    def rows(*weights: str) -> list[str]:
+        runs = [Figures(path, {"weights": path}, CONTEXT, {"top1": 0.5}) for path in weights]
+        return [row[0] for row in table(group(runs), ["top1"])]
+
+    assert rows("/data/a.pth", "/data/b.pth", "") == ["weights", "a.pth", "b.pth", "-"]
+    assert rows("/one/a.pth", "/two/a.pth") == ["weights", "/one/a.pth", "/two/a.pth"]
