@@ -3,8 +3,9 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
+import tyro
 from tyro.conf import Positional
 
 from specvid.cli.verb import Verb
@@ -67,11 +68,13 @@ Example:
 """
 
 SYNTHESIZE_HELP = """\
-specvid data synthesize: a small data set of real files in the layout of the real one, in which the class
-depends on how two far-apart things relate (actions), or identities are known by their gait alone
+specvid data synthesize: a small data set of real files in the layout of the real one, in which the
+class depends on how two far-apart things relate (actions), or identities are known by gait alone
 
   DATASET DIR     ucf101, hmdb51, kinetics, something-v1, something-v2, diving48, jester, folders
                   or table (actions); mars, ilids-vid, prid2011 or tracklets; and the folder to write
+  relation DIR --from UCF101   films of two real clips each, in far corners at different times: do both
+                  show the same action? As folders; --of hmdb51: the layout of what they come from
   --scenes 14     size of a set of actions: 100 clips a scene in ucf101, 4 in the others
   --identities 8  size of the others; mars and tracklets also have
   --tracklets 4   tracklets of each identity
@@ -150,6 +153,10 @@ class SynthesizeOptions:
     """Size of the re-identification sets."""
     tracklets: int | None = None
     """Size of mars and tracklets: tracklets of each identity."""
+    from_: Annotated[str, tyro.conf.arg(name="from")] = ""
+    """Of relation: the real set that films are composed of."""
+    of: str = ""
+    """Its layout; ucf101 if not given."""
     seed: int = 0
     overwrite: bool = False
     """Replace a set that was made with other settings."""
@@ -212,7 +219,7 @@ def _synthesize(options: SynthesizeOptions) -> int:
     from specvid.pipelines.engine.log import console, echo
 
     write, folder = SYNTHESIZERS.find(options.dataset), _given("DIR", options.folder)
-    settings = _options(write, options, "scenes", "identities", "tracklets")
+    settings = _options(write, options, "scenes", "identities", "tracklets", "from_", "of")
     with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
         task = bar.add_task("writing")
         made = write(
@@ -232,7 +239,7 @@ def _options(function: Callable[..., Any], options: Any, *names: str) -> dict[st
     known = inspect.signature(function).parameters
     for name in given:
         if name not in known:
-            raise ValueError(f"--{name} is no option of {options.dataset}. See --help.")
+            raise ValueError(f"--{name.rstrip('_')} is no option of {options.dataset}. See --help.")
     return given
 
 

@@ -205,7 +205,7 @@ def _flags(options: type) -> Iterator[str]:
         if dataclasses.is_dataclass(hints[field.name]):
             yield from _flags(hints[field.name])
             continue
-        name = field.name.replace("_", "-")
+        name = field.name.rstrip("_").replace("_", "-")  # from_: a word of Python
         yield f"--{name}"
         if hints[field.name] is bool:
             yield f"--no-{name}"
