@@ -46,6 +46,9 @@ def change_channels(network: nn.Module, channels: int) -> None:
         weight = average_channels(conv.weight.detach(), channels)
         conv.weight = nn.Parameter(weight, requires_grad=conv.weight.requires_grad)
         conv.in_channels = channels
+    for module in network.modules():  # transformers' embeddings check what they get
+        if getattr(module, "num_channels", None) == RGB and any(child in found for child in module.children()):
+            module.num_channels = channels  # type: ignore[assignment]
 
 
 def _takes_picture(module: nn.Module) -> TypeGuard[nn.Conv2d | nn.Conv3d]:

@@ -21,6 +21,7 @@ from specvid.models.pooling import create_pooling
 from specvid.models.spec import BackboneConfig
 from specvid.models.video_model import VideoModel
 from specvid.models.weights import load_weights
+from specvid.models.weights.own import adopt_own
 from specvid.models.weights.read import read_weights
 
 
@@ -58,7 +59,8 @@ def create_model(
         input: Changes to the backbone's `InputSpec`, e.g. ``{"size": (256, 128)}``, or ``{"modality": "flow"}``, for
             which the first convolution gets two channels (`specvid.models.channels`).
         weights: A file (safetensors or torch), or the name of published weights (``"DEFAULT"``, ``"kinetics400"``,
-            ``"imagenet"``); what was loaded is in ``model.loaded``, a `LoadReport`.
+            ``"imagenet"``); what was loaded is in ``model.loaded``, a `LoadReport`. Without them: those that the name
+            brings along (``hf:FOLDER``), with its classifier where ``num_classes`` is that of the checkpoint.
         **options: Options of the backbone, e.g. ``last_stride=1`` of ``resnet50``.
 
     Returns:
@@ -96,6 +98,8 @@ def create_model(
         model.replaced = replace_conv(model, format_blocks(replacements))
     if weights is not None:
         model.loaded = load_weights(model, weights)
+    elif backbone.own is not None:
+        model.loaded = adopt_own(model, backbone.own)
     if replacements and not has_own:
         model.replaced = replace_conv(model, format_blocks(replacements))
     return model

@@ -109,6 +109,37 @@ class FeatureFormat:
         return torch.cat([x[:, : self.prefix], tokens], dim=1) if self.prefix else tokens
 
 
+@dataclass(frozen=True)
+class TimeFastestTokens(FeatureFormat):
+    """Tokens (B, class tokens + H·W·T, C) that run over time fastest, as TimeSformer's; ``grid`` is (T, H, W)."""
+
+    def to_map(self, x: Tensor, grid: tuple[int, ...] | None = None) -> Tensor:
+        """The features as a map.
+
+        Args:
+            x: Tokens.
+            grid: (T, H, W) that came with them, where the format has none of its own.
+
+        Returns:
+            (B, C, T, H, W).
+        """
+        frames, height, width = self.grid or grid or (0, 0, 0)
+        y = super().to_map(x, grid)  # checks the number of tokens; their order is put right here
+        return y.flatten(2).unflatten(2, (height, width, frames)).movedim(-1, 2)
+
+    def from_map(self, y: Tensor, x: Tensor) -> Tensor:
+        """The inverse of `to_map`.
+
+        Args:
+            y: A map (B, C, T, H, W).
+            x: The tokens that the map was made from, whose class tokens stay.
+
+        Returns:
+            The map as tokens.
+        """
+        return super().from_map(y.movedim(2, -1), x)
+
+
 FIRST, LAST = FeatureFormat(), FeatureFormat(CHANNELS_LAST)
 
 

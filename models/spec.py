@@ -15,7 +15,9 @@ from specvid.modality import CHANNELS, Modality
 from specvid.models.formats import FIRST, FeatureFormat, FormatRule
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
+
+    from specvid.models.text_tower import TextTower
 
 KINETICS_MEAN, KINETICS_STD = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -133,6 +135,21 @@ class Pretrained:
     modality: Modality = "rgb"
 
 
+@dataclass(frozen=True, eq=False)
+class OwnWeights:
+    """Weights that a backbone's name brings along (a folder, a checkpoint of the Hub): its module has them already.
+
+    Attributes:
+        source: Where they are from.
+        classifier: ``weight`` (classes, E) and ``bias`` (classes) of the classifier that came with them; empty: none.
+        classes: What its logits are called; empty where nothing says so.
+    """
+
+    source: str
+    classifier: Mapping[str, Tensor] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class BackboneConfig:
     """Arguments of `specvid.create_model` that build a backbone again: JSON-able.
@@ -176,6 +193,8 @@ class Backbone:
             frames), each with the option that sets it: ``{"frames": "num_segments"}``.
         config: Name, options and input that build it again, where those given name a file that may be gone or different
             by then.
+        own: The weights that its name brings along; None where it is randomly initialised.
+        text: The text tower that was trained with it; None where there is none.
 
     Raises:
         ValueError: ``dims`` is neither, or one of ``tail`` and ``tail_dim`` is missing.
@@ -195,6 +214,8 @@ class Backbone:
     tail_dim: int | None = None
     fixed: Mapping[str, str] = field(default_factory=dict)
     config: BackboneConfig | None = None
+    own: OwnWeights | None = None
+    text: TextTower | None = None
 
     @property
     def vector_dim(self) -> int:

@@ -22,6 +22,8 @@ FILE = Path(__file__).with_name("table.json")
 SCHEMES = {
     "inflated": "any of torchvision's convolutional image networks as a video network, e.g. inflated:resnet50",
     "timm": "timm's image networks per frame, e.g. timm:vit_tiny_patch16_224; needs pip install 'specvid[timm]'",
+    "clip": "open_clip's models per frame, clip:FOLDER, clip:owner/name or clip:ViT-B-32/TAG; with their text tower",
+    "hf": "transformers' encoders, hf:FOLDER or hf:owner/name with its weights; needs pip install 'specvid[hf]'",
     "mmaction": "mmaction2's backbones, e.g. 'mmaction:ResNet3d(depth=18)'; needs pip install 'specvid[mmaction]'",
 }
 """What may stand before the colon of a backbone's name (`specvid.models.backbones.registry.list_schemes`)."""

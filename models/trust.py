@@ -15,6 +15,7 @@ from typing import Any
 from specvid.models.insertion.grammar import parse_name
 
 _OWN = ("inflated",)  # schemes whose options name nothing
+_NUMBERS = ("hf", "clip")  # folders, or names on the Hub, of which numbers alone are read
 _WORD = re.compile(r"[\w+-]*")  # no path, no dotted name, no address
 _CODE = {"init_cfg", "custom_imports", "custom_hooks", "hooks", "_base_", "_delete_"}
 _CODE |= {"pretrained", "checkpoint_path", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"}
@@ -66,6 +67,8 @@ def names_code(model: Mapping[str, Any]) -> str:
 
         if name not in FAMILIES:
             return f"the config file {name[:100]!r}, a program"
+    elif scheme in _NUMBERS:
+        pass
     elif scheme != "timm" or not re.fullmatch(r"[\w.-]+", name):
         return f"the name {name[:100]!r}"
     return _find(model, (), {"name", "blocks", "input"})

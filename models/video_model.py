@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,18 +46,22 @@ class VideoModel(nn.Module):
         sampling: How clips are taken from a video, ``dense`` or ``segments``.
         loaded: What became of the weights that were loaded.
         replaced: What became of the convolutions that were to be replaced.
+        own: The weights that the name of its backbone brought along, with a classifier where it has one; or None.
+        text: The text tower that was trained with its backbone, or None.
         folded: Of a network made by `for_inference`, what was done; else None.
     """
 
     def __init__(self, backbone: Backbone, *, pool: nn.Module, head: Head, config: dict[str, Any]) -> None:
         super().__init__()
-        self.backbone, self.pool, self.head = backbone.module, pool, head
+        self.backbone, self.pool = backbone.module, pool
+        self.head: nn.Module = head  # a `Head`, or of `specvid.models.zero_shot`
         self.config, self.input = config, backbone.input
         self.tail, self.output_format, self.fixed = backbone.tail, backbone.output_format, backbone.fixed
         self.aliases = backbone.aliases
         self.dims, self.feature_dim, self.embedding_dim = backbone.dims, backbone.feature_dim, head.num_features
         self.num_classes = head.classifier.out_features if head.classifier is not None else None
-        self.classifier_name, self.pretrained = backbone.classifier, backbone.pretrained
+        self.classifier_name, self.pretrained, self.own = backbone.classifier, backbone.pretrained, backbone.own
+        self.text = backbone.text
         self.loaded: LoadReport | None = None
         self.replaced: ReplacementReport | None = None
         self.classes: tuple[str, ...] | None = None
@@ -114,6 +119,28 @@ class VideoModel(nn.Module):
             ValueError: Clips or mask do not fit.
         """
         return self.outputs(x, mask).embedding
+
+    def embed_text(self, texts: Sequence[str]) -> Tensor:
+        """Compute vectors of sentences, in the space of the embeddings: their cosine says how well they fit a clip.
+
+        Args:
+            texts: The sentences.
+
+        Returns:
+            (N, E), float32, on the CPU, not normalised.
+
+        Raises:
+            ValueError: The model has no text tower, or its embeddings are not those of its image tower.
+        """
+        name = self.config["name"]
+        if self.text is None:
+            raise ValueError(
+                f"model {name!r} has no text tower, so it knows no words: clip:FOLDER, clip:owner/name and "
+                "clip:ARCHITECTURE/TAG have one (docs/encoders.md)."
+            )
+        if self.config["embedding_dim"] is not None or self.config["neck"] != "none":
+            raise ValueError(f"model {name!r} has a projection or neck, behind which words and clips do not compare.")
+        return self.text.embed(texts)
 
     def outputs(self, x: Tensor, mask: Tensor | None = None) -> Outputs:
         """Compute all that the head gives in one pass.

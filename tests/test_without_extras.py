@@ -10,7 +10,8 @@ import pytest
 import specvid
 from specvid.models import create_model
 
-EXTRAS = ("huggingface_hub", "mmaction", "mmcv", "mmengine", "onnxruntime", "ray", "timm", "torchcodec", "wandb")
+EXTRAS = ("huggingface_hub", "mmaction", "mmcv", "mmengine", "onnxruntime", "open_clip", "ray", "timm", "torchcodec")
+EXTRAS += ("transformers", "wandb")
 
 RUN = f"""
 import sys
@@ -37,6 +38,8 @@ def test_the_core_runs_without_them() -> None:
     [
         ("timm", lambda: create_model("timm:resnet18")),
         ("mmaction", lambda: create_model("mmaction:ResNet3d")),
+        ("hf", lambda: create_model("hf:videomae")),
+        ("hf", lambda: create_model("clip:ViT-B-32")),
         ("hub", lambda: specvid.load("owner/name")),
     ],
 )
@@ -59,5 +62,5 @@ def test_every_command_that_is_named_exists() -> None:
         for file in (root / folder).rglob("*.py")
         for name in re.findall(r"(?:extra=\"|specvid\[)(\w+)", file.read_text())
     }
-    assert {"timm", "hub"} <= asked
+    assert {"timm", "hub", "hf"} <= asked
     assert asked <= set(known)

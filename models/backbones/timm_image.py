@@ -82,34 +82,55 @@ def build_timm(name: str, /, **options: Any) -> Backbone:
         network = timm.create_model(name, num_classes=0, **options)
     except (TypeError, ValueError, AssertionError) as error:
         raise ValueError(f"{what}: timm refuses the options {options}: {error}") from error
-    network.forward_head = _as_it_is  # of this one network; the tail runs the class's own
     metadata = network.pretrained_cfg
     spec = _input(metadata, options.get("img_size"))
-    height, width = spec.crop
+    described = describe_timm(network, spec.crop, what)
+    tail = TimmTail(network)
+    with torch.no_grad():
+        vector = tail(torch.zeros(1, *described.pop("shape")[1:]))
+    classifier = metadata.get("classifier")
+    return Backbone(
+        **described,
+        input=spec,
+        dims=2,
+        classifier=classifier if isinstance(classifier, str) else "head",
+        pretrained=_pretrained(metadata),
+        tail=tail,
+        fixed={"size": "img_size"} if getattr(getattr(network, "patch_embed", None), "strict_img_size", False) else {},
+        tail_dim=vector.shape[1],
+    )
+
+
+def describe_timm(network: Any, size: tuple[int, int], what: str) -> dict[str, Any]:
+    """What a backbone of timm's network must know of its features; the network then ends with them.
+
+    Args:
+        network: timm's; what its class does behind the features (``forward_head``) becomes a tail's.
+        size: Height and width of the images, px.
+        what: The backbone, to begin a message with.
+
+    Returns:
+        Arguments of `Backbone`: module, feature_dim, aliases, formats and output_format; and ``shape``, of its output.
+
+    Raises:
+        ValueError: The network cannot be traced, or its features are neither a map nor tokens.
+    """
+    network.forward_head = _as_it_is  # of this one network; the tail runs the class's own
     try:
-        calls = trace(network.eval(), (2, 3, height, width))
-    except (RuntimeError, ValueError, TypeError) as error:
+        calls = trace(network.eval(), (2, 3, *size))
+    except (RuntimeError, ValueError, TypeError, AssertionError) as error:
         raise ValueError(f"{what} cannot be run for its shapes without data ({str(error).splitlines()[0]})") from error
     output, rules = _formats(network, calls, what)
     shape = calls[""].output
     assert shape is not None
-    with torch.no_grad():
-        vector = TimmTail(network)(torch.zeros(1, *shape[1:]))
-    classifier = metadata.get("classifier")
-    return Backbone(
-        module=network.train(),
-        feature_dim=shape[1] if output is FIRST else shape[-1],
-        input=spec,
-        dims=2,
-        aliases={name: path for name, path in RES_STAGES.items() if hasattr(network, path)},
-        classifier=classifier if isinstance(classifier, str) else "head",
-        pretrained=_pretrained(metadata),
-        formats=rules,
-        output_format=output,
-        tail=TimmTail(network),
-        fixed={"size": "img_size"} if getattr(getattr(network, "patch_embed", None), "strict_img_size", False) else {},
-        tail_dim=vector.shape[1],
-    )
+    return {
+        "module": network.train(),
+        "feature_dim": shape[1] if output is FIRST else shape[-1],
+        "aliases": {name: path for name, path in RES_STAGES.items() if hasattr(network, path)},
+        "formats": rules,
+        "output_format": output,
+        "shape": shape,
+    }
 
 
 def _formats(network: nn.Module, calls: Mapping[str, Call], what: str) -> tuple[FeatureFormat, tuple[FormatRule, ...]]:

@@ -15,9 +15,12 @@ def recipe_for(model: str, weights: str) -> str:
         weights: to start from; empty for none.
 
     Returns:
-        ``finetune`` from given weights, ``small`` for the tiny backbone, else ``scratch``.
+        ``finetune`` from given weights, or those that the name brings along (``hf:FOLDER``); ``small`` for the tiny
+        backbone; else ``scratch``.
     """
-    return "finetune" if weights else "small" if model == "r3d_tiny" else "scratch"
+    return (
+        "finetune" if weights or model.startswith(("hf:", "clip:")) else "small" if model == "r3d_tiny" else "scratch"
+    )
 
 
 @recipe(ActionConfig)

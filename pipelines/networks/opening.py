@@ -147,15 +147,16 @@ def _open_backbone(config: NetworkConfig, classifier: bool, labels: str) -> Open
             weights=config.weights or None,
             input=_seen(config),
         )
+    trained = bool(config.weights) or model.own is not None
     if not classifier:
-        return OpenedNetwork(model, trained=bool(config.weights))
+        return OpenedNetwork(model, trained=trained)
     if model.loaded is not None and "head.classifier.weight" not in model.loaded.matched:
         why = model.loaded.mismatched.get("head.classifier.weight", "they bring none")
         raise ValueError(
-            f"weights {config.weights!r} have no classifier of {count} classes for {config.model!r}: {why}."
+            f"weights {model.loaded.source!r} have no classifier of {count} classes for {config.model!r}: {why}."
         )
     classes, message = class_names(model, weights=config.weights, labels=labels)
-    return OpenedNetwork(model, classes=classes, trained=bool(config.weights), message=message)
+    return OpenedNetwork(model, classes=classes, trained=trained, message=message)
 
 
 def _seen(config: NetworkConfig) -> dict[str, Any]:
@@ -165,12 +166,15 @@ def _seen(config: NetworkConfig) -> dict[str, Any]:
 
 def _count_classes(config: NetworkConfig) -> int:
     """The number of classes of the classifier in the weights of a backbone."""
+    model = create_model(config.model, blocks=config.blocks, input=_seen(config))
+    if not config.weights and model.own is not None and model.own.classifier:
+        return len(model.own.classifier["weight"])
     if not config.weights:
         raise ValueError(
             f"model {config.model!r} needs a classifier: --weights FILE that bring one (DEFAULT for published ones), "
             "or --classes N."
         )
-    count = count_classes(create_model(config.model, blocks=config.blocks, input=_seen(config)), config.weights)
+    count = count_classes(model, config.weights)
     if count is None:
         raise ValueError(f"weights {config.weights!r} bring no classifier for {config.model!r}, so they name no class.")
     return count

@@ -22,7 +22,7 @@ VIDEO = ("r3d_18", "mc3_18", "r2plus1d_18", "s3d", "resnet3d_18", "i3d_inception
 IMAGE = ("resnet18", "mobilenet_v2", "mobilenet_v3_small", "efficientnet_b0", "convnext_tiny")
 IMAGE += ("densenet121", "regnet_y_400mf")
 TRANSFORMERS = ("swin_t", "swin3d_t", "mvit_v1_b", "mvit_v2_s")
-OF_EXTRAS = tuple(key for key in CASES if key.startswith(("inflated-", "timm-", "mmaction-")))
+OF_EXTRAS = tuple(key for key in CASES if key.startswith(("inflated-", "timm-", "mmaction-", "hf-", "clip-")))
 
 
 @pytest.mark.slow

@@ -207,6 +207,11 @@ def test_load_in_python(root: Path) -> None:
         ({"name": "mmaction:ResNet", "style": "os.mkdir"}, "style"),
         ({"name": "mmaction:ResNet", "init_cfg": [{"type": "Kaiming"}]}, "init_cfg"),
         ({"name": "unheard:of"}, "the name"),
+        ({"name": "hf:owner/name"}, ""),
+        ({"name": "hf:videomae", "hidden_size": 24, "hidden_act": "gelu"}, ""),
+        ({"name": "hf:videomae", "hidden_act": "os.mkdir"}, "hidden_act"),
+        ({"name": "clip:images", "embed_dim": 12, "vision": {"timm_model_name": "vit_tiny_patch16_224"}}, ""),
+        ({"name": "clip:images", "vision": {"timm_model_name": "hf-hub:evil/it"}}, "vision.timm_model_name"),
     ],
 )
 def test_what_names_code(model: dict[str, Any], found: str) -> None:

@@ -115,4 +115,26 @@ OTHERS = {
         "timm:efficientnet_lite0", ("blocks.4.0", "blocks.4.-1", "blocks.4.end"), **_TIMM
     ),
 }
+_HF = {"needs": ("transformers", "hf"), "places": ("layers.0", "layers.-1", "layers.end"), "frames": 4, "size": 32}
+_SMALL = {"hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 2}
+_TINY = {**_SMALL, "num_frames": 4, "image_size": 32, "intermediate_size": 32, "as_classifier": True}
+_TOWER = {"image_size": 32, "layers": 3, "width": 16, "head_width": 8, "patch_size": 16}
+_READS_ONE = ("layers.0", "layers.1", "layers.-1")  # a class token: no block behind the last layer
+_JEPA = {"frames_per_clip": 4, "crop_size": 32, "mlp_ratio": 2, "num_pooler_layers": 1, "as_classifier": True}
+_DINO = {"size": 32, "num_register_tokens": 1, "intermediate_size": 32}
+OTHERS |= {
+    "hf-videomae": BackboneCase("hf:videomae", **{**_HF, "options": _TINY}),
+    "hf-vjepa2": BackboneCase("hf:vjepa2", **{**_HF, "options": {**_SMALL, **_JEPA}}),
+    "hf-timesformer": BackboneCase("hf:timesformer", **{**_HF, "places": _READS_ONE, "options": _TINY}),
+    "hf-vivit": BackboneCase("hf:vivit", **{**_HF, "places": _READS_ONE, "options": _TINY}),
+    "hf-dinov2": BackboneCase(
+        "hf:dinov2", **{**_HF, "size": 28, "options": {**_SMALL, "size": 28, "mlp_ratio": 2, "as_classifier": True}}
+    ),
+    "hf-dinov3": BackboneCase("hf:dinov3_vit", **{**_HF, "places": _READS_ONE, "options": {**_SMALL, **_DINO}}),
+    "clip-vit": BackboneCase(
+        "clip:images",
+        **{**_HF, "places": _READS_ONE, "needs": ("open_clip", "hf")},
+        options={"embed_dim": 12, "vision": _TOWER},
+    ),
+}
 CASES = {**registered(), **of_mmaction(), **OTHERS}

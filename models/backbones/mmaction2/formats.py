@@ -11,20 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from specvid.models.formats import LAST, TOKENS, FeatureFormat, FormatRule
-
-
-@dataclass(frozen=True)
-class TimeFastestTokens(FeatureFormat):
-    """(B, class tokens + H·W·T, C), time fastest; ``grid`` is (T, H, W)."""
-
-    def to_map(self, x: Tensor, grid: tuple[int, ...] | None = None) -> Tensor:
-        frames, height, width = self.grid or grid or (0, 0, 0)
-        y = super().to_map(x, grid)  # checks the number of tokens; their order is put right here
-        return y.flatten(2).unflatten(2, (height, width, frames)).movedim(-1, 2)
-
-    def from_map(self, y: Tensor, x: Tensor) -> Tensor:
-        return super().from_map(y.movedim(2, -1), x)
+from specvid.models.formats import LAST, TOKENS, FeatureFormat, FormatRule, TimeFastestTokens
 
 
 @dataclass(frozen=True)

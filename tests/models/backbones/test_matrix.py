@@ -24,7 +24,14 @@ from specvid.models.weights import load_weights, save_weights
 COLUMNS = ("before", "inside", "end")
 FAST = ("r3d_tiny", "r3d_18", "mobilenet_v2")  # with all blocks at all places
 FAST_INSIDE = ("resnet18", "swin_t", "mvit_v2_s", "mmaction-i3d", "mmaction-slowfast", "mmaction-swin")
-FAST_INSIDE += ("mmaction-timesformer", "inflated-resnet18", "timm-resnet18")
+FAST_INSIDE += (
+    "mmaction-timesformer",
+    "inflated-resnet18",
+    "timm-resnet18",
+    "hf-videomae",
+    "hf-timesformer",
+    "clip-vit",
+)
 CELLS = [("none", ""), *((block, column) for block in ("snl", "nl") for column in COLUMNS)]
 
 
