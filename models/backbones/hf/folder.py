@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from specvid.extras import require
 from specvid.files import read_json
-from specvid.models.weights.read import read_weights
 
 CONFIG = "config.json"
 _WANTED = ["*config.json", "*.safetensors", "*.safetensors.index.json"]
@@ -89,7 +88,7 @@ def read_tensors(folder: Path, what: str) -> dict[str, Tensor]:
     for pattern in ("model.safetensors", "model-*.safetensors", "pytorch_model.bin", "pytorch_model-*.bin"):
         files = sorted(folder.glob(pattern))
         if files:
-            state = {name: tensor for file in files for name, tensor in read_weights(file).items()}
+            state = {name: tensor for file in files for name, tensor in _read(file, what).items()}
             return {name: one.float() if one.is_floating_point() else one for name, one in state.items()}
     raise ValueError(f"{what}: it has no weights: no model.safetensors, nor pytorch_model.bin")
 
@@ -174,6 +173,22 @@ def class_names(config: Mapping[str, Any]) -> tuple[str, ...]:
         return ()
     ordered = [names[key] for key in sorted(names, key=int)]
     return () if all(name == f"LABEL_{i}" for i, name in enumerate(ordered)) else tuple(map(str, ordered))
+
+
+def _read(file: Path, what: str) -> dict[str, Tensor]:
+    """The tensors of a file; of one that is pickled, no more is read."""
+    from safetensors.torch import load_file
+
+    try:
+        if file.suffix == ".safetensors":
+            return load_file(file)
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # of a damaged file, in many ways
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ValueError(f"{what}: {file.name} is damaged, or wants code to be run ({reason[:300]})") from error
+    if not isinstance(content, dict) or not all(isinstance(one, Tensor) for one in content.values()):
+        raise ValueError(f"{what}: {file.name} holds other things than tensors by name")
+    return content
 
 
 def _common_entries() -> set[str]:
