@@ -22,8 +22,11 @@ class NetworkConfig:
     """Convolutions of the backbone to replace, e.g. dcd@layer3."""
     weights: str = ""
     """Weights of the backbone: a file, or published ones (DEFAULT, kinetics400, imagenet)."""
-    classes: int | None = None
-    """Size of the backbone's classifier; where logits are wanted, that of the weights if not given."""
+    classes: int | str | None = None
+    """Size of the backbone's classifier; where logits are wanted, that of the weights if not given. Or, of a model with
+    a text tower, names with commas between them: surfing, push-ups."""
+    prompt: str = ""
+    """Sentence for a class that is named, with {} for its name; 'a video of {}' if not given."""
     modality: Modality | None = None
     """What the backbone sees of a video: rgb (if not given), flow (optical flow), rgb-diff."""
     seed: int = 0
@@ -38,13 +41,20 @@ class NetworkConfig:
             raise ValueError(
                 f"{', '.join(self.backbone_settings)} cannot be set with --run {self.run!r}: a run brings its own."
             )
-        if self.classes is not None and self.classes < 1:
+        if isinstance(self.classes, int) and self.classes < 1:
             raise ValueError(f"classes {self.classes} must be at least 1.")
+        if self.prompt and not self.class_names:
+            raise ValueError(f"prompt {self.prompt!r} belongs to --classes 'NAME, NAME, ...'.")
 
     @property
     def backbone_settings(self) -> list[str]:
         """Names of the settings that only a backbone takes, of those that are set."""
         return [name for name in ("blocks", "conv", "weights", "classes", "modality") if getattr(self, name)]
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes that are named in words; empty where there are none."""
+        return tuple(name.strip() for name in self.classes.split(",")) if isinstance(self.classes, str) else ()
 
     @property
     def title(self) -> str:

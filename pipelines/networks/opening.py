@@ -15,6 +15,7 @@ from specvid.models.pretrained import build_described, is_shared, load
 from specvid.models.spec import InputSpec
 from specvid.models.weights.load import count_classes
 from specvid.models.weights.read import read_shapes
+from specvid.models.zero_shot import PROMPT, set_classes
 from specvid.pipelines.engine.run import META, WEIGHTS, RunFolder
 from specvid.pipelines.networks.class_names import class_names
 from specvid.pipelines.networks.config import InputConfig, NetworkConfig
@@ -134,8 +135,8 @@ def _open_shared(config: NetworkConfig, classifier: bool, labels: str) -> Opened
 
 
 def _open_backbone(config: NetworkConfig, classifier: bool, labels: str) -> OpenedNetwork:
-    count = config.classes
-    if classifier and count is None:
+    count = config.classes if isinstance(config.classes, int) else None
+    if classifier and count is None and not config.class_names:
         count = _count_classes(config)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
@@ -148,6 +149,11 @@ def _open_backbone(config: NetworkConfig, classifier: bool, labels: str) -> Open
             input=_seen(config),
         )
     trained = bool(config.weights) or model.own is not None
+    if config.class_names:
+        if labels:
+            raise ValueError(f"labels {labels!r} cannot be set with --classes {config.classes!r}, which names them.")
+        set_classes(model, config.class_names, prompt=config.prompt or PROMPT)
+        return OpenedNetwork(model, classes=model.classes or (), trained=trained)
     if not classifier:
         return OpenedNetwork(model, trained=trained)
     if model.loaded is not None and "head.classifier.weight" not in model.loaded.matched:

@@ -16,7 +16,7 @@ from specvid.pipelines.networks.config import NetworkConfig
 from specvid.pipelines.search.deleting import deleted_rows
 from specvid.pipelines.search.exact import exact_search, unit_blocks
 from specvid.pipelines.search.features import feature_folder
-from specvid.pipelines.search.query_vector import QueryVector, query_vector
+from specvid.pipelines.search.query_vector import QueryVector, query_vector, text_vector
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ def search(
     out: str | os.PathLike[str],
     query: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     *,
+    text: str = "",
     k: int = 10,
     where: str = "",
     group_by: str = "",
@@ -58,6 +59,7 @@ def search(
         out: the folder; or a file of re-ID features (`features.parquet` of ``specvid eval reid``), whose tracklets are
             then asked for by their names.
         query: the id of a row, which is then no answer itself; a video file; a folder of images; or several images.
+        text: words in place of it, where the network of the data set has a text tower.
         k: how many rows.
         where: a filter on columns, see `specvid.pipelines.search.where`, with which the search is always exact.
         group_by: a column; of the rows with the same value only the best one answers.
@@ -81,15 +83,18 @@ def search(
             raise ValueError(f"{os.fspath(out)!r} is a file of features: it is searched alone, without other folders.")
         with tempfile.TemporaryDirectory() as place:
             folder = feature_folder(Path(out), Path(place))
-            return search(folder.path, query, k=k, where=where, group_by=group_by)
+            return search(folder.path, query, text=text, k=k, where=where, group_by=group_by)
     parts = [query] if isinstance(query, str | os.PathLike) else query
     names = [os.fspath(part) for part in parts]
     sets = [_Set(path, where, group_by) for path in (out, *also)]
     for other in sets[1:]:
         _check_same(sets[0].folder, other.folder)
     settings: dict[str, Any] = {"network": network, "min_readable": min_readable, "trusted": trusted}
-    knows = next((part for part in sets if len(names) == 1 and len(part.rows.with_id(names[0]))), sets[0])
-    example = query_vector(knows.folder, knows.rows, names, device=device, **settings)
+    if text:
+        knows, example = sets[0], text_vector(sets[0].folder, text, **settings)
+    else:
+        knows = next((part for part in sets if len(names) == 1 and len(part.rows.with_id(names[0]))), sets[0])
+        example = query_vector(knows.folder, knows.rows, names, device=device, **settings)
     found = [
         (score, place, row)
         for place, part in enumerate(sets)

@@ -79,18 +79,55 @@ def query_vector(
     if gone:
         refuse_address(gone[0])
         raise ValueError(f"{gone[0]!r} is neither an id in {str(folder.path)!r} nor a file: give one of these.")
-    if "features" in folder.metadata():
-        raise ValueError(
-            f"{name!r}: {folder.metadata()['features']!r} knows no network, so files cannot be searched for in it: "
-            "give the name of one of its tracklets."
-        )
-    config = embedding_config(folder, trusted=trusted)
-    if network is not None:
-        config = replace(config, network=network)
+    config = _config_of(folder, name, network, trusted)
     if min_readable is not None:
         config = replace(config, windows=replace(config.windows, min_readable=min_readable))
     vector, warning = _embed(folder, query, config, device)
     return QueryVector(name, unit(vector), own, warning)
+
+
+def text_vector(
+    folder: Folder,
+    text: str,
+    *,
+    network: NetworkConfig | None = None,
+    min_readable: float | None = None,
+    trusted: bool = False,
+) -> QueryVector:
+    """The vector of words, by the text tower of the network that made a data set.
+
+    Args:
+        folder: the data set.
+        text: the words.
+        network: where the network lies now, if the weights moved.
+        min_readable: of no meaning here.
+        trusted: the user vouches for the network that the data set names.
+
+    Returns:
+        The vector.
+
+    Raises:
+        ValueError: the network has no text tower, or is another one; or the rows are no embeddings of it.
+    """
+    config = _config_of(folder, text, network, trusted)
+    if config.output.feature != "penultimate":
+        raise ValueError(
+            f"text {text!r}: {str(folder.path)!r} holds the feature {config.output.feature!r}, with which words do "
+            "not compare: embed without --feature."
+        )
+    opened = _open(folder, config, "cpu")
+    return QueryVector(text, unit(opened.model.embed_text([text]).numpy()), np.zeros(0, np.int64))
+
+
+def _config_of(folder: Folder, name: str, network: NetworkConfig | None, trusted: bool) -> EmbedConfig:
+    """The settings that made a data set, with its network where that lies now."""
+    if "features" in folder.metadata():
+        raise ValueError(
+            f"{name!r}: {folder.metadata()['features']!r} knows no network, so files and words cannot be searched for "
+            "in it: give the name of one of its tracklets."
+        )
+    config = embedding_config(folder, trusted=trusted)
+    return config if network is None else replace(config, network=network)
 
 
 def embedding_config(folder: Folder, *, trusted: bool = False) -> EmbedConfig:
@@ -111,8 +148,8 @@ def embedding_config(folder: Folder, *, trusted: bool = False) -> EmbedConfig:
     return replace(config, network=replace(config.network, trust=trusted))
 
 
-def _embed(folder: Folder, query: Sequence[str], config: EmbedConfig, device: str) -> tuple[np.ndarray, str]:
-    """The mean of all clips, (1, D), and the warnings about their frames."""
+def _open(folder: Folder, config: EmbedConfig, device: str) -> Network:
+    """The network that made a data set."""
     metadata = folder.metadata()
     made: dict[str, Any] = metadata["network"]
     computing = metadata.get("computing")
@@ -135,6 +172,12 @@ def _embed(folder: Folder, query: Sequence[str], config: EmbedConfig, device: st
             f"the network is not the one that made {str(folder.path)!r} (weights {network.metadata.weights[:12]}, not "
             f"{made['weights'][:12]}). Say with --run or --weights where that lies."
         )
+    return network
+
+
+def _embed(folder: Folder, query: Sequence[str], config: EmbedConfig, device: str) -> tuple[np.ndarray, str]:
+    """The mean of all clips, (1, D), and the warnings about their frames."""
+    network = _open(folder, config, device)
     source = _source(query)
     total, count, warning = np.zeros(network.dim), 0, ""
     # In a process of its own: a file that kills its decoder must not end whatever calls this.

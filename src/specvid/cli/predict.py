@@ -24,6 +24,8 @@ specvid predict: name what happens in video files
                           or a backbone, with weights that bring a classifier; --modality flow|rgb-diff
                           where it sees optical flow or differences of frames (a run says so itself)
   --model FOLDER          or what save_pretrained wrote; owner/name: on the Hugging Face Hub
+  --model clip:FOLDER --classes "surfing, push-ups" [--prompt "a video of {}"]
+                          classes in words, of a model with a text tower (docs/encoders.md)
   --labels FILE           names of the classes, a line each. Without it: those of the run or folder,
                           *labels*.txt beside the weights, the data set of the published weights
   --top 5                 how many classes to name

@@ -37,6 +37,7 @@ specvid search query: what is most like a video, images, or a row of the data se
   DIR                     the folder that `specvid embed --out` wrote; or features.parquet of
                           `specvid eval reid`, with the name of a tracklet as ID
   VIDEO | IMAGES | ID     a file, a folder of images, several images of one thing, or an id of a row
+  --text "a man swims"    or words, where the set's model has a text tower (clip:...)
   -k 10                   how many answers
   --where "camid != 3"    only rows for which this holds: == != < <= > >= in, and or not, is None,
                           contains(label, 'run'), startswith, endswith; recorded > '2024-01-31'
@@ -92,6 +93,8 @@ class QueryOptions:
     """Folder of embeddings."""
     query: Positional[tuple[str, ...]] = ()
     """A video, images, or an id."""
+    text: str = ""
+    """Words, in place of a video."""
     k: Annotated[int, tyro.conf.arg(aliases=["-k"])] = 10
     """How many answers."""
     where: str = ""
@@ -154,9 +157,11 @@ def build(options: BuildOptions) -> int:
 def query(options: QueryOptions) -> int:
     """Search; returns the exit code."""
     _require_folder(options.folder)
-    if not options.query:
+    if options.query and options.text:
+        raise ValueError(f"text {options.text!r} takes the place of {options.query[0]!r}: leave one of them out.")
+    if not options.query and not options.text:
         raise ValueError(
-            "nothing to search for is given: name a video, a folder of images, images, or an id after DIR."
+            "nothing to search for is given: name a video, a folder of images, images, or an id after DIR; or --text."
         )
 
     from specvid.pipelines.engine.log import echo, status
@@ -166,6 +171,7 @@ def query(options: QueryOptions) -> int:
     answer = search(
         options.folder,
         options.query,
+        text=options.text,
         k=options.k,
         where=options.where,
         group_by=options.group_by,
@@ -176,7 +182,7 @@ def query(options: QueryOptions) -> int:
         trusted=options.trust,
     )
     if options.html:
-        write_page(answer, list(options.query), options.html)
+        write_page(answer, list(options.query) or [options.text], options.html)
     if options.json:
         print(json.dumps(answer.rows, indent=2, ensure_ascii=False, default=str))
     else:
