@@ -53,6 +53,7 @@ specvid bench blocks: time and memory of single blocks over the number of positi
   --channels-last         features in this memory format
   --memory                peak memory of a training step instead of times: a fresh process each
   --all                   every block, stage and convolution at three sizes: time, memory, parameters, FLOPs
+  --cpu-time              with --all: CPU time of this process, of which others on the machine take nothing
   --csv FILE --markdown   all measurements as a file; tables in Markdown
 
 Example:
@@ -165,7 +166,9 @@ class BlocksOptions:
     memory: bool = False
     """Peak memory of a training step instead of times."""
     all: bool = False
-    """Every block and convolution at three sizes: time, memory, parameters, multiply-adds."""
+    """Every block, stage and convolution at three sizes: time, memory, parameters, multiply-adds."""
+    cpu_time: bool = False
+    """With ``all``: CPU time of this process instead of the clock's."""
     csv: str = ""
     """File for all measurements."""
     markdown: bool = False
@@ -178,6 +181,8 @@ class BlocksOptions:
             raise ValueError(f"--memory is of one step in float32 on the CPU: leave out {words}.")
         if self.all and (self.memory or self.graphs or self.channels_last):
             raise ValueError("--all has its own table, with memory: leave out --memory, --graphs and --channels-last.")
+        if self.cpu_time and not (self.all and self.device == "cpu"):
+            raise ValueError("--cpu-time goes with --all on a CPU.")
         if self.all and (len(self.channels) > 1 or len(self.batches) > 1) and not self._has_default_sizes:
             raise ValueError("--all is of one number of channels and clips: give one --channels and one --batches.")
 
@@ -248,7 +253,7 @@ def _model(options: ModelOptions) -> str:
 
 def _every_options(options: BlocksOptions) -> dict[str, Any]:
     """The arguments of ``bench_every``; sizes that are not given are its own."""
-    given: dict[str, Any] = {"device": options.device, "precision": options.precision}
+    given: dict[str, Any] = {"device": options.device, "precision": options.precision, "cpu_time": options.cpu_time}
     if options.rounds != BlocksOptions.rounds:
         given["rounds"] = options.rounds
     if options.patience is not None:

@@ -18,6 +18,7 @@ NETWORKS = {
     "r3d_tiny": ("layer2", {}),
     "inflated:resnet18": ("layer1.1", {}),
     "mobilenet_v2": ("features.5", {}),
+    "r3d_18": ("layer1.1", {}),
     "timm:resnet18": ("layer1.1", {}),
     "mmaction:ResNet3d": ("layer1.1", {"depth": 18}),
     "mmaction:ResNet": ("layer1.1", {"depth": 18}),

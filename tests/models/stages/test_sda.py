@@ -30,6 +30,7 @@ STAGES = {
     "r3d_18": ("res5", {}),
     "timm:resnet18": ("layer4", {}),
     "mmaction:ResNet3d": ("layer4", {"depth": 18}),
+    "mmaction:ResNet": ("layer4", {"depth": 18}),
 }
 FAST = ("r3d_tiny", "resnet18")
 

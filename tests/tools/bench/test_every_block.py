@@ -57,5 +57,8 @@ def test_the_command(tmp_path, capsys) -> None:
     assert [line.split()[0] for line in text.splitlines()[:4]][::2] == ["block", "gc"]
     with open(tmp_path / "all.csv", newline="") as file:
         assert [row["name"] for row in csv.DictReader(file)] == ["gc", "dcd"]
+    assert run([*words, "--batches", "1", "--cpu-time", "--rounds", "1"]) == 0
+    assert run(["bench", "blocks", "--cpu-time"]) != 0
+    assert "--cpu-time goes with --all" in capsys.readouterr().err
     assert run([*words, "--memory"]) != 0
     assert "--all has its own table" in capsys.readouterr().err

@@ -69,6 +69,7 @@ def bench_every(
     patience: float = 5.0,
     device: str = "cpu",
     precision: str = "float32",
+    cpu_time: bool = False,
 ) -> Iterator[EveryRow]:
     """Measure every block with its default options, beside the floor of ``bench_blocks``.
 
@@ -81,6 +82,7 @@ def bench_every(
         patience: seconds of one block at one size after which it runs no further round.
         device: ``cpu`` or ``cuda``.
         precision: of ``specvid.tools.bench.gpu.PRECISIONS``.
+        cpu_time: time on the CPU, of all threads together, instead of the clock's.
 
     Yields:
         A row for each block at each size.
@@ -106,7 +108,7 @@ def bench_every(
                     yield replace(row, skipped=f"needs {need / 2**30:.0f} GiB for its N x N matrices")
                     continue
                 x = torch.randn(batch, channels, *CLIPS[n], device=device)
-                yield _measure(row, module.to(device), x, rounds, patience, precision)
+                yield _measure(row, module.to(device), x, rounds, patience, precision, cpu_time)
 
 
 def kind_of(name: str) -> str:
@@ -148,7 +150,9 @@ def _make(name: str, channels: int) -> nn.Module:
     return create_block(name, channels, **given)
 
 
-def _measure(row: EveryRow, module: nn.Module, x: Tensor, rounds: int, patience: float, precision: str) -> EveryRow:
+def _measure(
+    row: EveryRow, module: nn.Module, x: Tensor, rounds: int, patience: float, precision: str, cpu_time: bool
+) -> EveryRow:
     """Time, memory and multiply-adds at one size."""
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         module.eval()(x)
@@ -158,7 +162,7 @@ def _measure(row: EveryRow, module: nn.Module, x: Tensor, rounds: int, patience:
     seconds: list[dict[str, Seconds]] = []
     for prepare in (forward_of, training_of):  # one after the other: modes differ
         runs = {"this": prepare(module, x, precision), "floor": prepare(floor, x, precision)}
-        seconds.append(interleaved(runs, rounds=rounds, patience={"this": patience}, clock=clock))
+        seconds.append(interleaved(runs, rounds=rounds, patience={"this": patience}, clock=clock, cpu=cpu_time))
     forward, train = seconds
     return replace(
         row,
