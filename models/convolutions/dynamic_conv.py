@@ -67,10 +67,14 @@ class DynamicConvolution(Convolution):
             self.biases.copy_(conv.bias.expand_as(self.biases))
 
     def set_progress(self, progress: float) -> None:
-        """T falls linearly from the first to the last, over the share ``anneal`` of a training."""
+        """T falls linearly from the first to the last, over the share ``anneal`` of a training.
+
+        It does not rise again: weights that were trained before go on with the T that they came with.
+        """
         first, last = self.temperatures
         done = min(1.0, max(0.0, progress) / self.anneal)
-        self.get_buffer("temperature").fill_(first + (last - first) * done)
+        temperature, now = self.get_buffer("temperature"), first + (last - first) * done
+        temperature.fill_(min(now, temperature.item()) if last < first else now)
 
     def attention(self, x: Tensor) -> Tensor:
         """π of each sample.

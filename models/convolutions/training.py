@@ -6,15 +6,16 @@ from specvid.models.convolutions.base import Convolution
 
 
 def convolutions_of(network: nn.Module) -> list[Convolution]:
-    """The layers in a network that took a convolution's place.
+    """The layers in a network that took a convolution's place and are trained.
 
     Args:
         network: Any network.
 
     Returns:
-        They, in order.
+        They, in order, without those that stand still: all their parameters are frozen.
     """
-    return [module for module in network.modules() if isinstance(module, Convolution)]
+    layers = [module for module in network.modules() if isinstance(module, Convolution)]
+    return [layer for layer in layers if any(parameter.requires_grad for parameter in layer.parameters())]
 
 
 def penalty_of(layers: list[Convolution]) -> Tensor | None:

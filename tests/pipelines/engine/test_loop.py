@@ -327,3 +327,21 @@ def test_the_temperature_of_a_convolution_falls_with_the_training_and_is_saved(t
     assert weights(tmp_path / "a")["1.temperature"].item() == pytest.approx(31 - 30 * (3 / 9) / 0.5)
     train(tmp_path / "b", model=_with_convolution("dynamic_conv(temperature=31.0, anneal=0.5)"), ema=0.9)
     assert weights(tmp_path / "b")["1.temperature"].item() == 1.0
+
+
+def test_frozen_convolutions_stand_still_and_trained_ones_do_not_heat_up_again(tmp_path: Path) -> None:
+    """The temperature of a frozen layer stays; that of trained weights, 1, does not start at 31 once more."""
+    replacement = "dynamic_conv(temperature=31.0, anneal=0.5)"
+    frozen = _with_convolution(replacement)
+    frozen[1].requires_grad_(False)
+    train(tmp_path / "frozen", model=frozen, max_steps=3)
+    assert weights(tmp_path / "frozen")["1.temperature"].item() == 31.0
+    train(tmp_path / "trained", model=_with_convolution(replacement))
+    again = _with_convolution(replacement)
+    again.load_state_dict(weights(tmp_path / "trained"))
+    train(tmp_path / "again", model=again, max_steps=3)
+    assert weights(tmp_path / "again")["1.temperature"].item() == 1.0
+    still = _with_convolution("linear_conv(weight=0.5)")
+    still[1].requires_grad_(False)
+    train(tmp_path / "still", model=still)
+    assert "conv_penalty" not in json.loads((tmp_path / "still" / "metrics.jsonl").read_text().splitlines()[0])
