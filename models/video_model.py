@@ -230,8 +230,9 @@ class VideoModel(nn.Module):
     def for_inference(self) -> VideoModel:
         """A copy for inference alone, which computes the same, to rounding, faster.
 
-        Batch norms go into the convolutions before them, norms and gates of nonlocal blocks into the weights of the
-        block, and blocks whose gates are all 0 are left out. ``specvid eval``, ``predict``, ``embed`` and ``export``
+        Replacements of convolutions that are the same for all clips become plain convolutions, batch norms go into the
+        convolutions before them, norms and gates of nonlocal blocks into the weights of the block, and blocks whose
+        gates are all 0 are left out. ``specvid eval``, ``predict``, ``embed`` and ``export``
         use it.
 
         Returns:

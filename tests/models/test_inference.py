@@ -9,6 +9,7 @@ from specvid.models import VideoModel, create_model
 from specvid.models.blocks import create_block
 from specvid.models.blocks.block import NonlocalBlock
 from specvid.models.blocks.unit import Unit
+from specvid.models.convolutions import Convolution
 from specvid.models.inference.batch_norms import fold_batch_norms
 
 NONLOCAL = ("snl", "snl_2019", "gsnl", "nl", "ns", "a2", "relu_dot", "dnl", "cheb", "cayley", "arma", "heat")
@@ -194,3 +195,18 @@ def test_a_network_that_takes_one_size_is_run_at_it(side: int, folds: bool) -> N
     model.pool = Picky(side)
     folded = model.for_inference()
     assert bool(folded.folded.norms) == folds and bool(folded.folded.kept) != folds
+
+
+def test_replaced_convolutions_of_one_kernel_become_plain_ones_with_their_norms() -> None:
+    model = network("r3d_tiny", conv="phc(n=2)@layer2.0.conv2, dcd@layer2.1.conv2, linear_conv@layer1.0.conv1")
+    folded = model.for_inference()
+    merged = ("layer1.0.conv1", "layer2.0.conv2")
+    assert folded.folded.merged == merged and str(folded.folded).endswith("2 replaced convolutions merged")
+    assert all(type(folded.backbone.get_submodule(path)) is nn.Conv3d for path in merged)
+    assert [type(m).__name__ for m in folded.modules() if isinstance(m, Convolution)] == ["DynamicDecomposition"]
+    norms = sum(isinstance(m, _BatchNorm) for m in model.modules())
+    assert folded.folded.norms == norms - 3  # two in dcd, and the one behind it
+    x = clip(model)
+    with torch.no_grad():
+        torch.testing.assert_close(folded(x), model(x), rtol=1e-9, atol=1e-9)
+    assert model.config["conv"].startswith("phc") and isinstance(model.backbone.layer1[0].conv1, Convolution)
