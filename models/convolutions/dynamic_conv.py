@@ -57,6 +57,7 @@ class DynamicConvolution(Convolution):
         self.biases = nn.Parameter(torch.zeros(kernels, spec.out_channels)) if spec.bias else None
         self.reduce = nn.Linear(spec.in_channels, hidden, bias=False)
         self.attend = nn.Linear(hidden, kernels)
+        self.temperature: Tensor  # of the softmax
         self.register_buffer("temperature", torch.tensor(float(temperature)))
 
     @torch.no_grad()
@@ -73,8 +74,8 @@ class DynamicConvolution(Convolution):
         """
         first, last = self.temperatures
         done = min(1.0, max(0.0, progress) / self.anneal)
-        temperature, now = self.get_buffer("temperature"), first + (last - first) * done
-        temperature.fill_(min(now, temperature.item()) if last < first else now)
+        now = first + (last - first) * done
+        self.temperature.fill_(min(now, self.temperature.item()) if last < first else now)
 
     def attention(self, x: Tensor) -> Tensor:
         """π of each sample.
@@ -87,7 +88,7 @@ class DynamicConvolution(Convolution):
         """
         scores = self.attend(self.reduce(mean_of(x)).relu())
         wide = scores.to(torch.promote_types(scores.dtype, torch.float32))
-        return (wide / self.get_buffer("temperature")).softmax(-1).to(scores.dtype)
+        return (wide / self.temperature).softmax(-1).to(scores.dtype)
 
     def compute(self, x: Tensor) -> Tensor:
         """(B, C, *sizes) -> (B, O, *sizes of the output)."""

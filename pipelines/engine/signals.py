@@ -54,14 +54,20 @@ def interrupting(saved: str) -> Iterator[None]:
 
 @contextmanager
 def _raising_again() -> Iterator[None]:
-    """While the block runs, an `Interrupted` that Python ignores is raised again."""
-    usual, ignored, before = sys.unraisablehook, [], None
+    """While the block runs, an `Interrupted` that Python ignores is raised again.
+
+    What a library then fails at, half done as it is (one half of its hooks around a fork), is not worth a traceback:
+    the job ends.
+    """
+    usual, before = sys.unraisablehook, None
+    ignored: list[Interrupted] = []
 
     def hook(unraisable: Any) -> None:
-        if not isinstance(unraisable.exc_value, Interrupted):
-            return usual(unraisable)
-        ignored.append(unraisable.exc_value)
-        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        if isinstance(unraisable.exc_value, Interrupted):
+            ignored.append(unraisable.exc_value)
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+        elif not ignored:
+            usual(unraisable)
 
     def alarm(number: int, frame: object) -> None:
         raise ignored[-1]

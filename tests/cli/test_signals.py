@@ -86,6 +86,19 @@ def ignored() -> None:
     time.sleep(30)
 
 
+class Failing:
+    """A library that is left half done by the signal, and fails where Python ignores that, too."""
+
+    def __del__(self) -> None:
+        raise IndexError("pop from empty list")
+
+
+def ignored_with_consequences() -> None:
+    Ignoring()
+    Failing()
+    time.sleep(30)
+
+
 def replaced() -> None:
     try:
         os.kill(os.getpid(), signal.SIGTERM)
@@ -95,8 +108,10 @@ def replaced() -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-@pytest.mark.parametrize("work", [ignored, replaced])
+@pytest.mark.parametrize("work", [ignored, ignored_with_consequences, replaced])
 def test_where_the_exception_gets_lost(work, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    heard: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", heard.append)
     before = sys.unraisablehook, signal.getsignal(signal.SIGALRM)
     verb = cli.Verb("report", "", object, lambda options: work() or 0)
     monkeypatch.setattr(cli.Verb, "__call__", lambda self, words: self.run(words))
@@ -105,6 +120,7 @@ def test_where_the_exception_gets_lost(work, monkeypatch: pytest.MonkeyPatch, ca
     assert cli.run(["report", "x"]) == 143
     assert time.monotonic() - begun < 10
     assert capsys.readouterr().err.strip() == "specvid: stopped by SIGTERM: the same command starts again."
+    assert not heard
     assert (sys.unraisablehook, signal.getsignal(signal.SIGALRM)) == before
 
 

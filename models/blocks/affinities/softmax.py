@@ -79,7 +79,8 @@ class SoftmaxAffinity(Affinity):
         if pool is not None and pool.at_input:
             keys, key_mask = list(self._keys(pool(keys[0]))), pool.mask_bm
         if self.whiten:
-            theta_bcn, keys[0] = _centred(theta_bcn, mask_bn), _centred(keys[0], key_mask)
+            theta_bcn = _centred(theta_bcn, mask_bn)
+            keys = [_centred(keys[0], key_mask), *keys[1:]]
         if pool is not None:
             keys = [pool.values(key) for key in keys]
         return Attention(

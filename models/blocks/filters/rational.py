@@ -8,6 +8,8 @@ Both need A symmetric with eigenvalues in [-1, 1]. The inverses are geometric se
 exact to rounding.
 """
 
+from __future__ import annotations
+
 import math
 
 import torch

@@ -8,6 +8,8 @@ everywhere: exact to rounding for analytic f. An f that is not smooth has no sho
 silent approximation. Where f is a module, which learns, the length is chosen again whenever its parameters change.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 
 import numpy as np

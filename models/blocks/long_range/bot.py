@@ -80,11 +80,11 @@ class PositionAttention(LongRangeBlock):
         self.qkv = Pointwise(channels, 3 * inner, bias=bias)
         depth = inner // heads
         lengths = {"frames": frames, "height": height, "width": width}
-        self.tables = nn.ParameterDict()
-        if position != "none":
-            for axis in graph_axes(dims, mode):
-                rows = 2 * lengths[axis] - 1 if position == "relative" else lengths[axis]
-                self.tables[axis] = nn.Parameter(torch.randn(rows, depth) * depth**-0.5)
+        self.axes = () if position == "none" else graph_axes(dims, mode)
+        rows = {axis: 2 * lengths[axis] - 1 if position == "relative" else lengths[axis] for axis in self.axes}
+        self.tables = nn.ParameterDict(
+            {axis: nn.Parameter(torch.randn(rows[axis], depth) * depth**-0.5) for axis in self.axes}
+        )
 
     def branch(self, x_bcn: Tensor, sizes: tuple[int, ...], mask_bn: Tensor | None) -> Tensor:
         """(B, C, N) -> (B, inner, N)."""
@@ -95,7 +95,7 @@ class PositionAttention(LongRangeBlock):
             k = k + self._places(sizes).to(k.dtype)
         scores_bhnn = q @ k.mT
         if self.position == "relative":
-            tables = [self._distances(axis, length) for axis, length in zip(self.tables, sizes, strict=True)]
+            tables = [self._distances(axis, length) for axis, length in zip(self.axes, sizes, strict=True)]
             scores_bhnn = scores_bhnn + position_scores(q.unflatten(2, sizes), [t.to(q.dtype) for t in tables])
         if mask_bn is not None:
             scores_bhnn = scores_bhnn.masked_fill(~mask_bn[:, None, None], torch.finfo(scores_bhnn.dtype).min)
@@ -113,7 +113,7 @@ class PositionAttention(LongRangeBlock):
     def _places(self, sizes: tuple[int, ...]) -> Tensor:
         """(N, d): the sum of the vectors of a place along the axes."""
         total: Tensor | None = None
-        for number, (axis, length) in enumerate(zip(self.tables, sizes, strict=True)):
+        for number, (axis, length) in enumerate(zip(self.axes, sizes, strict=True)):
             table = self.tables[axis]
             own = table[torch.arange(length, device=table.device).clamp_max(table.shape[0] - 1)]
             own = own.reshape(*(length if i == number else 1 for i in range(len(sizes))), -1)

@@ -83,11 +83,9 @@ class HaloAttention(LongRangeBlock):
         self.q = Pointwise(channels, inner)
         self.kv = Pointwise(channels, 2 * inner)  # of each head first k, then v
         depth = inner // heads
+        self.axes = graph_axes(dims, mode)
         self.tables = nn.ParameterDict(
-            {
-                axis: nn.Parameter(torch.randn(2 * self.window - 1, depth) * depth**-0.5)
-                for axis in graph_axes(dims, mode)
-            }
+            {axis: nn.Parameter(torch.randn(2 * self.window - 1, depth) * depth**-0.5) for axis in self.axes}
         )
 
     @property
@@ -102,7 +100,7 @@ class HaloAttention(LongRangeBlock):
         k, v = self._windows(kv).chunk(2, dim=-1)  # (B, heads, blocks, keys, d)
         q = self._blocks(self.q(x_bcn).unflatten(1, (self.heads, -1)).unflatten(-1, sizes))
         scores = q.flatten(3, -2) * q.shape[-1] ** -0.5 @ k.mT
-        scores = scores + position_scores(q, [self._distances(axis).to(q.dtype) for axis in self.tables])
+        scores = scores + position_scores(q, [self._distances(axis).to(q.dtype) for axis in self.axes])
         if self.padding == "masked":
             seen = self._windows(seen_bn.unflatten(1, sizes)[:, None, None].to(x_bcn.dtype)).squeeze(-1) > 0
             scores = scores.masked_fill(~seen.unsqueeze(3), torch.finfo(scores.dtype).min)
