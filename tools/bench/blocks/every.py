@@ -216,12 +216,12 @@ def every_table(rows: Sequence[EveryRow]) -> list[list[str]]:
                 line += ["-"] * 4
                 continue
             times = ((row.forward_ms, row.forward_to_floor), (row.train_ms, row.train_to_floor))
-            line += [f"{_short(ms)} ({to_floor:.2g})" for ms, to_floor in times]
+            line += [f"{_short(ms)} ({_short(to_floor, 2)})" for ms, to_floor in times]
             line += [_short(row.mebibytes), _short(row.gmacs)]
         table.append(line)
     return table
 
 
-def _short(figure: float) -> str:
-    """Three digits, and no exponent where the number is large."""
-    return f"{figure:,.0f}" if figure >= 100 else f"{figure:.3g}"
+def _short(figure: float, digits: int = 3) -> str:
+    """So many digits, and no exponent where the number is large."""
+    return f"{figure:,.0f}" if figure >= 10 ** (digits - 1) else f"{figure:.{digits}g}"
