@@ -98,7 +98,7 @@ def open_index(folder: Folder, rows: Rows) -> Index | None:
         rows: its rows.
 
     Returns:
-        The index, None where there is none.
+        The index; None where there is none, or where a deletion was stopped before it was built anew.
 
     Raises:
         ValueError: the data set changed since it was built, or the index is damaged or altered.
@@ -110,6 +110,8 @@ def open_index(folder: Folder, rows: Rows) -> Index | None:
         return None
     metadata = read_json(file)
     if metadata.get("parts") != rows.state():
+        if _is_being_deleted(folder, metadata.get("parts"), rows):
+            return None
         raise ValueError(
             f"{file.parent} is of other embeddings than those in the folder: `specvid search build` again."
         )
@@ -142,6 +144,17 @@ def open_index(folder: Folder, rows: Rows) -> Index | None:
     if not ((np.abs(lengths - 1) < 0.01) | (lengths == 0)).all():  # no NaN passes either
         raise _altered(file.parent, "its vectors are not finite, or not of unit length")
     return index
+
+
+def _is_being_deleted(folder: Folder, parts: Any, rows: Rows) -> bool:
+    """Whether an index is of these rows and of more, of inputs that are deleted: then every row is compared."""
+    if not folder.deleted_ids() or not isinstance(parts, list) or len(parts) != len(rows.parts):
+        return False
+    pairs = zip(parts, rows.state(), strict=True)
+    return all(
+        isinstance(old, list) and len(old) == 3 and isinstance(old[2], int) and (old == new or old[2] > new[2])
+        for old, new in pairs
+    )
 
 
 def _check_search(metadata: dict[str, Any], file: Path) -> None:

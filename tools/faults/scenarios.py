@@ -96,15 +96,30 @@ def _index(folder: Path, run: Verbs) -> None:
     run(["search", "build", str(folder / "start")])
 
 
+def _half(folder: Path, run: Verbs) -> None:
+    """Embeddings of every second clip, with an index."""
+    _clips(folder, run)
+    words = _embed(folder, folder / "start")
+    run([words[0], *map(str, _videos(folder)[::2]), *words[2:]])
+    run(["search", "build", str(folder / "start")])
+
+
+def _videos(inputs: Path) -> list[Path]:
+    return sorted(path for path in (inputs / "clips").rglob("*.*") if path.suffix != ".json")
+
+
 def _query(inputs: Path, out: Path) -> Words:
-    return [
-        "search",
-        "query",
-        str(out),
-        str(min(path for path in (inputs / "clips").rglob("*.*") if path.suffix != ".json")),
-        "--device",
-        "cpu",
-    ]
+    return ["search", "query", str(out), str(_videos(inputs)[0]), "--device", "cpu"]
+
+
+def _append(inputs: Path, out: Path) -> Words:
+    words = _embed(inputs, out)
+    return [words[0], *map(str, _videos(inputs)[1::2]), *words[2:], "--append"]
+
+
+def _delete(inputs: Path, out: Path) -> Words:
+    """Every third clip, but the first, which the reader asks for."""
+    return ["embed", "delete", str(out), *map(str, _videos(inputs)[1::3])]
 
 
 def _train_action(inputs: Path, out: Path) -> Words:
@@ -163,6 +178,8 @@ SCENARIOS: dict[str, Scenario] = {
     "train action": Scenario(_train_action, _clips, grows=True),
     "train reid": Scenario(_train_reid, _walkers, grows=True),
     "embed": Scenario(_embed, _clips),
+    "embed --append": Scenario(_append, _half, start="start"),
+    "embed delete": Scenario(_delete, _index, start="start", reader=_query),
     "search build": Scenario(
         lambda inputs, out: ["search", "build", str(out), "--index", "hnsw"], _index, start="start", reader=_query
     ),

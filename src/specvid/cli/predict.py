@@ -180,25 +180,26 @@ def _segments(options: PredictOptions, classifier: Any) -> int:
     writer = SegmentWriter(options.format, echo, folder=options.out, videos=options.videos)
     drawer = Drawer(options.draw, options.videos, fps=options.segments.fps)
     failed = 0
-    found = predict_segments(
-        options.videos,
-        classifier,
-        options.segments,
-        top=options.top,
-        workers=min(options.compute.workers, len(options.videos)),
-        on_progress=SegmentProgress(status),
-    )
-    for item in found:
-        if not isinstance(item, VideoEnd):
-            writer.add(*item)
-            drawer.add(item[1])
-            continue
-        error = item.error or writer.close(item) or drawer.close(item.path)
-        status(f"{path_on_one_line(item.path)}: {f'error: {error}' if error else item}")
-        if error:
-            failed += 1
-            writer.fail(item.path, error)
-            drawer.drop()
+    with SegmentProgress(status) as progress:
+        found = predict_segments(
+            options.videos,
+            classifier,
+            options.segments,
+            top=options.top,
+            workers=min(options.compute.workers, len(options.videos)),
+            on_progress=progress,
+        )
+        for item in found:
+            if not isinstance(item, VideoEnd):
+                writer.add(*item)
+                drawer.add(item[1])
+                continue
+            error = item.error or writer.close(item) or drawer.close(item.path)
+            status(f"{path_on_one_line(item.path)}: {f'error: {error}' if error else item}")
+            if error:
+                failed += 1
+                writer.fail(item.path, error)
+                drawer.drop()
     return 1 if failed else 0
 
 

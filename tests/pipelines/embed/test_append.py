@@ -236,6 +236,20 @@ def test_deleted_inputs_leave_the_bytes_of_a_set_without_them(
         delete(tmp_path / "whole", ["nobody"])
 
 
+def test_a_deletion_that_was_killed_before_the_index_is_searched_row_by_row(tmp_path: Path) -> None:
+    vectors = np.random.default_rng(0).normal(size=(60, 8))
+    folder = write_embeddings(tmp_path / "emb", vectors, shard_size=20)
+    build_index(folder.path, "flat")
+    assert search(folder.path, "n5", k=3).method == "flat"
+    delete(folder.path, ["n30"])  # and the command would now build the index anew
+    answer = search(folder.path, "n5", k=59)
+    assert (answer.method, len(answer.rows)) == ("exact", 58) and "n30" not in [row["id"] for row in answer.rows]
+    write_embeddings(tmp_path / "other", vectors[:40], shard_size=20)
+    shutil.copytree(folder.path / "index", tmp_path / "other/index")
+    with pytest.raises(ValueError, match="of other embeddings"):
+        search(tmp_path / "other", "n5")
+
+
 def test_deletion_by_filter_and_the_index(tmp_path: Path, capsys) -> None:
     vectors = np.random.default_rng(0).normal(size=(400, 8))
     folder = write_embeddings(tmp_path / "emb", vectors, columns={"n": np.arange(400) % 5}, shard_size=150)
