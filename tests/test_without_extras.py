@@ -19,6 +19,8 @@ sys.modules.update(dict.fromkeys({EXTRAS!r}))  # as if they were not installed
 import specvid
 assert "torch" not in sys.modules
 import torch
+from specvid.models.backbones.registry import option_names
+assert option_names("timm:resnet18") is None  # timm's own, also before anything was built
 model = specvid.create_model("r3d_18", blocks="snl@layer3.-1", num_classes=5).eval()
 assert model(torch.zeros(1, 3, 2, 32, 32)).shape == (1, 5)
 assert "r3d_18" in specvid.list_backbones() and "snl" in specvid.list_blocks()

@@ -112,7 +112,8 @@ def option_names(name: str) -> list[str] | None:
     """
     bare = parse_name(name)[0]
     scheme, colon, _ = bare.partition(":")
-    builder = (_SCHEMES if colon else _builders()).get(scheme if colon else bare)
+    builders = _builders()  # which makes the schemes known too
+    builder = (_SCHEMES if colon else builders).get(scheme if colon else bare)
     parameters = inspect.signature(builder).parameters if builder else {}
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         return None

@@ -71,6 +71,7 @@ def delete(
     folder = Folder(out)
     rows = Rows(folder)
     with only_writer(folder.path):
+        folder.remove_leftovers()
         known = (
             pq.read_table(folder.inputs, columns=["id"])["id"].slice(0, folder.metadata()["inputs"]).combine_chunks()
         )

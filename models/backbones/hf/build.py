@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -55,6 +56,8 @@ def build_hf(name: str, /, **options: Any) -> Backbone:
     what = f"backbone 'hf:{name}'"
     transformers = require("transformers", extra=EXTRA, what=what)
     ours = {key: options.pop(key) for key in _OURS if key in options}
+    if name in FAMILIES and not options and not ours and Path(name).is_dir():
+        raise ValueError(f"{what} is an architecture and a folder here: write 'hf:./{name}' for the folder")
     if name in FAMILIES:
         config = _config(transformers, name, {}, options, what)
         family = FAMILIES[name]

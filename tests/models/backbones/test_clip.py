@@ -1,5 +1,6 @@
 """open_clip's models as ours: vectors of frames and words, and zero-shot logits, are its own numbers."""
 
+import contextlib
 import json
 import pickle
 from collections.abc import Callable
@@ -170,3 +171,34 @@ def test_zero_shot_mistakes(saved) -> None:
         create_model(f"clip:{saved('vit')[0]}", embedding_dim=12).embed_text(["surfing"])
     with pytest.raises(ValueError, match="'r3d_tiny' has no text tower"):
         set_classes(create_model("r3d_tiny"), ["surfing"])
+
+
+def test_the_tokenizer_of_a_folder_is_its_own_and_runs_no_code(saved, tmp_path: Path) -> None:
+    """SigLIP's models bring tokenizer files of transformers along."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    folder, network = saved("vit")
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    words = {word: number for number, word in enumerate(["<pad>", "<unk>", "a", "video", "of", "surfing"])}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>").save_pretrained(tmp_path)
+    content = json.loads((tmp_path / "open_clip_config.json").read_text())
+    content["model_cfg"]["text_cfg"] |= {
+        "hf_tokenizer_name": "owner/name",
+        "tokenizer_kwargs": {"trust_remote_code": True},
+    }
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(content))
+    vector = create_model(f"clip:{tmp_path}").embed_text(["a video of surfing"])
+    tokens = torch.tensor([[2, 3, 4, 5, *[0] * 12]])
+    with torch.no_grad():
+        torch.testing.assert_close(vector, network.encode_text(tokens), **CLOSE)
+    config = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    config |= {"tokenizer_class": "Evil", "auto_map": {"AutoTokenizer": ["evil.Evil", None]}}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+    (tmp_path / "evil.py").write_text(f"import os\nos.mkdir({str(tmp_path / 'sprung')!r})\n")
+    with contextlib.suppress(ValueError):  # read as what transformers knows, or refused
+        create_model(f"clip:{tmp_path}").embed_text(["a video of surfing"])
+    assert not (tmp_path / "sprung").exists()

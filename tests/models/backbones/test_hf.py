@@ -262,11 +262,34 @@ def test_mistakes(change: dict[str, Any], message: str, saved, tmp_path: Path) -
         create_model(f"hf:{own}", **change.get("options", {}))
 
 
-def test_names_that_lead_nowhere(tmp_path: Path) -> None:
+def test_names_that_lead_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "vivit").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"is an architecture and a folder here: write 'hf:\./vivit'"):
+        create_model("hf:vivit")
     with pytest.raises(ValueError, match="there is no such folder; give one, or owner/name"):
         create_model(f"hf:{tmp_path}/nothing")
     with pytest.raises(ValueError, match="reads the class token alone; put it before the layer"):
         create_model("hf:vivit(hidden_size=24, num_hidden_layers=2, num_attention_heads=2)", blocks="snl@layers.end")
+
+
+def test_a_name_on_the_hub_is_fetched_into_its_cache(saved, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+    folder, _, _ = saved("videomae")
+    asked: list[tuple[str, list[str]]] = []
+
+    def snapshot_download(name: str, *, allow_patterns: list[str]) -> str:
+        asked.append((name, allow_patterns))
+        if name == "owner/absent":
+            raise OSError("offline mode is enabled\nand more")
+        return str(folder)
+
+    monkeypatch.setattr(hub, "snapshot_download", snapshot_download)
+    assert create_model("hf:owner/name", num_classes=3).classes == tuple(CLASSES.values())
+    ((name, patterns),) = asked
+    assert name == "owner/name" and not any(pattern.endswith((".py", ".bin")) for pattern in patterns)
+    with pytest.raises(ValueError, match=r"and the Hub does not give it \(offline mode is enabled\)"):
+        create_model("hf:owner/absent")
 
 
 class _Version2(nn.Module):

@@ -241,7 +241,10 @@ def test_a_deletion_that_was_killed_before_the_index_is_searched_row_by_row(tmp_
     folder = write_embeddings(tmp_path / "emb", vectors, shard_size=20)
     build_index(folder.path, "flat")
     assert search(folder.path, "n5", k=3).method == "flat"
+    (folder.path / ".writing").mkdir(exist_ok=True)
+    (folder.path / ".writing/part-000001.host.1.parquet").write_bytes(b"half")  # of one that was killed
     delete(folder.path, ["n30"])  # and the command would now build the index anew
+    assert not list((folder.path / ".writing").glob("*"))
     answer = search(folder.path, "n5", k=59)
     assert (answer.method, len(answer.rows)) == ("exact", 58) and "n30" not in [row["id"] for row in answer.rows]
     write_embeddings(tmp_path / "other", vectors[:40], shard_size=20)
