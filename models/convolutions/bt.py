@@ -1,4 +1,4 @@
-"""Block-term tensor layers: a kernel as a sum of small tensors in the Tucker form.
+"""Block-term tensor layers (2010.04963): a kernel as a sum of small tensors in the Tucker form.
 
     W = sum_b G_b ×_1 A_b1 ×_2 A_b2 ... ×_d A_bd ×_(d+1) K_b        G_b (R x ... x R), A_bn (I_n O_n x R), K_b (k x R)
 
