@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
+from itertools import product
 from math import prod
 
 import torch
@@ -11,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 CONVOLUTIONS_OF_TORCH = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_AS_PRODUCTS: ContextVar[bool] = ContextVar("kernels of samples are applied by matrix products", default=False)
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _CONVOLVE = (F.conv1d, F.conv2d, F.conv3d)
 _LEAST = {"in_channels": 1, "out_channels": 1, "kernel_size": 1, "stride": 1, "padding": 0, "dilation": 1, "groups": 1}
@@ -146,6 +150,9 @@ class ConvolutionSpec:
             (B, M, O, *sizes of the output).
         """
         batch, kernels, groups, out = *weight.shape[:2], self.groups, self.out_channels // self.groups
+        if _AS_PRODUCTS.get():
+            y = self._multiply_each(x, weight)
+            return y if bias is None else y + bias.reshape(*bias.shape, *(1 for _ in self.kernel_size))
         if batch == 0:
             one = self.convolve_each(x.new_zeros(1, *x.shape[1:]), weight.new_zeros(1, *weight.shape[1:]))
             return one[:0]
@@ -155,6 +162,29 @@ class ConvolutionSpec:
         if bias is not None:
             y = y + bias.reshape(*bias.shape, *(1 for _ in self.kernel_size))
         return y
+
+    def _multiply_each(self, x: Tensor, weight: Tensor) -> Tensor:
+        """As `convolve_each`, by matrix products with shifted copies of x: for any batch, but in more memory."""
+        first = (self.padding[0],) * 2
+        if self.replicates_time:
+            x = F.pad(x, (*(0 for _ in self.padding[1:] for _ in range(2)), *first), mode="replicate")
+            first = (0, 0)
+        x = F.pad(x, (*(p for p in reversed(self.padding[1:]) for _ in range(2)), *first))
+        axes = list(zip(x.shape[2:], self.kernel_size, self.stride, self.dilation, strict=True))
+        sizes = [(length - d * (k - 1) - 1) // step + 1 for length, k, step, d in axes]
+        copies = []
+        for place in product(*(range(k) for k in self.kernel_size)):
+            part = x
+            for axis, (at, size, step, d) in enumerate(zip(place, sizes, self.stride, self.dilation, strict=True)):
+                part = part[(slice(None),) * (2 + axis) + (slice(at * d, at * d + (size - 1) * step + 1, step),)]
+            copies.append(part.flatten(2))
+        seen = torch.stack(copies, dim=2).unflatten(1, (self.groups, -1)).flatten(2, 3)  # (B, groups, C·window, N)
+        each = (
+            weight.unflatten(2, (self.groups, -1)).transpose(1, 2).flatten(4)
+        )  # (B, groups, M, O / groups, C, window)
+        y = each.flatten(4).flatten(2, 3) @ seen
+        y = y.unflatten(2, (weight.shape[1], -1)).transpose(1, 2).flatten(2, 3)
+        return y.reshape(*y.shape[:3], *sizes)
 
     def build(self, kind: type[nn.Conv1d | nn.Conv2d | nn.Conv3d] | None = None) -> nn.Conv1d | nn.Conv2d | nn.Conv3d:
         """A plain convolution of this spec, with torch's own start.
@@ -201,6 +231,23 @@ def _padding(conv: nn.Conv1d | nn.Conv2d | nn.Conv3d) -> tuple[int, ...] | None:
     return None if any(one % 2 for one in both) else tuple(one // 2 for one in both)
 
 
+@contextmanager
+def kernels_as_products(yes: bool = True) -> Iterator[None]:
+    """While the block runs, kernels of single samples are applied, and bins averaged, by matrix products.
+
+    That is slower, and what formats take that have neither a convolution whose number of groups varies with the batch
+    nor bins of features of any size (ONNX).
+
+    Args:
+        yes: Else nothing changes.
+    """
+    token = _AS_PRODUCTS.set(yes)
+    try:
+        yield
+    finally:
+        _AS_PRODUCTS.reset(token)
+
+
 def pool_to(x: Tensor, bins: tuple[int, ...]) -> Tensor:
     """Means over bins that cover each axis; they overlap where they do not divide its length.
 
@@ -211,8 +258,20 @@ def pool_to(x: Tensor, bins: tuple[int, ...]) -> Tensor:
     Returns:
         (B, C, *bins).
     """
+    if _AS_PRODUCTS.get():
+        for axis, count in enumerate(bins, start=2):
+            x = (x.movedim(axis, -1) @ _bins(x.shape[axis], count, x).mT).movedim(-1, axis)
+        return x
     pool: Callable[..., Tensor] = (F.adaptive_avg_pool1d, F.adaptive_avg_pool2d, F.adaptive_avg_pool3d)[len(bins) - 1]
     return pool(x, bins if len(bins) > 1 else bins[0])
+
+
+def _bins(length: int, count: int, like: Tensor) -> Tensor:
+    """(count, length): the weights of positions in the mean of each bin, those of torch's adaptive pooling."""
+    place, number = torch.arange(length, device=like.device), torch.arange(count, device=like.device).unsqueeze(1)
+    inside = (place >= number * length // count) & (place * count < (number + 1) * length)
+    share = inside.to(like.dtype)
+    return share / share.sum(1, keepdim=True)
 
 
 def mean_of(x: Tensor) -> Tensor:

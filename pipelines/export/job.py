@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from specvid.files import replacing_file
+from specvid.models.convolutions.spec import kernels_as_products
 from specvid.models.video_model import VideoModel
 from specvid.pipelines.export.axes import Axes, AxisError, axes_of
 from specvid.pipelines.export.capture import Exportable, capture, choose_feature, draw_inputs
@@ -148,7 +149,8 @@ def export_model(
             echo(f"capturing; may vary: {', '.join(axes.dynamic) or 'nothing'}")
             metadata = file_metadata(model, axes, feature=feature, mask=mask, classes=classes, more=more)
             try:
-                program = capture(network, axes, inputs)
+                with kernels_as_products(to == "onnx"):
+                    program = capture(network, axes, inputs)
                 runner = WRITERS[to](program, staging, inputs=inputs, axes=axes, output=feature, metadata=metadata)
                 comparisons = compare(original, runner, axes, **how)
             except AxisError as error:

@@ -16,6 +16,7 @@ from specvid.models.convolutions import (
     create_convolution,
     list_convolutions,
 )
+from specvid.models.convolutions.spec import ConvolutionSpec, kernels_as_products
 
 NAMES = list_convolutions()
 IN, OUT = 8, 12
@@ -231,6 +232,45 @@ def test_single_samples_pass_as_through_convolutions_and_wrong_input_is_refused(
     for wrong in (x[:, 1:], x[:, None], x[0, 0]):
         with pytest.raises(ValueError, match=rf"does not fit convolution '{name}'.*dims={dims} and 8 channels"):
             layer(wrong)
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES)
+@pytest.mark.parametrize("name", ["dcd", "drconv", "dynamic_conv", "sample_specific"])
+def test_as_products_they_compute_the_same(name: str, geometry: tuple[Any, ...]) -> None:
+    """The form that ONNX files get, in which a batch of any size runs."""
+    for dims in (1, 2, 3):
+        layer, x = replaced(name, convolution(dims, geometry)).double().eval(), features(dims).double()
+        for parameter in layer.parameters():
+            nn.init.normal_(parameter, std=0.3)
+        wanted = layer(x)
+        with kernels_as_products():
+            torch.testing.assert_close(layer(x), wanted, rtol=1e-9, atol=1e-9)
+            assert layer(x[:0]).shape == (0, *wanted.shape[1:])
+
+
+@pytest.mark.parametrize("replicates", [False, True])
+def test_products_pad_time_as_convolutions_do(replicates: bool) -> None:
+    spec = ConvolutionSpec(4, 6, (3, 3, 1), (1, 2, 1), (1, 1, 0), (1, 1, 1), 2, replicates_time=replicates)
+    x, weight = torch.randn(2, 4, 5, 6, 4).double(), torch.randn(2, 3, *spec.weight_shape).double()
+    wanted = spec.convolve_each(x, weight)
+    with kernels_as_products():
+        torch.testing.assert_close(spec.convolve_each(x, weight), wanted)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["dcd", "drconv", "dynamic_conv", "sample_specific"])
+def test_onnx_files_take_any_batch(name: str, tmp_path: Any) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    layer, x = active(name).eval(), features(batch=3)
+    with kernels_as_products():
+        shapes = ({0: torch.export.Dim.AUTO, 2: torch.export.Dim.AUTO, 3: torch.export.Dim.AUTO},)
+        program = torch.export.export(layer, (x[:2],), dynamic_shapes=shapes)
+    torch.onnx.export(program, (x[:2],), tmp_path / "layer.onnx", dynamo=True, input_names=["x"], verbose=False)
+    session = onnxruntime.InferenceSession(tmp_path / "layer.onnx", providers=["CPUExecutionProvider"])
+    for given in (x, x[:1, :, :5]):
+        (y,) = session.run(None, {"x": given.numpy()})
+        torch.testing.assert_close(torch.from_numpy(y), layer(given).detach(), rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name in ("bt", "linear_conv", "phc")])
