@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import product
 from math import prod
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 CONVOLUTIONS_OF_TORCH = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-_AS_PRODUCTS: ContextVar[bool] = ContextVar("kernels of samples are applied by matrix products", default=False)
+_FORM = {"products": False}  # a dictionary, for `torch.compile` of PyTorch 2.6 reads no ContextVar
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _CONVOLVE = (F.conv1d, F.conv2d, F.conv3d)
 _LEAST = {"in_channels": 1, "out_channels": 1, "kernel_size": 1, "stride": 1, "padding": 0, "dilation": 1, "groups": 1}
@@ -150,7 +149,7 @@ class ConvolutionSpec:
             (B, M, O, *sizes of the output).
         """
         batch, kernels, groups, out = *weight.shape[:2], self.groups, self.out_channels // self.groups
-        if _AS_PRODUCTS.get():
+        if _FORM["products"]:
             y = self._multiply_each(x, weight)
             return y if bias is None else y + bias.reshape(*bias.shape, *(1 for _ in self.kernel_size))
         if batch == 0:
@@ -235,17 +234,18 @@ def _padding(conv: nn.Conv1d | nn.Conv2d | nn.Conv3d) -> tuple[int, ...] | None:
 def kernels_as_products(yes: bool = True) -> Iterator[None]:
     """While the block runs, kernels of single samples are applied, and bins averaged, by matrix products.
 
-    That is slower, and what formats take that have neither a convolution whose number of groups varies with the batch
+    That is slower (in all threads, for so long), and what formats take that have neither a convolution whose number of groups varies with the batch
     nor bins of features of any size (ONNX).
 
     Args:
         yes: Else nothing changes.
     """
-    token = _AS_PRODUCTS.set(yes)
+    before = _FORM["products"]
+    _FORM["products"] = before or yes
     try:
         yield
     finally:
-        _AS_PRODUCTS.reset(token)
+        _FORM["products"] = before
 
 
 def pool_to(x: Tensor, bins: tuple[int, ...]) -> Tensor:
@@ -258,7 +258,7 @@ def pool_to(x: Tensor, bins: tuple[int, ...]) -> Tensor:
     Returns:
         (B, C, *bins).
     """
-    if _AS_PRODUCTS.get():
+    if _FORM["products"]:
         for axis, count in enumerate(bins, start=2):
             x = (x.movedim(axis, -1) @ _bins(x.shape[axis], count, x).mT).movedim(-1, axis)
         return x
