@@ -234,8 +234,8 @@ def _padding(conv: nn.Conv1d | nn.Conv2d | nn.Conv3d) -> tuple[int, ...] | None:
 def kernels_as_products(yes: bool = True) -> Iterator[None]:
     """While the block runs, kernels of single samples are applied, and bins averaged, by matrix products.
 
-    That is slower (in all threads, for so long), and what formats take that have neither a convolution whose number of groups varies with the batch
-    nor bins of features of any size (ONNX).
+    That is slower, in all threads, and what formats take that have neither a convolution whose number of groups varies
+    with the batch nor bins of features of any size (ONNX).
 
     Args:
         yes: Else nothing changes.
