@@ -180,7 +180,11 @@ class Unit(nn.Module):
             return gated_shift_(x_bcn, y_bcn, cast(Shift, self.norm).bias, self.gate, relu=self.relu)
         y_bcn = self.finish(y_bcn, mask_bn)
         gate = self.gate.to(y_bcn.dtype)[:, None]
-        return torch.addcmul(x_bcn, y_bcn, gate) if self.residual else y_bcn * gate
+        if not self.residual:
+            return y_bcn * gate
+        if torch.compiler.is_compiling():  # one kernel anyway; PyTorch 2.6 exports no addcmul of any size
+            return x_bcn + y_bcn * gate
+        return torch.addcmul(x_bcn, y_bcn, gate)
 
     def finish(self, y_bcn: Tensor, mask_bn: Tensor | None) -> Tensor:
         """Apply norm and ReLU: relu(norm(y)).
@@ -223,4 +227,6 @@ def _add_product(y_bcn: Tensor, weight: nn.Module, term_bdn: Tensor) -> Tensor:
     """y + W term, in one product where W is not grouped."""
     if not isinstance(weight, Pointwise) or weight.groups > 1 or y_bcn.dtype != term_bdn.dtype:
         return y_bcn + weight(term_bdn)
+    if torch.compiler.is_compiling():  # as for `addcmul`
+        return y_bcn + weight.weight.squeeze(-1) @ term_bdn
     return torch.baddbmm(y_bcn, weight.weight.squeeze(-1).expand(y_bcn.shape[0], -1, -1), term_bdn)

@@ -284,8 +284,10 @@ def write_npz(folder: Folder) -> None:
 
 def _write_arrays(path: Path, parts: list[Path], schema: Any, rows: int) -> None:
     """Write the archive at ``path``."""
+    import pyarrow as pa
+
     dim = schema.field("embedding").type.list_size
-    value = np.dtype(schema.field("embedding").type.value_type.to_pandas_dtype())
+    value = pa.array([], schema.field("embedding").type.value_type).to_numpy().dtype
     with zipfile.ZipFile(path, "w", allowZip64=True) as archive:
         with _member(archive, "embedding") as file:
             header = {"descr": np.lib.format.dtype_to_descr(value), "fortran_order": False, "shape": (rows, dim)}

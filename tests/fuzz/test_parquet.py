@@ -50,7 +50,10 @@ READERS: dict[str, tuple[Callable[[Path], object], dict[str, Any], tuple[str, ..
 def test_columns_of_every_type(tmp_path: Path, reader: str, kind: str) -> None:
     read, sound, others = READERS[reader]
     for column in (*sound, *others):
-        pq.write_table(pa.table({**sound, column: ODD[kind]}), tmp_path / "t.parquet")
+        try:
+            pq.write_table(pa.table({**sound, column: ODD[kind]}), tmp_path / "t.parquet")
+        except pa.ArrowNotImplementedError as error:
+            pytest.skip(f"PyArrow {pa.__version__} writes no such column: {error}")
         said = ""
         try:
             read(tmp_path / "t.parquet")
