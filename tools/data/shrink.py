@@ -38,7 +38,6 @@ _CODECS = {
     ),
     ".m1v": ("mpeg1video", _QUALITY),
     **dict.fromkeys((".264", ".h264", ".f4v"), ("libx264", {"crf": "23"})),
-    **dict.fromkeys((".265", ".h265", ".hevc"), ("libx265", {"crf": "28"})),
     **dict.fromkeys((".mjpeg", ".mjpg"), ("mjpeg", _QUALITY)),
     ".gif": ("gif", {}),
     ".y4m": ("rawvideo", {}),

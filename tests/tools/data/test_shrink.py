@@ -102,7 +102,7 @@ def film(tmp_path_factory):
 
 
 SUFFIXES = (
-    ".3gp .avi .f4v .flv .gif .h264 .hevc .ivf .m1v .m2v .m4v .mjpeg .mkv .mov .mp4 .mpg .mts .mxf .nut .ogv .ts .vob "
+    ".3gp .avi .f4v .flv .gif .h264 .ivf .m1v .m2v .m4v .mjpeg .mkv .mov .mp4 .mpg .mts .mxf .nut .ogv .ts .vob "
     ".webm .wmv .y4m"
 )
 
