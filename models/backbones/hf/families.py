@@ -118,6 +118,7 @@ def _vivit(bare: Any, full: Any, size: tuple[int, int]) -> Taken:
 
 def _dinov2(bare: Any, full: Any, size: tuple[int, int]) -> Taken:
     config = bare.config
+    bare.embeddings.mask_token = None  # of pretraining: it would wait for a gradient for ever
     prefix = 1 + getattr(config, "num_register_tokens", 0)
     tokens = FeatureFormat(TOKENS, prefix=prefix, grid=_side(size, config.patch_size))
     encoder = TokenEncoder(bare.embeddings, bare.encoder.layer, bare.layernorm, None)
@@ -128,6 +129,7 @@ def _dinov2(bare: Any, full: Any, size: tuple[int, int]) -> Taken:
 
 def _dinov3(bare: Any, full: Any, size: tuple[int, int]) -> Taken:
     config = bare.config
+    bare.embeddings.mask_token = None
     tokens = FeatureFormat(TOKENS, prefix=1 + config.num_register_tokens, grid=_side(size, config.patch_size))
     encoder = TokenEncoder(bare.embeddings, bare.model.layer, bare.norm, bare.rope_embeddings)
     return _class_token(encoder, tokens, config)
