@@ -47,27 +47,32 @@ def _open(config: TrainingConfig, held: ExitStack) -> str:
         raise ValueError("wandb is asked for, but it is not installed. Run `pip install wandb`, or leave out --wandb.")
     base = Path(config.runs)
     run = RunFolder(base / (config.name or config.default_name))
-    if run.started and config.resume == "auto":
-        held.enter_context(only_writer(run.path))
-        before, now = run.config(), to_dict(config)
-        changed = differences(before, now, but=MAY_CHANGE_ON_RESUME | ABOUT_THE_RUN)
-        if changed and not differences(before, now, but=MAY_CHANGE_ON_RESUME | ABOUT_THE_RUN | _LENGTH):
-            _check_more_epochs(run, before["train"], now["train"], task=config.task)
-            run.start({**before, "train": {**before["train"], **{name: now["train"][name] for name in _LENGTH}}})
-        elif changed:
-            raise ValueError(
-                f"run {str(run.path)!r} was started with other settings ({'; '.join(changed)}). "
-                "Continue it with the ones in its config.json, or choose another --name."
-            )
-        return str(run.path)
     number = 2
     while not _start(run, config, held):
+        if config.resume == "auto":
+            return _resume(run, config, held)
         if config.name:
             raise ValueError(
                 f"run {str(run.path)!r} exists already. Continue it with --resume auto, or choose another --name."
             )
         run = RunFolder(base / f"{config.default_name}-{number}")
         number += 1
+    return str(run.path)
+
+
+def _resume(run: RunFolder, config: TrainingConfig, held: ExitStack) -> str:
+    """Go on with a run: the folder's path."""
+    held.enter_context(only_writer(run.path))
+    before, now = run.config(), to_dict(config)
+    changed = differences(before, now, but=MAY_CHANGE_ON_RESUME | ABOUT_THE_RUN)
+    if changed and not differences(before, now, but=MAY_CHANGE_ON_RESUME | ABOUT_THE_RUN | _LENGTH):
+        _check_more_epochs(run, before["train"], now["train"], task=config.task)
+        run.start({**before, "train": {**before["train"], **{name: now["train"][name] for name in _LENGTH}}})
+    elif changed:
+        raise ValueError(
+            f"run {str(run.path)!r} was started with other settings ({'; '.join(changed)}). "
+            "Continue it with the ones in its config.json, or choose another --name."
+        )
     return str(run.path)
 
 
