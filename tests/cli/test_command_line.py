@@ -207,6 +207,12 @@ def test_debug_shows_the_traceback(monkeypatch) -> None:
         cli.run(["predict"])
 
 
+def test_semaphores_are_files_in_shared_memory() -> None:
+    with pytest.raises(OSError, match="No space left") as full:
+        exec("raise OSError(28, 'No space left')", {"__name__": "multiprocessing.synchronize"})
+    assert str(problem(full.value)).startswith("there is too little shared memory (/dev/shm)")
+
+
 def test_a_fault_of_the_program_is_not_dressed_up_as_the_users() -> None:
     assert problem(RuntimeError("bug")) is None
     assert problem(KeyError("bug")) is None

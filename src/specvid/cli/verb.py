@@ -7,6 +7,7 @@ import io
 import os
 import re
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, get_type_hints
 
@@ -14,6 +15,10 @@ from specvid.errors import LostProcessError, nearest
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _SHARED_MEMORY = ("unable to resize file </torch_", "unable to mmap", "insufficient shared memory")  # as torch says it
+_TOO_LITTLE_SHARED_MEMORY = (
+    "there is too little shared memory (/dev/shm) for what decoding processes hand over. Give more, e.g. "
+    "`docker run --shm-size 8g`, or lower --workers; 0 needs none."
+)
 Defaults = Callable[[list[str]], tuple[Any, list[str]]]
 
 
@@ -178,19 +183,24 @@ def problem(error: BaseException) -> str | None:
     if isinstance(error, ImportError) and "pip install" in text:
         return text
     if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:  # files are named
+        if _passed_through(error, "multiprocessing"):  # its semaphores
+            return _TOO_LITTLE_SHARED_MEMORY
         return f"what is printed cannot be written ({error.strerror})."
     if isinstance(error, OSError | LostProcessError):
         return text
     if isinstance(error, RuntimeError) and text.startswith("DataLoader worker"):
         return f"a decoding process died ({text.split(':')[-1].strip(' .')}). Out of memory? Lower --workers."
     if isinstance(error, RuntimeError) and any(word in text for word in _SHARED_MEMORY):
-        return (
-            "there is too little shared memory (/dev/shm) for what decoding processes hand over. Give more, e.g. "
-            "`docker run --shm-size 8g`, or lower --workers; 0 needs none."
-        )
+        return _TOO_LITTLE_SHARED_MEMORY
     if type(error).__name__ == "OutOfMemoryError":
         return "the device is out of memory. Raise --accumulate (the same batch in more parts) or lower --batch-size."
     return None
+
+
+def _passed_through(error: BaseException, package: str) -> bool:
+    """Whether an error was raised in a package, or below it."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(frame.f_globals.get("__name__", "").split(".")[0] == package for frame, _ in frames)
 
 
 def _split(words: list[str]) -> tuple[list[str], list[str]]:
