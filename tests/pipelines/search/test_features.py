@@ -57,7 +57,7 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert len(json.loads(capsys.readouterr().out)) == 5
     (tmp_path / "some.mp4").write_bytes(b"")
     assert cli.run(["search", "query", file, str(tmp_path / "some.mp4")]) == 2
-    assert "knows no network, so files cannot be searched for in it" in capsys.readouterr().err
+    assert "knows no network, so files and words cannot be searched for in it" in capsys.readouterr().err
 
 
 def test_features_need_no_index(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
