@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+_FILES = "weights"  # the setting whose values are paths
+
 
 @dataclass(frozen=True)
 class Figures:
@@ -91,9 +93,9 @@ def group(evaluations: Sequence[Figures], *, over: Collection[str] = ("seed",)) 
 def table(groups: Sequence[Group], metrics: Sequence[str], *, always: Sequence[str] = ()) -> list[list[str]]:
     """A table over groups: settings that differ, context, number of runs, figures in %.
 
-    A group without any settings (several runs fused) says nothing about which of them differ. Of paths the last part is
-    shown where it tells them apart. A figure reads ``81.07 ± 0.42``, without deviation where there was one run, ``-``
-    where it was not measured.
+    A group without any settings (several runs fused) says nothing about which of them differ. Of files of weights the
+    name is shown where it tells them apart. A figure reads ``81.07 ± 0.42``, without deviation where there was one run,
+    ``-`` where it was not measured.
 
     Args:
         groups: a row each.
@@ -106,10 +108,11 @@ def table(groups: Sequence[Group], metrics: Sequence[str], *, always: Sequence[s
     settings = list(dict.fromkeys(name for group_ in groups for name in group_.settings))
     contexts = list(dict.fromkeys(name for group_ in groups for name in group_.context))
     shown = [name for name in settings if name in always or _differs(groups, name)]
-    short = {name: _file_names({_text(group_.settings.get(name)) for group_ in groups}) for name in shown}
+    short = _file_names({_text(group_.settings.get(_FILES)) for group_ in groups})
     rows = [[*shown, *contexts, "runs", *metrics]]
     for group_ in groups:
-        row = [short[name].get(text := _text(group_.settings.get(name)), text) for name in shown]
+        row = [_text(group_.settings.get(name)) for name in shown]
+        row = [short.get(text, text) if name == _FILES else text for name, text in zip(shown, row, strict=True)]
         row += [_text(group_.context.get(name)) for name in contexts]
         row.append(str(len(group_.runs)))
         rows.append(row + [_figure(group_, name) for name in metrics])

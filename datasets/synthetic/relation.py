@@ -126,7 +126,7 @@ def synthesize_relation(
         "format": _FORMAT,
         "seed": seed,
         "scenes": scenes,
-        "source": [of, data.title, split, len(data.train), len(data.test)],
+        "source": [of, data.title, split, len(data.train), len(data.test), *data.classes],
         **asdict(used),
     }
 

@@ -178,10 +178,8 @@ class ConvolutionSpec:
                 part = part[(slice(None),) * (2 + axis) + (slice(at * d, at * d + (size - 1) * step + 1, step),)]
             copies.append(part.flatten(2))
         seen = torch.stack(copies, dim=2).unflatten(1, (self.groups, -1)).flatten(2, 3)  # (B, groups, C·window, N)
-        each = (
-            weight.unflatten(2, (self.groups, -1)).transpose(1, 2).flatten(4)
-        )  # (B, groups, M, O / groups, C, window)
-        y = each.flatten(4).flatten(2, 3) @ seen
+        each = weight.unflatten(2, (self.groups, -1)).transpose(1, 2).flatten(4).flatten(2, 3)
+        y = each @ seen  # (B, groups, M·O / groups, C·window) of each sample
         y = y.unflatten(2, (weight.shape[1], -1)).transpose(1, 2).flatten(2, 3)
         return y.reshape(*y.shape[:3], *sizes)
 

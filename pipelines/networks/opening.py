@@ -172,10 +172,12 @@ def _seen(config: NetworkConfig) -> dict[str, Any]:
 
 def _count_classes(config: NetworkConfig) -> int:
     """The number of classes of the classifier in the weights of a backbone."""
-    model = create_model(config.model, blocks=config.blocks, input=_seen(config))
-    if not config.weights and model.own is not None and model.own.classifier:
+    model = None
+    if config.weights or config.model.startswith(("hf:", "clip:")):  # the others bring no weights along
+        model = create_model(config.model, blocks=config.blocks, input=_seen(config))
+    if model is not None and not config.weights and model.own is not None and model.own.classifier:
         return len(model.own.classifier["weight"])
-    if not config.weights:
+    if model is None or not config.weights:
         raise ValueError(
             f"model {config.model!r} needs a classifier: --weights FILE that bring one (DEFAULT for published ones), "
             "or --classes N."
