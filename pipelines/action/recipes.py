@@ -82,7 +82,7 @@ def blocks() -> ActionConfig:
 
 @recipe(ActionConfig)
 def finetune() -> ActionConfig:
-    """From published or own weights: a low rate, few epochs."""
+    """From published or own weights: a low rate for these, ten times as high for the new classifier, few epochs."""
     return ActionConfig(
         clips=ActionClipsConfig(crop="multiscale"),
         net=NetConfig(dropout=0.5),
@@ -91,6 +91,7 @@ def finetune() -> ActionConfig:
             batch_size=32,
             optimizer="sgd",
             lr=5e-3,
+            head_lr=10,
             weight_decay=5e-4,
             warmup=0.05,
             schedule="cosine",

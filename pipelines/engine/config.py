@@ -77,6 +77,8 @@ class EngineConfig(DistributedConfig):
     """Factors on the learning rate of parts, PLACE=FACTOR each."""
     layer_decay: float = 1.0
     """Factor on the learning rate from each stage of the backbone to the one before it, counted from the head."""
+    head_lr: float = 1.0
+    """Factor on the learning rate of the head: a new classifier starts from nothing, pretrained weights do not."""
     block_lr: float = 1.0
     """Factor on the learning rate of inserted blocks."""
     gate_lr: float | None = None
@@ -117,7 +119,8 @@ class EngineConfig(DistributedConfig):
                 raise ValueError(f"{name} {getattr(self, name)} must not be negative.")
         if not 0 < self.layer_decay <= 1:
             raise ValueError(f"layer_decay {self.layer_decay} must lie in (0, 1]; 0.75 is usual, 1 is none.")
-        for name, value in (("block_lr", self.block_lr), ("gate_lr", self.gate_lr)):
+        for name in ("head_lr", "block_lr", "gate_lr"):
+            value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"{name} {value} must be greater than 0.")
         for name in ("momentum", "ema", "warmup", "block_warmup"):

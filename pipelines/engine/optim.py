@@ -22,7 +22,7 @@ def parameter_groups(model: nn.Module, config: EngineConfig) -> list[dict]:
 
     Args:
         model: its parameters that require a gradient.
-        config: rate, weight decay, the factors of blocks, gates and other parts, and whether the backbone waits.
+        config: rate, weight decay, the factors of head, blocks, gates and other parts, and whether the backbone waits.
 
     Returns:
         Groups as torch's optimisers take them, the backbone's first; ``waits`` says whether a group stands still while
@@ -34,6 +34,9 @@ def parameter_groups(model: nn.Module, config: EngineConfig) -> list[dict]:
     gate_lr = config.block_lr if config.gate_lr is None else config.gate_lr
     blocks = [module for module in model.modules() if isinstance(module, InsertedBlock)]
     factors = {parameter: config.block_lr for block in blocks for parameter in block.parameters()}
+    if config.head_lr != 1:
+        assert isinstance(model, VideoModel)
+        factors |= dict.fromkeys(model.head.parameters(), config.head_lr)
     if config.layer_decay < 1 or config.lr_scale:
         assert isinstance(model, VideoModel)
         factors |= dict(rate_factors(model, config.lr_scale, config.layer_decay))

@@ -1,5 +1,7 @@
 """Which parameters decay; the moving average of the weights."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -69,6 +71,20 @@ def test_blocks_and_gates_have_rates_of_their_own_and_the_backbone_waits_for_the
             assert (group["lr"] == 0) == still
         optimizer.step()
         schedule.step()
+
+
+def test_the_head_has_a_rate_of_its_own_and_a_scale_of_a_part_of_it_counts_more() -> None:
+    model = create_model("r3d_tiny", blocks="snl@layer2.-1", num_classes=3)
+    config = EngineConfig(lr=1.0, head_lr=8, block_lr=2, layer_decay=0.5)
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    for scales, expected in (((), 8), (("head.classifier=4",), 4)):
+        groups = parameter_groups(model, replace(config, lr_scale=scales))
+        rates = {names[p]: group["lr"] for group in groups for p in group["params"]}
+        assert {rate for name, rate in rates.items() if name.startswith("head.classifier")} == {expected}
+        assert {rate for name, rate in rates.items() if "snl" in name} == {2}
+        assert max(rate for name, rate in rates.items() if "snl" not in name and "head" not in name) == 0.5
+    with pytest.raises(ValueError, match="head_lr 0 must be greater than 0"):
+        EngineConfig(head_lr=0)
 
 
 def test_sgd_has_nesterov_momentum() -> None:
