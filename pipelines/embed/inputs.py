@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from specvid.datasets.decode.opening import refuse_address
 from specvid.datasets.layouts.media import IMAGES, VIDEOS, flow_folders, is_hidden
 from specvid.pipelines.embed.tables import input_table, read_list, read_table
+from specvid.text import counted
 
 LISTS, TABLES = (".txt", ".lst"), (".csv", ".parquet")
 
@@ -46,6 +47,16 @@ class FoundInputs:
     hidden: int = 0
     repeated: int = 0
     warnings: list[str] = field(default_factory=list)
+
+    def notes(self) -> Iterator[str]:
+        """What the user should know of it, a line each: the warnings, and what was left out."""
+        yield from self.warnings
+        if self.hidden:
+            yield f"left out: {counted(self.hidden, 'hidden file')} (or folders)"
+        for suffix, count in self.skipped.most_common(8):
+            yield f"left out: {counted(count, 'file')} ({suffix}), neither video nor image"
+        if self.repeated:
+            yield f"named more than once, taken once: {counted(self.repeated, 'input')}"
 
 
 class Sources(Sequence[Source]):
@@ -130,6 +141,30 @@ def find_inputs(
         raise ValueError(f"a column of the table is of a type that cannot be sorted: {error}.") from None
     found.table, found.repeated = _unique(table)
     return found
+
+
+def videos_in(videos: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Put the videos in folders in the place of the folders.
+
+    Args:
+        videos: files and folders, as a user names them.
+
+    Returns:
+        The videos, those of each folder sorted; and what the user should know of the folders, a line each. A folder of
+        images is a video; one with neither stays, so that what reads it says what is wrong with it.
+    """
+    paths: list[str] = []
+    notes: list[str] = []
+    for video in videos:
+        if not os.path.isdir(video):
+            paths.append(video)
+            continue
+        found = FoundInputs(None)
+        inside = sorted(path for path, _ in _walk(video, found))
+        paths += inside or [video]
+        if inside != [video]:
+            notes += found.notes()
+    return paths, notes
 
 
 def _expand(items: Sequence[str]) -> Iterator[str]:

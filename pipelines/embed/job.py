@@ -93,14 +93,8 @@ class Job:
         """
         import pyarrow.parquet as pq
 
-        for warning in found.warnings:
-            echo(warning)
-        if found.hidden:
-            echo(f"left out: {counted(found.hidden, 'hidden file')} (or folders)")
-        for suffix, count in found.skipped.most_common(8):
-            echo(f"left out: {counted(count, 'file')} ({suffix}), neither video nor image")
-        if found.repeated:
-            echo(f"named more than once, embedded once: {counted(found.repeated, 'input')}")
+        for note in found.notes():
+            echo(note)
         folder, table, lengths = self.folder, found.table, [len(found.table)]
         if folder.metadata_file.exists():
             self._check(folder.metadata(), found.table)

@@ -18,7 +18,7 @@ from specvid.text import path_on_one_line, printable_path
 HELP = """\
 specvid predict: name what happens in video files
 
-  VIDEO [VIDEO ...]       files
+  VIDEO [VIDEO ...]       files, and folders: those in them, at any depth; a folder of images is a video
   --run RUN               the folder of a trained run; --checkpoint last|best
   --model NAME --weights FILE|DEFAULT [--blocks "..."]
                           or a backbone, with weights that bring a classifier; --modality flow|rgb-diff
@@ -58,7 +58,7 @@ class PredictOptions:
     """Options of ``specvid predict``."""
 
     videos: Positional[tuple[str, ...]] = ()
-    """Video files."""
+    """Video files, and folders of them or of images."""
     network: NetworkConfig = field(default_factory=NetworkConfig)
     input: InputConfig = field(default_factory=InputConfig)
     labels: str = ""
@@ -127,12 +127,17 @@ def run(options: PredictOptions) -> int:
             "or give --model NAME --weights FILE."
         )
 
+    from specvid.pipelines.embed.inputs import videos_in
     from specvid.pipelines.engine.log import status
     from specvid.pipelines.networks.opening import open_network
 
     network = open_network(options.network, changes=options.input, classifier=True, labels=options.labels)
     if network.message:
         status(network.message)
+    videos, notes = videos_in(options.videos)
+    for note in notes:
+        status(note)
+    options = dataclasses.replace(options, videos=tuple(videos))
     if options.segments.window == "none":
         return _whole_videos(options, network)
 

@@ -89,6 +89,7 @@ def test_each_file_has_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[st
     odd = [os.fsdecode(os.path.join(os.fsencode(tmp_path), name)) for name in (b"caf\xe9.avi", b"two\nlines.avi")]
     for path in odd:
         shutil.copy(good, path)
+    _folder_of_videos(good, tmp_path / "clips", folder, capsys)
     gone = f"{tmp_path}/./gone.avi"
     words = ["predict", *odd, gone, "rtsp://10.0.0.7/live", "--model", folder, "--device", "cpu", "--workers", "0"]
     assert cli.run(words) == 1
@@ -104,6 +105,22 @@ def test_each_file_has_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[st
 def bare(folder: Path) -> Path:
     create_model("r3d_tiny").save_pretrained(folder)
     return folder
+
+
+def _folder_of_videos(good: Path, clips: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Videos at any depth take the folder's place; what is none is counted."""
+    (clips / "deep").mkdir(parents=True)
+    for name in ("b.avi", "deep/a.avi", "notes.txt"):
+        shutil.copy(good, clips / name)
+    words = ["predict", str(clips), "--model", model, "--device", "cpu", "--workers", "0", "--clips", "1"]
+    assert cli.run(words) == 0
+    printed = capsys.readouterr()
+    assert [line.split(": ", 1)[0] for line in printed.out.splitlines()] == [f"{clips}/b.avi", f"{clips}/deep/a.avi"]
+    assert "left out: 1 file (.txt), neither video nor image" in printed.err
+    (clips / "empty").mkdir()
+    words[1] = str(clips / "empty")
+    assert cli.run(words) == 1
+    assert "is a folder without images in it" in capsys.readouterr().out
 
 
 def test_a_backbone_and_a_checkpoint(video: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
