@@ -1,8 +1,10 @@
 """Is a data set complete? Every list, every name, every file to its last frame; what is wrong is named."""
 
+import csv
+import io
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -17,8 +19,9 @@ from specvid.datasets.layouts.media import hidden_below
 from specvid.datasets.layouts.registry import ACTION_SETS, REID_SETS, read_action, read_reid
 from specvid.datasets.layouts.reid_set import ReidSet
 from specvid.errors import VideoError, unknown
+from specvid.files import write_text
 from specvid.pipelines.reid.features import check_scorable
-from specvid.text import counted, path_on_one_line
+from specvid.text import counted, csv_cell, path_on_one_line, printable_path
 from specvid.tools.data.verify import missing_and_unlisted, verify_files
 
 _NAMED = 20  # files named per kind of problem, the rest counted
@@ -32,11 +35,13 @@ class CheckReport:
         title: what the data set is.
         lines: what was found, to print.
         problems: what is wrong, by the file or list with which it is wrong.
+        warnings: in what files that can be read are not as their headers announce, by the file.
     """
 
     title: str
     lines: list[str]
     problems: dict[str, str]
+    warnings: dict[str, str] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -47,6 +52,23 @@ class CheckReport:
     def exit_code(self) -> int:
         """0 if nothing is wrong, else 1."""
         return 0 if self.ok else 1
+
+    def write(self, path: str | Path) -> None:
+        """Write all problems and warnings as a table; the lines name the first ones of each kind only.
+
+        Args:
+            path: the CSV file, with the columns ``name`` (file, or what else it is of), ``kind`` (``missing``,
+                ``problem`` or ``warning``) and ``text``; it is replaced.
+        """
+        text = io.StringIO()
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(("name", "kind", "text"))
+        for name, problem in self.problems.items():
+            kind = "missing" if problem.startswith("missing: ") else "problem"
+            table.writerow((csv_cell(printable_path(name)), kind, csv_cell(problem)))
+        for name, warning in sorted(self.warnings.items()):
+            table.writerow((csv_cell(printable_path(name)), "warning", csv_cell(warning)))
+        write_text(path, text.getvalue())
 
 
 def check(
@@ -111,6 +133,7 @@ def check(
         example = path_on_one_line(unlisted[0])
         lines.append(f"warning: {counted(len(unlisted), 'file')} in no list and not used, e.g. {example}")
     present = [path for path in paths if path not in missing]
+    in_files: dict[str, str] = {}
     if fast:
         lines.append(f"{len(present):,} of {len(paths):,} {noun} are there (names only: nothing was opened)")
     else:
@@ -124,8 +147,9 @@ def check(
                 [record for data in sets for record in data.records], set(missing) | set(problems)
             )
         lines.append(f"{readable:,} of {len(paths):,} {noun} can be read{frames}")
-        lines += _warning_lines({report.path: report.warning for report in found if report.warning})
-    return CheckReport(first.title, lines + _problem_lines(problems, noun), problems)
+        in_files = {report.path: report.warning for report in found if report.warning}
+        lines += _warning_lines(in_files)
+    return CheckReport(first.title, lines + _problem_lines(problems, noun), problems, in_files)
 
 
 def _read_splits(dataset: str, root: Path, options: Mapping[str, Any]) -> tuple[Sequence[Any], dict[str, str]]:

@@ -1,6 +1,7 @@
 """``specvid data check|prepare|shrink|synthesize``."""
 
 import inspect
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -10,7 +11,7 @@ from tyro.conf import Positional
 
 from specvid.cli.verb import Verb
 from specvid.config import require_share
-from specvid.text import counted
+from specvid.text import counted, path_on_one_line
 
 CHECK_HELP = """\
 specvid data check: is a data set complete? Lists, counts, groups, names, and every file to its last frame
@@ -22,6 +23,7 @@ specvid data check: is a data set complete? Lists, counts, groups, names, and ev
   --fast          names only: nothing is opened
   --workers 2     processes that decode; one a core if not given
   --min-readable 0.9   share of the frames of a video that must decode
+  --table OUT.csv      all problems and warnings, a row each; the first 20 of a kind are printed
 
 Says by name what is missing or damaged; the exit code is then 1. Counts stand beside the published
 ones. A set that is cut down to some of its classes or identities is accepted, and called so.
@@ -104,9 +106,13 @@ class CheckOptions:
     """Own clips without a test part: share of each class's groups to test on."""
     min_readable: float = 0.9
     """Share of the frames of a video that must decode."""
+    table: str = ""
+    """CSV file that gets all problems and warnings."""
 
     def __post_init__(self) -> None:
         require_share(self.min_readable)
+        if self.table and not os.path.isdir(folder := os.path.dirname(os.path.abspath(self.table))):
+            raise ValueError(f"table {self.table!r} lies in {folder!r}, which is no folder: make it first.")
 
 
 @dataclass(frozen=True)
@@ -178,6 +184,9 @@ def _check(options: CheckOptions) -> int:
         min_readable=options.min_readable,
     )
     echo("\n".join(report.lines))
+    if options.table:
+        report.write(options.table)
+        echo(f"all of them: {path_on_one_line(options.table)}")
     return report.exit_code
 
 

@@ -1,5 +1,7 @@
 """data check for UCF-101: complete sets pass, cut-down ones are reported, and what is wrong is named."""
 
+import csv
+
 import pytest
 from read_damaged import verify_or_die
 from shared_data import shared
@@ -75,6 +77,14 @@ def test_missing_damaged_and_unlisted_files_are_named(small):
     at = complete.lines.index("warning: 2 of them are not as their headers announce, and are read:")
     assert f"  {videos / CLIPS[2]}: its header announces 20 frames, 10 decode" in complete.lines[at + 1 : at + 3]
     assert any(line.startswith(f"  {videos / CLIPS[3]}: ") for line in complete.lines[at + 1 : at + 3])
+    complete.write(small / "all.csv")
+    with open(small / "all.csv", newline="") as file:
+        rows = {row["name"]: (row["kind"], row["text"]) for row in csv.DictReader(file)}
+    kinds = ("missing", "problem", "warning", "warning")
+    assert rows == {
+        path: (kind, {**complete.problems, **complete.warnings}[path])
+        for kind, path in zip(kinds, (str(videos / name) for name in CLIPS), strict=True)
+    }
 
 
 def test_a_file_that_kills_the_decoder_is_named(small, monkeypatch):
