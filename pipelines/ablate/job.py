@@ -75,7 +75,8 @@ def is_finished(config: AblationConfig, arm: Arm, seed: int) -> bool:
     wanted = dict(arm.settings) | {"blocks": arm.blocks, "seed": str(seed)}
     for name, value in wanted.items():
         key = name.replace("-", "_")
-        if key in saved and name not in _UNCHECKED and not _equal(saved[key], value):
+        checked = key in saved and name not in _UNCHECKED and value != "auto"  # which saves what it became
+        if checked and not _equal(saved[key], value):
             raise ValueError(
                 f"run {str(run.path)!r} was trained with {name} {saved[key]!r}, not {value!r}: give another --runs, or "
                 "remove it."

@@ -46,7 +46,7 @@ def with_and_without(
                 name=f"{prefix}{'snl' if blocks else 'bare'}-seed{seed}",
                 runs=str(root),
                 net=dataclasses.replace(recipe.net, blocks=blocks),
-                train=dataclasses.replace(recipe.train, seed=seed),
+                train=dataclasses.replace(recipe.train, seed=seed, precision="fp32"),  # the same figures everywhere
             )
             of_seeds.append(run_once(config, train, afresh=afresh))
     return results

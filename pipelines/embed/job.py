@@ -17,7 +17,7 @@ from specvid.pipelines.embed.network import Network
 from specvid.pipelines.embed.progress import Progress
 from specvid.pipelines.embed.shards import VideoResult, schema_of, write_shard
 from specvid.pipelines.embed.stream import Shard, Stream, reader_for, write_behind
-from specvid.pipelines.engine.devices import select_device
+from specvid.pipelines.engine.devices import resolve_precision, select_device, slow_precision
 from specvid.pipelines.engine.processes import Processes
 from specvid.text import counted
 
@@ -56,13 +56,15 @@ class Job:
         Raises:
             ValueError: a wrong device, network or feature.
         """
-        job = config.job
+        job = resolve_precision(config.job)
+        config = dataclasses.replace(config, job=job)
         network = Network(
             config.network,
             changes=config.input,
             feature=config.output.feature,
             device=select_device(job.device, precision=job.precision, local_rank=processes.local),
             precision=job.precision,
+            tf32=job.tf32,
             sampling=config.windows.sampling,
         )
         return cls(Folder(out), config, network, job.batch_size or BATCH[network.device.type])
@@ -74,7 +76,8 @@ class Job:
         for name in ("run", "weights"):
             if (path := config["network"][name]) and os.path.exists(path):
                 config["network"][name] = os.path.abspath(path)
-        computing = {"precision": self.config.job.precision, "batch_size": self.batch_size}
+        job = self.config.job
+        computing = {"precision": job.precision, "tf32": job.tf32, "batch_size": self.batch_size}
         network = dataclasses.asdict(self.network.metadata)
         return {"specvid": __version__, "network": network, "config": config, "computing": computing}
 
@@ -93,6 +96,8 @@ class Job:
         """
         import pyarrow.parquet as pq
 
+        if slow := slow_precision(self.config.job.precision, self.network.device.type):
+            echo(slow)
         for note in found.notes():
             echo(note)
         folder, table, lengths = self.folder, found.table, [len(found.table)]

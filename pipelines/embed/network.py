@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.clips.transforms import Normalise
 from specvid.errors import nearest
+from specvid.models.blocks.precision import allow_tf32
 from specvid.models.clip import ForwardPass
 from specvid.models.insertion.places import trace
 from specvid.models.spec import InputSpec
@@ -49,6 +50,7 @@ class Network:
         feature: what is taken from it, as `OutputConfig` says.
         device: where it is computed.
         precision: autocast of the network, ``fp32``, ``bf16`` or ``fp16``.
+        tf32: on a GPU, multiply fp32 in TF32.
         sampling: ``dense``, ``segments``, or ``auto`` for the network's own.
 
     Attributes:
@@ -66,6 +68,7 @@ class Network:
         feature: str = "penultimate",
         device: str = "cpu",
         precision: str = "fp32",
+        tf32: bool = True,
         sampling: str = "auto",
     ) -> None:
         self.device, self.precision, self.feature = torch.device(device), precision, feature
@@ -81,6 +84,7 @@ class Network:
         self.model.to(self.device)
         if self.device.type == "cuda":
             torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+            allow_tf32(tf32)
 
     @torch.inference_mode()
     def __call__(self, clips: Tensor) -> Tensor:

@@ -16,8 +16,8 @@ class ComputeConfig:
 
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to compute; auto: a GPU where there is one."""
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    """Autocast; weights stay in fp32."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "fp32"
+    """Autocast; weights stay in fp32. auto: bf16 where the device multiplies it, else fp32."""
     tf32: bool = True
     """On a GPU, multiply fp32 in TF32, in convolutions and blocks alike; --no-tf32: in fp32, several times slower."""
     batch_size: int = 16
@@ -47,6 +47,8 @@ class DistributedConfig(ComputeConfig):
 class EngineConfig(DistributedConfig):
     """One training: its optimisation, what it is computed on, and its logging."""
 
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Autocast; weights stay in fp32. auto: bf16 where the device multiplies it, else fp32; the run saves which."""
     epochs: int = 30
     """Passes over the training list."""
     max_steps: int = 0

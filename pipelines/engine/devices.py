@@ -1,6 +1,13 @@
-"""Which device a network computes on."""
+"""Which device a network computes on, and at which precision."""
+
+from dataclasses import replace
+from typing import TypeVar
 
 import torch
+
+from specvid.pipelines.engine.config import ComputeConfig
+
+Config = TypeVar("Config", bound=ComputeConfig)
 
 
 def select_device(name: str = "auto", *, precision: str = "fp32", local_rank: int | None = None) -> str:
@@ -8,7 +15,7 @@ def select_device(name: str = "auto", *, precision: str = "fp32", local_rank: in
 
     Args:
         name: ``cpu``, ``cuda`` or ``mps``; ``auto``: a GPU where there is one.
-        precision: ``fp32``, ``bf16`` or ``fp16``, of which the CPU has no ``fp16``.
+        precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``, of which the CPU has no ``fp16``.
         local_rank: number of this process on this machine, which is that of its GPU.
 
     Returns:
@@ -32,3 +39,53 @@ def select_device(name: str = "auto", *, precision: str = "fp32", local_rank: in
             f"process {local_rank} of this machine has no GPU: there are {count}. Start no more processes."
         )
     return f"cuda:{local_rank}"
+
+
+def multiplies_bf16(device: str) -> bool:
+    """Whether a device has instructions that multiply bf16; without them it is slower than fp32, on a CPU many times.
+
+    Args:
+        device: ``cpu``, ``mps`` or ``cuda``, with or without a number.
+
+    Returns:
+        True for GPUs of compute capability 8.0 (Ampere) or later, and for CPUs with AVX512-BF16 or AMX.
+    """
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # not every PyTorch has both
+    return device == "cpu" and any(getattr(torch.cpu, name, bool)() for name in names)
+
+
+def resolve_precision(config: Config) -> Config:
+    """Replace the precision ``auto`` by the one that the device is fast in.
+
+    Args:
+        config: device and precision.
+
+    Returns:
+        The config with ``bf16`` or ``fp32`` for ``auto``; any other precision stays.
+
+    Raises:
+        ValueError: the device is not usable here.
+    """
+    if config.precision != "auto":
+        return config
+    return replace(config, precision="bf16" if multiplies_bf16(select_device(config.device)) else "fp32")
+
+
+def slow_precision(precision: str, device: str) -> str:
+    """What to tell somebody who asks for a precision that is slow here.
+
+    Args:
+        precision: ``fp32``, ``bf16`` or ``fp16``.
+        device: ``cpu``, ``mps`` or ``cuda``.
+
+    Returns:
+        A sentence; empty where there is nothing to tell.
+    """
+    if precision != "bf16" or device != "cpu" or multiplies_bf16(device):
+        return ""
+    return (
+        "precision bf16 on a CPU that is not known to multiply it (AVX512-BF16 or AMX) can take eight times as long as "
+        "fp32: use --precision fp32, or auto."
+    )

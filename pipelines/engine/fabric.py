@@ -10,7 +10,8 @@ from lightning_fabric.strategies import DDPStrategy
 
 from specvid.models.blocks.precision import allow_tf32
 from specvid.pipelines.engine.config import ComputeConfig, DistributedConfig, EngineConfig
-from specvid.pipelines.engine.devices import select_device
+from specvid.pipelines.engine.devices import resolve_precision, select_device, slow_precision
+from specvid.pipelines.engine.log import log
 from specvid.pipelines.engine.peers import watching
 
 PRECISIONS: dict[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
@@ -34,7 +35,9 @@ def make_fabric(config: ComputeConfig) -> Fabric:
         ValueError: a setting that this machine cannot serve.
     """
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    device = select_device(config.device, precision=config.precision)
+    device, precision = select_device(config.device, precision=config.precision), resolve_precision(config).precision
+    if warning := slow_precision(precision, device):
+        log.warning(warning)
     devices, nodes = _processes(config)
     if device == "cuda" and devices > torch.cuda.device_count():
         raise ValueError(f"devices {devices} is more than the {torch.cuda.device_count()} GPUs here. Lower --devices.")
@@ -56,7 +59,7 @@ def make_fabric(config: ComputeConfig) -> Fabric:
         devices=devices,
         num_nodes=nodes,
         strategy=DDPStrategy() if devices * nodes > 1 else "auto",
-        precision=PRECISIONS[config.precision],
+        precision=PRECISIONS[precision],
     )
     with watching():
         fabric.launch()

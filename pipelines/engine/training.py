@@ -15,6 +15,7 @@ from specvid.models.video_model import VideoModel
 from specvid.pipelines.engine.block_use import BlockWatch, announce_use
 from specvid.pipelines.engine.board import Board
 from specvid.pipelines.engine.config import TrainingConfig
+from specvid.pipelines.engine.devices import resolve_precision
 from specvid.pipelines.engine.evaluation import Result
 from specvid.pipelines.engine.fabric import make_fabric
 from specvid.pipelines.engine.feed import TrainFeed
@@ -176,6 +177,7 @@ def train(kind: type[TrainingTask[Config, Any]], config: Config, *, callback: Ca
         LostProcessError: another process of the job has ended; likewise.
         ValueError: the config, the data or the run's folder do not fit; before anything is trained.
     """
+    config = dataclasses.replace(config, train=resolve_precision(config.train))
     fabric = make_fabric(config.train)
     lists = kind.read_lists(config.clips)
     check_files(config.clips.data, lists)

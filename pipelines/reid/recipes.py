@@ -93,7 +93,6 @@ def r50() -> ReidConfig:
             weight_decay=5e-4,
             schedule="cosine",
             warmup=0.1,
-            precision="bf16",
             block_lr=10,
             gate_lr=100,
         ),

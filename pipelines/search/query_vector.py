@@ -153,7 +153,8 @@ def _open(folder: Folder, config: EmbedConfig, device: str) -> Network:
     metadata = folder.metadata()
     made: dict[str, Any] = metadata["network"]
     computing = metadata.get("computing")
-    precision = computing.get("precision") if isinstance(computing, dict) else None
+    computing = computing if isinstance(computing, dict) else {}
+    precision = computing.get("precision")
     if precision not in ("fp32", "bf16", "fp16") or not isinstance(made.get("weights"), str):
         raise ValueError(
             f"{str(folder.metadata_file)!r} does not say which weights made the data set at which precision: "
@@ -165,6 +166,7 @@ def _open(folder: Folder, config: EmbedConfig, device: str) -> Network:
         feature=config.output.feature,
         device=select_device(device, local_rank=0),
         precision=precision,
+        tf32=bool(computing.get("tf32", True)),
         sampling=str(made.get("sampling", "auto")),
     )
     if network.metadata.weights != made["weights"]:

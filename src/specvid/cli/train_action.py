@@ -29,7 +29,7 @@ specvid train action: train an action recogniser, score its last epoch, save bot
   --val-fraction 0.2                       hold out groups of the train list to select best/
   --early-stop 5                           end when they got no better for so many epochs
   --balance sampler|loss                   classes with few clips count as much as the others
-  --precision bf16 --accumulate 2 --clip-norm 10 --ema 0.999 --compile
+  --precision auto|fp32|bf16 --accumulate 2 --clip-norm 10 --ema 0.999 --compile
   --device cpu|cuda --devices 2 --nodes 1  or start it with torchrun: nothing else changes
   --workers 2                              decoding processes per device
   --seed 0 --name NAME                     the run is runs/NAME

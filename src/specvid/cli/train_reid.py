@@ -24,7 +24,7 @@ specvid train reid: train a person re-identifier, score its last epoch, save bot
   --zoom 1.125 --flip 0.5 --erase 0.5      augmentation, the same for all frames of a clip
   --val-fraction 0.1                       hold out identities to select best/
   --test-sampling all|even|first           frames of a test tracklet
-  --precision bf16 --device cpu|cuda --devices 2 --workers 2 --seed 0 --name NAME
+  --precision auto|fp32|bf16 --device cpu|cuda --devices 2 --workers 2 --seed 0 --name NAME
   --limit 20 --max-steps 20                a trial: some identities, a part of the training
   --resume auto                            continue runs/NAME if it was started
   --config runs/NAME/config.json           train again with the settings of a run; --trust, if it
