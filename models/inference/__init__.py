@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from specvid.models.checkpointing import remove_checkpoints
 from specvid.models.inference.batch_norms import fold_batch_norms
 from specvid.models.inference.blocks import fold_blocks
 from specvid.models.insertion.convolutions import merge_conv
@@ -57,6 +58,7 @@ def for_inference(model: VideoModel) -> VideoModel:
         The copy, in eval mode, without gradients; ``folded`` says what was done. It is neither trained nor saved.
     """
     folded = copy.deepcopy(model).eval().requires_grad_(False)
+    remove_checkpoints(folded)
     merged = merge_conv(folded)
     units, left_out = fold_blocks(folded)
     norms, kept = fold_batch_norms(folded)

@@ -91,6 +91,8 @@ class EngineConfig(DistributedConfig):
     """Largest norm of the gradient; 0 = no clipping."""
     compile: bool = False
     """Compile the model with torch.compile."""
+    checkpoint_activations: bool = False
+    """Compute what is inside the units of the backbone again in the backward pass: less memory, a longer step."""
     ema: float = 0.0
     """Decay of the moving average of the weights that is scored and saved; 0 = none."""
     sync_bn: bool = False
@@ -128,6 +130,11 @@ class EngineConfig(DistributedConfig):
         for name in ("momentum", "ema", "warmup", "block_warmup"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} {getattr(self, name)} must lie in [0, 1).")
+        if self.compile and self.checkpoint_activations:
+            raise ValueError(
+                "compile and checkpoint_activations exclude each other: compiled code chooses by itself what it "
+                "computes again. Leave out one of them."
+            )
         if self.batch_size % self.accumulate:
             raise ValueError(f"batch_size {self.batch_size} must be a multiple of accumulate {self.accumulate}.")
         if self.schedule == "step" and not self.milestones:

@@ -11,6 +11,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from specvid.datasets.decode.opening import describe_stream
+from specvid.models.checkpointing import checkpoint_activations
 from specvid.models.video_model import VideoModel
 from specvid.pipelines.engine.block_use import BlockWatch, announce_use
 from specvid.pipelines.engine.board import Board
@@ -184,6 +185,8 @@ def train(kind: type[TrainingTask[Config, Any]], config: Config, *, callback: Ca
     seed_all(config.train.seed)
     model = kind.build_model(config, lists)
     freeze(model, config.train.freeze)
+    if config.train.checkpoint_activations:
+        checkpoint_activations(model)
     task = kind(fabric, model, config, lists)
     if config.train.early_stop and task.validation() is None:
         raise ValueError(

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from specvid.models import create_model
+from specvid.models.checkpointing import checkpoint_activations
 from specvid.models.video_model import VideoModel
 from specvid.pipelines.engine.block_use import strengths
 from specvid.pipelines.engine.log import silent
@@ -35,6 +36,7 @@ class StepTime:
         blocks: what was inserted; empty for the bare backbone.
         frozen: the parts that stood still.
         folded: it was `VideoModel.for_inference`.
+        checkpointed: activations inside its units were computed again.
         parameters: of the model, blocks and head included.
         seconds: median of a step.
         clips: of a step, by its seconds.
@@ -53,6 +55,7 @@ class StepTime:
     frozen: tuple[str, ...] = ()
     folded: bool = False
     mebibytes: float | None = None
+    checkpointed: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,10 +72,11 @@ class _Case:
     device: str
     precision: str
     channels_last: bool
+    checkpointed: bool = False
 
     @property
     def label(self) -> str:
-        return _label(self.blocks, self.frozen, self.folded)
+        return _label(self.blocks, self.frozen, self.folded, self.checkpointed)
 
     def network(self) -> VideoModel:
         torch.manual_seed(0)
@@ -81,6 +85,8 @@ class _Case:
         if self.frozen:
             freeze_parts(network, self.frozen)
             train_mode(network)
+        if self.checkpointed:
+            checkpoint_activations(network)
         if self.embed:
             for strength in strengths(network):
                 nn.init.constant_(strength, 0.5)
@@ -105,6 +111,7 @@ def bench_model(
     steps: int = 15,
     num_classes: int = 101,
     freeze: Sequence[str] = (),
+    checkpoint: bool = False,
     embed: bool = False,
     device: str = "cpu",
     precision: str = "float32",
@@ -125,6 +132,7 @@ def bench_model(
         num_classes: classes of the head.
         freeze: parts of the network (see `specvid.pipelines.engine.parts`): each network is also trained with these
             standing still.
+        checkpoint: each network is also trained with activation checkpointing.
         embed: time `VideoModel.embed` in eval mode instead, of each network as it is and for inference. The gates
             of blocks stand at 0.5 then: at 0 nothing would be left of a block.
         device: ``cpu`` or ``cuda``.
@@ -142,12 +150,14 @@ def bench_model(
         ValueError: a device or precision that is not here, or nothing is left to train.
     """
     check_device(device, precision)
-    if freeze and embed:
-        raise ValueError("freeze is for training steps: leave it out of --embed, or leave out --embed.")
+    for name, given in (("freeze", bool(freeze)), ("checkpoint_activations", checkpoint)):
+        if given and embed:
+            raise ValueError(f"{name} is for training steps: leave it out of --embed, or leave out --embed.")
     clips = (batch, 3, frames, size, size)
     cases = [
-        _Case(model, spec, parts, folded, num_classes, clips, embed, device, precision, channels_last)
+        _Case(model, spec, parts, folded, num_classes, clips, embed, device, precision, channels_last, again)
         for parts, folded in (((), False), (tuple(freeze), embed))
+        for again in ((False, True) if checkpoint else (False,))
         for spec in ("", *blocks)
     ]
     cases = list({case.label: case for case in cases}.values())
@@ -171,13 +181,24 @@ def bench_model(
     torch.backends.cudnn.benchmark = fast
     times = []
     for case in cases:
-        of_rounds = ratios(seconds, case.label, _label("", (), False))
+        of_rounds = ratios(seconds, case.label, cases[0].label)
         low, _, high = statistics.quantiles(of_rounds, n=4) if len(of_rounds) > 1 else of_rounds * 3
         parameters = sum(parameter.numel() for parameter in networks[case.label].parameters())
         step, ratio = median(seconds[case.label]), statistics.median(of_rounds)
         peak = _in_a_process(case) if memory else None
         times.append(
-            StepTime(case.blocks, parameters, step, batch / step, ratio, (low, high), case.frozen, case.folded, peak)
+            StepTime(
+                case.blocks,
+                parameters,
+                step,
+                batch / step,
+                ratio,
+                (low, high),
+                case.frozen,
+                case.folded,
+                peak,
+                case.checkpointed,
+            )
         )
     return times
 
@@ -191,10 +212,10 @@ def as_text(rows: Sequence[StepTime]) -> str:
     cells = [["blocks", "parameters", "s / step", "clips / s", "added", "quartiles", "MiB"]]
     for row in rows:
         added, low, high = (f"{100 * (ratio - 1):+.1f} %" for ratio in (row.ratio, *row.quartiles))
-        is_compared = bool(row.blocks or row.frozen or row.folded)
+        is_compared = bool(row.blocks or row.frozen or row.folded or row.checkpointed)
         cells.append(
             [
-                _label(row.blocks, row.frozen, row.folded),
+                _label(row.blocks, row.frozen, row.folded, row.checkpointed),
                 f"{row.parameters:,}",
                 f"{row.seconds:.3g}",
                 f"{row.clips:.1f}",
@@ -207,8 +228,9 @@ def as_text(rows: Sequence[StepTime]) -> str:
     return to_text(cells, align="<>", rule=False)
 
 
-def _label(blocks: str, frozen: tuple[str, ...], folded: bool) -> str:
-    return (blocks or "(bare)") + (f", frozen: {' '.join(frozen)}" if frozen else "") + (", folded" if folded else "")
+def _label(blocks: str, frozen: tuple[str, ...], folded: bool, checkpointed: bool) -> str:
+    text = (blocks or "(bare)") + (f", frozen: {' '.join(frozen)}" if frozen else "") + (", folded" if folded else "")
+    return text + (", checkpointed" if checkpointed else "")
 
 
 def _to_channels_last(network: nn.Module) -> None:

@@ -30,6 +30,7 @@ specvid bench model: what blocks add to a training step or an embedding, and wha
   --frames 16 --size 112 --batch 2   the clips
   --steps 15                         timed rounds; the figures are medians
   --freeze backbone                  also with these parts frozen, as in training
+  --checkpoint-activations           also with activation checkpointing
   --embed                            forward passes in eval mode instead, as it is and for inference
   --memory                           also the memory of a step, each network in a process of its own
   --device cpu|cuda                  --precision float32|tf32|bfloat16|float16 --channels-last
@@ -130,6 +131,8 @@ class ModelOptions:
     """Timed rounds."""
     freeze: tuple[str, ...] = ()
     """Also with these parts frozen, as `specvid train action --freeze` has them."""
+    checkpoint_activations: bool = False
+    """Also with activation checkpointing, as `specvid train action --checkpoint-activations` has it."""
     embed: bool = False
     """Forward passes in eval mode instead of training steps."""
     device: Literal["cpu", "cuda"] = "cpu"
@@ -247,7 +250,9 @@ def _model(options: ModelOptions) -> str:
     from specvid.tools.bench.gpu import device_line
     from specvid.tools.bench.model import as_text, bench_model
 
-    rows = bench_model(**vars(options), status=status)
+    settings = dict(vars(options))
+    checkpoint = settings.pop("checkpoint_activations")
+    rows = bench_model(**settings, checkpoint=checkpoint, status=status)
     return f"{device_line(options.device, options.precision)}\n\n{as_text(rows)}"
 
 

@@ -31,7 +31,7 @@ specvid train action: train an action recogniser, score its last epoch, save bot
   --balance sampler|loss                   classes with few clips count as much as the others
   --precision auto|fp32|bf16 --accumulate 2 --clip-norm 10 --ema 0.999 --compile
   --device cpu|cuda --devices 2 --nodes 1  or start it with torchrun: nothing else changes
-  --workers 2                              decoding processes per device
+  --workers 2 --checkpoint-activations     decoding processes per device; less memory, longer steps
   --seed 0 --name NAME                     the run is runs/NAME
   --limit 100 --max-steps 20               a trial: a part of the data, a part of the training
   --resume auto                            continue runs/NAME if it was started: killed and
