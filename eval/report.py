@@ -35,12 +35,14 @@ class Group:
         settings: what all of them have set.
         context: what the figures are of.
         values: each figure, run by run.
+        seeds: the seed of each run, as text.
     """
 
     runs: tuple[str, ...]
     settings: Mapping[str, Any]
     context: Mapping[str, Any]
     values: Mapping[str, tuple[float, ...]]
+    seeds: tuple[str, ...] = ()
 
     def mean(self, name: str) -> float:
         """Mean of a figure over the runs.
@@ -85,6 +87,7 @@ def group(evaluations: Sequence[Figures], *, over: Collection[str] = ("seed",)) 
                 settings={name: value for name, value in group_[0].settings.items() if name not in over},
                 context={name: value for name, value in group_[0].context.items() if name not in over},
                 values={name: tuple(member.values[name] for member in group_) for name in names},
+                seeds=tuple(str(member.settings.get("seed")) for member in group_),
             )
         )
     return groups

@@ -9,9 +9,10 @@ import pytest
 
 import specvid
 from specvid.models import create_model
+from specvid.pipelines.reporting.page import require_extra as require_report
 
 EXTRAS = ("huggingface_hub", "mmaction", "mmcv", "mmengine", "onnxruntime", "open_clip", "ray", "timm", "torchcodec")
-EXTRAS += ("transformers", "wandb")
+EXTRAS += ("plotly", "transformers", "wandb")
 
 RUN = f"""
 import sys
@@ -43,6 +44,7 @@ def test_the_core_runs_without_them() -> None:
         ("hf", lambda: create_model("hf:videomae")),
         ("hf", lambda: create_model("clip:ViT-B-32")),
         ("hub", lambda: specvid.load("owner/name")),
+        ("report", require_report),
     ],
 )
 def test_an_absent_extra_names_the_command(monkeypatch: pytest.MonkeyPatch, extra: str, ask) -> None:

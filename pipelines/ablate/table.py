@@ -19,7 +19,7 @@ from specvid.pipelines.ablate.job import is_finished
 from specvid.pipelines.ablate.statistics import CONFIDENCE, Difference, detectable
 from specvid.pipelines.engine.block_use import UNUSED
 from specvid.pipelines.engine.run import META, RunFolder
-from specvid.pipelines.report import read_figures
+from specvid.pipelines.reporting.table import read_figures
 from specvid.text import csv_cell, to_markdown
 
 METRICS = {"reid": ("mAP", "rank1"), "action": ("top1", "mean_class")}

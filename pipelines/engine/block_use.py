@@ -84,6 +84,24 @@ def strengths(module: nn.Module) -> Iterator[nn.Parameter]:
             yield unit.strength
 
 
+@torch.no_grad()
+def mean_gates(model: nn.Module) -> dict[str, float]:
+    """Where the gates of the inserted blocks stand.
+
+    Args:
+        model: the network.
+
+    Returns:
+        The mean over the gates of each block that has some, by its place.
+    """
+    means = {}
+    for path, module in model.named_modules():
+        gates = [gate.float().flatten() for gate in strengths(module)] if isinstance(module, InsertedBlock) else []
+        if gates:
+            means[path.replace("_orig_mod.", "")] = torch.cat(gates).mean().item()
+    return means
+
+
 class BlockWatch:
     """Measures what the blocks of a network add while it runs.
 

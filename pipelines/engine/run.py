@@ -16,6 +16,7 @@ from specvid.files import current, naming, only_writer, read_json, recover, repl
 from specvid.models.weights import save_weights
 from specvid.models.weights.read import check_records, read_weights
 from specvid.pipelines.engine.config import TrainingConfig
+from specvid.pipelines.engine.environment import describe_environment
 
 WEIGHTS, META, STATE = "model.safetensors", "meta.json", "training.pt"
 METRICS, SPEED = "metrics.jsonl", "speed.jsonl"
@@ -147,6 +148,7 @@ class RunFolder:
             "parameters": parameters,
             "best_is": best_is,
             "blocks": [dict(block) for block in blocks],
+            "environment": describe_environment(),
             "last_line": lines[-1],
         }
         about = {"specvid": __version__, "task": config.task, "run": self.name, "config": to_dict(config)}

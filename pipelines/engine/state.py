@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from specvid import __version__
 from specvid.models.convolutions.training import convolutions_of, penalty_of
+from specvid.pipelines.engine.block_use import mean_gates
 from specvid.pipelines.engine.config import EngineConfig
 from specvid.pipelines.engine.ema import average_weights
 from specvid.pipelines.engine.gather import gather_objects, share_buffers
@@ -205,6 +206,8 @@ class TrainState:
             share_buffers(self.fabric, model)
         figures, speed = meter.line(self.fabric)
         line = {"epoch": epoch, "step": self.step, **figures, "lr": self.rate}
+        if gates := mean_gates(self.scored):
+            line["gates"] = gates
         if (epoch + 1) % self.config.eval_every == 0 or self.finished:
             line |= self.task.evaluate(self.scored.eval())
         value = line.get(self.task.selection.metric)

@@ -1,13 +1,14 @@
 """``specvid report``."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from tyro.conf import Positional
 
 from specvid.cli.verb import Verb
 
 HELP = """\
-specvid report: a table over runs
+specvid report: a table over runs, a page that shows them, figures for papers
 
   RUN [RUN ...]          folders of runs, or folders that hold runs
   --metrics top1 top5    which figures; all that the runs share if not given
@@ -16,11 +17,17 @@ specvid report: a table over runs
   --markdown             as a Markdown table
   --out FILE             into a file
 
-A row shows the settings in which the rows differ, what was scored (data set, split, checkpoint,
-views), the number of runs, and the figures in %.
+  --html FILE            one page that needs no network: settings, curves, confusions, ranked strips,
+                         what the blocks look at (needs the extra: pip install 'specvid[report]')
+  --figures DIR          every chart as a file for papers; --format png or svg
+  --data DIR             where the data set lies now, if it has moved since the training
+
+A row of the table shows the settings in which the rows differ, what was scored (data set, split,
+checkpoint, views), the number of runs, and the figures in %.
 
 Example:
   specvid report runs --metrics top1 --markdown
+  specvid report runs/first --html first.html
 """
 
 
@@ -31,19 +38,29 @@ class ReportOptions:
     runs: Positional[tuple[str, ...]] = ()
     """Folders of runs, or folders that hold runs."""
     metrics: tuple[str, ...] = ()
-    """Figures to show."""
+    """Figures to show in the table."""
     over: tuple[str, ...] = ("seed",)
-    """Settings to average over."""
+    """Settings to average over in the table."""
     markdown: bool = False
     """Print Markdown."""
     out: str = ""
     """File to write instead of printing."""
+    html: str = ""
+    """Page to write."""
+    figures: str = ""
+    """Folder to write every chart to."""
+    format: Literal["png", "svg"] = "png"
+    """Format of the figures."""
+    data: str = ""
+    """Where the data set lies now."""
 
 
 def run(options: ReportOptions) -> int:
-    """Print the table over runs, or write it."""
+    """Print the table over runs, or write it; or write the page and the figures."""
+    if options.html or options.figures:
+        return _write(options)
     from specvid.files import write_text
-    from specvid.pipelines.report import report
+    from specvid.pipelines.reporting.table import report
     from specvid.text import to_markdown, to_text
 
     rows = report(options.runs, metrics=options.metrics, over=options.over)
@@ -52,6 +69,24 @@ def run(options: ReportOptions) -> int:
         write_text(options.out, text + "\n")
     else:
         print(text)
+    return 0
+
+
+def _write(options: ReportOptions) -> int:
+    from specvid.pipelines.engine.log import echo, status
+    from specvid.pipelines.reporting.build import make_report
+    from specvid.pipelines.reporting.page import require_extra, write_page
+
+    table = {"--metrics": options.metrics, "--markdown": options.markdown, "--out": options.out}
+    for flag, given in table.items():
+        if given:
+            raise ValueError(f"{flag} is for the table, and --html and --figures show all figures: leave it out.")
+    if options.html:
+        require_extra()
+    report = make_report(options.runs, data=options.data, echo=status)
+    if options.html:
+        write_page(report, options.html)
+        echo(options.html)
     return 0
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from specvid.models.factory import create_model
-from specvid.pipelines.engine.block_use import UNUSED, BlockWatch, announce_use, strengths
+from specvid.pipelines.engine.block_use import UNUSED, BlockWatch, announce_use, mean_gates, strengths
 
 
 def watched(blocks: str, gate: float | None = None, passes: int = 1):
@@ -71,3 +71,9 @@ def test_the_norm_in_the_place_of_a_gate() -> None:
     _, (block,) = watched("nl(gating=norm)@layer2.-1", gate=0.25)
     assert (block.gate_start, block.gate_mean) == (0.0, 0.25)
     assert block.share > 0
+
+
+def test_the_gates_of_an_epoch_by_the_place_of_their_block() -> None:
+    model, blocks = watched("snl@layer2.-1, nl(gating=channel)@layer1.-1, se@layer2.0", gate=0.25)
+    assert mean_gates(model) == {block.place: 0.25 for block in blocks if block.block != "se"}
+    assert mean_gates(create_model("r3d_tiny", num_classes=3)) == {}

@@ -13,7 +13,7 @@ from specvid.pipelines.demo.reid import final_score
 from specvid.pipelines.engine.run import RunFolder
 from specvid.pipelines.reid.features import TrackletFeatures
 from specvid.pipelines.reid.results import ReidResult
-from specvid.pipelines.report import read_figures
+from specvid.pipelines.reporting.table import read_figures
 
 MARS = ("mars", "mars-ap", "mars-noquery")
 

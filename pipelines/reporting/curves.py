@@ -1,0 +1,95 @@
+"""Learning curves: each figure of the epochs as a chart, with all runs in it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from specvid.pipelines.reporting.charts import PALETTE, Chart, Series
+from specvid.pipelines.reporting.runs import RunRecord, number
+
+_NO_CURVE = {"epoch", "step", "clips", "unreadable", "repeated", "unusual", "seconds", "val_unreadable"}
+_SHARES = {"accuracy", "top1", "top5", "mean_class", "map", "mAP", "mINP", "rank1", "rank5", "rank10", "wait_share"}
+_TITLES = {
+    "loss": "Loss",
+    "accuracy": "Accuracy on training clips",
+    "lr": "Learning rate",
+    "clips_per_s": "Clips per second",
+    "wait_share": "Share of time spent waiting for data",
+}
+_LAST = ("lr", "clips_per_s", "wait_share")
+
+
+def learning_curves(runs: Sequence[RunRecord]) -> list[Chart]:
+    """A chart for each figure that any run has; what the validation part says is dashed, in the chart of its figure.
+
+    Args:
+        runs: the runs, a colour each.
+
+    Returns:
+        The charts: loss first, rates and speed last.
+    """
+    curves: dict[str, list[Series]] = {}
+    names = _distinct([run.name for run in runs])
+    for i, (run, name) in enumerate(zip(runs, names, strict=True)):
+        for lines in (run.lines, run.speed):
+            for figure in dict.fromkeys(key for line in lines for key in line if key not in _NO_CURVE):
+                is_validation = figure.startswith("val_")
+                x, y = _points(lines, figure)
+                if any(value is not None for value in y):
+                    label = f"{name}, validation" if is_validation else name
+                    series = Series(label, x, y, dashed=is_validation, colour=i % len(PALETTE))
+                    curves.setdefault(figure.removeprefix("val_"), []).append(series)
+    order = sorted(curves, key=lambda key: (_LAST.index(key) + 1 if key in _LAST else 0, key != "loss"))
+    return [
+        Chart(
+            f"curve-{''.join(letter if letter.isalnum() else '-' for letter in key)}",
+            _title(key),
+            "lines",
+            "epoch",
+            _title(key),
+            tuple(curves[key]),
+            percent=key in _SHARES,
+        )
+        for key in order
+    ]
+
+
+def gate_curves(run: RunRecord) -> Chart | None:
+    """Where the gates of the blocks stood at the end of each epoch.
+
+    Args:
+        run: the run.
+
+    Returns:
+        The chart; None where no epoch says so.
+    """
+    lines = [line for line in run.lines if isinstance(line.get("gates"), Mapping)]
+    places = list(dict.fromkeys(str(place) for line in lines for place in line["gates"]))
+    series = []
+    for place in places:
+        x, y = _points([{"epoch": line.get("epoch"), place: line["gates"].get(place)} for line in lines], place)
+        series.append(Series(place, x, y))
+    return Chart("gates", "Gate over training", "lines", "epoch", "mean gate", tuple(series)) if series else None
+
+
+def _title(figure: str) -> str:
+    return _TITLES.get(figure, figure.replace("_", " "))
+
+
+def _points(lines: Sequence[Mapping[str, Any]], figure: str) -> tuple[list[float], list[float | None]]:
+    """Epochs from 1, and the figure at each of those that have it."""
+    pairs = [(number(line.get("epoch")), number(line.get(figure))) for line in lines if figure in line]
+    known = [(epoch + 1, value) for epoch, value in pairs if epoch is not None]
+    return [epoch for epoch, _ in known], [value for _, value in known]
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """Names of runs; those that come twice are numbered."""
+    seen: dict[str, int] = {}
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+    count: dict[str, int] = {}
+    distinct = []
+    for name in names:
+        count[name] = count.get(name, 0) + 1
+        distinct.append(name if seen[name] == 1 else f"{name} ({count[name]})")
+    return distinct

@@ -1,0 +1,162 @@
+"""The page of `specvid report --html`: what is there is shown, what is missing is named, and no name runs."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from specvid import cli
+from specvid.pipelines.reporting.build import make_report
+from specvid.pipelines.reporting.comparison import differences
+from specvid.pipelines.reporting.page import as_island, write_page
+from specvid.pipelines.reporting.runs import find_runs, read_run, read_table
+
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
+
+
+def write_run(folder: Path, *, seed: int = 0, blocks: str = "", top1: float = 0.5, epochs: int = 3, **entry) -> Path:
+    """A run as a training leaves it, without its data."""
+    folder.mkdir(parents=True)
+    config = {
+        "clips": {"dataset": "ucf101", "data": "nowhere", "split": 1},
+        "net": {"model": "r3d_tiny", "blocks": blocks},
+        "train": {"seed": seed, "epochs": epochs},
+    }
+    (folder / "config.json").write_text(json.dumps({"specvid": "0.1.0", "task": "action", **config}))
+    gates = {"gates": {"backbone.layer2": 0.1}} if blocks else {}
+    lines = [{"epoch": i, "step": 9 * i, "loss": 1 / (i + 1), "val_loss": 1.5, **gates} for i in range(epochs)]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    evaluation = {"dataset": "Clips", "split": 1, "checkpoint": "last", "clips": 1, "crops": 1, "top1": top1, **entry}
+    results = {"task": "action", "run": folder.name, "config": config, "evaluations": [evaluation]}
+    (folder / "results.json").write_text(json.dumps(results))
+    return folder
+
+
+class _Tags(HTMLParser):
+    """The elements of a page with their attributes, and its text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def page_of(*runs: Path, out: Path) -> tuple[str, _Tags]:
+    write_page(make_report(runs), out)
+    text = out.read_text()
+    return text, _Tags(text)
+
+
+def test_a_page_holds_all_it_needs_and_fetches_nothing(tmp_path: Path) -> None:
+    write_run(tmp_path / "runs/bare")
+    write_run(tmp_path / "runs/snl", blocks="snl@layer2.-1", top1=0.75)
+    text, page = page_of(tmp_path / "runs", out=tmp_path / "out.html")
+    assert [attributes for _, attributes in page.found if attributes.keys() & {"src", "href"}]
+    assert all((a.get("href") or "#").startswith("#") and not a.get("src") for _, a in page.found)
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', text)
+    assert "default-src 'none'" in policy and "unsafe-eval" not in policy and "script-src 'sha256-" in policy
+    assert "+25.00" in page.text and "specvid train action --config" in page.text
+    data = json.loads(re.findall(r'id="data">(.*?)</script>', text, re.S)[0])
+    loss = data["charts"]["curve-loss"]["data"]
+    assert [trace["name"] for trace in loss] == ["bare", "bare, validation", "snl", "snl, validation"]
+    assert loss[0]["x"] == [1, 2, 3] and loss[0]["y"] == [1, 1 / 2, 1 / 3]
+    assert data["charts"]["run1-gates"]["data"][0]["y"] == [0.1] * 3
+    assert len(text) < 20e6
+
+
+def test_names_of_others_are_text(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "<b>bold<", blocks=HOSTILE, dataset=HOSTILE, per_class={HOSTILE: 0.5})
+    config = json.loads((run / "config.json").read_text())
+    config["net"]["model"] = HOSTILE
+    config[HOSTILE] = {HOSTILE: [HOSTILE]}
+    (run / "config.json").write_text(json.dumps(config))
+    text, page = page_of(run, out=tmp_path / "out.html")
+    assert "alert(1)" in page.text
+    assert "<script>alert(" not in text and "<img" not in text and "<b>bold" not in text
+    assert not any(name.startswith("on") for _, attributes in page.found for name in attributes)
+    island = as_island({"name": HOSTILE, "number": float("nan"), "half": "\udc80"})
+    assert not set(island) & set("<>&") and json.loads(island) == {"name": HOSTILE, "number": None, "half": "\udc80"}
+
+
+def test_what_is_missing_is_named(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", epochs=1)
+    assert "nowhere" in " ".join(make_report([run]).runs[0].missing)
+    (run / "metrics.jsonl").unlink()
+    (run / "results.json").write_text('{"evaluations": [1, {"top1": "high", "dataset": []}], "training": 3}')
+    (run / "config.json").write_text('{"task": ["odd"], "net": 3}')
+    _, page = page_of(run, out=tmp_path / "out.html")
+    assert "there is no metrics.jsonl" in page.text
+    (run / "results.json").write_text("{")
+    _, page = page_of(run, out=tmp_path / "out.html")
+    assert "is not JSON" in page.text and "nothing was evaluated yet" in page.text
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"'.*empty' holds no config.json"):
+        find_runs([tmp_path / "empty"])
+
+
+def test_no_file_outside_of_the_run_is_read(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    (secret / "results.json").write_text("{}")
+    run = write_run(tmp_path / "run")
+    (run / "eval").mkdir()
+    (run / "eval/split1").symlink_to(secret)
+    record = read_run(run)
+    assert list(record.evaluation_folders()) == []
+    assert "link to outside" in record.missing[-1]
+
+
+def test_differences_are_paired_by_seed(tmp_path: Path) -> None:
+    for seed, (bare, snl) in enumerate([(0.5, 0.6), (0.7, 0.9)]):
+        write_run(tmp_path / f"runs/bare{seed}", seed=seed, top1=bare)
+        write_run(tmp_path / f"runs/snl{seed}", seed=seed, top1=snl, blocks="snl@layer2.-1")
+    (one,) = differences(make_report([tmp_path / "runs"]).figures)
+    assert (one.these, one.others, one.pairs) == ("blocks snl@layer2.-1", "blocks -", 2)
+    assert one.figures["top1"] == (pytest.approx(0.15), pytest.approx(0.05 * 2**0.5))
+    write_run(tmp_path / "other/snl", seed=7, top1=0.8, blocks="snl@layer2.-1")
+    (one,) = differences(make_report([tmp_path / "runs/bare0", tmp_path / "other/snl"]).figures)
+    assert (one.pairs, one.figures["top1"]) == (0, (pytest.approx(0.3), None))
+
+
+def test_a_cell_for_spreadsheets_is_read_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "clips.csv").write_text("clip,class\n'=1+1,'tis\n")
+    assert read_table(tmp_path / "clips.csv") == [{"clip": "=1+1", "class": "'tis"}]
+    with pytest.raises(ValueError, match=r"other.csv is not there"):
+        read_table(tmp_path / "other.csv")
+
+
+def test_the_command_writes_the_page_and_prints_its_path(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, out = write_run(tmp_path / "run"), tmp_path / "out.html"
+    assert cli.run(["report", str(run), "--html", str(out)]) == 0
+    assert capsys.readouterr().out == f"{out}\n"
+    assert cli.run(["report", str(run), "--html", str(out), "--markdown"]) == 2
+    assert "--markdown is for the table" in capsys.readouterr().err
+
+
+def test_confusions_and_clips_of_an_evaluation(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", per_class={"a<b": 0.5, "c": 1.0}, dataset="Clips", unreadable=["gone.avi"])
+    folder = run / "eval/split1-last-1x1"
+    folder.mkdir(parents=True)
+    (entry,) = json.loads((run / "results.json").read_text())["evaluations"]
+    (folder / "results.json").write_text(json.dumps(entry))
+    (folder / "clips.csv").write_text(
+        "clip,class,predicted,correct,p_predicted,p_class,error,warning\n1,a<b,a<b,1,0.6,0.6,,\n"
+        f"2,a<b,c,0,0.9,0.1,,\n3,c,c,1,0.7,0.7,,\ngone.avi,c,,0,,,{HOSTILE},\n"
+    )
+    text, page = page_of(run, out=tmp_path / "out.html")
+    part = json.loads(re.findall(r'id="data">(.*?)</script>', text, re.S)[0])["confusions"]["run0-eval0"]
+    assert part["classes"] == ["a<b", "c"] and part["counts"] == [[1, 1, 0], [0, 1, 1]]
+    assert [part["clips"][i]["n"] for i in part["mistakes"]] == ["2"]
+    assert [part["clips"][i]["n"] for i in part["unsure"]] == ["1", "3"]
+    assert "gone.avi" in page.text and "c (1)" in page.text  # a<b is taken most for c
+    (folder / "clips.csv").unlink()
+    assert "clips.csv is not there" in page_of(run, out=tmp_path / "out.html")[1].text
