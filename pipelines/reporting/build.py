@@ -11,7 +11,8 @@ from specvid.pipelines.reporting.curves import gate_curves, learning_curves
 from specvid.pipelines.reporting.data_part import read_data
 from specvid.pipelines.reporting.page import Report
 from specvid.pipelines.reporting.pictures import Pictures
-from specvid.pipelines.reporting.run_part import EvaluationPart, RunPart, facts_of
+from specvid.pipelines.reporting.reid import add_reid
+from specvid.pipelines.reporting.run_part import RunPart
 from specvid.pipelines.reporting.runs import RunRecord, find_runs, read_run
 from specvid.pipelines.reporting.table import read_figures
 
@@ -63,7 +64,9 @@ def _add_evaluation(run: RunPart, key: str, entry: Mapping[str, Any], share: flo
         if run.record.task == "action" or "fused" in entry:
             add_actions(run, key, entry, folder, run.data.clips if run.data else {}, pictures)
         else:
-            run.evaluations.append(EvaluationPart(key, str(entry.get("dataset", "Evaluation")), facts_of(entry), []))
+            elsewhere = bool(entry.get("elsewhere"))
+            tracklets = run.data.tracklets if run.data and not elsewhere else {}
+            add_reid(run, key, entry, folder, tracklets, pictures)
     if pictures.left_out:
         run.missing.append(f"{key}: {pictures.left_out} pictures were left out, so that the page stays small")
     if pictures.errors:

@@ -47,7 +47,9 @@ def as_plotly(chart: Chart) -> dict[str, Any]:
     if chart.y == chart.title:
         del layout["yaxis"]["title"]
     if chart.key.startswith("curve") or chart.key == "gates":
-        layout["xaxis"] |= {"tickformat": "d", "rangemode": "normal"}
+        layout["xaxis"]["tickformat"] = "d"
+        if max((len(series.x) for series in chart.series), default=0) <= 12:
+            layout["xaxis"]["dtick"] = 1
     if chart.kind == "bars":
         layout["bargap"] = 0.1
         layout["xaxis"]["type"] = "category"
