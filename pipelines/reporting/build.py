@@ -7,6 +7,7 @@ from typing import Any
 from specvid.eval.report import Figures
 from specvid.pipelines.engine.log import silent
 from specvid.pipelines.reporting.actions import add_actions
+from specvid.pipelines.reporting.blocks import add_blocks
 from specvid.pipelines.reporting.curves import gate_curves, learning_curves
 from specvid.pipelines.reporting.data_part import read_data
 from specvid.pipelines.reporting.page import Report
@@ -21,6 +22,9 @@ _SAME = ("dataset", "source", "split", "checkpoint", "clips", "crops", "sampling
 
 _PICTURES, _PICTURE_SECONDS = 9_000_000, 40.0
 """Bytes and seconds of all small pictures of a report together."""
+
+_AFFINITIES = 3_000_000
+"""Bytes of all affinities of a report together."""
 
 
 def make_report(runs: Sequence[str | Path], *, data: str = "", echo: Callable[[str], None] = silent) -> Report:
@@ -49,6 +53,7 @@ def make_report(runs: Sequence[str | Path], *, data: str = "", echo: Callable[[s
         if gates := record.attempt("gates", gate_curves, record):
             part.charts.append(gates)
             part.block_charts.append(gates.key)
+        record.attempt("what the blocks do", add_blocks, part, size=_AFFINITIES // len(records))
         parts.append(part)
     figures = [figure for record in records for figure in record.attempt("scores", _figures, record) or []]
     return Report(parts, learning_curves(records), figures)

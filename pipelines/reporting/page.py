@@ -25,7 +25,7 @@ from specvid.pipelines.reporting.plotly import as_plotly, plotly_js
 from specvid.pipelines.reporting.run_part import RunPart
 from specvid.text import printable_path
 
-_SCRIPTS = ("charts.js", "tables.js", "confusion.js", "strips.js")
+_SCRIPTS = ("charts.js", "tables.js", "confusion.js", "strips.js", "affinity.js")
 _TEMPLATES = resources.files("specvid.pipelines.reporting") / "templates"
 
 

@@ -9,7 +9,7 @@
     const node = element("figure", { class: "tile " + kind, title: `${tracklet.n}: identity ${tracklet.id}, camera ${tracklet.c}` });
     const picture = part.pictures[tracklet.s];
     node.append(picture
-      ? element("img", { src: picture, alt: `${tracklet.n}, identity ${tracklet.id}, camera ${tracklet.c}`, loading: "lazy" })
+      ? element("img", { src: picture, alt: `${tracklet.n}, identity ${tracklet.id}, camera ${tracklet.c}` })
       : element("div", { class: "noframe", text: tracklet.n }));
     node.append(element("figcaption", {}, ...words.map((text) => element("span", { text }))));
     return node;
