@@ -51,7 +51,9 @@ def load(source: str | Path, *, trusted: bool = False, **hub: Any) -> VideoModel
     report = load_weights(model, path.parent / WEIGHTS)
     extra = content.get("buffers") or {}  # what the training added, e.g. the centres of a loss
     wrong = {**report.missing, **report.mismatched}
-    wrong |= {name: why for name, why in report.unexpected.items() if name not in extra}
+    left_out = tuple(f"{name}." for name in only_for_training(content, path))
+    unexpected = {name: why for name, why in report.unexpected.items() if not name.startswith(left_out)}
+    wrong |= {name: why for name, why in unexpected.items() if name not in extra}
     if wrong:
         raise ValueError(f"{WEIGHTS} and {path.name} in {str(path.parent)!r} differ: {'; '.join(summarise(wrong))}")
     model.loaded = report
@@ -92,6 +94,25 @@ def build_described(content: Mapping[str, Any], path: Path, *, trusted: bool = F
     if model.sampling not in ("dense", "segments"):
         raise ValueError(f"{str(path)!r}: sampling {model.sampling!r} is unknown. Choose from: dense, segments.")
     return model
+
+
+def only_for_training(content: Mapping[str, Any], path: Path) -> list[str]:
+    """The submodules whose weights lie beside a meta.json though only the training needs them: a projector.
+
+    Args:
+        content: Of the file.
+        path: The file.
+
+    Returns:
+        Their names.
+
+    Raises:
+        ValueError: They are no names.
+    """
+    names = content.get("only_for_training") or []
+    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
+        raise ValueError(f"{str(path)!r}: only_for_training is {names!r}; it must be a list of names")
+    return names
 
 
 def is_shared(name: str) -> bool:

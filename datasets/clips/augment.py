@@ -192,5 +192,59 @@ class ClipColorJitter(A.ColorJitter):
         return self.apply(_tall(images), **params).reshape(images.shape)
 
 
+class ClipGrey(A.ImageOnlyTransform):
+    """Take the colours out of all frames; they keep three channels."""
+
+    def apply_to_images(self, images: np.ndarray, *args: Any, **params: Any) -> np.ndarray:
+        """Luma of ITU-R BT.601 in all channels: one conversion of the tall picture.
+
+        Args:
+            images: uint8 (T, H, W, 3).
+            *args: Ignored.
+            **params: Of albumentations.
+
+        Returns:
+            uint8 (T, H, W, 3).
+        """
+        grey = cv2.cvtColor(np.ascontiguousarray(_tall(images)), cv2.COLOR_RGB2GRAY)
+        return cv2.merge([grey] * 3).reshape(images.shape)
+
+
+class ClipBlur(A.ImageOnlyTransform):
+    """Blur all frames alike.
+
+    Args:
+        sigma: Least and largest deviation of the Gaussian, px.
+        p: Probability.
+    """
+
+    def __init__(self, sigma: tuple[float, float], p: float) -> None:
+        super().__init__(p=p)
+        self.sigma = sigma
+
+    def get_params(self) -> dict[str, Any]:
+        """Choose the deviation.
+
+        Returns:
+            It, under ``sigma``.
+        """
+        return {"sigma": self.py_random.uniform(*self.sigma)}
+
+    def apply_to_images(self, images: np.ndarray, *args: Any, sigma: float, **params: Any) -> np.ndarray:
+        """Blur frame by frame, or the edges of neighbours would mix.
+
+        Args:
+            images: uint8 (T, H, W, C).
+            *args: Ignored.
+            sigma: Deviation of the Gaussian, px.
+            **params: Of albumentations.
+
+        Returns:
+            uint8 (T, H, W, C).
+        """
+        side = 2 * max(1, round(3 * sigma)) + 1
+        return np.stack([cv2.GaussianBlur(frame, (side, side), sigma) for frame in images])
+
+
 def _tall(images: np.ndarray) -> np.ndarray:
     return images.reshape(-1, images.shape[2], images.shape[3])

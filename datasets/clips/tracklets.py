@@ -38,6 +38,8 @@ class TrainTracklets(Dataset[dict[str, Any]]):
         spec: length of the clip, and the size that frames of different sizes are brought to.
         transform: from `train_transform`.
         seed: of everything random.
+        twins: an item has two clips of its tracklet instead of one, each drawn and transformed by itself: ``video`` is
+            float32 (2, 3, T, H, W).
 
     Raises:
         ValueError: no tracklets, or another number of labels.
@@ -51,12 +53,13 @@ class TrainTracklets(Dataset[dict[str, Any]]):
         *,
         transform: Transform,
         seed: int = 0,
+        twins: bool = False,
     ) -> None:
         if not tracklets or len(labels) != len(tracklets):
             raise ValueError(f"{len(tracklets)} tracklets and {len(labels)} labels: expected as many of both, not none")
         _require_rgb(spec)
         self.tracklets, self.labels = tracklets, np.asarray(labels)
-        self.spec, self.transform, self.seed = spec, transform, seed
+        self.spec, self.transform, self.seed, self.twins = spec, transform, seed, twins
         self.guard = ReadingGuard()
 
     def __len__(self) -> int:
@@ -74,7 +77,8 @@ class TrainTracklets(Dataset[dict[str, Any]]):
                 frames, failed = None, [str(error)]
             errors += failed
             if frames is not None:
-                video = self.transform(frames, rng)
+                clips = [self.transform(own, rng) for own in np.split(frames, 1 + self.twins)]
+                video = torch.stack(clips) if self.twins else clips[0]
                 return {"video": video, "label": int(self.labels[index]), "index": index, "error": "\n".join(errors)}
             index = self._other(index, rng)
         raise ValueError(
@@ -84,7 +88,8 @@ class TrainTracklets(Dataset[dict[str, Any]]):
 
     def _read(self, tracklet: Tracklet, rng: np.random.Generator) -> tuple[np.ndarray | None, list[str]]:
         """The drawn frames, uint8 (T, H, W, 3), and the errors; None where no frame can be read."""
-        indices = uniform_segments(len(tracklet), self.spec.frames, rng)
+        drawn = [uniform_segments(len(tracklet), self.spec.frames, rng) for _ in range(1 + self.twins)]
+        indices = np.concatenate(drawn)
         frames, errors = read_frames(tracklet, indices.tolist())
         good = [i for i, frame in enumerate(frames) if frame is not None]
         if not good:
@@ -94,7 +99,7 @@ class TrainTracklets(Dataset[dict[str, Any]]):
                     (frame,), failed = read_frames(tracklet, [index])
                     errors += failed
                     if frame is not None:
-                        return np.repeat(frame[None], self.spec.frames, axis=0), errors
+                        return np.repeat(frame[None], len(indices), axis=0), errors
             return None, errors
         nearest = [min(good, key=lambda other: abs(other - i)) for i in range(len(frames))]
         readable = [frame for frame in (frames[i] for i in nearest) if frame is not None]

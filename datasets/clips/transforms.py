@@ -127,18 +127,22 @@ def train_transform(
     flip: float = 0.5,
     jitter: float = 0.0,
     erase: float = 0.0,
+    grey: float = 0.0,
+    blur: float = 0.0,
 ) -> TrainTransform:
     """Augmentation for training; each random choice holds for the whole clip and comes from the generator passed in.
 
     Args:
         spec: The clips.
         crop: ``random`` (resize to ``spec.resize``, cut out ``spec.size``), ``resized`` (a part with ``scale`` of the
-            area and an aspect ratio of 3/4 to 4/3, resized to ``spec.size``; Inception) or ``multiscale`` (TSN's
-            corners and scales, resized).
+            area and 3/4 to 4/3 of the aspect ratio of ``spec.size``, to which it is resized; Inception) or
+            ``multiscale`` (TSN's corners and scales, resized).
         scale: Least and largest share of the area, of ``resized``.
         flip: Probability of mirroring.
         jitter: Strength of brightness, contrast and saturation changes, hue a quarter of it; 0 = none.
         erase: Probability of blanking a rectangle with the mean colour (random erasing, arXiv:1708.04896).
+        grey: Probability of taking the colours out.
+        blur: Probability of a Gaussian blur, whose deviation is 0.1 to 2 px of 224 (SimCLR, arXiv:2002.05709).
 
     Returns:
         A callable (uint8 (T, H, W, C), numpy Generator) -> float32 (C, T, h, w).
@@ -148,10 +152,10 @@ def train_transform(
     """
     if crop not in CROPS:
         raise unknown("crop", crop, CROPS)
-    for name, value in (("flip", flip), ("erase", erase), ("jitter", jitter)):
+    for name, value in (("flip", flip), ("erase", erase), ("jitter", jitter), ("grey", grey), ("blur", blur)):
         if not 0 <= value <= 1:
             raise ValueError(f"{name} = {value}: expected a number from 0 to 1.")
-    require_colours(spec.modality, jitter)
+    require_colours(spec.modality, jitter, grey)
     if not 0 < scale[0] <= scale[1] <= 1:
         raise ValueError(f"scale = {scale}: expected two shares of the area, 0 < least <= most <= 1.")
     from specvid.datasets.clips import augment
@@ -161,7 +165,8 @@ def train_transform(
     if crop == "random":
         steps = [augment.RandomWindow(size, spec.resize)]
     elif crop == "resized":
-        steps = [augment.RandomResizedWindow(size, scale, (3 / 4, 4 / 3))]
+        shape = size[1] / size[0]
+        steps = [augment.RandomResizedWindow(size, scale, (3 / 4 * shape, 4 / 3 * shape))]
     else:
         steps = [augment.MultiScaleWindow(size)]
     if flip:
@@ -169,6 +174,10 @@ def train_transform(
     if jitter:
         about_one = (1 - jitter, 1 + jitter)
         steps.append(augment.ClipColorJitter(about_one, about_one, about_one, (-jitter / 4, jitter / 4), p=0.8))
+    if grey:
+        steps.append(augment.ClipGrey(p=grey))
+    if blur:
+        steps.append(augment.ClipBlur((0.1 * min(size) / 224, 2 * min(size) / 224), p=blur))
     if erase:
         mean_colour = tuple(round(255 * mean) for mean in spec.mean)
         steps.append(augment.A.Erasing(scale=(0.02, 0.33), ratio=(0.3, 3.3), fill=mean_colour, p=erase))

@@ -42,16 +42,26 @@ class TrainClips(Dataset[dict[str, Any]]):
         transform: from `train_transform`.
         seed: of everything random.
         classes: how many there are, where a clip may have several; 0 where each has one.
+        twins: an item has two clips of its video instead of one, each drawn and transformed by itself: ``video`` is
+            float32 (2, C, T, H, W).
 
     Raises:
         ValueError: no records, or weights that are all 0.
     """
 
     def __init__(
-        self, records: Sequence[VideoRecord], spec: ClipSpec, *, transform: Transform, seed: int = 0, classes: int = 0
+        self,
+        records: Sequence[VideoRecord],
+        spec: ClipSpec,
+        *,
+        transform: Transform,
+        seed: int = 0,
+        classes: int = 0,
+        twins: bool = False,
     ) -> None:
         _check(records)
         self.records, self.spec, self.transform, self.seed, self.classes = records, spec, transform, seed, classes
+        self.twins = twins
         weights = np.array([record.weight for record in records])
         if not weights.any():
             raise ValueError("weights are 0 for all clips: at least one must count.")
@@ -76,9 +86,9 @@ class TrainClips(Dataset[dict[str, Any]]):
                 errors.append(str(error))
                 index = int(rng.integers(len(self.records)))
                 continue
-            video = _apply(self.transform, frames, rng, record)
+            clips = [_apply(self.transform, own, rng, record) for own in np.split(frames, 1 + self.twins)]
             item = {
-                "video": video,
+                "video": torch.stack(clips) if self.twins else clips[0],
                 "label": self._target(record),
                 "index": index,
                 "error": "\n".join(errors),
@@ -103,7 +113,8 @@ class TrainClips(Dataset[dict[str, Any]]):
     def _read(self, record: VideoRecord, rng: np.random.Generator) -> tuple[np.ndarray, str, str]:
         with open_clips(record.path, self.spec) as video:
             first, length = frames_of(video, record)
-            frames = video.frames(first + self.spec.train_frames(length, rng))
+            drawn = [self.spec.train_frames(length, rng) for _ in range(1 + self.twins)]
+            frames = video.frames(first + np.concatenate(drawn))
             return frames, _repeated(video, self.spec, length), video.unusual
 
 

@@ -18,7 +18,7 @@ from specvid.models.insertion.inserted_block import InsertedBlock
 from specvid.models.stages import STAGE_WRAPPERS
 from specvid.models.weights.blocks import plan_blocks, updated_blocks
 from specvid.models.weights.caffe2 import from_caffe2
-from specvid.models.weights.names import BACKBONE, CLASSIFIER, NECKS, PROJECTION, TAIL, match_names
+from specvid.models.weights.names import BACKBONE, CLASSIFIER, NECKS, PROJECTION, PROJECTOR, TAIL, match_names
 from specvid.models.weights.read import read_checkpoint, read_weights
 from specvid.models.weights.recognise import recognise
 from specvid.models.weights.report import LoadReport, summarise
@@ -229,6 +229,8 @@ def _unexpected(model: VideoModel, state: dict[str, Tensor], names: dict[str, st
 
 def _why_left(model: VideoModel, name: str, names: dict[str, str]) -> str:
     """Why a tensor of the file has no place in the model, as far as is known."""
+    if name.startswith(PROJECTOR):
+        return "the projector of a training without labels, which nothing else needs: left out"
     layer, _, parameter = name.rpartition(".")
     if any(layer == neck or layer.endswith(f".{neck}") for neck in NECKS) and model.config["neck"] == "none":
         return "a BNNeck, which this model has not; create it with neck='bnneck'"

@@ -16,6 +16,7 @@ from functools import partial
 
 BACKBONE, TAIL, CLASSIFIER = "backbone.", "tail.", "head.classifier."
 NECK, PROJECTION = "head.neck.", "head.projection."
+PROJECTOR = "projector."  # of a training without labels
 # names of the classifier in checkpoints of other projects, besides the one of the backbone itself: torchvision and
 # kenshohara, torchreid, timm, mmaction2, TSN's and TSM's own repositories, fast-reid (old, new)
 CLASSIFIERS = ("fc", "classifier", "head", "cls_head.fc_cls", "new_fc", "heads.classifier", "heads")

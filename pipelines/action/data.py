@@ -18,7 +18,7 @@ from specvid.models.spec import InputSpec
 from specvid.pipelines.action.config import ActionClipsConfig, ActionConfig
 from specvid.pipelines.engine.feed import TrainFeed, choose
 from specvid.pipelines.engine.log import log
-from specvid.pipelines.engine.recipes import get_recipe
+from specvid.pipelines.engine.recipes import batch_size_for
 
 
 @dataclass(frozen=True)
@@ -171,22 +171,6 @@ def train_feed(lists: ActionLists, clip: ClipSpec, config: ActionConfig, fabric:
     on_gpu = fabric.device.type == "cuda"
     engine = replace(config.train, batch_size=batch_size_for(config, clips=len(sampler) * world, world=world))
     return TrainFeed(dataset, sampler, config=engine, world=world, pin_memory=on_gpu)
-
-
-def batch_size_for(config: ActionConfig, *, clips: int, world: int) -> int:
-    """The batch size; a recipe's own gives way where a small set has fewer clips, one that was asked for does not.
-
-    Args:
-        config: with the batch size and the recipe it began with.
-        clips: of the train part that an epoch takes.
-        world: number of processes.
-
-    Returns:
-        Clips of a step.
-    """
-    size, parts = config.train.batch_size, world * config.train.accumulate
-    own = config.recipe and get_recipe(ActionConfig, config.recipe).train.batch_size
-    return clips // parts * parts if size == own and parts <= clips < size else size
 
 
 def class_shares(records: Sequence[VideoRecord]) -> list[float]:

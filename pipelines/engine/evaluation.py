@@ -13,7 +13,7 @@ from lightning_fabric import Fabric
 from specvid.config import read_config
 from specvid.pipelines.engine.config import TrainingConfig
 from specvid.pipelines.engine.peers import naming_lost_processes
-from specvid.pipelines.engine.run import RunFolder
+from specvid.pipelines.engine.run import WEIGHTS, RunFolder
 
 _FIX = "Give one run per split (--run RUN1 RUN2 RUN3, or --run 'runs/NAME-s{split}'), or --force to score all on all."
 
@@ -82,6 +82,9 @@ class TrainedRun(Generic[Config]):
         content = folder.config()  # says so where this is no run at all
         if (task := content.get("task")) != kind.task:
             fix = f" Score it with `specvid eval {task}`." if task else ""
+            if task == "pretrain":
+                weights = folder.path / "last" / WEIGHTS
+                fix = f" It knows no classes: `specvid train {kind.task} --weights {weights}` goes on from it."
             raise ValueError(f"run {str(path)!r} is of the task {task!r}, not of {kind.task!r}.{fix}")
         return cls(folder, read_config(kind, folder.path / "config.json"))
 

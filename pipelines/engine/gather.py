@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import torch
 from lightning_fabric import Fabric
-from torch import nn
+from torch import Tensor, nn
 
 Row = TypeVar("Row")
 
@@ -25,6 +25,30 @@ def gather_objects(fabric: Fabric, item: Any) -> list[Any]:
     items: list[Any] = [None] * fabric.world_size
     torch.distributed.all_gather_object(items, item)
     return items
+
+
+def world_size() -> int:
+    """Number of processes of this job."""
+    is_distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+    return torch.distributed.get_world_size() if is_distributed else 1
+
+
+def rows_of_all(own: Tensor) -> Tensor:
+    """Collect the rows of all processes within a loss.
+
+    Args:
+        own: (N, ...) of this process, of one shape in all of them.
+
+    Returns:
+        (world x N, ...) in the order of ranks, on every process. Gradients go back to the own rows alone.
+    """
+    world = world_size()
+    if world == 1:
+        return own
+    rows = [torch.empty_like(own) for _ in range(world)]
+    torch.distributed.all_gather(rows, own.detach().contiguous())
+    rows[torch.distributed.get_rank()] = own
+    return torch.cat(rows)
 
 
 def gather_rows(fabric: Fabric, rows: Iterable[tuple[int, Row]], length: int) -> list[Row]:

@@ -46,3 +46,19 @@ def get_recipe(kind: type[Config], name: str) -> Config:
     config = RECIPES[kind].find(name)()
     assert isinstance(config, kind)
     return replace(config, recipe=name)
+
+
+def batch_size_for(config: TrainingConfig, *, clips: int, world: int) -> int:
+    """The batch size; a recipe's own gives way where a small set has fewer clips, one that was asked for does not.
+
+    Args:
+        config: with the batch size and the recipe it began with.
+        clips: of the train part that an epoch takes.
+        world: number of processes.
+
+    Returns:
+        Clips of a step.
+    """
+    size, parts = config.train.batch_size, world * config.train.accumulate
+    own = config.recipe and get_recipe(type(config), config.recipe).train.batch_size
+    return clips // parts * parts if size == own and parts <= clips < size else size

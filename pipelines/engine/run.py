@@ -234,18 +234,21 @@ class RunFolder:
         """
         return read_json(self.checkpoint(which) / META)
 
-    def load_model(self, which: str, model: nn.Module) -> None:
+    def load_model(self, which: str, model: nn.Module, *, without: Sequence[str] = ()) -> None:
         """Load a checkpoint's weights, tensor by tensor.
 
         Args:
             which: ``last`` or ``best``.
             model: the very model that was saved.
+            without: its submodules that only the training had, whose tensors are left out.
 
         Raises:
             ValueError: it is another one; the first difference is named.
         """
         path = self.checkpoint(which) / WEIGHTS
-        saved, own = read_weights(path), model.state_dict()
+        left_out = tuple(f"{name}." for name in without)
+        saved = {name: tensor for name, tensor in read_weights(path).items() if not name.startswith(left_out)}
+        own = model.state_dict()
         missing, extra = own.keys() - saved.keys(), saved.keys() - own.keys()
         wrong = [f"{len(missing)} tensors are missing, e.g. {min(missing)}"] if missing else []
         wrong += [f"{len(extra)} are unknown, e.g. {min(extra)}"] if extra else []

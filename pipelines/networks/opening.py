@@ -11,7 +11,7 @@ from torch import nn
 
 from specvid.datasets.clips.spec import ClipSpec, as_pair
 from specvid.models import VideoModel, create_model
-from specvid.models.pretrained import build_described, is_shared, load
+from specvid.models.pretrained import build_described, is_shared, load, only_for_training
 from specvid.models.spec import InputSpec
 from specvid.models.weights.load import count_classes
 from specvid.models.weights.read import read_shapes
@@ -78,11 +78,19 @@ def open_network(
     else:
         opened = _open_backbone(config, classifier, labels)
     if classifier and opened.model.num_classes is None:
-        raise ValueError(f"{config.title} has no classifier, so it names no classes.")
+        raise ValueError(f"{config.title} has no classifier, so it names no classes.{_train_one(config, opened)}")
     if changes is not None:
         opened.model.input = _change_input(opened.model.input, changes.changes())
     opened.model.eval()
     return opened
+
+
+def _train_one(config: NetworkConfig, opened: OpenedNetwork) -> str:
+    """How a run of a training without labels gets a classifier."""
+    if opened.metadata.get("task") != "pretrain":
+        return ""
+    weights = Path(config.run) / config.checkpoint / WEIGHTS
+    return f" Train one: specvid train action --weights {weights} ..."
 
 
 def hash_weights(model: nn.Module) -> str:
@@ -107,7 +115,7 @@ def _open_run(config: NetworkConfig) -> OpenedNetwork:
     metadata, file = run.meta(config.checkpoint), run.checkpoint(config.checkpoint) / META
     model = build_described(metadata, file, trusted=config.trust)
     _add_buffers(model, metadata.get("buffers", {}), file)
-    run.load_model(config.checkpoint, model)
+    run.load_model(config.checkpoint, model, without=only_for_training(metadata, file))
     decoder = str(metadata.get("data", {}).get("decoder", "decord"))
     return OpenedNetwork(model, metadata, model.classes or (), model.sampling, decoder)
 

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from specvid.models.heads import Outputs
+from specvid.pipelines.engine.gather import rows_of_all, world_size
 from specvid.pipelines.reid.config import ReidLossConfig
 
 CENTRES = "centres"  # buffer of the trained model that holds the centres
@@ -67,24 +68,11 @@ class ReidLoss:
 
     def _triplet_loss(self, feature: Tensor, label: Tensor) -> Tensor:
         """Of the whole batch: the hardest ones are sought over all processes, as one process would."""
-        world = torch.distributed.get_world_size() if _is_distributed() else 1
-        if world > 1:
-            feature, label = _of_all(feature, world), _of_all(label, world)
+        world = world_size()
+        feature, label = rows_of_all(feature), rows_of_all(label)
         loss = self.triplet(feature, label, self.miner(feature, label))
         # Each process derives its own features' part of it, and DDP divides the sum of these by their number.
         return loss if world == 1 else world * loss - (world - 1) * loss.detach()
-
-
-def _is_distributed() -> bool:
-    return torch.distributed.is_available() and torch.distributed.is_initialized()
-
-
-def _of_all(own: Tensor, world: int) -> Tensor:
-    """The rows of all processes, in the order of ranks; the own ones carry gradients."""
-    rows = [torch.empty_like(own) for _ in range(world)]
-    torch.distributed.all_gather(rows, own.detach().contiguous())
-    rows[torch.distributed.get_rank()] = own
-    return torch.cat(rows)
 
 
 @torch.no_grad()
@@ -103,7 +91,7 @@ def move_centres(centres: Tensor, feature: Tensor, label: Tensor, *, rate: float
     count = torch.zeros(len(centres), device=centres.device).index_add_(
         0, label, torch.ones(len(label), device=label.device)
     )
-    if _is_distributed():
+    if world_size() > 1:
         torch.distributed.all_reduce(change)
         torch.distributed.all_reduce(count)
     centres -= rate * change / (1 + count[:, None])

@@ -15,15 +15,18 @@ DESCRIPTIONS: dict[str, str] = {
 """The same in words, for reports."""
 
 
-def require_colours(modality: str, jitter: float) -> None:
+def require_colours(modality: str, jitter: float, grey: float = 0.0) -> None:
     """Check that colours are changed where there are some.
 
     Args:
         modality: what clips show.
         jitter: strength of the changes.
+        grey: probability of taking the colours out.
 
     Raises:
         ValueError: clips of motion would be changed.
     """
     if jitter and modality != "rgb":
         raise ValueError(f"jitter {jitter} changes colours, and clips of modality {modality!r} have none: --jitter 0.")
+    if grey and modality != "rgb":
+        raise ValueError(f"grey {grey} takes colours out, and clips of modality {modality!r} have none: --grey 0.")

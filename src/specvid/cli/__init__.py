@@ -16,6 +16,7 @@ VERBS = {
     "eval action": "eval_action:EVAL_ACTION",
     "train reid": "train_reid:TRAIN_REID",
     "eval reid": "eval_reid:EVAL_REID",
+    "train pretrain": "train_pretrain:TRAIN_PRETRAIN",
     "predict": "predict:PREDICT",
     "embed": "embed:EMBED",
     "embed delete": "embed:DELETE",
@@ -53,6 +54,7 @@ specvid: spectral nonlocal blocks for video
   specvid eval action ...              score a run on a test list: top-1, top-5, per class
   specvid train reid ...               train a person re-identifier, with or without blocks
   specvid eval reid ...                mAP, mINP, CMC of runs or features, under a named protocol
+  specvid train pretrain ...           train on videos without labels: weights to start from
   specvid predict VIDEO... ...         name what happens in video files
   specvid embed VIDEO... ...           from videos to a Parquet data set of embeddings
   specvid search build|query DIR       an index over embeddings; what is most like a video
