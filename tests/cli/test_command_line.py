@@ -72,7 +72,7 @@ def test_help_all_lists_every_option(name: str, capsys) -> None:
             assert flag in text, flag
 
 
-@pytest.mark.parametrize("name", ["train action", "train reid"])
+@pytest.mark.parametrize("name", ["train action", "train reid", "train pretrain"])
 def test_help_all_says_what_recipes_set(name: str, capsys) -> None:
     kind = verb(name).options
     cli.run([*name.split(), "--help-all"])
@@ -85,7 +85,11 @@ def test_help_all_says_what_recipes_set(name: str, capsys) -> None:
         assert own
         if settings.train.lr != plain.train.lr:
             assert f"lr {plain.train.lr} -> {settings.train.lr}" in own
-    recipe, wanted = {"train action": ("finetune", "0.005"), "train reid": ("tiny", "0.02")}[name]
+    recipe, wanted = {
+        "train action": ("finetune", "0.005"),
+        "train reid": ("tiny", "0.02"),
+        "train pretrain": ("small", "0.002"),
+    }[name]
     cli.run([*name.split(), "--recipe", recipe, "--help-all"])
     text = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert f"Peak learning rate. (default: {wanted})" in text

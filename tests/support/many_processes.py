@@ -36,6 +36,7 @@ from specvid.pipelines.engine.loop import fit
 from specvid.pipelines.engine.run import RunFolder
 from specvid.pipelines.engine.task import Callback
 from specvid.pipelines.engine.training import train
+from specvid.pipelines.pretrain.loss import TwinsLoss, make_projector
 from specvid.pipelines.reid.config import ReidLossConfig
 from specvid.pipelines.reid.loss import ReidLoss
 
@@ -203,6 +204,25 @@ def triplets(rank: int, world: int, out: Path) -> Any:
     return [(number / world).tolist() for number in [*numbers, centres * world]]
 
 
+def twins(rank: int, world: int, out: Path) -> Any:
+    """Gradients of the loss without labels of a batch of twelve pairs, averaged over processes as DDP does."""
+    if world > 1:
+        torch.distributed.init_process_group("gloo")
+    torch.manual_seed(0)
+    network, projector = nn.Linear(5, 6).double(), make_projector(6, (7, 4)).double()
+    pairs = torch.randn(12, 2, 5, dtype=torch.float64)[rank::world]
+    loss, figures = TwinsLoss(projector, 0.1)(network(pairs))
+    loss.backward()
+    numbers = [loss.detach(), *figures.values()]
+    numbers += [parameter.grad for module in (network, projector) for parameter in module.parameters()]
+    numbers += [buffer.double() for buffer in projector.buffers()]
+    if world > 1:
+        for number in numbers:
+            torch.distributed.all_reduce(number)
+        torch.distributed.destroy_process_group()
+    return [(number / world).tolist() for number in numbers]
+
+
 def sharded(rank: int, world: int, out: Path) -> Any:
     """A step of a network with a block under FSDP; its weights after it."""
     from torch.distributed.device_mesh import init_device_mesh
@@ -247,6 +267,7 @@ def main() -> None:
         codes += in_processes(world, stopped, out / f"stopped-{world}")
         codes += in_processes(world, scores(str(out / "trained/run")), out / f"scores-{world}")
         codes += in_processes(world, triplets, out / f"triplets-{world}")
+        codes += in_processes(world, twins, out / f"twins-{world}")
         codes += in_processes(world, sharded, out / f"sharded-{world}")
         if any(codes):
             sys.exit(f"{world} processes: exit codes {codes}")

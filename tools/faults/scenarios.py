@@ -159,6 +159,13 @@ def _train_reid(inputs: Path, out: Path) -> Words:
     return ["train", "reid", "--data", str(inputs / "mars"), *_REID.split(), *run]
 
 
+def _pretrain(inputs: Path, out: Path) -> Words:
+    data = ["--data", str(inputs / "clips"), "--projector", "8", "8"]
+    run = ["--runs", str(out), "--name", "a", "--resume", "auto", "--epochs", "3", "--save-every", "2"]
+    network = [word for word in _ACTION.split() if word not in ("--resize", "20")]
+    return ["train", "pretrain", *data, *network, *run, "--workers", "1"]
+
+
 def _embed(inputs: Path, out: Path) -> Words:
     network = ["--model", "r3d_tiny", "--frames", "4", "--size", "16", "--device", "cpu", "--batch-size", "2"]
     windows = ["--window", "sliding", "--length", "4", "--every", "4", "--workers", "1", "--shard-size", "3", "--npz"]
@@ -177,6 +184,7 @@ def _features(folder: Path, run: Verbs) -> None:
 SCENARIOS: dict[str, Scenario] = {
     "train action": Scenario(_train_action, _clips, grows=True),
     "train reid": Scenario(_train_reid, _walkers, grows=True),
+    "train pretrain": Scenario(_pretrain, _clips, grows=True),
     "embed": Scenario(_embed, _clips),
     "embed --append": Scenario(_append, _half, start="start"),
     "embed delete": Scenario(_delete, _index, start="start", reader=_query),

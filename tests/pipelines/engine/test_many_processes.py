@@ -80,6 +80,14 @@ def test_triplets_are_sought_over_all_processes(folder: Path, worlds: tuple[int,
             assert_close(rank, one)
 
 
+def test_twins_are_correlated_over_all_processes(folder: Path, worlds: tuple[int, ...]) -> None:
+    (one,) = found(folder, "twins-1")
+    assert one[0] > 0 and max(map(abs, one[3][0])) > 0  # the loss, and the gradient of the network
+    for world in worlds[1:]:
+        for rank in found(folder, f"twins-{world}"):
+            assert_close(rank, one)
+
+
 def test_every_clip_is_scored_once_where_there_are_fewer_than_processes(folder: Path, worlds) -> None:
     (one,) = found(folder, "scores-1")
     assert (one["listed"], one["scored"], len(one["unreadable"])) == (CLIPS, CLIPS - 1, 1)

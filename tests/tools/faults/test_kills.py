@@ -31,7 +31,10 @@ def test_before_each_change_of_their_folders() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "verb",
-    ["train action", "train reid", "embed", "embed --append", "embed delete", "export", "eval action", "eval reid"],
+    [
+        *("train action", "train reid", "train pretrain", "embed", "embed --append", "embed delete", "export"),
+        *("eval action", "eval reid"),
+    ],
 )
 def test_at_random_moments(verb: str) -> None:
     kill(verb, "--kills", "5")

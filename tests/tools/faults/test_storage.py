@@ -33,8 +33,8 @@ def test_verbs_that_are_quick() -> None:
 @pytest.mark.parametrize(
     "verb",
     [
-        "train action", "train reid", "embed", "export", "eval action", "eval reid", "eval features", "search query",
-        "data synthesize", "data shrink",
+        "train action", "train reid", "train pretrain", "embed", "export", "eval action", "eval reid", "eval features",
+        "search query", "data synthesize", "data shrink",
     ],
 )  # fmt: skip
 def test_every_other_verb(verb: str) -> None:
