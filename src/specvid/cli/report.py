@@ -76,6 +76,7 @@ def _write(options: ReportOptions) -> int:
     from specvid.pipelines.engine.log import echo, status
     from specvid.pipelines.reporting.build import make_report
     from specvid.pipelines.reporting.page import require_extra, write_page
+    from specvid.text import counted
 
     table = {"--metrics": options.metrics, "--markdown": options.markdown, "--out": options.out}
     for flag, given in table.items():
@@ -87,6 +88,13 @@ def _write(options: ReportOptions) -> int:
     if options.html:
         write_page(report, options.html)
         echo(options.html)
+    if options.figures:
+        from specvid.pipelines.reporting.figures import write_figures
+
+        written, missing = write_figures(report, options.figures, format=options.format)
+        if missing:
+            status(f"warning: no installed font has a glyph for {missing[:60]}: install one, e.g. Noto", style="yellow")
+        echo(f"{options.figures}: {counted(len(written), 'figure')}")
     return 0
 
 

@@ -1,0 +1,53 @@
+"""Figures for papers: every chart a file, and names in any script with the fonts that are installed."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from specvid.pipelines.reporting import fonts
+from specvid.pipelines.reporting.charts import Chart, Series, histogram
+from specvid.pipelines.reporting.figures import write_figures
+from specvid.pipelines.reporting.page import Report
+
+ROWS = ("$x$ <b>", "Прыжок", "c")
+CHARTS = (
+    Chart("curve-loss", "Loss", "lines", "epoch", "Loss", (Series("_a", [1, 2], [1.0, None]), Series("b", [1], [2.0]))),
+    Chart("classes", "Classes", "bars", "class", "accuracy", (Series("x", [str(i) for i in range(40)], [0.5] * 40),)),
+    Chart("confusion", "Confusion", "heat", "p", "t", rows=ROWS, columns=ROWS, z=((1.0, 0.0, 2.0),) * 3, counts=True),
+    Chart("cameras", "mAP", "heat", "g", "q", rows=("1",), columns=("1", "2"), z=((None, 0.5),), percent=True),
+    Chart("empty", "Nothing", "bars", "x", "y", (Series("none", [], []),)),
+    histogram("ap", "AP", [0.0, 0.5, 1.0], x="average precision", y="queries"),
+)
+
+
+@pytest.mark.parametrize("format", ["png", "svg"])
+@pytest.mark.filterwarnings("error:Glyph")
+def test_every_chart_is_a_file(tmp_path: Path, format: str) -> None:
+    written, missing = write_figures(Report([], CHARTS), tmp_path / "out", format=format)
+    assert sorted(path.name for path in written) == sorted(f"{chart.key}.{format}" for chart in CHARTS)
+    assert missing == ""
+    for path in written:
+        if format == "png":
+            assert np.asarray(Image.open(path)).std() > 1
+        else:
+            assert path.read_text().lstrip().startswith("<?xml")
+    again, _ = write_figures(Report([], CHARTS[:1]), tmp_path / "again", format=format)
+    assert again[0].read_bytes() == (tmp_path / f"out/curve-loss.{format}").read_bytes()
+
+
+def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"format 'pmg' is unknown.*png"):
+        write_figures(Report([], CHARTS), tmp_path, format="pmg")
+
+
+def test_glyphs_are_sought_in_all_fonts_and_what_none_has_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    families, missing = fonts.families_for(["Прыжок e\u0301", "\ue000 a b"])
+    assert (families, missing) == (["DejaVu Sans"], "")
+    have = {"DejaVu Sans": "abc", "Han": "跳水a", "Both": "跳水พ", "Other": "x"}
+    monkeypatch.setattr(fonts, "_families", lambda: tuple(have))
+    monkeypatch.setattr(fonts, "_glyphs", lambda family: frozenset(map(ord, have[family])))
+    assert fonts.families_for(["abc 跳水 พ"]) == (["DejaVu Sans", "Both"], "")
+    assert fonts.families_for(["跳ฮ"]) == (["DejaVu Sans", "Both"], "ฮ")
+    assert fonts.families_for(["ฮ"]) == (["DejaVu Sans"], "ฮ")
