@@ -25,9 +25,11 @@ def demo(root: str | Path = "runs/demo", *, seeds: int = 1) -> int:
         raise ValueError(f"seeds {seeds} must be at least 1: the demo trains with seeds 0 to seeds - 1.")
     from specvid.pipelines.demo.action import demo_action
     from specvid.pipelines.demo.reid import demo_reid
+    from specvid.pipelines.demo.report import demo_reports
     from specvid.pipelines.demo.search import demo_search
 
     root = Path(root)
     shown = [demo_action(root, seeds=range(seeds)), demo_reid(root, seeds=range(seeds)), demo_search(root, "snl-seed0")]
+    demo_reports(root)
     echo(f"\nAll of it lies in {root}; `specvid demo` leaves what stands there as it is.")
     return 0 if all(shown) else 1

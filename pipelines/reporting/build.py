@@ -27,12 +27,19 @@ _AFFINITIES = 3_000_000
 """Bytes of all affinities of a report together."""
 
 
-def make_report(runs: Sequence[str | Path], *, data: str = "", echo: Callable[[str], None] = silent) -> Report:
+def make_report(
+    runs: Sequence[str | Path],
+    *,
+    data: str = "",
+    seconds: float = _PICTURE_SECONDS,
+    echo: Callable[[str], None] = silent,
+) -> Report:
     """Collect what a report over runs shows.
 
     Args:
         runs: folders of runs, or folders that hold runs.
         data: the folder of their data set, where it has moved since.
+        seconds: what small pictures may take, all together.
         echo: gets a line for each run.
 
     Returns:
@@ -49,7 +56,8 @@ def make_report(runs: Sequence[str | Path], *, data: str = "", echo: Callable[[s
         part = RunPart(f"run{i}", record)
         part.data = record.attempt("data", read_data, record, data=data)
         for number, entry in enumerate(record.evaluations):
-            record.attempt(f"evaluation {number + 1}", _add_evaluation, part, f"eval{number}", entry, 1 / evaluations)
+            budget = {"size": _PICTURES // evaluations, "seconds": seconds / evaluations}
+            record.attempt(f"evaluation {number + 1}", _add_evaluation, part, f"eval{number}", entry, budget)
         if gates := record.attempt("gates", gate_curves, record):
             part.charts.append(gates)
             part.block_charts.append(gates.key)
@@ -59,13 +67,13 @@ def make_report(runs: Sequence[str | Path], *, data: str = "", echo: Callable[[s
     return Report(parts, learning_curves(records), figures)
 
 
-def _add_evaluation(run: RunPart, key: str, entry: Mapping[str, Any], share: float) -> None:
-    """Add an evaluation, with ``share`` of what pictures may take."""
+def _add_evaluation(run: RunPart, key: str, entry: Mapping[str, Any], budget: Mapping[str, Any]) -> None:
+    """Add an evaluation, with a budget for its pictures."""
     own = {name: entry.get(name, "") for name in _SAME}
     folders = [folder for folder, found in run.record.evaluation_folders()
                if {name: found.get(name, "") for name in _SAME} == own]  # fmt: skip
     folder = folders[0] if folders else None
-    with Pictures(size=int(share * _PICTURES), seconds=share * _PICTURE_SECONDS) as pictures:
+    with Pictures(**budget) as pictures:
         if run.record.task == "action" or "fused" in entry:
             add_actions(run, key, entry, folder, run.data.clips if run.data else {}, pictures)
         else:

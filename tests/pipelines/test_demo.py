@@ -12,6 +12,7 @@ from specvid.pipelines.action.recipes import small as small_recipe
 from specvid.pipelines.demo import action, demo, reid
 from specvid.pipelines.demo.action import demo_action, mean_top1
 from specvid.pipelines.demo.reid import demo_reid, final_score, mean_map
+from specvid.pipelines.demo.report import demo_reports
 from specvid.pipelines.demo.runs import BLOCK
 from specvid.pipelines.demo.search import demo_search
 from specvid.pipelines.engine.run import RunFolder
@@ -110,6 +111,15 @@ def evaluate_share(stands: Path, capsys: pytest.CaptureFixture[str]) -> str:
     assert text.count(".avi") == 4 and text.count("v_OppositeWays_g01_c01.avi") == 1
     assert "3 of 28 rows (exact)" in text
     return found[1]
+
+
+def test_its_ending_is_a_page_for_each_task(stands: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (page,) = demo_reports(stands)  # there are no walkers here
+    assert f"To look at, in a browser:\n  {page}\n" in capsys.readouterr().out
+    text, before = page.read_text(), page.stat().st_mtime_ns
+    assert "bare-seed0" in text and "OppositeWays" in text and "data:image/webp;base64," in text
+    demo_reports(stands)
+    assert page.stat().st_mtime_ns == before  # what stands is not made again
 
 
 def test_other_settings_or_other_clips_are_trained_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

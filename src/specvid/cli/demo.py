@@ -12,7 +12,8 @@ specvid demo: the main job, on synthetic data
 
 Makes small data sets in which the class of a clip, or who a walker is, depends on how two far-apart
 things relate; trains the same small network with and without a spectral block on each, scores both,
-and prints what difference the block makes. Then embeds clips and searches. Minutes on two CPU cores.
+and prints what difference the block makes. Then embeds clips, searches, and writes a report to be
+looked at in a browser for each task. Minutes on two CPU cores.
 
 Example:
   specvid demo
