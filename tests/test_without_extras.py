@@ -12,7 +12,7 @@ from specvid.models import create_model
 from specvid.pipelines.reporting.page import require_extra as require_report
 
 EXTRAS = ("huggingface_hub", "mmaction", "mmcv", "mmengine", "onnxruntime", "open_clip", "ray", "timm", "torchcodec")
-EXTRAS += ("plotly", "transformers", "wandb")
+EXTRAS += ("plotly", "starlette", "torchdr", "transformers", "uvicorn", "wandb")
 
 RUN = f"""
 import sys

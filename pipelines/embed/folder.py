@@ -7,6 +7,7 @@
     deleted.parquet                      ids of deleted inputs, where there are any
     embed.json                           settings, network, counts: written when the list stands
     index/                               of `specvid search build`
+    map/                                 of `specvid browse`
     .errors/, .warnings/                    those of each shard; .writing/: unfinished files
 
 A shard is a function of its inputs and the settings alone, and it appears in one rename. So a job may be killed at any
@@ -34,6 +35,7 @@ class Folder:
         self.embeddings, self.failures = self.path / "embeddings", self.path / ".errors"
         self._warned, self.warnings = self.path / ".warnings", self.path / "warnings.parquet"
         self.inputs, self.metadata_file = self.path / "inputs.parquet", self.path / "embed.json"
+        self.map = self.path / "map"
         self.errors, self.npz = self.path / "errors.parquet", self.path / "embeddings.npz"
         self.deleted, self._writing = self.path / "deleted.parquet", self.path / ".writing"
 
@@ -158,7 +160,7 @@ class Folder:
         """Remove an embedding, and nothing else that may lie in the folder."""
         self.metadata_file.unlink(missing_ok=True)  # first: without it the rest counts for nothing
         recover(self.path / "index")  # a ready one beside it goes too
-        for folder in (self.embeddings, self.failures, self._warned, self._writing, self.path / "index"):
+        for folder in (self.embeddings, self.failures, self._warned, self._writing, self.path / "index", self.map):
             shutil.rmtree(folder, ignore_errors=True)
         for file in (self.errors, self.warnings, self.npz, self.inputs, self.deleted):
             file.unlink(missing_ok=True)

@@ -30,6 +30,7 @@ class Answer:
         method: which index answered, or ``exact``.
         rows_searched: how many rows could answer.
         warning: about lost or repaired frames of the query.
+        places: of each row the number of its data set, in the order they were given, and of the row in it.
     """
 
     query: str
@@ -37,6 +38,7 @@ class Answer:
     method: str
     rows_searched: int
     warning: str = ""
+    places: tuple[tuple[int, int], ...] = ()
 
 
 def search(
@@ -88,7 +90,7 @@ def search(
     names = [os.fspath(part) for part in parts]
     sets = [_Set(path, where, group_by) for path in (out, *also)]
     for other in sets[1:]:
-        _check_same(sets[0].folder, other.folder)
+        check_same_network(sets[0].folder, other.folder)
     settings: dict[str, Any] = {"network": network, "min_readable": min_readable, "trusted": trusted}
     if text:
         knows, example = sets[0], text_vector(sets[0].folder, text, **settings)
@@ -104,9 +106,9 @@ def search(
     chosen = list(_first_of_each(found, sets, group_by))[:k]
     answers = _columns(chosen, sets)
     searched = sum(part.searched for part in sets)
-    return Answer(
-        example.name, answers, " and ".join(sorted({part.method for part in sets})), searched, example.warning
-    )
+    methods = " and ".join(sorted({part.method for part in sets}))
+    places = tuple((place, row) for _, place, row in chosen)
+    return Answer(example.name, answers, methods, searched, example.warning, places)
 
 
 class _Set:
@@ -157,8 +159,16 @@ class _Set:
         return exact_search(vector, unit_blocks(self.rows), wanted, mask=self.mask)
 
 
-def _check_same(one: Folder, other: Folder) -> None:
-    """ValueError where vectors of two folders cannot be compared."""
+def check_same_network(one: Folder, other: Folder) -> None:
+    """Check that vectors of two folders can be compared.
+
+    Args:
+        one: a folder of embeddings.
+        other: another one.
+
+    Raises:
+        ValueError: they were made by different networks.
+    """
     first, second = one.metadata()["network"], other.metadata()["network"]
     for name in ("weights", "feature", "dim"):
         if first.get(name) != second.get(name):

@@ -117,15 +117,26 @@ def _encode(path: str, numbers: Sequence[int]) -> list[bytes]:
     import cv2
 
     pictures = []
-    for frame in _frames_of(path, numbers)[:3]:
+    for frame in frames_of(path, numbers)[:3]:
         width = max(1, round(frame.shape[1] * _HEIGHT / frame.shape[0]))
         small = cv2.resize(frame, (width, _HEIGHT), interpolation=cv2.INTER_AREA)
         pictures.append(cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes())
     return pictures
 
 
-def _frames_of(path: str, numbers: Sequence[int]) -> list[np.ndarray]:
-    """Some frames of a video or a folder of images, uint8 (H, W, 3) each."""
+def frames_of(path: str, numbers: Sequence[int]) -> list[np.ndarray]:
+    """Some frames of a video, a folder of images or an image.
+
+    Args:
+        path: of it.
+        numbers: of the frames; the last one stands for those beyond the end; the middle one if none is given.
+
+    Returns:
+        uint8 (H, W, 3) each.
+
+    Raises:
+        VideoError: it cannot be decoded.
+    """
     if os.path.splitext(path)[1].lower() in IMAGES:
         from specvid.datasets.decode.images import read_frame
 

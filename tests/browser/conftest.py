@@ -14,6 +14,11 @@ import pytest
 from browser_watch import Watched
 
 SCREENSHOTS = os.environ.get("SPECVID_SCREENSHOTS", "")  # a folder that gets the screenshots which tests take
+_ARGUMENTS = [
+    "--no-sandbox",  # it cannot start for root, and in most containers
+    "--disable-dev-shm-usage",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # nobody else can be asked
+]
 
 
 def chromium_path() -> str | None:
@@ -33,8 +38,7 @@ def chromium() -> Iterator[Any]:
     if path is None:
         pytest.skip("there is no chromium on this machine: apt-get install chromium, or set SPECVID_CHROMIUM")
     with playwright.sync_playwright() as running:
-        # no sandbox: it cannot start for root, and in most containers
-        browser = running.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        browser = running.chromium.launch(executable_path=path, args=_ARGUMENTS)
         yield browser
         browser.close()
 

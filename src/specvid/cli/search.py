@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 from tyro.conf import Positional
@@ -177,7 +177,7 @@ def query(options: QueryOptions) -> int:
         group_by=options.group_by,
         also=options.also,
         device=options.device,
-        network=_moved_network(options),
+        network=moved_network(options.folder, options.run, options.weights, trust=options.trust),
         min_readable=options.min_readable,
         trusted=options.trust,
     )
@@ -222,9 +222,19 @@ def _require_folder(folder: str) -> None:
         raise ValueError("DIR is not given: name the folder that `specvid embed --out` wrote, or features.parquet.")
 
 
-def _moved_network(options: QueryOptions) -> "NetworkConfig | None":
-    """The network of the data set, found elsewhere; None where nothing moved."""
-    moved = {name: value for name in ("run", "weights") if (value := getattr(options, name))}
+def moved_network(folder: str, run: str, weights: str, *, trust: bool) -> "NetworkConfig | None":
+    """The network of a data set, found elsewhere.
+
+    Args:
+        folder: the data set.
+        run: folder of the run, where it moved.
+        weights: file of the weights, where it moved.
+        trust: the network may be one that runs code of somebody else.
+
+    Returns:
+        Its settings; None where nothing moved.
+    """
+    moved: dict[str, Any] = {name: value for name, value in (("run", run), ("weights", weights)) if value}
     if not moved:
         return None
     import dataclasses
@@ -232,7 +242,7 @@ def _moved_network(options: QueryOptions) -> "NetworkConfig | None":
     from specvid.pipelines.embed.folder import Folder
     from specvid.pipelines.search.query_vector import embedding_config
 
-    return dataclasses.replace(embedding_config(Folder(options.folder), trusted=options.trust).network, **moved)
+    return dataclasses.replace(embedding_config(Folder(folder), trusted=trust).network, **moved)
 
 
 STOPPED = "no index was written, an older one stands; the same command starts again."
