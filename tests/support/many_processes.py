@@ -40,7 +40,7 @@ from specvid.pipelines.pretrain.loss import TwinsLoss, make_projector
 from specvid.pipelines.reid.config import ReidLossConfig
 from specvid.pipelines.reid.loss import ReidLoss
 
-CPU = {"device": "cpu", "workers": 0, "tensorboard": False}
+CPU = {"device": "cpu", "precision": "fp32", "workers": 0, "tensorboard": False}
 STOP = 5  # a step within the second epoch of the toy, which has three of three steps each
 Work = Callable[[int, int, Path], Any]
 

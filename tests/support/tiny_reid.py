@@ -9,7 +9,7 @@ from specvid.datasets.synthetic.reid import synthesize_mars, synthesize_prid2011
 GAIT = Gait(identities=4, frames=6)
 QUICK = (
     "--model r3d_tiny --frames 4 --height 24 --width 10 --identities 2 --tracklets 2 --batch-size 4 --repeats 1 "
-    "--workers 0 --device cpu --no-tensorboard --triplet 1 --neck bnneck"
+    "--workers 0 --device cpu --precision fp32 --no-tensorboard --triplet 1 --neck bnneck"
 )
 
 

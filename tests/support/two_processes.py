@@ -23,7 +23,7 @@ from specvid.pipelines.engine.loop import fit
 from specvid.pipelines.engine.run import RunFolder
 
 WORLD = 2
-CPU = {"device": "cpu", "workers": 0, "tensorboard": False}
+CPU = {"device": "cpu", "precision": "fp32", "workers": 0, "tensorboard": False}
 
 
 def message(function, *arguments, **named) -> str:

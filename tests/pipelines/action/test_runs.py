@@ -20,7 +20,8 @@ from specvid.pipelines.engine.run import RunFolder
 from specvid.pipelines.networks.config import NetworkConfig
 from specvid.pipelines.networks.opening import open_network
 
-QUICK = "--frames 4 --stride 1 --size 16 --resize 20 --batch-size 6 --workers 0 --device cpu --no-tensorboard"
+QUICK = "--frames 4 --stride 1 --size 16 --resize 20 --batch-size 6 --workers 0 --device cpu --no-tensorboard "
+QUICK += "--precision fp32"
 
 
 @pytest.fixture(scope="module")

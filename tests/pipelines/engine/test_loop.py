@@ -24,7 +24,15 @@ from specvid.pipelines.engine.signals import Interrupted
 from specvid.pipelines.engine.state import TrainState
 from specvid.pipelines.engine.task import Callback
 
-BASE = {"epochs": 3, "batch_size": 8, "lr": 0.05, "workers": 0, "device": "cpu", "tensorboard": False}
+BASE = {
+    "precision": "fp32",
+    "epochs": 3,
+    "batch_size": 8,
+    "lr": 0.05,
+    "workers": 0,
+    "device": "cpu",
+    "tensorboard": False,
+}
 
 
 def train(

@@ -21,7 +21,7 @@ from specvid.pipelines.engine.loop import fit
 from specvid.pipelines.engine.run import RunFolder
 
 DRIVER = Path(__file__).parents[2] / "support" / "two_processes.py"
-CPU = {"device": "cpu", "workers": 0, "tensorboard": False}
+CPU = {"device": "cpu", "precision": "fp32", "workers": 0, "tensorboard": False}
 COMPUTE = ComputeConfig(device="cpu", workers=0, batch_size=4)
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the driver forks")
