@@ -10,14 +10,17 @@ Pairs that float32 cannot distinguish are compared exactly (``similarity.py``), 
 stable sort in float64, whatever the blocks.
 """
 
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
 from specvid.eval.similarity import GALLERY_BLOCK, Similarity
 
-_BLOCK_BYTES = 128 * 2**20  # of one block of similarities
-_FEW = 24  # up to so many matches it is quicker to count each than to sort the block's row
+_BLOCK_BYTES = 16 * 2**20  # of one block of similarities: memory that is used again is quicker than new memory
+_ROWS = 32  # queries that a thread counts at a time
+_FEW = 10  # up to so many matches it is quicker to count each than to sort the block's row
+_SMALL_PART = 8  # less than this part of the row is worth to be picked out before it is sorted
 _SAMPLES = 64  # measured rounding errors that are trusted instead of the bound in theory
 _SAFETY = 8.0  # times the largest measured error; the errors are sums of thousands of roundings, with a Gaussian's tail
 
@@ -37,6 +40,17 @@ class Matches:
     start: np.ndarray
     item: np.ndarray
     score: np.ndarray
+
+    def part(self, first: int, last: int) -> "Matches":
+        """The matches of some of these queries.
+
+        Args:
+            first: place of the first query.
+            last: place after the last query.
+        """
+        start = self.start[first : last + 1]
+        pairs = slice(start[0], start[-1])
+        return Matches(self.query[first:last], start - start[0], self.item[pairs], self.score[pairs])
 
 
 def order_matches(pair_query: np.ndarray, item: np.ndarray, score: np.ndarray) -> Matches:
@@ -64,6 +78,20 @@ class Pairs:
     query: np.ndarray
     item: np.ndarray
 
+    def lines_of(self, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The pairs of some queries.
+
+        Args:
+            queries: rows of queries, ascending.
+
+        Returns:
+            For each pair of these queries the place of the query among them, and the gallery row.
+        """
+        near = slice(*np.searchsorted(self.query, [queries[0], queries[-1] + 1]))
+        line = np.searchsorted(queries, self.query[near])
+        is_one = queries[np.minimum(line, len(queries) - 1)] == self.query[near]
+        return line[is_one], self.item[near][is_one]
+
 
 def count_ahead(
     similarity: Similarity, matches: Matches, own: Pairs, *, gallery_rows: np.ndarray, block: int = GALLERY_BLOCK
@@ -80,31 +108,42 @@ def count_ahead(
     Returns:
         (P,) int64, in the order of ``matches``.
     """
+    import torch
+
     ahead = np.zeros(len(matches.item), np.int64)
     step = max(1, _BLOCK_BYTES // (4 * min(block, len(gallery_rows))))
-    for first in range(0, len(matches.query), step):
-        part = slice(first, min(first + step, len(matches.query)))
-        queries = matches.query[part]
-        lines = similarity.query_lines(queries)
-        bound = similarity.error_bound(queries)
-        of_part = slice(*np.searchsorted(own.query, [queries[0], queries[-1] + 1]))
-        line = np.searchsorted(queries, own.query[of_part])
-        has_matches = queries[np.minimum(line, len(queries) - 1)] == own.query[of_part]
-        line, item = line[has_matches], own.item[of_part][has_matches]
-        for begin in range(0, len(gallery_rows), block):
-            rows = gallery_rows[begin : begin + block]
-            scores = similarity.block(lines, similarity.gallery_lines(rows))
-            place = np.searchsorted(rows, item)
-            here = (item >= rows[0]) & (item <= rows[-1])
-            own_line, own_place = line[here], place[here]
-            margin = _measured(similarity, scores, queries, bound, own_line, own_place, rows)
-            scores[own_line, own_place] = -np.inf
-            for i in range(len(queries)):
-                mine = slice(matches.start[first + i], matches.start[first + i + 1])
-                ahead[mine] += _tally(
-                    similarity, queries[i], rows, scores[i], matches.item[mine], matches.score[mine], margin[i]
-                )
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        for first in range(0, len(matches.query), step):
+            part = matches.part(first, min(first + step, len(matches.query)))
+            lines = similarity.query_lines(part.query)
+            bound = similarity.error_bound(part.query)
+            line, item = own.lines_of(part.query)
+            for begin in range(0, len(gallery_rows), block):
+                rows = gallery_rows[begin : begin + block]
+                scores = similarity.block(lines, similarity.gallery_lines(rows))
+                here = (item >= rows[0]) & (item <= rows[-1])
+                own_line, own_place = line[here], np.searchsorted(rows, item[here])
+                margin = _measured(similarity, scores, part.query, bound, own_line, own_place, rows)
+                scores[own_line, own_place] = -np.inf
+                counts = ahead[matches.start[first] : matches.start[first] + len(part.item)]
+                _add_counts(counts, similarity, part, rows, scores, margin, pool)
     return ahead
+
+
+def _add_counts(
+    ahead: np.ndarray, similarity: Similarity, matches: Matches, rows: np.ndarray, scores: np.ndarray,
+    margin: np.ndarray, pool: Executor,
+) -> None:  # fmt: skip
+    """Add to ``ahead`` how many of the items ``rows`` lie ahead of each match, some queries a thread at a time."""
+
+    def count(start: int) -> None:
+        for i in range(start, min(start + _ROWS, len(matches.query))):
+            mine = slice(matches.start[i], matches.start[i + 1])
+            ahead[mine] += _tally(
+                similarity, matches.query[i], rows, scores[i], matches.item[mine], matches.score[mine], margin[i]
+            )
+
+    list(pool.map(count, range(0, len(matches.query), _ROWS)))
 
 
 def _measured(
@@ -136,13 +175,15 @@ def _tally(
 ) -> np.ndarray:
     """(H,) how many of the items ``rows`` lie ahead of each match of one query; a score of -inf hides an item."""
     above, below = (value + margin).astype(np.float32), (value - margin).astype(np.float32)
-    if len(match) <= _FEW:
+    in_reach = scores >= below[-1]  # the edge of the last match, the lowest one
+    count = np.count_nonzero(in_reach)
+    if len(match) <= _FEW and count * _SMALL_PART > len(scores):
         surely = np.array([np.count_nonzero(scores > edge) for edge in above])
         perhaps = np.array([np.count_nonzero(scores >= edge) for edge in below])
     else:
-        rising = np.sort(scores)
-        surely = len(rows) - np.searchsorted(rising, above, side="right")
-        perhaps = len(rows) - np.searchsorted(rising, below, side="left")
+        rising = np.sort(scores if count * _SMALL_PART > len(scores) else scores[in_reach])
+        surely = len(rising) - np.searchsorted(rising, above, side="right")
+        perhaps = len(rising) - np.searchsorted(rising, below, side="left")
     for i in np.flatnonzero(perhaps > surely):
         near = rows[(scores >= below[i]) & (scores <= above[i])]
         exact = similarity.exact_of_ties(np.full(len(near), query), near)

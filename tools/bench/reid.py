@@ -2,6 +2,7 @@
 
 ``bench_scoring`` answers: what does the complete score (mAP, mINP, CMC, per-query) cost above the one matrix product
     that nobody can avoid?
+``bench_rerank`` answers: what does re-ranking take, beside the published form with its N x N matrices?
 ``bench_gallery`` answers: how much memory above the features does a gallery of a million take?
 """
 
@@ -11,9 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from specvid.eval.reid.features import ReidFeatures
+from specvid.eval.reid.rerank import KReciprocal
 from specvid.eval.reid.score import score_reid
+from specvid.eval.similarity import Similarity
 from specvid.pipelines.engine.log import silent
 from specvid.text import to_text
+from specvid.tools.bench.dense_rerank import rerank_dense
 from specvid.tools.bench.process_memory import peak_mebibytes, restart_peak
 from specvid.tools.bench.timing import Stopwatch, interleaved
 
@@ -41,6 +45,25 @@ class ScoringTime:
     python_to_score: float
     mAP: float
     python_mAP: float
+
+
+@dataclass(frozen=True)
+class RerankCost:
+    """Re-ranked distances of all queries, as made by ours and by the published form.
+
+    Attributes:
+        seconds: of ours.
+        gib: the most resident memory of ours, less that before it.
+        dense_seconds: of the published form.
+        dense_gib: the most resident memory of it, less that before it.
+        difference: the largest difference between the distances of both.
+    """
+
+    seconds: float
+    gib: float
+    dense_seconds: float
+    dense_gib: float
+    difference: float
 
 
 @dataclass(frozen=True)
@@ -164,6 +187,36 @@ def bench_scoring(
     )
 
 
+def bench_rerank(
+    queries: int = MARS_QUERIES, gallery: int = MARS_GALLERY, dims: int = 2048, *, noise: float = 2.5
+) -> RerankCost:
+    """Measure time and memory of re-ranking (memory: Linux).
+
+    Args:
+        queries: Q.
+        gallery: G.
+        dims: D.
+        noise: as ``synthetic_features`` takes it.
+    """
+    data = synthetic_features(queries, gallery, dims, identities=max(2, gallery // 14), noise=noise)
+
+    def ours() -> np.ndarray:
+        blocks = KReciprocal().distance_blocks(Similarity(data.query, data.gallery))
+        return np.concatenate([distance.astype(np.float32) for _, distance in blocks])
+
+    def dense() -> np.ndarray:
+        pairs = ((data.query, data.gallery), (data.query, data.query), (data.gallery, data.gallery))
+        return rerank_dense(*(np.sqrt(np.maximum(2 - 2 * (a @ b.T), 0)) for a, b in pairs))
+
+    found, costs = [], []
+    for make in (ours, dense):
+        before = restart_peak()
+        with Stopwatch() as watch:
+            found.append(make())
+        costs += [watch.seconds, (peak_mebibytes() - before) / 2**10]
+    return RerankCost(*costs, difference=float(np.abs(found[0] - found[1]).max()))
+
+
 def bench_gallery(queries: int = 1000, gallery: int = 1_000_000, dims: int = 512, *, noise: float = 2.0) -> GalleryCost:
     """Measure time and memory of scoring a large gallery (memory: Linux).
 
@@ -183,11 +236,12 @@ def bench_gallery(queries: int = 1000, gallery: int = 1_000_000, dims: int = 512
     return GalleryCost(watch.seconds, (data.query.nbytes + data.gallery.nbytes) / 2**30, above)
 
 
-def report(*, large: bool = False, status: Callable[[str], None] = silent) -> str:
+def report(*, large: bool = False, rerank: bool = False, status: Callable[[str], None] = silent) -> str:
     """Run the benchmarks and print them.
 
     Args:
         large: also a gallery of a million.
+        rerank: also re-ranking, beside its published form.
         status: called with a line for each part.
 
     Returns:
@@ -201,6 +255,10 @@ def report(*, large: bool = False, status: Callable[[str], None] = silent) -> st
         shares = [f"{row.score_to_product:.2f}x", f"{row.python_to_score:.1f}x"]
         cells.append([title, *times, *shares, f"{100 * row.mAP:.2f}"])
     lines = [to_text(cells, align="<>", rule=False)]
+    if rerank:
+        status("re-ranking")
+        both = bench_rerank()
+        lines += ["", _rerank_table(both)]
     if large:
         status("a gallery of a million")
         cost = bench_gallery()
@@ -209,3 +267,12 @@ def report(*, large: bool = False, status: Callable[[str], None] = silent) -> st
             f"{cost.above_features_gib:.2f} GiB above the features' {cost.features_gib:.2f} GiB"
         )
     return "\n".join(lines)
+
+
+def _rerank_table(cost: RerankCost) -> str:
+    cells = [
+        ["re-ranking, MARS size", "time", "memory above the features"],
+        ["ours", f"{cost.seconds:.1f} s", f"{cost.gib:.2f} GiB"],
+        ["published form, N x N", f"{cost.dense_seconds:.1f} s", f"{cost.dense_gib:.2f} GiB"],
+    ]
+    return to_text(cells, align="<>", rule=False)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from shared_data import shared
 from slow_reid import slow_score
-from slow_rerank import k_reciprocal
 
 from specvid.eval import KReciprocal, score_reid
 from specvid.eval.neighbours import extreme_of, nearest_of
 from specvid.eval.reid import rerank
+from specvid.tools.bench.dense_rerank import rerank_dense
 
 
 def clusters(seed=0, identities=8, queries=12, gallery=70, dims=10, noise=0.5):
@@ -39,7 +39,7 @@ def distance(a, b, metric):
 
 def published(arrays, metric, k1, k2, lambda_value):
     query, gallery = arrays[:2]
-    return k_reciprocal(
+    return rerank_dense(
         distance(query, gallery, metric),
         distance(query, query, metric),
         distance(gallery, gallery, metric),
