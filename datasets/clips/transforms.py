@@ -3,7 +3,8 @@
 The input is float32 (C, T, h, w). C is 3 of RGB and of differences of frames, 2 of optical flow.
 
 Augmentation is the same for all frames of a clip and stays in bytes (albumentations); the crop becomes float and
-channels-first in one pass.
+channels-first in one pass. A training's workers hand over bytes, a quarter of the floats, and `normalise_clips` makes
+the same numbers of them on the device.
 """
 
 import random
@@ -55,15 +56,37 @@ class Normalise:
         return out
 
 
+def normalise_clips(clips: torch.Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> torch.Tensor:
+    """`Normalise` for a batch, on the device where it lies.
+
+    Args:
+        clips: uint8 (B, T, h, w, C).
+        mean: Of the C channels, on pixel values in [0, 1].
+        std: Likewise.
+
+    Returns:
+        float32 (B, C, T, h, w); on the CPU bit for bit what `Normalise` gives, elsewhere to float rounding.
+    """
+    normalise = Normalise(mean, std)
+    x = torch.empty(len(clips), clips.shape[4], *clips.shape[1:4], device=clips.device)
+    if clips.device.type == "cpu":
+        for clip, out in zip(clips, x, strict=True):
+            normalise(clip.numpy(), out)
+        return x
+    for channel, (scale, shift) in enumerate(zip(normalise.scale, normalise.shift, strict=True)):
+        x[:, channel].copy_(clips[..., channel]).mul_(scale).add_(shift)
+    return x
+
+
 class TrainTransform:
-    """What `train_transform` makes: ``transform(frames, rng)`` -> float32 (C, T, h, w).
+    """What `train_transform` makes: ``transform(frames, rng)`` -> float32 (C, T, h, w), or the bytes of it.
 
     Args:
         pipeline: The augmentation.
-        normalise: What follows it.
+        normalise: What follows it; None: bytes, uint8 (T, h, w, C).
     """
 
-    def __init__(self, pipeline: Any, normalise: Normalise) -> None:
+    def __init__(self, pipeline: Any, normalise: Normalise | None) -> None:
         self.pipeline, self.normalise = pipeline, normalise
 
     def __call__(self, frames: np.ndarray, rng: np.random.Generator | None) -> torch.Tensor:
@@ -72,7 +95,8 @@ class TrainTransform:
         draw = random.Random(int(rng.integers(2**63)))
         for step in self.pipeline.transforms:  # albumentations keeps its own generators: these replace them
             step.set_random_state(rng, draw)
-        return self.normalise(self.pipeline(images=frames)["images"])
+        frames = self.pipeline(images=frames)["images"]
+        return torch.from_numpy(np.ascontiguousarray(frames)) if self.normalise is None else self.normalise(frames)
 
 
 class TestTransform:
@@ -129,6 +153,7 @@ def train_transform(
     erase: float = 0.0,
     grey: float = 0.0,
     blur: float = 0.0,
+    normalised: bool = True,
 ) -> TrainTransform:
     """Augmentation for training; each random choice holds for the whole clip and comes from the generator passed in.
 
@@ -143,9 +168,10 @@ def train_transform(
         erase: Probability of blanking a rectangle with the mean colour (random erasing, arXiv:1708.04896).
         grey: Probability of taking the colours out.
         blur: Probability of a Gaussian blur, whose deviation is 0.1 to 2 px of 224 (SimCLR, arXiv:2002.05709).
+        normalised: False: bytes, for `normalise_clips` on the device.
 
     Returns:
-        A callable (uint8 (T, H, W, C), numpy Generator) -> float32 (C, T, h, w).
+        A callable (uint8 (T, H, W, C), numpy Generator) -> float32 (C, T, h, w), or uint8 (T, h, w, C).
 
     Raises:
         ValueError: The crop is unknown, a number is out of its range, or colours are to change that are none.
@@ -181,7 +207,8 @@ def train_transform(
     if erase:
         mean_colour = tuple(round(255 * mean) for mean in spec.mean)
         steps.append(augment.A.Erasing(scale=(0.02, 0.33), ratio=(0.3, 3.3), fill=mean_colour, p=erase))
-    return TrainTransform(augment.A.Compose(steps, is_check_shapes=False), Normalise(spec.mean, spec.std))
+    normalise = Normalise(spec.mean, spec.std)  # which checks its numbers
+    return TrainTransform(augment.A.Compose(steps, is_check_shapes=False), normalise if normalised else None)
 
 
 def test_transform(spec: ClipSpec, *, crops: int = 1) -> TestTransform:  # noqa: PT028

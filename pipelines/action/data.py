@@ -157,7 +157,8 @@ def train_feed(lists: ActionLists, clip: ClipSpec, config: ActionConfig, fabric:
         The batches.
     """
     clips, seed, rank, world = config.clips, config.train.seed, fabric.global_rank, fabric.world_size
-    transform = train_transform(clip, crop=clips.crop, flip=clips.flip, jitter=clips.jitter, erase=clips.erase)
+    changes = {"flip": clips.flip, "jitter": clips.jitter, "erase": clips.erase}
+    transform = train_transform(clip, crop=clips.crop, **changes, normalised=False)
     records = lists.train
     shares = class_shares(records) if clips.balance != "none" else []
     if clips.balance == "loss":

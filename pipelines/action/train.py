@@ -8,6 +8,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from specvid.datasets.clips.transforms import normalise_clips
 from specvid.datasets.clips.videos import TestViews
 from specvid.eval.classification import score_classification
 from specvid.eval.multilabel import best_thresholds, score_multilabel
@@ -66,7 +67,8 @@ class ActionTask(TrainingTask[ActionConfig, ActionLists]):
         """The loss, with its accuracy (of several classes a clip: of all decisions at 0.5)."""
         mixing = {"label_smoothing": self.config.label_smoothing, "mixup": self.config.mixup}
         label = batch["label"]
-        loss, logits = clip_loss(model, batch["video"], label, weight=batch.get("weight"), **mixing)
+        video = normalise_clips(batch["video"], self.input.mean, self.input.std)
+        loss, logits = clip_loss(model, video, label, weight=batch.get("weight"), **mixing)
         decided = logits.detach() > 0 if label.ndim == 2 else logits.detach().argmax(dim=1)
         return loss, {"accuracy": (decided == label).float().mean()}
 

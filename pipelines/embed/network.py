@@ -6,13 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from specvid.datasets.clips.spec import ClipSpec
-from specvid.datasets.clips.transforms import Normalise
+from specvid.datasets.clips.transforms import normalise_clips
 from specvid.errors import nearest
 from specvid.models.blocks.precision import allow_tf32
 from specvid.models.clip import ForwardPass
 from specvid.models.insertion.places import trace
-from specvid.models.spec import InputSpec
 from specvid.models.video_model import VideoModel
 from specvid.pipelines.networks.config import InputConfig, NetworkConfig
 from specvid.pipelines.networks.opening import hash_weights, open_network
@@ -96,7 +94,7 @@ class Network:
         Returns:
             float32 (B, dim) on the device.
         """
-        x = normalise_clips(clips, self.input, self.device)
+        x = normalise_clips(clips.to(self.device, non_blocking=True), self.input.mean, self.input.std)
         dtype = _AUTOCAST.get(self.precision)
         with torch.autocast(self.device.type, dtype, enabled=dtype is not None):
             if self.feature == "penultimate":
@@ -109,25 +107,6 @@ class Network:
             if y.shape[0] != len(x):  # an image network: (B·T, C, ...)
                 y = y.unflatten(0, (len(x), -1)).transpose(1, 2)
             return y.float().flatten(2).mean(2)
-
-
-def normalise_clips(clips: Tensor, spec: ClipSpec | InputSpec, device: torch.device) -> Tensor:
-    """Normalise clips on a device: the same numbers as `test_transform` gives.
-
-    Args:
-        clips: uint8 (B, T, h, w, C).
-        spec: mean and std of the channels.
-        device: where.
-
-    Returns:
-        float32 (B, C, T, h, w) on the device.
-    """
-    normalise = Normalise(spec.mean, spec.std)
-    clips = clips.to(device, non_blocking=True)
-    x = torch.empty(len(clips), clips.shape[4], *clips.shape[1:4], device=device)
-    for channel, (scale, shift) in enumerate(zip(normalise.scale, normalise.shift, strict=True)):
-        x[:, channel].copy_(clips[..., channel]).mul_(scale).add_(shift)
-    return x
 
 
 class _Tap:

@@ -177,7 +177,7 @@ def train_feed(lists: ReidLists, clip: ClipSpec, config: ReidConfig, fabric: Fab
     clips, seed = config.clips, config.train.seed
     height, width = clip.crop
     larger = replace(clip, resize=(math.ceil(clips.zoom * height), math.ceil(clips.zoom * width)))
-    transform = train_transform(larger, flip=clips.flip, jitter=clips.jitter, erase=clips.erase)
+    transform = train_transform(larger, flip=clips.flip, jitter=clips.jitter, erase=clips.erase, normalised=False)
     dataset = TrainTracklets(lists.train, lists.labels, larger, transform=transform, seed=seed)
     sampler = IdentitySampler(
         lists.labels,

@@ -7,6 +7,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from specvid.datasets.clips.spec import ClipSpec
+from specvid.datasets.clips.transforms import normalise_clips
 from specvid.models import VideoModel, create_model
 from specvid.pipelines.engine import training
 from specvid.pipelines.engine.feed import TrainFeed
@@ -72,7 +73,8 @@ class ReidTask(TrainingTask[ReidConfig, ReidLists]):
 
     def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of `ReidLoss`, with its parts."""
-        outputs = cast(VideoModel, model).outputs(batch["video"])
+        video = normalise_clips(batch["video"], self.input.mean, self.input.std)
+        outputs = cast(VideoModel, model).outputs(video)
         centres = model.get_buffer(f"{_prefix(model)}{CENTRES}") if self.buffers else None
         return self.criterion(outputs, batch["label"], centres)
 

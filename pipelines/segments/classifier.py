@@ -7,9 +7,9 @@ import numpy as np
 import torch
 
 from specvid.datasets.clips.spec import ClipSpec
+from specvid.datasets.clips.transforms import normalise_clips
 from specvid.eval.classification import average_views
 from specvid.models.video_model import VideoModel
-from specvid.pipelines.embed.network import normalise_clips
 from specvid.pipelines.engine.config import ComputeConfig
 from specvid.pipelines.engine.fabric import make_fabric
 from specvid.pipelines.networks.opening import OpenedNetwork
@@ -94,7 +94,9 @@ class ClipClassifier:
         logits = []
         for part in clips.split(self.compute.batch_size):
             with fabric.autocast():
-                logits.append(self.model(normalise_clips(part, self.spec, fabric.device)).float().cpu())
+                logits.append(
+                    self.model(normalise_clips(part.to(fabric.device), self.spec.mean, self.spec.std)).float().cpu()
+                )
         return torch.cat(logits).numpy()
 
     def probabilities(self, logits_vc: np.ndarray) -> np.ndarray:

@@ -1,16 +1,19 @@
 """Clip loading against bare decord: the same files, the same frames, turn by turn in one run.
 
 *Bare* opens the file with decord and decodes exactly the frames of the clip into an array, nothing else: no check, no
-crop, no augmentation, no float. *Loader* is `TrainClips`: all of that, to a normalised float32 (3, T, h, w) tensor.
+crop, no augmentation, no float. *Loader* is `TrainClips` as trainings read it: all of that, to the bytes (T, h, w, 3)
+that the device normalises. *Floats* is the same to a normalised float32 (3, T, h, w) tensor, as it was handed over
+before. *mmaction2* is that library's own pipeline, where it is installed (1.1.0): DecordInit, SampleFrames,
+DecordDecode, Resize, RandomCrop, Flip, FormatShape; it leaves normalising to the device, too.
 
 Without workers the clock counts the CPU time of the process, decord's threads included: that is the rate per core,
-and other programs do not disturb it. With workers it is wall time, and both sides hand what they made to the main
-process: bare decord its bytes at full size, the loader its floats.
+and other programs do not disturb it. With workers it is wall time, and all hand what they made to the main process.
 """
 
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -32,7 +35,9 @@ from specvid.tools.bench.timing import Seconds, Stopwatch, interleaved, ratio
 BARE = "bare decord, 1 thread"
 THREADED = "bare decord, its default threads"
 LOADER = "loader"
+FLOATS = "loader, floats"
 FIRST = "loader, file never seen"
+MMACTION = "mmaction2"
 
 
 @dataclass(frozen=True)
@@ -40,16 +45,18 @@ class LoaderRow:
     """Rate of one way to load clips.
 
     Attributes:
-        name: ``BARE``, ``THREADED``, ``LOADER`` or ``FIRST``.
+        name: ``BARE``, ``THREADED``, ``LOADER``, ``FLOATS``, ``FIRST`` or ``MMACTION``.
         workers: decoding processes; 0 = in the process itself.
         clips_per_second: of CPU time without workers, of wall time with them.
         ratio: to ``BARE`` with as many workers, the median over the rounds.
+        to_mmaction: likewise to ``MMACTION``; None where that is not installed, or has no such crop.
     """
 
     name: str
     workers: int
     clips_per_second: float
     ratio: float
+    to_mmaction: float | None = None
 
 
 def bench_loader(
@@ -88,12 +95,17 @@ def bench_loader(
     records = read_ucf101(data).train
     records = records[:: max(1, len(records) // clips)][:clips]
     spec = ClipSpec(frames, stride, size, resize, mean=(0.45, 0.45, 0.45), std=(0.225, 0.225, 0.225))
-    loader = TrainClips(records, spec, transform=train_transform(spec, crop=crop))
+    loader, floats = (
+        TrainClips(records, spec, transform=train_transform(spec, crop=crop, normalised=normalised))
+        for normalised in (False, True)
+    )
     bare, threaded = (_Bare(records, frames, stride, threads) for threads in (1, 0))
+    theirs = {MMACTION: _Mmaction(bare, size=size, resize=resize)} if find_spec("mmaction") and crop == "random" else {}
 
-    seconds: dict[str, Seconds] = {name: {} for name in (BARE, THREADED, LOADER, FIRST)}
+    alone = {BARE: bare, THREADED: threaded, LOADER: loader, FLOATS: floats, FIRST: loader, **theirs}
+    seconds: dict[str, Seconds] = {name: {} for name in alone}
     for number in range(rounds + 1):
-        times = _one_by_one({BARE: bare, THREADED: threaded, LOADER: loader, FIRST: loader}, len(records), number)
+        times = _one_by_one(alone, len(records), number)
         if number:
             for name, value in times.items():
                 seconds[name][number] = value
@@ -106,7 +118,8 @@ def bench_loader(
             if number:
                 status(f"{workers} workers, round {number} of {rounds}: " + _shares(times))
 
-        feeds = {BARE: _Feed(bare, len(records), workers), LOADER: _Feed(loader, len(records), workers)}
+        together = {BARE: bare, LOADER: loader, FLOATS: floats, **theirs}
+        feeds = {name: _Feed(dataset, len(records), workers) for name, dataset in together.items()}
         runs = {name: feed.load_epoch for name, feed in feeds.items()}
         rows += _rows(interleaved(runs, rounds=rounds, on_round=progress), len(records), workers=workers)
     return rows
@@ -118,8 +131,10 @@ def as_text(rows: Sequence[LoaderRow]) -> str:
     Args:
         rows: from ``bench_loader``.
     """
-    cells = [["", "workers", "clips / s", "ratio to bare"]]
-    cells += [[row.name, f"{row.workers}", f"{row.clips_per_second:.1f}", f"{row.ratio:.2f}"] for row in rows]
+    cells = [["", "workers", "clips / s", "ratio to bare", "to mmaction2"]]
+    for row in rows:
+        theirs = "-" if row.to_mmaction is None else f"{row.to_mmaction:.2f}"
+        cells.append([row.name, f"{row.workers}", f"{row.clips_per_second:.1f}", f"{row.ratio:.2f}", theirs])
     return to_text(cells, align="<>", rule=False)
 
 
@@ -132,11 +147,42 @@ class _Bare(Dataset[torch.Tensor]):
 
     def __getitem__(self, key: tuple[int, int]) -> torch.Tensor:
         decord = import_decord()
+        reader = decord.VideoReader(str(self.records[key[1]].path), num_threads=self.threads)
+        return torch.from_numpy(reader.get_batch(np.unique(self.wanted(key))).asnumpy())
+
+    def wanted(self, key: tuple[int, int]) -> np.ndarray:
+        """The frames of a sample."""
         epoch, index = key
-        rng = np.random.default_rng([0, epoch, index])
-        indices = np.unique(dense_clip(self.lengths[index], self.frames, self.stride, rng))
-        reader = decord.VideoReader(str(self.records[index].path), num_threads=self.threads)
-        return torch.from_numpy(reader.get_batch(indices).asnumpy())
+        return dense_clip(self.lengths[index], self.frames, self.stride, np.random.default_rng([0, epoch, index]))
+
+
+class _Mmaction(Dataset[torch.Tensor]):
+    """mmaction2's pipeline, on the frames of `_Bare`."""
+
+    def __init__(self, bare: _Bare, *, size: int, resize: tuple[int, int]) -> None:
+        from mmaction.datasets import transforms
+
+        self.bare = bare
+        self.opening = [
+            transforms.DecordInit(num_threads=1),
+            transforms.SampleFrames(clip_len=bare.frames, frame_interval=bare.stride),
+        ]
+        self.making = [
+            transforms.DecordDecode(),
+            transforms.Resize(scale=(resize[1], resize[0]), keep_ratio=False),
+            transforms.RandomCrop(size=size),
+            transforms.Flip(flip_ratio=0.5),
+            transforms.FormatShape(input_format="NCTHW"),
+        ]
+
+    def __getitem__(self, key: tuple[int, int]) -> torch.Tensor:
+        found: dict[str, Any] = {"filename": str(self.bare.records[key[1]].path), "modality": "RGB", "start_index": 0}
+        for step in self.opening:
+            found = step(found)
+        found["frame_inds"] = self.bare.wanted(key)
+        for step in self.making:
+            found = step(found)
+        return torch.from_numpy(found["imgs"])
 
 
 class _Feed:
@@ -175,7 +221,13 @@ def _one_by_one(datasets: dict[str, Any], count: int, epoch: int) -> dict[str, f
 
 def _rows(seconds: dict[str, Seconds], clips: int, workers: int) -> list[LoaderRow]:
     return [
-        LoaderRow(name, workers, clips * len(times) / sum(times.values()), ratio(seconds, BARE, name))
+        LoaderRow(
+            name,
+            workers,
+            clips * len(times) / sum(times.values()),
+            ratio(seconds, BARE, name),
+            ratio(seconds, MMACTION, name) if MMACTION in seconds else None,
+        )
         for name, times in seconds.items()
     ]
 

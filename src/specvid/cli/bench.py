@@ -9,8 +9,8 @@ from tyro.conf import Positional
 from specvid.cli.verb import Verb
 
 LOADER_HELP = """\
-specvid bench loader: clips per second of the training loader, and of bare decord decoding the same
-frames, in turn in one run
+specvid bench loader: clips per second of the training loader, of bare decord decoding the same frames,
+and of mmaction2's own pipeline where it is installed, in turn in one run
 
   DATA                    a data set in UCF-101's layout
   --frames 16 --stride 2 --size 112 --resize 128 171   the clip
@@ -66,6 +66,7 @@ specvid bench reid: scoring as many tracklets as MARS has, beside the bare simil
 ranking in Python, in one run
 
   --large                 also a gallery of a million, with its peak memory
+  --rerank                also re-ranking, beside its published form with N x N matrices (a few minutes)
 
 Example:
   specvid bench reid
@@ -201,6 +202,8 @@ class ReidOptions:
 
     large: bool = False
     """Also a gallery of a million."""
+    rerank: bool = False
+    """Also re-ranking, beside its published form."""
 
 
 @dataclass(frozen=True)
@@ -299,7 +302,7 @@ def _reid(options: ReidOptions) -> str:
     from specvid.pipelines.engine.log import status
     from specvid.tools.bench.reid import report
 
-    return report(large=options.large, status=status)
+    return report(**vars(options), status=status)
 
 
 def _embed(options: EmbedOptions) -> str:

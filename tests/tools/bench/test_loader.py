@@ -1,5 +1,7 @@
 """The loader's benchmark: it compares the same frames, and its table says what was measured."""
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 from shared_data import shared
@@ -9,7 +11,7 @@ from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.clips.videos import TrainClips
 from specvid.datasets.layouts.action_set import VideoRecord
 from specvid.tools.bench import loader as tool
-from specvid.tools.bench.loader import BARE, FIRST, LOADER, THREADED, as_text, bench_loader
+from specvid.tools.bench.loader import BARE, FIRST, FLOATS, LOADER, MMACTION, THREADED, as_text, bench_loader
 
 
 @pytest.fixture
@@ -27,28 +29,33 @@ def small(tmp_path):
 
 
 def test_rows(small):
-    messages = []
+    messages, theirs = [], [MMACTION] if find_spec("mmaction") else []
     rows = bench_loader(small, frames=4, size=32, resize=(40, 60), clips=3, rounds=2, workers=1, status=messages.append)
     assert [(row.name, row.workers) for row in rows] == [
-        *((name, 0) for name in (BARE, THREADED, LOADER, FIRST)),
-        *((name, 1) for name in (BARE, LOADER)),
+        *((name, 0) for name in (BARE, THREADED, LOADER, FLOATS, FIRST, *theirs)),
+        *((name, 1) for name in (BARE, LOADER, FLOATS, *theirs)),
     ]
     assert all(row.clips_per_second > 0 and row.ratio > 0 for row in rows)
     assert [row.ratio for row in rows if row.name == BARE] == [1, 1]
     assert len(messages) == 4
     printed = as_text(rows).splitlines()
-    assert len(printed) == 7
-    assert printed[0].split() == ["workers", "clips", "/", "s", "ratio", "to", "bare"]
+    assert len(printed) == len(rows) + 1
+    assert printed[0].split() == ["workers", "clips", "/", "s", "ratio", "to", "bare", "to", "mmaction2"]
+    assert {row.to_mmaction is None for row in rows} == {not theirs}
 
 
 def test_both_sides_read_the_same_frames(small):
     records = [VideoRecord(path, path.name, 0) for path in sorted((small / "videos/Archery").iterdir())]
     bare = tool._Bare(records, 8, 3, 1)
+    theirs = tool._Mmaction(bare, size=64, resize=(64, 64)) if find_spec("mmaction") else None
     loader = TrainClips(records, ClipSpec(8, 3, 64, 64), transform=lambda frames, rng: frames)
     for epoch in range(3):
         for index in range(len(records)):
             wanted = np.unique(read_numbers(loader[epoch, index]["video"]))
             assert read_numbers(bare[epoch, index].numpy()) == wanted.tolist()
+            if theirs is not None:
+                clip_thwc = theirs[epoch, index].numpy()[0].transpose(1, 2, 3, 0)
+                assert clip_thwc.shape == (8, 64, 64, 3)
 
 
 @pytest.mark.data
