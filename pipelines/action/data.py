@@ -157,8 +157,9 @@ def train_feed(lists: ActionLists, clip: ClipSpec, config: ActionConfig, fabric:
         The batches.
     """
     clips, seed, rank, world = config.clips, config.train.seed, fabric.global_rank, fabric.world_size
-    changes = {"flip": clips.flip, "jitter": clips.jitter, "erase": clips.erase}
-    transform = train_transform(clip, crop=clips.crop, **changes, normalised=False)
+    transform = train_transform(
+        clip, crop=clips.crop, flip=clips.flip, jitter=clips.jitter, erase=clips.erase, normalised=False
+    )
     records = lists.train
     shares = class_shares(records) if clips.balance != "none" else []
     if clips.balance == "loss":

@@ -1,4 +1,7 @@
-"""Memory of this process as the kernel counts it: resident now, and at most. Only Linux reports all of it."""
+"""Memory of this process as the kernel counts it, resident now and at most; and CPU time of others.
+
+Only Linux reports all of it.
+"""
 
 import contextlib
 import os
@@ -33,3 +36,19 @@ def peak_mebibytes() -> float:
 
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def cpu_seconds(process: int) -> float:
+    """CPU time that another process has used so far, s.
+
+    Args:
+        process: its number.
+
+    Returns:
+        User and system time; 0 where the system does not say (only Linux does).
+    """
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -214,7 +214,8 @@ def bench_rerank(
         with Stopwatch() as watch:
             found.append(make())
         costs += [watch.seconds, (peak_mebibytes() - before) / 2**10]
-    return RerankCost(*costs, difference=float(np.abs(found[0] - found[1]).max()))
+    seconds, gib, dense_seconds, dense_gib = costs
+    return RerankCost(seconds, gib, dense_seconds, dense_gib, difference=float(np.abs(found[0] - found[1]).max()))
 
 
 def bench_gallery(queries: int = 1000, gallery: int = 1_000_000, dims: int = 512, *, noise: float = 2.0) -> GalleryCost:
