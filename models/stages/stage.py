@@ -97,7 +97,7 @@ class DepthStage(nn.Sequential):
                 continue
             maps.append(y)
             last = len(maps) == len(names)
-            x = self.get_submodule(self.name)(torch.stack(maps, dim=1)) if last else y.relu()
+            x = getattr(self, self.name)(torch.stack(maps, dim=1)) if last else y.relu()
         return x
 
 

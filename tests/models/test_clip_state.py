@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import torch
+from lowest_versions import EARLY_STOP, needs_batch_norm_in_onnx, needs_threads_own
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -175,7 +176,7 @@ WAYS = [
     around_backbone,
     around_stages,
     around_both,
-    without_early_stop,
+    *([without_early_stop] if EARLY_STOP else []),
     wrapped_stages,
     around_a_function,
     around_the_model,
@@ -425,7 +426,15 @@ def test_data_parallel_on_gpus(name: str, checkpointed: bool) -> None:
 # compiling, exporting, copying
 
 
-@pytest.mark.parametrize("way", ["model", "backbone", "stages", "checkpointed"])
+@pytest.mark.parametrize(
+    "way",
+    [
+        "model",
+        pytest.param("backbone", marks=needs_threads_own),
+        pytest.param("stages", marks=needs_threads_own),
+        "checkpointed",
+    ],
+)
 @pytest.mark.parametrize("name", ["r2d_tiny", pytest.param("r3d_tiny", marks=pytest.mark.slow)])
 def test_compiled_without_graph_breaks(name: str, way: str) -> None:
     torch.compiler.reset()
@@ -458,6 +467,7 @@ def test_exported(name: str, strict: bool) -> None:
         assert not torch.allclose(program(x, MASKS["fewer"]), wanted)
 
 
+@needs_batch_norm_in_onnx
 @pytest.mark.parametrize("name", BLOCKS)
 def test_onnx(name: str) -> None:
     runtime = pytest.importorskip("onnxruntime", reason="pip install 'specvid[export]'")

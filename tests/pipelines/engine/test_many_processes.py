@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from lowest_versions import needs_cpu_sharding
 from tiny_ucf101 import synthesize_tiny_ucf101
 
 DRIVER = Path(__file__).parents[2] / "support" / "many_processes.py"
@@ -121,6 +122,7 @@ def test_a_dead_process_ends_all_in_words(folder: Path, worlds: tuple[int, ...])
             assert rank["error"].endswith("run/last holds 4 of 9 steps (1.33 epochs); --resume auto continues.")
 
 
+@needs_cpu_sharding
 def test_a_network_with_a_block_takes_a_step_under_fsdp(folder: Path, worlds: tuple[int, ...]) -> None:
     (one,) = found(folder, "sharded-1")
     assert one["shards"] == 0
