@@ -58,9 +58,9 @@ def open_map(
     """
     file = _file(sets)
     total = sum(len(one.rows) for one in sets)
-    settings = {"method": "umap", "neighbours": _NEIGHBOURS, "steps": _STEPS, "most": most}
-    settings["rows"] = [one.rows.state() for one in sets]
     places = _spread(sets, most)
+    settings: dict[str, Any] = {"method": "umap", "neighbours": _NEIGHBOURS, "steps": _STEPS, "shown": len(places)}
+    settings["rows"] = [one.rows.state() for one in sets]
     points = _read(file, settings, places)
     if points is None:
         echo(f"computing the map of {counted(len(places), 'row')} ...")

@@ -20,6 +20,7 @@ VERBS = {
     "predict": "predict:PREDICT",
     "embed": "embed:EMBED",
     "embed delete": "embed:DELETE",
+    "embed export": "embed:EXPORT",
     "search build": "search:BUILD",
     "search query": "search:QUERY",
     "search duplicates": "search:DUPLICATES",

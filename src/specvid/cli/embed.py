@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, field
+from typing import Literal
 
 from tyro.conf import Positional
 
@@ -118,6 +119,51 @@ def delete(options: DeleteOptions) -> int:
     return 0
 
 
+EXPORT_HELP = """\
+specvid embed export: a data set of embeddings for another program
+
+  DIR                     the folder that `specvid embed --out` wrote
+  --to lancedb            a table of LanceDB
+  --out DIR               folder of the database, which must not exist yet
+  --table embeddings      name of the table
+
+All rows and all columns are handed over under their names; the column `embedding` is the vector.
+The database appears in one rename. Needs `pip install 'specvid[lancedb]'`.
+
+Example:
+  specvid embed export emb --to lancedb --out emb-lancedb
+"""
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """Options of ``specvid embed export``."""
+
+    folder: Positional[str] = ""
+    """Folder of embeddings."""
+    to: Literal["lancedb"] = "lancedb"
+    """The program."""
+    out: str = ""
+    """Folder to write."""
+    table: str = "embeddings"
+    """Name of the table."""
+
+
+def export(options: ExportOptions) -> int:
+    """Hand a data set over; returns the exit code."""
+    if not options.folder:
+        raise ValueError("DIR is not given: name the folder that `specvid embed --out` wrote.")
+    if not options.out:
+        raise ValueError("out is not given: --out DIR must name the folder to write.")
+
+    from specvid.pipelines.engine.log import echo, status
+    from specvid.pipelines.search.handover import to_lancedb
+
+    rows = to_lancedb(options.folder, options.out, table=options.table, echo=status)
+    echo(f"{counted(rows, 'row')} in table {options.table} of {options.out}")
+    return 0
+
+
 EVAL_HELP = """\
 specvid eval embeddings: how well embeddings tell classes apart, without training anything
 
@@ -181,4 +227,5 @@ def evaluate(options: EvalOptions) -> int:
 STOPPED = "complete shards are saved; the same command does only what is missing."
 EMBED = Verb("embed", HELP, EmbedOptions, run, stopped=STOPPED)
 DELETE = Verb("embed delete", DELETE_HELP, DeleteOptions, delete, stopped="the same command goes on.")
+EXPORT = Verb("embed export", EXPORT_HELP, ExportOptions, export)
 EVAL_EMBEDDINGS = Verb("eval embeddings", EVAL_HELP, EvalOptions, evaluate)
