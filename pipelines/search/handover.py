@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from specvid.extras import require
@@ -47,7 +48,7 @@ def to_lancedb(
             start = end
 
     wanted = len(rows) - (0 if deleted is None else int(deleted.sum()))
-    with replacing_folder(out) as staging:
+    with replacing_folder(Path(out)) as staging:
         try:
             reader = pa.RecordBatchReader.from_batches(schema, (batch.cast(schema) for batch in kept()))
             made = lancedb.connect(str(staging)).create_table(table, data=reader, schema=schema)
