@@ -1,4 +1,4 @@
-"""A training as it is watched: the bar, or a line twice a minute; TensorBoard, Weights & Biases; a line an epoch."""
+"""A training as it is watched: the live view, or a line twice a minute; TensorBoard, Weights & Biases."""
 
 import math
 import time
@@ -7,13 +7,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.live import Live
 
 from specvid.pipelines.engine.board import Board
 from specvid.pipelines.engine.config import EngineConfig
+from specvid.pipelines.engine.live import LiveView
 from specvid.pipelines.engine.log import console, log
 
-_SILENCE_S = 30.0  # at most, where there is no terminal for the bar
+_SILENCE_S = 30.0  # at most, where there is no terminal for the view
 _LEFT_OUT = {"epoch", "step", "clips", "lr", "unreadable", "repeated", "unusual"}  # of an epoch's line as it is printed
 _WARNINGS = {"unreadable": "unreadable", "repeated": "with repeated frames", "unusual": "not as their headers announce"}
 
@@ -32,7 +33,8 @@ class Dashboard:
         self.folder, self.config, self.is_main = folder, config, is_main
         self.steps = steps
         self._board: Board | None = None
-        self._bar: Progress | None = None
+        self._view = LiveView(config.epochs, steps)
+        self._live: Live | None = None
         self._started = self._spoke = time.monotonic()
 
     def __enter__(self) -> "Dashboard":
@@ -40,21 +42,18 @@ class Dashboard:
         if self.is_main and (tensorboard or wandb):
             self._board = Board(self.folder, start=self.steps.start, tensorboard=tensorboard, wandb=wandb)
         if self.is_main and console.is_terminal:
-            figures = TextColumn("{task.fields[figures]}")
-            clock = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
-            self._bar = Progress(TextColumn("{task.description}"), BarColumn(20), figures, *clock, console=console)
-            self._bar.add_task("", total=self.steps.stop, completed=self.steps.start, figures="")
-            self._bar.start()
+            self._live = Live(self._view, console=console, refresh_per_second=4)
+            self._live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        if self._live is not None:
+            self._live.stop()
         if self._board is not None:
             self._board.close()
 
     def step(self, step: int, epoch: int, now: Mapping[str, float]) -> None:
-        """Move the bar; without a terminal, log where the training is where it was silent for 30 s.
+        """Move the view; without a terminal, log where the training is where it was silent for 30 s.
 
         Args:
             step: that is done.
@@ -71,8 +70,8 @@ class Dashboard:
         speed = f"{now['clips_per_s']:.1f} clips/s  waiting {now['wait_share']:.0%}"
         figures = f"loss {now['loss']:.4f}  {speed}" if known else f"waiting {now['wait_share']:.0%}"
         epochs, clock = f"epoch {epoch + 1}/{self.config.epochs}", time.monotonic()
-        if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], completed=step, figures=figures, description=epochs)
+        if self._live is not None:
+            self._view.step(step, epoch, now, clock - self._started)
         elif clock - self._spoke >= _SILENCE_S:
             self._spoke = clock
             left = (clock - self._started) / (step - self.steps.start) * (self.steps.stop - step)
@@ -88,6 +87,7 @@ class Dashboard:
         if not self.is_main:
             return
         self._spoke = time.monotonic()
+        self._view.epoch(line)
         numbers = {name: value for name, value in line.items() if isinstance(value, int | float)}
         figures = [f"{name} {_short(value)}" for name, value in numbers.items() if name not in _LEFT_OUT]
         warnings = [f"{line[name]} {words}" for name, words in _WARNINGS.items() if line.get(name)]

@@ -1,4 +1,4 @@
-"""How a training is watched: the live bar, TensorBoard, Weights & Biases."""
+"""How a training is watched: the live view, TensorBoard, Weights & Biases."""
 
 import io
 import logging
@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 from toy_task import ToyTask, toy_model
 
-from specvid.pipelines.engine import dashboard
+from specvid.pipelines.engine import dashboard, live
 from specvid.pipelines.engine.board import Board
 from specvid.pipelines.engine.config import EngineConfig
 from specvid.pipelines.engine.fabric import make_fabric
@@ -31,15 +31,46 @@ def train(folder: Path, **shown: bool) -> list[dict]:
     return [{**line, **speed} for line, speed in zip(run.lines(), run.lines("speed.jsonl"), strict=True)]
 
 
-def test_the_bar_shows_speed_waiting_and_the_time_left(tmp_path: Path, monkeypatch) -> None:
+def test_the_live_view_shows_speed_waiting_and_the_time_left(tmp_path: Path, monkeypatch) -> None:
     screen = io.StringIO()
     monkeypatch.setattr(dashboard, "console", Console(file=screen, force_terminal=True, width=160))
     train(tmp_path)
-    bar = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
-    assert re.search(r"epoch 3/3 .*loss \d\.\d{4}  [\d.]+ clips/s  waiting \d+%.* 0:00:\d\d left 0:00:00", bar), bar
+    view = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
+    last = view[view.rindex("epoch 3/3") :]
+    assert re.match(r"epoch 3/3  step (\d+)/\1 .* 0:00:\d\d, left 0:00:00", last), last
+    assert re.search(r"\nloss +\d\.\d{4}  [▁▂▃▄▅▆▇█]+ *\r?\n", last), last
+    assert re.search(r"\naccuracy +\d\.\d{4}  [▁▂▃▄▅▆▇█]{3}  best \d\.\d{4}", last), last
+    assert re.search(r"\n[\d.]+ clips/s  waiting \d+%  memory \d+\.\d GB", last), last
 
 
-def test_without_a_terminal_there_is_no_bar(tmp_path: Path, monkeypatch) -> None:
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_the_view_fits_any_terminal(width: int, monkeypatch) -> None:
+    monkeypatch.setattr(live, "memory_used", lambda: ["memory 3.1 GB", "GPU 4.2 of 79.6 GB"])
+    view = live.LiveView(30, range(0, 6000))
+    for step in range(1, 5001):
+        now = {"loss": 1 / step, "batch_loss": 1 / step, "clips_per_s": 12.3, "wait_share": 0.04}
+        view.step(step, step // 200, now, step)
+    for epoch in range(24):
+        view.epoch({"epoch": epoch, "loss": 0.1, "lr": 0.01, "val_loss": 1.0, "val_top1": epoch / 40})
+    screen = io.StringIO()
+    Console(file=screen, width=width, height=20).print(view)
+    lines = screen.getvalue().splitlines()
+    assert len(lines) == 4 and max(map(len, lines)) <= width
+    if width >= 80:
+        assert re.fullmatch(r"epoch 26/30  step 5000/6000 .*  1:23:20, left 0:16:40 *", lines[0])
+        assert re.fullmatch(r"loss        0\.0002  [█▇▆▅▄▃▂▁]+ *", lines[1])
+        assert re.fullmatch(r"val_top1    0\.5750  ▁[▁▂▃▄▅▆▇]+█+  best 0\.5750 *", lines[2])
+        assert lines[3].rstrip() == "12.3 clips/s  waiting 4%  memory 3.1 GB  GPU 4.2 of 79.6 GB"
+
+
+def test_a_sparkline_is_a_curve_in_a_line() -> None:
+    assert live.sparkline([0, 1, 2, 3, 4, 5, 6, 7], 8) == "▁▂▃▄▅▆▇█"
+    assert live.sparkline([0.0] * 50 + [1.0] * 50, 4) == "▁▁██"
+    assert live.sparkline([2.0, float("nan"), 2.0], 8) == "▁▁" and live.sparkline([], 8) == ""
+    assert live.sparkline([0, 5], 8, ascii_only=True) == "_#"
+
+
+def test_without_a_terminal_there_is_no_view(tmp_path: Path, monkeypatch) -> None:
     screen = io.StringIO()
     monkeypatch.setattr(dashboard, "console", Console(file=screen))
     train(tmp_path)
