@@ -105,7 +105,8 @@ def write_page(report: Report, path: str | Path) -> None:
         ValueError: the extra ``report`` is not installed.
     """
     jinja2 = require("jinja2", extra="report", what="a report in HTML")
-    scripts = [plotly_js(), *((_TEMPLATES / name).read_text(encoding="utf-8") for name in _SCRIPTS)]
+    scripts = [(_TEMPLATES / name).read_text(encoding="utf-8") for name in _SCRIPTS]
+    plotly = plotly_js()
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.filters["path"] = printable_path
     environment.tests["figure"] = lambda cell: cell[:1].isdigit() or cell[:2].strip("+-").isdigit() or cell == "-"
@@ -115,8 +116,9 @@ def write_page(report: Report, path: str | Path) -> None:
         made=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         version=__version__,
         style=(_TEMPLATES / "report.css").read_text(encoding="utf-8"),
+        plotly=plotly,
         scripts=scripts,
-        checksums=[_checksum(script) for script in scripts],
+        checksums=[_checksum(script) for script in (plotly, *scripts)],
         island=as_island({"charts": {k: as_plotly(c) for k, c in report.charts.items()}, **_data(report)}),
     )
     with replacing_file(Path(path)) as staging:

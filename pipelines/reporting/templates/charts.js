@@ -31,12 +31,18 @@ function themed(layout) {
   };
 }
 
+/* Plotly is large: it runs when the first chart comes into view, so that the page is there before it. */
+function plotly() {
+  if (!window.Plotly) document.head.append(element("script", { text: document.getElementById("plotly").textContent }));
+  return window.Plotly;
+}
+
 function drawChart(plot) {
   const chart = DATA.charts[plot.dataset.chart];
   if (!chart || plot.dataset.drawn) return;
   plot.dataset.drawn = "1";
   plot.style.minHeight = chart.layout.height + "px";
-  Plotly.newPlot(plot, chart.data, themed(chart.layout), { displaylogo: false, responsive: true, displayModeBar: false });
+  plotly().newPlot(plot, chart.data, themed(chart.layout), { displaylogo: false, responsive: true, displayModeBar: false });
 }
 
 function whenSeen(nodes, draw) {
@@ -54,7 +60,7 @@ function whenSeen(nodes, draw) {
 whenSeen(document.querySelectorAll("[data-chart]"), drawChart);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   for (const plot of document.querySelectorAll("[data-drawn]")) {
-    Plotly.relayout(plot, themed(DATA.charts[plot.dataset.chart].layout));
+    plotly().relayout(plot, themed(DATA.charts[plot.dataset.chart].layout));
   }
 });
 /* A link to a part opens what it lies in. */
