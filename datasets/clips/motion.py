@@ -46,7 +46,8 @@ def open_clips(
     """
     path, share = os.fspath(path), spec.min_readable
     if files:
-        return as_modality(FrameFolder(path, folder_fps, files, min_readable=share), spec)
+        images = tuple(map(os.path.abspath, files))  # relative ones would be sought in the folder
+        return as_modality(FrameFolder(path, folder_fps, images, min_readable=share), spec)
     if spec.modality == "flow" and (pairs := find_flow(path)):
         return FlowFolder(path, folder_fps, pairs, min_readable=share)
     return as_modality(open_video(path, spec.decoder, min_readable=share, folder_fps=folder_fps), spec)

@@ -9,8 +9,16 @@ from specvid.models.video_model import VideoModel
 
 NAMES = {"batch": 0, "time": 2, "height": 3, "width": 4}
 """Axis of (B, C, T, H, W)."""
-INPUTS = {"clip": NAMES, "frames": {"batch": 0, "time": 1, "height": 2, "width": 3}}
-"""Axes of the inputs: a normalised clip (B, C, T, H, W), or frames uint8 (B, T, H, W, C)."""
+INPUTS = {
+    "clip": NAMES,
+    "frames": {"batch": 0, "time": 1, "height": 2, "width": 3},
+    "images": {"batch": 0, "height": 2, "width": 3},
+    "pixels": {"batch": 0, "height": 1, "width": 2},
+}
+"""Axes of the inputs: a normalised clip (B, C, T, H, W), or frames uint8 (B, T, H, W, C); of single images
+(B, C, H, W), or uint8 (B, H, W, C)."""
+IMAGES = ("images", "pixels")
+BYTES = ("frames", "pixels")
 
 
 class AxisError(Exception):
@@ -68,7 +76,7 @@ class Axes:
         batch, channels, time, height, width = self.sizes
         other = {
             "batch": (1, channels, time, height, width),
-            "time": (batch + 1, channels, time + 3, height, width),
+            "time": (batch if "batch" in self.fixed else batch + 1, channels, time + 3, height, width),
             "height": (batch, channels, time, height + 9, width + 5),
         }
         return {"": self.sizes, **{name: sizes for name, sizes in other.items() if name not in self.fixed}}
@@ -79,9 +87,9 @@ class Axes:
 
     def shape(self) -> list[str | int]:
         """The input's shape, with names where it may vary."""
-        batch, *others = self.named().values()
-        channels = self.sizes[1]
-        return [batch, channels, *others] if self.input == "clip" else [batch, *others, channels]
+        named, channels = self.named(), self.sizes[1]
+        batch, *others = (named[name] for name in self.places)
+        return [batch, *others, channels] if self.input in BYTES else [batch, channels, *others]
 
     def lines(self, shortest: int) -> list[str]:
         """What varies and what does not, as text.
@@ -98,13 +106,21 @@ class Axes:
             if name in self.fixed
             else f"{name}: may vary{least if name == 'time' else ''}"
             for name, size in self.named().items()
+            if name in self.places
         ]
 
 
 def axes_of(
-    model: VideoModel, *, frames: int | None, height: int | None, width: int | None, input: str = "clip"
+    model: VideoModel,
+    *,
+    frames: int | None,
+    height: int | None,
+    width: int | None,
+    input: str = "clip",
+    batch: int | None = None,
+    fix_size: bool = False,
 ) -> Axes:
-    """The axes of a model before anything is captured: two clips.
+    """The axes of a model before anything is captured: two clips, where their number may vary.
 
     Args:
         model: the model.
@@ -112,16 +128,25 @@ def axes_of(
         height: in px; the model's own if not given.
         width: in px; the model's own if not given.
         input: which of `INPUTS` the program takes.
+        batch: the only number of clips that it is to take.
+        fix_size: whether it is to take this height and width alone.
 
     Returns:
-        The axes, of which those are fixed that the model was built for.
+        The axes, of which those are fixed that the model was built for, or that are to be.
     """
     own_height, own_width = model.input.crop
-    sizes = (2, model.input.channels, frames or model.input.frames, height or own_height, width or own_width)
+    frames = 1 if input in IMAGES else frames
+    sizes = (batch or 2, model.input.channels, frames or model.input.frames, height or own_height, width or own_width)
     built = {"frames": ("time",), "size": ("height", "width")}
     fixed = {
         axis: f"the network was built for it ({option}=...)"
         for name, option in model.fixed.items()
         for axis in built.get(name, ())
     }
+    if input in IMAGES:
+        fixed["time"] = "an image is one frame"
+    if batch is not None:
+        fixed["batch"] = "--batch says so"
+    if fix_size:
+        fixed |= dict.fromkeys(("height", "width"), "--fix-size says so")
     return Axes(sizes, fixed, input)

@@ -8,15 +8,16 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
+from torch.nn import functional as F
 
 from specvid.datasets.clips.transforms import Normalise
 from specvid.models.blocks.affinities.dot import ProductAffinity
 from specvid.models.blocks.affinities.symmetric import SymmetricAffinity
 from specvid.models.video_model import VideoModel
-from specvid.pipelines.export.axes import Axes, AxisError
+from specvid.pipelines.export.axes import BYTES, IMAGES, Axes, AxisError
 
 Inputs: TypeAlias = tuple[Tensor, ...]
-"""A clip (B, C, T, H, W) or frames (B, T, H, W, C), and perhaps the mask (B, T)."""
+"""One of `specvid.pipelines.export.axes.INPUTS`, and perhaps the mask (B, T)."""
 
 
 class Exportable(nn.Module):
@@ -30,15 +31,27 @@ class Exportable(nn.Module):
         feature: ``logits`` or ``embedding``.
         preprocessing: it takes frames and normalises them.
         half: it computes in float16.
+        images: it takes single images, without the axis of time.
+        l2: its vectors are of unit length.
     """
 
     scale: Tensor
     shift: Tensor
 
-    def __init__(self, model: VideoModel, feature: str, *, preprocessing: bool = False, half: bool = False) -> None:
+    def __init__(
+        self,
+        model: VideoModel,
+        feature: str,
+        *,
+        preprocessing: bool = False,
+        half: bool = False,
+        images: bool = False,
+        l2: bool = False,
+    ) -> None:
         super().__init__()
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
         self.feature, self.preprocessing, self.half_precision = feature, preprocessing, half
+        self.images, self.l2 = images, l2
         normalise = Normalise(model.input.mean, model.input.std)
         for name, values in (("scale", normalise.scale), ("shift", normalise.shift)):
             self.register_buffer(name, torch.tensor(values)[:, None, None, None])
@@ -52,16 +65,19 @@ class Exportable(nn.Module):
         """Compute the vectors.
 
         Args:
-            clip: (B, C, T, H, W), normalised; or uint8 frames (B, T, H, W, C), as `INPUTS` says.
+            clip: (B, C, T, H, W), normalised; or uint8 frames (B, T, H, W, C); of images without T.
             mask: bool (B, T), True = real frame.
 
         Returns:
             Logits (B, classes) or embeddings (B, E).
         """
+        if self.images:
+            clip = clip[:, None] if self.preprocessing else clip[:, :, None]
         if self.preprocessing:
             clip = clip.permute(0, 4, 1, 2, 3).float() * self.scale + self.shift
         x = clip.half() if self.half_precision else clip
-        return (self.model(x, mask) if self.feature == "logits" else self.model.embed(x, mask)).float()
+        vectors = (self.model(x, mask) if self.feature == "logits" else self.model.embed(x, mask)).float()
+        return F.normalize(vectors, dim=1) if self.l2 else vectors
 
 
 def choose_feature(model: VideoModel, wanted: str) -> str:
@@ -97,15 +113,17 @@ def draw_inputs(
         input: which of `INPUTS`.
 
     Returns:
-        A clip of normally distributed numbers, or frames of evenly distributed bytes, and a mask that pads the last
+        Clips or images of normally distributed numbers, or of evenly distributed bytes, and a mask that pads the last
         third of the first clip.
     """
     generator = torch.Generator().manual_seed(seed)
-    if input == "clip":
+    if input not in BYTES:
         clip = torch.randn(sizes, generator=generator).to(device)
     else:
         batch, channels, *others = sizes
         clip = torch.randint(256, (batch, *others, channels), generator=generator, dtype=torch.uint8).to(device)
+    if input in IMAGES:
+        clip = clip.select(1 if input in BYTES else 2, 0)
     if not mask:
         return (clip,)
     real = torch.ones(sizes[0], sizes[2], dtype=torch.bool, device=device)

@@ -30,11 +30,24 @@ class ExportConfig:
     """A second input marks the real frames, (batch, time) bool."""
     with_preprocessing: bool = False
     """The file takes cropped frames, uint8 (batch, time, height, width, channels), and normalises them itself."""
+    images: bool = False
+    """Of an image network: the file takes single images, (batch, channels, height, width), as trackers feed it."""
+    l2: bool = False
+    """Embeddings of unit length."""
+    batch: int | None = None
+    """The one batch size that the file takes; any if not given."""
+    fix_size: bool = False
+    """The file takes the height and width alone that it is captured with."""
     half: bool = False
     """Weights and computing in float16; what goes in and comes out stays float32 (or uint8)."""
     device: Literal["cpu", "cuda"] = "cpu"
     """Where it is captured and compared."""
 
     def __post_init__(self) -> None:
-        given = {name: 1 for name in ("frames", "height", "width") if getattr(self, name) is not None}
+        given = {name: 1 for name in ("frames", "height", "width", "batch") if getattr(self, name) is not None}
         require_at_least(self, **given)
+        if self.l2 and self.feature == "logits":
+            raise ValueError("l2 is for embeddings, and --feature logits is given: leave one of them out.")
+        if self.images and (self.mask or self.frames is not None):
+            what = "mask" if self.mask else f"frames {self.frames}"
+            raise ValueError(f"{what} is for clips of several frames, and --images takes single ones: leave one out.")

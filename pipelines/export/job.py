@@ -85,6 +85,10 @@ def export(config: ExportConfig, *, echo: Callable[[str], None] = lambda text: N
         mask=config.mask,
         with_preprocessing=config.with_preprocessing,
         half=config.half,
+        images=config.images,
+        l2=config.l2,
+        batch=config.batch,
+        fix_size=config.fix_size,
         device=config.device,
         classes=opened.classes,
         echo=echo,
@@ -103,6 +107,10 @@ def export_model(
     mask: bool = False,
     with_preprocessing: bool = False,
     half: bool = False,
+    images: bool = False,
+    l2: bool = False,
+    batch: int | None = None,
+    fix_size: bool = False,
     device: str = "cpu",
     classes: tuple[str, ...] | list[str] = (),
     echo: Callable[[str], None] = lambda text: None,
@@ -120,6 +128,10 @@ def export_model(
         mask: whether a second input marks the real frames.
         with_preprocessing: the file takes cropped frames, uint8 (B, T, H, W, C), and normalises them.
         half: float16 inside; the file must be within `HALF_TOLERANCE` of the model in float32.
+        images: of an image network: the file takes single images, (B, C, H, W), or uint8 (B, H, W, C).
+        l2: embeddings of unit length.
+        batch: the one batch size that the file takes; any if None.
+        fix_size: the file takes the height and width alone that it is captured with.
         device: where it is captured and compared.
         classes: names of its logits.
         echo: gets a line on what takes long.
@@ -131,11 +143,16 @@ def export_model(
         ValueError: as `export`.
     """
     path = Path(path)
-    feature = choose_feature(model, feature)
-    original = Exportable(model, feature, preprocessing=with_preprocessing).to(device)
-    network = Exportable(model.for_inference(), feature, preprocessing=with_preprocessing, half=half).to(device)
-    input = "frames" if with_preprocessing else "clip"
-    axes = axes_of(model, frames=frames, height=height, width=width, input=input)
+    feature = choose_feature(model, "embedding" if l2 and feature == "auto" else feature)
+    if images and model.dims != 2:
+        raise ValueError(f"images: {model.config['name']!r} is a video network, which takes clips: leave --images out.")
+    own: dict[str, Any] = {"preprocessing": with_preprocessing, "images": images, "l2": l2}
+    original = Exportable(model, feature, **own).to(device)
+    network = Exportable(model.for_inference(), feature, half=half, **own).to(device)
+    input = {(False, False): "clip", (False, True): "frames", (True, False): "images", (True, True): "pixels"}[
+        images, with_preprocessing
+    ]
+    axes = axes_of(model, frames=frames, height=height, width=width, input=input, batch=batch, fix_size=fix_size)
     inputs = draw_inputs(axes.sizes, mask=mask, device=device, input=input)
     how: dict[str, Any] = {"mask": mask, "device": device, "tolerance": HALF_TOLERANCE if half else TOLERANCE}
     more = {
@@ -143,6 +160,7 @@ def export_model(
         "weights": hash_weights(model),
         "tolerance": how["tolerance"],
         "precision": "float16" if half else "float32",
+        "l2": l2,
     }
     with replacing_file(path) as staging:
         while True:

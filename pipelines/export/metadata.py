@@ -9,13 +9,20 @@ from typing import Any
 from specvid import __version__
 from specvid.datasets.clips.motion import BOUND, SHORT_SIDE
 from specvid.models.video_model import VideoModel
-from specvid.pipelines.export.axes import Axes
+from specvid.pipelines.export.axes import BYTES, IMAGES, Axes
 
 _CHANNELS = {
     "rgb": "RGB",
     "flow": "optical flow from each frame to the next: x to the right, y downwards, in px of frames with a short side "
     f"of at most {SHORT_SIDE}, as bytes round((v + {BOUND:g}) * 255 / {2 * BOUND:g})",
     "rgb-diff": "RGB differences of consecutive frames, as bytes round((next - this) / 2 + 127.5)",
+}
+
+_ORDER = {
+    "clip": "batch, channels, time, height, width",
+    "frames": "batch, time, height, width, channels",
+    "images": "batch, channels, height, width",
+    "pixels": "batch, height, width, channels",
 }
 
 
@@ -41,7 +48,7 @@ def file_metadata(
         "specvid": __version__,
         "model": model.config,
         "input": {
-            "frames": spec.frames,
+            "frames": 1 if axes.input in IMAGES else spec.frames,
             "stride": spec.stride,
             "size": list(spec.crop),
             "resize": spec.resize if isinstance(spec.resize, int) else list(spec.resize),
@@ -49,11 +56,9 @@ def file_metadata(
             "crop": "centre: top = (height - crop height) // 2, left = (width - crop width) // 2",
             "modality": spec.modality,
             "channels": _CHANNELS[spec.modality],
-            "order": "batch, channels, time, height, width"
-            if axes.input == "clip"
-            else "batch, time, height, width, channels",
-            "dtype": "float32" if axes.input == "clip" else "uint8",
-            "normalise": "(pixel / 255 - mean) / std" if axes.input == "clip" else "inside: (pixel / 255 - mean) / std",
+            "order": _ORDER[axes.input],
+            "dtype": "uint8" if axes.input in BYTES else "float32",
+            "normalise": f"{'inside: ' if axes.input in BYTES else ''}(pixel / 255 - mean) / std",
             "sampling": model.sampling,
             "mean": list(spec.mean),
             "std": list(spec.std),
@@ -83,10 +88,13 @@ def how_to_feed(metadata: Mapping[str, Any], path: Path, to: str) -> str:
     shape = ", ".join(map(str, sizes))
     feed = "{" + ", ".join(f"{name!r}: {name}" for name in metadata["inputs"]) + "}"
     arguments = ", ".join(metadata["inputs"])
+    taken = (
+        "single frames" if given["frames"] == 1 else f"{given['frames']} frames, {given['stride']} apart in the video"
+    )
     lines = [
         f"{metadata['inputs'][0]}: {given['dtype']} ({shape}), {given['channels']}, {given['normalise']}",
         f"  mean {tuple(given['mean'])}, std {tuple(given['std'])}",
-        f"  trained on {given['frames']} frames, {given['stride']} apart in the video, {height} x {width} px "
+        f"  made for {taken}, {height} x {width} px "
         f"(the centre of {_resize(given['resize'])}, by OpenCV's bilinear filter)",
     ]
     if len(metadata["inputs"]) > 1:
@@ -94,7 +102,8 @@ def how_to_feed(metadata: Mapping[str, Any], path: Path, to: str) -> str:
             f"mask: bool ({sizes[0]}, {sizes[2 if metadata['inputs'][0] == 'clip' else 1]}), True = real frame"
         )
     names = f", named in {'metadata_props' if to == 'onnx' else 'specvid.json'}" if metadata["classes"] else ""
-    lines.append(f"{metadata['output']}: float32 ({sizes[0]}, {metadata['dim']}){names}")
+    unit = ", of unit length" if metadata["l2"] else ""
+    lines.append(f"{metadata['output']}: float32 ({sizes[0]}, {metadata['dim']}){unit}{names}")
     if to == "onnx":
         lines.append(f"  session = onnxruntime.InferenceSession({str(path)!r})")
         lines.append(f"  ({metadata['output']},) = session.run(None, {feed})")

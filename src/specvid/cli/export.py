@@ -19,6 +19,9 @@ specvid export: a model as one file that other programs run, compared with the o
   --frames T --height H --width W   the clip it is captured with; the model's own if not given
   --mask                     a second input marks the real frames
   --with-preprocessing       takes frames, uint8 (B, T, H, W, C), cropped; the file normalises them
+  --images --l2              of an image network, for trackers: single images (B, 3, H, W) go in, and
+                             embeddings of unit length come out
+  --batch 8 --fix-size       always this batch, always this height and width
   --half                     float16 inside
   --checkpoint last|best     which epoch of the run
   --trust                    also a run that names code of somebody else (mmaction2's configs)
@@ -31,6 +34,7 @@ code is 2 and there is no file. Needs `pip install 'specvid[export]'` for ONNX. 
 
 Example:
   specvid export runs/first --to onnx --out first.onnx
+  specvid export runs/reid --images --l2 --feature embedding --out reid.onnx
   specvid export --model r3d_tiny --blocks "snl@layer2.-1" --classes 5 --to torch-export
 """
 

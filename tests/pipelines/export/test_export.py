@@ -279,3 +279,57 @@ def test_numbers_that_float16_does_not_hold(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"It was thrown away\. Float16 does not hold its numbers: leave half out"):
         export_model(model, tmp_path / "x.pt2", to="torch-export", half=True, **SMALL)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("backbone", "preprocessing"),
+    [
+        ("resnet18", True),
+        pytest.param("mobilenet_v2", False, marks=pytest.mark.slow),
+        pytest.param("mobilenet_v2", True, marks=pytest.mark.slow),
+        pytest.param("osnet_x0_25", False, marks=pytest.mark.slow),
+        pytest.param("resnet50", False, marks=pytest.mark.slow),
+    ],
+)
+def test_a_re_identifier_as_trackers_load_it(backbone: str, preprocessing: bool, tmp_path: Path) -> None:
+    """Single images in, embeddings of unit length out, equal to those of clips of one frame; any batch, one size."""
+    torch.manual_seed(0)
+    size = {"frames": 4, "stride": 1, "size": (64, 32), "resize": (64, 32)}
+    model = create_model(backbone, blocks="", num_classes=5, neck="bnneck", input=size).eval()
+    options = {"images": True, "l2": True, "fix_size": True, "with_preprocessing": preprocessing}
+    done = export_model(model, tmp_path / "reid.onnx", **options)
+    assert done.axes.dynamic == ["batch"]
+    assert "of unit length" in done.text() and "time" not in done.text().split("deviates")[0]
+    run, metadata = read(tmp_path / "reid.onnx")
+    shape = ["batch", 64, 32, 3] if preprocessing else ["batch", 3, 64, 32]
+    assert (metadata["axes"], metadata["l2"], metadata["output"]) == (shape, True, "embedding")
+    for batch in (1, 5):
+        if preprocessing:
+            images = torch.randint(256, (batch, 64, 32, 3), dtype=torch.uint8)
+            clips = torch.cat([model.preprocess(image[None].numpy()) for image in images])
+        else:
+            images = torch.randn(batch, 3, 64, 32)
+            clips = images[:, :, None]
+        with torch.no_grad():
+            wanted = nn.functional.normalize(model.embed(clips), dim=1)
+        torch.testing.assert_close(run(images), wanted, rtol=0, atol=1e-4)
+
+
+def test_one_batch_size_and_one_size(tmp_path: Path) -> None:
+    model = create_model("r3d_tiny").eval()
+    done = export_model(model, tmp_path / "it.onnx", batch=3, fix_size=True, **SMALL)
+    assert done.metadata["axes"] == [3, 3, "time", 16, 24]
+    assert done.axes.fixed == {"batch": "--batch says so", **dict.fromkeys(("height", "width"), "--fix-size says so")}
+    run, _ = read(tmp_path / "it.onnx")
+    clips = torch.randn(3, 3, 6, 16, 24)
+    torch.testing.assert_close(run(clips), model.embed(clips).detach(), rtol=0, atol=1e-4)
+
+
+def test_what_images_do_not_go_with(tmp_path: Path, capsys) -> None:
+    words = ["export", "--model", "r3d_tiny", "--out", str(tmp_path / "it.onnx"), "--images"]
+    assert cli.run(words) == 2
+    assert "images: 'r3d_tiny' is a video network, which takes clips" in capsys.readouterr().err
+    assert cli.run([*words, "--mask"]) == 2
+    assert "--images takes single ones" in capsys.readouterr().err
+    assert cli.run([*words[:-1], "--l2", "--feature", "logits", "--classes", "3"]) == 2
+    assert "l2 is for embeddings" in capsys.readouterr().err
