@@ -1,4 +1,4 @@
-"""``specvid bench loader|model|blocks|reid|embed|search``: each measures side by side with what it must beat."""
+"""``specvid bench loader|model|blocks|reid|embed|search|all``: each measures side by side with what it must beat."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -66,7 +66,7 @@ specvid bench reid: scoring as many tracklets as MARS has, beside the bare simil
 ranking in Python, in one run
 
   --large                 also a gallery of a million, with its peak memory
-  --rerank                also re-ranking, beside its published form with N x N matrices (a few minutes)
+  --rerank                also re-ranking, beside its published N x N form (takes minutes)
 
 Example:
   specvid bench reid
@@ -95,6 +95,22 @@ specvid bench search: indexes over synthetic vectors: seconds to build and to se
 
 Example:
   specvid bench search --rows 20000 --dim 128
+"""
+
+
+ALL_HELP = """\
+specvid bench all: the ratios of all benchmarks on synthetic data, beside recorded ones; what fell by
+more than a tenth is marked
+
+  --quick                 small sizes, under five minutes on two cores; without it, an hour or more
+  --against FILE          recorded ratios; if not given, those of the package (a machine of two cores)
+  --out FILE              writes what was measured, for --against another time
+
+Measure with nothing else on the machine: each ratio is of two things timed in turn, but noise stays.
+Exit code 1: a ratio fell.
+
+Example:
+  specvid bench all --quick
 """
 
 
@@ -238,6 +254,18 @@ class SearchOptions:
     queries: int = 100
 
 
+@dataclass(frozen=True)
+class AllOptions:
+    """Options of ``specvid bench all``."""
+
+    quick: bool = False
+    """Small sizes."""
+    against: str = ""
+    """Recorded ratios."""
+    out: str = ""
+    """File for the ratios measured."""
+
+
 def _loader(options: LoaderOptions) -> str:
     if not options.data:
         raise ValueError("DATA is not given: name the folder of a data set in UCF-101's layout.")
@@ -327,6 +355,15 @@ def _search(options: SearchOptions) -> str:
     return as_text(bench_search(**vars(options), status=status))
 
 
+def _all(options: AllOptions) -> int:
+    from specvid.pipelines.engine.log import echo, status
+    from specvid.tools.bench.guard import report
+
+    text, fell = report(**vars(options), status=status)
+    echo(text)
+    return min(fell, 1)
+
+
 def _verb(name: str, help: str, options: type, measure: Callable[[Any], str]) -> Verb:
     """The verb that prints what ``measure`` returns."""
 
@@ -345,3 +382,4 @@ BLOCKS = _verb("blocks", BLOCKS_HELP, BlocksOptions, _blocks)
 REID = _verb("reid", REID_HELP, ReidOptions, _reid)
 EMBED = _verb("embed", EMBED_HELP, EmbedOptions, _embed)
 SEARCH = _verb("search", SEARCH_HELP, SearchOptions, _search)
+ALL = Verb("bench all", ALL_HELP, AllOptions, _all)

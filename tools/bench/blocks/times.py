@@ -61,6 +61,7 @@ def bench_blocks(
     precision: str = "float32",
     graphs: bool = False,
     channels_last: bool = False,
+    cpu: bool = False,
 ) -> Iterator[BlockTime]:
     """Measure variants at every size; the floor runs in every round beside the others.
 
@@ -76,6 +77,7 @@ def bench_blocks(
         precision: of ``specvid.tools.bench.gpu.PRECISIONS``.
         graphs: on a GPU, time CUDA graphs: without what it takes to start operations one by one.
         channels_last: features in this memory format.
+        cpu: CPU time of this process instead of that of the clock.
 
     Yields:
         Measurements as they come.
@@ -91,11 +93,11 @@ def bench_blocks(
             for batch in batches:
                 for n in positions:
                     row = replace(of_all, positions=n, channels=width, batch=batch)
-                    yield from _bench_size(("floor", *variants), row, rounds, patience, channels_last)
+                    yield from _bench_size(("floor", *variants), row, rounds, patience, channels_last, cpu)
 
 
 def _bench_size(
-    variants: Sequence[str], size: BlockTime, rounds: int, patience: float | None, channels_last: bool
+    variants: Sequence[str], size: BlockTime, rounds: int, patience: float | None, channels_last: bool, cpu: bool
 ) -> Iterator[BlockTime]:
     torch.manual_seed(0)
     x = torch.randn(size.batch, size.channels, *CLIPS[size.positions], device=size.device)
@@ -114,7 +116,8 @@ def _bench_size(
         if size.graphs:
             runs = {name: graphed(run) for name, run in runs.items()}
         limits = {name: patience or (PATIENCE_QUADRATIC if name in QUADRATIC else PATIENCE) for name in runs}
-        return interleaved(runs, rounds=rounds, patience=limits, clock=clock, warm_up=1 if clock is None else 3)
+        warm_up = 1 if clock is None else 3
+        return interleaved(runs, rounds=rounds, patience=limits, clock=clock, cpu=cpu, warm_up=warm_up)
 
     forward, train = times(forward_of), times(training_of)
     for name, why in why_not.items():
