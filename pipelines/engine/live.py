@@ -73,7 +73,9 @@ class LiveView:
             now: as `Dashboard.step` gets it.
             elapsed: seconds since the start.
         """
-        self._step, self._epoch, self._now, self._elapsed = step, epoch, dict(now), elapsed
+        self._step, self._epoch, self._elapsed = step, epoch, elapsed
+        if math.isfinite(now["loss"]):  # at the first step of an epoch nothing is known yet: what was stays
+            self._now = dict(now)
         if math.isfinite(now["batch_loss"]):
             self._losses.append(now["batch_loss"])
         if len(self._losses) > _MOST_POINTS:
@@ -113,7 +115,7 @@ class LiveView:
 
     def _curve(self, name: str, value: float, values: Sequence[float], after: str, width: int, plain: bool) -> Text:
         """A figure and its curve, in one line."""
-        head = f"{name:<12}{value:.4f}  " if math.isfinite(value) else f"{name:<12}-"
+        head = f"{name:<12}{value:.4f}  " if math.isfinite(value) else f"{name:<12}-  "
         room = min(_WIDEST, width - len(head) - len(after) - 1)
         line = Text(head, no_wrap=True, overflow="ellipsis")
         return line.append(sparkline(values, room, ascii_only=plain), style="cyan").append(after)

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import math
 import re
 import sys
 import types
@@ -50,6 +51,7 @@ def test_the_view_fits_any_terminal(width: int, monkeypatch) -> None:
     for step in range(1, 5001):
         now = {"loss": 1 / step, "batch_loss": 1 / step, "clips_per_s": 12.3, "wait_share": 0.04}
         view.step(step, step // 200, now, step)
+    view.step(5000, 25, now | {"loss": math.nan, "batch_loss": math.nan}, 5000)  # an epoch begins: the figures stay
     for epoch in range(24):
         view.epoch({"epoch": epoch, "loss": 0.1, "lr": 0.01, "val_loss": 1.0, "val_top1": epoch / 40})
     screen = io.StringIO()
