@@ -68,6 +68,8 @@ def test_wheel_holds_every_module_and_nothing_else(wheel: Path) -> None:
     assert packed == _modules()
     assert (wheel / "specvid" / "py.typed").exists()
     assert (wheel / "specvid" / "models" / "table.json").exists()
+    templates = {path.name for path in (ROOT / "pipelines/reporting/templates").iterdir()}
+    assert {path.name for path in (wheel / "specvid/pipelines/reporting/templates").iterdir()} == templates
 
 
 @pytest.mark.slow

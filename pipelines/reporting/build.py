@@ -81,7 +81,9 @@ def _add_evaluation(run: RunPart, key: str, entry: Mapping[str, Any], budget: Ma
             tracklets = run.data.tracklets if run.data and not elsewhere else {}
             add_reid(run, key, entry, folder, tracklets, pictures)
     if pictures.left_out:
-        run.missing.append(f"{key}: {pictures.left_out} pictures were left out, so that the page stays small")
+        run.missing.append(
+            f"{key}: {pictures.left_out} pictures were left out, to keep the page small and quickly made"
+        )
     if pictures.errors:
         run.missing.append(f"{key}: {len(pictures.errors)} pictures cannot be read, e.g. {pictures.errors[0]}")
 

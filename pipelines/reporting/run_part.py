@@ -10,6 +10,7 @@ from specvid.pipelines.reporting.data_part import DataPart
 from specvid.pipelines.reporting.runs import RunRecord, flat, number
 from specvid.text import printable_path
 
+_MANY = 24  # classes; a histogram has fewer bars
 _EVALUATION = ("dataset", "split", "protocol", "checkpoint", "sampling", "clips", "crops", "rerank", "best_is", "fuse")
 
 
@@ -83,6 +84,15 @@ class RunPart:
             chart: its key.
         """
         return next((own.title for own in self.charts if own.key == chart), chart)
+
+    def is_wide(self, chart: str) -> bool:
+        """Whether one of its charts takes the width of the page: bars of many classes.
+
+        Args:
+            chart: its key.
+        """
+        return any(len(series.x) > _MANY for own in self.charts if own.key == chart and own.kind == "bars"
+                   for series in own.series)  # fmt: skip
 
     @property
     def settings(self) -> list[tuple[str, str]]:
