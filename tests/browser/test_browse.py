@@ -111,6 +111,28 @@ def test_upload_search_filter(served: Served, open_page, screenshot) -> None:
     assert "'camd' is unknown. Did you mean 'camid'" in page.inner_text("#message")
 
 
+def test_images_and_what_cannot_be_read(served: Served, open_page, tmp_path: Path) -> None:
+    from PIL import Image
+
+    from specvid.datasets.decode import open_video
+
+    page = ready(open_page(served.address))
+    with open_video(next(path for path in served.videos if "Blue" in path)) as video:
+        for number, frame in enumerate(video.frames(range(10))):
+            Image.fromarray(frame).save(tmp_path / f"{number}.png")
+    page.set_input_files("#files", [str(tmp_path / f"{number}.png") for number in range(10)])
+    search(page)
+    assert "rows like 10 images, the first is 0.png" in page.inner_text("#message")
+    assert "Blue" in cards(page)[0]
+    for name, says in (("<b>cut.mp4", "<b>cut.mp4"), ("notes.txt", "'notes.txt' is no video or image.")):
+        (tmp_path / name).write_bytes(b"no video")
+        page.set_input_files("#files", str(tmp_path / name))
+        page.locator("#search button[type=submit]").click()
+        page.wait_for_selector("#message.bad")
+        assert says in page.inner_text("#message") and "specvid-browse-" not in page.inner_text("#message")
+        page.evaluate("say('')")
+
+
 def test_hostile_names_are_text(served: Served, open_page) -> None:
     page = ready(open_page(served.address))
     assert HOSTILE in page.inner_text("#legend")

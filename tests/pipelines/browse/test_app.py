@@ -90,6 +90,24 @@ def test_two_groups(ask: Asked) -> None:
     )
 
 
+def test_two_data_sets(out: Path, tmp_path: Path) -> None:
+    vectors = [[1, 0.1, 0, 0], [0, 0, 1, 0.2], [1, 0.101, 0, 0]]
+    columns = {"label": ["c", "d", "e"], "weight": [1, 2, 3], "own": ["x", "y", "z"]}
+    other = write_embeddings(tmp_path / "emb", vectors, ids=["m0", "m1", "m2"], columns=columns).path
+    with Browser(open_sets([out, other]), None, device="cpu") as browser:
+        ask = Asked(browser)
+        assert [one["name"] for one in ask("GET", "/api/about")[1]["sets"]] == ["emb", "emb (2)"]
+        found = ask("POST", "/api/search", {"set": 1, "row": 0, "k": 4})[1]["rows"]
+        assert (found[0]["set"], found[0]["row"], found[0]["columns"]["own"]) == (1, 2, "z")
+        assert {(card["set"], card["columns"]["id"]) for card in found[1:]} == {(0, "n0"), (0, "n1"), (0, "n2")}
+        assert ask("POST", "/api/search", {"id": "m1", "k": 1})[1]["rows"][0]["columns"]["id"] in ("n6", "n7", "n8")
+        apart = ask("POST", "/api/compare", {"a": [[0, 0]], "b": [[1, 0], [0, 1]]})[1]
+        assert {"label", "own", "data set"} <= {column["name"] for column in apart["columns"]}
+        assert ask("GET", "/api/points") == (403, {"error": "there is no map: start again without --no-map."})
+    with pytest.raises(ValueError, match="is named twice"):
+        open_sets([out, out])
+
+
 def test_what_is_outside_the_data_is_refused(ask: Asked, out: Path) -> None:
     file = out / "embed.json"
     for path in ("/static/../app.py", "/static/app.py", f"/{file}", f"/pictures/{file}", "/pictures/0/-1", "/x"):
