@@ -112,6 +112,7 @@ class PretrainResult:
             "twin_top1": found.twin_top1,
             "spread": found.spread,
             "dimensions": found.dimensions,
+            "dimensions_used": found.dimensions / self.embedding_dim,
             "correlation": found.correlation,
             "collapsed": found.is_collapsed,
             "unreadable": self.errors,

@@ -23,7 +23,16 @@ _IDLE = {
     "wandb",
     "save_every",
 }
-_COUNTS = {"queries", "valid_queries", "gallery_tracklets", "junk_tracklets", "left_out_queries", "left_out_junk"}
+_COUNTS = {
+    "embedding_dim",
+    "dimensions",
+    "queries",
+    "valid_queries",
+    "gallery_tracklets",
+    "junk_tracklets",
+    "left_out_queries",
+    "left_out_junk",
+}
 _NO_FIGURES = {"split", "splits", "clips", "crops", "listed", "scored", "trained_on", "complete"} | _COUNTS
 _ALWAYS = ("model", "blocks")
 

@@ -40,7 +40,7 @@ def runs(data: Path, tmp_path_factory) -> Path:
     return runs
 
 
-def test_a_run_says_what_it_learned(runs: Path) -> None:
+def test_a_run_says_what_it_learned(runs: Path, capsys) -> None:
     results, run = RunFolder(runs / "a").results(), RunFolder(runs / "a")
     (entry,) = results["evaluations"]
     assert results["task"] == "pretrain"
@@ -50,6 +50,12 @@ def test_a_run_says_what_it_learned(runs: Path) -> None:
     assert [block["place"] for block in results["training"]["blocks"]]
     assert run.meta("last")["only_for_training"] == ["projector"]
     assert any(name.startswith("projector.") for name in load_file(runs / "a/last/model.safetensors"))
+    capsys.readouterr()
+    assert cli.run(["report", str(runs / "a"), "--markdown"]) == 0
+    heading, _, row = ([cell.strip() for cell in line.split("|")] for line in capsys.readouterr().out.splitlines())
+    shown = dict(zip(heading, row, strict=True))
+    assert "embedding_dim" not in shown and "dimensions" not in shown
+    assert shown["dimensions_used"] == f"{100 * entry['dimensions'] / 64:.2f}"
     text = (runs / "a/log.txt").read_text()
     assert "24 videos to learn of, without their labels" in text
 
