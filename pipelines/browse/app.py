@@ -180,7 +180,7 @@ def _place(asked: Any) -> Place:
     """The data set and row of a request."""
     try:
         return int(asked["set"]), int(asked["row"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):  # of Infinity, which JSON of Python knows
         raise ValueError("a row is asked for by `set` and `row`, two numbers.") from None
 
 
@@ -196,7 +196,7 @@ async def _json(request: Any) -> dict[str, Any]:
     """The body of a request."""
     try:
         asked = json.loads(await request.body())
-    except ValueError:
+    except (ValueError, RecursionError):
         asked = None
     if not isinstance(asked, dict):
         raise ValueError("a request must be a JSON object.")

@@ -36,7 +36,7 @@ def add_actions(
     per_class = (
         {str(name): number(value) for name, value in per_class.items()} if isinstance(per_class, Mapping) else {}
     )
-    table = [] if folder is None else run.record.attempt(f"{key}: clips", read_table, folder / "clips.csv") or []
+    table = [] if folder is None else run.record.attempt(f"{key}: clips", read_table, folder, "clips.csv") or []
     remarks, confusion = _remarks(entry), ""
     if folder is None:
         run.missing.append(f"{key}: the folder with its clips.csv is gone, so there are no confusions and no clips")

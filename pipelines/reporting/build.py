@@ -90,4 +90,4 @@ def _add_evaluation(run: RunPart, key: str, entry: Mapping[str, Any], budget: Ma
 
 def _figures(record: RunRecord) -> list[Figures]:
     path = record.path / "results.json"
-    return list(read_figures(path)) if path.is_file() else []
+    return list(read_figures(path)) if record.results else []

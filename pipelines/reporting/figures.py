@@ -44,17 +44,21 @@ def write_figures(report: Report, folder: str | Path, *, format: str = "png") ->
         from specvid.errors import unknown
 
         raise unknown("format", format, FORMATS)
+    import warnings
+
     import matplotlib
 
     families, missing = families_for(_texts(report))
     written = []
     settings: Any = {"font.family": families, "font.size": 9, "svg.hashsalt": "specvid"}
-    with matplotlib.rc_context(settings):
+    with matplotlib.rc_context(settings), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # said once, by the caller
+        warnings.filterwarnings("ignore", "constrained_layout not applied")  # of long names; the file grows with them
         for name, figure in _figures(report):
             path = Path(folder) / f"{name}.{format}"
             with replacing_file(path) as staging:
                 metadata = {"Date": None} if format == "svg" else None
-                figure.savefig(staging, format=format, dpi=_DPI, metadata=metadata)
+                figure.savefig(staging, format=format, dpi=_DPI, metadata=metadata, bbox_inches="tight")
             written.append(path)
     return written, missing
 

@@ -15,7 +15,7 @@ from specvid.eval.reid.rerank import KReciprocal
 from specvid.pipelines.reporting.charts import Chart, Series, histogram
 from specvid.pipelines.reporting.pictures import Pictures
 from specvid.pipelines.reporting.run_part import EvaluationPart, RunPart, facts_of, percent
-from specvid.pipelines.reporting.runs import number, read_table
+from specvid.pipelines.reporting.runs import number, read_table, require_inside
 
 _MOST_QUERIES = 600  # with strips: all, or the worst, the best and an even choice of the others
 _MOST_CAMERAS = 40
@@ -53,7 +53,7 @@ def add_reid(
         run.missing.append(f"{key}: the folder with its queries and features is gone, so there are no ranked strips")
     else:
         protocol = scores[main]
-        table = run.record.attempt(f"{key}: queries", read_table, folder / f"queries-{main}.csv") or []
+        table = run.record.attempt(f"{key}: queries", read_table, folder, f"queries-{main}.csv") or []
         aps = [ap for ap in (number(row.get("ap")) for row in table) if ap is not None]
         if aps:
             title = f"Average precision of {len(aps)} queries ({main})"
@@ -96,7 +96,7 @@ def _camera_labels(protocol: str, ranked: RankedLists) -> str:
 
 
 def _rank(folder: Path, protocol: str, score: Mapping[str, Any]) -> tuple[ReidFeatures, RankedLists]:
-    features = load_features(folder / "features.parquet")
+    features = load_features(require_inside(folder / "features.parquet", folder))
     how = _RERANK.search(str(score.get("rerank") or ""))
     rerank = KReciprocal(int(how[1]), int(how[2]), float(how[3])) if how else None
     return features, rank_lists(features, protocol, metric=str(score.get("metric", "cosine")), rerank=rerank)

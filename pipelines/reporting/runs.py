@@ -111,8 +111,11 @@ def find_runs(runs: Sequence[str | Path]) -> list[Path]:
             what = "holds no config.json and no results.json, nor does a folder in it"
             what = what if run.is_dir() else "is not a folder"
             raise ValueError(f"run {str(run)!r} {what}. Name folders of trained runs, e.g. runs/first.")
-        found += [path for path in inside if path not in found]
-    return found
+        found += inside
+    once: dict[Path, Path] = {}
+    for path in found:
+        once.setdefault(path.resolve(), path)  # however it is written
+    return list(once.values())
 
 
 def read_run(path: Path) -> RunRecord:
@@ -125,14 +128,19 @@ def read_run(path: Path) -> RunRecord:
         The run, with what is missing.
     """
     run, folder = RunRecord(path), RunFolder(path)
-    run.results = run.attempt("results.json", folder.results) or {}
+    if run.attempt("results.json", require_inside, path / "results.json", path) is not None:
+        run.results = run.attempt("results.json", folder.results) or {}
     if folder.started:
+        if run.attempt("config.json", require_inside, path / "config.json", path) is None:
+            run.results = {}  # nothing then says which task it is, so that no part of the report opens the file
+            return run
         run.config = run.attempt("config.json", folder.config) or {}
     if not run.config and isinstance(run.results.get("config"), Mapping):
         run.config = {"task": run.results.get("task", ""), **run.results["config"]}
     for name, lines in ((METRICS, run.lines), (SPEED, run.speed)):
         if (path / name).is_file():
-            read = run.attempt(name, folder.lines, name) or []
+            inside = run.attempt(name, require_inside, path / name, path) is not None
+            read = (run.attempt(name, folder.lines, name) or []) if inside else []
             lines += [line for line in read if isinstance(line, Mapping)]
         elif name == METRICS:
             run.missing.append("learning curves: there is no metrics.jsonl")
@@ -143,18 +151,38 @@ def read_run(path: Path) -> RunRecord:
     return run
 
 
-def read_table(path: Path) -> list[dict[str, str]]:
-    """Read a CSV file that an evaluation has written.
+def require_inside(path: Path, folder: Path) -> Path:
+    """Check that a file lies in a folder itself, not behind a link in it or by a name that leads out of it.
 
     Args:
         path: the file.
+        folder: the folder.
+
+    Returns:
+        The file.
+
+    Raises:
+        ValueError: it lies elsewhere.
+    """
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"{path.name} of {str(folder)!r} is a link to outside of it, and is not read")
+    return path
+
+
+def read_table(folder: Path, name: str) -> list[dict[str, str]]:
+    """Read a CSV file that an evaluation has written.
+
+    Args:
+        folder: of the evaluation.
+        name: of the file in it.
 
     Returns:
         Its rows by their columns; the apostrophe that keeps spreadsheets from computing a name is taken away.
 
     Raises:
-        ValueError: it is missing, too large or no CSV.
+        ValueError: it is missing, too large, no CSV or outside of the folder.
     """
+    path = require_inside(folder / name, folder)
     if not path.is_file():
         raise ValueError(f"{path.name} is not there")
     if path.stat().st_size > _LARGEST_TABLE:

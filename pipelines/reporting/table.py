@@ -84,8 +84,11 @@ def find_results(runs: Sequence[str | Path]) -> list[Path]:
         if not inside:
             what = "has no results.json, and no folder in it has one" if run.is_dir() else "is not a folder"
             raise ValueError(f"run {str(run)!r} {what}. Name folders of trained runs, e.g. runs/first.")
-        found += [path for path in inside if path not in found]
-    return found
+        found += inside
+    once: dict[Path, Path] = {}
+    for path in found:
+        once.setdefault(path.resolve(), path)  # however it is written
+    return list(once.values())
 
 
 def read_figures(path: Path) -> Iterator[Figures]:
@@ -125,7 +128,7 @@ def read_figures(path: Path) -> Iterator[Figures]:
             ordered = {name: scored[name] for name in (*_CONTEXT, "fusion", "honest") if name in scored}
             values = {name: value for name, value in part.items() if _is_figure(name, value)}
             ours = {name: value for name, value in settings.items() if name not in _IDLE and name not in ordered}
-            yield Figures(results.get("run", path.parent.name), ours, ordered, values)
+            yield Figures(str(results.get("run", path.parent.name)), ours, ordered, values)
 
 
 def _scores(entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -116,6 +116,8 @@ def test_what_is_outside_the_data_is_refused(ask: Asked, out: Path) -> None:
     status, text = ask("POST", "/api/search", {"id": str(file)})
     assert status == 403 and "is no id in these data sets" in text["error"]
     assert ask("POST", "/api/search", [1])[0] == ask("POST", "/api/search", {"id": "n0", "k": 10**6})[0] == 400
+    for body in (b"[" * 100_000, b'{"set": Infinity, "row": 0}', b'{"set": 0, "row": 1e400}'):
+        assert ask("POST", "/api/search", body)[0] == 400, body[:30]
     assert ask("GET", "/", Host="evil.example")[0] == 403
     assert ask("POST", "/api/search", {"set": 0, "row": 0}, Origin="http://evil.example")[0] == 403
     assert ask("POST", "/api/search", {"set": 0, "row": 0}, Origin="http://127.0.0.1:8008")[0] == 200

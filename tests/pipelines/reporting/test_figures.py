@@ -37,6 +37,17 @@ def test_every_chart_is_a_file(tmp_path: Path, format: str) -> None:
     assert again[0].read_bytes() == (tmp_path / f"out/curve-loss.{format}").read_bytes()
 
 
+@pytest.mark.filterwarnings("error::UserWarning")
+def test_names_too_long_for_the_figure_are_not_cut_off(tmp_path: Path) -> None:
+    names = tuple(f"{i}{'W' * 200}" for i in range(5))
+    charts = (
+        Chart("short", "t", "heat", "p", "t", rows=ROWS, columns=ROWS, z=((1.0, 0.0, 2.0),) * 3),
+        Chart("long", "t", "heat", "p", "t", rows=names, columns=names, z=((1.0,) * 5,) * 5),
+    )
+    short, long = (np.asarray(Image.open(path)).shape for path in write_figures(Report([], charts), tmp_path)[0])
+    assert long[0] > short[0] * 1.2 and long[1] > short[1] * 1.2
+
+
 def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"format 'pmg' is unknown.*png"):
         write_figures(Report([], CHARTS), tmp_path, format="pmg")

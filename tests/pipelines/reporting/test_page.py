@@ -12,6 +12,7 @@ from specvid.pipelines.reporting.build import make_report
 from specvid.pipelines.reporting.comparison import differences
 from specvid.pipelines.reporting.page import as_island, write_page
 from specvid.pipelines.reporting.runs import find_runs, read_run, read_table
+from specvid.pipelines.reporting.table import report
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 
@@ -113,6 +114,33 @@ def test_no_file_outside_of_the_run_is_read(tmp_path: Path) -> None:
     record = read_run(run)
     assert list(record.evaluation_folders()) == []
     assert "link to outside" in record.missing[-1]
+    (secret / "clips.csv").write_text("clip\nsecret\n")
+    (run / "eval/split2").mkdir()
+    (run / "eval/split2/clips.csv").symlink_to(secret / "clips.csv")
+    (tmp_path / "run/eval/split2/queries-x").mkdir()
+    for name in ("clips.csv", "queries-x/../../../../secret/clips.csv"):
+        with pytest.raises(ValueError, match="outside"):
+            read_table(run / "eval/split2", name)
+    for name in ("results.json", "metrics.jsonl"):
+        (run / name).replace(secret / name)
+        (run / name).symlink_to(secret / name)
+    made = make_report([run])
+    assert not made.figures and not made.runs[0].epochs
+    assert sum("link to outside" in text for text in made.runs[0].missing) == 2
+    (run / "config.json").replace(secret / "config.json")
+    (run / "config.json").symlink_to(secret / "config.json")
+    record = read_run(run)
+    assert "link to outside" in record.missing[0] and not record.config and not record.task
+
+
+def test_a_run_counts_once_however_it_is_named(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", seed=3)
+    results = json.loads((run / "results.json").read_text())
+    (run / "results.json").write_text(json.dumps(results | {"run": float("nan")}))
+    (tmp_path / "link").symlink_to(run)
+    names = [run, tmp_path / "run/../run", tmp_path / "link"]
+    assert find_runs(names) == [run] and [row[-2:] for row in report(names)] == [["runs", "top1"], ["1", "50.00"]]
+    assert "nan" in page_of(run, out=tmp_path / "out.html")[1].text
 
 
 def test_differences_are_paired_by_seed(tmp_path: Path) -> None:
@@ -129,9 +157,9 @@ def test_differences_are_paired_by_seed(tmp_path: Path) -> None:
 
 def test_a_cell_for_spreadsheets_is_read_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "clips.csv").write_text("clip,class\n'=1+1,'tis\n")
-    assert read_table(tmp_path / "clips.csv") == [{"clip": "=1+1", "class": "'tis"}]
+    assert read_table(tmp_path, "clips.csv") == [{"clip": "=1+1", "class": "'tis"}]
     with pytest.raises(ValueError, match=r"other.csv is not there"):
-        read_table(tmp_path / "other.csv")
+        read_table(tmp_path, "other.csv")
 
 
 def test_the_command_writes_the_page_and_prints_its_path(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
