@@ -89,10 +89,10 @@ def finetune() -> ActionConfig:
         train=EngineConfig(
             epochs=30,
             batch_size=32,
-            optimizer="sgd",
-            lr=5e-3,
+            optimizer="adamw",
+            lr=2e-4,
             head_lr=10,
-            weight_decay=5e-4,
+            weight_decay=0.05,
             warmup=0.05,
             schedule="cosine",
             clip_norm=10,

@@ -86,7 +86,7 @@ def test_help_all_says_what_recipes_set(name: str, capsys) -> None:
         if settings.train.lr != plain.train.lr:
             assert f"lr {plain.train.lr} -> {settings.train.lr}" in own
     recipe, wanted = {
-        "train action": ("finetune", "0.005"),
+        "train action": ("finetune", "0.0002"),
         "train reid": ("tiny", "0.02"),
         "train pretrain": ("small", "0.002"),
     }[name]
