@@ -160,7 +160,7 @@ def _decode(pipe: Connection, sources: Sequence[Source], reader: Reader, places:
 
     start_worker(0)
     torch.set_num_threads(1)
-    cv2.setNumThreads(1)
+    cv2.setNumThreads(0)  # not 1, which waits for threads that the fork has lost (see start_worker)
     ready = _ByteQueue(_AHEAD_BYTES)
     sender = threading.Thread(target=_send, args=(pipe, ready), daemon=True)
     sender.start()

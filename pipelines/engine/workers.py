@@ -26,6 +26,8 @@ def start_worker(number: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     sys.excepthook = _without_lost_connections
     end_with_parent()
+    if "cv2" in sys.modules:  # OpenCV's threads do not survive a fork: 0 uses none; 1 would wait for them, for ever
+        sys.modules["cv2"].setNumThreads(0)
 
 
 def _without_lost_connections(kind: type[BaseException], error: BaseException, trace: Any) -> None:
