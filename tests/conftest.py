@@ -2,7 +2,20 @@
 process a core; and threads that wait do not spin for long, as in the command line."""
 
 import os
+from collections.abc import Iterator
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import pytest
+
 import specvid.__main__  # noqa: F401
+
+
+@pytest.fixture(autouse=True)
+def threads_as_before() -> Iterator[None]:
+    """Give PyTorch back the number of threads it had: after a test that leaves two, all others wait for each other."""
+    import torch  # not above: what specvid.__main__ sets is read when torch is imported
+
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)

@@ -31,7 +31,7 @@ from specvid.pipelines.engine.processes import Processes
 from specvid.pipelines.networks.config import InputConfig, NetworkConfig
 from specvid.text import to_text
 from specvid.tools.bench.process_memory import resident_mebibytes
-from specvid.tools.bench.timing import Stopwatch
+from specvid.tools.bench.timing import Stopwatch, torch_threads
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,6 @@ def bench_embed(
         device: of the network.
         status: called with a line for each round.
     """
-    torch.set_num_threads(threads)
     table = find_inputs(videos).table
     table = table.take(np.arange(min(count, len(table))))
     windows = WindowConfig(window="uniform")
@@ -95,7 +94,7 @@ def bench_embed(
         windows=windows,
         job=JobConfig(device=device, workers=workers, batch_size=batch_size),
     )
-    with tempfile.TemporaryDirectory() as folder:
+    with torch_threads(threads), tempfile.TemporaryDirectory() as folder:
         listed = Path(folder) / "list.txt"
         listed.write_bytes(b"\0".join(os.path.abspath(name) for name in table["file"].to_pylist()) + b"\0")
         job = Job.open(folder, config, Processes())

@@ -20,6 +20,7 @@ from specvid.pipelines.engine.log import silent
 from specvid.text import to_text
 from specvid.tools.bench import embed, loader, model, reid, search
 from specvid.tools.bench.blocks.times import bench_blocks
+from specvid.tools.bench.timing import torch_threads
 
 RECORDED = Path(__file__).with_name("recorded.json")
 ALLOWED = 0.1  # share of a ratio that may be noise
@@ -55,13 +56,11 @@ def measure(*, quick: bool = False, status: Callable[[str], None] = silent) -> d
     Returns:
         What is compared with what -> the ratio.
     """
-    import torch
-
-    torch.set_num_threads(1)
     found: dict[str, float] = {}
-    for part in (_blocks, _networks, _reid, _search, _videos):
-        status(part.__name__.strip("_"))
-        found |= part(quick)
+    with torch_threads(1):
+        for part in (_blocks, _networks, _reid, _search, _videos):
+            status(part.__name__.strip("_"))
+            found |= part(quick)
     return found
 
 

@@ -6,7 +6,8 @@ Each round has an order of its own, for what an alternative finds in the caches 
 import random
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 Seconds = dict[int, float]
 """round -> seconds, of the rounds in which an alternative ran and counted."""
@@ -29,6 +30,23 @@ class Stopwatch:
     def __exit__(self, *_: object) -> None:
         clock, cpu = self._start
         self.seconds, self.cpu = time.perf_counter() - clock, time.process_time() - cpu
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Let PyTorch compute with so many threads in the block, and with as many as before after it.
+
+    Args:
+        count: threads.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def interleaved(
