@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,19 @@ import numpy as np
 # The quality is asked for in FFmpeg's units: 118 lambdas are one step of the quantiser.
 _LAMBDA = 118
 _EXACT = {"fflags": "+bitexact"}  # no version strings in the file
+
+
+@contextmanager
+def ordinary_priority() -> Iterator[None]:
+    """Take back what SVT-AV1 gives to a thread of root's that encodes in the block: real-time priority, with which that
+    thread, and every thread and process it starts from then on, would keep all others from the cores."""
+    known = hasattr(os, "sched_setscheduler")  # not on macOS and Windows
+    before = (os.sched_getscheduler(0), os.sched_getparam(0)) if known else None
+    try:
+        yield
+    finally:
+        if before and os.sched_getscheduler(0) != before[0]:
+            os.sched_setscheduler(0, *before)
 
 
 def write_video(
@@ -49,7 +63,7 @@ def write_video(
     path = Path(path)
     quality = {"qmin": str(quantiser), "global_quality": str(quantiser * _LAMBDA), "flags": "+qscale+bitexact"}
     try:
-        with av.open(str(path), "w", container_options=_EXACT) as container:
+        with ordinary_priority(), av.open(str(path), "w", container_options=_EXACT) as container:
             stream: Any = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001), options=quality)
             stream.pix_fmt, stream.gop_size, stream.thread_count = pix_fmt, gop, 1
             for number, frame in enumerate(_checked(path, frames)):

@@ -10,6 +10,8 @@ import av
 import numpy as np
 import pytest
 
+from specvid.datasets.synthetic.encode import ordinary_priority
+
 HEIGHT, WIDTH, BITS = 64, 96, 12
 
 # name -> (codec, options): each with several key frames. B-frames and open groups are what decoders get wrong.
@@ -58,6 +60,7 @@ def write_video(
     ``times``: of each frame, s; ``container``: options of the container; ``form``: its name, if not by suffix.
     """
     with contextlib.ExitStack() as stack:
+        stack.enter_context(ordinary_priority())
         file = stack.enter_context(av.open(str(path), "w", options=container or {}, format=form))
         try:
             stream = file.add_stream(codec, rate=25, options=options or {})

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from specvid.datasets.synthetic.encode import ordinary_priority
+
 FRAMES, HEIGHT, WIDTH = 30, 64, 96
 CUTS = 20
 """Places at which each file is cut off."""
@@ -177,7 +179,7 @@ def _encode(path: Path, codec: str, frames: int) -> Path | None:
     import av
 
     try:
-        with av.open(str(path), "w") as container:
+        with ordinary_priority(), av.open(str(path), "w") as container:
             stream: Any = container.add_stream(codec, rate=25, options={"g": "12"})
             stream.width, stream.height, stream.pix_fmt, stream.bit_rate = WIDTH, HEIGHT, CODECS[codec], 800_000
             for number in range(frames):
