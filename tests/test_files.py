@@ -4,8 +4,10 @@ import errno
 import json
 import os
 import pickle
+import re
 import shutil
 import signal
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +20,8 @@ from specvid.errors import disk_error
 from specvid.files import (
     current,
     only_writer,
+    output_file,
+    output_folder,
     read_json,
     recover,
     replacing_file,
@@ -320,3 +324,46 @@ def test_processes_of_a_job_hold_a_folder_together(tmp_path: Path) -> None:
             pass
     with only_writer(tmp_path, seconds=0):
         pass
+
+
+def test_a_link_that_the_user_names_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "link.html").symlink_to("deep/page.html")
+    write_text(output_file("html", str(tmp_path / "link.html")), "new")
+    assert (tmp_path / "link.html").is_symlink()
+    assert (tmp_path / "deep/page.html").read_text() == "new"
+
+
+def test_what_is_no_plain_file_is_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").write_text("old")
+    (tmp_path / "to-pipe").symlink_to("pipe")
+    for name, why in {
+        "": "is no name of a file",
+        f"{tmp_path}/": "is no name of a file",
+        str(tmp_path): "is a folder: give the name of a file in it",
+        str(tmp_path / "pipe"): "is a device, pipe or socket",
+        str(tmp_path / "to-pipe"): "is a device, pipe or socket",
+        os.devnull: "is a device, pipe or socket",
+        str(tmp_path / "file/in.html"): f"'{tmp_path}/file' is no folder",
+    }.items():
+        with pytest.raises(ValueError, match=f"html '{re.escape(name)}' .*{re.escape(why)}"):
+            output_file("html", name)
+    for path, why in ((tmp_path / "pipe", "is a device"), (tmp_path, "is a folder")):
+        with pytest.raises(ValueError, match=why):
+            write_text(path, "new")
+    assert stat.S_ISFIFO(os.stat(tmp_path / "pipe").st_mode)
+
+
+def test_a_folder_for_files_is_none_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("old")
+    (tmp_path / "nowhere").symlink_to("gone")
+    for name, why in {"file": "is no folder", "nowhere": "is no folder", "file/sub": "is no folder"}.items():
+        with pytest.raises(ValueError, match=rf"figures '{tmp_path}/{name}' .*{why}"):
+            output_folder("figures", str(tmp_path / name))
+    assert output_folder("figures", str(tmp_path / "a/b")) == tmp_path / "a/b"
+
+
+def test_a_folder_without_permission_is_named_before_the_work(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # to root the system says yes
+    with pytest.raises(ValueError, match="this user may not write into"):
+        output_file("html", str(tmp_path / "closed/page.html"))

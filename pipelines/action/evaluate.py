@@ -17,6 +17,7 @@ from specvid.datasets.clips.samplers import ShardSampler
 from specvid.datasets.clips.transforms import TestTransform
 from specvid.datasets.clips.videos import TestViews
 from specvid.eval.classification import average_views
+from specvid.files import output_folder
 from specvid.pipelines.action.config import ActionClipsConfig, ActionConfig, ActionEvaluationConfig
 from specvid.pipelines.action.data import clip_spec, make_views, read_lists, read_set
 from specvid.pipelines.action.entries import mean_over_splits
@@ -59,6 +60,8 @@ def evaluate(
             cannot be fused.
     """
     config, compute = config or ActionEvaluationConfig(), compute or ComputeConfig()
+    if config.out:
+        output_folder("out", config.out)
     trained = [TrainedRun.open(run, ActionConfig) for run in runs]
     if config.fuse != "none":
         _check_fusion(trained, splits, config)

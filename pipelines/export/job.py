@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from specvid.files import replacing_file
+from specvid.files import output_file, replacing_file
 from specvid.models.convolutions.spec import kernels_as_products
 from specvid.models.video_model import VideoModel
 from specvid.pipelines.export.axes import Axes, AxisError, axes_of
@@ -185,9 +185,7 @@ def _path(config: ExportConfig) -> Path:
     if not (config.network.run or config.network.model):
         raise ValueError("no model is given: name a trained RUN, or --model NAME [--weights FILE].")
     run, model = config.network.run, config.network.model
-    path = Path(config.out or f"{Path(run).resolve().name if run else model}{suffix}")
-    if path.suffix != suffix:
-        raise ValueError(f"out {config.out!r} must end with {suffix}, as --to {config.to} is asked for.")
-    if path.is_dir():
-        raise ValueError(f"out {config.out!r} is a folder; give the name of a file in it.")
-    return path
+    name = config.out or f"{Path(run).resolve().name if run else model}{suffix}"
+    if Path(name).suffix != suffix:
+        raise ValueError(f"out {name!r} must end with {suffix}, as --to {config.to} is asked for.")
+    return output_file("out", name)

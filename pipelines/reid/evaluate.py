@@ -12,6 +12,7 @@ from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.layouts.registry import read_reid
 from specvid.eval.reid.files import load_features
 from specvid.eval.reid.protocols import MARS_PROTOCOLS, NoMatchError, get_protocol
+from specvid.files import output_folder
 from specvid.pipelines.engine.config import ComputeConfig
 from specvid.pipelines.engine.evaluation import TrainedRun, evaluate_runs, refuse_leak
 from specvid.pipelines.engine.fabric import make_fabric
@@ -92,6 +93,8 @@ def evaluate_network(
     """
     if not config.data:
         raise ValueError("data is not given: --data DIR must name the folder of the data set to score on.")
+    if out:
+        output_folder("out", out)
     compute = compute or ComputeConfig(batch_size=32)
     fabric = make_fabric(compute)
     model = open_network(NetworkConfig(model=network.model, blocks=network.blocks, weights=network.weights)).model
@@ -143,6 +146,8 @@ def evaluate_features(
         ValueError: a file that cannot be read, or nothing to score in it.
     """
     config = config or ReidEvaluationConfig()
+    if out:
+        output_folder("out", out)
     entries, results = [], []
     for number, file in enumerate(files, start=1):
         features = load_features(file)

@@ -9,7 +9,7 @@ import numpy as np
 
 from specvid.datasets.decode import open_video
 from specvid.datasets.decode.copying import copy_frames
-from specvid.files import replacing_file
+from specvid.files import output_file, output_folder, replacing_file
 from specvid.pipelines.engine.isolated import IsolatedCalls
 from specvid.pipelines.segments.merging import Segment
 from specvid.pipelines.segments.writing import distinct_files, file_of
@@ -33,7 +33,10 @@ class Drawer:
     def __init__(self, out: str, videos: Sequence[str], *, fps: float | None = None) -> None:
         self.out, self.single, self.fps = out, len(videos) == 1, fps
         self._segments: list[Segment] = []
-        if out and not self.single:
+        if out and self.single:
+            output_file("draw", out)
+        elif out:
+            output_folder("draw", out)
             distinct_files(videos, out, ".mp4")
         for video in videos if out else ():
             if os.path.exists(self._file(video)) and os.path.samefile(self._file(video), video):
@@ -72,7 +75,7 @@ class Drawer:
         self._segments = []
 
     def _file(self, path: str) -> Path:
-        return Path(self.out) if self.single else file_of(path, self.out, ".mp4")
+        return Path(os.path.realpath(self.out)) if self.single else file_of(path, self.out, ".mp4")
 
 
 def draw_segments(path: str, out: str | Path, segments: Sequence[Segment], fps: float | None = None) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from specvid.files import write_text
+from specvid.files import output_folder, write_text
 from specvid.pipelines.segments.files import VideoEnd
 from specvid.pipelines.segments.merging import Segment
 from specvid.text import clock, csv_cell, one_line, path_on_one_line, printable_path
@@ -40,6 +40,7 @@ class SegmentWriter:
             )
         self.format, self.echo, self.folder = format, echo, folder
         if folder:
+            output_folder("out", folder)
             distinct_files(videos, folder, SUFFIXES[format])
         self._lines: list[str] = []
         self._number, self._problem = 0, ""

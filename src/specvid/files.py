@@ -3,6 +3,7 @@
 | to write                       | use                                           |
 |--------------------------------|-----------------------------------------------|
 | a file                         | `replacing_file`, `write_text`, `write_json`  |
+| one that the user names        | `output_file`, `output_folder` before work    |
 | a folder that belongs together | `replacing_folder`; `recover` after a kill    |
 | to read such a folder          | `current`                                     |
 | to read such JSON              | `read_json`                                   |
@@ -51,10 +52,12 @@ def replacing_file(path: str | Path, *, folder: Path | None = None, durable: boo
         The path of the unfinished file, with the suffix of ``path``. An error removes it.
 
     Raises:
+        ValueError: ``path`` is a folder, or a device, pipe or socket, which a file must not replace.
         OSError: the disk is full, or may not be written; or another process has been writing the same file for a
             minute.
     """
     path = Path(path)
+    _require_plain(path, str(path))
     if folder is None:
         staging = path.with_name(f".{path.stem}.writing{path.suffix}")
     else:
@@ -71,6 +74,66 @@ def replacing_file(path: str | Path, *, folder: Path | None = None, durable: boo
         except (Exception, KeyboardInterrupt):
             staging.unlink(missing_ok=True)
             raise
+
+
+def output_file(option: str, path: str) -> Path:
+    """Where to write a file that the user names; checked before the work whose result it gets.
+
+    Args:
+        option: of the command line, for the message.
+        path: as given. A link is followed, and what it leads to is written.
+
+    Returns:
+        The file.
+
+    Raises:
+        ValueError: it is a folder, or a device, pipe or socket; or it cannot be written there.
+    """
+    target = Path(os.path.realpath(path))
+    named = f"{option} {path!r}" if option else repr(path)
+    if not path or path.endswith(("/", os.sep)):
+        raise ValueError(f"{named} is no name of a file: give one.")
+    _require_plain(target, named)
+    _require_writable(target.parent, named)
+    return target
+
+
+def output_folder(option: str, path: str) -> Path:
+    """Where to write files into a folder that the user names; checked before the work whose results it gets.
+
+    Args:
+        option: of the command line, for the message.
+        path: as given; it need not be there yet.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: it is a file, or cannot be written.
+    """
+    folder = Path(path)
+    named = f"{option} {path!r}" if option else repr(path)
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise ValueError(f"{named} is no folder, and files are to be written into it: name a folder.")
+    _require_writable(folder, named)
+    return folder
+
+
+def _require_plain(path: Path, named: str) -> None:
+    """Refuse to replace what is no plain file."""
+    if path.is_dir():
+        raise ValueError(f"{named} is a folder: give the name of a file in it.")
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{named} is a device, pipe or socket, which a file cannot replace: name a plain file.")
+
+
+def _require_writable(folder: Path, named: str) -> None:
+    """Refuse a folder that cannot be written, or made."""
+    there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
+    if not there.is_dir():
+        raise ValueError(f"{named} cannot be written: {str(there)!r} is no folder.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ValueError(f"{named} cannot be written: this user may not write into {str(there)!r}.")
 
 
 def write_text(path: str | Path, text: str) -> None:

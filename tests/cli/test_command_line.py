@@ -176,6 +176,48 @@ def test_mistakes_are_one_clear_line(line: str, says: str, capsys, monkeypatch) 
     assert re.search(says, err), err
 
 
+OUTPUTS = [
+    ("report runs --html", "html"),
+    ("report runs --out", "out"),
+    ("search query emb 1.mp4 --html", "html"),
+    ("data check ucf101 UCF101 --table", "table"),
+    ("export --model r3d_tiny --out", "out"),
+    ("bench blocks --csv", "csv"),
+    ("bench all --quick --out", "out"),
+]
+
+
+@pytest.mark.parametrize(("line", "option"), OUTPUTS)
+def test_files_to_write_are_checked_before_the_work(line: str, option: str, tmp_path, capsys, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "emb").mkdir()
+    for place in ("folder.onnx", "pipe.onnx"):
+        os.mkfifo(place) if place.startswith("pipe") else os.mkdir(place)
+        assert cli.run([*line.split(), place]) == 2
+        (said,) = capsys.readouterr().err.splitlines()
+        assert f"{option} '{place}' is a" in said
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "report runs --figures",
+        "search query emb 1.mp4 --cut",
+        "eval reid --features a.npz --out",
+        "eval action --run runs/a runs/b --fuse mean --out",
+        "eval reid --model osnet_x0_25 --data DIR --out",
+    ],
+)
+def test_folders_to_write_are_checked_before_the_work(line: str, tmp_path, capsys, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "emb").mkdir()
+    (tmp_path / "file").write_text("mine")
+    assert cli.run([*line.split(), "file"]) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert f"{line.split()[-1].strip('-')} 'file' is no folder" in said
+    assert (tmp_path / "file").read_text() == "mine"
+
+
 def test_names_that_begin_with_a_dash(tmp_path, capsys, monkeypatch) -> None:
     """As everywhere: after ``--`` all are names."""
     parse = verb("predict").parse

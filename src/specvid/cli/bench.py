@@ -7,6 +7,7 @@ from typing import Any, Literal
 from tyro.conf import Positional
 
 from specvid.cli.verb import Verb
+from specvid.files import output_file
 
 LOADER_HELP = """\
 specvid bench loader: clips per second of the training loader, of bare decord decoding the same frames,
@@ -314,6 +315,8 @@ def _blocks(options: BlocksOptions) -> str:
     from specvid.tools.bench.blocks.tables import report_every, report_memory, report_times
     from specvid.tools.bench.blocks.times import bench_blocks
 
+    if options.csv:
+        output_file("csv", options.csv)
     given: dict[str, Any] = {name: value for name in ("positions", "variants") if (value := getattr(options, name))}
     if options.all:
         return report_every(
@@ -359,6 +362,8 @@ def _all(options: AllOptions) -> int:
     from specvid.pipelines.engine.log import echo, status
     from specvid.tools.bench.guard import report
 
+    if options.out:
+        output_file("out", options.out)
     text, fell = report(**vars(options), status=status)
     echo(text)
     return min(fell, 1)

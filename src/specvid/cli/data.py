@@ -1,7 +1,6 @@
 """``specvid data check|prepare|shrink|synthesize``."""
 
 import inspect
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -11,6 +10,7 @@ from tyro.conf import Positional
 
 from specvid.cli.verb import Verb
 from specvid.config import require_share
+from specvid.files import output_file
 from specvid.text import counted, path_on_one_line
 
 CHECK_HELP = """\
@@ -111,8 +111,8 @@ class CheckOptions:
 
     def __post_init__(self) -> None:
         require_share(self.min_readable)
-        if self.table and not os.path.isdir(folder := os.path.dirname(os.path.abspath(self.table))):
-            raise ValueError(f"table {self.table!r} lies in {folder!r}, which is no folder: make it first.")
+        if self.table:
+            output_file("table", self.table)
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ def _check(options: CheckOptions) -> int:
     )
     echo("\n".join(report.lines))
     if options.table:
-        report.write(options.table)
+        report.write(output_file("table", options.table))
         echo(f"all of them: {path_on_one_line(options.table)}")
     return report.exit_code
 

@@ -59,20 +59,22 @@ def run(options: ReportOptions) -> int:
     """Print the table over runs, or write it; or write the page and the figures."""
     if options.html or options.figures:
         return _write(options)
-    from specvid.files import write_text
+    from specvid.files import output_file, write_text
     from specvid.pipelines.reporting.table import report
     from specvid.text import to_markdown, to_text
 
+    out = output_file("out", options.out) if options.out else None
     rows = report(options.runs, metrics=options.metrics, over=options.over)
     text = to_markdown(rows) if options.markdown else to_text(rows)
-    if options.out:
-        write_text(options.out, text + "\n")
+    if out:
+        write_text(out, text + "\n")
     else:
         print(text)
     return 0
 
 
 def _write(options: ReportOptions) -> int:
+    from specvid.files import output_file, output_folder
     from specvid.pipelines.engine.log import echo, status
     from specvid.pipelines.reporting.build import make_report
     from specvid.pipelines.reporting.page import require_extra, write_page
@@ -84,14 +86,16 @@ def _write(options: ReportOptions) -> int:
             raise ValueError(f"{flag} is for the table, and --html and --figures show all figures: leave it out.")
     if options.html:
         require_extra()
+    page = output_file("html", options.html) if options.html else None
+    figures = output_folder("figures", options.figures) if options.figures else None
     report = make_report(options.runs, data=options.data, echo=status)
-    if options.html:
-        write_page(report, options.html)
+    if page:
+        write_page(report, page)
         echo(options.html)
-    if options.figures:
+    if figures:
         from specvid.pipelines.reporting.figures import write_figures
 
-        written, missing = write_figures(report, options.figures, format=options.format)
+        written, missing = write_figures(report, figures, format=options.format)
         if missing:
             status(f"warning: no installed font has a glyph for {missing[:60]}: install one, e.g. Noto", style="yellow")
         echo(f"{options.figures}: {counted(len(written), 'figure')}")

@@ -164,10 +164,13 @@ def query(options: QueryOptions) -> int:
             "nothing to search for is given: name a video, a folder of images, images, or an id after DIR; or --text."
         )
 
+    from specvid.files import output_file, output_folder
     from specvid.pipelines.engine.log import echo, status
     from specvid.pipelines.search.query import search
     from specvid.pipelines.search.report import as_text, write_page
 
+    page = output_file("html", options.html) if options.html else None
+    clips = output_folder("cut", options.cut) if options.cut else None
     answer = search(
         options.folder,
         options.query,
@@ -181,20 +184,20 @@ def query(options: QueryOptions) -> int:
         min_readable=options.min_readable,
         trusted=options.trust,
     )
-    if options.html:
-        write_page(answer, list(options.query) or [options.text], options.html)
+    if page:
+        write_page(answer, list(options.query) or [options.text], page)
     if options.json:
         print(json.dumps(answer.rows, indent=2, ensure_ascii=False, default=str))
     else:
         echo(as_text(answer))
     if answer.warning:
         status(f"warning: {answer.warning}")
-    if not options.cut:
+    if not clips:
         return 0
 
     from specvid.pipelines.search.cutting import cut_clips
 
-    files, problems = cut_clips(answer.rows, options.cut)
+    files, problems = cut_clips(answer.rows, clips)
     status(f"{counted(len(files), 'clip')} in {options.cut}")
     for problem in problems:
         status(f"not cut: {problem}")
