@@ -93,6 +93,29 @@ def group(evaluations: Sequence[Figures], *, over: Collection[str] = ("seed",)) 
     return groups
 
 
+def repeated(evaluations: Sequence[Figures], *, over: Collection[str] = ("seed",)) -> list[str]:
+    """What to say of runs that are averaged although not even their seeds differ: copies, or the same training again.
+
+    Args:
+        evaluations: of any runs.
+        over: what may differ within a group, as for `group`.
+
+    Returns:
+        A sentence for each set of such runs.
+    """
+    found: dict[tuple[str, ...], str] = {}
+    for same in group(evaluations, over=()):
+        runs = tuple(dict.fromkeys(same.runs))
+        if len(runs) > 1 and same.settings:  # several runs fused have none
+            about = {**same.settings, **same.context}
+            values = ", ".join(f"{name} {_text(about.get(name))}" for name in over)
+            found[runs] = (
+                f"{', '.join(runs)} have the same settings and the same {values}: they count as {len(runs)} runs of "
+                "the mean and the deviation. Leave copies out."
+            )
+    return list(found.values())
+
+
 def table(groups: Sequence[Group], metrics: Sequence[str], *, always: Sequence[str] = ()) -> list[list[str]]:
     """A table over groups: settings that differ, context, number of runs, figures in %.
 

@@ -8,6 +8,10 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#8
 """Colours that colour-blind readers tell apart (Okabe and Ito 2008; its yellow and black are replaced)."""
 
 
+LEAST, MOST = -0.02, 1.02
+"""How far the axis of shares reaches at most: a line at 100 % lies within it, and there is nothing beyond."""
+
+
 @dataclass(frozen=True)
 class Series:
     """A line, or the bars of one colour.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from specvid.files import replacing_file
-from specvid.pipelines.reporting.charts import PALETTE, Chart
+from specvid.pipelines.reporting.charts import LEAST, MOST, PALETTE, Chart
 from specvid.pipelines.reporting.fonts import families_for
 from specvid.pipelines.reporting.page import Report
 from specvid.text import printable_name, printable_path
@@ -116,6 +116,8 @@ def draw(chart: Chart) -> "Figure":
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if chart.percent and chart.kind != "heat":
         (axes.xaxis if lies else axes.yaxis).set_major_formatter(PercentFormatter(1.0))
+        least, most = axes.get_xlim() if lies else axes.get_ylim()
+        (axes.set_xlim if lies else axes.set_ylim)(max(least, LEAST), min(most, MOST))
     return figure
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from specvid import __version__
-from specvid.eval.report import Figures, group, table
+from specvid.eval.report import Figures, group, repeated, table
 from specvid.extras import require
 from specvid.files import replacing_file
 from specvid.pipelines.reporting.charts import Chart
@@ -64,6 +64,11 @@ class Report:
             names = ["run", *(", ".join(one.runs) for one in groups)]
             found.append([[name, *row] for name, row in zip(names, rows, strict=True)])
         return found
+
+    @property
+    def repeated(self) -> list[str]:
+        """What to say of runs that are averaged and have one seed."""
+        return repeated(self.figures)
 
     @property
     def differences(self) -> list[list[list[str]]]:

@@ -4,7 +4,7 @@ import html
 from typing import Any
 
 from specvid.extras import require
-from specvid.pipelines.reporting.charts import PALETTE, Chart
+from specvid.pipelines.reporting.charts import LEAST, MOST, PALETTE, Chart
 from specvid.text import one_line, printable_path
 
 _DASHES = ("solid", "dot", "dash", "dashdot")
@@ -43,7 +43,7 @@ def as_plotly(chart: Chart) -> dict[str, Any]:
     if chart.kind == "heat":
         return {"data": [_heat(chart)], "layout": layout | _heat_layout(chart)}
     if chart.percent:
-        layout["yaxis"]["tickformat"] = ".0%"
+        layout["yaxis"] |= {"tickformat": ".0%", "autorangeoptions": {"minallowed": LEAST, "maxallowed": MOST}}
     if chart.y == chart.title:
         del layout["yaxis"]["title"]
     if chart.key.startswith("curve") or chart.key == "gates":

@@ -1,12 +1,13 @@
 """The table over runs: their results.json as rows of text."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from specvid.errors import unknown
-from specvid.eval.report import Figures, group, table
+from specvid.eval.report import Figures, group, repeated, table
+from specvid.pipelines.engine.log import silent
 
 _CONTEXT = ("dataset", "split", "protocol", "checkpoint", "views", "sampling", "rerank", "scored")
 _IDLE = {
@@ -38,7 +39,11 @@ _ALWAYS = ("model", "blocks")
 
 
 def report(
-    runs: Sequence[str | Path], *, metrics: Sequence[str] = (), over: Sequence[str] = ("seed",)
+    runs: Sequence[str | Path],
+    *,
+    metrics: Sequence[str] = (),
+    over: Sequence[str] = ("seed",),
+    warn: Callable[[str], None] = silent,
 ) -> list[list[str]]:
     """The table over runs.
 
@@ -46,6 +51,7 @@ def report(
         runs: Folders of runs, or folders that hold runs.
         metrics: Figures to show; all that the runs have if not given.
         over: Settings to average over: runs that differ in nothing else are one row.
+        warn: Called with a sentence about runs that are averaged and do not even differ in these.
 
     Returns:
         Rows of text, the heading first.
@@ -60,6 +66,8 @@ def report(
     for metric in metrics:
         if metric not in known:
             raise unknown("metric", metric, known)
+    for sentence in repeated(figures, over=over):
+        warn(sentence)
     return table(group(figures, over=over), list(metrics) or known, always=_ALWAYS)
 
 

@@ -2,7 +2,7 @@
 
 import statistics
 
-from specvid.eval.report import Figures, group, table
+from specvid.eval.report import Figures, group, repeated, table
 
 CONTEXT = {"split": 1, "views": "1 x 1"}
 
@@ -58,3 +58,17 @@ def test_of_paths_the_file_is_shown_where_it_tells_them_apart() -> None:
 
     assert rows("/data/a.pth", "/data/b.pth", "") == ["weights", "a.pth", "b.pth", "-"]
     assert rows("/one/a.pth", "/two/a.pth") == ["weights", "/one/a.pth", "/two/a.pth"]
+
+
+def test_copies_of_a_run_are_not_averaged_without_a_word() -> None:
+    copy = Figures("copy", figures("", 0, 0.5).settings, CONTEXT, {"top1": 0.5})
+    runs = [figures("", 0, 0.5), copy, figures("", 1, 0.6), figures("", 0, 0.5, split=2), figures("snl", 0, 0.5)]
+    (sentence,) = repeated(runs)
+    assert sentence.startswith("-0, copy have the same settings and the same seed 0: they count as 2 runs of the mean")
+    assert repeated(runs, over=("seed", "split"))[0].startswith(
+        "-0, copy have the same settings and the same seed 0, split 1"
+    )
+    assert not repeated([run for run in runs if run is not copy])
+    assert not repeated([figures("", 0, 0.5), figures("", 0, 0.7)])  # two evaluations of one run
+    fused = [Figures(name, {}, CONTEXT, {"top1": 0.8}) for name in ("a+b", "c+d")]
+    assert not repeated(fused)

@@ -60,11 +60,14 @@ def run(options: ReportOptions) -> int:
     if options.html or options.figures:
         return _write(options)
     from specvid.files import output_file, write_text
+    from specvid.pipelines.engine.log import status
     from specvid.pipelines.reporting.table import report
     from specvid.text import to_markdown, to_text
 
     out = output_file("out", options.out) if options.out else None
-    rows = report(options.runs, metrics=options.metrics, over=options.over)
+    rows = report(
+        options.runs, metrics=options.metrics, over=options.over, warn=lambda text: status(f"warning: {text}")
+    )
     text = to_markdown(rows) if options.markdown else to_text(rows)
     if out:
         write_text(out, text + "\n")

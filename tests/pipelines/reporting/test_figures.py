@@ -7,9 +7,10 @@ import pytest
 from PIL import Image
 
 from specvid.pipelines.reporting import fonts
-from specvid.pipelines.reporting.charts import Chart, Series, histogram
-from specvid.pipelines.reporting.figures import write_figures
+from specvid.pipelines.reporting.charts import LEAST, MOST, Chart, Series, histogram
+from specvid.pipelines.reporting.figures import draw, write_figures
 from specvid.pipelines.reporting.page import Report
+from specvid.pipelines.reporting.plotly import as_plotly
 
 ROWS = ("$x$ <b>", "Прыжок", "c")
 CHARTS = (
@@ -35,6 +36,13 @@ def test_every_chart_is_a_file(tmp_path: Path, format: str) -> None:
             assert path.read_text().lstrip().startswith("<?xml")
     again, _ = write_figures(Report([], CHARTS[:1]), tmp_path / "again", format=format)
     assert again[0].read_bytes() == (tmp_path / f"out/curve-loss.{format}").read_bytes()
+
+
+def test_no_axis_of_shares_goes_beyond_all_of_them() -> None:
+    """A line at 100 % alone made an axis up to 200 % in pages, and to 105 % in files."""
+    chart = Chart("cmc", "CMC", "lines", "rank", "queries", (Series("mars", [1.0, 2.0], [1.0, 1.0]),), percent=True)
+    assert draw(chart).axes[0].get_ylim()[1] == MOST
+    assert as_plotly(chart)["layout"]["yaxis"]["autorangeoptions"] == {"minallowed": LEAST, "maxallowed": MOST}
 
 
 @pytest.mark.filterwarnings("error::UserWarning")
