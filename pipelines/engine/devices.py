@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 import torch
+from torch import nn
 
 from specvid.pipelines.engine.config import ComputeConfig
 
@@ -56,6 +57,51 @@ def multiplies_bf16(device: str) -> bool:
     return device == "cpu" and any(getattr(torch.cpu, name, bool)() for name in names)
 
 
+def learns_in_bf16() -> bool:
+    """Whether this CPU computes the gradients of 3D convolutions in bf16, to the digits that bf16 has.
+
+    With AVX512-BF16 and PyTorch 2.15 (oneDNN 3.13) it does not: where a 3 x 3 x 3 kernel lies over two frames, as in
+    the last stages of most networks, what was in the memory before gets into the gradient of its weights. A convolution
+    is tried; how many channels go wrong depends on the threads.
+
+    Returns:
+        False where it is wrong.
+    """
+    channels = min(256, 32 * torch.get_num_threads())
+    positions, taps = channels * 2 * 4 * 4, channels * channels * 27
+    values = torch.linspace(-3, 3, positions + taps).sin()  # without the random numbers of anybody
+    x, weight = values[:positions].view(1, channels, 2, 4, 4), values[positions:].view(channels, channels, 3, 3, 3)
+    gradients = []
+    for enabled in (False, True):
+        own = weight.clone().requires_grad_()
+        with torch.enable_grad(), torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            y = nn.functional.conv3d(x, own, padding=1)
+        for power in range(10, 23):  # the memory that is free now: not zeros, which would hide it
+            torch.full((2**power,), float("nan"))
+        gradients += torch.autograd.grad(y, own, y.detach())
+    error = (gradients[1] - gradients[0]).norm() / gradients[0].norm()
+    return bool(error < 0.05)  # right ones differ by 0.003; nan is wrong
+
+
+def require_right_gradients(model: nn.Module, config: ComputeConfig) -> None:
+    """Refuse to train in a precision in which this machine computes wrong gradients.
+
+    Args:
+        model: what is trained.
+        config: device and precision.
+
+    Raises:
+        ValueError: that is so.
+    """
+    if config.precision != "bf16" or select_device(config.device) != "cpu" or learns_in_bf16():
+        return
+    if any(isinstance(part, nn.Conv3d) and part.weight.requires_grad for part in model.modules()):
+        raise ValueError(
+            f"precision 'bf16': on this CPU PyTorch {torch.__version__} computes wrong gradients of 3D convolutions "
+            "(one was tried). Use --precision fp32, or auto."
+        )
+
+
 def resolve_precision(config: Config) -> Config:
     """Replace the precision ``auto`` by the one that the device is fast in.
 
@@ -63,14 +109,16 @@ def resolve_precision(config: Config) -> Config:
         config: device and precision.
 
     Returns:
-        The config with ``bf16`` or ``fp32`` for ``auto``; any other precision stays.
+        The config with ``bf16`` or ``fp32`` for ``auto``, on a CPU always ``fp32`` (`learns_in_bf16` says why); any
+        other precision stays.
 
     Raises:
         ValueError: the device is not usable here.
     """
     if config.precision != "auto":
         return config
-    return replace(config, precision="bf16" if multiplies_bf16(select_device(config.device)) else "fp32")
+    device = select_device(config.device)
+    return replace(config, precision="bf16" if device != "cpu" and multiplies_bf16(device) else "fp32")
 
 
 def slow_precision(precision: str, device: str) -> str:

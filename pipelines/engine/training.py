@@ -16,7 +16,7 @@ from specvid.models.video_model import VideoModel
 from specvid.pipelines.engine.block_use import BlockWatch, announce_use
 from specvid.pipelines.engine.board import Board
 from specvid.pipelines.engine.config import TrainingConfig
-from specvid.pipelines.engine.devices import resolve_precision
+from specvid.pipelines.engine.devices import require_right_gradients, resolve_precision
 from specvid.pipelines.engine.evaluation import Result
 from specvid.pipelines.engine.fabric import make_fabric
 from specvid.pipelines.engine.feed import TrainFeed
@@ -185,6 +185,7 @@ def train(kind: type[TrainingTask[Config, Any]], config: Config, *, callback: Ca
     seed_all(config.train.seed)
     model = kind.build_model(config, lists)
     freeze(model, config.train.freeze)
+    require_right_gradients(model, config.train)
     if config.train.checkpoint_activations:
         checkpoint_activations(model)
     task = kind(fabric, model, config, lists)
