@@ -123,7 +123,7 @@ def _path_records(root: Path, lists: Path, path: Path) -> list[VideoRecord]:
     if not lines:
         raise ValueError(f"{path} names no clips.")
     pairs = [_path_and_label(line) for line in lines]
-    wrong = next((line for line, (_, label) in zip(lines, pairs, strict=True) if not label.isdigit()), "")
+    wrong = next((line for line, (_, label) in zip(lines, pairs, strict=True) if not label.isdecimal()), "")
     if wrong:
         raise ValueError(f"{path}: line {wrong!r} is no clip; expected e.g. 'train/archery/0wR5jVB-WPk.mp4 5'.")
     part = "train" if "train" in path.name else "val"

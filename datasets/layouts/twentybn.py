@@ -94,7 +94,7 @@ def _read(root: Path, kind: _TwentyBN, split: int) -> ActionSet:
         records, seen = [], set()
         for line in read_lines(path, f"one of {kind.title}'s official lists"):
             clip, _, name = line.partition(";")
-            if not clip.isdigit() or not name:
+            if not clip.isdecimal() or not name:
                 raise ValueError(f"{path}: line {line!r} is no clip; expected e.g. '100218;Unfolding something'.")
             if name not in label_of:
                 raise ValueError(f"{path}: line {line!r} names a class that is not in {kind.prefix}-labels.csv.")

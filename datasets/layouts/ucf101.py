@@ -92,8 +92,8 @@ def read_classes(path: Path) -> list[str]:
         ValueError: another kind of line, or numbers that do not run from 1 without a gap.
     """
     pairs = [line.split(maxsplit=1) for line in read_lines(path, _LIST)]
-    if any(len(pair) != 2 or not pair[0].isdigit() for pair in pairs):
-        wrong = next(" ".join(pair) for pair in pairs if len(pair) != 2 or not pair[0].isdigit())
+    if any(len(pair) != 2 or not pair[0].isdecimal() for pair in pairs):
+        wrong = next(" ".join(pair) for pair in pairs if len(pair) != 2 or not pair[0].isdecimal())
         raise ValueError(f"{path}: line {wrong!r} is not a class; expected e.g. '1 ApplyEyeMakeup'.")
     if len({name.lower() for _, name in pairs}) < len(pairs):
         raise ValueError(f"{path}: two classes have the same name, but for capitals.")

@@ -20,6 +20,7 @@ _STATIC = Path(__file__).parent / "static"
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 _LARGEST = 2**30  # bytes of an upload
 _MOST_FILES = 2000
+_LARGEST_JSON = 16 * 2**20  # bytes of any other request: two regions of a map of a million points
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; media-src blob:; connect-src 'self'; form-action 'none'; base-uri 'none'; "
@@ -100,7 +101,7 @@ def create_app(browser: Browser, *, hosts: tuple[str, ...] = ("127.0.0.1", "loca
 
     async def upload(request: Request) -> Response:
         length = request.headers.get("content-length", "")
-        if not length.isdigit() or int(length) > _LARGEST:
+        if not length.isdecimal() or int(length) > _LARGEST:
             raise HTTPException(413, f"an upload may have {_LARGEST // 2**20} MB at most")
         async with request.form(max_files=_MOST_FILES, max_fields=10) as form:
             files = [(item.filename or "", item.file) for item in form.getlist("files") if not isinstance(item, str)]
@@ -109,7 +110,7 @@ def create_app(browser: Browser, *, hosts: tuple[str, ...] = ("127.0.0.1", "loca
 
     async def difference(request: Request) -> Response:
         asked = await _json(request)
-        groups = [[_place({"set": at, "row": row}) for at, row in asked.get(name) or []] for name in ("a", "b")]
+        groups = [[_place(pair) for pair in asked.get(name) or []] for name in ("a", "b")]
         return JSONResponse(await on(working, browser.difference, *groups))
 
     def refused(request: Request, error: Exception) -> Response:
@@ -146,7 +147,7 @@ class _Guard:
             return
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         host, origin = headers.get("host", ""), headers.get("origin")
-        named = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+        named = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
         foreign = origin is not None and origin.partition("://")[2] != host
         if foreign or ("*" not in self._hosts and named not in self._hosts):
             from starlette.responses import JSONResponse
@@ -177,25 +178,31 @@ def _is_refused(error: Exception) -> bool:
 
 
 def _place(asked: Any) -> Place:
-    """The data set and row of a request."""
+    """The data set and row of a request: ``{"set": 0, "row": 7}`` or ``[0, 7]``."""
     try:
-        return int(asked["set"]), int(asked["row"])
+        at, row = asked if isinstance(asked, list) else (asked["set"], asked["row"])
+        return int(at), int(row)
     except (KeyError, TypeError, ValueError, OverflowError):  # of Infinity, which JSON of Python knows
-        raise ValueError("a row is asked for by `set` and `row`, two numbers.") from None
+        raise ValueError("a row is asked for by the numbers of its data set and of itself.") from None
 
 
 def _options(asked: dict[str, Any]) -> SearchOptions:
     """The options of a search."""
     k = asked.get("k") or SearchOptions.k
-    if not str(k).isdigit():
+    if not str(k).isdecimal():
         raise ValueError(f"k {str(k)[:20]!r} must be a number.")
     return SearchOptions(int(k), str(asked.get("where") or ""), str(asked.get("group_by") or ""))
 
 
 async def _json(request: Any) -> dict[str, Any]:
     """The body of a request."""
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > _LARGEST_JSON:
+            raise ValueError(f"a request may have {_LARGEST_JSON // 2**20} MB at most.")
     try:
-        asked = json.loads(await request.body())
+        asked = json.loads(bytes(body))
     except (ValueError, RecursionError):
         asked = None
     if not isinstance(asked, dict):

@@ -1,31 +1,23 @@
 """What the page can do with the data sets: each request is answered by one method here."""
 
-import os
-import tempfile
 import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from specvid.datasets.layouts.media import IMAGES, VIDEOS
-from specvid.datasets.layouts.reid_set import natural_key
 from specvid.errors import unknown
 from specvid.pipelines.browse.compare import compare
 from specvid.pipelines.browse.map import EmbeddingMap
-from specvid.pipelines.browse.previews import preview
+from specvid.pipelines.browse.previews import Pictures
 from specvid.pipelines.browse.sets import BrowsedSet, Place, plain
-from specvid.pipelines.engine.isolated import IsolatedCalls
+from specvid.pipelines.browse.uploads import received
 from specvid.pipelines.networks.config import NetworkConfig
 from specvid.pipelines.search.query import search
 from specvid.pipelines.search.where import matching
 
 _MOST_ANSWERS = 200
-_PREVIEWS = 1000  # that are held in memory
-_PATIENCE = 30.0  # s for the picture of one row
 
 
 class RefusedError(ValueError):
@@ -73,15 +65,14 @@ class Browser:
     ) -> None:
         self.sets, self.map = list(sets), points
         self._settings: dict[str, Any] = {"device": device, "network": network, "trusted": trusted}
-        self._isolated = IsolatedCalls(seconds=_PATIENCE)
-        self._pictures: OrderedDict[tuple[Place, bool], bytes] = OrderedDict()
+        self._pictures = Pictures()
         self._lock = threading.Lock()
 
     def __enter__(self) -> "Browser":
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._isolated.__exit__(*error)
+        self._pictures.close()
 
     def about(self) -> dict[str, Any]:
         """The data sets: names, rows, columns and their types; and how many rows the map shows."""
@@ -206,29 +197,8 @@ class Browser:
         Raises:
             ValueError: they are no videos or images, or cannot be decoded.
         """
-        if not files:
-            raise ValueError("no file was uploaded.")
-        files = sorted(files, key=lambda file: natural_key(file[0]))
-        suffixes = [os.path.splitext(name)[1].lower() for name, _ in files]
-        for (name, _), suffix in zip(files, suffixes, strict=True):
-            if suffix not in (IMAGES if len(files) > 1 else IMAGES | VIDEOS):
-                kind = "image: upload one video, or the images of one tracklet" if len(files) > 1 else "video or image"
-                raise ValueError(f"{name!r} is no {kind}.")
-        shown = files[0][0] if len(files) == 1 else f"{len(files)} images, the first is {files[0][0]}"
-        with tempfile.TemporaryDirectory(prefix="specvid-browse-") as place:
-            paths = []
-            for number, ((_, content), suffix) in enumerate(zip(files, suffixes, strict=True)):
-                paths.append(str(Path(place) / f"{number:06d}{suffix}"))  # nothing of the name that was given
-                with open(paths[-1], "wb") as file:
-                    while block := content.read(2**20):
-                        file.write(block)
-            try:
-                return self._answer(paths, options) | {"query": shown}
-            except ValueError as error:
-                text = str(error)
-                for path, (name, _) in zip(paths, files, strict=True):
-                    text = text.replace(path, name)
-                raise ValueError(text.replace(place + os.sep, "")) from None
+        with received(files) as (paths, shown):
+            return self._answer(paths, options) | {"query": shown}
 
     def picture(self, place: Place, *, still: bool) -> bytes:
         """A small picture of a row, animated unless ``still``.
@@ -245,21 +215,7 @@ class Browser:
             VideoError: its file cannot be decoded.
         """
         self._check(place)
-        if (place, still) in self._pictures:
-            self._pictures.move_to_end((place, still))
-            return self._pictures[place, still]
-        names = ["id", "path", "start_s", "end_s", "first_frame", "last_frame"]
-        one = self.sets[place[0]]
-        (row,) = one.rows.take([place[1]], [name for name in names if name in one.columns])
-        paths = one.images(row["id"]) or [row["path"]]
-        known = row.get("first_frame") is not None and row.get("last_frame") is not None
-        span = (int(row["first_frame"]), int(row["last_frame"])) if known else None
-        seconds = None if row.get("start_s") is None else float(row["end_s"] - row["start_s"])
-        made = self._isolated(row["path"], preview, paths, span, seconds, still)
-        self._pictures[place, still] = made
-        while len(self._pictures) > _PREVIEWS:
-            self._pictures.popitem(last=False)
-        return made
+        return self._pictures.of(self.sets[place[0]], place, still=still)
 
     def difference(self, one: Sequence[Place], other: Sequence[Place]) -> dict[str, Any]:
         """What sets two groups of rows apart, see `specvid.pipelines.browse.compare`.

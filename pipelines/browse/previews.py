@@ -1,16 +1,61 @@
 """Small moving pictures of rows, which any browser plays: never the files themselves."""
 
 import io
+from collections import OrderedDict
 from collections.abc import Sequence
 
 import numpy as np
 
+from specvid.pipelines.browse.sets import BrowsedSet, Place
+from specvid.pipelines.engine.isolated import IsolatedCalls
 from specvid.pipelines.search.report import frames_of
 
 _HEIGHT, _WIDEST = 144, 384  # px
 _FRAMES = 12
 _MS = (60, 400)  # least and most time that a picture is shown
 _WHOLE_MS = 150  # where the time is not known
+_HELD = 1000  # pictures in memory
+_PATIENCE = 30.0  # s for the picture of one row
+
+
+class Pictures:
+    """The pictures of rows: made in a process of their own, which a file may kill; the last ones are held."""
+
+    def __init__(self) -> None:
+        self._isolated = IsolatedCalls(seconds=_PATIENCE)
+        self._held: OrderedDict[tuple[Place, bool], bytes] = OrderedDict()
+
+    def close(self) -> None:
+        """End the process."""
+        self._isolated.__exit__()
+
+    def of(self, one: BrowsedSet, place: Place, *, still: bool) -> bytes:
+        """The picture of a row.
+
+        Args:
+            one: the data set.
+            place: the row in it.
+            still: one frame.
+
+        Returns:
+            A WebP file.
+
+        Raises:
+            VideoError: its file cannot be decoded.
+        """
+        if (place, still) in self._held:
+            self._held.move_to_end((place, still))
+            return self._held[place, still]
+        names = ["id", "path", "start_s", "end_s", "first_frame", "last_frame"]
+        (row,) = one.rows.take([place[1]], [name for name in names if name in one.columns])
+        paths = one.images(row["id"]) or [row["path"]]
+        known = row.get("first_frame") is not None and row.get("last_frame") is not None
+        span = (int(row["first_frame"]), int(row["last_frame"])) if known else None
+        seconds = None if row.get("start_s") is None else float(row["end_s"] - row["start_s"])
+        made = self._held[place, still] = self._isolated(row["path"], preview, paths, span, seconds, still)
+        while len(self._held) > _HELD:
+            self._held.popitem(last=False)
+        return made
 
 
 def preview(paths: Sequence[str], span: tuple[int, int] | None, seconds: float | None, still: bool) -> bytes:

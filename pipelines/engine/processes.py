@@ -64,7 +64,7 @@ def check_environment(environment: Mapping[str, str]) -> None:
         value = environment.get(name)
         if value is None and not (launched and name in _OF_TORCHRUN):
             continue
-        if value is None or not (value.isascii() and value.isdigit()):
+        if value is None or not (value.isascii() and value.isdecimal()):
             given = "is not set" if value is None else f"is {value[:40]!r}"
             raise ValueError(f"{name} {given} in the environment, and must be a whole number. {fix}.")
         numbers[name] = int(value)

@@ -114,7 +114,7 @@ def write_page(report: Report, path: str | Path) -> None:
     plotly = plotly_js()
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.filters["path"] = printable_path
-    environment.tests["figure"] = lambda cell: cell[:1].isdigit() or cell[:2].strip("+-").isdigit() or cell == "-"
+    environment.tests["figure"] = lambda cell: cell[:1].isdecimal() or cell[:2].strip("+-").isdecimal() or cell == "-"
     text = environment.from_string((_TEMPLATES / "report.html").read_text(encoding="utf-8")).render(
         report=report,
         title="specvid report: " + ", ".join(printable_path(run.name) for run in report.runs[:3]),

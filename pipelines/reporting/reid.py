@@ -126,7 +126,7 @@ def _strips(
     tracklets: Mapping[str, Tracklet], pictures: Pictures,
 ) -> dict[str, Any]:  # fmt: skip
     """What the page's script needs: queries with AP and list, tracklets with pictures."""
-    about = {int(row["query"]): row for row in table if row.get("query", "").isdigit()}
+    about = {int(row["query"]): row for row in table if row.get("query", "").isdecimal()}
     ap = [number(about.get(i, {}).get("ap")) for i in range(len(ranked.lists))]
     worst = sorted((i for i in range(len(ap)) if ap[i] is not None), key=lambda i: ap[i] or 0.0)
     chosen = _choose(worst, len(ranked.lists))

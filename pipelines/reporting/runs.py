@@ -75,15 +75,24 @@ class RunRecord:
         except _DAMAGE as error:
             cause = " ".join(str(error).split()) or type(error).__name__
             cause = cause if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: {cause}"
-            self.missing.append(f"{what}: {one_line(printable_path(cause))[:300]}")
+            self.lack(f"{what}: {one_line(printable_path(cause))[:300]}")
             return None
+
+    def lack(self, sentence: str) -> None:
+        """Note what is missing, once: several parts may ask for the same.
+
+        Args:
+            sentence: what, and why.
+        """
+        if sentence not in self.missing:
+            self.missing.append(sentence)
 
     def evaluation_folders(self) -> Iterator[tuple[Path, Mapping[str, Any]]]:
         """The folders in ``eval/``, each with its results.json. Links out of the run are not followed."""
         root = self.path.resolve()
         for file in sorted(self.path.glob("eval/*/results.json")):
             if not file.resolve().is_relative_to(root):
-                self.missing.append(f"{file.parent.name}: it is a link to outside of the run, and is not read")
+                self.lack(f"{file.parent.name}: it is a link to outside of the run, and is not read")
                 continue
             entry = self.attempt(f"evaluation {file.parent.name}", read_json, file)
             if entry is not None:

@@ -169,7 +169,7 @@ def name(
     for place, _, files in sorted(os.walk(folder)):
         for path in sorted(Path(place, file) for file in files if is_image(file)):
             found = pattern.search(path.relative_to(folder).as_posix())
-            if found is None or not found["frame"].isdigit():
+            if found is None or not found["frame"].isdecimal():
                 unfit += 1
                 continue
             groups, frame = found.groupdict(), int(found["frame"])

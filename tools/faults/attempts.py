@@ -206,7 +206,7 @@ def _alive(group: int) -> list[int]:
     """The processes of a group, without those that have ended and that nobody has asked for."""
     found = []
     for entry in os.listdir("/proc"):
-        if entry.isdigit():
+        if entry.isdecimal():
             try:
                 state, _, own = Path("/proc", entry, "stat").read_text().rpartition(")")[2].split()[:3]
             except OSError:  # it ended meanwhile

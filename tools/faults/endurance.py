@@ -228,7 +228,7 @@ def _clips(folder: Path) -> Path:
 
 def _below(process: int) -> Iterator[int]:
     """The processes that another one started, and those that they started."""
-    parents = {int(name): _parent(name) for name in _listed("/proc") if name.isdigit()}
+    parents = {int(name): _parent(name) for name in _listed("/proc") if name.isdecimal()}
     waiting = [process]
     while waiting:
         above = waiting.pop()

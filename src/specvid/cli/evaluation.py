@@ -31,7 +31,7 @@ class RunOptions:
         """
         text = self.splits or ("" if self.split is None else str(self.split))
         parts = [part.strip() for part in text.split(",")] if text else []
-        if not all(part.isdigit() for part in parts):
+        if not all(part.isdecimal() for part in parts):
             raise ValueError(f"splits {self.splits!r} must be numbers with commas between, e.g. 1,2,3.")
         return [int(part) for part in parts]
 

@@ -118,6 +118,9 @@ def test_what_is_outside_the_data_is_refused(ask: Asked, out: Path) -> None:
     assert ask("POST", "/api/search", [1])[0] == ask("POST", "/api/search", {"id": "n0", "k": 10**6})[0] == 400
     for body in (b"[" * 100_000, b'{"set": Infinity, "row": 0}', b'{"set": 0, "row": 1e400}'):
         assert ask("POST", "/api/search", body)[0] == 400, body[:30]
+    assert "number" in ask("POST", "/api/search", {"id": "n0", "k": "²"})[1]["error"]
+    assert "by the numbers of its data set and" in ask("POST", "/api/compare", {"a": [[0, 1, 2]], "b": [7]})[1]["error"]
+    assert ask("POST", "/api/search", b" " * (17 * 2**20))[1] == {"error": "a request may have 16 MB at most."}
     assert ask("GET", "/", Host="evil.example")[0] == 403
     assert ask("POST", "/api/search", {"set": 0, "row": 0}, Origin="http://evil.example")[0] == 403
     assert ask("POST", "/api/search", {"set": 0, "row": 0}, Origin="http://127.0.0.1:8008")[0] == 200
