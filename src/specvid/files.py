@@ -89,7 +89,7 @@ def output_file(option: str, path: str) -> Path:
     Raises:
         ValueError: it is a folder, or a device, pipe or socket; or it cannot be written there.
     """
-    target = Path(os.path.realpath(path))
+    target = Path(os.path.realpath(path) if os.path.islink(path) else path)
     named = f"{option} {path!r}" if option else repr(path)
     if not path or path.endswith(("/", os.sep)):
         raise ValueError(f"{named} is no name of a file: give one.")

@@ -4,6 +4,7 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
+from bare_decord import read_bare
 from shared_data import shared
 from synthetic_videos import numbered_frame, read_numbers, write_video
 
@@ -21,6 +22,7 @@ def small(tmp_path):
         names.append(f"Archery/v_Archery_g{group:02d}_c01.avi")
         (tmp_path / "videos/Archery").mkdir(parents=True, exist_ok=True)
         write_video(tmp_path / "videos" / names[-1], map(numbered_frame, range(10 * group)), options={"g": "12"})
+    read_bare(tmp_path / "videos" / names[0], [0])
     lists.mkdir()
     (lists / "classInd.txt").write_text("1 Archery\n")
     (lists / "trainlist01.txt").write_text("".join(f"{name} 1\n" for name in names[1:]))
