@@ -71,7 +71,7 @@ def learns_in_bf16() -> bool:
     positions, taps = channels * 2 * 4 * 4, channels * channels * 27
     values = torch.linspace(-3, 3, positions + taps).sin()  # without the random numbers of anybody
     x, weight = values[:positions].view(1, channels, 2, 4, 4), values[positions:].view(channels, channels, 3, 3, 3)
-    gradients = []
+    gradients: list[torch.Tensor] = []
     for enabled in (False, True):
         own = weight.clone().requires_grad_()
         with torch.enable_grad(), torch.autocast("cpu", torch.bfloat16, enabled=enabled):
