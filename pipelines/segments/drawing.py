@@ -34,7 +34,7 @@ class Drawer:
         self.out, self.single, self.fps = out, len(videos) == 1, fps
         self._segments: list[Segment] = []
         if out and self.single:
-            output_file("draw", out)
+            self.out = str(output_file("draw", out))
         elif out:
             output_folder("draw", out)
             distinct_files(videos, out, ".mp4")
@@ -75,7 +75,7 @@ class Drawer:
         self._segments = []
 
     def _file(self, path: str) -> Path:
-        return Path(os.path.realpath(self.out)) if self.single else file_of(path, self.out, ".mp4")
+        return Path(self.out) if self.single else file_of(path, self.out, ".mp4")
 
 
 def draw_segments(path: str, out: str | Path, segments: Sequence[Segment], fps: float | None = None) -> None:

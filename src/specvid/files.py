@@ -90,7 +90,7 @@ def output_file(option: str, path: str) -> Path:
         ValueError: it is a folder, or a device, pipe or socket; or it cannot be written there.
     """
     target = Path(os.path.realpath(path) if os.path.islink(path) else path)
-    named = f"{option} {path!r}" if option else repr(path)
+    named = f"{option} {path!r}"
     if not path or path.endswith(("/", os.sep)):
         raise ValueError(f"{named} is no name of a file: give one.")
     _require_plain(target, named)
@@ -112,8 +112,8 @@ def output_folder(option: str, path: str) -> Path:
         ValueError: it is a file, or cannot be written.
     """
     folder = Path(path)
-    named = f"{option} {path!r}" if option else repr(path)
-    if os.path.lexists(folder) and not folder.is_dir():
+    named = f"{option} {path!r}"
+    if os.path.lexists(folder) and not os.path.isdir(folder):
         raise ValueError(f"{named} is no folder, and files are to be written into it: name a folder.")
     _require_writable(folder, named)
     return folder
@@ -121,16 +121,16 @@ def output_folder(option: str, path: str) -> Path:
 
 def _require_plain(path: Path, named: str) -> None:
     """Refuse to replace what is no plain file."""
-    if path.is_dir():
+    if os.path.isdir(path):
         raise ValueError(f"{named} is a folder: give the name of a file in it.")
-    if path.exists() and not path.is_file():
+    if os.path.exists(path) and not os.path.isfile(path):
         raise ValueError(f"{named} is a device, pipe or socket, which a file cannot replace: name a plain file.")
 
 
 def _require_writable(folder: Path, named: str) -> None:
     """Refuse a folder that cannot be written, or made."""
     there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
-    if not there.is_dir():
+    if not os.path.isdir(there):
         raise ValueError(f"{named} cannot be written: {str(there)!r} is no folder.")
     if not os.access(there, os.W_OK | os.X_OK):
         raise ValueError(f"{named} cannot be written: this user may not write into {str(there)!r}.")

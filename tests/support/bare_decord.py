@@ -12,7 +12,8 @@ from specvid.datasets.decode.opening import import_decord
 def read_bare(path: Path, numbers: list[int]) -> np.ndarray:
     """Frames as decord alone gives them; skips the test where there is no decord2, or where it cannot read such a file.
 
-    On processors with AVX-512 it takes the padding of rows of narrow frames for a fourth channel, and refuses them.
+    It takes the bytes of a row over its width for the channels. Where rows are padded to 128 bytes, as on a processor
+    with AVX-512, those of frames 96 px wide have room for four, and it refuses them.
     """
     if not decode.has_decord():
         pytest.skip("decord2 is not installed here")

@@ -23,7 +23,7 @@ import numpy as np
 from specvid.datasets.decode import open_video
 from specvid.datasets.decode.base import Video
 from specvid.datasets.layouts.media import is_image
-from specvid.files import replacing_file
+from specvid.files import output_file, output_folder, replacing_file
 from specvid.pipelines.engine.log import echo
 from specvid.text import counted
 
@@ -254,9 +254,9 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         if options.verb == "cut":
             own = {"camera": options.camera, "every": max(1, options.every), "least": options.least}
-            table, counts = cut(options.video, options.mot, options.out, **own)
+            table, counts = cut(options.video, options.mot, output_folder("out", options.out), **own)
         else:
-            table = Path(options.table)
+            table = output_file("table", options.table)
             counts = name(options.folder, table, options.names, camera=options.camera, fps=options.fps)
     except ValueError as error:
         sys.stderr.write(f"{error}\n")

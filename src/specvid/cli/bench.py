@@ -315,18 +315,15 @@ def _blocks(options: BlocksOptions) -> str:
     from specvid.tools.bench.blocks.tables import report_every, report_memory, report_times
     from specvid.tools.bench.blocks.times import bench_blocks
 
-    if options.csv:
-        output_file("csv", options.csv)
+    csv = str(output_file("csv", options.csv)) if options.csv else ""
     given: dict[str, Any] = {name: value for name in ("positions", "variants") if (value := getattr(options, name))}
     if options.all:
-        return report_every(
-            bench_every(**_every_options(options)), csv=options.csv, markdown=options.markdown, status=status
-        )
+        return report_every(bench_every(**_every_options(options)), csv=csv, markdown=options.markdown, status=status)
     sizes: dict[str, Any] = given | {"channels": options.channels, "batches": options.batches}
     if options.memory:
-        return report_memory(bench_memory(**sizes), csv=options.csv, markdown=options.markdown, status=status)
+        return report_memory(bench_memory(**sizes), csv=csv, markdown=options.markdown, status=status)
     timing = {name: getattr(options, name) for name in TIMING}
-    return report_times(bench_blocks(**sizes, **timing), csv=options.csv, markdown=options.markdown, status=status)
+    return report_times(bench_blocks(**sizes, **timing), csv=csv, markdown=options.markdown, status=status)
 
 
 def _reid(options: ReidOptions) -> str:
@@ -362,9 +359,8 @@ def _all(options: AllOptions) -> int:
     from specvid.pipelines.engine.log import echo, status
     from specvid.tools.bench.guard import report
 
-    if options.out:
-        output_file("out", options.out)
-    text, fell = report(**vars(options), status=status)
+    out = str(output_file("out", options.out)) if options.out else ""
+    text, fell = report(quick=options.quick, against=options.against, out=out, status=status)
     echo(text)
     return min(fell, 1)
 

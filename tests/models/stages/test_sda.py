@@ -123,7 +123,9 @@ def test_goes_with_blocks_copies_weights_and_threads(tmp_path: Path) -> None:
     assert all(torch.equal(one, wanted) for one in results)
     specvid.models.weights.save_weights(_model("resnet18"), tmp_path / "bare.safetensors")
     again = specvid.create_model(**model.config, weights=tmp_path / "bare.safetensors").eval()
-    torch.testing.assert_close(again(CLIP), _model("resnet18")(CLIP))
+    # 64 px: behind 32 px lies a map of 1 x 1, where PyTorch chooses its convolution by strides that mean nothing
+    larger = torch.randn(2, 3, 4, 64, 64)
+    assert torch.equal(again(larger), _model("resnet18")(larger))
 
 
 def test_compiles_exports_and_runs_in_half_precision() -> None:

@@ -141,10 +141,11 @@ def test_nothing_is_predicted(name: str, sound: Path, tmp_path: Path, capsys) ->
 def test_a_full_disk_ends_a_training_in_one_line(sound: Path, tmp_path: Path, capsys) -> None:
     """A limit on the size of files, which the system itself enforces; with room again it goes on."""
     shutil.copytree(sound, tmp_path / "it")
-    before = sha256(tmp_path / "it/runs/a/last/model.safetensors")
+    weights = tmp_path / "it/runs/a/last/model.safetensors"
+    before, size = sha256(weights), weights.stat().st_size
     limit, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     capsys.readouterr()
-    for most in (20_000, len(before) + 5_000):  # of the weights, of the state of the training
+    for most in (20_000, size + 5_000):  # of the weights, of the state of the training
         resource.setrlimit(resource.RLIMIT_FSIZE, (most, limit[1]))
         try:
             assert cli.run([*words(sound, tmp_path / "it"), "--resume", "auto"]) == 2
@@ -156,7 +157,7 @@ def test_a_full_disk_ends_a_training_in_one_line(sound: Path, tmp_path: Path, ca
             and "last cannot be written: the " in message  # torch does not say why
             and "--resume auto continues" in message
         )
-        assert sha256(tmp_path / "it/runs/a/last/model.safetensors") == before
+        assert sha256(weights) == before
     signal.signal(signal.SIGXFSZ, handler)
     assert cli.run([*words(sound, tmp_path / "it"), "--resume", "auto"]) == 0
     assert not [path for path in (tmp_path / "it/runs/a").iterdir() if path.name.startswith(".")]

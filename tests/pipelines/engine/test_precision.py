@@ -59,7 +59,7 @@ def test_no_training_in_bf16_where_its_gradients_are_wrong(monkeypatch: pytest.M
 
 
 def test_the_trial_agrees_with_a_training_in_bf16() -> None:
-    """What the trial says of this machine is so of the gradients of a network, in several runs."""
+    """What the trial says of this machine is so of another convolution, in several runs; forward, bf16 is right."""
     state = torch.get_rng_state()
     right = learns_in_bf16()
     assert torch.equal(torch.get_rng_state(), state)
@@ -70,6 +70,9 @@ def test_the_trial_agrees_with_a_training_in_bf16() -> None:
     for _ in range(3):
         with torch.autocast("cpu", torch.bfloat16):
             y = conv(x)
+        assert (y.float() - conv(x)).norm() / conv(x).norm() < 0.05
+        for power in range(10, 23):  # memory that is free now and not zero
+            torch.full((2**power,), float("nan"))
         (gradient,) = torch.autograd.grad(y.float().square().sum(), conv.weight)
         errors.append(((gradient - wanted).norm() / wanted.norm()).item())
     assert right == all(error < 0.05 for error in errors), errors

@@ -112,8 +112,8 @@ def test_no_file_outside_of_the_run_is_read(tmp_path: Path) -> None:
     (run / "eval").mkdir()
     (run / "eval/split1").symlink_to(secret)
     record = read_run(run)
-    assert list(record.evaluation_folders()) == []
-    assert "link to outside" in record.missing[-1]
+    assert list(record.evaluation_folders()) == list(record.evaluation_folders()) == []
+    assert sum("link to outside" in text for text in record.missing) == 1  # however often it is asked
     (secret / "clips.csv").write_text("clip\nsecret\n")
     (run / "eval/split2").mkdir()
     (run / "eval/split2/clips.csv").symlink_to(secret / "clips.csv")
