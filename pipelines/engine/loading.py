@@ -5,6 +5,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing.connection import wait
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from specvid.pipelines.engine.workers import start_worker
 
 TIMEOUT = 900.0  # s after which a process that still reads the same item is given up
 _LOOK_EVERY = 5.0  # s
+_DYING = 10.0  # s that a process may take to end after its pipe did
 _UNEXPLAINED = 5  # processes that may die more than files are given up for it
 _ENDED_BY_SOMEBODY = (-signal.SIGTERM, -signal.SIGINT)
 
@@ -65,6 +67,8 @@ def load(make: Callable[[int, bool], DataLoader[Any]], guard: ReadingGuard) -> I
             )
             if not (hung_up or str(error).startswith("DataLoader")):
                 raise
+            if hung_up:
+                _await_a_death(items)
             gone = _gone(items, hung)
             deaths += len(gone)
             if not gone or not guard.accuse(gone) or deaths - 2 * len(guard.lost) > _UNEXPLAINED:
@@ -121,6 +125,13 @@ def _ending_hung_ones(items: Any, guard: ReadingGuard) -> Iterator[set[int]]:
         yield hung
     finally:
         end.set()
+
+
+def _await_a_death(items: Any) -> None:
+    """Wait until a process has ended: its pipe ends some time before it does, the longer the busier the machine is."""
+    processes = getattr(items, "_workers", ())
+    if not any(process.exitcode for process in processes):
+        wait([process.sentinel for process in processes if process.exitcode is None], _DYING)
 
 
 def _gone(items: Any, hung: set[int]) -> dict[int, str]:

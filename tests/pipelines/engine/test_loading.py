@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import multiprocessing
 import os
 import shutil
 import signal
@@ -9,6 +10,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from synthetic_videos import write_numbered
@@ -66,6 +69,37 @@ def test_a_training_and_its_score_go_on(data: Path, deadly: str, tmp_path: Path,
     assert cli.run(["train", "action", *words, "--epochs", "2", "--workers", "1"]) == 0
     again = [json.loads(line) for line in (tmp_path / "a/metrics.jsonl").read_text().splitlines()]
     assert again == lines
+
+
+class HangsUp:
+    """A loader whose process ends half a second after its pipe."""
+
+    num_workers, persistent_workers = 1, False
+
+    def __init__(self) -> None:
+        self._workers = [multiprocessing.get_context("fork").Process(target=_die_later)]
+        self._workers[0].start()
+
+    def __iter__(self) -> "HangsUp":
+        return self
+
+    def __next__(self) -> int:
+        raise EOFError
+
+
+def _die_later() -> None:
+    time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def test_a_pipe_ends_before_its_process_does() -> None:
+    accused: list[dict[int, str]] = []
+    guard: Any = SimpleNamespace(
+        share=lambda: None, lost=[], reading_longer_than=lambda _: [], accuse=lambda gone: not accused.append(gone)
+    )
+    found = loading.load(lambda done, new: DataLoader([7]) if new else HangsUp(), guard)  # type: ignore[arg-type, return-value]
+    assert [int(item) for item in found] == [7]
+    assert accused == [{0: "kills its process (SIGSEGV)"}]
 
 
 class Deadly(Dataset[int]):
