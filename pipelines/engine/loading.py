@@ -130,8 +130,11 @@ def _ending_hung_ones(items: Any, guard: ReadingGuard) -> Iterator[set[int]]:
 def _await_a_death(items: Any) -> None:
     """Wait until a process has ended: its pipe ends some time before it does, the longer the busier the machine is."""
     processes = getattr(items, "_workers", ())
-    if not any(process.exitcode for process in processes):
-        wait([process.sentinel for process in processes if process.exitcode is None], _DYING)
+    if any(process.exitcode for process in processes):
+        return
+    living = {process.sentinel: process for process in processes if process.exitcode is None}
+    for ended in wait(list(living), _DYING):
+        living[ended].join(_DYING)  # its sentinel is ready a little before its exit code is known
 
 
 def _gone(items: Any, hung: set[int]) -> dict[int, str]:
