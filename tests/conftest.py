@@ -2,9 +2,13 @@
 process a core; and threads that wait do not spin for long, as in the command line."""
 
 import os
+import resource
 from collections.abc import Iterator
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Some tests kill processes: a memory image of each would be gigabytes.
+resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 import pytest
 
