@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# Some tests kill processes: a memory image of each would be gigabytes.
-resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-
 import pytest
 
 import specvid.__main__  # noqa: F401
+
+# Some tests kill processes: a memory image of each would be gigabytes.
+resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
 @pytest.fixture(autouse=True)
