@@ -95,44 +95,64 @@ class HaloAttention(LongRangeBlock):
 
     def branch(self, x_bcn: Tensor, sizes: tuple[int, ...], mask_bn: Tensor | None) -> Tensor:
         """(B, C, N) -> (B, inner, N)."""
-        seen_bn = torch.ones_like(x_bcn[:, 0], dtype=torch.bool) if mask_bn is None else mask_bn
-        kv = self.kv(x_bcn).masked_fill(~seen_bn.unsqueeze(1), 0).unflatten(1, (self.heads, -1)).unflatten(-1, sizes)
-        k, v = self._windows(kv).chunk(2, dim=-1)  # (B, heads, blocks, keys, d)
-        q = self._blocks(self.q(x_bcn).unflatten(1, (self.heads, -1)).unflatten(-1, sizes))
-        scores = q.flatten(3, -2) * q.shape[-1] ** -0.5 @ k.mT
+        batch, block, window = x_bcn.shape[0], self.block ** len(sizes), self.window ** len(sizes)
+        seen_from, inside = self._windows(sizes, self.halo, x_bcn.device)
+        asked_from, _ = self._windows(sizes, 0, x_bcn.device)
+        seen_bm = inside.expand(batch, -1) if mask_bn is None else mask_bn[:, seen_from] & inside
+        seen = seen_bm[:, None].expand(-1, self.heads, -1).flatten().view(-1, window, 1)
+        kv = self._take(self._rows(self.kv(x_bcn)), prod(sizes), seen_from).unflatten(0, (-1, window))
+        k, v = kv.masked_fill(~seen, 0).chunk(2, dim=-1)  # (B * heads * blocks, window, d)
+        q = self._take(self._rows(self.q(x_bcn)), prod(sizes), asked_from).unflatten(0, (-1, block))
+        scores = q * q.shape[-1] ** -0.5 @ k.mT
+        q = q.unflatten(1, [self.block] * len(sizes))
         scores = scores + position_scores(q, [self._distances(axis).to(q.dtype) for axis in self.axes])
         if self.padding == "masked":
-            seen = self._windows(seen_bn.unflatten(1, sizes)[:, None, None].to(x_bcn.dtype)).squeeze(-1) > 0
-            scores = scores.masked_fill(~seen.unsqueeze(3), torch.finfo(scores.dtype).min)
+            scores = scores.masked_fill(~seen.mT, torch.finfo(scores.dtype).min)
         y = scores.softmax(-1).to(v.dtype) @ v
-        return self._together(y, sizes).flatten(1, 2)
+        y = self._take(y.flatten(0, 1), asked_from.shape[0], self._queries(sizes, x_bcn.device))
+        return y.view(batch, self.heads, prod(sizes), y.shape[-1]).mT.flatten(1, 2)
 
-    def _blocks(self, x: Tensor) -> Tensor:
-        """(B, heads, d, *sizes) -> (B, heads, blocks, *(b along each axis), d)."""
-        axes, lead = x.dim() - 3, 3
-        x = F.pad(x, [n for size in reversed(x.shape[lead:]) for n in (0, -size % self.block)])
-        for axis in range(axes):
-            x = x.unfold(lead + axis, self.block, self.block)
-        return x.flatten(lead, lead + axes - 1).movedim(2, -1)
+    def _rows(self, x_bcn: Tensor) -> Tensor:
+        """(B, heads * d, N) -> (B * heads * N, d)."""
+        return x_bcn.unflatten(1, (self.heads, -1)).mT.flatten(0, 2)
 
-    def _windows(self, x: Tensor) -> Tensor:
-        """(B, heads, d, *sizes) -> (B, heads, blocks, keys, d), zeros beyond the borders."""
-        axes, lead = x.dim() - 3, 3
-        x = F.pad(x, [n for size in reversed(x.shape[lead:]) for n in (self.halo, self.halo + -size % self.block)])
-        for axis in range(axes):
-            x = x.unfold(lead + axis, self.window, self.block)
-        return x.flatten(lead, lead + axes - 1).flatten(lead + 1).movedim(2, -1)
+    # Blocks are gathered by numbers, not padded and unfolded: what is exported then holds for features of one block and
+    # of many.
+    def _take(self, rows: Tensor, step: int, places: Tensor) -> Tensor:
+        """(B * heads * step, d) -> (B * heads * places, d): of each head the rows at these places of its own."""
+        first = torch.arange(rows.shape[0] // step, device=rows.device) * step
+        return rows[(first[:, None] + places).flatten()]
 
-    def _together(self, y: Tensor, sizes: tuple[int, ...]) -> Tensor:
-        """(B, heads, blocks, b^axes, d) -> (B, heads, d, N): the inverse of `_blocks`."""
-        axes = len(sizes)
-        counts = [-(-size // self.block) for size in sizes]
-        y = y.movedim(-1, 2).unflatten(3, counts).unflatten(-1, [self.block] * axes)
-        order = [n for axis in range(axes) for n in (3 + axis, 3 + axes + axis)]
-        y = y.permute(0, 1, 2, *order)
-        for axis in range(axes):
-            y = y.flatten(3 + axis, 4 + axis).narrow(3 + axis, 0, sizes[axis])
-        return y.reshape(*y.shape[:3], prod(sizes))
+    def _windows(self, sizes: tuple[int, ...], reach: int, device: torch.device) -> tuple[Tensor, Tensor]:
+        """What blocks see that reach beyond themselves, one block after the other.
+
+        Returns:
+            The position of each place, the nearest one beyond a border, (blocks * places of a block,); and whether
+            there is one.
+        """
+        width = self.block + 2 * reach
+        counts = [(size + self.block - 1) // self.block for size in sizes]
+        place = torch.arange(prod(counts) * width ** len(sizes), device=device)
+        block, place = place // width ** len(sizes), place % width ** len(sizes)
+        position, inside, step = torch.zeros_like(place), torch.ones_like(place, dtype=torch.bool), 1
+        for size, count in zip(reversed(sizes), reversed(counts), strict=True):
+            others = block // count
+            at = (block - others * count) * self.block + place % width - reach
+            inside = inside & (at >= 0) & (at < size)
+            position = position + at.clamp(0, size - 1) * step
+            block, place, step = others, place // width, step * size
+        return position, inside
+
+    def _queries(self, sizes: tuple[int, ...], device: torch.device) -> Tensor:
+        """Of each position: its place in all blocks, one block after the other."""
+        rest = torch.arange(prod(sizes), device=device)
+        block, place, blocks, places = torch.zeros_like(rest), torch.zeros_like(rest), 1, 1
+        for size in reversed(sizes):
+            others = rest // size  # and no remainder: ONNX has none of a size that varies
+            at = rest - others * size
+            block, place = block + at // self.block * blocks, place + at % self.block * places
+            rest, blocks, places = others, blocks * ((size + self.block - 1) // self.block), places * self.block
+        return block * places + place
 
     def _distances(self, axis: str) -> Tensor:
         """(b, window, d): the vector of the distance from a query of a block to a key of its window."""
