@@ -11,7 +11,6 @@ from math import prod
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from specvid.errors import unknown
 from specvid.models.blocks.grid import graph_axes
