@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from specvid.files import replacing_file
+from specvid.fonts import lettering
 from specvid.text import printable_name
 
 if TYPE_CHECKING:
@@ -143,20 +144,21 @@ def save_confusion(confusion: np.ndarray, classes: Sequence[str], path: str | Pa
     counts = confusion[:, : len(columns)]
     shares = counts / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
 
-    side = min(30.0, max(5.0, 2.5 + 0.28 * count))
-    figure = Figure(figsize=(side + 1, side), layout="constrained")
-    axes = figure.add_subplot()
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    font = max(3.0, min(9.0, 300 / max(count, 1)))
-    axes.set_xticks(range(len(columns)), list(map(printable_name, columns)), rotation=90, fontsize=font)
-    axes.set_yticks(range(count), list(map(printable_name, classes)), fontsize=font)
-    axes.set_xlabel("predicted class")
-    axes.set_ylabel("true class")
-    draw_title(figure, title)
-    figure.colorbar(image, ax=axes, label="share of the true class", fraction=0.04)
-    if count <= 30:
-        for row, column in np.argwhere(counts > 0):
-            colour = "white" if shares[row, column] > 0.5 else "black"
-            axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=colour, fontsize=font)
-    with replacing_file(path) as staging:
-        figure.savefig(staging, dpi=120)
+    with lettering([title, *columns]):
+        side = min(30.0, max(5.0, 2.5 + 0.28 * count))
+        figure = Figure(figsize=(side + 1, side), layout="constrained")
+        axes = figure.add_subplot()
+        image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        font = max(3.0, min(9.0, 300 / max(count, 1)))
+        axes.set_xticks(range(len(columns)), list(map(printable_name, columns)), rotation=90, fontsize=font)
+        axes.set_yticks(range(count), list(map(printable_name, classes)), fontsize=font)
+        axes.set_xlabel("predicted class")
+        axes.set_ylabel("true class")
+        draw_title(figure, title)
+        figure.colorbar(image, ax=axes, label="share of the true class", fraction=0.04)
+        if count <= 30:
+            for row, column in np.argwhere(counts > 0):
+                colour = "white" if shares[row, column] > 0.5 else "black"
+                axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=colour, fontsize=font)
+        with replacing_file(path) as staging:
+            figure.savefig(staging, dpi=120)

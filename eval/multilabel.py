@@ -8,6 +8,7 @@ import numpy as np
 
 from specvid.eval.classification import draw_title
 from specvid.files import replacing_file
+from specvid.fonts import lettering
 from specvid.text import printable_name
 
 
@@ -134,16 +135,17 @@ def save_average_precisions(
     from matplotlib.figure import Figure
 
     order = [label for label in np.argsort(per_class) if np.isfinite(per_class[label])]
-    figure = Figure(figsize=(7, min(60.0, 1.5 + 0.22 * len(order))), layout="constrained")
-    axes = figure.add_subplot()
-    axes.barh(range(len(order)), per_class[order], color="#4477aa")
-    names = [printable_name(classes[label]) for label in order]
-    axes.set_yticks(range(len(order)), names, fontsize=8)
-    axes.set_xlim(0, 1)
-    axes.set_xlabel("average precision")
-    draw_title(figure, title)
-    with replacing_file(path) as staging:
-        figure.savefig(staging, dpi=120)
+    with lettering([title, *classes]):
+        figure = Figure(figsize=(7, min(60.0, 1.5 + 0.22 * len(order))), layout="constrained")
+        axes = figure.add_subplot()
+        axes.barh(range(len(order)), per_class[order], color="#4477aa")
+        names = [printable_name(classes[label]) for label in order]
+        axes.set_yticks(range(len(order)), names, fontsize=8)
+        axes.set_xlim(0, 1)
+        axes.set_xlabel("average precision")
+        draw_title(figure, title)
+        with replacing_file(path) as staging:
+            figure.savefig(staging, dpi=120)
 
 
 def _f1(decided: np.ndarray, positives: np.ndarray, lost: int = 0) -> np.ndarray:

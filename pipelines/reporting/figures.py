@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from specvid.files import replacing_file
+from specvid.fonts import lettering
 from specvid.pipelines.reporting.charts import LEAST, MOST, PALETTE, Chart
-from specvid.pipelines.reporting.fonts import families_for
 from specvid.pipelines.reporting.page import Report
 from specvid.text import printable_name, printable_path
 
@@ -26,7 +26,7 @@ _BARS_UPRIGHT = 12  # categories up to which bars stand; more lie
 _WRITTEN = 30  # rows of a matrix up to which its numbers are written in
 
 
-def write_figures(report: Report, folder: str | Path, *, format: str = "png") -> tuple[list[Path], str]:
+def write_figures(report: Report, folder: str | Path, *, format: str = "png") -> list[Path]:
     """Write every chart of a report, and the affinity of each clip that it shows.
 
     Args:
@@ -35,7 +35,7 @@ def write_figures(report: Report, folder: str | Path, *, format: str = "png") ->
         format: ``png`` or ``svg``.
 
     Returns:
-        The files, and the characters of names that no installed font has a glyph for.
+        The files.
 
     Raises:
         ValueError: another format.
@@ -44,23 +44,18 @@ def write_figures(report: Report, folder: str | Path, *, format: str = "png") ->
         from specvid.errors import unknown
 
         raise unknown("format", format, FORMATS)
-    import warnings
-
     import matplotlib
 
-    families, missing = families_for(_texts(report))
     written = []
-    settings: Any = {"font.family": families, "font.size": 9, "svg.hashsalt": "specvid"}
-    with matplotlib.rc_context(settings), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from")  # said once, by the caller
-        warnings.filterwarnings("ignore", "constrained_layout not applied")  # of long names; the file grows with them
+    settings: Any = {"font.size": 9, "svg.hashsalt": "specvid"}
+    with lettering(_texts(report)), matplotlib.rc_context(settings):
         for name, figure in _figures(report):
             path = Path(folder) / f"{name}.{format}"
             with replacing_file(path) as staging:
                 metadata = {"Date": None} if format == "svg" else None
                 figure.savefig(staging, format=format, dpi=_DPI, metadata=metadata, bbox_inches="tight")
             written.append(path)
-    return written, missing
+    return written
 
 
 def _texts(report: Report) -> Iterator[str]:

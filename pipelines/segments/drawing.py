@@ -10,6 +10,7 @@ import numpy as np
 from specvid.datasets.decode import open_video
 from specvid.datasets.decode.copying import copy_frames
 from specvid.files import output_file, output_folder, replacing_file
+from specvid.fonts import font_for
 from specvid.pipelines.engine.isolated import IsolatedCalls
 from specvid.pipelines.segments.merging import Segment
 from specvid.pipelines.segments.writing import distinct_files, file_of
@@ -62,8 +63,9 @@ class Drawer:
         """
         try:
             if self.out:
+                font = font_for(_names(self._segments))  # here, where its warning is seen
                 with IsolatedCalls(seconds=_PATIENCE) as isolated:  # a file may kill whatever decodes it
-                    isolated(path, draw_segments, path, self._file(path), self._segments, self.fps)
+                    isolated(path, draw_segments, path, self._file(path), self._segments, self.fps, font)
         except ValueError as error:
             return str(error)
         finally:
@@ -78,7 +80,9 @@ class Drawer:
         return Path(self.out) if self.single else file_of(path, self.out, ".mp4")
 
 
-def draw_segments(path: str, out: str | Path, segments: Sequence[Segment], fps: float | None = None) -> None:
+def draw_segments(
+    path: str, out: str | Path, segments: Sequence[Segment], fps: float | None = None, font: str | None = None
+) -> None:
     """Write a copy of a video with the names of segments. Sound is left out.
 
     Args:
@@ -86,19 +90,25 @@ def draw_segments(path: str, out: str | Path, segments: Sequence[Segment], fps: 
         out: the file to write, ``.mp4`` or another container that FFmpeg knows; replaced in one step.
         segments: of this video, in the order of their first frames.
         fps: of a folder of images; 25 if not given.
+        font: the file of a font; one that has the letters of the names if not given.
 
     Raises:
         ValueError: the video cannot be read (`VideoError`), or FFmpeg cannot write such a file.
     """
     with open_video(path, folder_fps=fps or 25.0) as video, replacing_file(out) as file:
-        copy_frames(video, file, 0, len(video) - 1, change=_Annotation(segments))
+        change = _Annotation(segments, font or font_for(_names(segments)))
+        copy_frames(video, file, 0, len(video) - 1, change=change)
+
+
+def _names(segments: Sequence[Segment]) -> str:
+    return "".join(sorted({one_line(name) for segment in segments for name, _ in segment.classes} | {"0123456789 %"}))
 
 
 class _Annotation:
     """Draws names into frames that come in order."""
 
-    def __init__(self, segments: Sequence[Segment]) -> None:
-        self._upcoming, self._active = list(reversed(segments)), list[Segment]()
+    def __init__(self, segments: Sequence[Segment], font: str) -> None:
+        self._upcoming, self._active, self._font = list(reversed(segments)), list[Segment](), font
 
     def __call__(self, number: int, frame: np.ndarray) -> np.ndarray:
         while self._upcoming and self._upcoming[-1].first_frame <= number:
@@ -107,7 +117,7 @@ class _Annotation:
         lines = tuple(f"{one_line(name)} {share:.0%}" for part in self._active for name, share in part.classes)
         if not lines:
             return frame
-        picture, label = frame.copy(), _label(lines, max(10, frame.shape[0] // 16))
+        picture, label = frame.copy(), _label(lines, max(10, frame.shape[0] // 16), self._font)
         part = picture[: label.shape[0], : label.shape[1]]
         label = label[: part.shape[0], : part.shape[1]]
         part[:] = np.maximum(label, part // 3)
@@ -115,12 +125,11 @@ class _Annotation:
 
 
 @lru_cache(maxsize=16)
-def _label(lines: tuple[str, ...], size: int) -> np.ndarray:
-    """White text on black, uint8 (h, w, 3): ``size`` px high letters of the font that Matplotlib brings."""
-    import matplotlib
+def _label(lines: tuple[str, ...], size: int, file: str) -> np.ndarray:
+    """White text on black, uint8 (h, w, 3): ``size`` px high letters of the font in a file."""
     from PIL import Image, ImageDraw, ImageFont
 
-    font = ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf", size)
+    font = ImageFont.truetype(file, size)
     left, top, right, bottom = ImageDraw.Draw(Image.new("L", (1, 1))).multiline_textbbox(
         (0, 0), "\n".join(lines), font=font
     )

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from specvid import __version__
-from specvid.cli.verb import Verb, check_environment, ending_on_signals, problem
+from specvid.cli.verb import Verb, check_environment, ending_on_signals, plain_warnings, problem
 from specvid.errors import LostProcessError, nearest
 from specvid.text import without_controls
 
@@ -153,7 +153,7 @@ def run(argv: Sequence[str]) -> int:
             return 0
         verb, rest = find(words)
         check_environment()
-        with ending_on_signals(verb.stopped):
+        with ending_on_signals(verb.stopped), plain_warnings():
             return verb(rest)
     except KeyboardInterrupt as error:
         sys.stderr.write(f"\nspecvid: {str(error) or 'stopped'}\n")

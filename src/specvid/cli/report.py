@@ -98,9 +98,7 @@ def _write(options: ReportOptions) -> int:
     if figures:
         from specvid.pipelines.reporting.figures import write_figures
 
-        written, missing = write_figures(report, figures, format=options.format)
-        if missing:
-            status(f"warning: no installed font has a glyph for {missing[:60]}: install one, e.g. Noto", style="yellow")
+        written = write_figures(report, figures, format=options.format)
         echo(f"{options.figures}: {counted(len(written), 'figure')}")
     return 0
 

@@ -8,10 +8,13 @@ import os
 import re
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, get_type_hints
 
+import specvid
 from specvid.errors import LostProcessError, nearest
+from specvid.text import without_controls
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _SHARED_MEMORY = ("unable to resize file </torch_", "unable to mmap", "insufficient shared memory")  # as torch says it
@@ -125,6 +128,23 @@ def ending_on_signals(stopped: str) -> Iterator[None]:
 
     with interrupting(stopped):
         yield
+
+
+@contextlib.contextmanager
+def plain_warnings() -> Iterator[None]:
+    """While the block runs, warnings of ours are sentences, without a line of code."""
+    ours, usual = os.path.join(os.path.dirname(specvid.__file__), ""), warnings.formatwarning
+
+    def formatted(message: Any, category: type[Warning], filename: str, lineno: int, line: str | None = None) -> str:
+        if filename.startswith(ours) and category is UserWarning:
+            return f"specvid: warning: {without_controls(str(message))}\n"
+        return usual(message, category, filename, lineno, line)
+
+    warnings.formatwarning = formatted
+    try:
+        yield
+    finally:
+        warnings.formatwarning = usual
 
 
 def check_environment() -> None:
