@@ -36,7 +36,7 @@ def nearest(
         ValueError: ``k`` below 1, or features that do not fit.
 
     Warns:
-        UserWarning: some features are zero.
+        SpecvidWarning: some features are zero.
     """
     if k < 1:
         raise ValueError(f"k is {k}; at least one neighbour must be asked for")

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from specvid.errors import SpecvidWarning
 from specvid.eval.matrix import LONG, SHORT, as_matrix, lengths_of, usual_lengths
 
 METRICS = ("cosine", "euclidean")
@@ -199,6 +200,7 @@ def warn_of_zeros(similarity: Similarity, *, stacklevel: int = 3) -> None:
             warnings.warn(
                 f"{len(zeros)} of {len(norms)} {what}features are all zero (the first is row {zeros[0]}) and are "
                 "scored as they are; look for tracklets without a readable frame, or a model that failed on them",
+                SpecvidWarning,
                 stacklevel=stacklevel,
             )
 

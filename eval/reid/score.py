@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from specvid.errors import SpecvidWarning
 from specvid.eval.reid.labels import Labels, encode
 from specvid.eval.reid.matches import Participants, find_matches, rows_of
 from specvid.eval.reid.protocols import get_protocol
@@ -63,7 +64,7 @@ def score_reid(
         ValueError: an unknown protocol, or features and labels that do not fit.
 
     Warns:
-        UserWarning: some features are zero, which is like nothing for ``cosine``; queries that are not found in the
+        SpecvidWarning: some features are zero, which is like nothing for ``cosine``; queries that are not found in the
             gallery for ``mars-noquery``; more than one match a query where the protocol means one.
     """
     rules = get_protocol(protocol)
@@ -88,7 +89,9 @@ def score_reid(
     valid = counts > 0
     if rules.splits > 1 and (counts > 1).any():
         warnings.warn(
-            f"protocol {protocol} means one match a query, but {(counts > 1).sum()} queries have more", stacklevel=2
+            f"protocol {protocol} means one match a query, but {(counts > 1).sum()} queries have more",
+            SpecvidWarning,
+            stacklevel=2,
         )
     reached = np.bincount(np.minimum(first_rank[valid].astype(np.int64), CMC_LENGTH + 1), minlength=CMC_LENGTH + 2)
     return ReidScore(
@@ -232,6 +235,7 @@ def _rows_of_queries(similarity: Similarity, ids: Labels, cams: Labels, query_in
         warnings.warn(
             f"{found} of {len(own)} queries were found in the gallery by their features and left out; pass "
             "query_index to be certain (-1 for a query that is not in the gallery)",
+            SpecvidWarning,
             stacklevel=3,
         )
     return is_query

@@ -1,4 +1,4 @@
-"""Errors of every room: a wrong name, an unusable video, a file that cannot be written, a lost process."""
+"""Errors and warnings of every room: a wrong name, an unusable video, a file that cannot be written, a lost process."""
 
 import difflib
 import errno
@@ -35,6 +35,10 @@ def unknown(kind: str, value: str, choices: Iterable[str]) -> ValueError:
     """
     choices = sorted(choices)
     return ValueError(f"{kind} {value!r} is unknown.{nearest(value, choices)} Choose from: {', '.join(choices)}.")
+
+
+class SpecvidWarning(UserWarning):
+    """What specvid warns of; the command line says it without the line of code."""
 
 
 class LostProcessError(RuntimeError):

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 
+from specvid.errors import SpecvidWarning
+
 _FIRST = "DejaVu Sans"  # matplotlib's own
 _NO_TEXT = ("Cc", "Cf", "Cs", "Co", "Cn", "Zs", "Zl", "Zp", "Mn")  # control, spaces, marks that a letter may carry
 
@@ -69,7 +71,7 @@ def _said(families: list[str], missing: str) -> list[str]:
     """The families, after a warning of what they lack."""
     if missing:
         text = f"no installed font has a glyph for {missing[:60]}, drawn as boxes: install one, e.g. Noto"
-        warnings.warn(text, stacklevel=2)
+        warnings.warn(text, SpecvidWarning, stacklevel=2)
     return families
 
 

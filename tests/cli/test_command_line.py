@@ -318,7 +318,9 @@ def test_what_a_launcher_says_is_checked(environment, message, monkeypatch, caps
 def test_warnings_of_ours_are_sentences_without_a_line_of_code() -> None:
     code = (
         "import warnings; from specvid import fonts; from specvid.cli.verb import plain_warnings\n"
-        "with plain_warnings():\n    fonts._said([], '\\u2603\\x1b[1m')\n    warnings.warn('of whoever calls', stacklevel=1)"
+        "with plain_warnings():\n"
+        "    fonts._said([], '\\u2603\\x1b[1m')\n"
+        "    warnings.warn('of whoever calls', stacklevel=1)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     ours, *others = done.stderr.splitlines()

@@ -12,8 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, get_type_hints
 
-import specvid
-from specvid.errors import LostProcessError, nearest
+from specvid.errors import LostProcessError, SpecvidWarning, nearest
 from specvid.text import without_controls
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -132,11 +131,11 @@ def ending_on_signals(stopped: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def plain_warnings() -> Iterator[None]:
-    """While the block runs, warnings of ours are sentences, without a line of code."""
-    ours, usual = os.path.join(os.path.dirname(specvid.__file__), ""), warnings.formatwarning
+    """While the block runs, our warnings are sentences, without a line of code."""
+    usual = warnings.formatwarning
 
     def formatted(message: Any, category: type[Warning], filename: str, lineno: int, line: str | None = None) -> str:
-        if filename.startswith(ours) and category is UserWarning:
+        if issubclass(category, SpecvidWarning):
             return f"specvid: warning: {without_controls(str(message))}\n"
         return usual(message, category, filename, lineno, line)
 
