@@ -5,19 +5,17 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import warnings
-import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
-import torch
 from torch import Tensor
+
+from specvid.torchfile import check_tensors, load_plain
 
 _SAFE = ".safetensors"
 SUFFIXES = (_SAFE, ".pth", ".pt", ".ckpt", ".bin")
-_MOST_TIMES = 4  # tensors are as large as their file; shared ones count each time
 # where training scripts save the weights inside a checkpoint, most specific first; moving averages come last
 WRAPPERS = (
     *("state_dict", "model_state_dict", "model_state", "model", "network", "net", "weights", "blobs", "module"),
@@ -138,10 +136,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 def _read_torch(path: Path) -> Any:
     try:
-        check_records(path)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the protocol of a pickle that is then refused
-            state = torch.load(path, map_location="cpu", weights_only=True)
+        state = load_plain(path)
         check_tensors(_unwrap(state).values(), path)
         return state
     except UnpicklingError as error:
@@ -165,54 +160,6 @@ def _is_pickle(path: Path) -> bool:
     with path.open("rb") as file:
         start = file.read(2)
     return len(start) == 2 and start[0] == 0x80 and 2 <= start[1] <= 5
-
-
-def check_records(path: Path) -> None:
-    """Refuse a torch file whose records unpack to much more than the file, before any of them is unpacked.
-
-    ``torch.save`` compresses nothing; a crafted file of a few MB may stand for as many GB.
-
-    Args:
-        path: the file; one that is no zip file passes.
-
-    Raises:
-        ValueError: it is such a file.
-        RuntimeError: a zip file that torch cannot read.
-    """
-    try:
-        if not zipfile.is_zipfile(path):
-            return
-        with zipfile.ZipFile(path) as archive:
-            unpacked = sum(member.file_size for member in archive.infolist())
-    except (zipfile.BadZipFile, NotImplementedError) as error:
-        raise RuntimeError(str(error)) from error
-    _check_size(unpacked, path)
-    reader = torch._C.PyTorchFileReader(str(path))  # others might see other things in a crafted file
-    if hasattr(reader, "get_record_size"):
-        _check_size(sum(reader.get_record_size(name) for name in reader.get_all_records()), path)
-
-
-def check_tensors(tensors: Iterable[Tensor], path: Path) -> None:
-    """Refuse tensors that take much more than their file: a few numbers may claim to be any number of them.
-
-    Args:
-        tensors: what was read.
-        path: from which file.
-
-    Raises:
-        ValueError: they take more.
-    """
-    sizes = (tensor.numel() * tensor.element_size() for tensor in tensors if tensor.layout == torch.strided)
-    _check_size(sum(sizes), path)
-
-
-def _check_size(unpacked: int, path: Path) -> None:
-    size = path.stat().st_size
-    if unpacked > _MOST_TIMES * size + 2**20:
-        raise ValueError(
-            f"its {size / 2**20:,.1f} MiB claim to be {unpacked / 2**20:,.1f} MiB of tensors, which no file of "
-            "torch.save does; not read"
-        )
 
 
 def _unwrap(state: Any) -> dict[str, Tensor]:

@@ -14,9 +14,10 @@ from specvid import __version__
 from specvid.config import to_dict
 from specvid.files import current, naming, only_writer, read_json, recover, replacing_folder, write_json, write_text
 from specvid.models.weights import save_weights
-from specvid.models.weights.read import check_records, read_weights
+from specvid.models.weights.read import read_weights
 from specvid.pipelines.engine.config import TrainingConfig
 from specvid.pipelines.engine.environment import describe_environment
+from specvid.torchfile import load_plain
 
 WEIGHTS, META, STATE = "model.safetensors", "meta.json", "training.pt"
 METRICS, SPEED = "metrics.jsonl", "speed.jsonl"
@@ -272,8 +273,7 @@ class RunFolder:
         if not path.exists():
             return None
         try:
-            check_records(path)
-            state = torch.load(path, map_location="cpu", weights_only=True)
+            state = load_plain(path)
         except Exception as error:  # of many kinds, whatever the damage hits
             cause = (str(error) or type(error).__name__).splitlines()[0][:160]
             raise ValueError(

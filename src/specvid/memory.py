@@ -1,5 +1,9 @@
 """How much memory is free, so that what a file claims can be refused before anything is allocated."""
 
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -34,3 +38,31 @@ def check_memory(size: int, what: str) -> None:
     free = available_bytes()
     if free is not None and size > free:
         raise ValueError(f"{what} {size / 2**30:,.1f} GiB, and {free / 2**30:,.1f} GiB of memory are free")
+
+
+@contextlib.contextmanager
+def taking_at_most(size: int) -> Iterator[None]:
+    """Within the block an allocation that would take this process beyond a limit fails, as if memory had ended.
+
+    For what reads files that were not made here, in which a few bytes may stand for any number of them. All threads of
+    the process share the limit. Nothing is limited on other systems than Linux.
+
+    Args:
+        size: bytes that may be taken beyond those that are mapped already; what libraries map in passing counts, too.
+
+    Raises:
+        MemoryError: as Python says that an allocation failed; libraries say it in their own words.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    import resource
+
+    usual, most = resource.getrlimit(resource.RLIMIT_AS)
+    mapped = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    limits = [limit for limit in (mapped + size, usual, most) if limit != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_AS, (min(limits), most))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (usual, most))

@@ -9,8 +9,8 @@ code that it names (`specvid.tools.weights.safe_pickle`); what is left out is pr
 
 from __future__ import annotations
 
+import pickle
 import sys
-import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +21,13 @@ import torch
 from torch import Tensor
 
 from specvid.errors import unknown as unknown_name
-from specvid.models.weights.read import WRAPPERS, check_records, check_tensors
+from specvid.models.weights.read import WRAPPERS
 from specvid.models.weights.save import save_tensors
 from specvid.tools.weights.command_line import check_paths, command_line
 from specvid.tools.weights.safe_pickle import UNSOUND, Inert, as_module, inert_unpickler
+from specvid.torchfile import check_nesting, check_records, check_tensors, limited
+
+_TAR, _TAR_AT = b"ustar", 257
 
 
 @dataclass(frozen=True)
@@ -86,20 +89,28 @@ def convert_weights(source: str | Path, out: str | Path, key: str = "") -> Conve
 def _read(source: Path, unknown: set[str]) -> Any:
     with source.open("rb") as file:
         zipped = torch.serialization._is_zipfile(file)  # as torch itself decides
-    if tarfile.is_tarfile(source) or (zipped and "constants.pkl" in _records(source)):
+        file.seek(_TAR_AT)
+        is_tar = file.read(len(_TAR)) == _TAR
+    if is_tar or (zipped and "constants.pkl" in _records(source)):
         raise ValueError(f"{str(source)!r}: a tar file or a TorchScript archive, which holds a program; not read")
-    unpickler = inert_unpickler(unknown)
     try:
         check_records(source)
-        if not zipped:
-            with source.open("rb") as file:
-                content = unpickler(file, encoding="latin1").load()  # all bytes of Python 2's strings come through
-            if not (isinstance(content, int) and content == torch.serialization.MAGIC_NUMBER):
-                return content  # torch.save began with that number before it wrote zip files
-        return torch.load(source, map_location="cpu", weights_only=False, pickle_module=as_module(unpickler))
+        with limited(source):
+            content = _unpickled(source, zipped, inert_unpickler(unknown))
+        check_nesting(content, lambda value: value.state if isinstance(value, Inert) else value)
+        return content
     except UNSOUND as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(f"{str(source)!r}: not a sound checkpoint ({reason})") from error
+
+
+def _unpickled(source: Path, zipped: bool, unpickler: type[pickle.Unpickler]) -> Any:
+    if not zipped:
+        with source.open("rb") as file:
+            content = unpickler(file, encoding="latin1").load()  # all bytes of Python 2's strings come through
+        if not (isinstance(content, int) and content == torch.serialization.MAGIC_NUMBER):
+            return content  # torch.save began with that number before it wrote zip files
+    return torch.load(source, map_location="cpu", weights_only=False, pickle_module=as_module(unpickler))
 
 
 def _records(source: Path) -> list[str]:

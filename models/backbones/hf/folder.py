@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from specvid.extras import require
 from specvid.files import read_json
+from specvid.torchfile import load_plain
 
 CONFIG = "config.json"
 _WANTED = ["*config.json", "*.safetensors", "*.safetensors.index.json"]
@@ -182,7 +183,7 @@ def _read(file: Path, what: str) -> dict[str, Tensor]:
     try:
         if file.suffix == ".safetensors":
             return load_file(file)
-        content = torch.load(file, map_location="cpu", weights_only=True)
+        content = load_plain(file)
     except Exception as error:  # of a damaged file, in many ways
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ValueError(f"{what}: {file.name} is damaged, or wants code to be run ({reason[:300]})") from error
