@@ -67,11 +67,6 @@ def test_a_tar_of_weights_is_refused_without_reading_it(tmp_path: Path) -> None:
     """Python's reader of tar files reads names of any length before anybody can ask how long they are."""
     header = bytearray(512)
     header[124:136], header[156:157], header[257:263] = b"%011o\0" % (1 << 33), b"L", b"ustar "
-        b"././@LongLink",
-        b"%011o\0" % (1 << 33),
-        b"L",
-        b"ustar ",
-    )
     (tmp_path / "x.tar").write_bytes(header)
     with pytest.raises(ValueError, match="a tar file or a TorchScript archive"):
         convert_weights(tmp_path / "x.tar", tmp_path / "out.safetensors")
