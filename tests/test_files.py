@@ -367,3 +367,41 @@ def test_a_folder_without_permission_is_named_before_the_work(tmp_path: Path, mo
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # to root the system says yes
     with pytest.raises(ValueError, match="this user may not write into"):
         output_file("html", str(tmp_path / "closed/page.html"))
+
+
+def test_nothing_is_written_through_links_that_lead_out(tmp_path: Path) -> None:
+    """A folder of somebody else's, whose links would have the user's own files written."""
+    (tmp_path / "mine.json").write_text("mine")
+    run = tmp_path / "run"
+    (run / "eval/deep").mkdir(parents=True)
+    (run / "inside").symlink_to("eval")
+    with only_writer(run):
+        pass
+    for name in ("metrics.jsonl", "eval/deep/results.json", "eval/elsewhere"):
+        (run / name).symlink_to(tmp_path if name.endswith("elsewhere") else tmp_path / "mine.json")
+        with pytest.raises(ValueError, match=rf"'{run / name}' is a link to '{tmp_path}"), only_writer(run):
+            pass
+        with pytest.raises(ValueError, match="is a link to"):
+            RunFolder(run).evaluation("split1")
+        with only_writer(run, may_lead_out=True):
+            pass
+        (run / name).unlink()
+    (run / ".results.writing.json").symlink_to(tmp_path / "mine.json")
+    write_json(run / "results.json", {})
+    assert (tmp_path / "mine.json").read_text() == "mine"
+    assert (run / "results.json").read_text() == "{}\n"
+
+
+@pytest.mark.parametrize("kind", ["device", "pipe", "folder"])
+def test_json_is_read_from_plain_files_only(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "index.json"
+    {"device": lambda: path.symlink_to("/dev/zero"), "pipe": lambda: os.mkfifo(path), "folder": path.mkdir}[kind]()
+    with pytest.raises(ValueError, match=r"index.json' is no plain file"):
+        read_json(path)
+
+
+def test_json_without_end_is_read_no_further_than_allowed(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(files, "_LARGEST_JSON", 2**20)
+    (tmp_path / "large.json").write_bytes(b" " * (2**20 + 1))
+    with pytest.raises(ValueError, match="it has more than 1 MiB"):
+        read_json(tmp_path / "large.json")

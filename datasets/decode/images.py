@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from specvid.datasets.layouts.reid_set import Tracklet
 from specvid.errors import VideoError
 
 BACKGROUND = 0  # black: what transparent pixels are composed on
+# By Pillow's names. Others have programs run (of PostScript, Ghostscript), or are no pictures of a camera.
+FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "MPO", "PCX", "PNG", "PPM", "SGI", "TGA", "TIFF", "WEBP")
 
 _SIXTEEN = ("I;16", "I;16L", "I;16B", "I;16N")
 _ORIENTATION = 0x0112  # EXIF
@@ -19,7 +22,7 @@ def read_frame(path: str | os.PathLike[str]) -> np.ndarray:
     """An image file as a viewer shows it: turned as its EXIF data say, 16 bits scaled to 8, transparent parts black.
 
     Args:
-        path: a PNG, JPEG, BMP, WebP or TIFF file, or another one that Pillow reads; of several pictures the first.
+        path: a file of one of the ``FORMATS``, whatever its name ends with; of several pictures the first.
 
     Returns:
         uint8 RGB (H, W, 3).
@@ -30,7 +33,7 @@ def read_frame(path: str | os.PathLike[str]) -> np.ndarray:
     from PIL import Image
 
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=_formats()) as image:
             usual = image.mode == "RGB" and "transparency" not in image.info
             if usual and image.getexif().get(_ORIENTATION, 1) == 1:
                 return np.asarray(image)
@@ -40,6 +43,15 @@ def read_frame(path: str | os.PathLike[str]) -> np.ndarray:
     except Exception as error:  # of many classes, whatever the damage hits
         reason = "this is no image file that can be read" if "identify" in str(error) else str(error)
         raise VideoError(path, reason or type(error).__name__) from None
+
+
+@lru_cache(maxsize=1)
+def _formats() -> list[str]:
+    """Those of the ``FORMATS`` that this Pillow was built with."""
+    from PIL import Image
+
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
 
 
 def _shown(image: Any) -> np.ndarray:

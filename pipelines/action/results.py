@@ -103,7 +103,7 @@ class ActionResult(ABC):
             The folder.
         """
         entry = self.entry()
-        folder = run.path / "eval" / f"split{entry['split']}-{entry['checkpoint']}-{entry['clips']}x{entry['crops']}"
+        folder = run.evaluation(f"split{entry['split']}-{entry['checkpoint']}-{entry['clips']}x{entry['crops']}")
         write_json(folder / "results.json", entry)
         self.save_clips(folder / "clips.csv")
         self.save_picture(folder, title=headline(entry))

@@ -11,6 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from lightning_fabric import Fabric
 
 from specvid.config import read_config
+from specvid.files import check_links
 from specvid.pipelines.engine.config import TrainingConfig
 from specvid.pipelines.engine.peers import naming_lost_processes
 from specvid.pipelines.engine.run import WEIGHTS, RunFolder
@@ -76,7 +77,7 @@ class TrainedRun(Generic[Config]):
             The run.
 
         Raises:
-            ValueError: the folder holds no run, or one of another task.
+            ValueError: the folder holds no run, or one of another task, or a link that leads out of it.
         """
         folder = RunFolder(path)
         content = folder.config()  # says so where this is no run at all
@@ -86,6 +87,7 @@ class TrainedRun(Generic[Config]):
                 weights = folder.path / "last" / WEIGHTS
                 fix = f" It knows no classes: `specvid train {kind.task} --weights {weights}` goes on from it."
             raise ValueError(f"run {str(path)!r} is of the task {task!r}, not of {kind.task!r}.{fix}")
+        check_links(folder.path)  # results are written into it
         return cls(folder, read_config(kind, folder.path / "config.json"))
 
 

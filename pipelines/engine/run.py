@@ -12,7 +12,17 @@ from torch import nn
 
 from specvid import __version__
 from specvid.config import to_dict
-from specvid.files import current, naming, only_writer, read_json, recover, replacing_folder, write_json, write_text
+from specvid.files import (
+    check_links,
+    current,
+    naming,
+    only_writer,
+    read_json,
+    recover,
+    replacing_folder,
+    write_json,
+    write_text,
+)
 from specvid.models.weights import save_weights
 from specvid.models.weights.read import read_weights
 from specvid.pipelines.engine.config import TrainingConfig
@@ -167,6 +177,21 @@ class RunFolder:
             The entries.
         """
         return [old for old in self.results().get("evaluations", []) if _alike(old, entry, keys)]
+
+    def evaluation(self, name: str) -> Path:
+        """Where the files of an evaluation go.
+
+        Args:
+            name: of the evaluation.
+
+        Returns:
+            A folder in ``eval/``.
+
+        Raises:
+            ValueError: a link in the run leads out of it.
+        """
+        check_links(self.path)
+        return self.path / "eval" / name
 
     def write_evaluation(self, entry: Mapping[str, Any], keys: Sequence[str]) -> None:
         """Add an evaluation to results.json, in the place of earlier ones of the same kind.

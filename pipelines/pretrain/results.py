@@ -127,7 +127,7 @@ class PretrainResult:
         Returns:
             The folder.
         """
-        folder = run.path / "eval" / "representation"
+        folder = run.evaluation("representation")
         write_json(folder / "results.json", self.entry())
         run.write_evaluation(self.entry(), _SAME)
         for warning in self.warnings(run):

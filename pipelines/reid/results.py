@@ -117,7 +117,7 @@ class ReidResult:
         """
         earlier = run.evaluations_like(self.entry(), _SAME)
         result = self._under({name for old in earlier for name in (*old["protocols"], *old["not_scored"])})
-        folder = run.path / "eval" / folder_name(result)
+        folder = run.evaluation(folder_name(result))
         write_tables(folder, result)
         run.write_evaluation(result.entry(), _SAME)
         return folder

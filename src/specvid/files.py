@@ -7,7 +7,7 @@
 | a folder that belongs together | `replacing_folder`; `recover` after a kill    |
 | to read such a folder          | `current`                                     |
 | to read such JSON              | `read_json`                                   |
-| a folder, for as long as a job | `only_writer`                                 |
+| a folder, for as long as a job | `only_writer`; `check_links` before less      |
 | to append to a file            | `naming` around it                            |
 
 New content is written beside the old one, under a hidden name with ``.writing`` in it, is forced onto the disk and then
@@ -222,7 +222,12 @@ def replacing_folder(folder: str | Path, *, durable: bool = True, fix: str = "st
 
 @contextmanager
 def only_writer(
-    folder: str | Path, *, seconds: float | None = None, name: Path | None = None, joins: bool = False
+    folder: str | Path,
+    *,
+    seconds: float | None = None,
+    name: Path | None = None,
+    joins: bool = False,
+    may_lead_out: bool = False,
 ) -> Iterator[Callable[[], None]]:
     """Hold a folder, as the one process or job that writes into it, while the block runs.
 
@@ -231,16 +236,19 @@ def only_writer(
         seconds: how long to wait for another one; as long as one that is killed may take to end if not given.
         name: what the error calls it; ``folder`` if not given.
         joins: hold it together with the other processes of a job, whose first one has called what was yielded.
+        may_lead_out: links in it are the user's own, wherever they lead.
 
     Yields:
         To be called by the first process of a job: lets others join; from then on nobody holds it alone.
 
     Raises:
-        ValueError: another process holds it.
+        ValueError: another process holds it, or a link in it leads out of it.
     """
     folder = Path(folder)
     with naming(folder):
         folder.mkdir(parents=True, exist_ok=True)
+    if not may_lead_out:
+        check_links(folder)
     descriptor = os.open(folder, os.O_RDONLY) if fcntl else -1
 
     def hold(shared: bool) -> None:
@@ -255,6 +263,26 @@ def only_writer(
             os.close(descriptor)
 
 
+def check_links(folder: str | Path) -> None:
+    """Refuse to write into a folder of somebody else's making that would have something else written.
+
+    Args:
+        folder: a link itself, perhaps: only those within it are looked at.
+
+    Raises:
+        ValueError: a link in it leads out of it.
+    """
+    inside = os.path.join(os.path.realpath(folder), "")
+    for parent, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = os.path.join(parent, name)
+            if os.path.islink(path) and not os.path.realpath(path).startswith(inside):
+                raise ValueError(
+                    f"{path!r} is a link to {os.path.realpath(path)!r}, out of the folder that is to be written: put "
+                    "in its place what it leads to, or remove it."
+                )
+
+
 def read_json(path: str | Path) -> dict[str, Any]:
     """Read the JSON object that ``path`` holds.
 
@@ -267,13 +295,15 @@ def read_json(path: str | Path) -> dict[str, Any]:
     Raises:
         ValueError: it cannot be read, is no JSON, or is no object; the file is named.
     """
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ValueError(f"{str(path)!r} is no plain file: a folder, a device or a pipe; nothing is read from it.")
     try:
-        size = os.path.getsize(path)
-        text = Path(path).read_bytes() if size <= _LARGEST_JSON else b""
+        with open(path, "rb") as file:
+            text = file.read(_LARGEST_JSON + 1)
     except OSError as error:
         raise ValueError(f"{str(path)!r} cannot be read ({error.strerror}).") from None
-    if size > _LARGEST_JSON:
-        raise ValueError(f"{str(path)!r} is no file of settings: it has {size / 2**20:,.0f} MiB.")
+    if len(text) > _LARGEST_JSON:
+        raise ValueError(f"{str(path)!r} is no file of settings: it has more than {_LARGEST_JSON // 2**20} MiB.")
     try:
         content = json.loads(text.decode("utf-8"))
     except RecursionError:
@@ -335,7 +365,9 @@ def _alone(staging: Path, path: Path) -> Iterator[None]:
         return
     until = time.monotonic() + _PATIENCE
     while True:
-        descriptor = os.open(staging, os.O_RDWR | os.O_CREAT, 0o666)
+        if os.path.islink(staging):  # none of ours: what it leads to is not written
+            staging.unlink(missing_ok=True)
+        descriptor = os.open(staging, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         try:
             if not _lock(descriptor, until - time.monotonic()):
                 raise OSError(f"{path} is being written by another process: let it end, or write another file.")

@@ -59,7 +59,7 @@ def prepare(
         if not place.exists():
             names = ", ".join(dict.fromkeys(component.archives[0] for component in COMPONENTS[dataset]))
             raise ValueError(f"{place} does not exist: name the folder that holds the archives ({names}), or the files")
-    with only_writer(out):
+    with only_writer(out, may_lead_out=True):
         for component in COMPONENTS[dataset]:
             target = out / component.target
             if target.exists():

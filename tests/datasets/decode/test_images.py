@@ -97,6 +97,18 @@ def _folder(path, count=40, first=1):
     return path
 
 
+def test_no_image_has_a_program_run(tmp_path, monkeypatch):
+    """PostScript under the name of a photograph: Pillow has Ghostscript run, whatever is found under that name."""
+    (tmp_path / "gs").write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    (tmp_path / "gs").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.eps")
+    (tmp_path / "a.eps").rename(tmp_path / "a.jpg")
+    with pytest.raises(VideoError, match="this is no image file that can be read"):
+        read_frame(tmp_path / "a.jpg")
+    assert not (tmp_path / "ran").exists()
+
+
 @pytest.mark.parametrize("first", [0, 1, 9990])
 def test_a_folder_of_images_is_a_video(tmp_path, first):
     folder = _folder(tmp_path / "00001", first=first)
