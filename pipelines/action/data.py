@@ -17,6 +17,7 @@ from specvid.datasets.layouts.registry import read_action
 from specvid.models.spec import InputSpec
 from specvid.pipelines.action.config import ActionClipsConfig, ActionConfig
 from specvid.pipelines.engine.feed import TrainFeed, choose
+from specvid.pipelines.engine.listing import Item, Listing
 from specvid.pipelines.engine.log import log
 from specvid.pipelines.engine.recipes import batch_size_for
 
@@ -52,6 +53,20 @@ class ActionLists:
         """The file of each clip, by the name of its part."""
         lists = {"train": self.train, "validation": self.validation, "test": self.test}
         return {part: [record.path for record in records] for part, records in lists.items()}
+
+    @property
+    def listing(self) -> Listing:
+        """The clips of each part by their names, with class, source and weight."""
+        lists = {"train": self.train, "validation": self.validation, "test": self.test}
+        parts = {part: {record.name: self._about(record) for record in records} for part, records in lists.items()}
+        return Listing(self.items, self.classes, parts)
+
+    def _about(self, record: VideoRecord) -> Item:
+        own = record.labels if self.is_multilabel else (record.label,)
+        about: dict[str, Any] = {"label": "|".join(sorted(self.classes[label] for label in own))}
+        if record.group:
+            about["group"] = record.group
+        return about if record.weight == 1 else about | {"weight": record.weight}
 
     def __str__(self) -> str:
         return ", ".join(f"{len(files)} {part}" for part, files in self.parts.items()) + " clips"

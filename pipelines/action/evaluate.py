@@ -19,14 +19,16 @@ from specvid.datasets.clips.videos import TestViews
 from specvid.eval.classification import average_views
 from specvid.files import output_folder
 from specvid.pipelines.action.config import ActionClipsConfig, ActionConfig, ActionEvaluationConfig
-from specvid.pipelines.action.data import clip_spec, make_views, read_lists, read_set
+from specvid.pipelines.action.data import ActionLists, clip_spec, make_views, read_lists, read_set
 from specvid.pipelines.action.entries import mean_over_splits
 from specvid.pipelines.action.fusion import check_fusion, fuse
 from specvid.pipelines.action.results import ActionResult, ClipScores, result_of
+from specvid.pipelines.action.sides import keep_sides, learned_of
 from specvid.pipelines.engine.config import ComputeConfig
 from specvid.pipelines.engine.evaluation import TrainedRun, evaluate_runs, pair_runs, refuse_leak
 from specvid.pipelines.engine.fabric import make_fabric
 from specvid.pipelines.engine.gather import gather_rows
+from specvid.pipelines.engine.listing import load_listing
 from specvid.pipelines.engine.loading import load, loader_options
 from specvid.pipelines.engine.log import console
 from specvid.pipelines.engine.log import echo as to_stdout
@@ -91,16 +93,14 @@ def _score(
     opened = open_network(network)
     model, metadata = opened.model, opened.metadata
     trained_on = _clips_of(run, config)
-    lists = read_lists(replace(trained_on, split=split))
+    lists, leaked = read_test(run, replace(trained_on, split=split))
     if lists.classes != metadata["classes"]:
         raise ValueError(
             f"run {str(run.folder.path)!r} knows {len(metadata['classes'])} classes, data {trained_on.data!r} has "
             f"{len(lists.classes)} others. Give the data set that it was trained on."
         )
-    own = lists if split == trained_on.split else read_lists(trained_on)
-    leaked = len({record.name for record in lists.test} & {record.name for record in (*own.train, *own.validation)})
     if not config.force:
-        refuse_leak(run, split, leaked, "clips")
+        refuse_leak(run, split, len(leaked), "clips", example=min(leaked, default=""))
     if config.min_readable is not None:
         trained_on = replace(trained_on, min_readable=config.min_readable)
     clips = config.clips or (1 if trained_on.sampling == "segments" else 10)
@@ -116,7 +116,7 @@ def _score(
         checkpoint=config.checkpoint,
         views=views,
         thresholds=metadata.get("thresholds"),
-        leaked=leaked,
+        leaked=len(leaked),
         selected_by=selected_by,
     )
 
@@ -127,10 +127,42 @@ def _check_fusion(
     """Refuse runs that cannot be fused before the first of them is scored, which can take hours."""
     names = [str(run.folder.path) for run in trained]
     pairs = pair_runs(names, [run.config.clips.split for run in trained], splits, any_split=config.force)
-    tested = [
-        (names[number], read_set(replace(_clips_of(trained[number], config), split=split))) for number, split in pairs
-    ]
+    tested = []
+    for number, split in pairs:
+        run, clips = trained[number], replace(_clips_of(trained[number], config), split=split)
+        found, before = read_set(clips), load_listing(run.folder.path)
+        tested.append((names[number], keep_sides(found, before) if _is_drawn(run, clips) and before else found))
     check_fusion(tested, config.fuse)
+
+
+def read_test(run: TrainedRun[ActionConfig], clips: ActionClipsConfig) -> tuple[ActionLists, list[str]]:
+    """The clips to score a run on.
+
+    Args:
+        run: the run.
+        clips: data set and split, all of it.
+
+    Returns:
+        The lists, with the run's own test part where it was drawn by it; and the names of the clips in the test part
+        that the run was trained or validated on, which make the figure worthless.
+
+    Raises:
+        ValueError: a wrong folder, list or split, or lists of the run that were altered.
+    """
+    lists, before = read_lists(clips), load_listing(run.folder.path)
+    if before is None:  # of a version that kept none
+        own = (
+            lists if clips.split == run.config.clips.split else read_lists(replace(clips, split=run.config.clips.split))
+        )
+        return lists, sorted({r.name for r in lists.test} & {r.name for r in (*own.train, *own.validation)})
+    if _is_drawn(run, clips):
+        lists = keep_sides(lists, before)
+    return lists, learned_of(lists, before, same_place=clips.data == run.config.clips.data)
+
+
+def _is_drawn(run: TrainedRun[ActionConfig], clips: ActionClipsConfig) -> bool:
+    """Whether the test part is the draw of the run, and not one that the data bring."""
+    return clips.test_fraction > 0 and clips.split == run.config.clips.split
 
 
 def _clips_of(run: TrainedRun[ActionConfig], config: ActionEvaluationConfig) -> ActionClipsConfig:

@@ -15,6 +15,7 @@ from specvid.files import check_links
 from specvid.pipelines.engine.config import TrainingConfig
 from specvid.pipelines.engine.peers import naming_lost_processes
 from specvid.pipelines.engine.run import WEIGHTS, RunFolder
+from specvid.text import path_on_one_line
 
 _FIX = "Give one run per split (--run RUN1 RUN2 RUN3, or --run 'runs/NAME-s{split}'), or --force to score all on all."
 
@@ -163,7 +164,7 @@ def pair_runs(
     return [(number, split) for split in splits for number in range(len(runs)) if trained[number] == split]
 
 
-def refuse_leak(run: TrainedRun[Any], split: int, leaked: int, what: str) -> None:
+def refuse_leak(run: TrainedRun[Any], split: int, leaked: int, what: str, *, example: str = "") -> None:
     """Refuse to score a network on what it was trained on.
 
     Args:
@@ -171,10 +172,18 @@ def refuse_leak(run: TrainedRun[Any], split: int, leaked: int, what: str) -> Non
         split: to be scored on.
         leaked: how many of the test part were trained on.
         what: they are, e.g. ``clips``.
+        example: the name of one of them.
 
     Raises:
         ValueError: there are any.
     """
+    if leaked and split == run.config.clips.split:
+        named = f", e.g. {path_on_one_line(example)}" if example else ""
+        raise ValueError(
+            f"run {str(run.folder.path)!r} was trained on {leaked} of the {what} in the test part of split "
+            f"{split} as it is now{named}: the lists have changed since, and the figure would be worthless. Put "
+            "them back, train anew, or give --force to print it anyway, marked."
+        )
     if leaked:
         raise ValueError(
             f"run {str(run.folder.path)!r} was trained on split {run.config.clips.split}, and so on {leaked} of the "

@@ -13,13 +13,15 @@ from specvid import __version__
 from specvid.config import differences, to_dict
 from specvid.files import only_writer
 from specvid.pipelines.engine.config import ABOUT_THE_RUN, MAY_CHANGE_ON_RESUME, TrainingConfig
+from specvid.pipelines.engine.listing import Listing, check_listing, load_listing
+from specvid.pipelines.engine.log import log
 from specvid.pipelines.engine.processes import from_rank_zero
 from specvid.pipelines.engine.run import WEIGHTS, RunFolder
 
 _LENGTH = frozenset({"epochs", "milestones"})
 
 
-def start_run(fabric: Fabric, config: TrainingConfig, *, held: ExitStack) -> RunFolder:
+def start_run(fabric: Fabric, config: TrainingConfig, *, held: ExitStack, listing: Listing | None = None) -> RunFolder:
     """Open the folder ``config.runs / config.name`` (or its ``default_name``), with ``config.json`` in it.
 
     With ``resume="auto"`` a started run is continued, if it was started with the same settings; it may get more epochs
@@ -30,27 +32,29 @@ def start_run(fabric: Fabric, config: TrainingConfig, *, held: ExitStack) -> Run
         fabric: of this process; all processes get the same folder.
         config: of the task.
         held: as long as it is open, no other job may write the folder.
+        listing: what is trained on; the run keeps it, and is continued with the same alone.
 
     Returns:
         The folder.
 
     Raises:
-        ValueError: the name is taken, the run was started with other settings, or another job is writing it.
+        ValueError: the name is taken, the run was started with other settings, classes or clips, or another job is
+            writing it.
     """
-    path = from_rank_zero(lambda: _open(config, held), rank=fabric.global_rank, broadcast=fabric.broadcast)
+    path = from_rank_zero(lambda: _open(config, listing, held), rank=fabric.global_rank, broadcast=fabric.broadcast)
     return RunFolder(path)
 
 
-def _open(config: TrainingConfig, held: ExitStack) -> str:
+def _open(config: TrainingConfig, listing: Listing | None, held: ExitStack) -> str:
     """The folder's path, on the main process."""
     if config.train.wandb and importlib.util.find_spec("wandb") is None:
         raise ValueError("wandb is asked for, but it is not installed. Run `pip install wandb`, or leave out --wandb.")
     base = Path(config.runs)
     run = RunFolder(base / (config.name or config.default_name))
     number = 2
-    while not _start(run, config, held):
+    while not _start(run, config, listing, held):
         if config.resume == "auto":
-            return _resume(run, config, held)
+            return _resume(run, config, listing, held)
         if config.name:
             raise ValueError(
                 f"run {str(run.path)!r} exists already. Continue it with --resume auto, or choose another --name."
@@ -60,23 +64,29 @@ def _open(config: TrainingConfig, held: ExitStack) -> str:
     return str(run.path)
 
 
-def _resume(run: RunFolder, config: TrainingConfig, held: ExitStack) -> str:
+def _resume(run: RunFolder, config: TrainingConfig, listing: Listing | None, held: ExitStack) -> str:
     """Go on with a run: the folder's path."""
     held.enter_context(only_writer(run.path))
     before, now = run.config(), to_dict(config)
     changed = differences(before, now, but=MAY_CHANGE_ON_RESUME | ABOUT_THE_RUN)
-    if changed and not differences(before, now, but=MAY_CHANGE_ON_RESUME | ABOUT_THE_RUN | _LENGTH):
-        _check_more_epochs(run, before["train"], now["train"], task=config.task)
-        run.start({**before, "train": {**before["train"], **{name: now["train"][name] for name in _LENGTH}}})
-    elif changed:
+    longer = bool(changed) and not differences(before, now, but=MAY_CHANGE_ON_RESUME | ABOUT_THE_RUN | _LENGTH)
+    if changed and not longer:
         raise ValueError(
             f"run {str(run.path)!r} was started with other settings ({'; '.join(changed)}). "
             "Continue it with the ones in its config.json, or choose another --name."
         )
+    kept = load_listing(run.path)
+    if kept is not None and listing is not None:
+        fix = _train_on(run, task=config.task, epochs=now["train"]["epochs"])
+        if warning := check_listing(run.path, kept, listing, fix=fix):
+            log.warning(warning)
+    if longer:
+        _check_more_epochs(run, before["train"], now["train"], task=config.task)
+        run.start({**before, "train": {**before["train"], **{name: now["train"][name] for name in _LENGTH}}})
     return str(run.path)
 
 
-def _start(run: RunFolder, config: TrainingConfig, held: ExitStack) -> bool:
+def _start(run: RunFolder, config: TrainingConfig, listing: Listing | None, held: ExitStack) -> bool:
     """Start a run; False where its folder is taken, also by a job that began at the same moment."""
     if run.started:
         return False
@@ -84,6 +94,8 @@ def _start(run: RunFolder, config: TrainingConfig, held: ExitStack) -> bool:
         own.enter_context(only_writer(run.path))
         if run.started:
             return False
+        if listing is not None:  # before the config, with which a run is started
+            listing.save(run.path)
         content = to_dict(dataclasses.replace(config, name=run.name))
         run.start({"specvid": __version__, "task": config.task, **content})
         held.push(own.pop_all())
@@ -109,9 +121,13 @@ def _check_more_epochs(run: RunFolder, before: Mapping[str, Any], now: Mapping[s
         return
     what = f"schedule {before['schedule']!r}" + (", with its warm-up," if before["warmup"] else "")
     why = f"its {what} spans them all" if by_length else "what is done would have been trained in another way"
-    weights = run.path / "last" / WEIGHTS
-    raise ValueError(
-        f"run {str(run.path)!r} was started with epochs = {epochs}, not {more}: {why}. Train on from its weights "
-        f"in a run of its own: specvid train {task} --config {run.path / 'config.json'} --weights {weights} "
-        f"--epochs {max(1, more - epochs)} --name {run.name}-2"
+    fix = _train_on(run, task=task, epochs=max(1, more - epochs))
+    raise ValueError(f"run {str(run.path)!r} was started with epochs = {epochs}, not {more}: {why}. T{fix[1:]}")
+
+
+def _train_on(run: RunFolder, *, task: str, epochs: int) -> str:
+    """The command that goes on from a run's weights, in words."""
+    return (
+        f"train on from its weights in a run of its own: specvid train {task} --config {run.path / 'config.json'} "
+        f"--weights {run.path / 'last' / WEIGHTS} --epochs {epochs} --name {run.name}-2"
     )

@@ -20,6 +20,7 @@ from specvid.pipelines.engine.devices import require_right_gradients, resolve_pr
 from specvid.pipelines.engine.evaluation import Result
 from specvid.pipelines.engine.fabric import make_fabric
 from specvid.pipelines.engine.feed import TrainFeed
+from specvid.pipelines.engine.listing import Listing
 from specvid.pipelines.engine.log import echo, log, logging_to
 from specvid.pipelines.engine.loop import fit
 from specvid.pipelines.engine.parts import freeze
@@ -49,6 +50,10 @@ class Lists(Protocol):
     @property
     def parts(self) -> Mapping[str, list[Path]]:
         """For each part, train and test among them, a file of each of its items."""
+
+    @property
+    def listing(self) -> Listing:
+        """All items by their names, with their classes: the run keeps them."""
 
     def __str__(self) -> str:
         """How much there is of what, in one line."""
@@ -194,7 +199,7 @@ def train(kind: type[TrainingTask[Config, Any]], config: Config, *, callback: Ca
             f"early_stop {config.train.early_stop} needs a validation part: give --val-fraction 0.2, or data with one."
         )
     with ExitStack() as held:
-        run = start_run(fabric, config, held=held)
+        run = start_run(fabric, config, held=held, listing=lists.listing)
         held.enter_context(logging_to(run.path, is_main=fabric.is_global_zero))
         announce(run, model, task)
         parameters = sum(parameter.numel() for parameter in model.parameters())

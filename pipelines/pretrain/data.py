@@ -18,6 +18,7 @@ from specvid.datasets.layouts.reid_set import Tracklet
 from specvid.datasets.layouts.videos import find_videos
 from specvid.models.spec import InputSpec
 from specvid.pipelines.engine.feed import TrainFeed, choose
+from specvid.pipelines.engine.listing import Listing
 from specvid.pipelines.engine.log import log
 from specvid.pipelines.engine.recipes import batch_size_for
 from specvid.pipelines.pretrain.config import PretrainClipsConfig, PretrainConfig
@@ -53,6 +54,12 @@ class PretrainLists:
         """A file of each item."""
         files = [record.path for record in self.videos] + [tracklet.path(0) for tracklet in self.tracklets]
         return {"train": files}
+
+    @property
+    def listing(self) -> Listing:
+        """All videos or tracklets by their names."""
+        names = [record.name for record in self.videos] + [tracklet.name for tracklet in self.tracklets]
+        return Listing(self.items, parts={"train": {name: {} for name in names}})
 
     def __str__(self) -> str:
         return f"{len(self)} {'videos' if self.videos else 'tracklets'} to learn of, without their labels"

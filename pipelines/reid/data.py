@@ -16,6 +16,7 @@ from specvid.datasets.clips.transforms import test_transform, train_transform
 from specvid.datasets.layouts.registry import read_reid
 from specvid.datasets.layouts.reid_set import Identity, ReidSet, Tracklet, labels_of
 from specvid.pipelines.engine.feed import TrainFeed, choose
+from specvid.pipelines.engine.listing import Listing
 from specvid.pipelines.reid.config import ReidClipsConfig, ReidConfig
 from specvid.text import counted
 
@@ -56,6 +57,14 @@ class ReidLists:
         held_out = self.validation.test if self.validation is not None else ()
         lists = {"train": self.train, "validation": held_out, "test": self.data.test}
         return {part: [tracklet.path(0) for tracklet in tracklets] for part, tracklets in lists.items()}
+
+    @property
+    def listing(self) -> Listing:
+        """The tracklets of each part by their names, with their identities."""
+        held_out = self.validation.test if self.validation is not None else ()
+        lists = {"train": self.train, "validation": held_out, "test": self.data.test}
+        parts = {part: {own.name: {"label": str(own.pid)} for own in tracklets} for part, tracklets in lists.items()}
+        return Listing(self.items, [str(pid) for pid in self.classes], parts)
 
     def __str__(self) -> str:
         held_out = f", {len(self.validation.test)} held out" if self.validation else ""

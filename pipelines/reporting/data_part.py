@@ -11,6 +11,8 @@ from specvid.datasets.layouts.reid_set import ReidSet, Tracklet
 from specvid.pipelines.action.config import ActionConfig
 from specvid.pipelines.action.data import read_lists as read_action_lists
 from specvid.pipelines.action.data import read_set
+from specvid.pipelines.action.sides import keep_sides
+from specvid.pipelines.engine.listing import load_listing
 from specvid.pipelines.engine.training import Lists
 from specvid.pipelines.reid.config import ReidConfig
 from specvid.pipelines.reid.data import read_lists as read_reid_lists
@@ -70,6 +72,8 @@ def read_data(run: RunRecord, *, data: str = "") -> DataPart:
         clips = read_config(ActionConfig, run.path / "config.json").clips
         clips = replace(clips, data=data or clips.data)
         lists, found = read_action_lists(clips), read_set(clips)
+        if clips.test_fraction and (before := load_listing(run.path)):
+            lists = keep_sides(lists, before)
         test = {record.name: record for record in lists.test}
         return _part(lists, clips.data, found.counts, found.warnings, skipped, clips=test)
     if run.task == "reid":

@@ -43,8 +43,8 @@ specvid train action: train an action recogniser, score its last epoch, save bot
 Example:
   specvid train action --data synthetic --model r3d_tiny --blocks "snl@layer2.-1" --epochs 20 --name first
 
-runs/NAME: config.json, metrics.jsonl (a line an epoch), results.json, last/, best/, log.txt,
-tensorboard/, eval/. The final figure is of the last epoch; best/ is never chosen on the test list.
+runs/NAME: config.json, lists.json, metrics.jsonl (a line an epoch), results.json, last/, best/,
+log.txt, tensorboard/, eval/. The final figure is of the last epoch; best/ is never chosen on the test list.
 """
 
 
