@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from specvid import parquet
 from specvid.extras import require
 from specvid.files import replacing_file
 from specvid.pipelines.browse.sets import BrowsedSet
@@ -153,7 +154,7 @@ def _read(file: Path, settings: dict[str, Any], places: np.ndarray) -> np.ndarra
         schema = pq.read_schema(file)
         if json.loads((schema.metadata or {}).get(b"specvid", b"null")) != settings:
             return None
-        table = pq.read_table(file, columns=["x", "y"])
+        table = parquet.read_table(file, columns=["x", "y"])
         points = np.stack([table[name].to_numpy() for name in ("x", "y")], axis=1).astype(np.float32)
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):  # not there, damaged or altered
         return None

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from specvid import parquet
 from specvid.pipelines.embed.folder import Folder
 from specvid.pipelines.embed.rows import Rows, batches
 from specvid.pipelines.search.deleting import deleted_rows
@@ -72,7 +73,7 @@ class BrowsedSet:
             self._files = {}
             file = self.folder.inputs
             if file.is_file() and "files" in pq.read_schema(file).names:
-                table = pq.read_table(file, columns=["id", "files"]).to_pydict()
+                table = parquet.read_table(file, columns=["id", "files"]).to_pydict()
                 pairs = zip(table["id"], table["files"], strict=True)
                 self._files = {own: [os.fsdecode(path) for path in paths] for own, paths in pairs if paths}
         return self._files.get(name, [])

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from specvid import parquet
 from specvid.files import read_json, recover, replacing_file
 
 
@@ -113,12 +114,11 @@ class Folder:
             ValueError: deleted.parquet is damaged.
         """
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         if not self.deleted.exists():
             return set()
         try:
-            return set(pq.read_table(self.deleted, columns=["id"])["id"].to_pylist())
+            return set(parquet.read_table(self.deleted, columns=["id"])["id"].to_pylist())
         except (pa.ArrowException, OSError, KeyError) as error:
             cause = str(error).splitlines()[0]
             raise ValueError(f"{str(self.deleted)!r} is damaged, or was altered: {cause}") from None

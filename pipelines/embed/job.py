@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from specvid import __version__
+from specvid import __version__, parquet
 from specvid.config import differences, to_dict
 from specvid.files import write_json
 from specvid.pipelines.embed.config import EmbedConfig
@@ -155,9 +155,8 @@ class Job:
 
     def _read_inputs(self) -> Any:
         """The inputs that count: a killed --append may have written more."""
-        import pyarrow.parquet as pq
 
-        return pq.read_table(self.folder.inputs).slice(0, self.folder.metadata()["inputs"])
+        return parquet.read_table(self.folder.inputs).slice(0, self.folder.metadata()["inputs"])
 
     def run(self, shards: Sequence[int], echo: Callable[[str], None]) -> tuple[int, int]:
         """Embed some shards.
@@ -227,7 +226,7 @@ def _other_inputs(folder: Folder, table: Any) -> str:
 
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink)
-    new, old = pq.read_table(pa.BufferReader(sink.getvalue())), pq.read_table(folder.inputs)
+    new, old = pq.read_table(pa.BufferReader(sink.getvalue())), parquet.read_table(folder.inputs)
     metadata = folder.metadata()
     old = old.slice(0, metadata["inputs"])
     if new.equals(old):

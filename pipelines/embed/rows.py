@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from specvid import parquet
 from specvid.pipelines.embed.folder import Folder
 from specvid.text import printable_path
 
@@ -94,10 +95,18 @@ class Rows:
                     end = begin + file.metadata.row_group(group).num_rows
                     inside = wanted[(wanted >= begin) & (wanted < end)]
                     if len(inside):
-                        table = file.read_row_group(group, columns=names).take(inside - begin)
-                        found.update(zip(inside.tolist(), table.to_pylist(), strict=True))
+                        found.update(self._of_group(file, part, group, names, begin, inside))
                     begin = end
         return [found[int(row)] for row in rows]
+
+    def _of_group(
+        self, file: Any, part: int, group: int, names: list[str], begin: int, wanted: np.ndarray
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Numbers and values of the wanted rows of a row group, which begins at a row."""
+        for batch in parquet.batches(file, names, size=self.parts[part].stat().st_size, row_groups=[group]):
+            inside = wanted[(wanted >= begin) & (wanted < begin + len(batch))]
+            yield from zip(inside.tolist(), batch.take(inside - begin).to_pylist(), strict=True)
+            begin += len(batch)
 
     def with_id(self, name: str) -> np.ndarray:
         """The rows of an id.
@@ -133,7 +142,8 @@ def batches(parts: list[Path], columns: list[str] | None = None, *, rows: int = 
 
     for part in parts:
         with _sound(part), pq.ParquetFile(part, **_CHECKED) as file:
-            yield from file.iter_batches(batch_size=rows, columns=columns)
+            names = file.schema_arrow.names if columns is None else columns
+            yield from parquet.batches(file, names, size=part.stat().st_size, rows=rows)
 
 
 @contextmanager

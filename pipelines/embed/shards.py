@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from specvid import parquet
 from specvid.datasets.decode import Timing
 from specvid.pipelines.embed.folder import Folder
 from specvid.pipelines.embed.rows import batches
@@ -159,7 +160,7 @@ def gather_failures(folder: Folder, shards: int) -> tuple[int, int, int]:
         (folder.warnings_part, folder.warnings, "warning"),
     ):
         there = [part(shard) for shard in range(shards) if part(shard).exists()]
-        table = pa.concat_tables([_text_schema(name).empty_table(), *(pq.read_table(path) for path in there)])
+        table = pa.concat_tables([_text_schema(name).empty_table(), *(parquet.read_table(path) for path in there)])
         folder.write(target, lambda path, table=table: pq.write_table(table, path))  # type: ignore[misc]
         tables.append(table)
     failed, warned = tables
@@ -178,11 +179,10 @@ def count_short(folder: Folder, needed: int) -> int:
         How many: the last row of an input that is too short ends with its last frame.
     """
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
 
     short = 0
     for part in folder.parts():  # an input is never in two
-        lasts = pq.read_table(part, columns=["id", "last_frame"]).group_by("id").aggregate([("last_frame", "max")])
+        lasts = parquet.read_table(part, columns=["id", "last_frame"]).group_by("id").aggregate([("last_frame", "max")])
         short += pc.sum(pc.less(lasts["last_frame_max"], needed - 1)).as_py() or 0
     return short
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from specvid import parquet
 from specvid.files import only_writer
 from specvid.pipelines.embed.folder import Folder
 from specvid.pipelines.embed.rows import Rows, batches
@@ -73,7 +74,9 @@ def delete(
     with only_writer(folder.path):
         folder.remove_leftovers()
         known = (
-            pq.read_table(folder.inputs, columns=["id"])["id"].slice(0, folder.metadata()["inputs"]).combine_chunks()
+            parquet.read_table(folder.inputs, columns=["id"])["id"]
+            .slice(0, folder.metadata()["inputs"])
+            .combine_chunks()
         )
         before = folder.deleted_ids()
         wanted = dict.fromkeys(ids)
@@ -125,18 +128,17 @@ def deleted_rows(folder: Folder, rows: Rows) -> np.ndarray | None:
 def _without(folder: Folder, shard: int, part: Any, deleted: Any) -> int:
     """Write a shard, its failures and its warnings without deleted inputs; how many rows that were."""
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
 
     for own in (folder.failed_part(shard), folder.warnings_part(shard)):
         if own.exists():
-            texts = pq.read_table(own)
+            texts = parquet.read_table(own)
             stays = texts.filter(pc.invert(pc.is_in(texts["id"], value_set=deleted)))
             if len(stays) < len(texts):
                 write_texts(folder, own, stays)
-    ids = pq.read_table(part, columns=["id"])["id"]
+    ids = parquet.read_table(part, columns=["id"])["id"]
     if not pc.any(pc.is_in(ids, value_set=deleted)).as_py():
         return 0
-    table = pq.read_table(part)
+    table = parquet.read_table(part)
     stays = table.filter(pc.invert(pc.is_in(table["id"], value_set=deleted)))
     write_rows(folder, shard, stays.combine_chunks())
     return len(table) - len(stays)

@@ -2,6 +2,7 @@
 
 import errno
 import io
+import lzma
 import os
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from specvid.memory import taking_at_most
 from specvid.text import path_on_one_line
 
 # Programs that unpack .rar, and how: {archive} into {folder}.
@@ -23,6 +25,11 @@ UNPACKERS = {
 _MOST_TIMES = 20  # as large as the archive
 _ALWAYS = 256 * 2**20  # bytes; lists are text, which shrinks more
 _SPARE = 64 * 2**20  # bytes that stay free
+_MEMORY = 2**29  # bytes; a header of a tar file, a name for example, has any length, and Python reads it whole
+_UNSOUND = (
+    *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError),
+    *(EOFError, RuntimeError, MemoryError, OSError),
+)
 
 
 def unpack(archive: Path, folder: Path) -> None:
@@ -45,14 +52,11 @@ def unpack(archive: Path, folder: Path) -> None:
                 content.extractall(folder)
         elif archive.suffix.lower() == ".rar":
             _unpack_rar(archive, folder, most)
-        elif tarfile.is_tarfile(archive):
-            with tarfile.open(archive) as tar:
-                _extract(tar, folder, most)
-        else:
+        elif not _unpack_tar(archive, folder, most):
             raise ValueError(f"{archive} is no zip, rar or tar file, or it is damaged: download it again.")
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, RuntimeError, OSError, zlib.error) as error:
+    except _UNSOUND as error:
         _check_disk(error, folder)
-        raise ValueError(f"{archive} cannot be unpacked ({error}): download it again.") from None
+        raise ValueError(f"{archive} cannot be unpacked ({_reason(error)}): download it again.") from None
 
 
 def unpack_parts(parts: Sequence[Path], folder: Path) -> None:
@@ -67,13 +71,13 @@ def unpack_parts(parts: Sequence[Path], folder: Path) -> None:
     """
     joined = io.BufferedReader(_Joined(parts), 2**20)
     try:
-        with tarfile.open(fileobj=joined, mode="r|*") as tar:
+        with taking_at_most(_MEMORY), tarfile.open(fileobj=joined, mode="r|*") as tar:
             _extract(tar, folder, _Most(parts, folder))
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, zlib.error) as error:
+    except _UNSOUND as error:
         _check_disk(error, folder)
         raise ValueError(
-            f"{parts[0]} to {parts[-1].name} ({len(parts)} parts) cannot be unpacked ({error}): are all parts there, "
-            "and are they complete?"
+            f"{parts[0]} to {parts[-1].name} ({len(parts)} parts) cannot be unpacked ({_reason(error)}): are all "
+            "parts there, and are they complete?"
         ) from None
 
 
@@ -100,6 +104,20 @@ class _Most:
                 f"{self.archive} unpacks to {self.unpacked / 2**30:,.2f} GiB or more, and {self.folder} has room for "
                 f"{max(0, self.free) / 2**30:,.2f} GiB: make room, or give another --out."
             )
+
+
+def _unpack_tar(archive: Path, folder: Path, most: _Most) -> bool:
+    """Whether it is a tar file."""
+    with taking_at_most(_MEMORY):
+        if not tarfile.is_tarfile(archive):
+            return False
+        with tarfile.open(archive) as tar:
+            _extract(tar, folder, most)
+    return True
+
+
+def _reason(error: BaseException) -> str:
+    return str(error) or f"{type(error).__name__}: its headers are longer than those of any data set"
 
 
 def _extract(tar: tarfile.TarFile, folder: Path, most: _Most) -> None:

@@ -1,13 +1,16 @@
 """Archives that try to write elsewhere, or to make what is no file: nothing leaves the folder."""
 
+import bz2
 import os
 import stat
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from specvid.tools.bench.process_memory import peak_mebibytes, restart_peak
 from specvid.tools.data import archives
 from specvid.tools.data.archives import unpack, unpack_parts
 
@@ -103,3 +106,20 @@ def test_a_program_for_rar_that_lets_links_out(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(archives, "UNPACKERS", {"bsdtar": archives.UNPACKERS["bsdtar"]})
     with pytest.raises(ValueError, match=r"x\.rar holds a link out of its folder, .*/l: it is refused"):
         unpack(tmp_path / "x.rar", tmp_path / "out")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is limited on Linux only")
+@pytest.mark.parametrize("in_parts", [False, True])
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE])
+def test_a_name_of_gigabytes_is_not_read(kind: bytes, in_parts: bool, tmp_path: Path) -> None:
+    """It is zeros: 2 GiB of them are 10 kB in a bz2, and were twice that in memory before anything could be counted."""
+    header = tarfile.TarInfo("x")
+    header.type, header.size = kind, 2 << 30
+    piece = bz2.compress(bytes(2**26))
+    path = tmp_path / "bomb.tar.bz2"
+    path.write_bytes(bz2.compress(header.tobuf(tarfile.USTAR_FORMAT)) + 32 * piece)  # streams one after the other
+    before = restart_peak()
+    with pytest.raises(ValueError, match=r"bomb.tar.bz2.* cannot be unpacked \(.*\)"):
+        unpack_parts([path], tmp_path / "out") if in_parts else unpack(path, tmp_path / "out")
+    assert peak_mebibytes() < before + 600
+    assert not list(tmp_path.glob("out/*"))
