@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from synthetic_videos import write_numbered
 
 from specvid import cli
 from specvid.__main__ import main
@@ -326,3 +327,19 @@ def test_warnings_of_ours_are_sentences_without_a_line_of_code() -> None:
     ours, *others = done.stderr.splitlines()
     assert ours.startswith("specvid: warning: no installed font has a glyph for \u2603\\x1b[1m, drawn as boxes")
     assert others == ["<string>:4: UserWarning: of whoever calls"]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 looks into the working directory whatever one says")
+def test_the_working_directory_is_imported_from_by_no_process(tmp_path) -> None:
+    """A folder of videos with Python's modules beside them, where `specvid data check` starts its processes."""
+    for name in ("train/a", "train/b", "test/a", "test/b"):
+        (tmp_path / name).mkdir(parents=True)
+        write_numbered(tmp_path / name, count=20)
+    for module in ("multiprocessing", "numpy", "specvid"):
+        (tmp_path / module).mkdir()
+        (tmp_path / module / "__init__.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'a').write({module!r})")
+    code = "import sys; sys.path[:] = sys.path[1:]; from specvid.__main__ import main; sys.exit(main())"
+    words = ["data", "check", "folders", ".", "--workers", "1"]
+    done = subprocess.run([sys.executable, "-c", code, *words], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert not (tmp_path / "ran").exists()
