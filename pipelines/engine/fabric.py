@@ -12,7 +12,7 @@ from specvid.models.blocks.precision import allow_tf32
 from specvid.pipelines.engine.config import ComputeConfig, DistributedConfig, EngineConfig
 from specvid.pipelines.engine.devices import resolve_precision, select_device, slow_precision
 from specvid.pipelines.engine.log import log
-from specvid.pipelines.engine.peers import watching
+from specvid.pipelines.engine.peers import naming_lost_processes, watching
 
 PRECISIONS: dict[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
@@ -33,6 +33,7 @@ def make_fabric(config: ComputeConfig) -> Fabric:
 
     Raises:
         ValueError: a setting that this machine cannot serve.
+        LostProcessError: another process of the job ended before all were connected.
     """
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     device, precision = select_device(config.device, precision=config.precision), resolve_precision(config).precision
@@ -61,7 +62,7 @@ def make_fabric(config: ComputeConfig) -> Fabric:
         strategy=DDPStrategy() if devices * nodes > 1 else "auto",
         precision=PRECISIONS[precision],
     )
-    with watching():
+    with watching(), naming_lost_processes(lambda: "the same command starts again."):
         fabric.launch()
     return fabric
 

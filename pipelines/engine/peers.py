@@ -63,6 +63,7 @@ def watching() -> Iterator[None]:
     if parent is not None:
         _start(_watch_parent, int(parent))
     os.environ[_PARENT] = str(os.getpid())
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # of the others, which say in words that a connection is lost
     launcher._launch_process_observer = watch_children
     try:
         yield

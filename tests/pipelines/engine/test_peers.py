@@ -9,8 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
+from lightning_fabric import Fabric
 from tiny_ucf101 import synthesize_tiny_ucf101
 
+from specvid.errors import LostProcessError
+from specvid.pipelines.engine.config import DistributedConfig
+from specvid.pipelines.engine.fabric import make_fabric
 from specvid.pipelines.engine.run import RunFolder
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -122,3 +127,14 @@ def test_a_training_on_several_devices(tmp_path: Path, devices: int, dead: int) 
     done = subprocess.run(again, env=environment, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     assert f"continued from step {steps} " in done.stderr
+
+
+def test_a_process_that_ends_while_others_connect_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C at the start of a training over two devices: the other process ended in a traceback of PyTorch's."""
+
+    def launch(self: Fabric) -> None:
+        raise torch.distributed.DistNetworkError("sendBytes failed: Broken pipe")
+
+    monkeypatch.setattr(Fabric, "launch", launch)
+    with pytest.raises(LostProcessError, match=r"another process of this job ended, so .*: the same command starts"):
+        make_fabric(DistributedConfig(device="cpu", devices=2))
