@@ -4,7 +4,8 @@
 crop, no augmentation, no float. *Loader* is `TrainClips` as trainings read it: all of that, to the bytes (T, h, w, 3)
 that the device normalises. *Floats* is the same to a normalised float32 (3, T, h, w) tensor, as it was handed over
 before. *mmaction2* is that library's own pipeline, where it is installed (1.1.0): DecordInit, SampleFrames,
-DecordDecode, Resize, RandomCrop, Flip, FormatShape; it leaves normalising to the device, too.
+DecordDecode, Resize, RandomCrop, Flip, FormatShape; it leaves normalising to the device, too. *Shrunk* is *loader* on
+the same clips as ``specvid data shrink`` made them, where such a set is given.
 
 Without workers the clock counts the CPU time of the process, decord's threads included: that is the rate per core,
 and other programs do not disturb it. With workers it is wall time, and all hand what they made to the main
@@ -41,6 +42,7 @@ LOADER = "loader"
 FLOATS = "loader, floats"
 FIRST = "loader, file never seen"
 MMACTION = "mmaction2"
+SHRUNK = "loader, shrunk set"
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class LoaderRow:
     """Rate of one way to load clips.
 
     Attributes:
-        name: ``BARE``, ``THREADED``, ``LOADER``, ``FLOATS``, ``FIRST`` or ``MMACTION``.
+        name: ``BARE``, ``THREADED``, ``LOADER``, ``FLOATS``, ``FIRST``, ``MMACTION`` or ``SHRUNK``.
         workers: decoding processes; 0 = in the process itself.
         clips_per_second: of CPU time without workers, of wall time with them.
         ratio: to ``BARE`` with as many workers, the median over the rounds.
@@ -67,6 +69,7 @@ class LoaderRow:
 def bench_loader(
     data: str | os.PathLike[str],
     *,
+    shrunk: str | os.PathLike[str] = "",
     frames: int = 16,
     stride: int = 2,
     size: int = 112,
@@ -81,6 +84,7 @@ def bench_loader(
 
     Args:
         data: folder of a data set in UCF-101's layout.
+        shrunk: folder of the same set as ``specvid data shrink`` made it; its rate is a row, too.
         frames: of a clip.
         stride: every how many-th frame of the file.
         size: height and width of the crop, px.
@@ -95,19 +99,21 @@ def bench_loader(
         Rows without workers, then rows with them.
 
     Raises:
-        ValueError: no such data set, or sizes that do not fit.
+        ValueError: no such data set, sizes that do not fit, or a shrunk set that lacks a clip.
     """
     records = read_ucf101(data).train
     records = records[:: max(1, len(records) // clips)][:clips]
     spec = ClipSpec(frames, stride, size, resize, mean=(0.45, 0.45, 0.45), std=(0.225, 0.225, 0.225))
-    loader, floats = (
-        TrainClips(records, spec, transform=train_transform(spec, crop=crop, normalised=normalised))
-        for normalised in (False, True)
-    )
+
+    def clips_of(records: Sequence[VideoRecord], *, normalised: bool = False) -> TrainClips:
+        return TrainClips(records, spec, transform=train_transform(spec, crop=crop, normalised=normalised))
+
+    loader, floats = clips_of(records), clips_of(records, normalised=True)
+    small = {SHRUNK: clips_of(_same_clips(records, shrunk))} if shrunk else {}
     bare, threaded = (_Bare(records, frames, stride, threads) for threads in (1, 0))
     theirs = {MMACTION: _Mmaction(bare, size=size, resize=resize)} if find_spec("mmaction") and crop == "random" else {}
 
-    alone = {BARE: bare, THREADED: threaded, LOADER: loader, FLOATS: floats, FIRST: loader, **theirs}
+    alone = {BARE: bare, THREADED: threaded, LOADER: loader, FLOATS: floats, FIRST: loader, **small, **theirs}
     seconds: dict[str, Seconds] = {name: {} for name in alone}
     for number in range(rounds + 1):
         times = _one_by_one(alone, len(records), number)
@@ -123,7 +129,7 @@ def bench_loader(
             if number:
                 status(f"{workers} workers, round {number} of {rounds}: " + _shares(times))
 
-        together = {BARE: bare, LOADER: loader, FLOATS: floats, **theirs}
+        together = {BARE: bare, LOADER: loader, FLOATS: floats, **small, **theirs}
         feeds = {name: _Feed(dataset, len(records), workers) for name, dataset in together.items()}
         runs = {name: feed.load_epoch for name, feed in feeds.items()}
         wall = interleaved(runs, rounds=rounds, on_round=progress)
@@ -252,6 +258,17 @@ def _rows(
         )
         for name, times in seconds.items()
     ]
+
+
+def _same_clips(records: Sequence[VideoRecord], root: str | os.PathLike[str]) -> list[VideoRecord]:
+    """The clips of another set with the same names."""
+    there = {record.name: record for record in read_ucf101(root).train}
+    missing = [record.name for record in records if record.name not in there]
+    if missing:
+        raise ValueError(
+            f"shrunk {str(root)!r} has no training clip {missing[0]!r}: give what `specvid data shrink` made of the data."
+        )
+    return [there[record.name] for record in records]
 
 
 def _shares(times: dict[str, float]) -> str:

@@ -14,6 +14,7 @@ specvid bench loader: clips per second of the training loader, of bare decord de
 and of mmaction2's own pipeline where it is installed, in turn in one run
 
   DATA                    a data set in UCF-101's layout
+  --shrunk DIR            the same set as `specvid data shrink` made it: one more row
   --frames 16 --stride 2 --size 112 --resize 128 171   the clip
   --crop random|resized|multiscale                     the augmentation
   --clips 60 --rounds 5   files per round, rounds; the figures are medians
@@ -121,6 +122,8 @@ class LoaderOptions:
 
     data: Positional[str] = ""
     """A data set in UCF-101's layout."""
+    shrunk: str = ""
+    """The same set as `specvid data shrink` made it: its rate stands in the table, too."""
     frames: int = 16
     stride: int = 2
     size: int = 112

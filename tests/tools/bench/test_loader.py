@@ -1,10 +1,10 @@
 """The loader's benchmark: it compares the same frames, and its table says what was measured."""
 
+import shutil
 from importlib.util import find_spec
 
 import numpy as np
 import pytest
-from bare_decord import read_bare
 from shared_data import shared
 from synthetic_videos import numbered_frame, read_numbers, write_video
 
@@ -12,7 +12,12 @@ from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.clips.videos import TrainClips
 from specvid.datasets.layouts.action_set import VideoRecord
 from specvid.tools.bench import loader as tool
-from specvid.tools.bench.loader import BARE, FIRST, FLOATS, LOADER, MMACTION, THREADED, as_text, bench_loader
+from specvid.tools.bench.loader import BARE, FIRST, FLOATS, LOADER, MMACTION, SHRUNK, THREADED, as_text, bench_loader
+
+
+def _wide(number):
+    """decord2 alone does not read narrow frames on every processor."""
+    return numbered_frame(number).repeat(4, axis=0).repeat(4, axis=1)
 
 
 @pytest.fixture
@@ -21,8 +26,7 @@ def small(tmp_path):
     for group in range(1, 7):
         names.append(f"Archery/v_Archery_g{group:02d}_c01.avi")
         (tmp_path / "videos/Archery").mkdir(parents=True, exist_ok=True)
-        write_video(tmp_path / "videos" / names[-1], map(numbered_frame, range(10 * group)), options={"g": "12"})
-    read_bare(tmp_path / "videos" / names[0], [0])
+        write_video(tmp_path / "videos" / names[-1], map(_wide, range(10 * group)), options={"g": "12"})
     lists.mkdir()
     (lists / "classInd.txt").write_text("1 Archery\n")
     (lists / "trainlist01.txt").write_text("".join(f"{name} 1\n" for name in names[1:]))
@@ -44,6 +48,16 @@ def test_rows(small):
     assert len(printed) == len(rows) + 1
     assert " ".join(printed[0].split()) == "workers clips / s ratio to bare to mmaction2 by CPU time"
     assert {row.to_mmaction is None for row in rows} == {not theirs}
+
+
+def test_a_shrunk_set_is_a_row(small, tmp_path):
+    shutil.copytree(small, tmp_path / "shrunk", ignore=shutil.ignore_patterns("shrunk"))
+    options = {"frames": 4, "size": 32, "resize": (40, 60), "clips": 3, "rounds": 1, "workers": 0}
+    rows = {row.name: row for row in bench_loader(small, shrunk=tmp_path / "shrunk", **options)}
+    assert rows[SHRUNK].clips_per_second > 0
+    next((tmp_path / "shrunk/ucfTrainTestlist").glob("train*")).write_text("Archery/v_Archery_g02_c01.avi 1\n")
+    with pytest.raises(ValueError, match="has no training clip 'Archery/v_Archery_g03_c01.avi'"):
+        bench_loader(small, shrunk=tmp_path / "shrunk", **options)
 
 
 def test_both_sides_read_the_same_frames(small):
