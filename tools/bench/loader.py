@@ -266,7 +266,7 @@ def _same_clips(records: Sequence[VideoRecord], root: str | os.PathLike[str]) ->
     missing = [record.name for record in records if record.name not in there]
     if missing:
         raise ValueError(
-            f"shrunk {str(root)!r} has no training clip {missing[0]!r}: give what `specvid data shrink` made of the set."
+            f"shrunk {str(root)!r} has no training clip {missing[0]!r}: give what `specvid data shrink` made of it."
         )
     return [there[record.name] for record in records]
 
