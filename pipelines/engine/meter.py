@@ -33,7 +33,8 @@ class EpochMeter:
         self.clips = 0
         self.seconds = 0.0
         self.waited = 0.0
-        self.unreadable: list[str] = []
+        self.stood_in = 0  # clips that another one stands in for
+        self.unreadable: list[str] = []  # messages, those of stand-ins that could not be read either among them
         self.remarks: dict[str, int] = {}  # of each kind that clips can have, how many have it
         self.remark_files: dict[str, list[str]] = {kind: [] for kind in _REMARKS}
         self.__dict__.update(state or {})
@@ -81,6 +82,7 @@ class EpochMeter:
         self._add_pending()
         clips = len(next(iter(batch.values())))
         self._pending = clips, {"loss": loss.detach(), **figures}
+        self.stood_in += sum(map(bool, batch.get("error", ())))
         for message in "\n".join(batch.get("error", ())).split("\n"):
             if not message:
                 continue
@@ -117,14 +119,14 @@ class EpochMeter:
         """
         self._add_pending()
         names = sorted(self.sums)
-        own = [self.clips, self.waited, self.seconds, *(self.sums[name] for name in names)]
-        clips, waited, seconds, *sums = sum_over_processes(fabric, own)
+        own = [self.clips, self.stood_in, self.waited, self.seconds, *(self.sums[name] for name in names)]
+        clips, stood_in, waited, seconds, *sums = sum_over_processes(fabric, own)
         unreadable = [message for share in gather_objects(fabric, self.unreadable) for message in share]
         shares = gather_objects(fabric, (self.remarks, self.remark_files))
         figures: dict[str, Any] = {
             **{name: total / max(clips, 1) for name, total in zip(names, sums, strict=True)},
             "clips": int(clips),
-            "unreadable": len(unreadable),
+            "unreadable": int(stood_in),
             "unreadable_files": sorted(set(unreadable)),
         }
         for kind in self.remarks:
@@ -189,6 +191,7 @@ def merge_states(states: Sequence[dict[str, Any] | None], *, is_first: bool) -> 
     return {
         "sums": {name: sum(state["sums"][name] for state in given) for name in given[0]["sums"]},
         "clips": sum(state["clips"] for state in given),
+        "stood_in": sum(state["stood_in"] for state in given),
         "unreadable": [message for state in given for message in state["unreadable"]],
         "remarks": {kind: sum(state["remarks"][kind] for state in given) for kind in kinds},
         "remark_files": {

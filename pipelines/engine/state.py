@@ -210,18 +210,29 @@ class TrainState:
             line["gates"] = gates
         if (epoch + 1) % self.config.eval_every == 0 or self.finished:
             line |= self.task.evaluate(self.scored.eval())
-        value = line.get(self.task.selection.metric)
-        improved = value is not None and self.task.selection.better(value, self.best)
-        if improved:
-            self.best = value
-        if value is not None:
-            self.since_best = 0 if improved else self.since_best + 1
+        selects = self._select(line.get(self.task.selection.metric))
         if self.fabric.is_global_zero:
             self.run.append(line, speed)
-            if improved:
+            if selects:
                 self.run.save("best", self.scored, self._meta(line))
         self._save_last(line, meter if self.step_in_epoch else None)
         return line, speed
+
+    def _select(self, value: float | None) -> bool:
+        """Whether an epoch becomes ``best/``: by the value of what selects, None where it was not scored.
+
+        One that was cut is done again when the training goes on, so it counts for nothing, and becomes ``best/`` only
+        where there is no other.
+        """
+        if value is None:
+            return False
+        if self.step_in_epoch:
+            return self.best is None
+        improved = self.task.selection.better(value, self.best)
+        if improved:
+            self.best = value
+        self.since_best = 0 if improved else self.since_best + 1
+        return improved
 
     def _follow(self) -> None:
         """Let convolutions follow the course of the training, e.g. a temperature that falls."""
@@ -240,6 +251,7 @@ class TrainState:
         """Replace ``last/``; ``meter``: of an epoch that is not complete."""
         generators = gather_objects(self.fabric, rng_state())
         meters = gather_objects(self.fabric, meter.state if meter is not None else None)
+        warned = gather_objects(self.fabric, sorted(self._warned))
         raw = {"weights": self.model.module.state_dict(), "updates": self.average.n_averaged} if self.average else None
         if self.fabric.is_global_zero:
             state = {
@@ -253,6 +265,7 @@ class TrainState:
                 "raw": raw,  # with a moving average, model.safetensors holds the average
                 "generators": generators,
                 "meters": meters,
+                "warned": warned,
             }
             self.run.save("last", self.scored, self._meta(line), state)
         self._saved_at = self.step
@@ -297,10 +310,13 @@ class TrainState:
         if type(self.step) is not int or self.step < 0 or not isinstance(self.rate, int | float):
             raise TypeError(f"step {self.step!r}, rate {self.rate!r}")
         self._saved_at = self.step
+        warned = saved.get("warned", [])  # older runs have none
         if len(saved["generators"]) == self.fabric.world_size:
             set_rng_state(saved["generators"][self.fabric.global_rank])
             self._meter = saved["meters"][self.fabric.global_rank]
+            self._warned.update(warned[self.fabric.global_rank] if warned else ())
             return
+        self._warned.update(message for own in warned for message in own)
         self._meter = merge_states(saved["meters"], is_first=self.fabric.is_global_zero)
         if self.fabric.is_global_zero:
             log.warning("continued with another number of processes: valid, but not bit for bit the same training")

@@ -18,7 +18,10 @@ LENGTH, WIDTH = 24, 6
 
 
 class Points(Dataset):
-    """Random points, new ones in each epoch; those whose number is in ``unreadable`` come with an error."""
+    """Random points, new ones in each epoch; those whose number is in ``unreadable`` come with an error.
+
+    Each third is read in another way than the others, and says so.
+    """
 
     def __init__(self, unreadable: tuple[int, ...] = ()) -> None:
         self.unreadable = unreadable
@@ -30,7 +33,9 @@ class Points(Dataset):
         epoch, index = key
         x = np.random.default_rng([0, epoch, index]).normal(size=WIDTH).astype(np.float32)
         error = f"point{index}: unreadable" if index in self.unreadable else ""
-        return {"x": torch.from_numpy(x), "label": int(x.sum() > 0), "index": index, "error": error}
+        repeated = "" if index % 3 else f"point{index}: short"
+        item = {"x": torch.from_numpy(x), "label": int(x.sum() > 0), "index": index}
+        return {**item, "error": error, "repeated": repeated}
 
 
 class ToyTask:

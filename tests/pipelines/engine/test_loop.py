@@ -20,6 +20,7 @@ from specvid.models.insertion.convolutions import replace_conv
 from specvid.pipelines.engine.config import EngineConfig
 from specvid.pipelines.engine.fabric import make_fabric
 from specvid.pipelines.engine.loop import fit
+from specvid.pipelines.engine.meter import EpochMeter
 from specvid.pipelines.engine.run import RunFolder
 from specvid.pipelines.engine.signals import Interrupted
 from specvid.pipelines.engine.state import TrainState
@@ -48,6 +49,10 @@ def train(
 
 def weights(folder: Path, which: str = "last") -> dict[str, torch.Tensor]:
     return load_file(folder / which / "model.safetensors")
+
+
+CHECKPOINTS = [f"{which}/{file}" for which in ("last", "best") for file in ("meta.json", "model.safetensors")]
+CHECKPOINTS += ["last/training.pt"]
 
 
 def assert_same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:
@@ -188,6 +193,15 @@ def test_unreadable_clips_are_counted_and_named_once(tmp_path: Path, caplog) -> 
     assert len(warnings) == 2  # once each, not once an epoch
 
 
+def test_clips_that_others_stand_in_for_are_counted_once(tmp_path: Path) -> None:
+    """A stand-in that cannot be read either is named, and is no other clip that is missing."""
+    meter = EpochMeter()
+    loss = torch.tensor(1.0)
+    meter.add({"x": torch.zeros(3), "error": ["a: bad\nb: bad", "", "b: bad"]}, loss, {})
+    line, _ = meter.line(make_fabric(EngineConfig(**BASE)))
+    assert (line["clips"], line["unreadable"], line["unreadable_files"]) == (3, 2, ["a: bad", "b: bad"])
+
+
 def test_a_diverged_training_says_so(tmp_path: Path) -> None:
     settings = {"optimizer": "sgd", "lr": 1e30, "schedule": "constant"}
     with pytest.raises(ValueError, match=r"training diverged.*Lower --lr"):
@@ -264,8 +278,37 @@ def test_max_steps_cuts_a_training_that_can_go_on(tmp_path: Path, steps: int) ->
     _, task = train(tmp_path / "cut", max_steps=steps)  # nothing to do
     assert task.seen == [] and len(RunFolder(tmp_path / "cut").lines()) == 2
     train(tmp_path / "cut")
-    for name in ("metrics.jsonl", "last/model.safetensors"):
+    for name in ("metrics.jsonl", *CHECKPOINTS):
         assert sha256(tmp_path / "cut" / name) == sha256(tmp_path / "whole" / name), name
+
+
+def test_a_cut_epoch_is_no_epoch_without_improvement(tmp_path: Path, monkeypatch) -> None:
+    """The score falls, and only the step at which the training is cut scores better than the first epoch."""
+    scores = {1: 0.5, 3: 0.9, 4: 1.0, 6: 0.8, 9: 0.7}
+
+    def score(folder: str, **settings) -> list[float]:
+        monkeypatch.setattr(TrainState, "scored", property(lambda state: states.append(state) or scored(state)))
+        monkeypatch.setattr(ToyTask, "evaluate", lambda task, model: {"score": scores[states[-1].step]})
+        train(tmp_path / folder, early_stop=2, **settings)
+        return [line["score"] for line in RunFolder(tmp_path / folder).lines()]
+
+    states: list[TrainState] = []
+    scored = TrainState.scored.fget
+    assert score("whole") == [0.9, 0.8, 0.7]
+    assert score("cut", max_steps=4) == [0.9, 1.0]
+    assert score("cut") == [0.9, 0.8, 0.7]
+    for name in ("metrics.jsonl", *CHECKPOINTS):
+        assert sha256(tmp_path / "cut" / name) == sha256(tmp_path / "whole" / name), name
+    assert score("first", max_steps=1) == [0.5]
+    assert (tmp_path / "first/best/meta.json").is_file()  # the only one there is
+
+
+def test_videos_with_remarks_are_named_in_the_first_epoch_alone(tmp_path: Path) -> None:
+    train(tmp_path / "parts", max_steps=3)
+    train(tmp_path / "parts")
+    first, *others = RunFolder(tmp_path / "parts").lines()
+    assert len(first["repeated_files"]) == first["repeated"] == 8
+    assert all(line["repeated"] == 8 and not line["repeated_files"] for line in others)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
