@@ -1,10 +1,13 @@
 """The training loop: fetch, forward, backward, step, log. Every task of specvid is trained by this function."""
 
+import logging
+
 from lightning_fabric import Fabric
 from torch import nn
 
 from specvid.pipelines.engine.config import EngineConfig
 from specvid.pipelines.engine.dashboard import Dashboard
+from specvid.pipelines.engine.log import log
 from specvid.pipelines.engine.run import RunFolder
 from specvid.pipelines.engine.state import TrainState
 from specvid.pipelines.engine.task import Callback, Task
@@ -60,4 +63,6 @@ def fit(
             line, speed = state.close_epoch(epoch, meter)
             dashboard.epoch(line, speed)
             callback.on_epoch(state, line)
+    if state.out_of_patience and state.step < state.steps:
+        log.log(logging.INFO if steps.start < state.step else logging.WARNING, state.describe_patience())
     return state.scored.eval()

@@ -1,12 +1,13 @@
 """Recipes: settings that are known to go together, by name. Each task registers its own, in its ``recipes.py``."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from specvid.pipelines.engine.config import TrainingConfig
+from specvid.config import to_dict
+from specvid.pipelines.engine.config import ABOUT_THE_RUN, TrainingConfig
 from specvid.registry import Registry
 
 Config = TypeVar("Config", bound=TrainingConfig)
@@ -46,6 +47,44 @@ def get_recipe(kind: type[Config], name: str) -> Config:
     config = RECIPES[kind].find(name)()
     assert isinstance(config, kind)
     return replace(config, recipe=name)
+
+
+def describe_recipe(config: TrainingConfig) -> str:
+    """What the recipe sets that a config began with, and what was set otherwise.
+
+    Args:
+        config: with the recipe's name.
+
+    Returns:
+        A line of options, as the command line takes them.
+    """
+    kind = type(config)
+    if config.recipe not in RECIPES[kind]:  # of another version, or of a program that does not import them
+        return f"recipe {config.recipe}"
+    plain, own, now = (_options(to_dict(one)) for one in (kind(), get_recipe(kind, config.recipe), config))
+    names = [name for name in own if own[name] != plain[name]]
+    other = " ".join(_option(name, now[name]) for name in names if now[name] != own[name])
+    sets = " ".join(_option(name, own[name]) for name in names) or "nothing but the defaults"
+    return f"recipe {config.recipe}: {sets}" + (f"; set otherwise here: {other}" if other else "")
+
+
+def _options(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """All settings at any depth but those that are about the run; their names are all different."""
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            found |= _options(value)
+        elif name not in ABOUT_THE_RUN:
+            found[name] = value
+    return found
+
+
+def _option(name: str, value: Any) -> str:
+    """A setting as an option of the command line."""
+    flag = name.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{flag}" if value else f"--no-{flag}"
+    return " ".join([f"--{flag}", *map(str, value if isinstance(value, list) else [value])])
 
 
 def batch_size_for(config: TrainingConfig, *, clips: int, world: int) -> int:

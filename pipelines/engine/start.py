@@ -18,15 +18,16 @@ from specvid.pipelines.engine.log import log
 from specvid.pipelines.engine.processes import from_rank_zero
 from specvid.pipelines.engine.run import WEIGHTS, RunFolder
 
-_LENGTH = frozenset({"epochs", "milestones"})
+_LENGTH = ("epochs", "milestones")
+_ENDS = frozenset({*_LENGTH, "early_stop"})  # what says when a training ends; a continued one may do so later
 
 
 def start_run(fabric: Fabric, config: TrainingConfig, *, held: ExitStack, listing: Listing | None = None) -> RunFolder:
     """Open the folder ``config.runs / config.name`` (or its ``default_name``), with ``config.json`` in it.
 
-    With ``resume="auto"`` a started run is continued, if it was started with the same settings; it may get more epochs
-    where its schedule does not depend on their number. Otherwise a name that was given must be free, and a made one
-    gets a number (``-2``) where it is not.
+    With ``resume="auto"`` a started run is continued, if it was started with the same settings; it may get another
+    ``early_stop``, and more epochs where its schedule does not depend on their number. Otherwise a name that was given
+    must be free, and a made one gets a number (``-2``) where it is not.
 
     Args:
         fabric: of this process; all processes get the same folder.
@@ -69,7 +70,7 @@ def _resume(run: RunFolder, config: TrainingConfig, listing: Listing | None, hel
     held.enter_context(only_writer(run.path))
     before, now = run.config(), to_dict(config)
     changed = differences(before, now, but=MAY_CHANGE_ON_RESUME | ABOUT_THE_RUN)
-    longer = bool(changed) and not differences(before, now, but=MAY_CHANGE_ON_RESUME | ABOUT_THE_RUN | _LENGTH)
+    longer = bool(changed) and not differences(before, now, but=MAY_CHANGE_ON_RESUME | ABOUT_THE_RUN | _ENDS)
     if changed and not longer:
         raise ValueError(
             f"run {str(run.path)!r} was started with other settings ({'; '.join(changed)}). "
@@ -81,8 +82,9 @@ def _resume(run: RunFolder, config: TrainingConfig, listing: Listing | None, hel
         if warning := check_listing(run.path, kept, listing, fix=fix):
             log.warning(warning)
     if longer:
-        _check_more_epochs(run, before["train"], now["train"], task=config.task)
-        run.start({**before, "train": {**before["train"], **{name: now["train"][name] for name in _LENGTH}}})
+        if any(before["train"][name] != now["train"][name] for name in _LENGTH):
+            _check_more_epochs(run, before["train"], now["train"], task=config.task)
+        run.start({**before, "train": {**before["train"], **{name: now["train"][name] for name in _ENDS}}})
     return str(run.path)
 
 

@@ -84,8 +84,12 @@ class TrainState:
     @property
     def finished(self) -> bool:
         """Whether there is nothing more to do."""
-        out_of_patience = 0 < self.config.early_stop <= self.since_best
-        return self._stopped or out_of_patience or self.step >= self.steps
+        return self._stopped or self.out_of_patience or self.step >= self.steps
+
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether the validation part has got no better for as long as ``early_stop`` waits."""
+        return 0 < self.config.early_stop <= self.since_best
 
     def stop(self) -> None:
         """End the training after this step, as if its settings ended it there: it is saved and scored."""
@@ -181,6 +185,18 @@ class TrainState:
         return (
             f"{self.run.path}/last holds {self._saved_at} of {self.steps} steps ({epochs:.2f} epochs); "
             "--resume auto continues."
+        )
+
+    def describe_patience(self) -> str:
+        """Where ``early_stop`` ended the training, why, what is kept, and how to go on."""
+        metric, lines = self.task.selection.metric, self.run.lines()
+        scored = [line for line in lines if metric in line]
+        best = scored[-1 - self.since_best] if len(scored) > self.since_best else {"epoch": -1}
+        return (
+            f"--early-stop {self.config.early_stop} ended the training after epoch {self.epoch} of "
+            f"{self.config.epochs}: {metric} has got no better than {self.best:.4g} since epoch {best['epoch'] + 1}, "
+            f"which is kept in best/; last/ holds epoch {self.epoch}, and is what is scored. "
+            "--resume auto with a greater --early-stop, or 0 for none, goes on."
         )
 
     def _describe_found(self) -> str:

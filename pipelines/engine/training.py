@@ -23,8 +23,10 @@ from specvid.pipelines.engine.feed import TrainFeed
 from specvid.pipelines.engine.listing import Listing
 from specvid.pipelines.engine.log import echo, log, logging_to
 from specvid.pipelines.engine.loop import fit
+from specvid.pipelines.engine.optim import parameter_groups
 from specvid.pipelines.engine.parts import freeze
 from specvid.pipelines.engine.peers import naming_lost_processes
+from specvid.pipelines.engine.recipes import describe_recipe
 from specvid.pipelines.engine.run import RunFolder
 from specvid.pipelines.engine.seeds import seed_all
 from specvid.pipelines.engine.signals import interrupting
@@ -194,6 +196,7 @@ def train(kind: type[TrainingTask[Config, Any]], config: Config, *, callback: Ca
     if config.train.checkpoint_activations:
         checkpoint_activations(model)
     task = kind(fabric, model, config, lists)
+    parameter_groups(model, config.train)  # a wrong place in it is said before there is a run
     if config.train.early_stop and task.validation() is None:
         raise ValueError(
             f"early_stop {config.train.early_stop} needs a validation part: give --val-fraction 0.2, or data with one."
@@ -260,14 +263,15 @@ def announce(run: RunFolder, model: VideoModel, task: TrainingTask[Any, Any]) ->
     if model.replaced is not None:
         log.info(f"convolutions: {model.replaced}")
     log.info(f"{lists.title}, split {lists.split}: {lists}")
-    recipe = f" (from the recipe {config.recipe})" if config.recipe else ""
     is_cut = 0 < engine.max_steps < engine.epochs * task.feed.steps
     ends = f" (ends after {counted(engine.max_steps, 'step')})" if is_cut else ""
     log.info(
         f"{counted(engine.epochs, 'epoch')} x {counted(task.feed.steps, 'step')} x "
         f"{counted(task.feed.batch_size, 'clip')}{ends}, {engine.optimizer}, "
-        f"peak rate {engine.lr:g}, schedule {engine.schedule}, {engine.precision}{recipe}"
+        f"peak rate {engine.lr:g}, schedule {engine.schedule}, {engine.precision}"
     )
+    if config.recipe:
+        log.info(describe_recipe(config))
     if task.feed.batch_size < engine.batch_size:
         log.info(f"a step takes all the training clips: they are fewer than the {engine.batch_size} of the recipe")
     if engine.freeze:

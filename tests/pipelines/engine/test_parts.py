@@ -126,5 +126,38 @@ def test_early_stop(data: Path, tmp_path: Path) -> None:
     assert len(run.lines()) == len(values) and run.results()["evaluations"]
 
 
+def test_early_stop_says_where_it_ended_and_how_to_go_on(data: Path, tmp_path: Path, capsys) -> None:
+    words = "--name early --lr 0.01 --val-fraction 0.3 --schedule constant"
+    assert train(data, tmp_path, f"{words} --epochs 30 --early-stop 2") == 0
+    run = RunFolder(tmp_path / "early")
+    last, steps, best = len(run.lines()), run.lines()[-1]["step"], run.meta("best")["figures"]["epoch"] + 1
+    said = f"--early-stop 2 ended the training after epoch {last} of 30: val_top1 has got no better than "
+    kept = f" since epoch {best}, which is kept in best/; last/ holds epoch {last}, and is what is scored."
+    assert said in capsys.readouterr().err
+    assert said in (run.path / "log.txt").read_text() and kept in (run.path / "log.txt").read_text()
+    assert train(data, tmp_path, f"{words} --epochs 31 --early-stop 2 --resume auto") == 0
+    printed = " ".join(capsys.readouterr().err.split())
+    assert f"warning: {said.replace('of 30', 'of 31')}" in printed
+    assert "--resume auto with a greater --early-stop, or 0 for none, goes on." in printed
+    assert train(data, tmp_path, f"{words} --epochs {last + 1} --early-stop 0 --resume auto") == 2  # not fewer epochs
+    assert train(data, tmp_path, f"{words} --epochs 31 --early-stop 0 --resume auto --max-steps {steps + 1}") == 0
+    assert len(run.lines()) == last + 1 and run.config()["train"]["early_stop"] == 0
+
+
+@pytest.mark.parametrize("words", ["--lr-scale layer9=0.1", "--lr-scale layer1=no", "--freeze layer9"])
+def test_a_wrong_place_leaves_no_run_behind(data: Path, tmp_path: Path, words: str, capsys) -> None:
+    assert train(data, tmp_path / "runs", f"--name wrong --epochs 1 {words}") == 2
+    assert words.split()[1].partition("=")[0] in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_what_a_recipe_sets_is_printed(data: Path, tmp_path: Path, capsys) -> None:
+    assert train(data, tmp_path, "--name r --epochs 1 --recipe finetune --lr 0.001") == 0
+    printed = " ".join(capsys.readouterr().err.split())
+    assert "recipe finetune: --crop multiscale --dropout 0.5 " in printed
+    assert "--head-lr 10" in printed and "--clip-norm 10" in printed and "--warmup 0.05" in printed
+    assert "set otherwise here: --batch-size 6 --lr 0.001" in printed
+
+
 def test_early_stop_needs_a_validation_part(data: Path, tmp_path: Path) -> None:
     assert train(data, tmp_path, "--name early --epochs 3 --early-stop 2") == 2
