@@ -17,6 +17,7 @@ from multiprocessing.connection import Connection
 import torch
 
 from specvid.pipelines.embed.inputs import Source
+from specvid.pipelines.embed.pipe import receive_into, send_all, wide_pipe
 from specvid.pipelines.embed.reading import Chunk, Reader
 from specvid.pipelines.engine.workers import start_worker
 
@@ -103,7 +104,7 @@ class _DecodeProcess:
 
     def __init__(self, sources: Sequence[Source], reader: Reader, places: Sequence[int], timeout: float) -> None:
         self.timeout = timeout
-        self._pipe, far = multiprocessing.Pipe(duplex=False)
+        self._pipe, far = wide_pipe()
         self._process = multiprocessing.Process(target=_decode, args=(far, sources, reader, places), daemon=True)
         self._process.start()
         far.close()  # so that the pipe ends when the process does
@@ -117,7 +118,7 @@ class _DecodeProcess:
                 chunk, shape = self._pipe.recv()
                 if shape is not None:
                     chunk.clips = torch.empty(shape, dtype=torch.uint8)
-                    self._pipe.recv_bytes_into(memoryview(chunk.clips.numpy()).cast("B"))
+                    receive_into(self._pipe, chunk.clips.numpy().data.cast("B"))
             except (EOFError, OSError):
                 raise _WorkerLost("kills its process") from None
             yield chunk
@@ -177,6 +178,6 @@ def _send(pipe: Connection, ready: "_ByteQueue") -> None:
         try:
             pipe.send((chunk, None if clips is None else tuple(clips.shape)))
             if clips is not None:
-                pipe.send_bytes(clips.numpy().data.cast("B"))
+                send_all(pipe, clips.numpy().data.cast("B"))
         except OSError:  # nobody reads any more
             os._exit(0)
