@@ -1,9 +1,10 @@
 """Lists of clips that come as JSON."""
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from specvid.reading import parse_json, read_plain
 
 
 def read_json(path: Path, what: str) -> Any:
@@ -20,7 +21,7 @@ def read_json(path: Path, what: str) -> Any:
         ValueError: it is missing, or no JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return parse_json(read_plain(path))
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error.strerror}); it is {what}.") from None
     except ValueError as error:

@@ -14,7 +14,6 @@ Videos vanish from YouTube, so nobody has all that the official lists name: clip
 the title says how many, and a figure is one over the clips that are there.
 """
 
-import csv
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,12 +21,15 @@ from pathlib import Path
 from specvid.datasets.layouts.action_set import ActionSet, VideoRecord, action_set, check_parts, find_folder, read_lines
 from specvid.datasets.layouts.base import Counts, check_split
 from specvid.datasets.layouts.media import VIDEOS, is_hidden
+from specvid.datasets.layouts.tables import read_text_table
 from specvid.datasets.layouts.text import NameFinder, split_label
+from specvid.reading import read_plain
 
 PUBLISHED = {400: 306_245, 600: 495_547, 700: 650_317}  # clips of all parts as first published, by number of classes
 
 _LIST_FOLDERS = ("annotations", ".")
 _WHAT = "one of the lists of Kinetics"
+_LABEL_DIGITS = 5  # each number up to the highest label is a class
 
 
 @action_set("kinetics")
@@ -126,6 +128,9 @@ def _path_records(root: Path, lists: Path, path: Path) -> list[VideoRecord]:
     wrong = next((line for line, (_, label) in zip(lines, pairs, strict=True) if not label.isdecimal()), "")
     if wrong:
         raise ValueError(f"{path}: line {wrong!r} is no clip; expected e.g. 'train/archery/0wR5jVB-WPk.mp4 5'.")
+    high = next((line for line, (_, label) in zip(lines, pairs, strict=True) if len(label) > _LABEL_DIGITS), "")
+    if high:
+        raise ValueError(f"{path}: line {high[-80:]!r} has no number of a class at its end; they are counted from 0.")
     part = "train" if "train" in path.name else "val"
     bases = [root / base for base in (".", part, f"videos_{part}", "videos")] + [lists]
     first = pairs[0][0]
@@ -149,28 +154,26 @@ def _list(lists: Path, part: str) -> Path | None:
 
 def _is_official(path: Path) -> bool:
     """Whether a list has the official columns."""
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        return "youtube_id" in file.readline()
+    return b"youtube_id" in read_plain(path).partition(b"\n")[0]
 
 
 def _rows(path: Path, *, labels: bool = True) -> Iterator[tuple[str, str, str]]:
     """(class, name of the clip's file without suffix, id of its video) of each row of an official list."""
     needed = ("label", "youtube_id", "time_start", "time_end")[0 if labels else 1 :]
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        seen: set[str] = set()
-        for number, row in enumerate(csv.DictReader(file), start=2):
-            missing = [column for column in needed if not row.get(column)]
-            if missing:
-                raise ValueError(f"{path}, line {number}: lacks {', '.join(missing)}; it is {_WHAT}.")
-            try:
-                start, end = int(float(row["time_start"])), int(float(row["time_end"]))
-            except ValueError:
-                raise ValueError(f"{path}, line {number}: time_start and time_end must be seconds.") from None
-            clip = f"{row['youtube_id']}_{start:06d}_{end:06d}"
-            if clip in seen:
-                raise ValueError(f"{path}, line {number}: {clip} is listed twice; every clip counts once.")
-            seen.add(clip)
-            yield row.get("label") or "", clip, row["youtube_id"]
+    seen: set[str] = set()
+    for number, row in enumerate(read_text_table(path)[0], start=2):
+        missing = [column for column in needed if not row.get(column)]
+        if missing:
+            raise ValueError(f"{path}, line {number}: lacks {', '.join(missing)}; it is {_WHAT}.")
+        try:
+            start, end = int(float(row["time_start"])), int(float(row["time_end"]))
+        except (ValueError, OverflowError):
+            raise ValueError(f"{path}, line {number}: time_start and time_end must be seconds.") from None
+        clip = f"{row['youtube_id']}_{start:06d}_{end:06d}"
+        if clip in seen:
+            raise ValueError(f"{path}, line {number}: {clip} is listed twice; every clip counts once.")
+        seen.add(clip)
+        yield row.get("label") or "", clip, row["youtube_id"]
 
 
 def _videos(root: Path) -> dict[str, Path]:

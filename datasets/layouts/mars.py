@@ -11,6 +11,7 @@ The official layout::
 
 import gzip
 import os
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,14 @@ import numpy as np
 from specvid.datasets.layouts.base import check_split
 from specvid.datasets.layouts.matlab import read_matlab
 from specvid.datasets.layouts.reid_set import ReidSet, Tracklet, check_disjoint, count_identities, in_order, reid_set
+from specvid.datasets.layouts.text import read_text
 
 TRAIN_TRACKLETS, TEST_TRACKLETS, QUERIES = 8_298, 12_180, 1_980
 TRAIN_IDS, DISTRACTORS, JUNK = 625, 3_248, 870
 TRAIN_FRAMES, TEST_FRAMES = 509_914, 681_089
 CAMERAS = 6
+
+_MOST_NAMES = 2**28  # bytes of a list of names that is unpacked; the longest one has 12 MB
 
 
 @reid_set("mars")
@@ -117,10 +121,15 @@ def _person(pid: int) -> str:
 def _names(info: Path, side: str) -> list[str]:
     """The frames' names, one a line."""
     plain, packed = info / f"{side}_name.txt", info / f"{side}_name.txt.gz"
-    if plain.is_file():
-        text = plain.read_text(encoding="ascii")
-    elif packed.is_file():
-        text = gzip.decompress(packed.read_bytes()).decode("ascii")
-    else:
+    if plain.exists():
+        return read_text(plain).split()
+    if not packed.is_file():
         raise ValueError(f"{plain} is missing; it is one of MARS's official info files")
-    return text.split()
+    try:
+        with gzip.open(packed) as file:
+            data = file.read(_MOST_NAMES)
+        if len(data) == _MOST_NAMES:
+            raise ValueError(f"it unpacks to {_MOST_NAMES // 2**20} MiB and more")
+        return data.decode("utf-8").split()
+    except (ValueError, EOFError, OSError, zlib.error) as error:
+        raise ValueError(f"{packed} holds no names of frames ({error}); fetch it again") from None

@@ -20,6 +20,7 @@ REID_SETS: Registry[Callable[..., "ReidSet"]] = Registry("dataset")
 """Readers by the name of their data set. `specvid.datasets.layouts.registry` fills it."""
 
 _DIGITS = re.compile(r"(\d+)")
+_MOST_DIGITS = 4000  # of a number that Python reads; no name of a file has as many
 _ANY_DIGIT = str.maketrans("123456789", "0" * 9)
 
 
@@ -151,7 +152,7 @@ def natural_key(name: str) -> list[tuple[int, int, str]]:
         The key.
     """
     parts = _DIGITS.split(name)
-    return [(1, int(part), part) if i % 2 else (0, 0, part) for i, part in enumerate(parts)]
+    return [(1, int(part[:_MOST_DIGITS]), part) if i % 2 else (0, 0, part) for i, part in enumerate(parts)]
 
 
 def check_disjoint(train: Sequence[Tracklet], test: Sequence[Tracklet], where: str) -> None:

@@ -51,7 +51,7 @@ def read_something_v2(root: str | os.PathLike[str], *, split: int = 1) -> Action
     content = read_json(path, f"{TITLE}'s list of classes")
     try:
         number_of = {str(name): int(number) for name, number in content.items()}
-    except (AttributeError, TypeError, ValueError):
+    except (AttributeError, TypeError, ValueError, OverflowError):
         raise ValueError(f"{path} is no list of classes; expected {{'Unfolding something': '173', ...}}.") from None
     if sorted(number_of.values()) != list(range(len(number_of))) or not number_of:
         raise ValueError(f"{path}: the class numbers must run 0, 1, 2, ... without a gap.")

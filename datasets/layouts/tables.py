@@ -28,7 +28,7 @@ def read_table(path: Path, needed: Sequence[str], optional: Sequence[str]) -> li
     Raises:
         ValueError: it cannot be read, lacks a column or has it twice, or has a row with too many cells.
     """
-    rows, columns = _parquet(path, (*needed, *optional)) if path.suffix.lower() == ".parquet" else _text(path)
+    rows, columns = _parquet(path, (*needed, *optional)) if path.suffix.lower() == ".parquet" else read_text_table(path)
     missing = [column for column in needed if column not in columns]
     if missing:
         raise ValueError(
@@ -41,7 +41,18 @@ def read_table(path: Path, needed: Sequence[str], optional: Sequence[str]) -> li
     return rows
 
 
-def _text(path: Path) -> tuple[list[dict[str, Any]], Sequence[str]]:
+def read_text_table(path: Path) -> tuple[list[dict[str, Any]], Sequence[str]]:
+    """The rows of a text table.
+
+    Args:
+        path: of the table.
+
+    Returns:
+        A dict of text for each row, and its columns.
+
+    Raises:
+        ValueError: it cannot be read, or has a row with too many cells.
+    """
     try:
         text = read_text(path).lstrip("\r\n")
         reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter_of(text), strict=True)

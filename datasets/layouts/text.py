@@ -7,11 +7,12 @@ import re
 from pathlib import Path
 
 from specvid.datasets.layouts.media import is_hidden
+from specvid.reading import read_plain
 from specvid.text import counted
 
 DELIMITERS = ",;\t|"
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
-_LABELLED = re.compile(r"(.*\S)\s+(-?\d+)")
+_LABELLED = re.compile(r"(.*\S)\s+(-?\d{1,18})")  # no more digits than an integer of 64 bits takes
 
 
 def read_text(path: str | os.PathLike[str], encoding: str = "") -> str:
@@ -26,9 +27,10 @@ def read_text(path: str | os.PathLike[str], encoding: str = "") -> str:
 
     Raises:
         OSError: it cannot be read.
-        ValueError: its bytes are not of that encoding; the line is named. Or there is no such encoding.
+        ValueError: its bytes are not of that encoding; the line is named. Or there is no such encoding, or it is no
+            plain file.
     """
-    data = Path(path).read_bytes()
+    data = read_plain(Path(path))
     marked = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
     if encoding.lower().startswith("latin-"):  # Python knows latin-1, but only latin2
         encoding = encoding.replace("-", "")

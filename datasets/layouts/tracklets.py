@@ -37,7 +37,7 @@ SETS = ("train", "query", "gallery", "test")
 COLUMNS = ("path", "pid", "camid")
 TRACKLET_COLUMNS = ("tracklet", "track", "track_id")
 
-_INTEGER = re.compile(r"0|-?[1-9][0-9]*")
+_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")  # of 64 bits
 
 
 @reid_set("tracklets")

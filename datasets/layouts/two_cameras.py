@@ -3,7 +3,7 @@
 What iLIDS-VID and PRID-2011 share: ``CAMERA/PERSON/*.png``, queries by the first camera, gallery by the second.
 """
 
-import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ import numpy as np
 from specvid.datasets.layouts.base import check_split
 from specvid.datasets.layouts.media import folders_in, images_in
 from specvid.datasets.layouts.reid_set import ReidSet, Tracklet, check_disjoint, count_identities, natural_key
+from specvid.reading import parse_json, read_plain
 
 Split = tuple[list[str], list[str]]  # identities to train on, identities to test on
 
@@ -133,16 +134,17 @@ def read_json_splits(path: Path) -> list[Split]:
         ValueError: The file has another form, names an identity twice, or leaves a side empty.
     """
     try:
-        content: Any = json.loads(path.read_text(encoding="utf-8"))
+        content: Any = parse_json(read_plain(path))
         splits = [(list(entry["train"]), list(entry["test"])) for entry in content]
-    except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
+    except (KeyError, TypeError, ValueError, OSError) as error:
         raise ValueError(
             f'{path} is no list of splits: expected [{{"train": [identities], "test": [identities]}}, ...] ({error!r})'
         ) from None
     if not splits or any(not train or not test for train, test in splits):
         raise ValueError(f"{path} holds no split with identities on both sides")
     for number, side in ((number, side) for number, split in enumerate(splits, start=1) for side in split):
-        wrong = [name for name in side if not isinstance(name, str) or side.count(name) > 1]
+        times = Counter(name for name in side if isinstance(name, str))
+        wrong = [name for name in side if not isinstance(name, str) or times[name] > 1]
         if wrong:
             raise ValueError(
                 f"{path}, split {number}: {wrong[0]!r} must be the name of a person's folder, in quotes, and come once"

@@ -30,6 +30,7 @@ SPLITS = {1: (9_537, 3_783), 2: (9_586, 3_734), 3: (9_624, 3_696)}  # clips to t
 _VIDEO_FOLDERS = ("videos", "UCF-101")
 _LIST_FOLDERS = ("ucfTrainTestlist", "UCF101TrainTestSplits-RecognitionTask", "splits", ".")
 _NAME = re.compile(r"v_(?P<label>.+)_g(?P<group>\d{2,})_c(?P<clip>\d{2,})\.\w+")
+_NUMBER = re.compile(r"\d{1,9}")
 _LIST = "one of UCF-101's official lists"
 
 
@@ -92,8 +93,8 @@ def read_classes(path: Path) -> list[str]:
         ValueError: another kind of line, or numbers that do not run from 1 without a gap.
     """
     pairs = [line.split(maxsplit=1) for line in read_lines(path, _LIST)]
-    if any(len(pair) != 2 or not pair[0].isdecimal() for pair in pairs):
-        wrong = next(" ".join(pair) for pair in pairs if len(pair) != 2 or not pair[0].isdecimal())
+    wrong = next((" ".join(pair) for pair in pairs if len(pair) != 2 or not _NUMBER.fullmatch(pair[0])), "")
+    if wrong:
         raise ValueError(f"{path}: line {wrong!r} is not a class; expected e.g. '1 ApplyEyeMakeup'.")
     if len({name.lower() for _, name in pairs}) < len(pairs):
         raise ValueError(f"{path}: two classes have the same name, but for capitals.")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from specvid.files import replacing_folder
+from specvid.reading import parse_json, read_plain
 from specvid.registry import Registry
 
 SETTINGS = "synthetic.json"  # lies beside the official folders and says what was written
@@ -94,7 +95,7 @@ def _is_there(out: Path, settings: Mapping[str, Any], *, overwrite: bool) -> int
     if not out.is_dir() or not any(out.iterdir()):
         return None
     try:
-        found = json.loads((out / SETTINGS).read_text(encoding="utf-8"))
+        found = parse_json(read_plain(out / SETTINGS))
         files = found.pop("files")
     except (OSError, ValueError, AttributeError, KeyError):
         raise ValueError(

@@ -1,6 +1,5 @@
 """Features of queries and gallery with their identities and cameras: what is scored, and what a file of them holds."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +9,7 @@ import numpy as np
 from specvid.eval.matrix import as_matrix
 from specvid.eval.reid.labels import as_flags, as_labels
 from specvid.eval.reid.result import ReidScore
+from specvid.reading import parse_json
 
 SEPARATE = ("query", "gallery", "query_ids", "gallery_ids", "query_cams", "gallery_cams")
 TABLE = ("features", "ids", "cams")
@@ -234,7 +234,7 @@ def parse_about(text: str | bytes) -> dict[str, Any]:
         ValueError: it is none.
     """
     try:
-        about = json.loads(text)
+        about = parse_json(text)
     except ValueError:
         about = None
     if not isinstance(about, dict):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
+from specvid.reading import parse_json
 from specvid.torchfile import check_tensors, load_plain
 
 _SAFE = ".safetensors"
@@ -118,8 +118,8 @@ def saved_config(path: str | Path) -> dict[str, Any] | None:
         return None
     try:
         with safe_open(str(path), framework="pt") as file:
-            config = json.loads((file.metadata() or {}).get("specvid", "null"))
-    except (SafetensorError, OSError, RecursionError, ValueError):
+            config = parse_json((file.metadata() or {}).get("specvid", "null"))
+    except (SafetensorError, OSError, ValueError):
         return None
     return config if isinstance(config, dict) else None
 

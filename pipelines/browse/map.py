@@ -18,6 +18,7 @@ from specvid.extras import require
 from specvid.files import replacing_file
 from specvid.pipelines.browse.sets import BrowsedSet
 from specvid.pipelines.search.exact import unit_blocks
+from specvid.reading import parse_json
 from specvid.text import counted
 
 _NEIGHBOURS = 15  # of UMAP: its usual number
@@ -152,7 +153,7 @@ def _read(file: Path, settings: dict[str, Any], places: np.ndarray) -> np.ndarra
 
     try:
         schema = pq.read_schema(file)
-        if json.loads((schema.metadata or {}).get(b"specvid", b"null")) != settings:
+        if parse_json((schema.metadata or {}).get(b"specvid", b"null")) != settings:
             return None
         table = parquet.read_table(file, columns=["x", "y"])
         points = np.stack([table[name].to_numpy() for name in ("x", "y")], axis=1).astype(np.float32)

@@ -13,6 +13,7 @@ from specvid import parquet
 from specvid.datasets.decode import Timing
 from specvid.pipelines.embed.folder import Folder
 from specvid.pipelines.embed.rows import batches
+from specvid.reading import parse_json
 from specvid.text import printable_path
 
 KEY = b"specvid"  # of the schema's metadata: JSON
@@ -259,7 +260,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
     metadata = pq.read_schema(path).metadata or {}
     if KEY not in metadata:
         raise ValueError(f"{path} was not written by specvid: its schema metadata has no {KEY.decode()!r}.")
-    return json.loads(metadata[KEY])
+    return parse_json(metadata[KEY])
 
 
 def write_npz(folder: Folder) -> None:

@@ -27,6 +27,7 @@ from specvid.models.weights import save_weights
 from specvid.models.weights.read import read_weights
 from specvid.pipelines.engine.config import TrainingConfig
 from specvid.pipelines.engine.environment import describe_environment
+from specvid.reading import parse_json, read_plain
 from specvid.torchfile import load_plain
 
 WEIGHTS, META, STATE = "model.safetensors", "meta.json", "training.pt"
@@ -110,10 +111,10 @@ class RunFolder:
             A line for each epoch; a last one cut off by a kill is left out.
         """
         path, lines = self.path / name, []
-        for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        for text in read_plain(path).splitlines() if path.exists() else []:
             try:
-                lines.append(json.loads(text))
-            except json.JSONDecodeError:
+                lines.append(parse_json(text))
+            except ValueError:
                 break
         return lines
 

@@ -1,11 +1,12 @@
 """What the classes of a network are called: as a file says, or what lies beside its weights, or its data set."""
 
-import json
 import re
 from pathlib import Path
 
+from specvid.datasets.layouts.text import read_text
 from specvid.models.spec import Pretrained
 from specvid.models.video_model import VideoModel
+from specvid.reading import parse_json, read_plain
 
 
 def class_names(model: VideoModel, *, weights: str, labels: str = "") -> tuple[tuple[str, ...], str]:
@@ -62,17 +63,16 @@ def read_labels(path: str | Path) -> tuple[str, ...]:
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"labels {str(path)!r}: there is no such file.")
-    text = path.read_text(encoding="utf-8")
     if path.suffix == ".json":
         try:
-            names = json.loads(text)
-        except json.JSONDecodeError as error:
+            names = parse_json(read_plain(path))
+        except ValueError as error:
             raise ValueError(f"labels {str(path)!r} is no JSON ({error}).") from error
         if not isinstance(names, list):
             raise ValueError(f"labels {str(path)!r}: the JSON must be a list of names, in the order of the logits.")
         return tuple(map(str, names))
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    numbered = [re.fullmatch(r"(\d+)[\s,:]+(.+)", line) for line in lines]
+    lines = [line.strip() for line in read_text(path).splitlines() if line.strip()]
+    numbered = [re.fullmatch(r"(\d{1,9})[\s,:]+(.+)", line) for line in lines]
     numbers = [int(match[1]) for match in numbered if match]
     if numbers and numbers == list(range(numbers[0], numbers[0] + len(lines))):
         return tuple(match[2] for match in numbered if match)

@@ -32,6 +32,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 from specvid.errors import disk_error
+from specvid.reading import parse_json, read_plain
 
 _PATIENCE = 60.0  # s that a process waits for another one that writes the same file
 _ABOUT_TO_END = 10.0  # s that it waits for one that holds a folder: killed ones take a moment to go
@@ -295,20 +296,13 @@ def read_json(path: str | Path) -> dict[str, Any]:
     Raises:
         ValueError: it cannot be read, is no JSON, or is no object; the file is named.
     """
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise ValueError(f"{str(path)!r} is no plain file: a folder, a device or a pipe; nothing is read from it.")
     try:
-        with open(path, "rb") as file:
-            text = file.read(_LARGEST_JSON + 1)
+        data = read_plain(path, largest=_LARGEST_JSON)
     except OSError as error:
         raise ValueError(f"{str(path)!r} cannot be read ({error.strerror}).") from None
-    if len(text) > _LARGEST_JSON:
-        raise ValueError(f"{str(path)!r} is no file of settings: it has more than {_LARGEST_JSON // 2**20} MiB.")
     try:
-        content = json.loads(text.decode("utf-8"))
-    except RecursionError:
-        raise ValueError(f"{str(path)!r} is no JSON of specvid: it is nested too deeply.") from None
-    except ValueError as error:  # also one of bytes that are not UTF-8, and one of a number with thousands of digits
+        content = parse_json(data)
+    except ValueError as error:
         raise ValueError(f"{str(path)!r} is not JSON: {error}.") from None
     if not isinstance(content, dict):
         raise ValueError(f"{str(path)!r} must hold one JSON object, and holds {str(content)[:60]!r}.")

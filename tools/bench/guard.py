@@ -17,6 +17,7 @@ from typing import Any
 from specvid.datasets.synthetic.ucf101 import synthesize_ucf101
 from specvid.files import write_json
 from specvid.pipelines.engine.log import silent
+from specvid.reading import parse_json, read_plain
 from specvid.text import to_text
 from specvid.tools.bench import embed, loader, model, reid, search
 from specvid.tools.bench.blocks.times import bench_blocks
@@ -131,7 +132,7 @@ def read_recorded(path: str | Path, sizes: str) -> dict[str, float]:
         ValueError: it is no such file.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = parse_json(read_plain(path))
         return {str(name): float(ratio) for name, ratio in content.get(sizes, {"ratios": {}})["ratios"].items()}
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(

@@ -11,6 +11,7 @@ seen.
 
 import argparse
 import csv
+import math
 import os
 import re
 import sys
@@ -23,6 +24,7 @@ import numpy as np
 from specvid.datasets.decode import open_video
 from specvid.datasets.decode.base import Video
 from specvid.datasets.layouts.media import is_image
+from specvid.datasets.layouts.text import read_text
 from specvid.files import output_file, output_folder, replacing_file
 from specvid.pipelines.engine.log import echo
 from specvid.text import counted
@@ -62,21 +64,23 @@ def read_mot(path: str | os.PathLike[str]) -> list[Box]:
     if not path.is_file():
         raise ValueError(f"{path} is no file; give the tracker's MOT text file.")
     boxes = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         values = [value for value in re.split(r"[,;\s]+", line.strip()) if value]
         if not values:
             continue
         try:
             frame, left, top, width, height = (float(values[i]) for i in (0, 2, 3, 4, 5))
             track = values[1] if not re.fullmatch(r"-?\d+\.0*", values[1]) else values[1].split(".")[0]
+            if not all(map(math.isfinite, (frame, left, top, width, height))):
+                raise ValueError
         except (IndexError, ValueError):
             raise ValueError(
                 f"{path}, line {number}: {line[:80]!r} is not frame, track, left, top, width, height."
             ) from None
-        if frame < 1 or frame != int(frame):
+        if frame < 1 or not frame.is_integer():
             raise ValueError(f"{path}, line {number}: frame {values[0]} must be a whole number from 1.")
-        if not re.fullmatch(r"[\w-]+", track):
-            raise ValueError(f"{path}, line {number}: track {track!r} must be a number or a plain name.")
+        if not re.fullmatch(r"[\w-]{1,100}", track):
+            raise ValueError(f"{path}, line {number}: track {track[:80]!r} must be a number or a plain name.")
         boxes.append(Box(int(frame) - 1, track, (left, top, left + width, top + height)))
     if not boxes:
         raise ValueError(f"{path} has no box in it.")

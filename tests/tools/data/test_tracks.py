@@ -109,6 +109,8 @@ def test_mistakes_are_answered(tmp_path: Path, capsys) -> None:
         ("1,2,3\n", "line 1: '1,2,3' is not frame, track"),
         ("0,1,1,1,1,1", "whole number from 1"),
         ("", "no box"),
+        ("inf,1,1,1,1,1", "line 1: 'inf,1,1,1,1,1' is not frame, track"),
+        ("1,1,nan,1,1e400,1", "is not frame, track"),
     ):
         bad.write_text(text)
         with pytest.raises(ValueError, match=why):
