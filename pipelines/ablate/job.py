@@ -1,17 +1,13 @@
 """Running the trainings of an ablation: each in a process of its own, several at a time, finished ones never again."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
 from specvid.pipelines.ablate.grid import AblationConfig, Arm
+from specvid.pipelines.engine.jobs import run_commands
 from specvid.pipelines.engine.log import status
 from specvid.pipelines.engine.run import RunFolder
-from specvid.pipelines.engine.signals import Interrupted, handling
 
 _UNCHECKED = frozenset({"data", "device", "devices", "workers", "tensorboard"})
 
@@ -33,24 +29,16 @@ def run_grid(config: AblationConfig, arms: list[Arm]) -> dict[str, str]:
     todo = [(arm, seed) for seed in config.seeds for arm in arms if not is_finished(config, arm, seed)]
     done = len(arms) * len(config.seeds) - len(todo)
     status(f"{done + len(todo)} trainings, {done} of them finished")
-    jobs, running, failed = config.jobs or os.cpu_count() or 1, set[subprocess.Popen[bytes]](), {}
-
-    def stop(number: int) -> None:
-        for process in list(running):
-            process.terminate()  # a training saves itself
-        raise Interrupted(number, f"{config.runs} holds what was trained; the same command goes on.")
-
-    with handling(stop), ThreadPoolExecutor(jobs) as pool:
-        futures = {pool.submit(_train, config, arm, seed, jobs, running): arm.run_name(seed) for arm, seed in todo}
-        try:
-            for number, future in enumerate(as_completed(futures), start=done + 1):
-                problem = future.result()
-                status(f"{number} of {done + len(todo)}: {futures[future]}{f' FAILED: {problem}' if problem else ''}")
-                if problem:
-                    failed[futures[future]] = problem
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    commands = {arm.run_name(seed): arm.words(config, seed) for arm, seed in todo}
+    rows = {arm.run_name(seed): (arm, seed) for arm, seed in todo}
+    stopped = f"{config.runs} holds what was trained; the same command goes on."
+    ended = run_commands(commands, logs=Path(config.runs) / "logs", stopped=stopped, jobs=config.jobs)
+    failed = {}
+    for number, (name, last) in enumerate(ended, start=done + 1):
+        problem = "" if is_finished(config, *rows[name]) else last or "it was not scored"
+        status(f"{number} of {done + len(todo)}: {name}{f' FAILED: {problem}' if problem else ''}")
+        if problem:
+            failed[name] = problem
     return failed
 
 
@@ -82,28 +70,6 @@ def is_finished(config: AblationConfig, arm: Arm, seed: int) -> bool:
                 "remove it."
             )
     return True
-
-
-def _train(config: AblationConfig, arm: Arm, seed: int, jobs: int, running: set[subprocess.Popen[bytes]]) -> str:
-    """Train in a process of its own; returns the last line of its log where it fails."""
-    folder = Path(config.runs) / "logs"
-    folder.mkdir(parents=True, exist_ok=True)
-    log = folder / f"{arm.run_name(seed)}.txt"
-    threads = str(max(1, (os.cpu_count() or 1) // jobs))
-    environment = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads} | dict(os.environ)
-    # In a session of its own: a Ctrl-C reaches it once, through `stop`, and it saves itself.
-    command = [sys.executable, "-m", "specvid", *arm.words(config, seed)]
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            command, stdout=file, stderr=subprocess.STDOUT, env=environment, start_new_session=True
-        )
-        running.add(process)
-        code = process.wait()
-        running.discard(process)
-    if is_finished(config, arm, seed):
-        return ""
-    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return lines[-1] if lines else f"exit code {code}"
 
 
 def _flat(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -9,7 +9,6 @@ from typing import Any
 from specvid.datasets.synthetic import synthesize_ucf101
 from specvid.pipelines.action.config import ActionConfig
 from specvid.pipelines.action.recipes import small
-from specvid.pipelines.action.train import train
 from specvid.pipelines.demo.runs import BLOCK, describe_seeds, figure, network_cells, with_and_without
 from specvid.pipelines.engine.log import console, echo
 from specvid.text import to_text
@@ -35,7 +34,7 @@ def demo_action(root: Path, *, seeds: Iterable[int], recipe: ActionConfig | None
     console.print(f"synthesizing clips in UCF-101's layout: {root / 'ucf101'}")
     data = synthesize_ucf101(root / "ucf101", scenes=scenes, overwrite=True)
     recipe = dataclasses.replace(recipe, clips=dataclasses.replace(recipe.clips, data=str(data.root)))
-    results = with_and_without(recipe, train, root, prefix="", seeds=seeds, afresh=data.written)
+    results = with_and_without(recipe, root, prefix="", seeds=seeds, afresh=data.written)
     echo(f"\n{describe_task(results)}\n\n{to_text(rows(recipe.net.model, results))}")
     bare, block = (mean_top1(results[blocks]) for blocks in ("", BLOCK))
     if bare < BARE_AT_MOST and block > BLOCK_AT_LEAST:

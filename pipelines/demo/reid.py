@@ -11,7 +11,6 @@ from specvid.pipelines.demo.runs import BLOCK, describe_seeds, figure, network_c
 from specvid.pipelines.engine.log import console, echo
 from specvid.pipelines.reid.config import ReidConfig
 from specvid.pipelines.reid.recipes import tiny
-from specvid.pipelines.reid.train import train
 from specvid.text import to_text
 
 PROTOCOL = "mars-ap"
@@ -36,7 +35,7 @@ def demo_reid(root: Path, *, seeds: Iterable[int], recipe: ReidConfig | None = N
     console.print(f"synthesizing walkers in MARS's layout: {root / 'walkers'}")
     data = synthesize_mars(root / "walkers", tracklets=tracklets, overwrite=True)
     recipe = dataclasses.replace(recipe, clips=dataclasses.replace(recipe.clips, data=str(data.root)))
-    results = with_and_without(recipe, train, root, prefix="reid-", seeds=seeds, afresh=data.written)
+    results = with_and_without(recipe, root, prefix="reid-", seeds=seeds, afresh=data.written)
     echo(f"\n{describe_task(results)}\n\n{to_text(rows(recipe.net.model, results))}")
     bare, block = (mean_map(results[blocks]) for blocks in ("", BLOCK))
     if block > bare + BETTER_BY:

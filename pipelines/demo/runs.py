@@ -3,15 +3,20 @@
 import dataclasses
 import shutil
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from specvid import __version__
 from specvid.config import differences, to_dict
+from specvid.files import write_json
 from specvid.models.backbones.receptive_field import receptive_field
 from specvid.models.backbones.registry import build_backbone
 from specvid.pipelines.action.config import ActionConfig
 from specvid.pipelines.engine.config import ABOUT_THE_RUN, MAY_CHANGE_ON_RESUME
+from specvid.pipelines.engine.jobs import run_commands
+from specvid.pipelines.engine.log import status
 from specvid.pipelines.engine.run import RunFolder
 from specvid.pipelines.reid.config import ReidConfig
 
@@ -23,55 +28,82 @@ Results = dict[str, Any]
 
 
 def with_and_without(
-    recipe: Config, train: Callable[[Config], Results], root: Path, *, prefix: str, seeds: Iterable[int], afresh: bool
+    recipe: Config, root: Path, *, prefix: str, seeds: Iterable[int], afresh: bool
 ) -> dict[str, list[Results]]:
-    """Train the same network without and with the block.
+    """Train the same network without and with the block, at the same time where there are the cores.
 
     Args:
         recipe: The training, whatever its seed, name and blocks.
-        train: Trains one config and returns what its results.json holds.
         root: Folder of the runs ``{prefix}bare-seed0``, ``{prefix}snl-seed0`` and so on.
         prefix: Begins the names of the runs.
         seeds: Of the trainings.
-        afresh: Whether the data was made anew, so that finished runs do not count (`run_once`).
+        afresh: Whether the data was made anew, so that finished runs do not count.
 
     Returns:
         ``{"": results of the bare network, BLOCK: results with the block}``, one for each seed.
+
+    Raises:
+        ValueError: a training failed.
     """
+    configs = {
+        (blocks, seed): dataclasses.replace(
+            recipe,
+            name=f"{prefix}{'snl' if blocks else 'bare'}-seed{seed}",
+            runs=str(root),
+            net=dataclasses.replace(recipe.net, blocks=blocks),
+            train=dataclasses.replace(recipe.train, seed=seed, precision="fp32"),  # the same figures everywhere
+        )
+        for seed in seeds
+        for blocks in ("", BLOCK)
+    }
+    train_all([config for config in configs.values() if not is_finished(config, afresh=afresh)])
     results: dict[str, list[Results]] = {"": [], BLOCK: []}
-    for seed in seeds:
-        for blocks, of_seeds in results.items():
-            config = dataclasses.replace(
-                recipe,
-                name=f"{prefix}{'snl' if blocks else 'bare'}-seed{seed}",
-                runs=str(root),
-                net=dataclasses.replace(recipe.net, blocks=blocks),
-                train=dataclasses.replace(recipe.train, seed=seed, precision="fp32"),  # the same figures everywhere
-            )
-            of_seeds.append(run_once(config, train, afresh=afresh))
+    for (blocks, _), config in configs.items():
+        results[blocks].append(RunFolder(Path(config.runs) / config.name).results())
     return results
 
 
-def run_once(config: Config, train: Callable[[Config], Results], *, afresh: bool = False) -> Results:
-    """The results of one run: read where it is finished, trained where it is not.
+def is_finished(config: ActionConfig | ReidConfig, *, afresh: bool = False) -> bool:
+    """Whether a run is trained and scored.
 
     Args:
         config: The training. A run of its name with other settings is removed: the folder is the demo's own.
-        train: Trains the config and returns what its results.json holds.
         afresh: Remove a run of this name too where only its data is another.
-
-    Returns:
-        What results.json holds.
     """
     run = RunFolder(Path(config.runs) / config.name)
     if run.started:
         other = differences(run.config(), to_dict(config), but=MAY_CHANGE_ON_RESUME | ABOUT_THE_RUN)
         if other or afresh:
             shutil.rmtree(run.path)
-    results = run.results()
-    if results.get("evaluations"):
-        return results
-    return train(dataclasses.replace(config, resume="auto"))
+    return bool(run.results().get("evaluations"))
+
+
+def train_all(configs: Sequence[ActionConfig | ReidConfig]) -> None:
+    """Train and score, a process for each, with its lines after its name.
+
+    Args:
+        configs: The trainings, of one folder of runs; one that was killed goes on.
+
+    Raises:
+        ValueError: One failed.
+    """
+    with tempfile.TemporaryDirectory() as settings:
+        commands = {}
+        for config in configs:
+            file = Path(settings) / f"{config.name}.json"
+            write_json(file, {"specvid": __version__, "task": config.task, **to_dict(config)})
+            words = ["--name", config.name, "--runs", config.runs, "--resume", "auto"]
+            commands[config.name] = ["train", config.task, "--config", str(file), *words]
+        stopped = "what was trained stands; `specvid demo` goes on."
+        logs = Path(configs[0].runs) / "logs" if configs else Path(settings)
+        for name, problem in run_commands(commands, logs=logs, stopped=stopped, on_line=_say):
+            if problem:
+                raise ValueError(f"training {name!r} failed: {problem} ({logs / name}.txt).")
+
+
+def _say(name: str, line: str) -> None:
+    if line:
+        status(f"{name}: {line}")
 
 
 def describe_seeds(runs: Sequence[Mapping[str, Any]]) -> str:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from specvid.cli import run
 from specvid.config import to_dict
 from specvid.pipelines.action.recipes import small as small_recipe
-from specvid.pipelines.demo import action, demo, reid
+from specvid.pipelines.demo import demo, runs
 from specvid.pipelines.demo.action import demo_action, mean_top1
 from specvid.pipelines.demo.reid import demo_reid, final_score, mean_map
 from specvid.pipelines.demo.report import demo_reports
@@ -33,6 +34,12 @@ def short_reid_recipe():
     )
 
 
+def never(commands: Mapping[str, object], **_: object) -> list[tuple[str, str]]:
+    """Nothing is trained."""
+    assert not commands
+    return []
+
+
 @pytest.fixture(scope="module")
 def stands(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a demo cut down to one scene a group and one epoch."""
@@ -45,8 +52,8 @@ def stands(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_stands_is_only_printed(
     stands: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert sorted(path.name for path in stands.iterdir()) == ["bare-seed0", "snl-seed0", "ucf101"]
-    monkeypatch.setattr(action, "train", lambda config: pytest.fail("trained again"))
+    assert sorted(path.name for path in stands.iterdir()) == ["bare-seed0", "logs", "snl-seed0", "ucf101"]
+    monkeypatch.setattr(runs, "run_commands", never)
     demo_action(stands, seeds=[0], recipe=short_recipe(), scenes=1)
     text = capsys.readouterr().out
     assert "Top-1 on 28 of 28 unseen clips, split 1, 1 clip x 1 crop, last epoch, seed 0." in text
@@ -79,9 +86,9 @@ def test_walkers_are_trained_on_once_and_printed_with_their_protocol(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert not demo_reid(tmp_path, seeds=[0], recipe=short_reid_recipe(), tracklets=6)  # learned in one step: nothing
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["reid-bare-seed0", "reid-snl-seed0", "walkers"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["logs", "reid-bare-seed0", "reid-snl-seed0", "walkers"]
     before = capsys.readouterr().out.splitlines()
-    monkeypatch.setattr(reid, "train", lambda config: pytest.fail("trained again"))
+    monkeypatch.setattr(runs, "run_commands", never)
     demo_reid(tmp_path, seeds=[0], recipe=short_reid_recipe(), tracklets=6)
     text = capsys.readouterr().out
     assert "24 of 24 queries, 42 gallery tracklets, identities never trained on, protocol mars-ap" in text
@@ -126,7 +133,7 @@ def test_other_settings_or_other_clips_are_trained_again(tmp_path: Path, monkeyp
     trained: list[tuple[str, int, float]] = []
 
     def train(config):
-        """As the real one, without training."""
+        """As a real one, without training."""
         trained.append((config.name, config.train.seed, config.train.lr))
         folder = RunFolder(Path(config.runs) / config.name)
         assert not folder.started  # what stood there is gone
@@ -141,9 +148,8 @@ def test_other_settings_or_other_clips_are_trained_again(tmp_path: Path, monkeyp
             "checkpoint": "last",
         }
         folder.write_results({"evaluations": [entry], "training": {"parameters": 5}, "config": to_dict(config)})
-        return folder.results()
 
-    monkeypatch.setattr(action, "train", train)
+    monkeypatch.setattr(runs, "train_all", lambda configs: [train(config) for config in configs])
     recipe = short_recipe()
     slower = dataclasses.replace(recipe, train=dataclasses.replace(recipe.train, lr=0.01))
     assert demo_action(tmp_path, seeds=[0], recipe=recipe, scenes=1)
@@ -155,6 +161,13 @@ def test_other_settings_or_other_clips_are_trained_again(tmp_path: Path, monkeyp
     trained.clear()
     assert demo_action(tmp_path, seeds=[0], recipe=slower, scenes=2)
     assert trained == [("bare-seed0", 0, 0.01), ("snl-seed0", 0, 0.01)]
+
+
+def test_a_training_that_fails_is_named_with_its_log(tmp_path: Path) -> None:
+    recipe = short_recipe()
+    broken = dataclasses.replace(recipe, clips=dataclasses.replace(recipe.clips, frames=10**6))
+    with pytest.raises(ValueError, match=r"training '(bare|snl)-seed0' failed: .+ \(.*/logs/\1-seed0\.txt\)"):
+        demo_action(tmp_path, seeds=[0], recipe=broken, scenes=1)
 
 
 def test_no_seeds_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,83 @@
+"""Command lines of specvid as processes of their own, several at a time."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+from specvid.pipelines.engine.signals import Interrupted, handling
+
+
+def run_commands(
+    commands: Mapping[str, Sequence[str]],
+    *,
+    logs: str | Path,
+    stopped: str,
+    jobs: int = 0,
+    on_line: Callable[[str, str], None] | None = None,
+) -> Iterator[tuple[str, str]]:
+    """Run command lines, each with its share of the cores.
+
+    Args:
+        commands: the words after ``specvid``, by a name that is a file's.
+        logs: folder for what each prints, ``NAME.txt``.
+        stopped: what to say where a signal ends it, after each command was told to save itself.
+        jobs: at a time; one for each core if 0.
+        on_line: called with the name and each line that is printed, from several threads.
+
+    Yields:
+        Each name as its command ends, and the last line that it printed; "" where its exit code is 0.
+
+    Raises:
+        Interrupted: a signal ended it.
+    """
+    if not commands:
+        return
+    cores = os.cpu_count() or 1
+    at_once = min(jobs or cores, len(commands))
+    running: set[subprocess.Popen[str]] = set()
+    Path(logs).mkdir(parents=True, exist_ok=True)
+
+    def stop(number: int) -> None:
+        for process in list(running):
+            process.terminate()
+        raise Interrupted(number, stopped)
+
+    def run(name: str) -> str:
+        threads = str(max(1, cores // at_once))
+        environment = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads} | dict(os.environ)
+        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "errors": "replace"}
+        last = ""
+        with (
+            (Path(logs) / f"{name}.txt").open("w", encoding="utf-8", errors="backslashreplace") as log,
+            # in a session of its own: a Ctrl-C reaches it once, through `stop`
+            subprocess.Popen(
+                [sys.executable, "-m", "specvid", *commands[name]],
+                env=environment,
+                start_new_session=True,
+                text=True,
+                **pipes,
+            ) as process,
+        ):
+            running.add(process)
+            for line in process.stdout or ():
+                log.write(line)
+                log.flush()
+                last = line.strip() or last
+                if on_line is not None:
+                    on_line(name, line.rstrip("\n"))
+            code = process.wait()
+            running.discard(process)
+        return (last or f"exit code {code}") if code else ""
+
+    with handling(stop), ThreadPoolExecutor(at_once) as pool:
+        futures = {pool.submit(run, name): name for name in commands}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
