@@ -22,6 +22,21 @@ if TYPE_CHECKING:
 KINETICS_MEAN, KINETICS_STD = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
+_MOST_FRAMES = 100_000  # of a clip, and between two of its frames
+_MOST_NUMBERS = 2**29  # of a clip, 2 GiB
+_LARGEST = 1e6  # of a mean or deviation; pixels are 0 to 1, or 0 to 255
+_LEAST = 1e-6  # of a deviation
+
+
+def _is_whole(value: object) -> bool:
+    """Whether something is an integer of at least 1."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _is_number(value: object) -> bool:
+    """Whether something is a number, and none that only stands for a mistake (NaN, 1e300)."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
+
 
 @dataclass(frozen=True)
 class InputSpec:
@@ -60,10 +75,26 @@ class InputSpec:
                 if len(value) != wanted:
                     raise ValueError(f"input: {name} is {value!r}; it takes {wanted} numbers")
         for name in ("frames", "stride"):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise ValueError(f"input: {name} is {getattr(self, name)!r}; it must be an integer >= 1")
-        if min(self.crop) < 1:
-            raise ValueError(f"input: size is {self.size!r}; it must be one or two integers of pixels >= 1")
+            value = getattr(self, name)
+            if not _is_whole(value) or value > _MOST_FRAMES:
+                raise ValueError(f"input: {name} is {value!r}; it must be an integer, 1 to {_MOST_FRAMES:,}")
+        for name in ("size", "resize"):
+            value = getattr(self, name)
+            sides = value if isinstance(value, tuple) else (value, value)
+            if not all(map(_is_whole, sides)):
+                raise ValueError(f"input: {name} is {value!r}; it must be one or two integers of pixels >= 1")
+            if self.frames * self.channels * sides[0] * sides[1] > _MOST_NUMBERS:
+                raise ValueError(
+                    f"input: {self.frames} frames of {name} {value!r} are more than the {_MOST_NUMBERS:,} numbers that "
+                    "a clip may have"
+                )
+        for name, least in (("mean", -_LARGEST), ("std", _LEAST)):
+            value = getattr(self, name)
+            if not isinstance(value, tuple) or not all(_is_number(number) and number >= least for number in value):
+                rule = f"from {_LEAST:g}" if name == "std" else f"from {-_LARGEST:,.0f}"
+                raise ValueError(
+                    f"input: {name} is {value!r}; it takes {self.channels} numbers {rule} to {_LARGEST:,.0f}"
+                )
 
     @property
     def channels(self) -> int:

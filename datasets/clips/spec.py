@@ -1,5 +1,6 @@
 """What a clip is: how many frames, which ones, at what size, normalised how, read by what. It travels as one thing."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -78,9 +79,11 @@ class ClipSpec:
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.modality not in CHANNELS:
             raise unknown("modality", self.modality, CHANNELS)
-        if len(self.mean) != self.channels or len(self.std) != self.channels or min(self.std) <= 0:
+        numbers = (*self.mean, *self.std)
+        right = all(isinstance(number, int | float) and math.isfinite(number) for number in numbers)
+        if not right or (len(self.mean), len(self.std)) != (self.channels,) * 2 or min(self.std) <= 0:
             raise ValueError(
-                f"mean = {self.mean}, std = {self.std}: expected {self.channels} numbers each, std above 0."
+                f"mean = {self.mean}, std = {self.std}: expected {self.channels} numbers each, finite, std above 0."
             )
         if self.sampling not in SAMPLINGS:
             raise unknown("sampling", self.sampling, SAMPLINGS)

@@ -160,7 +160,7 @@ class TestViews(Dataset[dict[str, Any]]):
         except VideoError as failure:
             error = str(failure)
             # Black frames of any size pass through the transform to learn the shape of a view.
-            clips = [np.zeros((self.spec.frames, 240, 320, self.spec.channels), dtype=np.uint8)] * self.clips
+            clips = [np.zeros((self.spec.frames, *self.spec.crop, self.spec.channels), dtype=np.uint8)] * self.clips
         views = torch.cat([_apply(self.transform, clip, None, record) for clip in clips])
         if error:
             views.zero_()

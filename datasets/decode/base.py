@@ -9,6 +9,8 @@ import numpy as np
 
 from specvid.datasets.decode.timing import Timing
 from specvid.errors import VideoError
+from specvid.memory import check_memory
+from specvid.text import counted
 
 MIN_READABLE = 0.9  # of the frames that are wanted at once; below it the file is an error
 _BLOCK_BYTES = 64 * 2**20  # of frames that `stream` decodes at a time
@@ -93,6 +95,9 @@ class Video(ABC):
         if wanted.min() < 0 or wanted.max() >= len(self):
             outside = wanted[(wanted < 0) | (wanted >= len(self))][0]
             raise ValueError(f"frame {outside} of {self.path} does not exist: it has frames 0 to {len(self) - 1}.")
+        size = 3 * wanted.size * self.size[0] * self.size[1]
+        if size > _BLOCK_BYTES:  # what a clip mostly has needs no question
+            check_memory(size, f"{counted(wanted.size, 'frame')} of {self.path} take")
         if (wanted[1:] > wanted[:-1]).all():  # a clip mostly is: nothing to rearrange, no copy
             return self._decode(wanted)
         needed, place = np.unique(wanted, return_inverse=True)

@@ -54,3 +54,34 @@ def test_sampling_decides_which_frames_are_taken():
 def test_wrong_values_are_named(changes, message):
     with pytest.raises(ValueError, match=message):
         ClipSpec(**{"frames": 8, "stride": 1, "size": 32, "resize": 40} | changes)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({name: value} for name in ("frames", "stride") for value in (0, -1, 10**7, 10**30, True, 2.0, "8", None)),
+        *({name: value} for name in ("size", "resize") for value in (0, 10**5, (8, 10**9), (8.0, 8), "8", None, (8,))),
+        *(
+            {name: value}
+            for name in ("mean", "std")
+            for value in (("a", "b", "c"), (float("nan"),) * 3, (1, 1, float("inf")), (1, 1, 10**400), (1, 1), 1, None)
+        ),
+        {"std": (0.2, 0.2, 0.0)},
+        {"std": (1e-300, 0.2, 0.2)},
+        {"std": (True, 0.2, 0.2)},
+        {"mean": "abc"},
+    ],
+)
+def test_an_input_that_nobody_reads(wrong: dict[str, object]) -> None:
+    """Settings that somebody else wrote: refused where they are read, not by whatever first computes with them."""
+    fields = {"frames": 16, "stride": 2, "size": (112, 96), "resize": (128, 171)}
+    with pytest.raises(ValueError, match=f"input: .*{next(iter(wrong))}"):
+        InputSpec(**{**fields, **wrong})
+    with pytest.raises(ValueError, match=r"input: "):
+        INPUT.override(wrong)
+
+
+def test_clips_of_numbers_that_are_not_finite() -> None:
+    for wrong in ({"std": (float("nan"), 1.0, 1.0)}, {"mean": ("a", "b", "c")}):
+        with pytest.raises(ValueError, match="3 numbers each, finite"):
+            ClipSpec(4, 1, 32, 40, **wrong)
