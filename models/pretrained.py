@@ -13,6 +13,7 @@ from typing import Any
 
 from specvid.extras import require
 from specvid.files import read_json
+from specvid.models.bounded import bounded_by
 from specvid.models.factory import create_model
 from specvid.models.insertion.grammar import parse_name
 from specvid.models.spec import InputSpec
@@ -84,13 +85,15 @@ def build_described(content: Mapping[str, Any], path: Path, *, trusted: bool = F
         )
     _check_sizes({**config, "in the name": parse_name(config["name"])[1]}, path)
     try:
-        model = create_model(**config)
+        with bounded_by(path.parent / WEIGHTS, repr(str(path))):
+            model = create_model(**config)
         model.input = InputSpec(**(content.get("input") or asdict(model.input)))
         classes, data = content.get("classes") or (), content.get("data") or {}
         model.classes = tuple(map(str, classes)) if len(classes) == model.num_classes else None
         model.sampling = str(data.get("sampling", "dense"))
     except _WRONG_VALUES as error:
-        raise ValueError(f"{str(path)!r} describes no model of specvid ({error})") from error
+        reason = str(error) or "building it takes more memory than its weights explain"
+        raise ValueError(f"{str(path)!r} describes no model of specvid ({reason})") from error
     if model.sampling not in ("dense", "segments"):
         raise ValueError(f"{str(path)!r}: sampling {model.sampling!r} is unknown. Choose from: dense, segments.")
     return model

@@ -23,6 +23,9 @@ _BLOCK = re.compile(r"[A-Za-z][\w\-]*")
 _OPTION = re.compile(r"[A-Za-z_]\w*")
 _PATH = re.compile(r"[\w\-]+(\.[\w\-]+)*")
 _WORD = re.compile(r"[A-Za-z_][\w+\-.]*")
+_LONGEST = 10_000  # characters
+_MOST_BLOCKS = 200  # of all insertions
+_MOST_DIGITS = 10  # of a number of blocks
 _NO_LITERAL = (ValueError, SyntaxError, TypeError, MemoryError, RecursionError)  # as `ast` calls what it cannot read
 _CONV_HELP = "the form is convolution[(option=value, ...)]@place[, ...], e.g. 'dcd@layer3' or 'phc(n=2)@layer4.0.conv2'"
 _HELP = "the form is block[(option=value, ...)]@place[, ...], e.g. 'snl@layer3.-1' or 'nl(mode=t+s)@layer2:2, snl@res4'"
@@ -46,8 +49,11 @@ class Place:
     def __post_init__(self) -> None:
         if not _PATH.fullmatch(self.path):
             raise ValueError(f"place {self.path!r} is not a module path such as 'layer3.-1': {_HELP}")
-        if self.count is not None and self.count < 1:
-            raise ValueError(f"place '{self.path}:{self.count}' asks for {self.count} blocks; it must be at least 1")
+        if self.count is not None and not 1 <= self.count <= _MOST_BLOCKS:
+            raise ValueError(
+                f"place '{self.path}:{self.count}' asks for {self.count} blocks; it must be at least 1, and at most "
+                f"{_MOST_BLOCKS}"
+            )
 
     def __str__(self) -> str:
         return self.path if self.count is None else f"{self.path}:{self.count}"
@@ -104,11 +110,13 @@ def parse_blocks(text: str, *, what: str = "blocks") -> tuple[Insertion, ...]:
         raise ValueError(f"{_where(text, what)} is a {type(text).__name__}, and must be a text: {_help(what)}")
     if not text.strip():
         return ()
-    return tuple(
-        insertion
-        for part in _split(text, _where(text, what), _help(what))
-        for insertion in _parse_part(part, _where(text, what), _help(what))
-    )
+    _check_length(text, what)
+    where, help = _where(text, what), _help(what)
+    found = tuple(insertion for part in _split(text, where, help) for insertion in _parse_part(part, where, help))
+    count = sum(insertion.place.count or 1 for insertion in found)
+    if count > _MOST_BLOCKS:
+        raise ValueError(f"{where[:200]} ... are {count} insertions; there may be {_MOST_BLOCKS}")
+    return found
 
 
 def parse_name(text: str) -> tuple[str, dict[str, Any]]:
@@ -123,6 +131,7 @@ def parse_name(text: str) -> tuple[str, dict[str, Any]]:
     Raises:
         ValueError: brackets or an option of another form.
     """
+    _check_length(text, "backbone")
     name, bracket, inner = text.partition("(")
     if not bracket or not name.strip():
         return text, {}
@@ -185,9 +194,15 @@ def _parse_insertion(part: str, where: str, help: str) -> Insertion:
         else ()
     )
     path, colon, count = (part.strip() for part in place.partition(":"))
-    if colon and not count.isdecimal():
+    if colon and not (count.isdecimal() and len(count) < _MOST_DIGITS):
         raise ValueError(f"{where}: {count!r} after ':' in {place.strip()!r} is not a number of blocks")
     return Insertion(block.strip(), Place(path, int(count) if colon else None), options)
+
+
+def _check_length(text: str, what: str) -> None:
+    """Refuse what nobody typed: reading it, and saying what is wrong with it, takes time that grows with its square."""
+    if len(text) > _LONGEST:
+        raise ValueError(f"{what} {text[:60]!r}... has {len(text):,} characters; it may have {_LONGEST:,}")
 
 
 def _help(what: str) -> str:
