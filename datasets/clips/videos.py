@@ -14,6 +14,7 @@ from torch.utils.data import Dataset, get_worker_info
 
 from specvid.datasets.clips.guard import ReadingGuard
 from specvid.datasets.clips.motion import open_clips
+from specvid.datasets.clips.spans import frames_of, overrun
 from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.decode import Video
 from specvid.datasets.layouts.action_set import VideoRecord
@@ -22,7 +23,6 @@ from specvid.text import path_on_one_line
 
 Transform = Callable[[np.ndarray, np.random.Generator | None], torch.Tensor]
 
-_ROUNDING_S = 1e-6  # of a frame's time, which is a fraction of whole numbers
 _REPLACEMENTS = 20  # unreadable clips in a row before a training sample gives up
 
 
@@ -32,7 +32,7 @@ class TrainClips(Dataset[dict[str, Any]]):
     An item: ``video`` float32 (C, T, H, W), ``label`` int (float32 (classes,) of zeros and ones where clips may have
     several classes), ``index`` int (the record that was read), ``weight`` float32 where weights differ, ``error`` str,
     ``repeated`` str (file and reason where frames come more than once: the video is shorter than the clip, or frames
-    are lost and the nearest ones stand in), ``unusual`` str (file and what is not as its header announces).
+    are lost and the nearest ones stand in), ``unusual`` str (file and what is not as its header or the list announces).
     An unreadable clip is replaced by another one, drawn by the same generator; ``error`` then names every file that
     failed and why, so the loop can warn and count.
 
@@ -115,7 +115,7 @@ class TrainClips(Dataset[dict[str, Any]]):
             first, length = frames_of(video, record)
             drawn = [self.spec.train_frames(length, rng) for _ in range(1 + self.twins)]
             frames = video.frames(first + np.concatenate(drawn))
-            return frames, _repeated(video, self.spec, length), video.unusual
+            return frames, _repeated(video, self.spec, length), _unusual(video, record)
 
 
 class TestViews(Dataset[dict[str, Any]]):
@@ -123,8 +123,8 @@ class TestViews(Dataset[dict[str, Any]]):
 
     An item: ``video`` float32 (V, C, T, H, W), crop fastest; ``label``, ``index`` int; ``error``, ``repeated``,
     ``unusual`` str. An unreadable clip has its ``error`` set and a video of zeros: it counts as wrong, and is never
-    dropped. ``repeated``: why frames come more than once, and ``unusual``: what is not as the header announces, as in
-    `TrainClips`, but without the name of the file.
+    dropped. ``repeated``: why frames come more than once, and ``unusual``: what is not as header or list announce, as
+    in `TrainClips`, but without the name of the file.
 
     Args:
         records: clips to read.
@@ -172,7 +172,7 @@ class TestViews(Dataset[dict[str, Any]]):
             first, length = frames_of(video, record)
             indices = first + self.spec.test_frames(length, self.clips)
             frames = video.frames(indices.reshape(-1))  # one pass through the file for all clips
-            repeated, unusual = _repeated(video, self.spec, length), video.unusual
+            repeated, unusual = _repeated(video, self.spec, length), _unusual(video, record)
         return list(frames.reshape(*indices.shape, *frames.shape[1:])), repeated, unusual
 
 
@@ -181,36 +181,9 @@ def _repeated(video: Video, spec: ClipSpec, length: int) -> str:
     return "; ".join(filter(None, [spec.shortage(length), video.stand_ins]))
 
 
-def frames_of(video: Video, record: VideoRecord) -> tuple[int, int]:
-    """The frames of a video that a record means.
-
-    Args:
-        video: the open video.
-        record: with its time span, which takes the frames that begin in it.
-
-    Returns:
-        The number of the first one, and how many there are.
-
-    Raises:
-        VideoError: the span lies behind the end, or holds no frame, or the video has no frame rate.
-    """
-    length = len(video)
-    if record.start_s == 0 and record.end_s is None:
-        return 0, length
-    if video.times is not None:
-        times = video.times
-    elif video.fps > 0:
-        times = np.arange(length) / video.fps
-    else:
-        raise VideoError(record.path, "has no frame rate, so seconds cannot be found in it")
-    end_s = np.inf if record.end_s is None else record.end_s
-    first, end = np.searchsorted(times, (record.start_s - _ROUNDING_S, end_s - _ROUNDING_S)).tolist()
-    if end <= first:
-        raise VideoError(
-            record.path,
-            f"has no frame from {record.start_s:g} to {end_s:g} s; its last one begins at {times[-1]:.3f} s",
-        )
-    return first, end - first
+def _unusual(video: Video, record: VideoRecord) -> str:
+    """What of a clip is not as the file's header or the list announces."""
+    return "; ".join(filter(None, [video.unusual, overrun(video, record)]))
 
 
 def _apply(

@@ -182,7 +182,9 @@ def read_lines(path: Path, what: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def find_folder(root: Path, choices: Sequence[str], holds: str, title: str, dataset: str = "") -> Path:
+def find_folder(
+    root: Path, choices: Sequence[str], holds: str, title: str, dataset: str = "", *, what: str = ""
+) -> Path:
     """The first of some folders that holds a file.
 
     Args:
@@ -191,6 +193,7 @@ def find_folder(root: Path, choices: Sequence[str], holds: str, title: str, data
         holds: a file name, or a pattern with ``*``.
         title: the data set.
         dataset: its name, where ``specvid data prepare`` makes it.
+        what: the file in words, where the pattern says little.
 
     Returns:
         The folder.
@@ -204,7 +207,7 @@ def find_folder(root: Path, choices: Sequence[str], holds: str, title: str, data
         if next((root / choice).glob(holds), None) is not None:
             return root / choice
     fix = f" `specvid data prepare {dataset}` makes the official layout from the archives." if dataset else ""
-    raise ValueError(f"{root} is not {title}: none of its folders {', '.join(choices)} holds {holds}.{fix}")
+    raise ValueError(f"{root} is not {title}: none of its folders {', '.join(choices)} holds {what or holds}.{fix}")
 
 
 def files_by_stem(folder: Path) -> dict[str, str]:

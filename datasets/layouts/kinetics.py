@@ -20,7 +20,7 @@ from pathlib import Path
 
 from specvid.datasets.layouts.action_set import ActionSet, VideoRecord, action_set, check_parts, find_folder, read_lines
 from specvid.datasets.layouts.base import Counts, check_split
-from specvid.datasets.layouts.media import VIDEOS, is_hidden
+from specvid.datasets.layouts.media import VIDEOS, is_hidden, walk
 from specvid.datasets.layouts.tables import read_text_table
 from specvid.datasets.layouts.text import NameFinder, split_label
 from specvid.reading import read_plain
@@ -48,7 +48,8 @@ def read_kinetics(root: str | os.PathLike[str], *, split: int = 1) -> ActionSet:
     """
     check_split(split, 1, "Kinetics")
     root = Path(root)
-    lists = find_folder(root, _LIST_FOLDERS, "*train*.[ct][sx][vt]", "Kinetics", "kinetics")
+    what = "a list with train in its name (train.csv, or train.txt of lines 'path label')"
+    lists = find_folder(root, _LIST_FOLDERS, "*train*.[ct][sx][vt]", "Kinetics", what=what)
     train, val = (_list(lists, part) for part in ("train", "val"))
     assert train is not None
     if val is None:
@@ -179,7 +180,7 @@ def _rows(path: Path, *, labels: bool = True) -> Iterator[tuple[str, str, str]]:
 def _videos(root: Path) -> dict[str, Path]:
     """All video files below the root, by their names without suffix."""
     found = {}
-    for folder, names, files in os.walk(root):
+    for folder, names, files in walk(root):
         names[:] = sorted(name for name in names if not is_hidden(name))
         for file in files:
             stem, suffix = os.path.splitext(file)

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from specvid.datasets.layouts.reid_set import in_order
@@ -122,6 +122,26 @@ def folders_in(folder: Path) -> list[str]:
     return [entry.name for entry in os.scandir(folder) if entry.is_dir() and not is_hidden(entry.name)]
 
 
+def walk(top: str | os.PathLike[str]) -> Iterator[tuple[str, list[str], list[str]]]:
+    """As ``os.walk``, into links to folders too, but into none that it is in already.
+
+    Args:
+        top: where it begins.
+
+    Yields:
+        A folder, the names of the folders in it, from which those to leave out can be removed, and of the files in it.
+    """
+    inside: dict[str, frozenset[tuple[int, int]]] = {}  # the folders that one is in, itself among them
+    for folder, names, files in os.walk(top, followlinks=True):
+        above, state = inside.get(os.path.dirname(folder), frozenset()), os.stat(folder)
+        own = (state.st_dev, state.st_ino)
+        if own in above:
+            names.clear()
+            continue
+        inside[folder] = above | {own}
+        yield folder, names, files
+
+
 def hidden_below(folders: Iterable[str | os.PathLike[str]]) -> list[str]:
     """Hidden files and folders below some folders, for a report: they are left out.
 
@@ -133,7 +153,7 @@ def hidden_below(folders: Iterable[str | os.PathLike[str]]) -> list[str]:
     """
     found = []
     for top in folders:
-        for folder, names, files in os.walk(top):
+        for folder, names, files in walk(top):
             found += [os.path.join(folder, name) for name in (*names, *files) if is_hidden(name)]
             names[:] = [name for name in names if not is_hidden(name)]
     return sorted(found)

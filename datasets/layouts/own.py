@@ -135,9 +135,7 @@ def _warn(train: list[VideoRecord], validation: list[VideoRecord], test: list[Vi
     per_class: dict[int, set[str]] = defaultdict(set)
     for part, records in (("train", train), ("validation", validation), ("test", test)):
         for record in records:
-            stem = os.path.splitext(record.name.rpartition("/")[2])[0]  # pathlib takes seconds for 100,000
-            found = _COUNTER.fullmatch(stem)
-            source = found["source"] if found else stem
+            source = _source(_stem(record.name))
             sources[record.label, source].setdefault(part, []).append(record.name)
             per_class[record.label].add(source)
     # Numbers alone (clip1, clip2 ...) mean nothing: a class needs two sources, one of them with several clips.
@@ -148,25 +146,62 @@ def _warn(train: list[VideoRecord], validation: list[VideoRecord], test: list[Vi
     ]
     if not splittable:
         return ()
+    names_of = {source: [name for names in parts.values() for name in names] for source, parts in sources.items()}
     largest = max(splittable, key=lambda parts: sum(map(len, parts)))
     examples = [name for names in zip_longest(*largest) for name in names if name][:2]  # of two parts where there are
+    rule = _rule(examples, names_of) or "and a table of path and group (no simple expression fits all clips)"
     return (
         f"clips look like parts of one source by their names, e.g. {' and '.join(map(path_on_one_line, examples))} "
         f"({counted(len(splittable), 'such source')}). If they are, training on some and testing on others gives far "
-        f"too high a score: name the sources with --groups{_rule(examples)}, and all clips of one stay on one side.",
+        f"too high a score: name the sources with --groups {rule}, and all clips of one stay on one side.",
     )
 
 
-def _rule(names: list[str]) -> str:
-    """An example of --groups that finds the sources of clips, where there is a simple one."""
-    rules = set()
-    for name in names:
-        stem = Path(name).stem
-        found = _COUNTER.fullmatch(stem)
-        source = found["source"] if found else stem
-        mark = re.escape(stem[len(source) :].rstrip("0123456789)"))
-        match = re.match(f"(.*){mark}[0-9]", name)
-        if not mark or match is None or Path(match[1]).name != source:
-            return ""
-        rules.add(f" '(.*){mark}[0-9]'")
-    return rules.pop() if len(rules) == 1 else ""
+def _rule(examples: list[str], sources: Mapping[tuple[int, str], Sequence[str]]) -> str:
+    """A rule for --groups that finds the source of every clip, in quotes; "" where no simple one does.
+
+    Args:
+        examples: names of two clips of one source.
+        sources: the names of all clips by class and source.
+    """
+    marks = set(map(_mark, examples))
+    mark = re.escape(marks.pop()) if len(marks) == 1 else ""
+    if not mark:
+        return ""
+    # With the folders of a clip before its own name; where a source lies in several folders, without them.
+    strict = [f"({own}*){mark}[0-9]" for own in (".", "[^/]")]
+    loose = [f"({own}*?)({mark}[0-9]+)?([.][^./]*)?$" for own in (".", "[^/]")]  # also names without the mark
+    return next((f"'{rule}'" for rule in (*strict, *loose) if "'" not in rule and _fits(rule, sources)), "")
+
+
+def _fits(rule: str, sources: Mapping[tuple[int, str], Sequence[str]]) -> bool:
+    """Whether a rule gives every clip a source: all of one the same, and those of others another."""
+    find, source_of = group_rule(rule), dict[str, str]()
+    for (_, source), names in sources.items():
+        try:
+            found = set(map(find, names))
+        except ValueError:
+            return False
+        # Clips whose names differ by a number alone may be of one source or not.
+        if len(found) > 1 and all(map(_mark, names)):
+            return False
+        if any(source_of.setdefault(group, source) != source for group in found):
+            return False
+    return True
+
+
+def _mark(name: str) -> str:
+    """What stands before the number at the end of a clip's name, e.g. ``_clip``."""
+    stem = _stem(name)
+    return stem[len(_source(stem)) :].rstrip("0123456789)")
+
+
+def _stem(name: str) -> str:
+    """The name of a clip without folders and suffix."""
+    return os.path.splitext(name.rpartition("/")[2])[0]  # pathlib takes seconds for 100,000
+
+
+def _source(stem: str) -> str:
+    """What a clip is cut from, by its name: the name without a number at its end."""
+    found = _COUNTER.fullmatch(stem)
+    return found["source"] if found else stem

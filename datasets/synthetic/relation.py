@@ -223,7 +223,7 @@ def _tiles(record: VideoRecord, count: int, task: Relation) -> np.ndarray:
     """The middle of a clip, cut to a square: uint8 (T, tile, tile, 3). A clip that is too short is played again."""
     import cv2
 
-    from specvid.datasets.clips.videos import frames_of
+    from specvid.datasets.clips.spans import frames_of
     from specvid.datasets.decode import open_video
 
     with open_video(record.path) as video:

@@ -13,12 +13,12 @@ from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.clips.transforms import test_transform, train_transform
 from specvid.datasets.clips.videos import TestViews, TrainClips
 from specvid.datasets.layouts.action_set import ActionSet, VideoRecord, hold_out
+from specvid.datasets.layouts.classes import class_warnings
 from specvid.datasets.layouts.registry import read_action
 from specvid.models.spec import InputSpec
 from specvid.pipelines.action.config import ActionClipsConfig, ActionConfig
 from specvid.pipelines.engine.feed import TrainFeed, choose
 from specvid.pipelines.engine.listing import Item, Listing
-from specvid.pipelines.engine.log import log
 from specvid.pipelines.engine.recipes import batch_size_for
 
 
@@ -32,6 +32,7 @@ class ActionLists:
         split: its number.
         classes: names of the classes, in label order.
         is_multilabel: a clip may have several of them, or none.
+        warnings: what is odd about the lists, a sentence each.
         train: clips to train on.
         validation: clips held out of the train list.
         test: clips of the test list.
@@ -47,6 +48,7 @@ class ActionLists:
     validation: list[VideoRecord]
     test: list[VideoRecord]
     is_multilabel: bool = False
+    warnings: tuple[str, ...] = ()
 
     @property
     def parts(self) -> dict[str, list[Path]]:
@@ -103,8 +105,6 @@ def read_lists(config: ActionClipsConfig) -> ActionLists:
         ValueError: a wrong folder, list or split.
     """
     data = read_set(config)
-    for warning in data.warnings:
-        log.warning(warning)
     if not data.test:
         raise ValueError(f"data {config.data!r} has no test part: give --test-fraction 0.2, or a test part.")
     if data.validation and config.val_fraction:
@@ -113,6 +113,7 @@ def read_lists(config: ActionClipsConfig) -> ActionLists:
         )
     train, validation = hold_out(data.train, config.val_fraction, seed=config.split)
     validation = validation or data.validation
+    warnings = (*data.warnings, *class_warnings(replace(data, train=train, validation=validation)))
     test, title, is_complete = data.test, data.title, data.is_complete if _is_published(data) else None
     if config.limit:
         parts = (train, validation, test)
@@ -123,7 +124,8 @@ def read_lists(config: ActionClipsConfig) -> ActionLists:
             f"balance {config.balance!r} is for clips of one class each, those of {config.data!r} may have several. "
             "Give them weights in the table."
         )
-    return ActionLists(title, is_complete, config.split, data.classes, train, validation, test, data.is_multilabel)
+    labels = data.classes, train, validation, test, data.is_multilabel
+    return ActionLists(title, is_complete, config.split, *labels, warnings)
 
 
 def input_changes(config: ActionClipsConfig, default: InputSpec) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from specvid.pipelines.engine.fabric import make_fabric
 from specvid.pipelines.engine.gather import gather_rows
 from specvid.pipelines.engine.listing import load_listing
 from specvid.pipelines.engine.loading import load, loader_options
-from specvid.pipelines.engine.log import console
+from specvid.pipelines.engine.log import console, status
 from specvid.pipelines.engine.log import echo as to_stdout
 from specvid.pipelines.engine.run import RunFolder
 from specvid.pipelines.networks.config import NetworkConfig
@@ -99,6 +99,8 @@ def _score(
             f"run {str(run.folder.path)!r} knows {len(metadata['classes'])} classes, data {trained_on.data!r} has "
             f"{len(lists.classes)} others. Give the data set that it was trained on."
         )
+    for warning in lists.warnings if fabric.is_global_zero else ():
+        status(f"warning: {warning}")
     if not config.force:
         refuse_leak(run, split, len(leaked), "clips", example=min(leaked, default=""))
     if config.min_readable is not None:

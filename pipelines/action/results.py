@@ -33,7 +33,7 @@ class ClipScores:
             NaN where a clip has none.
         errors: per clip, why it has none; empty where all is well.
         repeated: per clip, why it has frames more than once (a video shorter than the clip, lost frames); else empty.
-        unusual: per clip, what is not as its file's header announces, though it is read; else empty.
+        unusual: per clip, what is not as its file's header or the list announces, though it is read; else empty.
     """
 
     probabilities: np.ndarray
@@ -156,7 +156,10 @@ class ActionResult(ABC):
         ]
         if len(errors) > 10:
             lines.append(f"counted wrong: {len(errors) - 10} more, see clips.csv")
-        for kind, words in (("repeated", "frames come more than once"), ("unusual", "not as their headers announce")):
+        for kind, words in (
+            ("repeated", "frames come more than once"),
+            ("unusual", "not as headers or lists announce"),
+        ):
             if names := entry[kind]:
                 first = ", ".join(names[:3]) + ", ..." * (len(names) > 3)
                 lines.append(f"{words}: {counted(len(names), 'clip')}, {first} (clips.csv says why)")

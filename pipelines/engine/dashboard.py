@@ -16,7 +16,11 @@ from specvid.pipelines.engine.log import console, log
 
 _SILENCE_S = 30.0  # at most, where there is no terminal for the view
 _LEFT_OUT = {"epoch", "step", "clips", "lr", "unreadable", "repeated", "unusual"}  # of an epoch's line as it is printed
-_WARNINGS = {"unreadable": "unreadable", "repeated": "with repeated frames", "unusual": "not as their headers announce"}
+_WARNINGS = {
+    "unreadable": "unreadable",
+    "repeated": "with repeated frames",
+    "unusual": "not as headers or lists announce",
+}
 
 
 class Dashboard:

@@ -14,7 +14,7 @@ from specvid.pipelines.engine.gather import gather_objects, sum_over_processes
 from specvid.pipelines.engine.log import log
 
 _NAMED = 10  # videos of each kind of remark that an epoch names in warnings; all are named in its line
-_REMARKS = {"repeated": "frames come more than once", "unusual": "read, though not as its header announces"}
+_REMARKS = {"repeated": "frames come more than once", "unusual": "read, though not as header or list announce"}
 
 
 class EpochMeter:

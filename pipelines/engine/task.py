@@ -15,7 +15,7 @@ Batch = dict[str, Any]
 """What the feed yields: tensors with the clips in the first dimension, and ``"error"``: one string a clip, empty where
 all is well, else a line for each file that could not be read (another clip stands in for it). Clips of video files also
 have ``"repeated"``: likewise, why frames come more than once (a video shorter than its clip, lost frames), and
-``"unusual"``: what is not as the header announces."""
+``"unusual"``: what is not as header or list announce."""
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,10 @@ class Lists(Protocol):
         """For each part, train and test among them, a file of each of its items."""
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is odd about the lists, a sentence each."""
+
+    @property
     def listing(self) -> Listing:
         """All items by their names, with their classes: the run keeps them."""
 
@@ -263,6 +267,8 @@ def announce(run: RunFolder, model: VideoModel, task: TrainingTask[Any, Any]) ->
     if model.replaced is not None:
         log.info(f"convolutions: {model.replaced}")
     log.info(f"{lists.title}, split {lists.split}: {lists}")
+    for warning in lists.warnings:
+        log.warning(warning)
     is_cut = 0 < engine.max_steps < engine.epochs * task.feed.steps
     ends = f" (ends after {counted(engine.max_steps, 'step')})" if is_cut else ""
     log.info(

@@ -19,7 +19,6 @@ from specvid.datasets.layouts.videos import find_videos
 from specvid.models.spec import InputSpec
 from specvid.pipelines.engine.feed import TrainFeed, choose
 from specvid.pipelines.engine.listing import Listing
-from specvid.pipelines.engine.log import log
 from specvid.pipelines.engine.recipes import batch_size_for
 from specvid.pipelines.pretrain.config import PretrainClipsConfig, PretrainConfig
 
@@ -36,6 +35,7 @@ class PretrainLists:
         videos: to learn of; empty of a re-ID data set.
         tracklets: to learn of; empty of videos.
         source: resolved path of own data or of a part, as titles may be equal; "" where the title is enough.
+        warnings: what is odd about the lists, a sentence each.
     """
 
     items: ClassVar[str] = "clips"
@@ -45,6 +45,7 @@ class PretrainLists:
     videos: Sequence[VideoRecord] = ()
     tracklets: Sequence[Tracklet] = ()
     source: str = ""
+    warnings: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.videos) or len(self.tracklets)
@@ -77,6 +78,7 @@ def read_lists(config: PretrainClipsConfig) -> PretrainLists:
     Raises:
         ValueError: a wrong folder, list or split, or nothing to train on.
     """
+    about: dict[str, Any]
     if not config.data:
         raise ValueError("data is not given: --data DIR must name a folder of videos, or of a data set.")
     own = {"groups": config.groups, "test_fraction": config.test_fraction}
@@ -89,12 +91,12 @@ def read_lists(config: PretrainClipsConfig) -> PretrainLists:
         lists = PretrainLists(f"videos of {Path(source).name}", 1, videos=find_videos(config.data), source=source)
     elif config.is_reid:
         people = read_reid(config.dataset, config.data, split=config.split)
-        lists = PretrainLists(people.title, config.split, tracklets=people.train, source=people.source)
+        about = {"source": people.source, "warnings": people.warnings}
+        lists = PretrainLists(people.title, config.split, tracklets=people.train, **about)
     else:
         data = read_action(config.dataset, config.data, split=config.split, **own)
-        for warning in data.warnings:
-            log.warning(warning)
-        lists = PretrainLists(data.title, config.split, videos=data.train, source=data.source)
+        about = {"source": data.source, "warnings": data.warnings}
+        lists = PretrainLists(data.title, config.split, videos=data.train, **about)
     if not len(lists):
         raise ValueError(f"data {config.data!r} has nothing to train on; it can only be scored on.")
     if config.limit:

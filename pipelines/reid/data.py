@@ -59,6 +59,11 @@ class ReidLists:
         return {part: [tracklet.path(0) for tracklet in tracklets] for part, tracklets in lists.items()}
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is odd about the lists, a sentence each."""
+        return self.data.warnings
+
+    @property
     def listing(self) -> Listing:
         """The tracklets of each part by their names, with their identities."""
         held_out = self.validation.test if self.validation is not None else ()

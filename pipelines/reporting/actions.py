@@ -81,7 +81,7 @@ def _remarks(entry: Mapping[str, Any]) -> list[str]:
     words = {
         "unreadable": "could not be read, and counted as wrong",
         "repeated": "gave frames more than once",
-        "unusual": "was not as the header announces",
+        "unusual": "was not as header or list announce",
     }
     remarks = []
     for kind, text in words.items():

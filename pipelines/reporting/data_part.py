@@ -23,7 +23,7 @@ _MOST = 20  # messages of one kind
 _KINDS = {
     "unreadable_files": "could not be read; other clips stood in for them in training",
     "repeated_files": "gave frames more than once",
-    "unusual_files": "read, though not as the header announces",
+    "unusual_files": "read, though not as header or list announce",
 }
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from specvid.datasets.clips.videos import frames_of
+from specvid.datasets.clips.spans import frames_of
 from specvid.datasets.decode import open_video
 from specvid.datasets.decode.images import read_frame
 from specvid.datasets.layouts.action_set import VideoRecord

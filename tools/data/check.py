@@ -10,11 +10,12 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from specvid.datasets.clips.videos import frames_of
+from specvid.datasets.clips.spans import frames_of, overrun
 from specvid.datasets.decode import MIN_READABLE, open_video
 from specvid.datasets.decode.flow_folder import open_folder
 from specvid.datasets.decode.opening import describe_stream
 from specvid.datasets.layouts.action_set import ActionSet, VideoRecord
+from specvid.datasets.layouts.classes import class_warnings
 from specvid.datasets.layouts.media import hidden_below
 from specvid.datasets.layouts.registry import ACTION_SETS, REID_SETS, read_action, read_reid
 from specvid.datasets.layouts.reid_set import ReidSet
@@ -35,7 +36,8 @@ class CheckReport:
         title: what the data set is.
         lines: what was found, to print.
         problems: what is wrong, by the file or list with which it is wrong.
-        warnings: in what files that can be read are not as their headers announce, by the file.
+        warnings: in what files that can be read are not as their headers announce, by the file; and in what clips the
+            list is not as their videos are, by the clip.
     """
 
     title: str
@@ -124,7 +126,9 @@ def check(
     problems |= {
         path: describe_stream(path) or f"missing: {path_on_one_line(path)} is not there" for path in sorted(missing)
     }
-    lines += [f"warning: {warning}" for warning in dict.fromkeys(warning for data in sets for warning in data.warnings)]
+    warnings = [warning for data in sets for warning in data.warnings]
+    warnings += [warning for data in sets if isinstance(data, ActionSet) for warning in class_warnings(data)]
+    lines += [f"warning: {warning}" for warning in dict.fromkeys(warnings)]
     if hidden := hidden_below([root]) if root.is_dir() else []:
         lines.append(
             f"warning: left out, e.g. {path_on_one_line(hidden[0])}: {counted(len(hidden), 'hidden file')} (or folders)"
@@ -134,6 +138,7 @@ def check(
         lines.append(f"warning: {counted(len(unlisted), 'file')} in no list and not used, e.g. {example}")
     present = [path for path in paths if path not in missing]
     in_files: dict[str, str] = {}
+    overrunning: dict[str, str] = {}
     if fast:
         lines.append(f"{len(present):,} of {len(paths):,} {noun} are there (names only: nothing was opened)")
     else:
@@ -143,12 +148,16 @@ def check(
         frames = "" if noun == "frames" else f": {sum(report.frames for report in found):,} frames"
         readable = sum(not report.error for report in found)
         if noun != "frames":
-            problems |= _span_problems(
-                [record for data in sets for record in data.records], set(missing) | set(problems)
+            spans = [record for data in sets for record in data.records]
+            outside, overrunning = _check_spans(spans, set(missing) | set(problems))
+            problems |= outside
+            lines += _warning_lines(
+                overrunning, "listed to end after the end of the video, to which it is cut:", "clip"
             )
         lines.append(f"{readable:,} of {len(paths):,} {noun} can be read{frames}")
         in_files = {report.path: report.warning for report in found if report.warning}
-        lines += _warning_lines(in_files)
+        lines += _warning_lines(in_files, "are not as their headers announce, and are read:")
+        in_files |= overrunning
     return CheckReport(first.title, lines + _problem_lines(problems, noun), problems, in_files)
 
 
@@ -176,13 +185,13 @@ def _read_splits(dataset: str, root: Path, options: Mapping[str, Any]) -> tuple[
     raise AssertionError
 
 
-def _span_problems(records: Sequence[VideoRecord], unreadable: set[str]) -> dict[str, str]:
-    """Time spans that lie outside of their videos, by the names of their clips."""
+def _check_spans(records: Sequence[VideoRecord], unreadable: set[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Time spans that lie outside of their videos, and those that end long after them, by the names of their clips."""
     spans: dict[Path, dict[str, VideoRecord]] = {}
     for record in records:
         if (record.start_s or record.end_s is not None) and str(record.path) not in unreadable:
             spans.setdefault(record.path, {})[record.name] = record
-    problems = {}
+    problems, overrunning = {}, {}
     for path, clips in spans.items():
         with open_folder(path) if path.is_dir() else open_video(path) as video:
             for name, record in clips.items():
@@ -190,7 +199,10 @@ def _span_problems(records: Sequence[VideoRecord], unreadable: set[str]) -> dict
                     frames_of(video, record)
                 except VideoError as error:
                     problems[name] = str(error)
-    return problems
+                    continue
+                if warning := overrun(video, record):
+                    overrunning[name] = warning
+    return problems, overrunning
 
 
 def _tracklet_files(sets: Sequence[ReidSet]) -> tuple[list[str], str]:
@@ -209,11 +221,11 @@ def _scorable(data: ReidSet) -> dict[str, str]:
     return {}
 
 
-def _warning_lines(warnings: Mapping[str, str]) -> list[str]:
-    """The first warnings of files that can be read, by path, the others counted."""
+def _warning_lines(warnings: Mapping[str, str], what: str, noun: str = "") -> list[str]:
+    """The first warnings of files or clips that can be read, by name, the others counted."""
     if not warnings:
         return []
-    lines = [f"warning: {len(warnings):,} of them are not as their headers announce, and are read:"]
+    lines = [f"warning: {counted(len(warnings), noun) if noun else f'{len(warnings):,} of them'} {what}"]
     lines += [f"  {path_on_one_line(path)}: {warnings[path]}" for path in sorted(warnings)[:_NAMED]]
     return lines if len(warnings) <= _NAMED else [*lines, f"  ... and {len(warnings) - _NAMED:,} more"]
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from specvid.datasets.decode import open_video
-from specvid.datasets.layouts.media import VIDEOS, is_hidden
+from specvid.datasets.layouts.media import VIDEOS, is_hidden, walk
 from specvid.errors import VideoError, disk_error
 from specvid.files import only_writer, read_json, replacing_file, write_json
 from specvid.tools.bench.timing import interleaved
@@ -96,7 +96,7 @@ def shrink(
     workers: int | None = None,
     progress: bool = False,
 ) -> ShrinkReport:
-    """Re-encode all videos below a folder, and copy all else. Sound is left out.
+    """Re-encode all videos below a folder, and copy all else. Sound is left out, and links become what they lead to.
 
     Args:
         source: the data set.
@@ -116,7 +116,8 @@ def shrink(
     if not source.is_dir():
         raise ValueError(f"{source} is not a folder: name the folder of a data set.")
     here, there = source.resolve(), out.resolve()
-    if here == there or here in there.parents or there in here.parents:
+    linked = {Path(folder).resolve() for folder, *_ in walk(source)}
+    if here == there or not linked.isdisjoint(there.parents) or there in linked or there in here.parents:
         raise ValueError(f"{out} and {source} lie in each other: the copy needs a folder of its own.")
     with only_writer(out):
         return _shrink(source, out, config, workers or os.cpu_count() or 1, progress=progress)
@@ -195,8 +196,8 @@ def reencode(source: str, target: str, config: ShrinkConfig) -> None:
 
 
 def _files(folder: Path) -> Iterator[str]:
-    """All files below a folder that are not hidden, relative to it."""
-    for top, names, files in os.walk(folder):
+    """All files below a folder that are not hidden, relative to it; links to folders are followed, as layouts do."""
+    for top, names, files in walk(folder):
         names[:] = sorted(name for name in names if not is_hidden(name))
         yield from (os.path.relpath(os.path.join(top, name), folder) for name in sorted(files) if not is_hidden(name))
 

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from specvid.datasets.clips.videos import frames_of
+from specvid.datasets.clips.spans import frames_of
 from specvid.datasets.decode import open_video
 from specvid.datasets.layouts.action_set import ACTION_SETS, hold_out
+from specvid.datasets.layouts.classes import class_warnings
+from specvid.datasets.layouts.own import group_rule
 from specvid.datasets.layouts.registry import read_action
 from specvid.datasets.synthetic import SYNTHESIZERS, write_video
 from specvid.errors import VideoError
@@ -140,6 +142,13 @@ def test_kinetics_without_vanished_clips(tmp_path):
     assert data.title == "Kinetics, 2 classes without 1 training and 0 validation clips that are not there"
 
 
+def test_kinetics_behind_a_link(tmp_path):
+    SYNTHESIZERS["kinetics"](tmp_path / "set", scenes=4)
+    (tmp_path / "set" / "train").rename(tmp_path / "disk")
+    (tmp_path / "set" / "train").symlink_to(tmp_path / "disk")
+    assert len(read_action("kinetics", tmp_path / "set").train) == 12
+
+
 def test_kinetics_as_lists_of_files(tmp_path):
     for name in ("archery/a b.mp4", "archery/c.mp4", "bowling/d.mp4", "bowling/e.mp4"):
         touch(tmp_path / name)
@@ -194,6 +203,45 @@ def test_a_test_part_is_split_off_by_groups(tmp_path):
     assert not read_action("folders", tmp_path, groups="(.*)_clip[0-9]", test_fraction=0.25).warnings
     table(tmp_path / "groups.csv", [["path", "group"], *[[r.name, r.name[:7]] for r in first.records]])
     assert read_action("folders", tmp_path, groups=str(tmp_path / "groups.csv"), test_fraction=0.25).test
+
+
+@pytest.mark.parametrize(
+    ("names", "rule"),
+    [
+        ("a/f1_part1 a/f1_part2 a/f2_part1 b/g_part1", "'(.*)_part[0-9]'"),
+        ("a/f1_part1 a/f1_part2 a/f2_part1 b/movie", "'(.*?)(_part[0-9]+)?([.][^./]*)?$'"),  # one without the mark
+        ("a/f1_part1 a/f1_part2 a/f2_part1 b/movie_1 b/movie_2", ""),  # two ways of numbering
+        ("train/a/f_part1 test/a/f_part2 train/a/x_part1", "'([^/]*)_part[0-9]'"),  # the parts stand in the names
+        ("a/f1_part1 a/f1_part2 a/f2_part1 b/c1 b/c2", "'(.*?)(_part[0-9]+)?([.][^./]*)?$'"),  # numbers alone
+    ],
+)
+def test_the_rule_for_groups_that_a_warning_names_fits_all_clips(tmp_path, names, rule):
+    first, second, *_ = names = [f"{name}.mp4" for name in names.split()]
+    for name in names:
+        touch(tmp_path / name)
+    (warning,) = read_action("folders", tmp_path).warnings
+    if not rule:
+        assert "--groups and a table of path and group (no simple expression fits all clips)," in warning
+        return
+    assert f"--groups {rule}," in warning
+    find = group_rule(rule[1:-1])
+    assert find(first) == find(second)
+    assert len(set(map(find, names))) == len(names) - 1
+
+
+def test_classes_that_cannot_be_learned_are_named(tmp_path):
+    for name in ("train/a/1", "train/b/1", "test/a/2", "test/c/1", "val/打开/1"):
+        touch(tmp_path / f"{name}.mp4")
+    (warning,) = class_warnings(read_action("folders", tmp_path))
+    assert warning.endswith("without a clip to train on, which cannot be learned: c, 打开") and "2 classes" in warning
+    (tmp_path / "train/b/1.mp4").unlink()
+    assert class_warnings(read_action("folders", tmp_path))[0].startswith("all clips to train on are of one class, a:")
+
+
+def test_another_folder_than_kinetics_is_told_what_is_missing(tmp_path):
+    with pytest.raises(ValueError, match="holds a list with train in its name") as caught:
+        read_action("kinetics", tmp_path)
+    assert "prepare" not in str(caught.value) and "[" not in str(caught.value).partition(str(tmp_path))[2]
 
 
 @pytest.mark.parametrize(

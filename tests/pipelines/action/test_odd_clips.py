@@ -118,7 +118,7 @@ def test_what_is_not_as_announced_is_said_by_every_verb(
     printed = " ".join(capsys.readouterr().err.split())
     run = RunFolder(tmp_path / "it")
     assert "1 of 5 train clips are none, e.g. rtsp://10.0.0.7/live is the address of a stream" in printed
-    assert "missing, e.g." not in printed and "not as their headers announce" in printed
+    assert "missing, e.g." not in printed and "not as headers or lists announce" in printed
     files = {name for line in run.lines() for name in line["unusual_files"]}
     for name, words in UNUSUAL.items():
         assert f"{unusual.parent / name}: {words}" in files
@@ -127,7 +127,7 @@ def test_what_is_not_as_announced_is_said_by_every_verb(
     words = ["--device", "cpu", "--workers", "0"]
     assert cli.run(["eval", "action", "--run", str(run.path), "--clips", "1", *words]) == 0
     printed = capsys.readouterr().out
-    assert "not as their headers announce: 3 clips, test_dropped.avi, test_sizes.ts, test_gap (clips.csv" in printed
+    assert "not as headers or lists announce: 3 clips, test_dropped.avi, test_sizes.ts, test_gap (clips.csv" in printed
     assert run.results()["evaluations"][-1]["unusual"] == [f"test_{name}" for name in UNUSUAL]
     for name, remark in UNUSUAL.items():
         assert remark in rows(run)[f"test_{name}"]["warning"]

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,28 @@ def test_weights_and_targets_reach_the_batch(table: Path) -> None:
         assert item["label"].nonzero().flatten().tolist() == sorted(data.train[number].labels)
         mean = np.mean([record.weight for record in data.train])
         assert item["weight"].item() == pytest.approx(data.train[number].weight / mean)
+
+
+def test_what_is_odd_about_own_lists_is_said_and_logged(table: Path, tmp_path: Path, capsys) -> None:
+    """Names like pieces of one source, a class without training clips, an end far behind that of the video."""
+    video = read_action("ucf101", table.parent).train[0].path
+    rows = ["f1_part1.avi,a,train,", "f2_part1.avi,a,train,500", "f1_part2.avi,a,test,", "f2_part2.avi,c,test,"]
+    for row in rows:
+        shutil.copy(video, tmp_path / row.split(",")[0])
+    (tmp_path / "t.csv").write_text("\n".join(["path,label,set,end_s", *rows]))
+    words = f"train action --data {tmp_path / 't.csv'} --dataset table --model r3d_tiny --runs {tmp_path / 'runs'}"
+    quick = QUICK.replace("--batch-size 6", "--batch-size 2").split()
+    assert cli.run([*words.split(), *quick, "--epochs", "1", "--name", "odd"]) == 0
+    printed, logged = capsys.readouterr().err, (tmp_path / "runs/odd/log.txt").read_text()
+    for said in (
+        "clips look like parts of one source by their names, e.g. f1_part1.avi and f1_part2.avi (1 such source).",
+        "all clips to train on are of one class, a: ",
+        "1 class to validate or to test on without a clip to train on, which cannot be learned: c",
+        f"read, though not as header or list announce: {tmp_path / 'f2_part1.avi'}: the list ends the clip at 500 s,",
+    ):
+        assert f"warning: {said}" in printed and f"WARNING {said}" in logged
+    assert cli.run(f"eval action --run {tmp_path / 'runs/odd'} --clips 1 --device cpu --workers 0".split()) == 0
+    assert "warning: all clips to train on are of one class, a: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("balance", ["sampler", "loss"])

@@ -5,9 +5,10 @@ import io
 import tarfile
 import zipfile
 
+import numpy as np
 import pytest
 
-from specvid.datasets.synthetic import SYNTHESIZERS
+from specvid.datasets.synthetic import SYNTHESIZERS, write_video
 from specvid.tools.data.check import check
 from specvid.tools.data.prepare import prepare
 
@@ -64,6 +65,28 @@ def test_a_table_in_the_folder_one_works_in(tmp_path, monkeypatch):
     report = check("table", "clips.csv", fast=True)
     assert report.ok and "3 of 3 clips are there" in "\n".join(report.lines)
     assert "upper.mp4 is Upper.MP4" in "\n".join(report.lines)
+
+
+def test_check_names_ends_behind_those_of_the_videos(tmp_path):
+    write_video(tmp_path / "v.mp4", np.zeros((50, 16, 16, 3), np.uint8), 25)
+    rows = ["path,label,set,start_s,end_s", "v.mp4,a,train,0,1", "v.mp4,b,train,1,2.9", "v.mp4,b,train,1.5,500"]
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    report = check("table", tmp_path / "t.csv", workers=1)
+    at = report.lines.index("warning: 1 clip listed to end after the end of the video, to which it is cut:")
+    assert report.ok and report.lines[at + 1].startswith(
+        "  v.mp4#1.5-500: the list ends the clip at 500 s, the video at"
+    )
+    assert list(report.warnings) == ["v.mp4#1.5-500"]
+
+
+def test_check_names_classes_that_cannot_be_learned(tmp_path):
+    rows = ["path,label,set", "1.mp4,a,train", "2.mp4,b,test"]
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    printed = "\n".join(check("table", tmp_path / "t.csv", fast=True).lines)
+    assert "warning: all clips to train on are of one class, a:" in printed
+    assert (
+        "warning: 1 class to validate or to test on without a clip to train on, which cannot be learned: b" in printed
+    )
 
 
 def test_check_takes_groups(tmp_path):

@@ -64,6 +64,23 @@ def test_a_file_that_cannot_be_read_is_copied_and_named(tmp_path, capsys):
     assert cli.run(words) == 1 and "bad.mp4" in capsys.readouterr().out  # again, for whoever did not see it
 
 
+def test_links_to_folders_are_followed(tmp_path):
+    """A class of its own that lies elsewhere, one that is another, and a link into what it lies in."""
+    for folder in ("elsewhere", "set/a"):
+        (tmp_path / folder).mkdir(parents=True)
+    write_video(tmp_path / "elsewhere" / "1.mp4", np.zeros((12, 32, 48, 3), np.uint8))
+    write_video(tmp_path / "set" / "a" / "1.mp4", np.zeros((12, 32, 48, 3), np.uint8))
+    (tmp_path / "set" / "b").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "set" / "c").symlink_to("a")
+    (tmp_path / "set" / "a" / "up").symlink_to(tmp_path / "set")
+    report = shrink(tmp_path / "set", tmp_path / "copy", workers=1)
+    assert not report.problems and report.videos == 3
+    one, two = (read_action("folders", tmp_path / name) for name in ("set", "copy"))
+    assert [r.name for r in one.records] == [r.name for r in two.records] == ["a/1.mp4", "b/1.mp4", "c/1.mp4"]
+    with pytest.raises(ValueError, match="lie in each other"):
+        shrink(tmp_path / "set", tmp_path / "elsewhere" / "copy", workers=1)
+
+
 def test_links_to_nothing_are_named(tmp_path):
     for name in ("gone.avi", "gone.txt"):
         (tmp_path / "set").mkdir(exist_ok=True)
