@@ -12,6 +12,7 @@ from collections.abc import Callable
 from stat import S_ISDIR, S_ISREG
 from typing import Any
 
+from specvid.datasets.decode.samples import check_samples
 from specvid.errors import VideoError
 from specvid.text import one_line
 
@@ -159,6 +160,7 @@ class Container:
     def __init__(self, path: str) -> None:
         import av
 
+        check_samples(*identity(path))
         name = plain_name(path)
         self._through = None if name is not None else _ThroughPython(path)
         try:
