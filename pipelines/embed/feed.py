@@ -157,11 +157,7 @@ class _ByteQueue:
 
 def _decode(pipe: Connection, sources: Sequence[Source], reader: Reader, places: Sequence[int]) -> None:
     """The work of a process: a thread sends what this one decodes."""
-    import cv2
-
     start_worker(0)
-    torch.set_num_threads(1)
-    cv2.setNumThreads(0)  # not 1, which waits for threads that the fork has lost (see start_worker)
     ready = _ByteQueue(_AHEAD_BYTES)
     sender = threading.Thread(target=_send, args=(pipe, ready), daemon=True)
     sender.start()

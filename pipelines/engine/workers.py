@@ -26,8 +26,11 @@ def start_worker(number: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     sys.excepthook = _without_lost_connections
     end_with_parent()
-    if "cv2" in sys.modules:  # OpenCV's threads do not survive a fork: 0 uses none; 1 would wait for them, for ever
-        sys.modules["cv2"].setNumThreads(0)
+    # Threads do not survive a fork, and what would share its work with them waits for them, for ever.
+    if "cv2" in sys.modules:
+        sys.modules["cv2"].setNumThreads(0)  # not 1, which waits, too
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
 
 
 def _without_lost_connections(kind: type[BaseException], error: BaseException, trace: Any) -> None:

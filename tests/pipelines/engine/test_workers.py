@@ -1,4 +1,4 @@
-"""Processes that decode: what a fork leaves of OpenCV's threads."""
+"""Processes that decode: what a fork leaves of the threads of OpenCV and PyTorch."""
 
 import multiprocessing
 import os
@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from synthetic_videos import write_numbered
 
 from specvid.datasets.clips.spec import ClipSpec
@@ -15,6 +16,7 @@ from specvid.pipelines.embed.feed import read_ahead
 from specvid.pipelines.embed.inputs import Sources, find_inputs
 from specvid.pipelines.embed.reading import Reader
 from specvid.pipelines.embed.windows import WindowPlanner
+from specvid.pipelines.engine.isolated import IsolatedCalls
 from specvid.pipelines.engine.workers import start_worker
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
@@ -43,6 +45,18 @@ def test_a_forked_process_uses_opencv_without_the_threads_of_its_parent(busy_ope
     code = process.exitcode
     process.kill()
     assert code == 3
+
+
+def _join_large_tensors() -> int:
+    return len(torch.cat([torch.zeros(500_000)] * 4))
+
+
+def test_a_forked_process_uses_torch_without_the_threads_of_its_parent(tmp_path: Path) -> None:
+    """With more than one thread, a report waited for the first clip of its blocks until it gave up."""
+    torch.set_num_threads(2)  # conftest.py sets it back
+    assert _join_large_tensors() == 2_000_000
+    with IsolatedCalls(seconds=20) as isolated:
+        assert isolated("a.avi", _join_large_tensors) == 2_000_000
 
 
 def test_videos_are_embedded_whatever_opencv_does_in_the_main_process(busy_opencv, tmp_path: Path) -> None:
