@@ -201,13 +201,16 @@ def find_folder(
     Raises:
         ValueError: none does, or ``root`` is no folder.
     """
+    own = " Clips of your own are the data set `folders` (CLASS/*.mp4) or `table` (a list of files), not this one."
     if not root.is_dir():
-        raise ValueError(f"{root} is not a folder; expected the root of {title}.")
+        raise ValueError(f"{root} is not a folder; expected the root of {title}.{own}")
     for choice in choices:
         if next((root / choice).glob(holds), None) is not None:
             return root / choice
     fix = f" `specvid data prepare {dataset}` makes the official layout from the archives." if dataset else ""
-    raise ValueError(f"{root} is not {title}: none of its folders {', '.join(choices)} holds {what or holds}.{fix}")
+    raise ValueError(
+        f"{root} is not {title}: none of its folders {', '.join(choices)} holds {what or holds}.{fix}{own}"
+    )
 
 
 def files_by_stem(folder: Path) -> dict[str, str]:

@@ -9,12 +9,15 @@ A clip is a video file, or a folder of images, of optical flow too. Classes may 
 """
 
 import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from specvid.datasets.layouts.action_set import ActionSet, VideoRecord, action_set
 from specvid.datasets.layouts.media import VIDEOS, flow_folders, folders_in, is_hidden, is_image
-from specvid.datasets.layouts.own import PARTS, make_set
+from specvid.datasets.layouts.own import PARTS, groups_of_files, make_set
 from specvid.datasets.layouts.reid_set import in_order
+from specvid.text import path_on_one_line
 
 
 @action_set("folders")
@@ -53,7 +56,24 @@ def read_folders(
         for folder, part in parted.items():
             place, names_begin = root / folder / label, "".join(f"{above}/" for above in (folder, label) if above)
             parts[part] += [VideoRecord(place / file, names_begin + file, number) for file in found[folder, label]]
-    return make_set(root.resolve().name, classes, parts, split=split, groups=groups, test_fraction=test_fraction)
+    empty = [label for label in names if label not in classes]
+    named = ", ".join(map(path_on_one_line, empty[:5])) + " ..." * (len(empty) > 5)
+    return make_set(
+        root.resolve().name,
+        classes,
+        _grouped(parts),
+        split=split,
+        groups=groups,
+        test_fraction=test_fraction,
+        warnings=[f"no classes, since no clip lies in them: {named}"] if empty else (),
+    )
+
+
+def _grouped(parts: Mapping[str, Sequence[VideoRecord]]) -> dict[str, list[VideoRecord]]:
+    """The clips with a group where several are links to one file."""
+    records = [record for own in parts.values() for record in own]
+    groups = iter(groups_of_files([(record.path, record.name) for record in records]))
+    return {part: [replace(record, group=next(groups)) for record in own] for part, own in parts.items()}
 
 
 def _clips(folder: Path) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import zip_longest
@@ -61,8 +61,8 @@ def make_set(
     if test and test_fraction:
         raise ValueError(f"test_fraction {test_fraction} is given, but {title} has a test part: leave it out.")
     check_parts((train, validation, test), title)
-    if not any(record.group for record in train):
-        warnings = [*warnings, *_warn(train, validation, test)]
+    alone = [[record for record in records if not record.group] for records in (train, validation, test)]
+    warnings = [*warnings, *_warn(*alone)]
     splits = SPLITS if test_fraction else 1
     check_split(split, splits, title)
     train, held_out = hold_out(train, test_fraction, seed=split)
@@ -83,6 +83,31 @@ def make_set(
         warnings=tuple(warnings),
         counts=counts,
     )
+
+
+def groups_of_files(files: Sequence[tuple[str | os.PathLike[str], str]]) -> list[str]:
+    """Clips of one file as one source, however the file is spelt and whatever links lead to it.
+
+    Args:
+        files: of each clip: its path, and what the source is called after it.
+
+    Returns:
+        For each clip the source of the first one of its file; "" where no other one is of it.
+    """
+    keys = [_file_key(path) for path, _ in files]
+    counts, first = Counter(keys), dict[object, str]()
+    for key, (_, name) in zip(keys, files, strict=True):
+        first.setdefault(key, name)
+    return [first[key] if counts[key] > 1 else "" for key in keys]
+
+
+def _file_key(path: str | os.PathLike[str]) -> object:
+    """What is the same for two paths of one file."""
+    try:
+        state = os.stat(path)
+    except (OSError, ValueError):  # it is not there, or no path
+        return os.path.normpath(path)
+    return state.st_dev, state.st_ino
 
 
 def group_rule(groups: str) -> Callable[[str], str]:

@@ -13,12 +13,11 @@
 
 import math
 import os
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from specvid.datasets.layouts.action_set import ActionSet, VideoRecord, action_set
-from specvid.datasets.layouts.own import PARTS, make_set
+from specvid.datasets.layouts.own import PARTS, groups_of_files, make_set
 from specvid.datasets.layouts.tables import SUFFIXES, read_table
 from specvid.datasets.layouts.text import NameFinder
 
@@ -59,12 +58,15 @@ def read_table_set(
     if not classes:
         raise ValueError(f"{path} has no row with a label.")
     label_of = {name: number for number, name in enumerate(classes)}
-    clips, finder = Counter(str(row["path"]) for row in rows), NameFinder(path.parent)
+    finder = NameFinder(path.parent)
+    files = [_text(row["path"]) for row in rows]
+    found = [finder.find(file) if file else "" for file in files]
+    of_one_file = groups_of_files(list(zip(found, files, strict=True)))
     parts: dict[str, list[VideoRecord]] = {}
     seen: set[str] = set()
     for number, (row, own) in enumerate(zip(rows, labels, strict=True), start=1):
         where = f"{path}, row {number}"
-        file, part = str(row["path"] or ""), str(row.get("set") or "train").strip()
+        file, part = files[number - 1], _text(row.get("set") or "train").strip()
         if not file:
             raise ValueError(f"{where}: path is empty.")
         if part not in PARTS:
@@ -80,11 +82,10 @@ def read_table_set(
             raise ValueError(f"{where}: {name[:200]} is listed twice; give all its classes in one cell, parted by |.")
         seen.add(name)
         numbers = tuple(label_of[label] for label in own)
-        group = row.get("group")
-        group = str(group) if group not in (None, "") else file if clips[file] > 1 else ""
+        group = _text(row.get("group")) or of_one_file[number - 1]
         parts.setdefault(PARTS[part], []).append(
             VideoRecord(
-                Path(finder.find(file)),
+                Path(found[number - 1]),
                 name,
                 numbers[0] if numbers else -1,
                 group,
@@ -108,8 +109,13 @@ def read_table_set(
 
 def _labels(cell: Any) -> list[str]:
     """The classes in a cell, each once."""
-    names = cell if isinstance(cell, list) else str("" if cell is None else cell).split("|")
-    return list(dict.fromkeys(name for name in (str(name).strip() for name in names) if name))
+    names = cell if isinstance(cell, list) else _text(cell).split("|")
+    return list(dict.fromkeys(name for name in (_text(name).strip() for name in names) if name))
+
+
+def _text(cell: Any) -> str:
+    """A cell as text; Parquet's may be bytes."""
+    return os.fsdecode(cell) if isinstance(cell, bytes) else "" if cell is None else str(cell)
 
 
 def _number(row: dict[str, Any], column: str, where: str, default: float) -> float:

@@ -17,7 +17,8 @@ def read_table(path: Path, needed: Sequence[str], optional: Sequence[str]) -> li
     """The rows of a table.
 
     Args:
-        path: a ``.csv``, ``.tsv`` or ``.parquet`` file; text is UTF-8, and its first line shows the delimiter.
+        path: a ``.csv``, ``.tsv`` or ``.parquet`` file; text is UTF-8, and its first line shows the delimiter, and
+            may have capitals.
         needed: columns that must be there.
         optional: columns that may be there; others are not looked at.
 
@@ -28,7 +29,12 @@ def read_table(path: Path, needed: Sequence[str], optional: Sequence[str]) -> li
     Raises:
         ValueError: it cannot be read, lacks a column or has it twice, or has a row with too many cells.
     """
-    rows, columns = _parquet(path, (*needed, *optional)) if path.suffix.lower() == ".parquet" else read_text_table(path)
+    known = (*needed, *optional)
+    rows, columns = _parquet(path, known) if path.suffix.lower() == ".parquet" else read_text_table(path)
+    spelt = {name: name.lower() for name in columns if name.lower() in known and name.lower() not in columns}
+    if spelt:  # as spreadsheets write them: Path, LABEL
+        columns = [spelt.get(name, name) for name in columns]
+        rows = [{spelt.get(name, name): value for name, value in row.items()} for row in rows]
     missing = [column for column in needed if column not in columns]
     if missing:
         raise ValueError(
@@ -75,8 +81,9 @@ def _parquet(path: Path, names: Sequence[str]) -> tuple[list[dict[str, Any]], Se
 
     try:
         columns = pq.read_schema(path).names
-        twice = any(columns.count(name) > 1 for name in names)
-        return ([] if twice else to_rows(read_parquet(path, names))), columns
+        wanted = [name for name in columns if name.lower() in names]
+        twice = len(set(wanted)) < len(wanted)
+        return ([] if twice else to_rows(read_parquet(path, wanted))), columns
     except (ValueError, OSError, NotImplementedError) as error:
         reason = " ".join(str(error).split())[:500]
         raise ValueError(f"{path} cannot be read as Parquet ({reason}); write it again") from None

@@ -20,6 +20,7 @@ from specvid.pipelines.action.config import ActionClipsConfig, ActionConfig
 from specvid.pipelines.engine.feed import TrainFeed, choose
 from specvid.pipelines.engine.listing import Item, Listing
 from specvid.pipelines.engine.recipes import batch_size_for
+from specvid.text import counted
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,9 @@ class ActionLists:
         return about if record.weight == 1 else about | {"weight": record.weight}
 
     def __str__(self) -> str:
-        return ", ".join(f"{len(files)} {part}" for part, files in self.parts.items()) + " clips"
+        return ", ".join(f"{len(files)} {part}" for part, files in self.parts.items()) + (
+            f" clips of {counted(len(self.classes), 'class')}"
+        )
 
 
 def read_set(config: ActionClipsConfig) -> ActionSet:
@@ -124,6 +127,13 @@ def read_lists(config: ActionClipsConfig) -> ActionLists:
             f"balance {config.balance!r} is for clips of one class each, those of {config.data!r} may have several. "
             "Give them weights in the table."
         )
+    if data.is_multilabel:
+        for part, records in (("validation", validation), ("test", test)):
+            if records and not any(record.labels for record in records):
+                raise ValueError(
+                    f"data {config.data!r}: none of the {len(records)} clips of the {part} part has a class, so no "
+                    "average precision can be computed. Move clips with classes to it, or draw it with another --split."
+                )
     labels = data.classes, train, validation, test, data.is_multilabel
     return ActionLists(title, is_complete, config.split, *labels, warnings)
 

@@ -229,6 +229,38 @@ def test_the_rule_for_groups_that_a_warning_names_fits_all_clips(tmp_path, names
     assert len(set(map(find, names))) == len(names) - 1
 
 
+@pytest.mark.parametrize("other", ["../set/clips/1.mp4", "link/1.mp4", "hard.mp4"])
+def test_one_file_by_two_names_does_not_stand_on_two_sides(tmp_path, other):
+    root = tmp_path / "set"
+    (root / "link").parent.mkdir()
+    touch(root / "clips/1.mp4")
+    (root / "link").symlink_to("clips")
+    (root / "hard.mp4").hardlink_to(root / "clips/1.mp4")
+    path = table(root / "t.csv", [["path", "label", "set"], ["clips/1.mp4", "a", "train"], [other, "a", "test"]])
+    with pytest.raises(ValueError, match=r"e\.g\. clips/1\.mp4; clips of one source stay on one side"):
+        read_action("table", path)
+    for part in ("train", "test"):
+        (root / part / "a").mkdir(parents=True)
+        (root / part / "a" / f"{part}.mp4").symlink_to(root / "clips/1.mp4")
+    with pytest.raises(ValueError, match="clips of one source stay on one side"):
+        read_action("folders", root)
+
+
+def test_a_folder_without_clips_is_named(tmp_path):
+    touch(tmp_path / "a" / "1.mp4")
+    touch(tmp_path / "b" / "notes.txt")
+    data = read_action("folders", tmp_path)
+    assert data.classes == ["a"] and data.warnings == ("no classes, since no clip lies in them: b",)
+
+
+@pytest.mark.parametrize("dataset", ["ucf101", "hmdb51", "kinetics", "something-v2", "diving48", "jester"])
+def test_own_clips_that_are_read_as_a_published_set_are_told_their_layout(tmp_path, dataset):
+    touch(tmp_path / "a" / "1.mp4")
+    for root in (tmp_path, tmp_path / "t.csv"):
+        with pytest.raises(ValueError, match="Clips of your own are the data set `folders`"):
+            read_action(dataset, root)
+
+
 def test_classes_that_cannot_be_learned_are_named(tmp_path):
     for name in ("train/a/1", "train/b/1", "test/a/2", "test/c/1", "val/打开/1"):
         touch(tmp_path / f"{name}.mp4")
@@ -317,6 +349,20 @@ def test_a_parquet_table(tmp_path):
     pq.write_table(pa.table(rows), tmp_path / "clips.parquet")
     data = read_action("table", tmp_path / "clips.parquet")
     assert data.is_multilabel and [r.labels for r in data.records] == [(0, 1), ()]
+
+
+def test_headers_with_capitals_and_paths_as_bytes(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = [["Path", "LABEL", "Set", "Label 2"], ["a.mp4", "x", "train", "-"], ["b.mp4", "y", "test", "-"]]
+    one = read_action("table", table(tmp_path / "clips.csv", rows))
+    columns = {"Path": [b"a.mp4", b"b.mp4"], "label": [b"x", b"y"], "Set": ["train", "test"]}
+    pq.write_table(pa.table(columns), tmp_path / "clips.parquet")
+    two = read_action("table", tmp_path / "clips.parquet")
+    for data in (one, two):
+        assert [record.name for record in data.records] == ["a.mp4", "b.mp4"]
+        assert data.classes == ["x", "y"] and len(data.test) == 1
 
 
 @pytest.mark.parametrize(

@@ -123,6 +123,15 @@ def test_what_is_odd_about_own_lists_is_said_and_logged(table: Path, tmp_path: P
     assert "warning: all clips to train on are of one class, a: " in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("part", ["val", "test"])
+def test_a_part_without_any_class_is_refused_before_the_training(tmp_path: Path, part: str, capsys) -> None:
+    rows = ["1.mp4,a|b,train", "2.mp4,a,val", "3.mp4,b,test", f"4.mp4,,{part}"]
+    rows = [row for row in rows if not (row.endswith(part) and ",," not in row)]
+    (tmp_path / "t.csv").write_text("\n".join(["path,label,set", *rows]))
+    with pytest.raises(ValueError, match=f"none of the 1 clips of the {part}.* part has a class"):
+        read_lists(ActionClipsConfig(dataset="table", data=str(tmp_path / "t.csv")))
+
+
 @pytest.mark.parametrize("balance", ["sampler", "loss"])
 def test_balance_is_for_one_class_a_clip(table: Path, balance: str) -> None:
     with pytest.raises(ValueError, match="is for clips of one class each"):
