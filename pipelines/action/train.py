@@ -13,12 +13,14 @@ from specvid.datasets.clips.videos import TestViews
 from specvid.eval.classification import score_classification
 from specvid.eval.multilabel import best_thresholds, score_multilabel
 from specvid.models import VideoModel, create_model
-from specvid.pipelines.action.config import ActionConfig
+from specvid.pipelines.action.config import ActionClipsConfig, ActionConfig
 from specvid.pipelines.action.data import ActionLists, clip_spec, input_changes, make_views, read_lists, train_feed
 from specvid.pipelines.action.evaluate import score_views
 from specvid.pipelines.action.results import ActionResult, ClipScores, result_of
+from specvid.pipelines.action.sides import keep_sides
 from specvid.pipelines.engine import training
 from specvid.pipelines.engine.feed import TrainFeed
+from specvid.pipelines.engine.listing import Listing
 from specvid.pipelines.engine.task import Batch, Callback, Selection
 from specvid.pipelines.engine.training import TrainingTask
 
@@ -34,6 +36,11 @@ class ActionTask(TrainingTask[ActionConfig, ActionLists]):
         self.thresholds: list[float] | None = None  # of the classes, chosen on the validation part
         super().__init__(fabric, model, config, lists)
         self.views = make_views(lists.test, self.clip, clips=config.test_clips, crops=config.test_crops)
+
+    @staticmethod
+    def keep_parts(config: ActionClipsConfig, lists: ActionLists, before: Listing) -> ActionLists:
+        """The test part without what the weights were trained on, where it is drawn: see `keep_sides`."""
+        return keep_sides(lists, before) if config.test_fraction and not config.limit else lists
 
     @staticmethod
     def build_model(config: ActionConfig, lists: ActionLists) -> VideoModel:
@@ -90,8 +97,10 @@ class ActionTask(TrainingTask[ActionConfig, ActionLists]):
         """Score the test list."""
         if self.lists.is_multilabel and self.thresholds is None:
             self.evaluate(model)  # a training that was done before it was continued
-        scores = self._score_views(model, self.views, "test")
-        return result_of(self.lists, scores, checkpoint="last", views=self.views, thresholds=self.thresholds)
+        scores, leaked = self._score_views(model, self.views, "test"), len(self.inherited)
+        return result_of(
+            self.lists, scores, checkpoint="last", views=self.views, thresholds=self.thresholds, leaked=leaked
+        )
 
     def about(self) -> Mapping[str, Any]:
         """Classes, sampling and decoder; for several classes a clip, the thresholds too."""

@@ -181,8 +181,8 @@ def refuse_leak(run: TrainedRun[Any], split: int, leaked: int, what: str, *, exa
         named = f", e.g. {path_on_one_line(example)}" if example else ""
         raise ValueError(
             f"run {str(run.folder.path)!r} was trained on {leaked} of the {what} in the test part of split "
-            f"{split} as it is now{named}: the lists have changed since, and the figure would be worthless. Put "
-            "them back, train anew, or give --force to print it anyway, marked."
+            f"{split} as it is now{named}: the lists have changed since, or the weights that it began with knew "
+            "them. The figure would be worthless: train anew, or give --force to print it anyway, marked."
         )
     if leaked:
         raise ValueError(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from specvid.files import read_json, write_json
+from specvid.pipelines.engine.config import ClipsConfig
 from specvid.text import counted, path_on_one_line
 
 LISTING = "lists.json"
@@ -23,16 +24,18 @@ class Listing:
         items: what they are: clips or tracklets.
         classes: in the order of the classifier's outputs; empty where there is none.
         parts: for each part, each item by its name.
+        inherited: items to test on that the weights it began with were trained on.
     """
 
     items: str
     classes: Sequence[str] = ()
     parts: Mapping[str, Mapping[str, Item]] = field(default_factory=dict)
+    inherited: Sequence[str] = ()
 
     @property
     def learned(self) -> set[str]:
         """Names of the items that were trained or validated on."""
-        return {name for part in LEARNED for name in self.parts.get(part, ())}
+        return {name for part in LEARNED for name in self.parts.get(part, ())}.union(self.inherited)
 
     def sources(self, part: str) -> set[str]:
         """What the items of a part are cut from.
@@ -52,7 +55,8 @@ class Listing:
             folder: of the run.
         """
         parts = {part: {name: dict(about) for name, about in own.items()} for part, own in self.parts.items()}
-        write_json(folder / LISTING, {"items": self.items, "classes": list(self.classes), "parts": parts})
+        about = {"items": self.items, "classes": list(self.classes), "inherited": list(self.inherited)}
+        write_json(folder / LISTING, {**about, "parts": parts})
 
 
 def load_listing(folder: Path) -> Listing | None:
@@ -73,10 +77,35 @@ def load_listing(folder: Path) -> Listing | None:
     content = read_json(path)
     items, classes, parts = (content.get(name) for name in ("items", "classes", "parts"))
     is_sound = isinstance(items, str) and isinstance(classes, list) and all(isinstance(name, str) for name in classes)
+    inherited = content.get("inherited", [])
+    is_sound = is_sound and isinstance(inherited, list) and all(isinstance(name, str) for name in inherited)
     is_sound = is_sound and isinstance(parts, dict) and all(map(_is_part, parts.values()))
     if not is_sound:
         raise ValueError(f"{str(path)!r} holds no lists of a training: it was altered. Remove it, or train anew.")
-    return Listing(str(items), list(classes or ()), dict(parts or {}))
+    return Listing(str(items), list(classes or ()), dict(parts or {}), inherited)
+
+
+def listing_of_weights(weights: str, clips: ClipsConfig) -> Listing | None:
+    """What weights were trained on, where they are those of a run on the same data.
+
+    Args:
+        weights: as ``--weights`` takes them.
+        clips: the data now.
+
+    Returns:
+        The lists of that run; None of other weights, other data, or a run that kept no lists.
+
+    Raises:
+        ValueError: they were altered.
+    """
+    folder = Path(weights).parent.parent if weights else Path()
+    if not weights or not (folder / LISTING).is_file() or not (folder / "config.json").is_file():
+        return None
+    before = read_json(folder / "config.json").get("clips")
+    if not isinstance(before, dict) or not isinstance(before.get("data"), str):
+        return None
+    is_same = before.get("dataset") == clips.dataset and Path(before["data"]).resolve() == Path(clips.data).resolve()
+    return load_listing(folder) if is_same else None
 
 
 def _is_part(part: object) -> bool:
@@ -120,7 +149,7 @@ def _changed(before: Mapping[str, Item], now: Mapping[str, Item]) -> str:
     """How a part differs from what it was, in words; "" where it does not."""
     new, gone = now.keys() - before.keys(), before.keys() - now.keys()
     other = [name for name in now.keys() & before.keys() if _decisive(now[name]) != _decisive(before[name])]
-    found = [(new, "more"), (gone, "no longer there"), (other, "with another class or weight")]
+    found = [(new, "more"), (gone, "no longer in it"), (other, "with another class or weight")]
     return "; ".join(f"{len(names)} {what}, e.g. {path_on_one_line(min(names))}" for names, what in found if names)
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
@@ -20,7 +20,7 @@ from specvid.pipelines.engine.devices import require_right_gradients, resolve_pr
 from specvid.pipelines.engine.evaluation import Result
 from specvid.pipelines.engine.fabric import make_fabric
 from specvid.pipelines.engine.feed import TrainFeed
-from specvid.pipelines.engine.listing import Listing
+from specvid.pipelines.engine.listing import Listing, listing_of_weights
 from specvid.pipelines.engine.log import echo, log, logging_to
 from specvid.pipelines.engine.loop import fit
 from specvid.pipelines.engine.optim import parameter_groups
@@ -32,7 +32,7 @@ from specvid.pipelines.engine.seeds import seed_all
 from specvid.pipelines.engine.signals import interrupting
 from specvid.pipelines.engine.start import start_run
 from specvid.pipelines.engine.task import Batch, Callback, Selection
-from specvid.text import counted
+from specvid.text import counted, path_on_one_line
 
 
 class Lists(Protocol):
@@ -81,6 +81,8 @@ class TrainingTask(ABC, Generic[Config, Items]):
 
     name: ClassVar[str]
     forward_methods: tuple[str, ...] = ()
+    inherited: Sequence[str] = ()
+    """What is tested on, and was trained on by the weights that the training begins with."""
 
     def __init__(self, fabric: Fabric, model: VideoModel, config: Config, lists: Items) -> None:
         self.fabric, self.config, self.lists = fabric, config, lists
@@ -104,6 +106,20 @@ class TrainingTask(ABC, Generic[Config, Items]):
         Raises:
             ValueError: they cannot be read, or nothing could be scored on them.
         """
+
+    @staticmethod
+    def keep_parts(config: Any, lists: Any, before: Listing) -> Any:
+        """Keep out of the test part what the weights were trained on, where that part is drawn.
+
+        Args:
+            config: the ``clips`` of the settings.
+            lists: from `read_lists`.
+            before: what the weights were trained on, of the same data.
+
+        Returns:
+            The lists, perhaps with other parts.
+        """
+        return lists
 
     @staticmethod
     @abstractmethod
@@ -192,6 +208,11 @@ def train(kind: type[TrainingTask[Config, Any]], config: Config, *, callback: Ca
     config = dataclasses.replace(config, train=resolve_precision(config.train))
     fabric = make_fabric(config.train)
     lists = kind.read_lists(config.clips)
+    listing = lists.listing
+    if before := listing_of_weights(config.net.weights, config.clips):
+        lists = kind.keep_parts(config.clips, lists, before)
+        inherited = before.learned.intersection(lists.listing.parts.get("test", ()))
+        listing = dataclasses.replace(lists.listing, inherited=sorted(inherited))
     check_files(config.clips.data, lists)
     seed_all(config.train.seed)
     model = kind.build_model(config, lists)
@@ -200,13 +221,14 @@ def train(kind: type[TrainingTask[Config, Any]], config: Config, *, callback: Ca
     if config.train.checkpoint_activations:
         checkpoint_activations(model)
     task = kind(fabric, model, config, lists)
+    task.inherited = listing.inherited
     parameter_groups(model, config.train)  # a wrong place in it is said before there is a run
     if config.train.early_stop and task.validation() is None:
         raise ValueError(
             f"early_stop {config.train.early_stop} needs a validation part: give --val-fraction 0.2, or data with one."
         )
     with ExitStack() as held:
-        run = start_run(fabric, config, held=held, listing=lists.listing)
+        run = start_run(fabric, config, held=held, listing=listing)
         held.enter_context(logging_to(run.path, is_main=fabric.is_global_zero))
         announce(run, model, task)
         parameters = sum(parameter.numel() for parameter in model.parameters())
@@ -269,6 +291,11 @@ def announce(run: RunFolder, model: VideoModel, task: TrainingTask[Any, Any]) ->
     log.info(f"{lists.title}, split {lists.split}: {lists}")
     for warning in lists.warnings:
         log.warning(warning)
+    if names := task.inherited:
+        log.warning(
+            f"the weights were trained on {len(names)} of the {lists.items} to test on, e.g. "
+            f"{path_on_one_line(names[0])}: the figures will be too good"
+        )
     is_cut = 0 < engine.max_steps < engine.epochs * task.feed.steps
     ends = f" (ends after {counted(engine.max_steps, 'step')})" if is_cut else ""
     log.info(

@@ -84,6 +84,34 @@ def test_a_training_is_not_continued_with_other_clips(clips: Path, capsys) -> No
     assert "train on from its weights in a run of its own: specvid train action --config" in said
 
 
+def test_trained_on_from_its_weights_a_run_keeps_its_test_part(clips: Path) -> None:
+    """The way on that the refusal names."""
+    assert train(clips, "--epochs 1") == 0
+    first = RunFolder(clips.parent / "runs/own")
+    add_later(clips)
+    config, weights = first.path / "config.json", first.path / "last/model.safetensors"
+    words = f"train action --config {config} --weights {weights} --runs {first.path.parent} --name own-2"
+    assert cli.run(words.split()) == 0
+    second = RunFolder(first.path.parent / "own-2")
+    kept, now = load_listing(first.path), load_listing(second.path)
+    assert kept is not None and now is not None
+    assert kept.parts["test"].keys() < now.parts["test"].keys() and not kept.learned & now.parts["test"].keys()
+    assert second.results()["evaluations"][0]["trained_on"] == 0 and not now.inherited
+
+
+def test_weights_of_another_split_are_no_honest_start(clips: Path, capsys) -> None:
+    data = clips.parent / "tiny"
+    words = f"train action --data {data} --model r3d_tiny --runs {clips.parent / 'runs'} --epochs 1".split()
+    assert cli.run([*words, *QUICK.split(), "--name", "one"]) == 0
+    weights = clips.parent / "runs/one/last/model.safetensors"
+    more = ["--split", "2", "--weights", str(weights), "--recipe", "finetune", "--name", "two"]
+    assert cli.run([*words, *QUICK.split(), *more]) == 0
+    printed = capsys.readouterr()
+    assert "warning: the weights were trained on 6 of the clips to test on, e.g. " in printed.err
+    assert "NOT HONEST: 6 of these clips were trained on" in printed.out
+    assert evaluate(RunFolder(clips.parent / "runs/two")) == 2
+
+
 def test_a_training_is_not_continued_with_other_classes(clips: Path, capsys) -> None:
     assert train(clips, "--epochs 3 --max-steps 2") == 0
     first = sorted(COLOURS)[0]
