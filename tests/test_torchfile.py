@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from specvid.models.factory import create_model
 from specvid.models.weights.read import WRAPPERS, read_weights
 from specvid.tools.weights.convert import convert_weights
 
@@ -70,3 +71,30 @@ def test_a_tar_of_weights_is_refused_without_reading_it(tmp_path: Path) -> None:
     (tmp_path / "x.tar").write_bytes(header)
     with pytest.raises(ValueError, match="a tar file or a TorchScript archive"):
         convert_weights(tmp_path / "x.tar", tmp_path / "out.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("tensor", "kind"),
+    [
+        (torch.zeros(3, 3, device="meta"), "on the meta device, without numbers"),
+        (torch.eye(3).to_sparse(), "sparse_coo"),
+        (torch.eye(3).to_sparse_csr(), "sparse_csr"),
+    ],
+    ids=["meta", "coo", "csr"],
+)
+def test_tensors_without_a_number_for_each_place(tensor: torch.Tensor, kind: str, tmp_path: Path) -> None:
+    sound = create_model("r3d_tiny", num_classes=3).state_dict()
+    path = tmp_path / "w.pt"
+    for content in ({**sound, "backbone.a": tensor}, {"state_dict": {**sound, "backbone.a": tensor}}):
+        torch.save(content, path)
+        with pytest.raises(ValueError, match=rf"w\.pt': .*tensor '.*backbone\.a' in it is {kind}"):
+            create_model("r3d_tiny", num_classes=3, weights=path)
+
+
+def test_lists_that_stand_in_each_other_without_end(tmp_path: Path) -> None:
+    content: list = [0]
+    for _ in range(40):
+        content = [content, content]
+    torch.save({"state_dict": {"a": torch.zeros(2)}, "other": content}, tmp_path / "w.pt")
+    with pytest.raises(ValueError, match="stand in each other"):
+        read_weights(tmp_path / "w.pt")

@@ -12,7 +12,7 @@ from torch import Tensor
 from specvid.memory import taking_at_most
 
 _MOST_TIMES = 4  # tensors are as large as their file; shared ones count each time
-_MOST_PARTS = 100_000  # dictionaries; the state of an optimiser has one for each parameter
+_MOST_PARTS = 100_000  # dictionaries and lists; the state of an optimiser has one for each parameter
 _IN_PASSING = 2**29  # bytes that reading any file may map: stacks and heaps of threads, a library
 
 
@@ -33,6 +33,7 @@ def load_plain(path: Path) -> Any:
 
     Raises:
         UnpicklingError: it wants code to be run.
+        ValueError: it is no such file; a tensor is sparse, nested, or without numbers.
         Exception: of any other kind, whatever is wrong with it.
     """
     check_records(path)
@@ -40,6 +41,7 @@ def load_plain(path: Path) -> Any:
         warnings.simplefilter("ignore")  # of the protocol of a pickle that is then refused
         content = torch.load(path, map_location="cpu", weights_only=True)
     check_nesting(content)
+    check_kinds(content)
     return content
 
 
@@ -84,11 +86,33 @@ def check_nesting(content: Any, inside: Callable[[Any], Any] = lambda value: val
     waiting, count = [content], 0
     while waiting:
         part = inside(waiting.pop())
-        if isinstance(part, Mapping):
+        if isinstance(part, Mapping | list | tuple):
             count += 1
             if count > _MOST_PARTS:
                 raise ValueError(f"its dictionaries stand in each other more than {_MOST_PARTS:,} times; not read")
-            waiting.extend(part.values())
+            waiting.extend(part.values() if isinstance(part, Mapping) else part)
+
+
+def check_kinds(content: Any) -> None:
+    """Refuse tensors that do not have a number for each place, which nothing here computes with.
+
+    Args:
+        content: what was read, checked by `check_nesting`.
+
+    Raises:
+        ValueError: one is on the meta device, sparse, or nested; its name is said.
+    """
+    waiting = [("", content)]
+    while waiting:
+        name, part = waiting.pop()
+        if isinstance(part, Tensor):
+            kind = str(part.layout).removeprefix("torch.") if part.layout != torch.strided else ""
+            kind = "nested" if part.is_nested else "on the meta device, without numbers" if part.is_meta else kind
+            if kind:
+                raise ValueError(f"tensor {name!r} in it is {kind}; save it as a plain one (.to_dense().cpu())")
+        elif isinstance(part, Mapping | list | tuple):
+            inside = part.items() if isinstance(part, Mapping) else enumerate(part)
+            waiting.extend((f"{name}.{key}" if name else str(key), value) for key, value in inside)
 
 
 def check_tensors(tensors: Iterable[Tensor], path: Path) -> None:

@@ -84,6 +84,9 @@ RESUMED: dict[str, Callable[[Path], object]] = {
     "step of text": state(lambda content: content.update(step="many")),
     "no generators": state(lambda content: content.update(generators=[3])),
     "schedule of a list": state(lambda content: content.update(schedule=[1])),
+    "optimizer of tensors without numbers": state(
+        lambda content: content["optimizer"].update(state={0: {"momentum_buffer": torch.zeros(3, device="meta")}})
+    ),
     "weights of text": write("last/model.safetensors", b"hello"),
     "config of bytes": write("config.json", b"\xff\xfe"),
     "config deep": write("config.json", b'{"a":' * 100_000),
