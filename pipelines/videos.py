@@ -21,6 +21,7 @@ from specvid.models.video_model import VideoModel
 from specvid.pipelines.embed.config import WindowConfig
 from specvid.pipelines.embed.reading import Reader
 from specvid.pipelines.embed.windows import WindowPlanner
+from specvid.pipelines.networks.finite import require_finite
 
 VideoLike = str | os.PathLike[str] | np.ndarray | Tensor | Video
 """A video file, a folder of images, decoded frames, uint8 RGB (T, H, W, 3), or an open video."""
@@ -90,6 +91,7 @@ def predict(
     views = torch.cat([transform(clip) for clip in frames.reshape(*indices.shape, *frames.shape[1:])])
     with _testing(model):
         logits = torch.cat([model(part.to(_device(model))).float().cpu() for part in views.split(_BATCH)])
+    require_finite(logits, model, "logits")
     probabilities = average_views(logits.numpy())
     names = model.classes or tuple(map(str, range(model.num_classes)))
     return [(names[i], float(probabilities[i])) for i in np.argsort(-probabilities, kind="stable")[:top].tolist()]
@@ -104,6 +106,9 @@ def embed_video(model: VideoModel, video: VideoLike) -> Tensor:
 
     Returns:
         (E,).
+
+    Raises:
+        ValueError: as of the method.
     """
     spec = _spec(model)
     normalise = Normalise(spec.mean, spec.std)
@@ -114,7 +119,9 @@ def embed_video(model: VideoModel, video: VideoLike) -> Tensor:
             for clips in chunk.clips.split(_BATCH):
                 x = torch.stack([normalise(clip) for clip in clips.numpy()]).to(_device(model))
                 total, count = total + model.embed(x).double().sum(0).cpu(), count + len(clips)
-    return (total / count).float()
+    vector = (total / count).float()
+    require_finite(vector, model, "embedding")
+    return vector
 
 
 def _spec(model: VideoModel) -> ClipSpec:

@@ -34,7 +34,9 @@ from specvid.pipelines.engine.log import console, status
 from specvid.pipelines.engine.log import echo as to_stdout
 from specvid.pipelines.engine.run import RunFolder
 from specvid.pipelines.networks.config import NetworkConfig
+from specvid.pipelines.networks.finite import require_finite
 from specvid.pipelines.networks.opening import open_network
+from specvid.text import path_on_one_line
 
 
 def evaluate(
@@ -193,6 +195,9 @@ def score_views(
 
     Returns:
         The scores of all clips, in every process.
+
+    Raises:
+        ValueError: logits are not finite.
     """
     own = list(ShardSampler(len(views), rank=fabric.global_rank, world=fabric.world_size))
     views_per_clip = views.clips * cast(TestTransform, views.transform).crops
@@ -210,8 +215,8 @@ def score_views(
         logits_bvc = logits_nc.reshape(len(batch["index"]), views_per_clip, -1)
         columns = (batch["index"].tolist(), logits_bvc, batch["error"], batch["repeated"], batch["unusual"])
         for index, logits_vc, error, *remarks in zip(*columns, strict=True):
-            if not error and not np.isfinite(logits_vc).all():
-                error = f"{views.records[index].path}: the model's logits are not finite"
+            if not error:
+                require_finite(logits_vc, model, path_on_one_line(views.records[index].path))
             missing = np.full(logits_vc.shape[1], np.nan)
             shares = missing if error else average_views(logits_vc, multilabel=multilabel)
             rows.append((index, (shares, error, *remarks)))

@@ -15,6 +15,7 @@ from specvid.pipelines.action.evaluate import view_logits
 from specvid.pipelines.engine.config import ComputeConfig
 from specvid.pipelines.engine.fabric import make_fabric
 from specvid.pipelines.engine.loading import load, loader_options
+from specvid.pipelines.networks.finite import why_not_finite
 from specvid.pipelines.networks.opening import OpenedNetwork
 from specvid.text import path_on_one_line
 
@@ -63,7 +64,7 @@ def predict(
         A prediction for each file, in the order given. One of a file that cannot be read has an ``error``.
 
     Raises:
-        ValueError: ``top`` is less than 1, or the network has no weights or no names of classes.
+        ValueError: ``top`` is less than 1, or the network has no weights, no finite ones, or no names of classes.
     """
     if top < 1:
         raise ValueError(f"top {top} must be at least 1.")
@@ -91,6 +92,9 @@ def predict(
             yield Prediction(path, error=item["error"].removeprefix(begin))
             continue
         logits = view_logits(fabric, model, item["video"], compute.batch_size)
+        if why := why_not_finite(logits, model):
+            yield Prediction(path, error=why)
+            continue
         probabilities = average_views(logits, multilabel=multilabel)
         best = np.argsort(-probabilities, kind="stable")[:top]
         classes = tuple((network.classes[i], float(probabilities[i])) for i in best)

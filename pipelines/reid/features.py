@@ -19,6 +19,7 @@ from specvid.pipelines.engine.config import ComputeConfig
 from specvid.pipelines.engine.gather import gather_rows
 from specvid.pipelines.engine.loading import load, loader_options
 from specvid.pipelines.engine.log import console
+from specvid.pipelines.networks.finite import require_finite
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,7 @@ def embed_tracklets(
         for number, error in zip(row.tolist(), batch["error"], strict=True):
             errors[number] += error.splitlines()
     length = np.linalg.norm(sums, axis=1)
-    if not np.isfinite(length).all():
-        raise ValueError("the model's embeddings are not finite: the training diverged, or --precision is too low")
+    require_finite(length, model, "embeddings")
     features = (sums / np.where(length > 0, length, 1)[:, None]).astype(np.float32)
     rows = [(index, (features[i], errors[i], bool(weight[i]))) for i, index in enumerate(mine)]
     gathered = gather_rows(fabric, rows, count)

@@ -12,6 +12,7 @@ from specvid.eval.classification import average_views
 from specvid.models.video_model import VideoModel
 from specvid.pipelines.engine.config import ComputeConfig
 from specvid.pipelines.engine.fabric import make_fabric
+from specvid.pipelines.networks.finite import require_finite
 from specvid.pipelines.networks.opening import OpenedNetwork
 from specvid.pipelines.segments.config import SegmentConfig
 from specvid.pipelines.segments.merging import Rule
@@ -89,6 +90,9 @@ class ClipClassifier:
 
         Returns:
             Logits (N, classes), float32.
+
+        Raises:
+            ValueError: they are not finite.
         """
         fabric = self._fabric  # type: ignore[attr-defined]
         logits = []
@@ -97,7 +101,9 @@ class ClipClassifier:
                 logits.append(
                     self.model(normalise_clips(part.to(fabric.device), self.spec.mean, self.spec.std)).float().cpu()
                 )
-        return torch.cat(logits).numpy()
+        together = torch.cat(logits).numpy()
+        require_finite(together, self.model, "logits")
+        return together
 
     def probabilities(self, logits_vc: np.ndarray) -> np.ndarray:
         """Of the logits of the clips of one window.
