@@ -10,6 +10,7 @@ from specvid.datasets.clips.spec import ClipSpec
 from specvid.errors import VideoError
 from specvid.pipelines.action.config import ActionConfig
 from specvid.pipelines.action.data import clip_spec, make_views
+from specvid.pipelines.engine.block_use import UNUSED
 from specvid.pipelines.engine.isolated import IsolatedCalls
 from specvid.pipelines.networks.config import NetworkConfig
 from specvid.pipelines.networks.opening import OpenedNetwork, open_network
@@ -43,6 +44,7 @@ def add_blocks(run: RunPart, *, size: int) -> None:
         run.missing.append("what the blocks do: the network has none")
         return
     run.blocks += _use(run.training.get("blocks"))
+    run.missing.extend(_unused(run.training.get("blocks")))
     opened = run.record.attempt("what the blocks look at", open_network, NetworkConfig(run=str(run.record.path)))
     if opened is None:
         return
@@ -98,6 +100,18 @@ def _use(blocks: Any) -> list[list[str]]:
             cells.append(f"{value:,.0f}" if name == "parameters" and value is not None else text)
         table.append([str(block.get("place", "-")), str(block.get("block", "-")), *cells])
     return table
+
+
+def _unused(blocks: Any) -> list[str]:
+    """What to say of blocks that the training never used."""
+    rows = [block for block in blocks if isinstance(block, Mapping)] if isinstance(blocks, list) else []
+    shares = {str(block.get("place", "-")): number(block.get("share")) for block in rows}
+    return [
+        f"block {place} was never used: it adds {100 * share:.2g} % to the features (less than {100 * UNUSED:g} %). "
+        "What it looks at below was not learned"
+        for place, share in shares.items()
+        if share is not None and share < UNUSED
+    ]
 
 
 def _add_response(run: RunPart, blocks: Mapping[str, Any]) -> None:

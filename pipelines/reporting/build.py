@@ -77,8 +77,7 @@ def _add_evaluation(run: RunPart, key: str, entry: Mapping[str, Any], budget: Ma
         if run.record.task == "action" or "fused" in entry:
             add_actions(run, key, entry, folder, run.data.clips if run.data else {}, pictures)
         else:
-            elsewhere = bool(entry.get("elsewhere"))
-            tracklets = run.data.tracklets if run.data and not elsewhere else {}
+            tracklets = run.data.tracklets if run.data and not _is_elsewhere(run, entry) else {}
             add_reid(run, key, entry, folder, tracklets, pictures)
     if pictures.left_out:
         run.missing.append(
@@ -86,6 +85,13 @@ def _add_evaluation(run: RunPart, key: str, entry: Mapping[str, Any], budget: Ma
         )
     if pictures.errors:
         run.missing.append(f"{key}: {len(pictures.errors)} pictures cannot be read, e.g. {pictures.errors[0]}")
+
+
+def _is_elsewhere(run: RunPart, entry: Mapping[str, Any]) -> bool:
+    """Whether an evaluation is of another folder than that of the training; of another part of it, it is not."""
+    clips = run.record.config.get("clips")
+    trained_on = clips.get("data") if isinstance(clips, Mapping) else None
+    return bool(entry.get("elsewhere")) and entry.get("source") != str(Path(str(trained_on)).resolve())
 
 
 def _figures(record: RunRecord) -> list[Figures]:

@@ -47,6 +47,7 @@ class Chart:
         z: its values, row by row; None is an empty cell.
         percent: values are shares, to be shown in percent.
         counts: values of a heat map are whole numbers, and shades are shares of their row.
+        of: how many of what each value of a heat map is the mean of, in words.
     """
 
     key: str
@@ -60,6 +61,7 @@ class Chart:
     z: tuple[tuple[float | None, ...], ...] = ()
     percent: bool = False
     counts: bool = False
+    of: tuple[tuple[str, ...], ...] = ()
 
 
 def histogram(key: str, title: str, values: Sequence[float], *, x: str, y: str, bins: int = 20) -> Chart:

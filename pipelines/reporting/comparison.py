@@ -20,6 +20,7 @@ class Difference:
         figures: for each figure that both have, the mean of the differences, a share, and their sample deviation over
             seeds; None for a single one.
         pairs: seeds that both have; 0 where they share none, and then means are compared.
+        alone: seeds that only one of them has, which are left out where there are pairs.
     """
 
     context: str
@@ -27,6 +28,7 @@ class Difference:
     others: str
     figures: Mapping[str, tuple[float, float | None]]
     pairs: int
+    alone: tuple[str, ...] = ()
 
 
 def differences(evaluations: Sequence[Figures]) -> list[Difference]:
@@ -52,8 +54,9 @@ def differences(evaluations: Sequence[Figures]) -> list[Difference]:
         for other, label in zip(groups[1:], labels[1:], strict=True):
             shared = [name for name in groups[0].values if name in other.values]
             pairs = len(set(other.seeds) & set(groups[0].seeds))
+            alone = tuple(sorted(set(other.seeds) ^ set(groups[0].seeds), key=str))
             figures = {name: _difference(groups[0], other, name) for name in shared}
-            found.append(Difference(context, label, labels[0], figures, pairs))
+            found.append(Difference(context, label, labels[0], figures, pairs, alone))
     return found
 
 

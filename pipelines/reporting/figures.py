@@ -23,6 +23,7 @@ FORMATS = ("png", "svg")
 
 _DPI = 200
 _BARS_UPRIGHT = 12  # categories up to which bars stand; more lie
+_MARKERS = "osD^vPX*"
 _WRITTEN = 30  # rows of a matrix up to which its numbers are written in
 
 
@@ -149,13 +150,18 @@ def draw_affinity(clip: Mapping[str, Any], place: str) -> "Figure":
 
 def _lines(figure: "Figure", axes: "Axes", chart: Chart) -> None:
     for i, series in enumerate(chart.series):
-        colour = PALETTE[(i if series.colour is None else series.colour) % len(PALETTE)]
+        place = i if series.colour is None else series.colour
         y = [np.nan if value is None else value for value in series.y]
-        marker = "o" if len(y) <= 20 else None
-        style = "--" if series.dashed else ("-", ":", "-.")[i // len(PALETTE) % 3]
+        style: dict[str, Any] = {
+            "color": PALETTE[place % len(PALETTE)],
+            "linestyle": "--" if series.dashed else ("-", ":", "-.")[place // len(PALETTE) % 3],
+            "marker": _MARKERS[place % len(_MARKERS)],
+            "markevery": max(1, len(y) // 20),
+            "markersize": 3,
+        }
         label = printable_name(series.name)
         label = f" {label}" if label.startswith("_") else label  # which matplotlib leaves out of legends
-        axes.plot(list(series.x), y, color=colour, linestyle=style, marker=marker, markersize=3, label=label)
+        axes.plot(list(series.x), y, label=label, **style)
     axes.grid(alpha=0.3)
     if len(chart.series) > 1:
         figure.legend(loc="outside lower center", fontsize=7, ncols=2, frameon=False)
@@ -189,6 +195,7 @@ def _heat(figure: "Figure", axes: "Axes", chart: Chart) -> None:
     for row, column in np.argwhere(np.isfinite(z) & ((z != 0) | (not chart.counts))):
         colour = "black" if shades[row, column] > (low + high) / 2 else "white"
         text = f"{100 * z[row, column]:.0f}" if chart.percent else f"{z[row, column]:g}"
+        text += f"\nof {chart.of[row][column]}" if chart.of else ""
         axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=size)
 
 

@@ -80,13 +80,19 @@ class Report:
         return [
             [[*heading, *figures, "scored on"]]
             + [
-                [one.these, one.others, f"{one.pairs} paired" if one.pairs else "none in common"]
-                + [_points(*one.figures[name]) for name in figures]
-                + [one.context]
+                [one.these, one.others, _seeds(one)] + [_points(*one.figures[name]) for name in figures] + [one.context]
                 for one in members
             ]
             for figures, members in kinds.items()
         ]
+
+
+def _seeds(one: Difference) -> str:
+    """Over which seeds a difference is."""
+    if not one.pairs:
+        return "none in common"
+    alone = ", ".join(map(str, one.alone))
+    return f"{one.pairs} paired" + (f"; without {alone}, which only one has" if alone else "")
 
 
 def require_extra() -> None:

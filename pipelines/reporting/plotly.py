@@ -8,6 +8,7 @@ from specvid.pipelines.reporting.charts import LEAST, MOST, PALETTE, Chart
 from specvid.text import one_line, printable_path
 
 _DASHES = ("solid", "dot", "dash", "dashdot")
+_MARKERS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross", "x", "star")
 
 
 def plotly_js() -> str:
@@ -44,6 +45,9 @@ def as_plotly(chart: Chart) -> dict[str, Any]:
         return {"data": [_heat(chart)], "layout": layout | _heat_layout(chart)}
     if chart.percent:
         layout["yaxis"] |= {"tickformat": ".0%", "autorangeoptions": {"minallowed": LEAST, "maxallowed": MOST}}
+    values = {value for series in chart.series for value in series.y if value is not None}
+    if chart.kind == "lines" and len(values) == 1 and not chart.percent:
+        layout["yaxis"]["range"] = _around(*values)
     if chart.y == chart.title:
         del layout["yaxis"]["title"]
     if chart.key.startswith("curve") or chart.key == "gates":
@@ -69,14 +73,21 @@ def as_plotly(chart: Chart) -> dict[str, Any]:
         else:
             few = len(series.x) <= 60
             dash = "dash" if series.dashed else _DASHES[place // len(PALETTE) % len(_DASHES)]
+            symbol = _MARKERS[place % len(_MARKERS)]
             trace |= {"type": "scatter", "mode": "lines+markers" if few else "lines"}
-            trace |= {"line": {"color": colour, "dash": dash, "width": 2}, "marker": {"size": 5}}
+            trace |= {"line": {"color": colour, "dash": dash, "width": 2}, "marker": {"size": 6, "symbol": symbol}}
         data.append(trace)
     return {"data": data, "layout": layout}
 
 
+def _around(value: float) -> list[float]:
+    """An axis for one value; Plotly's own reaches from 1 below it to 1 above, however small it is."""
+    return sorted((0.0, 2 * value)) if value else [-1.0, 1.0]
+
+
 def _heat(chart: Chart) -> dict[str, Any]:
     unit = "%{z:.1%}" if chart.percent else "%{z:.4~g}"
+    of = " of %{customdata}" if chart.of else ""
     return {
         "type": "heatmap",
         "z": [list(row) for row in chart.z],
@@ -84,8 +95,9 @@ def _heat(chart: Chart) -> dict[str, Any]:
         "y": [_text(name) for name in chart.rows],
         "colorscale": "Cividis",
         "hoverongaps": False,
-        "hovertemplate": f"{_text(chart.y)} %{{y}}, {_text(chart.x)} %{{x}}: {unit}<extra></extra>",
-        "texttemplate": unit if len(chart.columns) <= 8 else "",
+        "hovertemplate": f"{_text(chart.y)} %{{y}}, {_text(chart.x)} %{{x}}: {unit}{of}<extra></extra>",
+        "texttemplate": unit + (of and f"<br>{of.strip()}") if len(chart.columns) <= 8 else "",
+        **({"customdata": [list(row) for row in chart.of]} if chart.of else {}),
         "colorbar": {"thickness": 10, **({"tickformat": ".0%"} if chart.percent else {})},
     }
 
@@ -96,7 +108,7 @@ def _heat_layout(chart: Chart) -> dict[str, Any]:
         "yaxis": {
             "title": {"text": _text(chart.y)}, "type": "category", "autorange": "reversed", "automargin": True
         },
-        "height": min(640, 160 + 26 * len(chart.rows)),
+        "height": min(640, 160 + (40 if chart.of else 26) * len(chart.rows)),
     }  # fmt: skip
 
 

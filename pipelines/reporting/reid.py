@@ -1,6 +1,5 @@
 """An evaluation of re-identification: CMC, AP, cameras, and for each query what was ranked first."""
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,14 +13,16 @@ from specvid.eval.reid.ranked_lists import RankedLists, rank_lists
 from specvid.eval.reid.rerank import KReciprocal
 from specvid.pipelines.reporting.charts import Chart, Series, histogram
 from specvid.pipelines.reporting.pictures import Pictures
-from specvid.pipelines.reporting.run_part import EvaluationPart, RunPart, facts_of, percent
+from specvid.pipelines.reporting.run_part import RERANKED, EvaluationPart, RunPart, facts_of, percent
 from specvid.pipelines.reporting.runs import number, read_table, require_inside
+from specvid.text import counted
 
 _MOST_QUERIES = 600  # with strips: all, or the worst, the best and an even choice of the others
 _MOST_CAMERAS = 40
 _FIGURES = ("mAP", "mINP", "rank1", "rank5", "rank10", "rank20")
 _COUNTS = ("queries", "valid_queries", "gallery_tracklets", "junk_tracklets", "left_out_queries", "left_out_junk")
-_RERANK = re.compile(r"k1=(\d+), k2=(\d+), lambda=([\d.]+)\)")
+_GONE = "The pictures are not where they were scored: --data DIR says where they lie now."
+_ELSEWHERE = "The pictures are of another data set than the training's, which a report does not look for."
 
 
 def add_reid(
@@ -63,6 +64,7 @@ def add_reid(
             features, ranked = found
             charts += [_cameras(key, main, ranked)] if len(ranked.gallery_cameras) <= _MOST_CAMERAS else []
             island = _strips(features, ranked, table, tracklets, pictures)
+            island["why"] = "" if tracklets else _ELSEWHERE if entry.get("elsewhere") else _GONE
             island |= {"protocol": main, "metric": str(protocol.get("metric", "cosine")),
                        "rerank": str(protocol.get("rerank") or "")}  # fmt: skip
             run.islands.setdefault("strips", {})[key] = island
@@ -97,7 +99,7 @@ def _camera_labels(protocol: str, ranked: RankedLists) -> str:
 
 def _rank(folder: Path, protocol: str, score: Mapping[str, Any]) -> tuple[ReidFeatures, RankedLists]:
     features = load_features(require_inside(folder / "features.parquet", folder))
-    how = _RERANK.search(str(score.get("rerank") or ""))
+    how = RERANKED.search(str(score.get("rerank") or ""))
     rerank = KReciprocal(int(how[1]), int(how[2]), float(how[3])) if how else None
     return features, rank_lists(features, protocol, metric=str(score.get("metric", "cosine")), rerank=rerank)
 
@@ -115,9 +117,18 @@ def _cmc(key: str, scores: Mapping[str, Mapping[str, Any]]) -> Chart:
 def _cameras(key: str, protocol: str, ranked: RankedLists) -> Chart:
     z = tuple(tuple(None if np.isnan(ap) else float(ap) for ap in row) for row in ranked.mean_ap)
     title = f"mAP by camera ({protocol})"
-    rows, columns = tuple(ranked.query_cameras), tuple(ranked.gallery_cameras)
+    of = tuple(tuple(counted(int(n), "query") for n in row) for row in ranked.queries)
     return Chart(
-        f"{key}-cameras", title, "heat", "gallery camera", "query camera", rows=rows, columns=columns, z=z, percent=True
+        f"{key}-cameras",
+        title,
+        "heat",
+        "gallery camera",
+        "query camera",
+        rows=tuple(ranked.query_cameras),
+        columns=tuple(ranked.gallery_cameras),
+        z=z,
+        percent=True,
+        of=of,
     )
 
 
@@ -151,7 +162,6 @@ def _strips(
         "queries": queries,
         "total": len(ranked.lists),
         "cameras": ranked.query_cameras,
-        "why": "" if tracklets else "The pictures are not where they were scored: --data DIR says where they lie now.",
     }
 
 

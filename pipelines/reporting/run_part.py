@@ -1,5 +1,6 @@
 """What a report says of one run, apart from what its task adds."""
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,9 @@ from specvid.pipelines.reporting.charts import Chart
 from specvid.pipelines.reporting.data_part import DataPart
 from specvid.pipelines.reporting.runs import RunRecord, flat, number
 from specvid.text import printable_path
+
+RERANKED = re.compile(r"k1=(\d+), k2=(\d+), lambda=([\d.]+)\)")
+"""How results.json tells the settings of a re-ranking."""
 
 _MANY = 24  # classes; a histogram has fewer bars
 _EVALUATION = ("dataset", "split", "protocol", "checkpoint", "sampling", "clips", "crops", "rerank", "best_is", "fuse")
@@ -144,9 +148,25 @@ class RunPart:
                 words += [f"--{name} {entry[name]}" for name in ("clips", "crops") if isinstance(entry.get(name), int)]
             elif isinstance(entry.get("protocols"), Mapping) and len(entry["protocols"]) > 1:
                 words.append("--all-protocols")
-            if "fused" not in entry and not entry.get("elsewhere") and not entry.get("rerank"):
+            words += self._rerank(entry)
+            words += [f"--data {shlex.quote(printable_path(str(entry['source'])))}"] if entry.get("source") else []
+            if "fused" not in entry and not self._is_cut_down(entry):
                 found.append(" ".join(words))
         return list(dict.fromkeys(found))
+
+    def _rerank(self, entry: Mapping[str, Any]) -> list[str]:
+        """The flags of an evaluation's re-ranking."""
+        how = RERANKED.search(str(entry.get("rerank") or ""))
+        return [f"--rerank --k1 {how[1]} --k2 {how[2]} --lambda-value {how[3]}"] if how else []
+
+    def _is_cut_down(self, entry: Mapping[str, Any]) -> bool:
+        """Whether it is of a training with --limit, whose part of the clips no evaluation takes."""
+        clips = self.record.config.get("clips")
+        limit = number(clips.get("limit")) if isinstance(clips, Mapping) else None
+        if not limit:
+            return False
+        listed = number(entry.get("listed"))
+        return listed <= limit if listed is not None else not entry.get("elsewhere")
 
     @property
     def epochs(self) -> list[list[str]]:

@@ -85,6 +85,16 @@ def test_a_click_on_a_position_repaints_the_affinity(open_page, page_path: Path)
     assert "row 2 of" in clip.locator("[role=status]").inner_text()
 
 
+def test_who_goes_by_keyboard_finds_what_is_far_below(open_page, page_path: Path) -> None:
+    """Strips and affinities were built when they came into view: Tab jumped over them, to what was out of sight."""
+    page = open_page(page_path.as_uri())
+    assert page.locator("[data-strips] select").count() == 0
+    page.keyboard.press("Tab")
+    assert page.locator("[data-strips] select").count() == 3
+    assert page.locator("[data-affinity] figure").count() > 1
+    assert page.locator("[data-confusion] td[data-row]").count() > 1
+
+
 def test_strips_are_filtered_by_camera_and_turned_round(open_page, page_path: Path, screenshot) -> None:
     page = open_page(f"{page_path.as_uri()}#run1")  # a link to a run opens it
     part = json.loads(page.locator("#data").inner_text())["strips"]["run1-eval0"]

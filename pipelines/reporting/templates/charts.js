@@ -45,17 +45,35 @@ function drawChart(plot) {
   plotly().newPlot(plot, chart.data, themed(chart.layout), { displaylogo: false, responsive: true, displayModeBar: false });
 }
 
+/* What is not built yet, with what builds it. */
+const unseen = new Map();
+
 function whenSeen(nodes, draw) {
   const observer = new IntersectionObserver((entries) => {
     for (const entry of entries) {
       if (entry.isIntersecting) {
         observer.unobserve(entry.target);
-        draw(entry.target);
+        build(entry.target);
       }
     }
   }, { rootMargin: "300px" });
-  for (const node of nodes) observer.observe(node);
+  for (const node of nodes) {
+    unseen.set(node, draw);
+    observer.observe(node);
+  }
 }
+
+function build(node) {
+  const draw = unseen.get(node);
+  if (!unseen.delete(node)) return;
+  draw(node);
+}
+
+/* Who goes by keyboard finds all that can be operated, in its order; charts hold nothing of that. */
+addEventListener("keydown", (event) => {
+  if (event.key !== "Tab") return;
+  for (const node of [...unseen.keys()]) if (!node.matches("[data-chart]")) build(node);
+}, { capture: true });
 
 whenSeen(document.querySelectorAll("[data-chart]"), drawChart);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {

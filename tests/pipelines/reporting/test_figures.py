@@ -37,6 +37,37 @@ def test_every_chart_is_a_file(tmp_path: Path, format: str) -> None:
     assert sha256(again[0]) == sha256(tmp_path / f"out/curve-loss.{format}")
 
 
+def test_series_differ_by_more_than_their_colour() -> None:
+    series = tuple(Series(str(i), list(range(60)), [float(i)] * 60) for i in range(10))
+    chart = Chart("curve", "Loss", "lines", "epoch", "Loss", (*series, Series("v", [1], [2.0], dashed=True, colour=1)))
+    lines = draw(chart).axes[0].get_lines()
+    assert len({(line.get_linestyle(), line.get_marker()) for line in lines[:10]}) == 10
+    assert (lines[10].get_linestyle(), lines[10].get_marker()) == ("--", lines[1].get_marker())
+    assert all(line.get_markevery() == 3 for line in lines[:10])
+    symbols = {(one["line"]["dash"], one["marker"]["symbol"]) for one in as_plotly(chart)["data"]}
+    assert len(symbols) == 11
+
+
+def test_one_value_has_an_axis_that_fits_it() -> None:
+    """A learning rate of 8e-8 stood on an axis from -1 to 1."""
+    one = Chart("curve-lr", "Rate", "lines", "epoch", "Rate", (Series("a", [1], [8e-8]),))
+    assert as_plotly(one)["layout"]["yaxis"]["range"] == [0, 1.6e-7]
+    assert as_plotly(one.__class__(**vars(one) | {"series": (Series("a", [1], [-2.0]),)}))["layout"]["yaxis"][
+        "range"
+    ] == [-4, 0]
+
+
+def test_cells_say_what_they_are_the_mean_of() -> None:
+    chart = Chart(
+        "c", "mAP", "heat", "g", "q", rows=("1",), columns=("1", "2"), z=((None, 1.0),), percent=True,
+        of=(("0 queries", "1 query"),),
+    )  # fmt: skip
+    data = as_plotly(chart)["data"][0]
+    assert data["customdata"] == [["0 queries", "1 query"]]
+    assert data["texttemplate"] == "%{z:.1%}<br>of %{customdata}"
+    assert [text.get_text() for text in draw(chart).axes[0].texts] == ["100\nof 1 query"]
+
+
 def test_no_axis_of_shares_goes_beyond_all_of_them() -> None:
     """A line at 100 % alone made an axis up to 200 % in pages, and to 105 % in files."""
     chart = Chart("cmc", "CMC", "lines", "rank", "queries", (Series("mars", [1.0, 2.0], [1.0, 1.0]),), percent=True)

@@ -150,9 +150,41 @@ def test_differences_are_paired_by_seed(tmp_path: Path) -> None:
     (one,) = differences(make_report([tmp_path / "runs"]).figures)
     assert (one.these, one.others, one.pairs) == ("blocks snl@layer2.-1", "blocks -", 2)
     assert one.figures["top1"] == (pytest.approx(0.15), pytest.approx(0.05 * 2**0.5))
+    write_run(tmp_path / "runs/snl9", seed=9, top1=0.1, blocks="snl@layer2.-1")
+    report = make_report([tmp_path / "runs"])
+    (one,) = differences(report.figures)
+    assert (one.pairs, one.alone, one.figures["top1"][0]) == (2, ("9",), pytest.approx(0.15))
+    assert report.differences[0][1][2] == "2 paired; without 9, which only one has"
     write_run(tmp_path / "other/snl", seed=7, top1=0.8, blocks="snl@layer2.-1")
     (one,) = differences(make_report([tmp_path / "runs/bare0", tmp_path / "other/snl"]).figures)
     assert (one.pairs, one.figures["top1"]) == (0, (pytest.approx(0.3), None))
+
+
+def test_a_block_that_was_never_used_is_named(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", blocks="snl@layer2.-1")
+    results = json.loads((run / "results.json").read_text())
+    results["training"] = {"blocks": [{"place": "layer2.-1", "share": 0.002}, {"place": "layer1.0", "share": 0.5}]}
+    (run / "results.json").write_text(json.dumps(results))
+    found = [text for text in make_report([run]).runs[0].missing if "never used" in text]
+    assert found == [
+        "block layer2.-1 was never used: it adds 0.2 % to the features (less than 1 %). What it looks at below was not "
+        "learned"
+    ]
+
+
+def test_commands_repeat_what_they_can(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", listed=30)
+    assert make_report([run]).runs[0].commands[1:] == [f"specvid eval action --run {run} --split 1 --clips 1 --crops 1"]
+    config = json.loads((run / "config.json").read_text())
+    config["clips"]["limit"] = 30  # the training took so many clips, and eval takes all
+    (run / "config.json").write_text(json.dumps(config))
+    assert len(make_report([run]).runs[0].commands) == 1
+    ranked = {"rerank": "k-reciprocal (k1=20, k2=6, lambda=0.3)", "source": "/data/my mars", "elsewhere": True}
+    write_run(tmp_path / "reid", **ranked)
+    config |= {"task": "reid"}
+    (tmp_path / "reid/config.json").write_text(json.dumps(config))
+    command = make_report([tmp_path / "reid"]).runs[0].commands[1]
+    assert command.endswith("--rerank --k1 20 --k2 6 --lambda-value 0.3 --data '/data/my mars'")
 
 
 def test_a_cell_for_spreadsheets_is_read_as_it_was(tmp_path: Path) -> None:

@@ -52,6 +52,8 @@ def test_strips_have_pictures_scores_and_frames(run, tmp_path) -> None:
     assert "Camera labels (" in text and "trapezoidal AP" in text
     charts = {chart.key for chart in report.runs[0].charts}
     assert {"eval0-cmc", "eval0-ap", "eval0-cameras"} <= charts
+    (cameras,) = [chart for chart in report.runs[0].charts if chart.key == "eval0-cameras"]
+    assert cameras.of[0][0].endswith((" query", " queries"))
 
 
 def test_without_the_data_or_the_features_it_opens_and_says_so(run, tmp_path) -> None:
@@ -65,3 +67,20 @@ def test_without_the_data_or_the_features_it_opens_and_says_so(run, tmp_path) ->
     write_page(report, tmp_path / "out.html")
     shutil.rmtree(copy / "eval")
     assert "so there are no ranked strips" in " ".join(make_report([copy]).runs[0].missing)
+
+
+def test_pictures_of_another_part_of_the_same_folder_are_shown_and_others_are_not(run, tmp_path) -> None:
+    """As after a training with --limit, or on another data set."""
+    results = json.loads((run / "results.json").read_text())
+    data = json.loads((run / "config.json").read_text())["clips"]["data"]
+    for source, pictures in ((data, True), ("/elsewhere", False)):
+        copy = tmp_path / ("same" if pictures else "other")
+        shutil.copytree(run, copy)
+        entries = [results["evaluations"][0] | {"elsewhere": True, "source": source}]
+        (copy / "results.json").write_text(json.dumps(results | {"evaluations": entries}))
+        entry = copy / "eval/split1-last-all/results.json"
+        entry.write_text(json.dumps(entries[0]))
+        write_page(make_report([copy]), tmp_path / "out.html")
+        part = part_of(tmp_path / "out.html")[1]
+        assert bool(part["pictures"]) == pictures
+        assert ("another data set" in part["why"]) != pictures
