@@ -19,6 +19,7 @@ from specvid.pipelines.ablate.job import is_finished
 from specvid.pipelines.ablate.statistics import CONFIDENCE, Difference, detectable
 from specvid.pipelines.engine.block_use import UNUSED
 from specvid.pipelines.engine.run import META, RunFolder
+from specvid.pipelines.reporting.runs import number
 from specvid.pipelines.reporting.table import read_figures
 from specvid.text import csv_cell, to_markdown
 
@@ -82,9 +83,8 @@ def read_rows(config: AblationConfig, arms: Sequence[Arm]) -> list[Row]:
         for seed in config.seeds:
             if is_finished(config, arm, seed):
                 run = RunFolder(Path(config.runs) / arm.run_name(seed))
-                training = run.results()["training"]
                 values[seed], context = _figures(run, config.protocol)
-                blocks[seed], parameters = training.get("blocks", []), training["parameters"]
+                blocks[seed], parameters = _training(run)
                 gmacs = gmacs or _gmacs(run)
         if values:
             rows.append(Row(arm, values, blocks, parameters, gmacs, context))
@@ -185,6 +185,21 @@ def write_tables(config: AblationConfig, rows: Sequence[Row]) -> list[Path]:
     return files
 
 
+def _training(run: RunFolder) -> tuple[Sequence[Mapping[str, Any]], int]:
+    """The use of a run's blocks, and the parameters of its network."""
+    training = run.results().get("training")
+    about = training if isinstance(training, Mapping) else {}
+    blocks, parameters = about.get("blocks", []), about.get("parameters")
+    known = isinstance(blocks, list) and all(isinstance(use, Mapping) for use in blocks)
+    shares = [use.get(name) for use in blocks for name in ("gate_mean", "share")] if known else ["none"]
+    if not isinstance(parameters, int) or any(share is not None and number(share) is None for share in shares):
+        raise ValueError(
+            f"results {str(run.path / 'results.json')!r}: training is {str(training)[:60]!r}; it must have parameters, "
+            "a whole number, and of each of its blocks gate_mean and share, numbers. Train the run again."
+        )
+    return [{"gate_mean": None, "share": None, **use} for use in blocks], parameters
+
+
 def _figures(run: RunFolder, protocol: str) -> tuple[Mapping[str, float], Mapping[str, Any]]:
     """The figures of the first evaluation of a run, under one protocol, and what they are of."""
     found = {
@@ -192,6 +207,8 @@ def _figures(run: RunFolder, protocol: str) -> tuple[Mapping[str, float], Mappin
         for figures in reversed(list(read_figures(run.path / "results.json")))
         if not figures.context.get("honest")
     }
+    if not found:
+        raise ValueError(f"run {str(run.path)!r} has no score of clips that it was not trained on: score it again.")
     wanted = protocol or ("mars-ap" if "mars-ap" in found else list(found)[-1])
     if wanted not in found:
         raise unknown(f"run {str(run.path)!r}: protocol", wanted, found)

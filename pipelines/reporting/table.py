@@ -1,12 +1,12 @@
 """The table over runs: their results.json as rows of text."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from specvid.errors import unknown
 from specvid.eval.report import Figures, group, repeated, table
+from specvid.files import read_json
 from specvid.pipelines.engine.log import silent
 
 _CONTEXT = ("dataset", "split", "protocol", "checkpoint", "views", "sampling", "rerank", "scored")
@@ -36,6 +36,7 @@ _COUNTS = {
 }
 _NO_FIGURES = {"split", "splits", "clips", "crops", "listed", "scored", "trained_on", "complete"} | _COUNTS
 _ALWAYS = ("model", "blocks")
+_LARGEST = 1e15  # of a figure; not even a NaN is less
 
 
 def report(
@@ -109,12 +110,25 @@ def read_figures(path: Path) -> Iterator[Figures]:
         Settings, context and figures of each evaluation; of re-ID, of each of its protocols.
 
     Raises:
-        ValueError: The file is not JSON.
+        ValueError: The file is not JSON, or what it holds is not as specvid writes it.
     """
+    results, what = read_json(path), f"results {str(path)!r}"
+    config, entries = results.get("config", {}), results.get("evaluations", [])
+    if not isinstance(config, Mapping):
+        raise ValueError(f"{what}: config is {str(config)[:60]!r}; it must be an object of settings.")
+    if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
+        raise ValueError(f"{what}: evaluations are {str(entries)[:60]!r}; they must be a list of objects.")
     try:
-        results = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"results {str(path)!r} is not JSON: {error}.") from None
+        yield from _figures(results, path)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{what}: an evaluation in it is not as specvid writes it ({type(error).__name__}: {str(error)[:100]}); "
+            "score the run again."
+        ) from None
+
+
+def _figures(results: Mapping[str, Any], path: Path) -> Iterator[Figures]:
+    """As `read_figures`, of the content of a file."""
     settings = dict(_flat(results.get("config", {})))
     for entry in results.get("evaluations", []):
         context = {name: entry[name] for name in _CONTEXT if entry.get(name, "") != ""}
@@ -135,6 +149,9 @@ def read_figures(path: Path) -> Iterator[Figures]:
                 scored["scored"] = f"{part['valid_queries']} of {part['queries']} queries"
             ordered = {name: scored[name] for name in (*_CONTEXT, "fusion", "honest") if name in scored}
             values = {name: value for name, value in part.items() if _is_figure(name, value)}
+            for name, value in values.items():
+                if not abs(value) < _LARGEST:
+                    raise ValueError(f"results {str(path)!r}: {name} is {str(value)[:40]}, which is no figure.")
             ours = {name: value for name, value in settings.items() if name not in _IDLE and name not in ordered}
             yield Figures(str(results.get("run", path.parent.name)), ours, ordered, values)
 
