@@ -204,7 +204,8 @@ class SingleLabelResult(ActionResult):
             entry: from `entry`.
         """
         classes = len(entry["per_class"])
-        trivial = f" (there are only {counted(classes, 'class')})" if classes <= 5 else ""
+        there = "is" if classes == 1 else "are"
+        trivial = f" (there {there} only {counted(classes, 'class')})" if classes <= 5 else ""
         top5, mean_class = f"top-5 {100 * entry['top5']:.2f} %{trivial}", f"{100 * entry['mean_class']:.2f} %"
         return f"{top5}, mean class accuracy {mean_class}, same views"
 

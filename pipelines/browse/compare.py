@@ -12,7 +12,7 @@ from specvid.pipelines.search.exact import best, unit
 _MOST = 5  # values of a column that are shown of each group
 _FEW = 20  # distinct integers up to which a column of them is one of labels, such as cameras
 _REPRESENTATIVES = 6
-_NO_COLUMNS = {"path", "first_frame", "last_frame", "start_s", "end_s"}  # say where a row lies, not what it is
+_NO_COLUMNS = {"id", "path", "first_frame", "last_frame", "start_s", "end_s"}  # say where a row lies, not what it is
 
 
 def compare(sets: Sequence[BrowsedSet], one: Sequence[Place], other: Sequence[Place]) -> dict[str, Any]:

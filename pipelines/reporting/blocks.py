@@ -49,9 +49,13 @@ def add_blocks(run: RunPart, *, size: int) -> None:
     if opened is None:
         return
     blocks = {path: inserted.block for path, inserted in blocks_of(opened.model).items()}
-    blocks = {path: block for path, block in blocks.items() if hasattr(block, "affinity_rows")}
+    silent = [path for path, block in blocks.items() if not hasattr(block, "affinity_rows")]
+    if silent:
+        run.missing.append(
+            f"what {', '.join(map(_short, silent))} looks at: such a block gives no affinity of positions"
+        )
+    blocks = {path: block for path, block in blocks.items() if path not in silent}
     if not blocks:
-        run.missing.append("what the blocks look at: they relate no positions with each other (channel blocks)")
         return
     run.record.attempt("the response of the filters", _add_response, run, blocks)
     clips = run.record.attempt("clips for the blocks", _clips, run, opened)

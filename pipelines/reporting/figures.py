@@ -107,7 +107,7 @@ def draw(chart: Chart) -> "Figure":
     axes.set_title(printable_name(chart.title, most=80), fontsize=9)
     across, up = (chart.y, chart.x) if lies else (chart.x, chart.y)
     axes.set_xlabel(printable_name(across))
-    axes.set_ylabel(printable_name(up) if up != chart.title else "")
+    axes.set_ylabel(printable_name(up))
     if chart.x == "epoch":
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if chart.percent and chart.kind != "heat":
@@ -184,14 +184,15 @@ def _lying_bars(figure: "Figure", axes: "Axes", chart: Chart) -> None:
 def _heat(figure: "Figure", axes: "Axes", chart: Chart) -> None:
     z = np.array([[np.nan if value is None else value for value in row] for row in chart.z], float)
     shades = z / np.maximum(z.sum(axis=1, keepdims=True), 1) if chart.counts else z
-    image = axes.imshow(shades, cmap="cividis", vmin=0 if chart.counts else None, vmax=1 if chart.counts else None)
+    whole: dict[str, Any] = {"vmin": 0, "vmax": 1} if chart.counts or chart.percent else {}
+    image = axes.imshow(shades, cmap="cividis", **whole)
     size = max(3.0, min(8.0, 240 / max(z.shape)))
     axes.set_xticks(range(z.shape[1]), list(map(printable_name, chart.columns)), rotation=90, fontsize=size)
     axes.set_yticks(range(z.shape[0]), list(map(printable_name, chart.rows)), fontsize=size)
     figure.colorbar(image, ax=axes, fraction=0.04, label="share of the row" if chart.counts else "")
     if max(z.shape) > _WRITTEN:
         return
-    low, high = np.nanmin(shades), np.nanmax(shades)
+    low, high = image.get_clim()
     for row, column in np.argwhere(np.isfinite(z) & ((z != 0) | (not chart.counts))):
         colour = "black" if shades[row, column] > (low + high) / 2 else "white"
         text = f"{100 * z[row, column]:.0f}" if chart.percent else f"{z[row, column]:g}"

@@ -60,7 +60,8 @@ class Report:
         found = []
         for members in kinds.values():
             groups = group(members)
-            rows = table(groups, list(members[0].values), always=("model", "blocks"))
+            figures = list(members[0].values)
+            rows = _figures_first(table(groups, figures, always=("model", "blocks")), figures)
             names = ["run", *(", ".join(one.runs) for one in groups)]
             found.append([[name, *row] for name, row in zip(names, rows, strict=True)])
         return found
@@ -85,6 +86,13 @@ class Report:
             ]
             for figures, members in kinds.items()
         ]
+
+
+def _figures_first(rows: list[list[str]], figures: list[str]) -> list[list[str]]:
+    """The columns of a table with the figures where they are seen: behind what was trained, before what they are of."""
+    trained = ("model", "blocks")
+    order = sorted(range(len(rows[0])), key=lambda i: 0 if rows[0][i] in trained else 1 if rows[0][i] in figures else 2)
+    return [[row[i] for i in order] for row in rows]
 
 
 def _seeds(one: Difference) -> str:

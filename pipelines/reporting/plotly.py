@@ -98,6 +98,7 @@ def _heat(chart: Chart) -> dict[str, Any]:
         "hovertemplate": f"{_text(chart.y)} %{{y}}, {_text(chart.x)} %{{x}}: {unit}{of}<extra></extra>",
         "texttemplate": unit + (of and f"<br>{of.strip()}") if len(chart.columns) <= 8 else "",
         **({"customdata": [list(row) for row in chart.of]} if chart.of else {}),
+        **({"zmin": 0, "zmax": 1} if chart.percent else {}),
         "colorbar": {"thickness": 10, **({"tickformat": ".0%"} if chart.percent else {})},
     }
 

@@ -1,5 +1,6 @@
 """Fonts for pictures: the glyphs of any names, from the fonts that are installed."""
 
+import logging
 import unicodedata
 import warnings
 from collections.abc import Iterable, Iterator
@@ -45,6 +46,7 @@ def lettering(texts: Iterable[str]) -> Iterator[None]:
     import matplotlib
 
     families = _said(*families_for(texts))
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # not that a family has one weight only
     with matplotlib.rc_context({"font.family": families}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")  # said above, once
         warnings.filterwarnings("ignore", "constrained_layout not applied")  # of long names

@@ -182,3 +182,28 @@ def test_on_a_phone_in_the_dark(served: Served, open_page, screenshot) -> None:
     search(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
     screenshot(page, "browse-400")
+    assert (
+        page.evaluate("document.getElementById('message').getBoundingClientRect().top") < 800
+    )  # it has come into view
+
+
+def test_who_goes_by_keyboard_keeps_the_place(served: Served, open_page) -> None:
+    """After Enter on an answer the focus fell to the whole page."""
+    page = ready(open_page(served.address))
+    page.fill("#id", served.videos[0])
+    search(page)
+    page.locator("#answers .card button").nth(1).focus()
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => document.activeElement.id === 'answers'")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Search with this"
+
+
+def test_a_test_of_text_on_numbers_is_refused_in_words(served: Served, open_page) -> None:
+    page = ready(open_page(served.address))
+    page.select_option("#filter-column", "camid")
+    page.select_option("#filter-test", "contains")
+    page.fill("#filter-value", "1")
+    page.click("#filter-add")
+    page.wait_for_function("() => /camid is no text/.test(document.getElementById('filter-note').textContent)")
+    assert page.input_value("#where") == ""

@@ -68,7 +68,8 @@ function cardOf(card, rank) {
   element.append(picture(card));
   const text = make("div", undefined, "text");
   const id = String(card.columns.id);
-  const name = make("div", `${rank ? `${rank}. ` : ""}${id.split(/[\\/]/).pop() || id}`, "name");
+  const file = /\.\w{2,4}$/.test(id) ? id.split(/[\\/]/).pop() : id; // the id of a tracklet is more than its last part
+  const name = make("div", `${rank ? `${rank}. ` : ""}${file}`, "name");
   name.title = id;
   text.append(name);
   const facts = make("dl");
@@ -97,7 +98,10 @@ async function answer(work) {
   $("answers").setAttribute("aria-busy", "true");
   await trying(async () => {
     const found = await work();
+    const keyed = $("answers").contains(document.activeElement); // whoever pressed a button in an answer
     $("answers").replaceChildren(...found.rows.map((card, number) => cardOf(card, number + 1)));
+    if (keyed) $("answers").focus({ preventScroll: true });
+    if ($("message").getBoundingClientRect().bottom > innerHeight || keyed) $("message").scrollIntoView({ block: "start" });
     const warning = found.warning ? ` Warning: ${found.warning}` : "";
     say(`${counted(found.rows.length, "row")} like ${found.query}, of ${counted(found.searched, "row")} (${found.method}).${warning}`);
   }, (text, bad) => { $("answers").replaceChildren(); say(text, bad); });
@@ -133,7 +137,10 @@ function test() {
   const column = $("filter-column").value, kind = $("filter-test").value, given = $("filter-value").value;
   const name = /^[A-Za-z_]\w*$/.test(column) ? column : `column(${JSON.stringify(column)})`;
   if (kind === "is None") return `${name} is None`;
-  if (kind === "contains" || kind === "startswith") return `${kind}(${name}, ${JSON.stringify(given)})`;
+  if (kind === "contains" || kind === "startswith") {
+    if (!isText(column)) throw new Error(`${column} is no text: "is", "at least" or "at most" fit it.`);
+    return `${kind}(${name}, ${JSON.stringify(given)})`;
+  }
   const type = state.about.types[column] || "";
   const value = /^bool/.test(type) ? (/^t/i.test(given) ? "True" : "False") : /int|float|double/.test(type) ? given : JSON.stringify(given);
   return `${name} ${kind} ${value}`;
@@ -141,7 +148,12 @@ function test() {
 
 $("filter-add").addEventListener("click", () => {
   const before = $("where").value.trim();
-  $("where").value = before ? `${before} and ${test()}` : test();
+  try {
+    $("where").value = before ? `${before} and ${test()}` : test();
+  } catch (error) {
+    note(error.message, true);
+    return;
+  }
   applyFilter();
 });
 $("filter-value").addEventListener("keydown", (event) => {
@@ -221,12 +233,12 @@ function draw() {
     const colour = (value) => { const at = place.get(value); return at < MOST_LABELS ? at : -1; };
     marker.color = values.map((value) => colour(value) < 0 ? "#999999" : COLOURS[colour(value) % COLOURS.length]);
     marker.symbol = values.map((value) => colour(value) < 0 ? "x" : SYMBOLS[Math.floor(colour(value) / COLOURS.length)]);
+    if (found.length > MOST_LABELS) $("legend").append(make("span", `x: ${found.length - MOST_LABELS} other values`));
     for (const [value, count] of found.slice(0, MOST_LABELS)) {
       const entry = make("span");
       entry.append(swatch(place.get(value)), `${shown(value)} (${count})`);
       $("legend").append(entry);
     }
-    if (found.length > MOST_LABELS) $("legend").append(make("span", `x: ${found.length - MOST_LABELS} other values`));
   }
   const data = [{ type: "scatter", mode: "markers", x: points.x, y: points.y, marker, hoverinfo: "none",
     selectedpoints: state.selected.length ? state.selected : null, unselected: { marker: { opacity: 0.15 } } }];

@@ -31,13 +31,14 @@
       const [least, most] = [values.reduce((a, b) => Math.min(a, b)), values.reduce((a, b) => Math.max(a, b))];
       const sum = values.reduce((a, b) => a + b);
       const floor = Math.max(0, least);
+      const scale = Math.max(most - floor, -least); // one for yellow and blue
       canvases.forEach((canvas, t) => {
         const context = canvas.getContext("2d");
         const cells = cellMap.getContext("2d");
         const pixels = cells.createImageData(columns, rows);
         for (let i = 0; i < rows * columns; i++) {
           const found = values[t * rows * columns + i];
-          const share = found < 0 ? found / least : (found - floor) / (most - floor || 1);
+          const share = Math.abs(found < 0 ? found : found - floor) / (scale || 1);
           pixels.data.set(found < 0 ? [70, 150, 255, 190 * share] : [255, 196, 0, 190 * share], 4 * i);
         }
         cells.putImageData(pixels, 0, 0);
@@ -93,7 +94,7 @@
     if (!block) return;
     const [frames, rows, columns] = block.parts[0].grid;
     node.append(element("h4", { text: `Where ${block.place} looks` }));
-    node.append(element("p", { class: "quiet", text: `Click a position: its row of the affinity is painted over all frames, yellow where it looks most${block.parts.some((part) => Math.min(...part.low) < 0) ? ", blue where it is negative" : ""}. Shades run from the row's least cell to its largest, however far apart they are; the feature map has ${frames} × ${rows} × ${columns} positions. The clips below move together.` }));
+    node.append(element("p", { class: "quiet", text: `Click a position: its row of the affinity is painted over all frames, yellow where it looks most${block.parts.some((part) => Math.min(...part.low) < 0) ? ", blue where it is negative" : ""}. Shades run ${block.parts.some((part) => Math.min(...part.low) < 0) ? "from 0 to the value that is farthest from it" : "from the row's least cell to its largest, however far apart they are"}; the feature map has ${frames} × ${rows} × ${columns} positions. The clips below move together.` }));
     const list = element("div", { class: "clips" });
     const views = block.parts.map((part, own) => clipView(part, (...place) => views.forEach((view, i) => i !== own && view.follow(...place))));
     list.append(...views.map((view) => view.node));

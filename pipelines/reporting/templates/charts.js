@@ -75,6 +75,8 @@ addEventListener("keydown", (event) => {
   for (const node of [...unseen.keys()]) if (!node.matches("[data-chart]")) build(node);
 }, { capture: true });
 
+addEventListener("beforeprint", () => [...unseen.keys()].forEach(build));
+
 whenSeen(document.querySelectorAll("[data-chart]"), drawChart);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   for (const plot of document.querySelectorAll("[data-drawn]")) {

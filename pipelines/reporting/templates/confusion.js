@@ -103,11 +103,8 @@
     };
     node.append(element("h4", { text: "Confusion matrix" }));
     node.append(element("div", { class: "scroll matrixbox" }, matrix(part, showCell)), panel);
-    const stop = element("button", { type: "button", "aria-pressed": "false", text: "Pause thumbnails" });
-    stop.addEventListener("click", () => {
-      const paused = document.body.classList.toggle("paused");
-      stop.setAttribute("aria-pressed", paused);
-    });
+    const stop = element("button", { type: "button", class: "pause", text: "Pause thumbnails" });
+    stop.addEventListener("click", () => pause(!document.body.classList.contains("paused")));
     if (part.why) node.append(element("p", { class: "warning", text: part.why }));
     node.append(element("div", { class: "bar" }, stop));
     for (const [title, list, none] of [
@@ -116,7 +113,15 @@
       node.append(element("h4", { text: title }), list.length ? cards(part, list) : element("p", { class: "quiet", text: none }));
     }
     play(node);
+    pause(document.body.classList.contains("paused"));
   }
+
+  /* One state for all buttons; who asked the system for less motion begins with pictures that stand, and may start them. */
+  function pause(paused) {
+    document.body.classList.toggle("paused", paused);
+    for (const button of document.querySelectorAll("button.pause")) button.setAttribute("aria-pressed", paused);
+  }
+  if (calm) pause(true);
 
   const moving = new Set();
   function play(node) {
@@ -124,7 +129,7 @@
   }
   let tick = 0;
   setInterval(() => {
-    if (document.hidden || calm || document.body.classList.contains("paused")) return;
+    if (document.hidden || document.body.classList.contains("paused")) return;
     tick += 1;
     for (const thumb of moving) {
       if (!thumb.isConnected) moving.delete(thumb);
