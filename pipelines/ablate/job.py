@@ -85,5 +85,5 @@ def _equal(saved: Any, text: str) -> bool:
         return [str(value) for value in saved] == text.split(",")
     try:
         return float(saved) == float(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return str("" if saved is None else saved) == text

@@ -10,6 +10,7 @@ from specvid.datasets.layouts.text import NameFinder, delimiter_of, read_text, s
 from specvid.errors import unknown
 from specvid.parquet import read_table as read_parquet
 from specvid.pipelines.embed.tracks import group_tracklets
+from specvid.reading import read_plain
 from specvid.text import printable_path
 
 # Columns of the data set and of the table of inputs, which a user's table cannot bring along.
@@ -52,8 +53,7 @@ def read_list(path: str, encoding: str = "") -> tuple[Any, list[str]]:
     import pyarrow as pa
 
     try:
-        with open(path, "rb") as file:
-            data = file.read()
+        data = read_plain(path)
         text = read_text(path, encoding) if encoding or data[:2] in (b"\xff\xfe", b"\xfe\xff") else None
     except OSError as error:
         raise ValueError(f"list {path!r} cannot be read ({error.strerror}).") from None

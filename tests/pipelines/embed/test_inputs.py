@@ -61,6 +61,21 @@ def test_lists_one_a_line_or_separated_by_nul(folder: Path) -> None:
         find_inputs([folder / "empty.txt"])
 
 
+@pytest.mark.parametrize("suffix", ["txt", "csv"])
+def test_lists_that_are_no_plain_files(folder: Path, suffix: str) -> None:
+    """A device never ends, and a pipe never begins."""
+    (folder / f"zero.{suffix}").symlink_to("/dev/zero")
+    os.mkfifo(folder / f"pipe.{suffix}")
+    for name in (f"zero.{suffix}", f"pipe.{suffix}"):
+        with pytest.raises(ValueError, match="is no plain file"):
+            find_inputs([folder / name])
+
+
+def test_labels_beyond_64_bits_are_none(folder: Path) -> None:
+    (folder / "large.txt").write_text(f"b.mp4 {10**20}\nb.mp4 {'9' * 6000}\n")
+    assert ids([folder / "large.txt"])[0] == f"{folder}/b.mp4 {10**20}"
+
+
 def test_tables_carry_their_columns(folder: Path) -> None:
     (folder / "t.csv").write_text('video,label,camid\nb.mp4,run,3\n"a.avi",,4\n')
     table = find_inputs([folder / "t.csv"], path_column="video").table
