@@ -55,6 +55,9 @@ class Exportable(nn.Module):
         normalise = Normalise(model.input.mean, model.input.std)
         for name, values in (("scale", normalise.scale), ("shift", normalise.shift)):
             self.register_buffer(name, torch.tensor(values)[:, None, None, None])
+        for name, module in list(self.model.named_modules()):
+            if type(module) is nn.BatchNorm1d:  # of a neck; blocks have a class of their own
+                self.model.set_submodule(name, _Scaled(module))
         if half:
             self.model.half()
         for module in self.model.modules():
@@ -78,6 +81,23 @@ class Exportable(nn.Module):
         x = clip.half() if self.half_precision else clip
         vectors = (self.model(x, mask) if self.feature == "logits" else self.model.embed(x, mask)).float()
         return F.normalize(vectors, dim=1) if self.l2 else vectors
+
+
+class _Scaled(nn.Module):
+    """What an evaluated batch norm of vectors does, in operations that every exporter knows: PyTorch 2.6 does not."""
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, norm: nn.BatchNorm1d) -> None:
+        super().__init__()
+        assert norm.running_mean is not None and norm.running_var is not None  # of a network that was trained
+        scale = (norm.running_var + norm.eps).rsqrt() * (1 if norm.weight is None else norm.weight)
+        self.register_buffer("scale", scale)
+        self.register_buffer("shift", (0 if norm.bias is None else norm.bias) - norm.running_mean * scale)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.scale + self.shift
 
 
 def choose_feature(model: VideoModel, wanted: str) -> str:

@@ -9,7 +9,7 @@ from specvid.models.insertion.grammar import Insertion, Place, format_blocks, pa
 names = st.from_regex(r"[A-Za-z][A-Za-z0-9_\-]{0,6}", fullmatch=True)
 option_names = st.from_regex(r"[a-z_][a-z0-9_]{0,6}", fullmatch=True)
 parts = st.one_of(st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,6}", fullmatch=True), st.integers(-9, 99).map(str))
-places = st.builds(Place, st.lists(parts, min_size=1, max_size=4).map(".".join), st.none() | st.integers(1, 99))
+places = st.builds(Place, st.lists(parts, min_size=1, max_size=4).map(".".join), st.none() | st.integers(1, 40))
 scalars = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8)
 )

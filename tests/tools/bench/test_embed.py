@@ -18,7 +18,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_the_job_is_measured_against_its_halves(videos: str, capsys) -> None:
     row = bench_embed([videos], model="r3d_tiny", count=12, rounds=2)
     assert row.videos == 12 and min(row.decoding, row.network, row.job) > 0
-    assert 0.05 < row.ratio < 2 and 0.2 < row.cpu_ratio < 1.2
+    assert 0.05 < row.ratio < 2 and 0.05 < row.cpu_ratio < 1.2
     words = ["bench", "embed", videos, "--model", "r3d_tiny", "--count", "4", "--rounds", "1"]
     assert command(words) == 0
     assert "to the slower one" in capsys.readouterr().out
