@@ -16,6 +16,13 @@ resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_
 
 
 @pytest.fixture(autouse=True)
+def safe_path_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the command line sets for the processes that it starts is undone after a test that calls it."""
+    monkeypatch.setenv("PYTHONSAFEPATH", "")
+    monkeypatch.delenv("PYTHONSAFEPATH")
+
+
+@pytest.fixture(autouse=True)
 def threads_as_before() -> Iterator[None]:
     """Give PyTorch back the number of threads it had: after a test that leaves two, all others wait for each other."""
     import torch  # not above: what specvid.__main__ sets is read when torch is imported
