@@ -85,28 +85,22 @@ class Rows:
         import pyarrow.parquet as pq
 
         names = list(columns) if columns is not None else [n for n in self.schema.names if n != "embedding"]
+        # Text as it is stored, each one once: rows that are not asked for may be one long text many times.
+        text = [name for name in names if name in self.schema.names and _is_text(self.schema.field(name).type)]
         found: dict[int, dict[str, Any]] = {}
         wanted = np.unique(np.asarray(rows, np.int64))
         which = np.searchsorted(self.ends, wanted, side="right")
         for part in np.unique(which).tolist():
             begin = int(self.ends[part]) - self.counts[part]
-            with _sound(self.parts[part]), pq.ParquetFile(self.parts[part], **_CHECKED) as file:
+            with _sound(self.parts[part]), pq.ParquetFile(self.parts[part], read_dictionary=text, **_CHECKED) as file:
                 for group in range(file.num_row_groups):
                     end = begin + file.metadata.row_group(group).num_rows
                     inside = wanted[(wanted >= begin) & (wanted < end)]
                     if len(inside):
-                        found.update(self._of_group(file, part, group, names, begin, inside))
+                        table = file.read_row_group(group, columns=names).take(inside - begin)
+                        found.update(zip(inside.tolist(), table.to_pylist(), strict=True))
                     begin = end
         return [found[int(row)] for row in rows]
-
-    def _of_group(
-        self, file: Any, part: int, group: int, names: list[str], begin: int, wanted: np.ndarray
-    ) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Numbers and values of the wanted rows of a row group, which begins at a row."""
-        for batch in parquet.batches(file, names, size=self.parts[part].stat().st_size, row_groups=[group]):
-            inside = wanted[(wanted >= begin) & (wanted < begin + len(batch))]
-            yield from zip(inside.tolist(), batch.take(inside - begin).to_pylist(), strict=True)
-            begin += len(batch)
 
     def with_id(self, name: str) -> np.ndarray:
         """The rows of an id.
@@ -144,6 +138,12 @@ def batches(parts: list[Path], columns: list[str] | None = None, *, rows: int = 
         with _sound(part), pq.ParquetFile(part, **_CHECKED) as file:
             names = file.schema_arrow.names if columns is None else columns
             yield from parquet.batches(file, names, size=part.stat().st_size, rows=rows)
+
+
+def _is_text(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return any(check(kind) for check in (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary))
 
 
 @contextmanager

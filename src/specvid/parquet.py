@@ -46,9 +46,7 @@ def read_table(path: str | os.PathLike[str], columns: Sequence[str] | None = Non
     return table
 
 
-def batches(
-    file: Any, columns: Sequence[str], *, size: int, rows: int = _ROWS, row_groups: Sequence[int] | None = None
-) -> Iterator[Any]:
+def batches(file: Any, columns: Sequence[str], *, size: int, rows: int = _ROWS) -> Iterator[Any]:
     """The rows of a file in order, in memory that its size explains: many rows may be one long text many times.
 
     Args:
@@ -56,7 +54,6 @@ def batches(
         columns: names of columns to read.
         size: of the file, in bytes.
         rows: most rows of a batch.
-        row_groups: those to read; all if not given.
 
     Yields:
         Arrow record batches.
@@ -74,8 +71,7 @@ def batches(
         rows = max(1, min(rows, _BATCH_BYTES // max(1, longest)))  # where all rows are the longest possible text
     taken, most = 0, _MOST_TIMES * size + _ALWAYS
     wide = {leaves[i].path.split(".")[0] for i in text}
-    options = {} if row_groups is None else {"row_groups": list(row_groups)}
-    for batch in file.iter_batches(batch_size=rows, columns=list(columns), **options):
+    for batch in file.iter_batches(batch_size=rows, columns=list(columns)):
         taken += sum(batch.column(name).nbytes for name in wide)
         if taken > most:
             raise ValueError(
