@@ -155,9 +155,8 @@ def read_test(run: TrainedRun[ActionConfig], clips: ActionClipsConfig) -> tuple[
     """
     lists, before = read_lists(clips), load_listing(run.folder.path)
     if before is None:  # of a version that kept none
-        own = (
-            lists if clips.split == run.config.clips.split else read_lists(replace(clips, split=run.config.clips.split))
-        )
+        split = run.config.clips.split
+        own = lists if clips.split == split else read_lists(replace(clips, split=split))
         return lists, sorted({r.name for r in lists.test} & {r.name for r in (*own.train, *own.validation)})
     if _is_drawn(run, clips):
         lists = keep_sides(lists, before)

@@ -46,11 +46,16 @@ def lettering(texts: Iterable[str]) -> Iterator[None]:
     import matplotlib
 
     families = _said(*families_for(texts))
-    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # not that a family has one weight only
-    with matplotlib.rc_context({"font.family": families}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from")  # said above, once
-        warnings.filterwarnings("ignore", "constrained_layout not applied")  # of long names
-        yield
+    logger = logging.getLogger("matplotlib.font_manager")
+    before = logger.level
+    logger.setLevel(logging.ERROR)  # a warning for each family that has one weight only
+    try:
+        with matplotlib.rc_context({"font.family": families}), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing from")  # said above, once
+            warnings.filterwarnings("ignore", "constrained_layout not applied")  # of long names
+            yield
+    finally:
+        logger.setLevel(before)
 
 
 def font_for(text: str) -> str:

@@ -3,6 +3,7 @@
 import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ _MOST_PARTS = 100_000  # dictionaries and lists; the state of an optimiser has o
 _IN_PASSING = 2**29  # bytes that reading any file may map: stacks and heaps of threads, a library
 
 
-def limited(path: Path) -> Any:
+def limited(path: Path) -> AbstractContextManager[None]:
     """A ``with`` block that cannot take much more memory than a file explains, whatever the file says.
 
     Args:
