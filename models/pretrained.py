@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from specvid.extras import require
-from specvid.files import read_json
 from specvid.models.bounded import bounded_by
 from specvid.models.factory import create_model
 from specvid.models.insertion.grammar import parse_name
@@ -22,6 +21,7 @@ from specvid.models.video_model import VideoModel
 from specvid.models.weights.load import load_weights
 from specvid.models.weights.report import summarise
 from specvid.models.weights.sharing import CONFIG, WEIGHTS
+from specvid.reading import read_json
 
 META = "meta.json"  # of a run's checkpoint
 _WRONG_VALUES: tuple[type[Exception], ...] = (  # what building raises for values that nobody foresaw

@@ -22,7 +22,6 @@ from specvid.files import (
     only_writer,
     output_file,
     output_folder,
-    read_json,
     recover,
     replacing_file,
     replacing_folder,
@@ -30,6 +29,7 @@ from specvid.files import (
     write_text,
 )
 from specvid.pipelines.engine.run import RunFolder
+from specvid.reading import read_json
 
 
 class Killed(BaseException):
@@ -390,18 +390,3 @@ def test_nothing_is_written_through_links_that_lead_out(tmp_path: Path) -> None:
     write_json(run / "results.json", {})
     assert (tmp_path / "mine.json").read_text() == "mine"
     assert (run / "results.json").read_text() == "{}\n"
-
-
-@pytest.mark.parametrize("kind", ["device", "pipe", "folder"])
-def test_json_is_read_from_plain_files_only(kind: str, tmp_path: Path) -> None:
-    path = tmp_path / "index.json"
-    {"device": lambda: path.symlink_to("/dev/zero"), "pipe": lambda: os.mkfifo(path), "folder": path.mkdir}[kind]()
-    with pytest.raises(ValueError, match=r"index.json' is no plain file"):
-        read_json(path)
-
-
-def test_json_without_end_is_read_no_further_than_allowed(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(files, "_LARGEST_JSON", 2**20)
-    (tmp_path / "large.json").write_bytes(b" " * (2**20 + 1))
-    with pytest.raises(ValueError, match="it has more than 1 MiB"):
-        read_json(tmp_path / "large.json")

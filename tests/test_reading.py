@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from specvid.files import read_json
-from specvid.reading import parse_json, read_plain
+from specvid import reading
+from specvid.reading import parse_json, read_json, read_plain
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,18 @@ def test_only_plain_files_of_a_size(tmp_path: Path) -> None:
         for read in (read_plain, read_json):
             with pytest.raises(ValueError, match=f"{odd}' is no plain file"):
                 read(tmp_path / odd)
+
+
+@pytest.mark.parametrize("kind", ["device", "pipe", "folder"])
+def test_json_is_read_from_plain_files_only(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "index.json"
+    {"device": lambda: path.symlink_to("/dev/zero"), "pipe": lambda: os.mkfifo(path), "folder": path.mkdir}[kind]()
+    with pytest.raises(ValueError, match=r"index.json' is no plain file"):
+        read_json(path)
+
+
+def test_json_without_end_is_read_no_further_than_allowed(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(reading, "_LARGEST_JSON", 2**20)
+    (tmp_path / "large.json").write_bytes(b" " * (2**20 + 1))
+    with pytest.raises(ValueError, match="it has more than 1 MiB"):
+        read_json(tmp_path / "large.json")

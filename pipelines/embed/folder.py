@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from specvid import parquet
-from specvid.files import read_json, recover, replacing_file
+from specvid.files import recover, replacing_file
+from specvid.reading import read_json
 
 
 class Folder:

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from specvid.files import read_json, write_json
+from specvid.files import write_json
 from specvid.pipelines.engine.config import ClipsConfig
+from specvid.reading import read_json
 from specvid.text import counted, path_on_one_line
 
 LISTING = "lists.json"

@@ -12,22 +12,12 @@ from torch import nn
 
 from specvid import __version__
 from specvid.config import to_dict
-from specvid.files import (
-    check_links,
-    current,
-    naming,
-    only_writer,
-    read_json,
-    recover,
-    replacing_folder,
-    write_json,
-    write_text,
-)
+from specvid.files import check_links, current, naming, only_writer, recover, replacing_folder, write_json, write_text
 from specvid.models.weights import save_weights
 from specvid.models.weights.read import read_weights
 from specvid.pipelines.engine.config import TrainingConfig
 from specvid.pipelines.engine.environment import describe_environment
-from specvid.reading import parse_json, read_plain
+from specvid.reading import parse_json, read_json, read_plain
 from specvid.torchfile import load_plain
 
 WEIGHTS, META, STATE = "model.safetensors", "meta.json", "training.pt"

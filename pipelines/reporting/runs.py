@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from specvid.files import read_json
 from specvid.pipelines.engine.run import METRICS, SPEED, RunFolder
+from specvid.reading import read_json
 from specvid.text import one_line, printable_path
 
 T = TypeVar("T")

@@ -6,8 +6,8 @@ from typing import Any
 
 from specvid.errors import unknown
 from specvid.eval.report import Figures, group, repeated, table
-from specvid.files import read_json
 from specvid.pipelines.engine.log import silent
+from specvid.reading import read_json
 
 _CONTEXT = ("dataset", "split", "protocol", "checkpoint", "views", "sampling", "rerank", "scored")
 _IDLE = {

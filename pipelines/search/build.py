@@ -11,7 +11,7 @@ import numpy as np
 import torch  # noqa: F401  # before FAISS: two OpenMP runtimes in the other order can hang
 
 from specvid.errors import unknown
-from specvid.files import current, read_json, replacing_folder, write_json
+from specvid.files import current, replacing_folder, write_json
 from specvid.pipelines.embed.folder import Folder
 from specvid.pipelines.embed.rows import Rows
 from specvid.pipelines.search.checksums import checksums
@@ -26,6 +26,7 @@ from specvid.pipelines.search.parameters import (
     hnsw_parameters,
     ivfpq_parameters,
 )
+from specvid.reading import read_json
 
 _QUERIES = 256  # vectors that measure the recall
 _NEIGHBOURS = 10

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import torch  # noqa: F401  # before FAISS: two OpenMP runtimes in the other order can hang
 
-from specvid.files import current, read_json
+from specvid.files import current
 from specvid.pipelines.embed.folder import Folder
 from specvid.pipelines.embed.rows import Rows
 from specvid.pipelines.search.checksums import is_as_written
 from specvid.pipelines.search.exact import best, exact_search
 from specvid.pipelines.search.parameters import KINDS
+from specvid.reading import read_json
 
 INDEX, METADATA = "index", "index.json"  # the folder of an index in that of its data set, and its description in it
 _SAMPLE = 1024  # vectors that are looked at when an index is opened

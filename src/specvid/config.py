@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from specvid.errors import unknown
-from specvid.files import read_json
+from specvid.reading import read_json
 
 Config = TypeVar("Config")
 

@@ -6,7 +6,7 @@
 | one that the user names        | `output_file`, `output_folder` before work    |
 | a folder that belongs together | `replacing_folder`; `recover` after a kill    |
 | to read such a folder          | `current`                                     |
-| to read such JSON              | `read_json`                                   |
+| to read such JSON              | `specvid.reading.read_json`                   |
 | a folder, for as long as a job | `only_writer`; `check_links` before less      |
 | to append to a file            | `naming` around it                            |
 
@@ -32,11 +32,9 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 from specvid.errors import disk_error
-from specvid.reading import parse_json, read_plain
 
 _PATIENCE = 60.0  # s that a process waits for another one that writes the same file
 _ABOUT_TO_END = 10.0  # s that it waits for one that holds a folder: killed ones take a moment to go
-_LARGEST_JSON = 256 * 2**20  # bytes; results of large evaluations have some MB
 
 
 @contextmanager
@@ -282,31 +280,6 @@ def check_links(folder: str | Path) -> None:
                     f"{path!r} is a link to {os.path.realpath(path)!r}, out of the folder that is to be written: put "
                     "in its place what it leads to, or remove it."
                 )
-
-
-def read_json(path: str | Path) -> dict[str, Any]:
-    """Read the JSON object that ``path`` holds.
-
-    Args:
-        path: the file; somebody else may have written it.
-
-    Returns:
-        Its content.
-
-    Raises:
-        ValueError: it cannot be read, is no JSON, or is no object; the file is named.
-    """
-    try:
-        data = read_plain(path, largest=_LARGEST_JSON)
-    except OSError as error:
-        raise ValueError(f"{str(path)!r} cannot be read ({error.strerror}).") from None
-    try:
-        content = parse_json(data)
-    except ValueError as error:
-        raise ValueError(f"{str(path)!r} is not JSON: {error}.") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"{str(path)!r} must hold one JSON object, and holds {str(content)[:60]!r}.")
-    return content
 
 
 def recover(folder: str | Path) -> None:

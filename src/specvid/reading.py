@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 _LARGEST = 2**31  # bytes; a list of ten million clips has half of it
+_LARGEST_JSON = 256 * 2**20  # bytes; results of large evaluations have some MB
 _DEEPEST = 100  # levels; what goes through JSON level by level then stays far within Python's limit of calls
 
 
@@ -50,6 +51,31 @@ def parse_json(data: str | bytes) -> Any:
         deep = True
     if deep:
         raise ValueError(f"it is nested too deeply, more than {_DEEPEST} levels")
+    return content
+
+
+def read_json(path: str | Path) -> dict[str, Any]:
+    """Read the JSON object that ``path`` holds.
+
+    Args:
+        path: the file; somebody else may have written it.
+
+    Returns:
+        Its content.
+
+    Raises:
+        ValueError: it cannot be read, is no JSON, or is no object; the file is named.
+    """
+    try:
+        data = read_plain(path, largest=_LARGEST_JSON)
+    except OSError as error:
+        raise ValueError(f"{str(path)!r} cannot be read ({error.strerror}).") from None
+    try:
+        content = parse_json(data)
+    except ValueError as error:
+        raise ValueError(f"{str(path)!r} is not JSON: {error}.") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{str(path)!r} must hold one JSON object, and holds {str(content)[:60]!r}.")
     return content
 
 

@@ -18,7 +18,8 @@ import numpy as np
 from specvid.datasets.decode import open_video
 from specvid.datasets.layouts.media import VIDEOS, is_hidden, walk
 from specvid.errors import VideoError, disk_error
-from specvid.files import only_writer, read_json, replacing_file, write_json
+from specvid.files import only_writer, replacing_file, write_json
+from specvid.reading import read_json
 from specvid.tools.bench.timing import interleaved
 from specvid.tools.data.pool import run_tasks
 

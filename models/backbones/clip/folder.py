@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from specvid.errors import unknown
-from specvid.files import read_json
 from specvid.models.backbones.hf.folder import find_checkpoint
+from specvid.reading import read_json
 
 CONFIG = "open_clip_config.json"
 _WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from specvid.extras import require
-from specvid.files import read_json
+from specvid.reading import read_json
 from specvid.torchfile import load_plain
 
 CONFIG = "config.json"

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from specvid.files import read_json
+from specvid.reading import read_json
 
 FILES = ("video_preprocessor_config.json", "preprocessor_config.json", "processor_config.json")
 _INSIDE = ("video_processor", "image_processor")  # of processor_config.json

@@ -12,7 +12,7 @@ from synthetic_embeddings import write_embeddings
 from tiny_ucf101 import synthesize_tiny_ucf101
 
 from specvid import cli
-from specvid.files import read_json, write_json
+from specvid.files import write_json
 from specvid.pipelines.embed import EmbedConfig, JobConfig, OutputConfig, WindowConfig, embed, job
 from specvid.pipelines.embed.folder import Folder
 from specvid.pipelines.embed.rows import Rows
@@ -22,6 +22,7 @@ from specvid.pipelines.search.deleting import delete
 from specvid.pipelines.search.exact import exact_search, unit_blocks
 from specvid.pipelines.search.index import open_index
 from specvid.pipelines.search.query import search
+from specvid.reading import read_json
 
 
 def config(*, append: bool = False) -> EmbedConfig:
