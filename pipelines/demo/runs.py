@@ -56,26 +56,28 @@ def with_and_without(
         for seed in seeds
         for blocks in ("", BLOCK)
     }
-    train_all([config for config in configs.values() if not is_finished(config, afresh=afresh)])
+    for config in configs.values():
+        remove_outdated(config, afresh=afresh)
+    found = {key: RunFolder(Path(config.runs) / config.name) for key, config in configs.items()}
+    train_all([configs[key] for key, run in found.items() if not run.results().get("evaluations")])
     results: dict[str, list[Results]] = {"": [], BLOCK: []}
-    for (blocks, _), config in configs.items():
-        results[blocks].append(RunFolder(Path(config.runs) / config.name).results())
+    for (blocks, _), run in found.items():
+        results[blocks].append(run.results())
     return results
 
 
-def is_finished(config: ActionConfig | ReidConfig, *, afresh: bool = False) -> bool:
-    """Whether a run is trained and scored.
+def remove_outdated(config: ActionConfig | ReidConfig, *, afresh: bool = False) -> None:
+    """Remove a run of the name of a training that is another one: the folder is the demo's own.
 
     Args:
-        config: The training. A run of its name with other settings is removed: the folder is the demo's own.
-        afresh: Remove a run of this name too where only its data is another.
+        config: The training.
+        afresh: Remove it too where only its data is another.
     """
     run = RunFolder(Path(config.runs) / config.name)
     if run.started:
         other = differences(run.config(), to_dict(config), but=MAY_CHANGE_ON_RESUME | ABOUT_THE_RUN)
         if other or afresh:
             shutil.rmtree(run.path)
-    return bool(run.results().get("evaluations"))
 
 
 def train_all(configs: Sequence[ActionConfig | ReidConfig]) -> None:
