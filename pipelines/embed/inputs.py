@@ -2,7 +2,8 @@
 
 The table of inputs (pyarrow) has the columns ``id`` (string, unique), ``file`` (the path as bytes: a name need not be
 UTF-8), ``problem`` (why it cannot even be tried, else ""), of tracklets ``files`` (their images, in order; ``file`` is
-the first one), and every further column of the tables given. An input is a video file, a folder whose images are the
+the first one), ``folder`` (in which folder of a given one the input was found; null of the others), and every further
+column of the tables given. An input is a video file, a folder whose images are the
 frames, or a tracklet: the rows of a table that name images and belong together.
 """
 
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple
 from specvid.datasets.decode.opening import refuse_address
 from specvid.datasets.layouts.media import IMAGES, VIDEOS, flow_folders, is_hidden
 from specvid.pipelines.embed.tables import input_table, read_list, read_table
-from specvid.text import counted
+from specvid.text import counted, printable_path
 
 LISTS, TABLES = (".txt", ".lst"), (".csv", ".parquet")
 
@@ -110,11 +111,15 @@ def find_inputs(
         raise ValueError("no VIDEO is given: name files, folders, globs, a .txt list, or a .csv or .parquet table.")
     found = FoundInputs(None)
     paths: list[tuple[str, str]] = []
+    folders: dict[bytes, str] = {}
     tables = []
     for item in _expand([os.fspath(item) for item in inputs]):
         suffix = os.path.splitext(item)[1].lower()
         if os.path.isdir(item):
-            paths += _walk(item, found)
+            inside = list(_walk(item, found))
+            paths += inside
+            for path, _ in inside:
+                folders.setdefault(os.fsencode(path), _folder_in(item, path))
         elif suffix in LISTS:
             table, warnings = read_list(item, encoding)
             tables.append(table)
@@ -139,7 +144,8 @@ def find_inputs(
         raise ValueError(f"the tables do not fit together: {error}. Give one table, or equal column types.") from None
     except pa.ArrowNotImplementedError as error:
         raise ValueError(f"a column of the table is of a type that cannot be sorted: {error}.") from None
-    found.table, found.repeated = _unique(table)
+    table, found.repeated = _unique(table)
+    found.table = table if "folder" in table.column_names else _with_folders(table, folders)
     return found
 
 
@@ -205,6 +211,20 @@ def _walk(root: str, found: FoundInputs) -> Iterator[tuple[str, str]]:
                 found.skipped[suffix or "no suffix"] += 1
     for problem in problems:
         yield os.fsdecode(problem.filename), f"cannot be listed ({problem.strerror})"
+
+
+def _folder_in(root: str, path: str) -> str:
+    """In which folder of ``root`` an input lies; "" at its top."""
+    folder = os.path.relpath(os.path.dirname(path), root) if path != root else "."
+    return "" if folder == "." else printable_path(folder)
+
+
+def _with_folders(table: Any, folders: dict[bytes, str]) -> Any:
+    """The table with the column ``folder``: often the name of a class, which nothing else says of files in folders."""
+    import pyarrow as pa
+
+    column = [folders.get(file) for file in table["file"].to_pylist()]
+    return table.append_column("folder", pa.array(column, pa.string()))
 
 
 def _unique(table: Any) -> tuple[Any, int]:

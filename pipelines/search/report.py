@@ -19,7 +19,7 @@ from specvid.pipelines.search.query import Answer
 from specvid.text import counted, one_line, to_text
 
 _HEIGHT = 120  # px
-_OWN = ("rank", "score", "id", "path", "start_s", "end_s", "first_frame", "last_frame")
+_OWN = ("rank", "score", "id", "path", "folder", "start_s", "end_s", "first_frame", "last_frame")
 _POLICY = """<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; """
 _POLICY += """style-src 'unsafe-inline'">"""  # nothing runs, nothing is fetched, whatever a name may hold
 _STYLE = (

@@ -358,6 +358,10 @@ async function start() {
   if (sets.length === 1 && useful.length) $("colour").value = useful[0];
   state.points = await ask("/api/points");
   await colour();
+  if (state.values.every((value) => value === null)) {
+    $("colour").value = "";
+    await colour();
+  }
   const plot = $("map");
   plot.on("plotly_selected", (event) => { if (event) { select(event.points.map((point) => point.pointIndex)); } });
   plot.on("plotly_deselect", () => select([]));

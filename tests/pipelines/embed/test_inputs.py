@@ -79,13 +79,34 @@ def test_labels_beyond_64_bits_are_none(folder: Path) -> None:
 def test_tables_carry_their_columns(folder: Path) -> None:
     (folder / "t.csv").write_text('video,label,camid\nb.mp4,run,3\n"a.avi",,4\n')
     table = find_inputs([folder / "t.csv"], path_column="video").table
-    assert table.column_names == ["id", "file", "problem", "label", "camid"]
+    assert table.column_names == ["id", "file", "problem", "label", "camid", "folder"]
+    assert table["folder"].to_pylist() == [None, None]
     assert table["camid"].to_pylist() == [4, 3] and table["label"].to_pylist() == ["", "run"]
     pq.write_table(pa.table({"path": ["b.mp4", "b.mp4"], "id": [2, 1], "w": [0.5, None]}), folder / "t.parquet")
     table = find_inputs([folder / "t.parquet"]).table
     assert table["id"].to_pylist() == ["1", "2"] and table["w"].to_pylist() == [None, 0.5]
     both = find_inputs([folder / "t.parquet", folder / "a.avi"]).table
     assert both["w"].to_pylist() == [None, None, 0.5]
+
+
+def test_files_of_a_folder_say_in_which_one_inside_it_they_lie(tmp_path: Path) -> None:
+    """Often the class: nothing else says it of `videos/run/1.avi`."""
+    for name in ("videos/run/1.avi", "videos/walk/left/2.avi", "videos/3.avi", "videos/walk/shot/0001.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    videos = tmp_path / "videos"
+
+    def of(*inputs: Path) -> dict[str, str | None]:
+        table = find_inputs(inputs).table
+        names = (os.path.relpath(name, videos) for name in table["id"].to_pylist())
+        return dict(zip(names, table["folder"].to_pylist(), strict=True))
+
+    assert of(videos) == {"run/1.avi": "run", "walk/left/2.avi": "walk/left", "3.avi": "", "walk/shot": "walk"}
+    assert of(videos / "walk/shot") == {"walk/shot": ""}
+    assert of(videos / "3.avi", videos / "run") == {"3.avi": None, "run/1.avi": ""}
+    assert of(videos, videos / "walk", videos / "3.avi")["walk/left/2.avi"] == "walk/left"  # as it was found first
+    (tmp_path / "t.csv").write_text("path,folder\nvideos/3.avi,mine\n")
+    assert of(tmp_path / "t.csv", videos / "run") == {"3.avi": "mine", "run/1.avi": None}
 
 
 def test_wrong_tables_are_told(folder: Path) -> None:

@@ -130,7 +130,8 @@ def test_bytes_depend_on_nothing_but_files_and_settings(videos: Path, tmp_path: 
     assert files(tmp_path / "a") == files(tmp_path / "b")
     one = videos / "Green" / "v_Green_g02_c01.avi"
     embed([one], tmp_path / "one", config(windows=windows))  # in no company, and first in its batch
-    own = [row for row in rows(tmp_path / "a") if row["path"] == str(one)]
+    own = [row | {"folder": None} for row in rows(tmp_path / "a") if row["path"] == str(one)]
+    assert all(row["folder"] == Path(row["path"]).parent.name for row in rows(tmp_path / "a"))
     assert rows(tmp_path / "one") == own and len(own) == 3
 
 
