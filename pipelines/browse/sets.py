@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from specvid import parquet
 from specvid.pipelines.embed.folder import Folder
 from specvid.pipelines.embed.rows import Rows, batches
 from specvid.pipelines.search.deleting import deleted_rows
@@ -67,15 +66,8 @@ class BrowsedSet:
         Returns:
             Their paths in order; empty where the input is one file or folder.
         """
-        import pyarrow.parquet as pq
-
         if self._files is None:
-            self._files = {}
-            file = self.folder.inputs
-            if file.is_file() and "files" in pq.read_schema(file).names:
-                table = parquet.read_table(file, columns=["id", "files"]).to_pydict()
-                pairs = zip(table["id"], table["files"], strict=True)
-                self._files = {own: [os.fsdecode(path) for path in paths] for own, paths in pairs if paths}
+            self._files = self.folder.images()
         return self._files.get(name, [])
 
 

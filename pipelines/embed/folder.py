@@ -124,6 +124,20 @@ class Folder:
             cause = str(error).splitlines()[0]
             raise ValueError(f"{str(self.deleted)!r} is damaged, or was altered: {cause}") from None
 
+    def images(self) -> dict[str, list[str]]:
+        """The images of each input that is a tracklet of a table.
+
+        Returns:
+            id to their paths in order; inputs that are one file or folder are not among them.
+        """
+        import pyarrow.parquet as pq
+
+        if not (self.inputs.is_file() and "files" in pq.read_schema(self.inputs).names):
+            return {}
+        table = parquet.read_table(self.inputs, columns=["id", "files"]).to_pydict()
+        pairs = zip(table["id"], table["files"], strict=True)
+        return {own: [os.fsdecode(path) for path in paths] for own, paths in pairs if paths}
+
     def parts(self) -> list[Path]:
         """The Parquet files of all shards, in order.
 

@@ -6,7 +6,7 @@ undone, the same command does, with or without ids. The inputs stay in the list,
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -123,6 +123,25 @@ def deleted_rows(folder: Folder, rows: Rows) -> np.ndarray | None:
     parts = [pc.is_in(batch.column(0), value_set=deleted) for batch in batches(rows.parts, ["id"])]
     mask = np.concatenate([part.to_numpy(zero_copy_only=False) for part in parts])
     return mask if mask.any() else None
+
+
+def kept_batches(rows: Rows, deleted: np.ndarray | None) -> Iterator[Any]:
+    """All rows that are not deleted, with all columns, in little memory.
+
+    Args:
+        rows: of a data set.
+        deleted: what `deleted_rows` says of it.
+
+    Yields:
+        Arrow record batches.
+    """
+    import pyarrow as pa
+
+    start = 0
+    for batch in batches(rows.parts, rows.schema.names):
+        end = start + len(batch)
+        yield batch if deleted is None else batch.filter(pa.array(~deleted[start:end]))
+        start = end
 
 
 def _without(folder: Folder, shard: int, part: Any, deleted: Any) -> int:

@@ -123,15 +123,17 @@ EXPORT_HELP = """\
 specvid embed export: a data set of embeddings for another program
 
   DIR                     the folder that `specvid embed --out` wrote
-  --to lancedb            a table of LanceDB
-  --out DIR               folder of the database, which must not exist yet
-  --table embeddings      name of the table
+  --to lancedb --out DIR  a table of LanceDB, in the folder of a new database
+  --to fiftyone           a data set of FiftyOne, in its own database
+  --name embeddings       of the table, or the data set; there must be none of that name
 
-All rows and all columns are handed over under their names; the column `embedding` is the vector.
-The database appears in one rename. Needs `pip install 'specvid[lancedb]'`.
+All rows and all columns are handed over; the column `embedding` is the vector. In FiftyOne a row is
+a sample: its path the media, a window a temporal detection, each column a field (id: input_id).
+It appears when all of it is there. Needs `pip install 'specvid[lancedb]'` or 'specvid[fiftyone]'.
 
-Example:
+Examples:
   specvid embed export emb --to lancedb --out emb-lancedb
+  specvid embed export emb --to fiftyone --name kitchen
 """
 
 
@@ -141,26 +143,35 @@ class ExportOptions:
 
     folder: Positional[str] = ""
     """Folder of embeddings."""
-    to: Literal["lancedb"] = "lancedb"
+    to: Literal["lancedb", "fiftyone"] = "lancedb"
     """The program."""
     out: str = ""
-    """Folder to write."""
-    table: str = "embeddings"
-    """Name of the table."""
+    """Folder to write; FiftyOne has its own place."""
+    name: str = "embeddings"
+    """Name of the table or the data set."""
 
 
 def export(options: ExportOptions) -> int:
     """Hand a data set over; returns the exit code."""
     if not options.folder:
         raise ValueError("DIR is not given: name the folder that `specvid embed --out` wrote.")
-    if not options.out:
-        raise ValueError("out is not given: --out DIR must name the folder to write.")
+    if not options.name.strip():
+        raise ValueError(f"name is {options.name!r}: --name must name the table or the data set.")
 
     from specvid.pipelines.engine.log import echo, status
-    from specvid.pipelines.search.handover import to_lancedb
+    from specvid.pipelines.search.to_fiftyone import to_fiftyone
+    from specvid.pipelines.search.to_lancedb import to_lancedb
 
-    rows = to_lancedb(options.folder, options.out, table=options.table, echo=status)
-    echo(f"{counted(rows, 'row')} in table {options.table} of {options.out}")
+    if options.to == "fiftyone":
+        if options.out:
+            raise ValueError(f"out is {options.out!r}, but FiftyOne keeps its data sets itself: leave out --out.")
+        samples = to_fiftyone(options.folder, name=options.name, echo=status)
+        echo(f"{counted(samples, 'sample')} in data set {options.name} of FiftyOne")
+        return 0
+    if not options.out:
+        raise ValueError("out is not given: --out DIR must name the folder to write.")
+    rows = to_lancedb(options.folder, options.out, table=options.name, echo=status)
+    echo(f"{counted(rows, 'row')} in table {options.name} of {options.out}")
     return 0
 
 

@@ -1,15 +1,14 @@
 """A data set of embeddings as a table of LanceDB, for programs that look there."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from specvid.extras import require
 from specvid.files import replacing_folder
 from specvid.pipelines.embed.folder import Folder
-from specvid.pipelines.embed.rows import Rows, batches
-from specvid.pipelines.search.deleting import deleted_rows
+from specvid.pipelines.embed.rows import Rows
+from specvid.pipelines.search.deleting import deleted_rows, kept_batches
 from specvid.text import counted
 
 
@@ -40,17 +39,12 @@ def to_lancedb(
     lancedb = require("lancedb", extra="lancedb", what=f"the export to {os.fspath(out)!r}")
     schema = rows.schema.remove_metadata()
 
-    def kept() -> Iterator[Any]:
-        start = 0
-        for batch in batches(rows.parts, schema.names):
-            end = start + len(batch)
-            yield batch if deleted is None else batch.filter(pa.array(~deleted[start:end]))
-            start = end
-
     wanted = len(rows) - (0 if deleted is None else int(deleted.sum()))
     with replacing_folder(Path(out)) as staging:
         try:
-            reader = pa.RecordBatchReader.from_batches(schema, (batch.cast(schema) for batch in kept()))
+            reader = pa.RecordBatchReader.from_batches(
+                schema, (batch.cast(schema) for batch in kept_batches(rows, deleted))
+            )
             made = lancedb.connect(str(staging)).create_table(table, data=reader, schema=schema)
             written, columns = made.count_rows(), made.schema.names
         except (pa.ArrowException, RuntimeError, TypeError, ValueError) as error:
