@@ -16,6 +16,7 @@ _TITLES = {
     "wait_share": "Share of time spent waiting for data",
 }
 _LAST = ("lr", "clips_per_s", "wait_share")
+_TASKS = {"action": "actions", "reid": "re-ID", "pretrain": "pretraining"}
 
 
 def learning_curves(runs: Sequence[RunRecord]) -> list[Chart]:
@@ -25,9 +26,11 @@ def learning_curves(runs: Sequence[RunRecord]) -> list[Chart]:
         runs: the runs, a colour each.
 
     Returns:
-        The charts: loss first, rates and speed last.
+        The charts: loss first, rates and speed last. Runs of several tasks share those alone: the loss of one says
+        nothing beside that of another.
     """
-    curves: dict[str, list[Series]] = {}
+    curves: dict[tuple[str, str], list[Series]] = {}
+    tasks = {run.task for run in runs}
     names = _distinct([run.name for run in runs])
     for i, (run, name) in enumerate(zip(runs, names, strict=True)):
         for lines in (run.lines, run.speed):
@@ -37,20 +40,11 @@ def learning_curves(runs: Sequence[RunRecord]) -> list[Chart]:
                 if any(value is not None for value in y):
                     label = f"{name}, validation" if is_validation else name
                     series = Series(label, x, y, dashed=is_validation, colour=i % len(PALETTE))
-                    curves.setdefault(figure.removeprefix("val_"), []).append(series)
-    order = sorted(curves, key=lambda key: (_LAST.index(key) + 1 if key in _LAST else 0, key != "loss"))
-    return [
-        Chart(
-            f"curve-{''.join(letter if letter.isalnum() else '-' for letter in key)}",
-            _title(key),
-            "lines",
-            "epoch",
-            _title(key),
-            tuple(curves[key]),
-            percent=key in _SHARES,
-        )
-        for key in order
-    ]
+                    key = figure.removeprefix("val_")
+                    task = run.task if len(tasks) > 1 and key not in _LAST else ""
+                    curves.setdefault((key, task), []).append(series)
+    order = sorted(curves, key=lambda key: (_LAST.index(key[0]) + 1 if key[0] in _LAST else 0, key[0] != "loss"))
+    return [_chart(figure, task, curves[figure, task]) for figure, task in order]
 
 
 def gate_curves(run: RunRecord) -> Chart | None:
@@ -69,6 +63,12 @@ def gate_curves(run: RunRecord) -> Chart | None:
         x, y = _points([{"epoch": line.get("epoch"), place: line["gates"].get(place)} for line in lines], place)
         series.append(Series(place, x, y))
     return Chart("gates", "Gate over training", "lines", "epoch", "mean gate", tuple(series)) if series else None
+
+
+def _chart(figure: str, task: str, series: Sequence[Series]) -> Chart:
+    name = "".join(letter if letter.isalnum() else "-" for letter in f"{figure} {task}".strip())
+    title = f"{_title(figure)} of {_TASKS.get(task, task)}" if task else _title(figure)
+    return Chart(f"curve-{name}", title, "lines", "epoch", _title(figure), tuple(series), percent=figure in _SHARES)
 
 
 def _title(figure: str) -> str:

@@ -10,8 +10,9 @@ import pytest
 from specvid import cli
 from specvid.pipelines.reporting.build import make_report
 from specvid.pipelines.reporting.comparison import differences
+from specvid.pipelines.reporting.curves import learning_curves
 from specvid.pipelines.reporting.page import as_island, write_page
-from specvid.pipelines.reporting.runs import find_runs, read_run, read_table
+from specvid.pipelines.reporting.runs import RunRecord, find_runs, read_run, read_table
 from specvid.pipelines.reporting.table import report
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
@@ -72,6 +73,18 @@ def test_a_page_holds_all_it_needs_and_fetches_nothing(tmp_path: Path) -> None:
     assert loss[0]["x"] == [1, 2, 3] and loss[0]["y"] == [1, 1 / 2, 1 / 3]
     assert data["charts"]["run1-gates"]["data"][0]["y"] == [0.1] * 3
     assert len(text) < 20e6
+
+
+def test_figures_of_two_tasks_have_charts_of_their_own() -> None:
+    def record(task: str, **figures: float) -> RunRecord:
+        return RunRecord(Path(task), config={"task": task}, lines=[{"epoch": 0, **figures}])
+
+    runs = [record("action", loss=1.0, lr=0.1), record("reid", loss=7.0, lr=0.2, triplet_loss=0.5)]
+    charts = {chart.key: chart for chart in learning_curves(runs)}
+    assert list(charts) == ["curve-loss-action", "curve-loss-reid", "curve-triplet-loss-reid", "curve-lr"]
+    assert charts["curve-loss-reid"].title == "Loss of re-ID" and charts["curve-loss-reid"].series[0].y == [7.0]
+    assert len(charts["curve-lr"].series) == 2
+    assert [chart.title for chart in learning_curves(runs[:1])] == ["Loss", "Learning rate"]
 
 
 def test_names_of_others_are_text(tmp_path: Path) -> None:
