@@ -106,7 +106,7 @@ def bench_model(
     blocks: Sequence[str] = ("snl@layer3.-1",),
     *,
     frames: int = 16,
-    size: int = 112,
+    size: int | tuple[int, ...] = 112,
     batch: int = 2,
     steps: int = 15,
     num_classes: int = 101,
@@ -126,7 +126,7 @@ def bench_model(
         model: the backbone.
         blocks: each is compared with the bare backbone.
         frames: of a clip.
-        size: height and width of a frame, px.
+        size: height and width of a frame, px; one number is both.
         batch: clips at a time.
         steps: timed rounds; each runs one step of every model. Two rounds before them warm up.
         num_classes: classes of the head.
@@ -147,13 +147,16 @@ def bench_model(
         folded.
 
     Raises:
-        ValueError: a device or precision that is not here, or nothing is left to train.
+        ValueError: a device or precision that is not here, another size, or nothing is left to train.
     """
     check_device(device, precision)
+    sides = (size,) if isinstance(size, int) else size
+    if not (1 <= len(sides) <= 2 and min(sides) > 0):
+        raise ValueError(f"size {' '.join(map(str, sides))} is no frame: give one number, or height and width, in px.")
     for name, given in (("freeze", bool(freeze)), ("checkpoint_activations", checkpoint)):
         if given and embed:
             raise ValueError(f"{name} is for training steps: leave it out of --embed, or leave out --embed.")
-    clips = (batch, 3, frames, size, size)
+    clips = (batch, 3, frames, sides[0], sides[-1])
     cases = [
         _Case(model, spec, parts, folded, num_classes, clips, embed, device, precision, channels_last, again)
         for parts, folded in (((), False), (tuple(freeze), embed))

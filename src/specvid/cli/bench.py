@@ -29,7 +29,7 @@ specvid bench model: what blocks add to a training step or an embedding, and wha
 
   --model r3d_18                     backbone
   --blocks "snl@layer3.-1" "nl@..."  each is compared with the bare backbone
-  --frames 16 --size 112 --batch 2   the clips
+  --frames 16 --size 112 --batch 2   the clips (--size 256 128: height and width)
   --steps 15                         timed rounds; the figures are medians
   --freeze backbone                  also with these parts frozen, as in training
   --checkpoint-activations           also with activation checkpointing
@@ -146,7 +146,8 @@ class ModelOptions:
     blocks: tuple[str, ...] = ("snl@layer3.-1",)
     """Each is compared with the bare backbone."""
     frames: int = 16
-    size: int = 112
+    size: tuple[int, ...] = (112,)
+    """Height and width; one number is both."""
     batch: int = 2
     steps: int = 15
     """Timed rounds."""

@@ -47,6 +47,19 @@ def test_frozen_parts_are_rows_of_their_own(monkeypatch: pytest.MonkeyPatch) -> 
         bench_model("r3d_tiny", freeze=["backbone"], embed=True)
 
 
+def test_frames_may_be_higher_than_wide() -> None:
+    shapes = []
+    hook = torch.nn.modules.module.register_module_forward_pre_hook(
+        lambda module, args: shapes.append(tuple(args[0].shape)) if isinstance(module, VideoModel) else None
+    )
+    bench_model("r3d_tiny", [], frames=4, size=(32, 16), batch=1, steps=1)
+    hook.remove()
+    assert set(shapes) == {(1, 3, 4, 32, 16)}
+    for size in ((), (1, 2, 3), (16, 0)):
+        with pytest.raises(ValueError, match="is no frame"):
+            bench_model("r3d_tiny", size=size)
+
+
 def make_backbone_like(model: VideoModel) -> torch.nn.Module:
     """The backbone as it was before any step."""
     torch.manual_seed(0)
