@@ -94,7 +94,7 @@ class GroupNormTask(ActionTask):
         return model
 
 
-def action(data: str, kind: type[ActionTask] = GroupNormTask, accumulate: int = 1) -> Work:
+def action(data: str, kind: type[ActionTask] = GroupNormTask, **options: Any) -> Work:
     """A training with a validation part, and the scores of its test part."""
 
     def work(rank: int, world: int, out: Path) -> Any:
@@ -104,7 +104,7 @@ def action(data: str, kind: type[ActionTask] = GroupNormTask, accumulate: int = 
             runs=str(out),
             clips=ActionClipsConfig(data=data, val_fraction=0.3, **short),
             net=NetConfig(model="r3d_tiny", blocks="snl(gate=0.5, norm=group)@layer2.-1"),
-            train=EngineConfig(epochs=2, batch_size=4, lr=0.05, clip_norm=1.0, accumulate=accumulate, **CPU),
+            train=EngineConfig(epochs=2, batch_size=4, lr=0.05, clip_norm=1.0, **options, **CPU),
         )
         entry = train(kind, config)["evaluations"][0]
         return {"lines": RunFolder(out / "run").lines(), "entry": entry}
@@ -263,7 +263,9 @@ def main() -> None:
     engine_fabric.PRECISIONS["fp32"] = "64-true"
     for world in worlds:
         codes = in_processes(world, action(data), out / f"action-{world}")
-        codes += in_processes(world, action(data, accumulate=2), out / f"accumulated-{world}") if world == 2 else []
+        if world == 2:
+            codes += in_processes(world, action(data, accumulate=2), out / "accumulated-2")
+            codes += in_processes(world, action(data, checkpoint_activations=True), out / "checkpointed-2")
         codes += in_processes(world, lambda rank, world, own: toy(rank, world, own / "run"), out / f"toy-{world}")
         codes += in_processes(world, stopped, out / f"stopped-{world}")
         codes += in_processes(world, scores(str(out / "trained/run")), out / f"scores-{world}")

@@ -66,7 +66,7 @@ def test_losses_and_scores_are_those_of_one_process(folder: Path, worlds: tuple[
     (one,) = found(folder, "action-1")
     assert [line["clips"] for line in one["lines"]] == [12, 12]
     assert all(math.isfinite(line["loss"]) and "val_top1" in line for line in one["lines"])
-    for job in [f"action-{world}" for world in worlds[1:]] + ["accumulated-2"]:
+    for job in [f"action-{world}" for world in worlds[1:]] + ["accumulated-2", "checkpointed-2"]:
         ranks = found(folder, job)
         assert len(ranks) == int(job[-1])
         for rank in ranks:
