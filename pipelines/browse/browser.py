@@ -272,7 +272,7 @@ class Browser:
         with self._lock:
             answer = search(paths[0], [] if text else query, also=paths[1:], **chosen, **self._settings)
         cards = [
-            {"score": row["score"], **self._card((searched[at], number))}
+            {"score": row.score, **self._card((searched[at], number))}
             for row, (at, number) in zip(answer.rows, answer.places, strict=True)
         ]
         return {

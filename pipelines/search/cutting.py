@@ -3,7 +3,6 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from specvid.datasets.decode import open_video
 from specvid.datasets.decode.copying import copy_frames
@@ -11,11 +10,12 @@ from specvid.datasets.layouts.media import IMAGES
 from specvid.errors import VideoError
 from specvid.files import replacing_file
 from specvid.pipelines.engine.isolated import IsolatedCalls
+from specvid.pipelines.search.found_row import FoundRow
 
 _PATIENCE = 3600.0  # s that one clip may take
 
 
-def cut_clips(rows: Sequence[dict[str, Any]], out: str | os.PathLike[str]) -> tuple[list[Path], list[str]]:
+def cut_clips(rows: Sequence[FoundRow], out: str | os.PathLike[str]) -> tuple[list[Path], list[str]]:
     """Write the frames of rows as ``out/RANK_NAME_FIRST-LAST.mp4``, without sound.
 
     Args:
@@ -29,11 +29,11 @@ def cut_clips(rows: Sequence[dict[str, Any]], out: str | os.PathLike[str]) -> tu
     digits = len(str(len(rows)))
     with IsolatedCalls(seconds=_PATIENCE) as isolated:  # a data set may name files that kill their decoder
         for row in rows:
-            path, first, last = row["path"], row["first_frame"], row["last_frame"]
+            path, first, last = (row.columns[name] for name in ("path", "first_frame", "last_frame"))
             try:
                 if first is None or os.path.splitext(path)[1].lower() in IMAGES:
                     raise VideoError(path, "is a row of images or features, not of a video: it has no clip")
-                name = f"{row['rank']:0{digits}}_{Path(path).stem}_{first}-{last}.mp4"
+                name = f"{row.rank:0{digits}}_{Path(path).stem}_{first}-{last}.mp4"
                 isolated(path, _cut, path, first, last, Path(out) / name)
                 files.append(Path(out) / name)
             except ValueError as error:

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from specvid.pipelines.embed.folder import Folder
 from specvid.pipelines.embed.rows import Rows, batches
 from specvid.pipelines.search.deleting import deleted_rows
 from specvid.pipelines.search.exact import unit_blocks
+from specvid.pipelines.search.found_row import FoundRow
 
 _BLOCK = 2048  # rows that are compared with all others at a time
 
@@ -20,12 +20,11 @@ class DuplicateGroups:
     """What is nearly the same.
 
     Attributes:
-        groups: in the order of their first rows; each a list of rows (dictionaries of all columns but the embedding),
-            with ``score``, the cosine with the first row of the group.
+        groups: in the order of their first rows; each a list of rows.
         rows: how many rows were compared.
     """
 
-    groups: list[list[dict[str, Any]]]
+    groups: list[list[FoundRow]]
     rows: int
 
 
@@ -98,13 +97,16 @@ def _join(parents: np.ndarray, one: int, two: int) -> None:
     parents[second] = first
 
 
-def _groups(rows: Rows, numbers: np.ndarray, vectors_nd: np.ndarray, parents: np.ndarray) -> list[list[dict[str, Any]]]:
+def _groups(rows: Rows, numbers: np.ndarray, vectors_nd: np.ndarray, parents: np.ndarray) -> list[list[FoundRow]]:
     members: dict[int, list[int]] = {}
     for row in range(len(parents)):
         members.setdefault(_root(parents, row), []).append(row)
     found = [group for group in members.values() if len(group) > 1]
     columns = iter(rows.take([int(numbers[row]) for group in found for row in group]))
     return [
-        [{"score": round(float(vectors_nd[group[0]] @ vectors_nd[row]), 6), **next(columns)} for row in group]
+        [
+            FoundRow(place, round(float(vectors_nd[group[0]] @ vectors_nd[row]), 6), next(columns))
+            for place, row in enumerate(group, start=1)
+        ]
         for group in found
     ]

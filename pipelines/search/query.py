@@ -16,6 +16,7 @@ from specvid.pipelines.networks.config import NetworkConfig
 from specvid.pipelines.search.deleting import deleted_rows
 from specvid.pipelines.search.exact import exact_search, unit_blocks
 from specvid.pipelines.search.features import feature_folder
+from specvid.pipelines.search.found_row import FoundRow
 from specvid.pipelines.search.query_vector import QueryVector, query_vector, text_vector
 
 
@@ -25,8 +26,7 @@ class Answer:
 
     Attributes:
         query: what was searched for, as it was given.
-        rows: best first, each with ``rank`` from 1, ``score`` (cosine) and all columns but the embedding; of several
-            data sets also ``folder``.
+        rows: best first.
         method: which index answered, or ``exact``.
         rows_searched: how many rows could answer.
         warning: about lost or repaired frames of the query.
@@ -34,7 +34,7 @@ class Answer:
     """
 
     query: str
-    rows: list[dict[str, Any]]
+    rows: list[FoundRow]
     method: str
     rows_searched: int
     warning: str = ""
@@ -198,17 +198,15 @@ def _first_of_each(
             yield one
 
 
-def _columns(chosen: Sequence[tuple[float, int, int]], sets: Sequence[_Set]) -> list[dict[str, Any]]:
+def _columns(chosen: Sequence[tuple[float, int, int]], sets: Sequence[_Set]) -> list[FoundRow]:
     """The rows of an answer, each with the columns of all sets."""
     names = list(dict.fromkeys(n for part in sets for n in part.rows.schema.names if n != "embedding"))
     taken: dict[tuple[int, int], dict[str, Any]] = {}
     for place, part in enumerate(sets):
         own = [row for _, at, row in chosen if at == place]
         taken |= {(place, row): columns for row, columns in zip(own, part.rows.take(own), strict=True)}
-    answers = []
-    for rank, (score, place, row) in enumerate(chosen, start=1):
-        answer: dict[str, Any] = {"rank": rank, "score": round(score, 6)}
-        if len(sets) > 1:
-            answer["folder"] = str(sets[place].folder.path)
-        answers.append(answer | {name: taken[place, row].get(name) for name in names})
-    return answers
+    folders = [str(part.folder.path) if len(sets) > 1 else "" for part in sets]
+    return [
+        FoundRow(rank, round(score, 6), {name: taken[place, row].get(name) for name in names}, folders[place])
+        for rank, (score, place, row) in enumerate(chosen, start=1)
+    ]

@@ -19,7 +19,7 @@ from specvid.pipelines.search.query import Answer
 from specvid.text import counted, one_line, to_text
 
 _HEIGHT = 120  # px
-_OWN = ("rank", "score", "id", "path", "folder", "start_s", "end_s", "first_frame", "last_frame")
+_OWN = ("id", "path", "folder", "start_s", "end_s", "first_frame", "last_frame")
 _POLICY = """<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; """
 _POLICY += """style-src 'unsafe-inline'">"""  # nothing runs, nothing is fetched, whatever a name may hold
 _STYLE = (
@@ -37,11 +37,13 @@ def as_text(answer: Answer) -> str:
     Returns:
         The rows, best first, and below them how many there are, of how many, found by which index.
     """
-    carried = [name for name in (answer.rows[0] if answer.rows else {}) if name not in _OWN]
-    rows = [["", "cosine", "time span", *carried, "id"]]
+    carried = [name for name in (answer.rows[0].columns if answer.rows else {}) if name not in _OWN]
+    several = any(row.data_set for row in answer.rows)
+    rows = [["", "cosine", "time span", *(["data set"] if several else []), *carried, "id"]]
     for row in answer.rows:
-        values = [one_line(str(row[name])) for name in (*carried, "id")]
-        rows.append([str(row["rank"]), f"{row['score']:.4f}", _span(row).strip(), *values])
+        values = [row.data_set] if several else []
+        values += [str(row.columns[name]) for name in (*carried, "id")]
+        rows.append([str(row.rank), f"{row.score:.4f}", _span(row.columns).strip(), *map(one_line, values)])
     return f"{to_text(rows)}\n{len(answer.rows)} of {counted(answer.rows_searched, 'row')} ({answer.method})"
 
 
@@ -56,7 +58,10 @@ def groups_as_text(found: DuplicateGroups) -> str:
     """
     rows = [["group", "cosine", "time span", "id"]]
     for number, group in enumerate(found.groups, start=1):
-        rows += [[str(number), f"{row['score']:.4f}", _span(row).strip(), one_line(str(row["id"]))] for row in group]
+        rows += [
+            [str(number), f"{row.score:.4f}", _span(row.columns).strip(), one_line(str(row.columns["id"]))]
+            for row in group
+        ]
     ending = f"{counted(len(found.groups), 'group')} among {counted(found.rows, 'row')}"
     return f"{to_text(rows)}\n{ending}" if found.groups else ending
 
@@ -82,12 +87,14 @@ def _articles(answer: Answer, query: Sequence[str], isolated: IsolatedCalls) -> 
     """The query, where it is a file, and each row."""
     if all(os.path.exists(item) for item in query):
         yield _article("query", "".join(_pictures(item, [], isolated) for item in query[:3]), answer.query)
-    for row in answer.rows:
+    for found in answer.rows:
+        row = found.columns
         known = row["first_frame"] is not None  # of features of tracklets it is not
         numbers = np.unique(np.linspace(row["first_frame"], row["last_frame"], 3).astype(int)).tolist() if known else []
         others = [f"{name}: {value}" for name, value in row.items() if name not in _OWN and value is not None]
+        others = [found.data_set, *others] if found.data_set else others
         text = "; ".join([row["path"], *others]) if row["path"] != row["id"] else "; ".join(others)
-        heading = f"{row['rank']}. {row['id']}{_span(row)}, {row['score']:.4f}"
+        heading = f"{found.rank}. {row['id']}{_span(row)}, {found.score:.4f}"
         yield _article(heading, _pictures(row["path"], numbers, isolated), text)
 
 

@@ -103,7 +103,7 @@ def test_words_search_a_set(clip: tuple[Path, Any], film: Path, tmp_path: Path, 
     text = network.encode_text(tokens(folder, words), normalize=True)[0].detach()
     cosines = {first: float(F.normalize(torch.tensor(vector), dim=0) @ text) for first, vector in rows.items()}
     best = sorted(cosines, key=lambda first: -cosines[first])[:3]
-    assert [answer["first_frame"] for answer in answers] == best
+    assert [answer["columns"]["first_frame"] for answer in answers] == best
     assert [answer["score"] for answer in answers] == pytest.approx([cosines[first] for first in best], abs=1e-5)
     assert len(rows) == 4
     assert cli.run(["search", "query", str(out), "--text", words, str(film)]) == 2

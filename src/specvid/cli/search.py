@@ -187,7 +187,7 @@ def query(options: QueryOptions) -> int:
     if page:
         write_page(answer, list(options.query) or [options.text], page)
     if options.json:
-        print(json.dumps(answer.rows, indent=2, ensure_ascii=False, default=str))
+        print(json.dumps([row.to_dict() for row in answer.rows], indent=2, ensure_ascii=False, default=str))
     else:
         echo(as_text(answer))
     if answer.warning:
@@ -214,7 +214,11 @@ def duplicates(options: DuplicatesOptions) -> int:
 
     found = find_duplicates(options.folder, threshold=options.threshold, where=options.where, echo=status)
     if options.json:
-        print(json.dumps(found.groups, indent=2, ensure_ascii=False, default=str))
+        print(
+            json.dumps(
+                [[row.to_dict() for row in group] for group in found.groups], indent=2, ensure_ascii=False, default=str
+            )
+        )
     else:
         echo(groups_as_text(found))
     return 0

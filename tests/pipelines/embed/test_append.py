@@ -220,7 +220,7 @@ def test_deleted_inputs_leave_the_bytes_of_a_set_without_them(
             break
         except Killed:
             if kills > 1:  # the ids are written down: nothing gives them any more
-                assert not {row["id"] for row in search(out, str(videos[0]), k=99).rows} & set(names)
+                assert not {row.columns["id"] for row in search(out, str(videos[0]), k=99).rows} & set(names)
                 delete(out)
             else:
                 delete(out, names)
@@ -247,7 +247,9 @@ def test_a_deletion_that_was_killed_before_the_index_is_searched_row_by_row(tmp_
     delete(folder.path, ["n30"])  # and the command would now build the index anew
     assert not list((folder.path / ".writing").glob("*"))
     answer = search(folder.path, "n5", k=59)
-    assert (answer.method, len(answer.rows)) == ("exact", 58) and "n30" not in [row["id"] for row in answer.rows]
+    assert (answer.method, len(answer.rows)) == ("exact", 58) and "n30" not in [
+        row.columns["id"] for row in answer.rows
+    ]
     write_embeddings(tmp_path / "other", vectors[:40], shard_size=20)
     shutil.copytree(folder.path / "index", tmp_path / "other/index")
     with pytest.raises(ValueError, match="of other embeddings"):
@@ -263,7 +265,7 @@ def test_deletion_by_filter_and_the_index(tmp_path: Path, capsys) -> None:
     assert "81 inputs deleted, 81 rows out of 3 shards; 81 deleted in all" in printed.out
     assert "hnsw index of 319 rows built anew" in " ".join(printed.err.split())
     answer = search(folder.path, "n0", k=400)
-    assert len(answer.rows) == 318 and answer.method == "hnsw" and all(row["n"] != 3 for row in answer.rows)
+    assert len(answer.rows) == 318 and answer.method == "hnsw" and all(row.columns["n"] != 3 for row in answer.rows)
     assert cli.run(["embed", "delete", str(folder.path), "n399x"]) == 2
 
 

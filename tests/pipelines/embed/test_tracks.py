@@ -62,7 +62,7 @@ def test_crops_are_tracklets(crops: Path) -> None:
     assert [row["embedding"] for row in folders] == [row["embedding"] for row in rows]
     assert folders[0]["end_s"] == 2.0
     answer = search(crops / "out", "0022/1/7", k=2, where="camid != 1", device="cpu")
-    assert [row["id"] for row in answer.rows] == ["0022/2/8"]
+    assert [row.columns["id"] for row in answer.rows] == ["0022/2/8"]
 
 
 def test_it_is_the_data_set_tracklets(crops: Path) -> None:

@@ -39,12 +39,13 @@ def test_features_of_eval_reid(suffix: str, tmp_path: Path) -> None:
     unit = matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
     answer = search(path, "c", k=5)
     order = [i for i in np.argsort(-unit @ unit[2], kind="stable").tolist() if i != 2]
-    assert [row["id"] for row in answer.rows] == ["abcdef"[i] for i in order]
-    np.testing.assert_allclose([row["score"] for row in answer.rows], (unit @ unit[2])[order], atol=1e-5)
-    kinds = {row["id"]: (row["identity"], row["camera"], row["is_query"], row["in_gallery"]) for row in answer.rows}
+    assert [row.columns["id"] for row in answer.rows] == ["abcdef"[i] for i in order]
+    np.testing.assert_allclose([row.score for row in answer.rows], (unit @ unit[2])[order], atol=1e-5)
+    names = ("identity", "camera", "is_query", "in_gallery")
+    kinds = {row.columns["id"]: tuple(row.columns[name] for name in names) for row in answer.rows}
     assert kinds["d"] == ("0022", 2, False, True) and kinds["f"] == ("0007", 3, True, False)
     other = search(path, "c", k=5, where="camera != 1 and in_gallery")
-    assert {row["id"] for row in other.rows} == {"b", "d", "e"}
+    assert {row.columns["id"] for row in other.rows} == {"b", "d", "e"}
 
 
 def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

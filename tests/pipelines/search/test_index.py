@@ -86,11 +86,11 @@ def test_search_by_id_leaves_the_row_out_and_filters(folder: Folder, kind: str) 
     vectors = np.concatenate(list(unit_blocks(Rows(folder))))
     expected = [row for row in slow(vectors[7:8], vectors, 6)[0] if row != 7][:5]
     answer = search(folder.path, "n7", k=5)
-    assert [row["id"] for row in answer.rows] == [f"n{row}" for row in expected]
-    assert [row["rank"] for row in answer.rows] == [1, 2, 3, 4, 5] and answer.rows[0]["part"] == expected[0] % 5
+    assert [row.columns["id"] for row in answer.rows] == [f"n{row}" for row in expected]
+    assert [row.rank for row in answer.rows] == [1, 2, 3, 4, 5] and answer.rows[0].columns["part"] == expected[0] % 5
     few = search(folder.path, "n7", k=5, where="part in [1, 2] and id != 'n7'")
     keep = np.isin(np.arange(3000) % 5, [1, 2]) & (np.arange(3000) != 7)
-    assert [row["id"] for row in few.rows] == [f"n{row}" for row in slow(vectors[7:8], vectors, 5, keep)[0]]
+    assert [row.columns["id"] for row in few.rows] == [f"n{row}" for row in slow(vectors[7:8], vectors, 5, keep)[0]]
     assert (few.method, few.rows_searched) == ("exact", int(keep.sum()))
 
 
@@ -114,7 +114,7 @@ def test_half_precision_and_zero_vectors(tmp_path: Path) -> None:
     vectors[3] = 0
     write_embeddings(tmp_path, vectors, dtype="fp16")
     assert build_index(tmp_path, "hnsw")["recall@10"] >= 0.95
-    assert search(tmp_path, "n0", k=49).rows[0]["score"] <= 1.001
+    assert search(tmp_path, "n0", k=49).rows[0].score <= 1.001
 
 
 def test_a_full_disk_leaves_the_index_before(tmp_path: Path) -> None:

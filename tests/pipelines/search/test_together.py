@@ -36,7 +36,7 @@ def test_the_best_row_of_each_group(tmp_path: Path, kind: str, where: str) -> No
         if row != 0 and (not where or row >= 50):
             wanted.setdefault(groups[row], int(row))
     answer = search(folder.path, "n0", k=10, where=where, group_by="group")
-    assert [row["id"] for row in answer.rows] == [f"n{row}" for row in wanted.values()][:10]
+    assert [row.columns["id"] for row in answer.rows] == [f"n{row}" for row in wanted.values()][:10]
     everything = search(folder.path, "n0", k=1000, where=where, group_by="group")
     assert len(everything.rows) == len(wanted) == 38
     with pytest.raises(ValueError, match="column 'grup' is unknown"):
@@ -54,15 +54,46 @@ def test_several_sets_answer_as_one(tmp_path: Path, capsys) -> None:
     build_index(parts[2], "flat")
     for query in ("n3", "n120"):
         one, many = search(whole.path, query, k=20), search(parts[0], query, k=20, also=parts[1:])
-        assert [row["id"] for row in many.rows] == [row["id"] for row in one.rows]
-        assert [row["score"] for row in many.rows] == pytest.approx([row["score"] for row in one.rows], abs=1e-6)
-        assert {row["folder"] for row in many.rows} == set(map(str, parts)) and many.rows_searched == 300
-        assert {row["label"] for row in many.rows} == {"x", None}
+        assert [row.columns["id"] for row in many.rows] == [row.columns["id"] for row in one.rows]
+        assert [row.score for row in many.rows] == pytest.approx([row.score for row in one.rows], abs=1e-6)
+        assert {row.data_set for row in many.rows} == set(map(str, parts)) and many.rows_searched == 300
+        assert {row.columns["label"] for row in many.rows} == {"x", None}
     assert cli.run(["search", "query", str(parts[0]), "n3", "--also", *map(str, parts[1:])]) == 0
-    assert "10 of 300 rows (exact and flat)" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "10 of 300 rows (exact and flat)" in printed and printed.split()[3:5] == ["data", "set"]
     other = write_embeddings(tmp_path / "other", rows_of(10, 4))
     with pytest.raises(ValueError, match="were not made by one network"):
         search(whole.path, "n3", also=[other.path])
+
+
+def test_columns_may_have_any_names(tmp_path: Path, capsys) -> None:
+    """Those of the search's own figures too, which they replaced."""
+    vectors = rows_of(20)
+    columns = {"score": [36.6] * 20, "rank": ["first"] * 20, "folder": ["mine"] * 20, "data_set": ["x"] * 20}
+    folders = []
+    for number, part in enumerate(np.split(np.arange(20), [12])):
+        own = {name: values[: len(part)] for name, values in columns.items()}
+        names = [f"n{row}" for row in part]
+        folders.append(write_embeddings(tmp_path / str(number), vectors[part], ids=names, columns=own).path)
+    cosines = unit(vectors) @ unit(vectors[:1])[0]
+    best = int(np.argsort(-cosines)[1])
+    (row,) = search(folders[0], "n0", k=1, also=folders[1:]).rows
+    assert (row.rank, row.columns["id"]) == (1, f"n{best}") and row.score == pytest.approx(cosines[best], abs=1e-5)
+    assert row.data_set == str(folders[best >= 12]) and {row.columns[name] for name in columns} == {
+        36.6,
+        "first",
+        "mine",
+        "x",
+    }
+    words = ["search", "query", str(folders[0]), "n0", "-k", "1"]
+    assert cli.run([*words, "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["rank"] == 1 and found["score"] <= 1 and found["columns"]["score"] == 36.6
+    assert cli.run([*words, "--html", str(tmp_path / "page.html")]) == 0
+    assert f"{found['score']:.4f}" in capsys.readouterr().out
+    assert f"1. {found['columns']['id']}" in (page := (tmp_path / "page.html").read_text()) and "rank: first" in page
+    (group, *_) = find_duplicates(folders[0], threshold=-0.99).groups
+    assert all(row.score <= 1.001 and row.columns["score"] == 36.6 for row in group)
 
 
 def test_duplicates(tmp_path: Path, capsys) -> None:
@@ -80,10 +111,10 @@ def test_duplicates(tmp_path: Path, capsys) -> None:
         (twice.path, [["n7", "n4000", "n4999"], ["n20", "n21"]]),
     ):
         found = find_duplicates(path, threshold=0.999)
-        assert [[row["id"] for row in group] for group in found.groups] == wanted and found.rows == 5000
-        assert all(row["score"] > 0.999 for group in found.groups for row in group)
+        assert [[row.columns["id"] for row in group] for group in found.groups] == wanted and found.rows == 5000
+        assert all(row.score > 0.999 for group in found.groups for row in group)
     only = find_duplicates(folder.path, threshold=0.999, where="n < 4000")
-    assert [[row["id"] for row in group] for group in only.groups] == [["n20", "n21"], ["n30", "n31"]]
+    assert [[row.columns["id"] for row in group] for group in only.groups] == [["n20", "n21"], ["n30", "n31"]]
     assert cli.run(["search", "duplicates", str(folder.path), "--threshold", "0.999"]) == 0
     out = capsys.readouterr().out
     assert "n4999" in out and out.endswith("3 groups among 5,000 rows\n")
@@ -116,10 +147,11 @@ def test_answers_as_clips(tmp_path: Path, capsys) -> None:
     ]
     assert cli.run([*query, "--cut", str(clips), "--json"]) == 0
     printed = capsys.readouterr()
-    rows = json.loads(printed.out)
+    rows = [row["columns"] for row in json.loads(printed.out)]
     assert f"3 clips in {clips}" in " ".join(printed.err.split())
     assert sorted(file.name for file in clips.iterdir()) == [
-        f"{r['rank']}_{Path(r['path']).stem}_{r['first_frame']}-{r['last_frame']}.mp4" for r in rows
+        f"{rank}_{Path(c['path']).stem}_{c['first_frame']}-{c['last_frame']}.mp4"
+        for rank, c in enumerate(rows, start=1)
     ]
     for row, file in zip(rows, sorted(clips.iterdir()), strict=True):
         with open_video(row["path"]) as film, open_video(file) as clip:

@@ -37,12 +37,16 @@ def test_a_video_finds_itself_first(base: Path) -> None:
     path = str(base / "ucf/videos/Red/v_Red_g02_c01.avi")
     copy = shutil.copy(path, base / "copy.avi")
     answer = search(base / "videos", copy, k=3, device="cpu")
-    assert answer.rows[0]["id"] == path and answer.rows[0]["score"] == pytest.approx(1, abs=1e-5)
+    assert answer.rows[0].columns["id"] == path and answer.rows[0].score == pytest.approx(1, abs=1e-5)
     by_id = search(base / "videos", path, k=2)
-    assert [row["id"] for row in by_id.rows] == [row["id"] for row in answer.rows[1:]]
-    assert search(base / "windows", copy, k=3, device="cpu").rows[0]["id"].startswith(str(base / "ucf/videos/Red"))
+    assert [row.columns["id"] for row in by_id.rows] == [row.columns["id"] for row in answer.rows[1:]]
+    assert (
+        search(base / "windows", copy, k=3, device="cpu").rows[0].columns["id"].startswith(str(base / "ucf/videos/Red"))
+    )
     others = search(base / "windows", path, k=100).rows
-    assert len(others) == 44 and path not in {row["id"] for row in others}  # all of its four windows are left out
+    assert len(others) == 44 and path not in {
+        row.columns["id"] for row in others
+    }  # all of its four windows are left out
 
 
 def test_images_are_searched_for_as_a_folder_or_one_by_one(base: Path) -> None:
@@ -55,7 +59,7 @@ def test_images_are_searched_for_as_a_folder_or_one_by_one(base: Path) -> None:
         for number, frame in enumerate(video.frames(range(10))):
             Image.fromarray(frame).save(base / "frames" / f"{number}.png")
     folder = search(base / "videos", str(base / "frames"), k=3, device="cpu")
-    assert folder.rows[0]["id"].endswith("v_Blue_g01_c01.avi") and folder.rows[0]["score"] > 0.999
+    assert folder.rows[0].columns["id"].endswith("v_Blue_g01_c01.avi") and folder.rows[0].score > 0.999
     files = [str(base / "frames" / f"{number}.png") for number in range(10)]
     assert search(base / "videos", files, k=3, device="cpu").rows == folder.rows
     one = search(base / "videos", files[:1], k=12, device="cpu")
@@ -85,7 +89,7 @@ def test_the_command_line_answers_as_table_json_and_page(base: Path, capsys, mon
     words = ["search", "query", "videos", path, "-k", "3", "--device", "cpu"]
     assert command([*words, "--json", "--html", "page.html"]) == 0
     rows = json.loads(capsys.readouterr().out)
-    assert [row["rank"] for row in rows] == [1, 2, 3] and rows[0]["id"].endswith("v_Green_g03_c01.avi")
+    assert [row["rank"] for row in rows] == [1, 2, 3] and rows[0]["columns"]["id"].endswith("v_Green_g03_c01.avi")
     page = Path("page.html").read_text()
     assert len(re.findall(r'<img alt="" src="data:image/jpeg;base64,[\w+/=]{200,}">', page)) == 1 + 3 * 3
     assert (
@@ -109,12 +113,13 @@ def test_the_command_line_answers_as_table_json_and_page(base: Path, capsys, mon
 
 
 def test_a_page_stands_without_its_videos(base: Path, tmp_path: Path) -> None:
+    from specvid.pipelines.search.found_row import FoundRow
     from specvid.pipelines.search.query import Answer
     from specvid.pipelines.search.report import write_page
 
-    row = {"rank": 1, "score": 0.5, "id": "<b>&", "path": "gone.avi", "start_s": None, "end_s": None}
+    row = {"id": "<b>&", "path": "gone.avi", "start_s": None, "end_s": None}
     row |= {"first_frame": 0, "last_frame": 3, "label": "x<y"}
-    write_page(Answer("q", [row], "exact", 1), ["q"], tmp_path / "p.html")
+    write_page(Answer("q", [FoundRow(1, 0.5, row)], "exact", 1), ["q"], tmp_path / "p.html")
     page = (tmp_path / "p.html").read_text()
     assert "no such file" in page and "&lt;b&gt;&amp; frames 0-3" in page and "label: x&lt;y" in page
     assert "<img" not in page
@@ -153,7 +158,7 @@ def test_a_file_that_kills_its_decoder_costs_itself_only(base: Path, tmp_path: P
     with pytest.raises(VideoError, match=r"deadly\.avi: the decoder kills its process, the file is damaged"):
         search(base / "videos", deadly, k=3, device="cpu")
     answer = search(base / "videos", str(base / "ucf/videos/Red/v_Red_g02_c01.avi"), k=3)
-    gone = answer.rows[1]["path"]
+    gone = answer.rows[1].columns["path"]
     monkeypatch.setattr(report, "open_video", die_of(Path(gone).name, report.open_video))
     report.write_page(answer, [deadly], tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()

@@ -1,0 +1,30 @@
+"""A row that a search found: what the search says of it, apart from what its columns say."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class FoundRow:
+    """A row that a search found. Its columns may have any names, those of the other attributes too.
+
+    Attributes:
+        rank: from 1; of duplicates its place in the group.
+        score: cosine with the query; of duplicates with the first row of the group.
+        columns: all but the embedding, by name.
+        data_set: the folder it is from, where several are searched; else empty.
+    """
+
+    rank: int
+    score: float
+    columns: dict[str, Any]
+    data_set: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The row as JSON has it: rank, score, data_set where there are several, and columns.
+
+        Returns:
+            A dictionary with a dictionary of the columns in it.
+        """
+        of = {"data_set": self.data_set} if self.data_set else {}
+        return {"rank": self.rank, "score": self.score, **of, "columns": self.columns}
