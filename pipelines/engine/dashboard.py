@@ -13,6 +13,7 @@ from specvid.pipelines.engine.board import Board
 from specvid.pipelines.engine.config import EngineConfig
 from specvid.pipelines.engine.live import LiveView
 from specvid.pipelines.engine.log import console, log
+from specvid.pipelines.engine.run import RunFolder
 
 _SILENCE_S = 30.0  # at most, where there is no terminal for the view
 _LEFT_OUT = {"epoch", "step", "clips", "lr", "unreadable", "repeated", "unusual"}  # of an epoch's line as it is printed
@@ -38,6 +39,8 @@ class Dashboard:
         self.steps = steps
         self._board: Board | None = None
         self._view = LiveView(config.epochs, steps)
+        for line in RunFolder(folder).lines() if steps.start else []:  # of a run that goes on
+            self._view.epoch(line)
         self._live: Live | None = None
         self._started = self._spoke = time.monotonic()
 

@@ -85,7 +85,7 @@ class LiveView:
         """Take the figures of an epoch: the first one of the validation part, or else of the training.
 
         Args:
-            line: of metrics.jsonl.
+            line: of metrics.jsonl; those of the epochs before it, where a run goes on.
         """
         figures = [
             name for name, value in line.items() if isinstance(value, float) and name not in (*_NO_METRICS, "lr")

@@ -7,7 +7,7 @@ from typing import Any
 from specvid.datasets.layouts.action_set import VideoRecord
 from specvid.pipelines.reporting.charts import Chart, Series
 from specvid.pipelines.reporting.pictures import Pictures
-from specvid.pipelines.reporting.run_part import EvaluationPart, RunPart, facts_of, percent
+from specvid.pipelines.reporting.run_part import EvaluationPart, RunPart, evaluation_name, facts_of, percent
 from specvid.pipelines.reporting.runs import number, read_table
 from specvid.text import counted
 
@@ -36,10 +36,16 @@ def add_actions(
     per_class = (
         {str(name): number(value) for name, value in per_class.items()} if isinstance(per_class, Mapping) else {}
     )
-    table = [] if folder is None else run.record.attempt(f"{key}: clips", read_table, folder, "clips.csv") or []
+    table = (
+        []
+        if folder is None
+        else run.record.attempt(f"{evaluation_name(entry)}: clips", read_table, folder, "clips.csv") or []
+    )
     remarks, confusion = _remarks(entry), ""
     if folder is None:
-        run.missing.append(f"{key}: the folder with its clips.csv is gone, so there are no confusions and no clips")
+        run.missing.append(
+            f"{evaluation_name(entry)}: the folder with its clips.csv is gone, so there are no confusions and no clips"
+        )
     if table and {"class", "predicted"} <= table[0].keys():
         classes = list(
             dict.fromkeys([*per_class, *(row["class"] for row in table), *(row["predicted"] for row in table)])

@@ -35,6 +35,7 @@ class ClipInput:
         mask: (T,) bool; None where all frames count.
         mean: of the channels.
         std: of the channels.
+        name: of its file or tracklet.
     """
 
     title: str
@@ -42,6 +43,7 @@ class ClipInput:
     mask: Tensor | None
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    name: str = ""
 
 
 def blocks_of(model: nn.Module) -> dict[str, InsertedBlock]:
@@ -122,7 +124,9 @@ def affinity_map(block: nn.Module, x: Tensor, mask: Tensor | None, *, size: int)
 
 @torch.no_grad()
 def largest_eigenvalues(block: Any, x: Tensor, mask: Tensor | None) -> list[float]:
-    """The largest eigenvalues of a block's affinity; magnitudes where they are complex, means over several graphs.
+    """The eigenvalues of a block's affinity that are farthest from 0.
+
+    They are magnitudes where they are complex, and means over several graphs.
 
     Args:
         block: with ``spectrum``.
@@ -130,7 +134,8 @@ def largest_eigenvalues(block: Any, x: Tensor, mask: Tensor | None) -> list[floa
         mask: as the block takes it.
 
     Returns:
-        At most 64 of them, largest first; of a block over time and then space, those over space.
+        At most 64 of them, the largest first and negative ones last; of a block over time and then space, those
+        over space.
 
     Raises:
         ValueError: they would take too long.
@@ -142,7 +147,9 @@ def largest_eigenvalues(block: Any, x: Tensor, mask: Tensor | None) -> list[floa
         raise ValueError(f"the spectrum of {positions:,} positions takes too long where A is not of low rank")
     values = operator.spectrum()
     values = values.abs() if values.is_complex() else values
-    return values.flatten(0, -2).mean(dim=0)[:_EIGENVALUES].tolist()
+    values = values.flatten(0, -2).mean(dim=0)
+    farthest = values.abs().argsort(descending=True)[:_EIGENVALUES]
+    return values[farthest].sort(descending=True).values.tolist()
 
 
 def frames_of_clip(clip: ClipInput, count: int) -> dict[str, Any]:

@@ -66,7 +66,9 @@ def add_blocks(run: RunPart, *, size: int) -> None:
             found = run.record.attempt(f"block {path}", affinity_map, block, *seen[path],
                                        size=size // (len(shown) * len(clips)))  # fmt: skip
             if found is not None:
-                parts.append(found | {"title": clip.title, "frames": frames_of_clip(clip, found["cells"][0])})
+                parts.append(
+                    found | {"title": clip.title, "name": clip.name, "frames": frames_of_clip(clip, found["cells"][0])}
+                )
             values = run.record.attempt(f"block {path}", largest_eigenvalues, block, *seen[path])
             if values:
                 places = [float(place) for place in range(1, len(values) + 1)]
@@ -75,7 +77,7 @@ def add_blocks(run: RunPart, *, size: int) -> None:
             run.islands.setdefault("affinities", {})[f"block{i}"] = {"place": path, "parts": parts}
             run.affinities.append(f"block{i}")
     if spectra:
-        title = "Spectrum of the affinity: its largest eigenvalues"
+        title = "Spectrum of the affinity: the eigenvalues farthest from 0, 64 at most"
         run.charts.append(Chart("spectrum", title, "lines", "number", "eigenvalue", tuple(spectra)))
         run.block_charts.append("spectrum")
 

@@ -13,7 +13,7 @@ from specvid.pipelines.reporting.data_part import read_data
 from specvid.pipelines.reporting.page import Report
 from specvid.pipelines.reporting.pictures import Pictures
 from specvid.pipelines.reporting.reid import add_reid
-from specvid.pipelines.reporting.run_part import RunPart
+from specvid.pipelines.reporting.run_part import RunPart, evaluation_name
 from specvid.pipelines.reporting.runs import RunRecord, find_runs, read_run
 from specvid.pipelines.reporting.table import read_figures
 
@@ -81,10 +81,12 @@ def _add_evaluation(run: RunPart, key: str, entry: Mapping[str, Any], budget: Ma
             add_reid(run, key, entry, folder, tracklets, pictures)
     if pictures.left_out:
         run.missing.append(
-            f"{key}: {pictures.left_out} pictures were left out, to keep the page small and quickly made"
+            f"{evaluation_name(entry)}: {pictures.left_out} pictures were left out, to keep the page small and quick"
         )
     if pictures.errors:
-        run.missing.append(f"{key}: {len(pictures.errors)} pictures cannot be read, e.g. {pictures.errors[0]}")
+        run.missing.append(
+            f"{evaluation_name(entry)}: {len(pictures.errors)} pictures cannot be read, e.g. {pictures.errors[0]}"
+        )
 
 
 def _is_elsewhere(run: RunPart, entry: Mapping[str, Any]) -> bool:

@@ -7,6 +7,8 @@ from typing import Literal
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#8C6D31", "#7F7F7F")
 """Colours that colour-blind readers tell apart (Okabe and Ito 2008; its yellow and black are replaced)."""
 
+DARK = 0.47
+"""Share of the scale up to which a cell of the colour map Cividis is so dark that white is read better on it."""
 
 LEAST, MOST = -0.02, 1.02
 """How far the axis of shares reaches at most: a line at 100 % lies within it, and there is nothing beyond."""

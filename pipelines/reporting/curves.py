@@ -11,6 +11,12 @@ _SHARES = {"accuracy", "top1", "top5", "mean_class", "map", "mAP", "mINP", "rank
 _TITLES = {
     "loss": "Loss",
     "accuracy": "Accuracy on training clips",
+    "top1": "Top-1 accuracy",
+    "top5": "Top-5 accuracy",
+    "mean_class": "Mean class accuracy",
+    "rank1": "Rank-1",
+    "rank5": "Rank-5",
+    "rank10": "Rank-10",
     "lr": "Learning rate",
     "clips_per_s": "Clips per second",
     "wait_share": "Share of time spent waiting for data",

@@ -11,7 +11,7 @@ import numpy as np
 
 from specvid.files import replacing_file
 from specvid.fonts import lettering
-from specvid.pipelines.reporting.charts import LEAST, MOST, PALETTE, Chart
+from specvid.pipelines.reporting.charts import DARK, LEAST, MOST, PALETTE, Chart
 from specvid.pipelines.reporting.page import Report
 from specvid.text import printable_name, printable_path
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FORMATS = ("png", "svg")
 
 _DPI = 200
-_BARS_UPRIGHT = 12  # categories up to which bars stand; more lie
+_BARS_UPRIGHT, _LONG = 12, 16  # categories, and letters of a name, up to which bars stand; more lie
 _MARKERS = "osD^vPX*"
 _WRITTEN = 30  # rows of a matrix up to which its numbers are written in
 
@@ -99,8 +99,10 @@ def draw(chart: Chart) -> "Figure":
     many = max(
         len(chart.rows), max((len(series.x) for series in chart.series), default=0) if chart.kind == "bars" else 0
     )
-    lies = chart.kind == "bars" and many > _BARS_UPRIGHT
-    side = min(24.0, max(2.8, 0.9 + 0.19 * many)) if lies or chart.kind == "heat" else 2.8
+    longest = max((len(str(x)) for series in chart.series for x in series.x), default=0)
+    lies = chart.kind == "bars" and (many > _BARS_UPRIGHT or longest > _LONG)
+    each = 0.85 if chart.of else 0.19  # inches of a cell or bar; of one with words in it
+    side = min(24.0, max(2.8, 0.9 + each * many)) if lies or chart.kind == "heat" else 2.8
     figure = Figure(figsize=(max(4.0, side + 1.2) if chart.kind == "heat" else 4.0, side), layout="constrained")
     axes = figure.add_subplot()
     {"lines": _lines, "bars": _lying_bars if lies else _bars, "heat": _heat}[chart.kind](figure, axes, chart)
@@ -182,6 +184,8 @@ def _lying_bars(figure: "Figure", axes: "Axes", chart: Chart) -> None:
 
 
 def _heat(figure: "Figure", axes: "Axes", chart: Chart) -> None:
+    from matplotlib.ticker import PercentFormatter
+
     z = np.array([[np.nan if value is None else value for value in row] for row in chart.z], float)
     shades = z / np.maximum(z.sum(axis=1, keepdims=True), 1) if chart.counts else z
     whole: dict[str, Any] = {"vmin": 0, "vmax": 1} if chart.counts or chart.percent else {}
@@ -189,13 +193,15 @@ def _heat(figure: "Figure", axes: "Axes", chart: Chart) -> None:
     size = max(3.0, min(8.0, 240 / max(z.shape)))
     axes.set_xticks(range(z.shape[1]), list(map(printable_name, chart.columns)), rotation=90, fontsize=size)
     axes.set_yticks(range(z.shape[0]), list(map(printable_name, chart.rows)), fontsize=size)
-    figure.colorbar(image, ax=axes, fraction=0.04, label="share of the row" if chart.counts else "")
+    bar = figure.colorbar(image, ax=axes, fraction=0.04, label="share of the row" if chart.counts else "")
+    if chart.percent:
+        bar.formatter = PercentFormatter(1.0)
     if max(z.shape) > _WRITTEN:
         return
     low, high = image.get_clim()
     for row, column in np.argwhere(np.isfinite(z) & ((z != 0) | (not chart.counts))):
-        colour = "black" if shades[row, column] > (low + high) / 2 else "white"
-        text = f"{100 * z[row, column]:.0f}" if chart.percent else f"{z[row, column]:g}"
+        colour = "black" if shades[row, column] - low > DARK * (high - low) else "white"
+        text = f"{100 * z[row, column]:.0f} %" if chart.percent else f"{z[row, column]:g}"
         text += f"\nof {chart.of[row][column]}" if chart.of else ""
         axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=size)
 

@@ -88,6 +88,14 @@ class Report:
         ]
 
 
+def _number_columns(rows: list[list[str]]) -> list[bool]:
+    """Which columns of a table hold numbers, below its heading; ``-`` is a missing number or a missing text."""
+    columns = list(zip(*rows[1:], strict=True)) or [()] * len(rows[0])
+    known = [[cell for cell in column if cell != "-"] for column in columns]
+    return [bool(cells) and all(cell[:1].isdecimal() or cell[:2].strip("+-").isdecimal() for cell in cells)
+            for cells in known]  # fmt: skip
+
+
 def _figures_first(rows: list[list[str]], figures: list[str]) -> list[list[str]]:
     """The columns of a table with the figures where they are seen: behind what was trained, before what they are of."""
     trained = ("model", "blocks")
@@ -128,7 +136,7 @@ def write_page(report: Report, path: str | Path) -> None:
     plotly = plotly_js()
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.filters["path"] = printable_path
-    environment.tests["figure"] = lambda cell: cell[:1].isdecimal() or cell[:2].strip("+-").isdecimal() or cell == "-"
+    environment.filters["number_columns"] = _number_columns
     text = environment.from_string((_TEMPLATES / "report.html").read_text(encoding="utf-8")).render(
         report=report,
         title="specvid report: " + ", ".join(printable_path(run.name) for run in report.runs[:3]),

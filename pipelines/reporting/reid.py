@@ -1,6 +1,7 @@
 """An evaluation of re-identification: CMC, AP, cameras, and for each query what was ranked first."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from specvid.eval.reid.ranked_lists import RankedLists, rank_lists
 from specvid.eval.reid.rerank import KReciprocal
 from specvid.pipelines.reporting.charts import Chart, Series, histogram
 from specvid.pipelines.reporting.pictures import Pictures
-from specvid.pipelines.reporting.run_part import RERANKED, EvaluationPart, RunPart, facts_of, percent
+from specvid.pipelines.reporting.run_part import RERANKED, EvaluationPart, RunPart, evaluation_name, facts_of, percent
 from specvid.pipelines.reporting.runs import number, read_table, require_inside
 from specvid.text import counted
 
@@ -51,15 +52,19 @@ def add_reid(
     if not scores:
         remarks.append("Nothing could be scored.")
     elif folder is None:
-        run.missing.append(f"{key}: the folder with its queries and features is gone, so there are no ranked strips")
+        run.missing.append(
+            f"{evaluation_name(entry)}: the folder with its queries and features is gone, so there are no ranked strips"
+        )
     else:
         protocol = scores[main]
-        table = run.record.attempt(f"{key}: queries", read_table, folder, f"queries-{main}.csv") or []
+        table = (
+            run.record.attempt(f"{evaluation_name(entry)}: queries", read_table, folder, f"queries-{main}.csv") or []
+        )
         aps = [ap for ap in (number(row.get("ap")) for row in table) if ap is not None]
         if aps:
             title = f"Average precision of {len(aps)} queries ({main})"
             charts.append(histogram(f"{key}-ap", title, aps, x="average precision", y="queries"))
-        found = run.record.attempt(f"{key}: ranked strips", _rank, folder, main, protocol)
+        found = run.record.attempt(f"{evaluation_name(entry)}: ranked strips", _rank, folder, main, protocol)
         if found is not None:
             features, ranked = found
             charts += [_cameras(key, main, ranked)] if len(ranked.gallery_cameras) <= _MOST_CAMERAS else []
@@ -105,18 +110,22 @@ def _rank(folder: Path, protocol: str, score: Mapping[str, Any]) -> tuple[ReidFe
 
 
 def _cmc(key: str, scores: Mapping[str, Mapping[str, Any]]) -> Chart:
-    lines = []
+    lines: list[Series] = []
     for name, score in scores.items():
         cmc = score.get("cmc")
         values = [number(value) for value in cmc] if isinstance(cmc, list) else []
-        lines.append(Series(name, [float(rank) for rank in range(1, len(values) + 1)], values))
+        alike = next((i for i, line in enumerate(lines) if line.y == values), None)
+        if alike is None:
+            lines.append(Series(name, [float(rank) for rank in range(1, len(values) + 1)], values))
+        else:  # one curve would hide the other
+            lines[alike] = replace(lines[alike], name=f"{lines[alike].name} = {name}")
     title = "Cumulative matching characteristic (CMC)"
     return Chart(f"{key}-cmc", title, "lines", "rank", "queries with a match", tuple(lines), percent=True)
 
 
 def _cameras(key: str, protocol: str, ranked: RankedLists) -> Chart:
     z = tuple(tuple(None if np.isnan(ap) else float(ap) for ap in row) for row in ranked.mean_ap)
-    title = f"mAP by camera ({protocol})"
+    title = f"mAP by camera, of how many queries ({protocol})"
     of = tuple(tuple(counted(int(n), "query") for n in row) for row in ranked.queries)
     return Chart(
         f"{key}-cameras",

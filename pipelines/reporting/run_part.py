@@ -135,7 +135,7 @@ class RunPart:
         path, task = shlex.quote(printable_path(str(self.record.path))), self.record.task
         if task not in ("action", "reid"):
             return []
-        name = shlex.quote(f"{printable_path(self.name)}-again")
+        name = re.sub(r"[^\w.+=@-]+", "-", printable_path(self.name), flags=re.ASCII).strip("-") + "-again"
         found = []
         if (self.record.path / "config.json").is_file():
             config = shlex.quote(printable_path(str(self.record.path / "config.json")))
@@ -178,6 +178,20 @@ class RunPart:
         epochs = [number(line.get("epoch")) for line in lines]
         heads = ["-" if epoch is None else f"{epoch + 1:.0f}" for epoch in epochs]
         return [["epoch", *names], *([head, *row] for head, row in zip(heads, cells, strict=True))] if lines else []
+
+
+def evaluation_name(entry: Mapping[str, Any]) -> str:
+    """What sentences call an evaluation.
+
+    Args:
+        entry: of results.json.
+
+    Returns:
+        Data set, split and checkpoint.
+    """
+    parts = [str(entry.get("dataset") or "")[:60], f"split {entry['split']}" if entry.get("split") is not None else ""]
+    parts += ["checkpoint best"] if entry.get("checkpoint") == "best" else []
+    return f"evaluation on {', '.join(part for part in parts if part) or 'unnamed data'}"
 
 
 def facts_of(entry: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -16,6 +16,7 @@ from specvid.text import one_line, printable_path
 
 T = TypeVar("T")
 _LARGEST_TABLE = 256 * 2**20  # bytes of a CSV file
+_LONGEST = 600  # letters of a reason
 _DAMAGE = (
     ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, ZeroDivisionError, OSError, RuntimeError
 )  # fmt: skip
@@ -75,7 +76,8 @@ class RunRecord:
         except _DAMAGE as error:
             cause = " ".join(str(error).split()) or type(error).__name__
             cause = cause if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: {cause}"
-            self.lack(f"{what}: {one_line(printable_path(cause))[:300]}")
+            cause = one_line(printable_path(cause))
+            self.lack(f"{what}: {cause if len(cause) <= _LONGEST else f'{cause[: _LONGEST - 4]} ...'}")
             return None
 
     def lack(self, sentence: str) -> None:

@@ -68,10 +68,15 @@ def _kinds(run: RunPart, data: DataPart) -> list[Iterator[dict[str, str]]]:
         kinds = {"sure hit": sure, "mistake": part["mistakes"], "unsure hit": part["unsure"]}
         if known:
             return [
-                iter([{clips[i]["n"]: f"{kind}: {classes[clips[i]['t']]}"} for i in numbers if i in known])
+                iter([{clips[i]["n"]: f"{kind}: {_classes_of(clips[i], classes)}"} for i in numbers if i in known])
                 for kind, numbers in kinds.items()
             ]
     return [iter([{name: name} for name in data.clips])] * _CLIPS  # one iterator: each goes on where the last ended
+
+
+def _classes_of(clip: dict[str, Any], classes: Sequence[str]) -> str:
+    taken = f" taken for {classes[clip['p']]}" if clip["p"] != clip["t"] else ""
+    return f"{classes[clip['t']]}{taken}"
 
 
 def _pairs(run: RunPart, data: DataPart) -> Iterator[dict[str, str]]:
@@ -101,7 +106,7 @@ def _clip_reader(run: RunPart, data: DataPart, opened: OpenedNetwork) -> Reader:
 
     def read(isolated: IsolatedCalls, name: str, title: str) -> ClipInput:
         video = isolated(str(data.clips[name].path), _read_clip, data.clips[name], spec)
-        return ClipInput(title, torch.from_numpy(video), None, spec.mean, spec.std)
+        return ClipInput(title, torch.from_numpy(video), None, spec.mean, spec.std, name)
 
     return read
 

@@ -45,15 +45,22 @@ def lettering(texts: Iterable[str]) -> Iterator[None]:
     """
     import matplotlib
 
-    families = _said(*families_for(texts))
-    logger = logging.getLogger("matplotlib.font_manager")
-    before = logger.level
-    logger.setLevel(logging.ERROR)  # a warning for each family that has one weight only
-    try:
+    with _quietly():
+        families = _said(*families_for(texts))
         with matplotlib.rc_context({"font.family": families}), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Glyph .* missing from")  # said above, once
             warnings.filterwarnings("ignore", "constrained_layout not applied")  # of long names
             yield
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without matplotlib's lines on families that have one weight only."""
+    logger = logging.getLogger("matplotlib.font_manager")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
     finally:
         logger.setLevel(before)
 
@@ -67,11 +74,12 @@ def font_for(text: str) -> str:
     Returns:
         The file of the font.
     """
-    wanted = _letters([text])
-    others = _families() if _without(wanted, _FIRST) else ()
-    family = min((_FIRST, *others), key=lambda name: len(_without(wanted, name)))
-    _said([family], "".join(sorted(_without(wanted, family))))
-    return _file(family)
+    with _quietly():
+        wanted = _letters([text])
+        others = _families() if _without(wanted, _FIRST) else ()
+        family = min((_FIRST, *others), key=lambda name: len(_without(wanted, name)))
+        _said([family], "".join(sorted(_without(wanted, family))))
+        return _file(family)
 
 
 def _said(families: list[str], missing: str) -> list[str]:

@@ -129,6 +129,7 @@ def test_options_win_over_recipes_and_recipes_over_defaults() -> None:
         ("trian action", r"verb 'trian' is unknown. Did you mean 'train'"),
         ("train actoin", r"verb 'train actoin' is unknown. Did you mean 'train action'"),
         ("train", r"train needs to know what: `specvid train action`"),
+        ("embed emb --to lancedb", r"option '--to' of specvid embed is unknown. `specvid embed export` has it"),
         ("train action --blokcs snl", r"option '--blokcs' of specvid train action is unknown. Did you mean '--blocks'"),
         ("train action --lr fast", r"could not convert string to float: 'fast'"),
         ("train action --optimizer adam", r"invalid choice 'adam'.*'sgd', 'adamw'"),

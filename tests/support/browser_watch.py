@@ -22,9 +22,8 @@ class Watched:
         page.on("request", self._note)
 
     def _hear(self, message: Any) -> None:
-        if (
-            message.type == "error" and "status of 400" not in message.text
-        ):  # a mistake of the user, which the page shows
+        complains = message.type in ("error", "warning") or message.text.startswith("WARN")  # as Plotly begins
+        if complains and "status of 400" not in message.text:  # a mistake of the user, which the page shows
             self.errors.append(message.text)
 
     def _note(self, request: Any) -> None:

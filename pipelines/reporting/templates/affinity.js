@@ -85,7 +85,7 @@
     });
     picture.addEventListener("load", paint);
     picture.src = sprite.u;
-    const node = element("figure", { class: "clip" }, element("figcaption", { text: part.title }), strip, status);
+    const node = element("figure", { class: "clip" }, element("figcaption", { text: part.name && part.name !== part.title ? `${part.title} (${part.name})` : part.title }), strip, status);
     return { node, follow: (t, y, x) => go(Math.floor(t * frames), Math.floor(y * rows), Math.floor(x * columns), false) };
   }
 
@@ -93,10 +93,12 @@
     const block = DATA.affinities[node.dataset.affinity];
     if (!block) return;
     const [frames, rows, columns] = block.parts[0].grid;
+    const own = block.parts[0].cells;
+    const cells = own.join() === [frames, rows, columns].join() ? "" : `, and rows are averaged over ${own.join(" × ")} cells of it`;
     node.append(element("h4", { text: `Where ${block.place} looks` }));
-    node.append(element("p", { class: "quiet", text: `Click a position: its row of the affinity is painted over all frames, yellow where it looks most${block.parts.some((part) => Math.min(...part.low) < 0) ? ", blue where it is negative" : ""}. Shades run ${block.parts.some((part) => Math.min(...part.low) < 0) ? "from 0 to the value that is farthest from it" : "from the row's least cell to its largest, however far apart they are"}; the feature map has ${frames} × ${rows} × ${columns} positions. The clips below move together.` }));
+    node.append(element("p", { class: "quiet", text: `Click a position: its row of the affinity is painted over all frames, yellow where it looks most${block.parts.some((part) => Math.min(...part.low) < 0) ? ", blue where it is negative" : ""}. Shades run ${block.parts.some((part) => Math.min(...part.low) < 0) ? "from 0 to the value that is farthest from it" : "from the row's least cell to its largest, however far apart they are"}; the feature map has ${frames} × ${rows} × ${columns} positions (frames, rows, columns)${cells}. The clips below move together.` }));
     const list = element("div", { class: "clips" });
-    const views = block.parts.map((part, own) => clipView(part, (...place) => views.forEach((view, i) => i !== own && view.follow(...place))));
+    const views = block.parts.map((part, number) => clipView(part, (...place) => views.forEach((view, i) => i !== number && view.follow(...place))));
     list.append(...views.map((view) => view.node));
     node.append(list);
   }

@@ -119,7 +119,7 @@
   /* One state for all buttons; who asked the system for less motion begins with pictures that stand, and may start them. */
   function pause(paused) {
     document.body.classList.toggle("paused", paused);
-    for (const button of document.querySelectorAll("button.pause")) button.setAttribute("aria-pressed", paused);
+    for (const button of document.querySelectorAll("button.pause")) button.textContent = paused ? "Play thumbnails" : "Pause thumbnails";
   }
   if (calm) pause(true);
 

@@ -236,7 +236,7 @@ def evaluate(options: EvalOptions) -> int:
 
 
 STOPPED = "complete shards are saved; the same command does only what is missing."
-EMBED = Verb("embed", HELP, EmbedOptions, run, stopped=STOPPED)
+EMBED = Verb("embed", HELP, EmbedOptions, run, stopped=STOPPED, flags_elsewhere={"--to": "embed export"})
 DELETE = Verb("embed delete", DELETE_HELP, DeleteOptions, delete, stopped="the same command goes on.")
 EXPORT = Verb("embed export", EXPORT_HELP, ExportOptions, export)
 EVAL_EMBEDDINGS = Verb("eval embeddings", EVAL_HELP, EvalOptions, evaluate)

@@ -37,6 +37,7 @@ class Verb:
         extra: The flags that ``defaults`` takes, and aliases, each with what ``--help-all`` says of it.
         appendix: Gives what ``--help-all`` prints at its end.
         stopped: What a signal leaves behind, and how to go on.
+        flags_elsewhere: Flags that people look for here, and the verb that has them.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Verb:
     extra: Mapping[str, str] = dataclasses.field(default_factory=dict)
     appendix: Callable[[], str] | None = None
     stopped: str = "the same command starts again."
+    flags_elsewhere: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __call__(self, words: list[str]) -> int:
         options, _ = _split(words)
@@ -89,8 +91,9 @@ class Verb:
         for word in words:
             flag = word.split("=")[0].replace("_", "-")
             if flag.startswith("--") and flag not in self.flags():
+                other = f" `specvid {self.flags_elsewhere[flag]}` has it." if flag in self.flags_elsewhere else ""
                 raise ValueError(
-                    f"option {flag!r} of specvid {self.name} is unknown.{nearest(flag, self.flags())} "
+                    f"option {flag!r} of specvid {self.name} is unknown.{other or nearest(flag, self.flags())} "
                     "--help shows the common ones, --help-all every one."
                 )
         default, rest = self.defaults(words) if self.defaults else (None, words)

@@ -44,6 +44,18 @@ def test_the_live_view_shows_speed_waiting_and_the_time_left(tmp_path: Path, mon
     assert re.search(r"\n[\d.]+ clips/s  waiting \d+%  memory \d+\.\d GB", last), last
 
 
+def test_the_view_of_a_run_that_goes_on_knows_its_earlier_epochs(tmp_path: Path, monkeypatch) -> None:
+    run = RunFolder(tmp_path)
+    for epoch, score in enumerate((0.75, 0.5)):
+        run.append({"epoch": epoch, "step": 10, "loss": 1.0, "val_top1": score}, {})
+    screen = io.StringIO()
+    monkeypatch.setattr(dashboard, "console", Console(file=screen, force_terminal=True, width=160))
+    config = EngineConfig(epochs=3, tensorboard=False)
+    with dashboard.Dashboard(tmp_path, config, range(20, 30), is_main=True) as view:
+        view.epoch({"epoch": 2, "loss": 1.0, "lr": 0.1, "val_top1": 0.625}, {"clips_per_s": 1.0, "wait_share": 0.0})
+    assert re.search(r"val_top1 +0\.6250 +.{0,9}█▁▅.{0,9} +best 0\.7500", screen.getvalue())
+
+
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_the_view_fits_any_terminal(width: int, monkeypatch) -> None:
     monkeypatch.setattr(live, "memory_used", lambda: ["memory 3.1 GB", "GPU 4.2 of 79.6 GB"])

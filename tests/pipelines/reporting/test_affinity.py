@@ -89,6 +89,19 @@ def test_the_spectrum_is_that_of_the_matrix() -> None:
     assert len(values) <= 64
 
 
+def test_a_long_spectrum_keeps_its_negative_end() -> None:
+    class Block:
+        def operator(self, x: torch.Tensor, mask: torch.Tensor | None) -> "Block":
+            return self
+
+        def spectrum(self) -> torch.Tensor:
+            return torch.cat([torch.linspace(1, 0.01, 100), -torch.linspace(0.01, 0.9, 100)])[None]
+
+    values = largest_eigenvalues(Block(), torch.zeros(1, 1, 1, 2, 2), None)
+    assert len(values) == 64 and values == sorted(values, reverse=True)
+    assert values[0] == 1 and values[-1] == pytest.approx(-0.9) and min(map(abs, values)) > 0.5
+
+
 @pytest.mark.parametrize("backbone", ["r3d_tiny", "mobilenet_v2"])
 def test_each_block_gets_the_features_of_the_clip(backbone: str) -> None:
     place = {"r3d_tiny": "layer2.-1", "mobilenet_v2": "features.10"}[backbone]

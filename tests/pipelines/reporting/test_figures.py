@@ -62,10 +62,47 @@ def test_cells_say_what_they_are_the_mean_of() -> None:
         "c", "mAP", "heat", "g", "q", rows=("1",), columns=("1", "2"), z=((None, 1.0),), percent=True,
         of=(("0 queries", "1 query"),),
     )  # fmt: skip
-    data = as_plotly(chart)["data"][0]
-    assert data["customdata"] == [["0 queries", "1 query"]]
-    assert data["texttemplate"] == "%{z:.1%}<br>of %{customdata}"
-    assert [text.get_text() for text in draw(chart).axes[0].texts] == ["100\nof 1 query"]
+    drawn = as_plotly(chart)
+    assert drawn["data"][0]["customdata"] == [["0 queries", "1 query"]]
+    (note,) = drawn["layout"]["annotations"]
+    assert (note["x"], note["y"], note["text"]) == (1, 0, "100%<br>of 1")
+    assert note["font"]["color"] == "#000000"
+    assert [text.get_text() for text in draw(chart).axes[0].texts] == ["100 %\nof 1 query"]
+
+
+@pytest.mark.filterwarnings("error::UserWarning")
+def test_words_in_cells_and_long_names_do_not_meet() -> None:
+    cameras = tuple(map(str, range(6)))
+    of, z = (("143 queries",) * 6,) * 6, ((0.5,) * 6,) * 6
+    names = [f"class number {i} of a name that is long" for i in range(4)]
+    charts = (
+        Chart("cameras", "mAP", "heat", "g", "q", rows=cameras, columns=cameras, z=z, percent=True, of=of),
+        Chart("classes", "Classes", "bars", "class", "accuracy", (Series("x", names, [0.5] * 4),), percent=True),
+    )
+    for chart in charts:
+        figure = draw(chart)
+        figure.canvas.draw()
+        axes = figure.axes[0]
+        texts = axes.texts if chart.kind == "heat" else axes.get_yticklabels()
+        boxes = [text.get_window_extent() for text in texts if text.get_text()]
+        assert len(boxes) >= 4 and not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
+def test_bars_of_long_names_lie_in_pages() -> None:
+    names = [f"class number {i} of a name that is so long that it is cut off" for i in range(4)]
+    drawn = as_plotly(Chart("c", "t", "bars", "class", "accuracy", (Series("x", names, [0.5] * 4),), percent=True))
+    (bars,) = drawn["data"]
+    assert bars["orientation"] == "h" and bars["y"] == names and bars["x"] == [0.5] * 4
+    axis = drawn["layout"]["yaxis"]
+    assert axis["tickvals"] == names and all(len(text) == 40 for text in axis["ticktext"])
+    assert drawn["layout"]["xaxis"]["tickformat"] == ".0%"
+    short = as_plotly(Chart("c", "t", "bars", "class", "accuracy", (Series("x", ["a", "b"], [0.5] * 2),)))
+    assert "orientation" not in short["data"][0]
+
+
+def test_one_epoch_has_one_tick() -> None:
+    chart = Chart("curve-loss", "Loss", "lines", "epoch", "Loss", (Series("a", [1], [1.0]),))
+    assert as_plotly(chart)["layout"]["xaxis"]["tickvals"] == [1]
 
 
 def test_no_axis_of_shares_goes_beyond_all_of_them() -> None:

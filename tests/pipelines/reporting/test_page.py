@@ -11,7 +11,8 @@ from specvid import cli
 from specvid.pipelines.reporting.build import make_report
 from specvid.pipelines.reporting.comparison import differences
 from specvid.pipelines.reporting.curves import learning_curves
-from specvid.pipelines.reporting.page import as_island, write_page
+from specvid.pipelines.reporting.page import _number_columns, as_island, write_page
+from specvid.pipelines.reporting.reid import _cmc
 from specvid.pipelines.reporting.runs import RunRecord, find_runs, read_run, read_table
 from specvid.pipelines.reporting.table import report
 
@@ -183,6 +184,33 @@ def test_a_block_that_was_never_used_is_named(tmp_path: Path) -> None:
         "block layer2.-1 was never used: it adds 0.2 % to the features (less than 1 %). What it looks at below was not "
         "learned"
     ]
+
+
+def test_a_command_names_a_run_as_it_can_be_named(tmp_path: Path) -> None:
+    """`--name 'my run-again'` was refused by the program that printed it."""
+    command = make_report([write_run(tmp_path / "my run é")]).runs[0].commands[0]
+    assert command.endswith("--name my-run-again")
+
+
+def test_curves_that_are_the_same_are_one_with_both_names(tmp_path: Path) -> None:
+    curve = {"cmc": [0.5, 0.75], "mAP": 0.5}
+    other = {"cmc": [0.5, 0.8], "mAP": 0.5}
+    chart = _cmc("eval0", {"mars": curve, "mars-ap": curve, "cross-camera": other})
+    assert [series.name for series in chart.series] == ["mars = mars-ap", "cross-camera"]
+
+
+def test_a_dash_stands_where_its_column_does() -> None:
+    rows = [["blocks", "top1", "why"], ["-", "-", "-"], ["snl@layer2", "79.1 ± 2", "-"]]
+    assert _number_columns(rows) == [False, True, False] and _number_columns(rows[:1]) == [False] * 3
+
+
+def test_long_reasons_say_that_they_are_cut(tmp_path: Path) -> None:
+    def fail() -> None:
+        raise ValueError("x" * 5000)
+
+    record = RunRecord(tmp_path)
+    record.attempt("all", fail)
+    assert record.missing[0].endswith("x ...") and len(record.missing[0]) < 700
 
 
 def test_commands_repeat_what_they_can(tmp_path: Path) -> None:

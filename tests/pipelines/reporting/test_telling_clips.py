@@ -42,7 +42,7 @@ OPENED: Any = SimpleNamespace(model=create_model("r3d_tiny", num_classes=2, inpu
 def test_a_sure_hit_a_mistake_and_an_unsure_hit(action: Any) -> None:
     run, _ = action
     clips = telling_clips(run, OPENED)
-    assert [clip.title for clip in clips] == ["sure hit: Green", "mistake: Green", "unsure hit: Green"]
+    assert [clip.title for clip in clips] == ["sure hit: Green", "mistake: Green taken for Red", "unsure hit: Green"]
     assert all(clip.video.shape[0] == 3 for clip in clips) and not run.missing
 
 
@@ -53,7 +53,10 @@ def test_the_next_one_stands_in_for_one_that_is_gone(action: Any) -> None:
         Path(records[at].path).unlink()
     Path(records[2].path).write_bytes(b"no video")
     clips = telling_clips(run, OPENED)
-    assert [clip.title for clip in clips] == ["sure hit: Green", "mistake: Green"]  # the one hit left is the sure one
+    assert [clip.title for clip in clips] == [
+        "sure hit: Green",
+        "mistake: Green taken for Red",
+    ]  # the one hit left is the sure one
     assert not any((old.video == new.video).all() for old, new in zip(before, clips, strict=False))
     assert len(run.missing) == 3 and all("clips for the blocks that cannot be read" in text for text in run.missing)
     assert Path(records[4].path).name in run.missing[1] and run.missing[2].endswith("; 2 more")
