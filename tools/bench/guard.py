@@ -188,7 +188,7 @@ def _reid(quick: bool) -> dict[str, float]:
     return {
         "re-ID: similarity product / score": 1 / score.score_to_product,
         "re-ID: ranking in Python / score": score.python_to_score,
-        "re-ID: dense re-ranking / ours": rerank.dense_seconds / rerank.seconds,
+        "re-ID: dense re-ranking / ours": rerank.seconds[reid.DENSE] / rerank.seconds[reid.OURS],
     }
 
 

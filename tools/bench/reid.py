@@ -2,12 +2,16 @@
 
 ``bench_scoring`` answers: what does the complete score (mAP, mINP, CMC, per-query) cost above the one matrix product
     that nobody can avoid?
-``bench_rerank`` answers: what does re-ranking take, beside the published form with its N x N matrices?
+``bench_rerank`` answers: what does re-ranking take, beside the published form with its N x N matrices, and beside
+    torchreid's own function where torchreid is installed?
 ``bench_gallery`` answers: how much memory above the features does a gallery of a million take?
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from runpy import run_path
 
 import numpy as np
 
@@ -21,6 +25,7 @@ from specvid.tools.bench.dense_rerank import rerank_dense
 from specvid.tools.bench.process_memory import peak_mebibytes, restart_peak
 from specvid.tools.bench.timing import Stopwatch, interleaved
 
+OURS, DENSE, TORCHREID = "ours", "published form, N x N", "torchreid's re_ranking"
 MARS_QUERIES, MARS_GALLERY = 1980, 12180
 
 
@@ -49,20 +54,16 @@ class ScoringTime:
 
 @dataclass(frozen=True)
 class RerankCost:
-    """Re-ranked distances of all queries, as made by ours and by the published form.
+    """Re-ranked distances of all queries, as made by ours and by others.
 
     Attributes:
-        seconds: of ours.
-        gib: the most resident memory of ours, less that before it.
-        dense_seconds: of the published form.
-        dense_gib: the most resident memory of it, less that before it.
-        difference: the largest difference between the distances of both.
+        seconds: of each, by name.
+        gib: the most resident memory of each, less that before it.
+        difference: the largest difference between the distances of ours and of any other.
     """
 
-    seconds: float
-    gib: float
-    dense_seconds: float
-    dense_gib: float
+    seconds: dict[str, float]
+    gib: dict[str, float]
     difference: float
 
 
@@ -213,18 +214,30 @@ def bench_rerank(
         blocks = KReciprocal().distance_blocks(Similarity(data.query, data.gallery))
         return np.concatenate([distance.astype(np.float32) for _, distance in blocks])
 
-    def dense() -> np.ndarray:
+    def by_matrices(function: Callable[..., np.ndarray]) -> Callable[[], np.ndarray]:
         pairs = ((data.query, data.gallery), (data.query, data.query), (data.gallery, data.gallery))
-        return rerank_dense(*(np.sqrt(np.maximum(2 - 2 * (a @ b.T), 0)) for a, b in pairs))
+        return lambda: function(*(np.sqrt(np.maximum(2 - 2 * (a @ b.T), 0)) for a, b in pairs))
 
-    found, costs = [], []
-    for make in (ours, dense):
+    makers = {OURS: ours, DENSE: by_matrices(rerank_dense)}
+    if (theirs := _torchreid()) is not None:
+        makers[TORCHREID] = by_matrices(theirs)
+    first, seconds, gib, difference = None, dict[str, float](), dict[str, float](), 0.0
+    for name, make in makers.items():
         before = restart_peak()
         with Stopwatch() as watch:
-            found.append(make())
-        costs += [watch.seconds, (peak_mebibytes() - before) / 2**10]
-    seconds, gib, dense_seconds, dense_gib = costs
-    return RerankCost(seconds, gib, dense_seconds, dense_gib, difference=float(np.abs(found[0] - found[1]).max()))
+            found = make()
+        seconds[name], gib[name] = watch.seconds, (peak_mebibytes() - before) / 2**10
+        first = found if first is None else first
+        difference = max(difference, float(np.abs(found - first).max()))
+    return RerankCost(seconds, gib, difference)
+
+
+def _torchreid() -> Callable[..., np.ndarray] | None:
+    """The function of torchreid where it is installed: of its file alone, for the package imports much else."""
+    package = find_spec("torchreid")
+    folders = list(package.submodule_search_locations or ()) if package else []
+    files = sorted(file for folder in folders for file in Path(folder).rglob("utils/rerank.py"))
+    return run_path(str(files[0]))["re_ranking"] if files else None
 
 
 def bench_gallery(queries: int = 1000, gallery: int = 1_000_000, dims: int = 512, *, noise: float = 2.0) -> GalleryCost:
@@ -280,9 +293,8 @@ def report(*, large: bool = False, rerank: bool = False, status: Callable[[str],
 
 
 def _rerank_table(cost: RerankCost) -> str:
-    cells = [
-        ["re-ranking, MARS size", "time", "memory above the features"],
-        ["ours", f"{cost.seconds:.1f} s", f"{cost.gib:.2f} GiB"],
-        ["published form, N x N", f"{cost.dense_seconds:.1f} s", f"{cost.dense_gib:.2f} GiB"],
-    ]
+    cells = [["re-ranking, MARS size", "time", "memory above the features", "time / ours"]]
+    for name, seconds in cost.seconds.items():
+        ratio = f"{seconds / cost.seconds[OURS]:.2f}x"
+        cells.append([name, f"{seconds:.1f} s", f"{cost.gib[name]:.2f} GiB", ratio])
     return to_text(cells, align="<>", rule=False)

@@ -251,6 +251,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--weights", required=True, help="of Inception-I3D")
     parser.add_argument("--out", required=True, help="CSV that rows are added to")
     parser.add_argument("--seeds", type=int, default=5, help="how many")
+    parser.add_argument("--arms", nargs="+", choices=[arm.name for arm in ARMS], help="some of the rows")
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--lr", type=float, default=4e-3, help="of probe and blocks; finetune takes a tenth")
     parser.add_argument("--frames", type=int, default=16)
@@ -260,7 +261,8 @@ def main(words: Sequence[str] | None = None) -> int:
     lists, out = read_lists(ActionClipsConfig(data=options.data, split=options.split)), Path(options.out)
     rows = list(csv.DictReader(out.open())) if out.exists() else []
     done = {(row["arm"], int(row["seed"])) for row in rows}
-    todo = [(arm, seed) for seed in range(options.seeds) for arm in ARMS if (arm.name, seed) not in done]
+    arms = [arm for arm in ARMS if not options.arms or arm.name in options.arms]
+    todo = [(arm, seed) for seed in range(options.seeds) for arm in arms if (arm.name, seed) not in done]
     if todo:
         file = out.with_suffix(".safetensors")
         if not file.exists():

@@ -68,7 +68,8 @@ specvid bench reid: scoring as many tracklets as MARS has, beside the bare simil
 ranking in Python, in one run
 
   --large                 also a gallery of a million, with its peak memory
-  --rerank                also re-ranking, beside its published N x N form (takes minutes)
+  --rerank                also re-ranking, beside its published N x N form, and torchreid's own
+                          where it is installed (takes minutes)
 
 Example:
   specvid bench reid
