@@ -9,6 +9,7 @@ from typing import Any
 from specvid.datasets.layouts.text import delimiter_of, read_text
 from specvid.parquet import read_table as read_parquet
 from specvid.parquet import to_rows
+from specvid.reading import require_plain
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
 
@@ -80,6 +81,7 @@ def _parquet(path: Path, names: Sequence[str]) -> tuple[list[dict[str, Any]], Se
     import pyarrow.parquet as pq
 
     try:
+        require_plain(path)
         columns = pq.read_schema(path).names
         wanted = [name for name in columns if name.lower() in names]
         twice = len(set(wanted)) < len(wanted)

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from specvid.reading import parse_json
+from specvid.reading import parse_json, require_plain
 from specvid.torchfile import check_tensors, load_plain
 
 _SAFE = ".safetensors"
@@ -58,6 +58,7 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, int]
         raise ValueError(
             f"weights {str(path)!r}: this is a folder; give one of the files in it ({inside or 'no weights'})"
         )
+    require_plain(path)
     if not path.is_file():
         raise ValueError(f"weights {str(path)!r}: there is no such file")
     state = _read_safetensors(path) if path.suffix == _SAFE else _read_torch(path)
@@ -96,6 +97,7 @@ def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """
     from safetensors import SafetensorError, safe_open
 
+    require_plain(path)
     try:
         with safe_open(path, "pt") as file:
             return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 (no mapping)

@@ -22,7 +22,7 @@ from typing import Any
 
 from specvid import parquet
 from specvid.files import recover, replacing_file
-from specvid.reading import read_json
+from specvid.reading import read_json, require_plain_files
 
 
 class Folder:
@@ -93,10 +93,11 @@ class Folder:
             Settings, network, and the numbers of inputs and shards.
 
         Raises:
-            ValueError: the folder holds no embeddings.
+            ValueError: the folder holds no embeddings, or a device or pipe.
         """
         try:
             metadata = read_json(self.metadata_file)
+            require_plain_files(self.path)
             kinds = {"config": dict, "network": dict, "inputs": int, "shards": int}
             for name, kind in kinds.items():
                 if not isinstance(metadata.get(name), kind):

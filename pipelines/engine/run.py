@@ -17,7 +17,7 @@ from specvid.models.weights import save_weights
 from specvid.models.weights.read import read_weights
 from specvid.pipelines.engine.config import TrainingConfig
 from specvid.pipelines.engine.environment import describe_environment
-from specvid.reading import parse_json, read_json, read_plain
+from specvid.reading import parse_json, read_json, read_plain, require_plain_files
 from specvid.torchfile import load_plain
 
 WEIGHTS, META, STATE = "model.safetensors", "meta.json", "training.pt"
@@ -55,7 +55,7 @@ class RunFolder:
             All settings, with ``task`` and the version ``specvid``.
 
         Raises:
-            ValueError: there is none: the folder is no run.
+            ValueError: there is none: the folder is no run; or a device or pipe lies in it.
         """
         path = self.path / "config.json"
         if not path.is_file():
@@ -63,6 +63,7 @@ class RunFolder:
                 f"run {str(self.path)!r} is no folder of a run: it has no config.json. "
                 "Give a folder that `specvid train` wrote, e.g. runs/NAME."
             )
+        require_plain_files(self.path)
         return read_json(path)
 
     def start(self, config: Mapping[str, Any]) -> None:

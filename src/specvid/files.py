@@ -32,6 +32,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 from specvid.errors import disk_error
+from specvid.reading import require_plain_files
 
 _PATIENCE = 60.0  # s that a process waits for another one that writes the same file
 _ABOUT_TO_END = 10.0  # s that it waits for one that holds a folder: killed ones take a moment to go
@@ -263,14 +264,15 @@ def only_writer(
 
 
 def check_links(folder: str | Path) -> None:
-    """Refuse to write into a folder of somebody else's making that would have something else written.
+    """Refuse to write into a folder of somebody else's making that would have something else written, or wait for ever.
 
     Args:
         folder: a link itself, perhaps: only those within it are looked at.
 
     Raises:
-        ValueError: a link in it leads out of it.
+        ValueError: a link in it leads out of it; or it holds a device, pipe or socket.
     """
+    require_plain_files(folder)
     inside = os.path.join(os.path.realpath(folder), "")
     for parent, folders, files in os.walk(folder):
         for name in (*folders, *files):

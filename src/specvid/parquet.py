@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from specvid.memory import check_memory
+from specvid.reading import require_plain
 
 _ROWS = 16384  # read at a time
 _BATCH_BYTES = 2**28
@@ -30,6 +31,7 @@ def read_table(path: str | os.PathLike[str], columns: Sequence[str] | None = Non
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    require_plain(path)
     with pq.ParquetFile(path) as file:
         names = [name for name in file.schema_arrow.names if columns is None or name in columns]
         schema = pa.schema([field for field in file.schema_arrow if field.name in names], file.schema_arrow.metadata)

@@ -1,9 +1,11 @@
-"""Text and JSON that somebody else wrote: of plain files only, of a size that a list or a table can have."""
+"""What somebody else wrote is read of plain files only; text and JSON of a size that a list or a table can have."""
 
 import json
 import os
 from pathlib import Path
 from typing import Any
+
+from specvid.text import path_on_one_line
 
 _LARGEST = 2**31  # bytes; a list of ten million clips has half of it
 _LARGEST_JSON = 256 * 2**20  # bytes; results of large evaluations have some MB
@@ -24,12 +26,52 @@ def read_plain(path: str | Path, *, largest: int = _LARGEST) -> bytes:
         OSError: it cannot be read.
         ValueError: it is a folder, device, pipe or socket, or larger.
     """
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise ValueError(f"{str(path)!r} is no plain file: a folder, a device or a pipe; nothing is read from it.")
+    require_plain(path)
     with open(path, "rb") as file:
         if os.fstat(file.fileno()).st_size > largest:
             raise ValueError(f"{str(path)!r} is not read: it has more than {largest // 2**20:,} MiB, as none should.")
         return file.read()
+
+
+def require_plain(path: str | os.PathLike[str]) -> None:
+    """Refuse to read from anything but a plain file, before something is opened that waits for ever.
+
+    Args:
+        path: the file; one that is not there passes, for whoever opens it to say so.
+
+    Raises:
+        ValueError: it is a folder, device, pipe or socket.
+    """
+    if os.path.exists(path) and not os.path.isfile(path):
+        named = path_on_one_line(path)
+        raise ValueError(f"'{named}' is no plain file: a folder, a device or a pipe; nothing is read from it.")
+
+
+def require_plain_files(folder: str | os.PathLike[str]) -> None:
+    """Refuse a folder of files that belong together in which one is none: what reads them would wait for ever.
+
+    Libraries open them by many ways; a run or a data set of embeddings has no use for anything but files and folders.
+
+    Args:
+        folder: a run, a checkpoint, a data set of embeddings or an index; it need not be there.
+
+    Raises:
+        ValueError: a device, pipe or socket, or a link to one, lies in it.
+    """
+    waiting = [os.fspath(folder)]
+    while waiting:
+        try:
+            entries = list(os.scandir(waiting.pop()))
+        except OSError:  # for whoever reads it to say so
+            continue
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(entry.path)
+            elif not entry.is_file() and not entry.is_dir() and os.path.exists(entry.path):
+                raise ValueError(
+                    f"'{path_on_one_line(entry.path)}' is no plain file but a device, a pipe or a socket, which has no "
+                    "place in such a folder: remove it."
+                )
 
 
 def parse_json(data: str | bytes) -> Any:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from specvid.memory import taking_at_most
+from specvid.reading import require_plain
 
 _MOST_TIMES = 4  # tensors are as large as their file; shared ones count each time
 _MOST_PARTS = 100_000  # dictionaries and lists; the state of an optimiser has one for each parameter
@@ -37,6 +38,7 @@ def load_plain(path: Path) -> Any:
         ValueError: it is no such file; a tensor is sparse, nested, or without numbers.
         Exception: of any other kind, whatever is wrong with it.
     """
+    require_plain(path)
     check_records(path)
     with warnings.catch_warnings(), limited(path):
         warnings.simplefilter("ignore")  # of the protocol of a pickle that is then refused

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from specvid.extras import require
-from specvid.reading import read_json
+from specvid.reading import read_json, require_plain
 from specvid.torchfile import load_plain
 
 CONFIG = "config.json"
@@ -181,6 +181,7 @@ def _read(file: Path, what: str) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     try:
+        require_plain(file)
         if file.suffix == ".safetensors":
             return load_file(file)
         content = load_plain(file)
