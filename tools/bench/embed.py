@@ -46,6 +46,8 @@ class EmbedRow:
         ratio: rate of the job to that of the slower half.
         cpu_ratio: CPU time of the network alone over that of the job's main process, which runs the network, collects
             batches and writes: what the job adds to it, on a machine whose cores others use too.
+        decoding_cores: cores that decoding alone keeps busy: CPU seconds of all its processes in a second.
+        job_cores: likewise of the job. Where it is what the machine has, the job cannot be faster.
     """
 
     videos: int
@@ -54,6 +56,8 @@ class EmbedRow:
     job: float
     ratio: float
     cpu_ratio: float
+    decoding_cores: float
+    job_cores: float
 
 
 def bench_embed(
@@ -123,6 +127,7 @@ def bench_embed(
         embed()
         rates: list[list[float]] = []
         shares: list[float] = []
+        cores: list[tuple[float, float]] = []
         for number in range(rounds):
             watches = [Stopwatch() for _ in range(3)]
             for watch, work in zip(watches, (decode, compute, embed), strict=True):
@@ -130,10 +135,13 @@ def bench_embed(
                     work()
             rates.append([len(table) / watch.seconds for watch in watches])
             shares.append(watches[1].cpu / watches[2].cpu)
+            busy = [watch.cpu_of_all / watch.seconds for watch in watches]
+            cores.append((busy[0], busy[2]))
             status(f"round {number + 1} of {rounds}: " + ", ".join(f"{rate:.1f}" for rate in rates[-1]) + " videos/s")
     decoding, computing, together = (statistics.median(column) for column in zip(*rates, strict=True))
     ratio = statistics.median(job / min(halves) for *halves, job in rates)
-    return EmbedRow(len(table), decoding, computing, together, ratio, statistics.median(shares))
+    of_decoding, of_job = (statistics.median(column) for column in zip(*cores, strict=True))
+    return EmbedRow(len(table), decoding, computing, together, ratio, statistics.median(shares), of_decoding, of_job)
 
 
 def bench_memory(
@@ -184,9 +192,9 @@ def as_text(row: EmbedRow) -> str:
     """
     cells = [
         ["", "videos / s", f"median of the rounds, {row.videos} videos each"],
-        ["decoding alone", f"{row.decoding:.2f}", ""],
+        ["decoding alone", f"{row.decoding:.2f}", f"{row.decoding_cores:.2f} cores busy"],
         ["network alone", f"{row.network:.2f}", ""],
-        ["embed", f"{row.job:.2f}", ""],
+        ["embed", f"{row.job:.2f}", f"{row.job_cores:.2f} cores busy, of {os.cpu_count()}"],
         ["to the slower one", f"{row.ratio:.2f}x", ""],
         ["by CPU time", f"{row.cpu_ratio:.2f}x", "network alone to the main process of embed"],
     ]

@@ -3,6 +3,7 @@
 Each round has an order of its own, for what an alternative finds in the caches is what the one before it left there.
 """
 
+import os
 import random
 import statistics
 import time
@@ -21,15 +22,22 @@ class Stopwatch:
     Attributes:
         seconds: by the clock.
         cpu: seconds of CPU time of this process, all its threads together.
+        cpu_of_all: with that of its processes that ended within the block.
     """
 
     def __enter__(self) -> "Stopwatch":
-        self._start = time.perf_counter(), time.process_time()
+        self._start = time.perf_counter(), time.process_time(), _of_children()
         return self
 
     def __exit__(self, *_: object) -> None:
-        clock, cpu = self._start
+        clock, cpu, children = self._start
         self.seconds, self.cpu = time.perf_counter() - clock, time.process_time() - cpu
+        self.cpu_of_all = self.cpu + _of_children() - children
+
+
+def _of_children() -> float:
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 @contextmanager
