@@ -60,7 +60,7 @@ def create_app(browser: Browser, *, hosts: tuple[str, ...] = ("127.0.0.1", "loca
     async def on(pool: ThreadPoolExecutor, function: Callable[..., T], *arguments: Any) -> T:
         import asyncio
 
-        return await asyncio.get_running_loop().run_in_executor(pool, partial(function, *arguments))
+        return await asyncio.get_running_loop().run_in_executor(pool, browser.unchanged, partial(function, *arguments))
 
     async def page(request: Request) -> Response:
         name = request.path_params.get("name", "index.html")

@@ -1,9 +1,9 @@
 """What the page can do with the data sets: each request is answered by one method here."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from specvid.pipelines.networks.config import NetworkConfig
 from specvid.pipelines.search.query import search
 from specvid.pipelines.search.where import matching
 
+T = TypeVar("T")
 _MOST_ANSWERS = 200
 
 
@@ -73,6 +74,32 @@ class Browser:
 
     def __exit__(self, *error: object) -> None:
         self._pictures.close()
+
+    def unchanged(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Answer while the data sets are those that were opened.
+
+        Args:
+            function: a method of this browser.
+            *arguments: its arguments.
+
+        Returns:
+            What it returns.
+
+        Raises:
+            ValueError: a data set was changed, before or meanwhile.
+        """
+        self._require_unchanged()
+        try:
+            found = function(*arguments)
+        except Exception:
+            self._require_unchanged()  # a better reason than a row that is gone
+            raise
+        self._require_unchanged()
+        return found
+
+    def _require_unchanged(self) -> None:
+        for one in self.sets:
+            one.require_unchanged()
 
     def about(self) -> dict[str, Any]:
         """The data sets: names, rows, columns and their types; and how many rows the map shows."""

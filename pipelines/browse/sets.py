@@ -37,7 +37,25 @@ class BrowsedSet:
         self.name = self.folder.path.resolve().name
         self.columns = [name for name in self.rows.schema.names if name != "embedding"]
         self.deleted = deleted_rows(self.folder, self.rows)
+        self._state = self._written()
         self._files: dict[str, list[str]] | None = None
+
+    def require_unchanged(self) -> None:
+        """Check that nobody wrote into the data set since it was opened: its rows have other numbers then.
+
+        Raises:
+            ValueError: `specvid embed --append`, `embed delete` or another job did.
+        """
+        if self._written() != self._state:
+            raise ValueError(
+                f"{str(self.folder.path)!r} was changed since it was opened (inputs added, deleted or embedded anew): "
+                "what this page shows are the rows of before. End `specvid browse` and start it again."
+            )
+
+    def _written(self) -> list[tuple[int, int] | None]:
+        """When what each command that changes rows writes was written last."""
+        own = self.folder
+        return [_stamp(path) for path in (own.metadata_file, own.embeddings, own.deleted, own.inputs)]
 
     def column(self, name: str, rows: np.ndarray) -> list[Any]:
         """Values of a column, as a browser can show them.
@@ -69,6 +87,14 @@ class BrowsedSet:
         if self._files is None:
             self._files = self.folder.images()
         return self._files.get(name, [])
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_mtime_ns, found.st_size
 
 
 def open_sets(paths: Sequence[str | os.PathLike[str]]) -> list[BrowsedSet]:

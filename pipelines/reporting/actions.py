@@ -51,13 +51,14 @@ def add_actions(
             dict.fromkeys([*per_class, *(row["class"] for row in table), *(row["predicted"] for row in table)])
         )
         classes = [name for name in classes if name]
+        island = _confusion(table, classes, clips, pictures)
+        confusion = key
         if len(classes) <= _MOST_CLASSES:
-            island = _confusion(table, classes, clips, pictures)
-            run.islands.setdefault("confusions", {})[key] = island
             run.charts.append(_confusion_chart(key, island))
-            confusion = key
         else:
             remarks.append(f"No confusion matrix: {len(classes)} classes are more than the {_MOST_CLASSES} of a page.")
+            island = _without_matrix(island)
+        run.islands.setdefault("confusions", {})[key] = island
     elif table:
         remarks.append("No confusion matrix: a clip may have several classes.")
     charts = []
@@ -145,6 +146,19 @@ def _confusion(
         "unsure": right[:_SHOWN],
         "why": "" if clips else "The videos are not where the run was trained: --data DIR says where they lie now.",
     }
+
+
+def _without_matrix(island: dict[str, Any]) -> dict[str, Any]:
+    """The clips to look at first alone, with their classes: of so many classes there are many clips."""
+    kept = list(dict.fromkeys([*island["mistakes"], *island["unsure"]]))
+    clips = [dict(island["clips"][i]) for i in kept]
+    own = sorted({clip[side] for clip in clips for side in ("t", "p")} - {len(island["classes"])})
+    place = {number: i for i, number in enumerate(own)} | {len(island["classes"]): len(own)}
+    clips = [clip | {side: place[clip[side]] for side in ("t", "p")} for clip in clips]
+    at = {number: i for i, number in enumerate(kept)}
+    classes = [island["classes"][number] for number in own]
+    chosen = {name: [at[i] for i in island[name]] for name in ("mistakes", "unsure")}
+    return {"classes": classes, "counts": [], "clips": clips, "why": island["why"], **chosen}
 
 
 def _confusion_chart(key: str, island: Mapping[str, Any]) -> Chart:

@@ -8,7 +8,7 @@ from specvid.eval.report import Figures
 from specvid.pipelines.engine.log import silent
 from specvid.pipelines.reporting.actions import add_actions
 from specvid.pipelines.reporting.blocks import add_blocks
-from specvid.pipelines.reporting.curves import gate_curves, learning_curves
+from specvid.pipelines.reporting.curves import gate_curves, learning_curves, not_finite
 from specvid.pipelines.reporting.data_part import read_data
 from specvid.pipelines.reporting.page import Report
 from specvid.pipelines.reporting.pictures import Pictures
@@ -58,6 +58,8 @@ def make_report(
         for number, entry in enumerate(record.evaluations):
             budget = {"size": _PICTURES // evaluations, "seconds": seconds / evaluations}
             record.attempt(f"evaluation {number + 1}", _add_evaluation, part, f"eval{number}", entry, budget)
+        for sentence in record.attempt("the learning curves", not_finite, record) or []:
+            record.lack(sentence)
         if gates := record.attempt("gates", gate_curves, record):
             part.charts.append(gates)
             part.block_charts.append(gates.key)

@@ -1,10 +1,12 @@
 """Learning curves: each figure of the epochs as a chart, with all runs in it."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from specvid.pipelines.reporting.charts import PALETTE, Chart, Series
+from specvid.pipelines.reporting.charts import Chart, Series
 from specvid.pipelines.reporting.runs import RunRecord, number
+from specvid.text import counted
 
 _NO_CURVE = {"epoch", "step", "clips", "unreadable", "repeated", "unusual", "seconds", "val_unreadable"}
 _SHARES = {"accuracy", "top1", "top5", "mean_class", "map", "mAP", "mINP", "rank1", "rank5", "rank10", "wait_share"}
@@ -45,12 +47,34 @@ def learning_curves(runs: Sequence[RunRecord]) -> list[Chart]:
                 x, y = _points(lines, figure)
                 if any(value is not None for value in y):
                     label = f"{name}, validation" if is_validation else name
-                    series = Series(label, x, y, dashed=is_validation, colour=i % len(PALETTE))
+                    series = Series(label, x, y, dashed=is_validation, colour=i)
                     key = figure.removeprefix("val_")
                     task = run.task if len(tasks) > 1 and key not in _LAST else ""
                     curves.setdefault((key, task), []).append(series)
     order = sorted(curves, key=lambda key: (_LAST.index(key[0]) + 1 if key[0] in _LAST else 0, key[0] != "loss"))
     return [_chart(figure, task, curves[figure, task]) for figure, task in order]
+
+
+def not_finite(run: RunRecord) -> list[str]:
+    """What of a training is no number: its curve has gaps, or there is none.
+
+    Args:
+        run: the run.
+
+    Returns:
+        A sentence for each figure.
+    """
+    sentences = []
+    for lines in (run.lines, run.speed):
+        for figure in dict.fromkeys(key for line in lines for key in line if key not in _NO_CURVE):
+            values = [line.get(figure) for line in lines]
+            odd = [i for i, value in enumerate(values) if isinstance(value, float) and not math.isfinite(value)]
+            if odd:
+                epoch = number(lines[odd[0]].get("epoch"))
+                first = f", first in epoch {epoch + 1:g}" if epoch is not None else ""
+                which = f"{values[odd[0]]} in {len(odd)} of {counted(len(values), 'epoch')}{first}"
+                sentences.append(f"{figure.replace('_', ' ')}: it is {which}, and has no curve there")
+    return sentences
 
 
 def gate_curves(run: RunRecord) -> Chart | None:

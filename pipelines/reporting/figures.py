@@ -191,8 +191,10 @@ def _heat(figure: "Figure", axes: "Axes", chart: Chart) -> None:
     whole: dict[str, Any] = {"vmin": 0, "vmax": 1} if chart.counts or chart.percent else {}
     image = axes.imshow(shades, cmap="cividis", **whole)
     size = max(3.0, min(8.0, 240 / max(z.shape)))
-    axes.set_xticks(range(z.shape[1]), list(map(printable_name, chart.columns)), rotation=90, fontsize=size)
-    axes.set_yticks(range(z.shape[0]), list(map(printable_name, chart.rows)), fontsize=size)
+    axes.set_xticks(
+        range(z.shape[1]), [printable_name(name, most=30) for name in chart.columns], rotation=90, fontsize=size
+    )
+    axes.set_yticks(range(z.shape[0]), [printable_name(name, most=30) for name in chart.rows], fontsize=size)
     bar = figure.colorbar(image, ax=axes, fraction=0.04, label="share of the row" if chart.counts else "")
     if chart.percent:
         bar.formatter = PercentFormatter(1.0)

@@ -1,5 +1,6 @@
 """A row that a search found: what the search says of it, apart from what its columns say."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,4 +28,13 @@ class FoundRow:
             A dictionary with a dictionary of the columns in it.
         """
         of = {"data_set": self.data_set} if self.data_set else {}
-        return {"rank": self.rank, "score": self.score, **of, "columns": self.columns}
+        return {"rank": self.rank, "score": self.score, **of, "columns": _as_json(self.columns)}
+
+
+def _as_json(value: Any) -> Any:
+    """A value of a column without numbers that JSON has not: they become text."""
+    if isinstance(value, dict):
+        return {str(name): _as_json(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_as_json(part) for part in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

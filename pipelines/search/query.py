@@ -147,7 +147,8 @@ class _Set:
             pairs = list(zip(scores[0][good].tolist(), found[0][good].tolist(), strict=True))
             if not self.group_by or wanted == len(self.rows) or len(pairs) >= self.searched:
                 return pairs
-            groups = {row[self.group_by] for row in self.rows.take([row for _, row in pairs], [self.group_by])}
+            taken = self.rows.take([row for _, row in pairs], [self.group_by])
+            groups = {_group(row[self.group_by]) for row in taken}
             if len(groups) >= k:
                 return pairs
             wanted = min(4 * wanted, len(self.rows))
@@ -189,13 +190,18 @@ def _first_of_each(
     for place, part in enumerate(sets):
         own = [row for _, at, row in found if at == place]
         for row, columns in zip(own, part.rows.take(own, [group_by]), strict=True):
-            values[place, row] = columns[group_by]
+            values[place, row] = _group(columns[group_by])
     seen = set()
     for one in found:
         value = values[one[1:]]
         if value is None or value not in seen:
             seen.add(value)
             yield one
+
+
+def _group(value: Any) -> Any:
+    """A value as one that can be compared with others: of a list or a structure its text."""
+    return repr(value) if isinstance(value, list | dict) else value
 
 
 def _columns(chosen: Sequence[tuple[float, int, int]], sets: Sequence[_Set]) -> list[FoundRow]:

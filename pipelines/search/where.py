@@ -3,13 +3,14 @@
 Python's comparison syntax, read into an Arrow expression: ``== != < <= > >=``, ``in``, ``not in``, ``is None``, ``is
 not None``, ``and``, ``or``, ``not``, brackets, numbers, text in quotes, True, False; of text also ``contains(label,
 "run")``, ``startswith(path, "cam3/")`` and ``endswith``. With a column of dates or times, text is a time (``recorded >
-"2024-01-31"``). A column whose name is no Python name is written ``column("its name")``. A row whose value is missing
+"2024-01-31"``); a duration is a number of seconds, and a decimal any number. Lists, structures and bytes go with ``is
+None`` alone. A column whose name is no Python name is written ``column("its name")``. A row whose value is missing
 never matches a comparison, as in SQL.
 """
 
 import ast
 from collections.abc import Callable, Mapping
-from datetime import datetime, timezone
+from datetime import datetime, time, timedelta, timezone
 from typing import Any
 
 import numpy as np
@@ -122,13 +123,19 @@ class _Parser:
         return getattr(pc, _TEXT_TESTS[test])(column, part.value)
 
     def _compare(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> Any:
+        import pyarrow.compute as pc
+
         if not (self._is_column(left) or self._is_column(right)):
             raise _wrong(self.text, f"{ast.unparse(left)!r} and {ast.unparse(right)!r}: neither is a column")
         if isinstance(op, (ast.Is, ast.IsNot)):
             if not (isinstance(right, ast.Constant) and right.value is None):
                 raise _wrong(self.text, "'is' goes with None only")
-            null = self._column(left).is_null()
+            self._column(left)
+            null = pc.field(self._name(left)).is_null()  # as it is stored: some types go with nothing else
             return null if isinstance(op, ast.Is) else ~null
+        for side in (left, right):
+            if self._is_column(side):
+                self._require_values(side)
         if isinstance(op, (ast.In, ast.NotIn)):
             if not isinstance(right, (ast.List, ast.Tuple)) or not right.elts:
                 raise _wrong(self.text, f"'in' wants a list, not {ast.unparse(right)!r}")
@@ -142,19 +149,34 @@ class _Parser:
             return _COMPARE[swapped.get(type(op), type(op))](b, a)
         return _COMPARE[type(op)](a, b)
 
+    def _require_values(self, node: ast.expr) -> None:
+        """Refuse a column whose values nothing can be compared with."""
+        import pyarrow as pa
+
+        kind = self._type(node)
+        if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+            raise _wrong(self.text, f"{ast.unparse(node)} is {kind}, which goes with 'is None' and 'is not None' only")
+
     def _is_column(self, node: ast.expr) -> bool:
         return isinstance(node, (ast.Name, ast.Call))
 
     def _column(self, node: ast.expr) -> Any:
+        import pyarrow as pa
         import pyarrow.compute as pc
 
         name = self._name(node)
         self.used.add(name)
-        return pc.field(name)
+        column, kind = pc.field(name), self.types[name]
+        if pa.types.is_dictionary(kind):  # what pandas writes of categories
+            return column.cast(kind.value_type)
+        return column.cast(pa.float64()) if pa.types.is_decimal(kind) else column
 
     def _type(self, node: ast.expr) -> Any:
-        """The Arrow type of a column."""
-        return self.types[self._name(node)]
+        """The Arrow type of a column, of a dictionary that of its values."""
+        import pyarrow as pa
+
+        kind = self.types[self._name(node)]
+        return kind.value_type if pa.types.is_dictionary(kind) else kind
 
     def _name(self, node: ast.expr) -> str:
         """The name of a column that there is."""
@@ -190,16 +212,29 @@ class _Parser:
 
         if isinstance(node, ast.Constant) and (pa.types.is_timestamp(kind) or pa.types.is_date(kind)):
             return self._time(node, kind)
+        if isinstance(node, ast.Constant) and pa.types.is_time(kind):
+            return self._time_of_day(node, kind)
         sign = 1
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
             sign, node = -1, node.operand
         if not isinstance(node, ast.Constant) or not isinstance(node.value, (str, int, float)):
             raise _wrong(self.text, f"{ast.unparse(node)!r} is no number, text in quotes, True or False")
-        if sign > 0:
-            return node.value
         if isinstance(node.value, (str, bool)):
-            raise _wrong(self.text, f"-{ast.unparse(node)} is no number")
-        return -node.value
+            if sign < 0:
+                raise _wrong(self.text, f"-{ast.unparse(node)} is no number")
+            if pa.types.is_duration(kind):
+                raise _wrong(self.text, f"{node.value!r} is no number of seconds, which the column's durations go with")
+            return node.value
+        number = sign * node.value
+        return pa.scalar(timedelta(seconds=number), kind) if pa.types.is_duration(kind) else number
+
+    def _time_of_day(self, node: ast.Constant, kind: Any) -> Any:
+        import pyarrow as pa
+
+        try:
+            return pa.scalar(time.fromisoformat(str(node.value).strip()), kind)
+        except ValueError:
+            raise _wrong(self.text, f"{node.value!r} is no time of day, as the column is: '15:30'") from None
 
     def _time(self, node: ast.Constant, kind: Any) -> Any:
         """A time as people write it, to be compared with a column of times."""
@@ -207,14 +242,14 @@ class _Parser:
 
         zone = getattr(kind, "tz", None)
         try:
-            time = datetime.fromisoformat(str(node.value).strip().replace("Z", "+00:00"))
+            moment = datetime.fromisoformat(str(node.value).strip().replace("Z", "+00:00"))
         except ValueError:
             raise _wrong(self.text, f"{node.value!r} is no time, as the column is: '2024-01-31 15:30'") from None
-        if zone is None and time.tzinfo is not None:
+        if zone is None and moment.tzinfo is not None:
             raise _wrong(self.text, f"{node.value!r} has a time zone, the column has none: leave it out")
-        if zone is not None and time.tzinfo is None:
-            time = time.replace(tzinfo=timezone.utc)
-        return pa.scalar(time, pa.timestamp("us", tz=zone))
+        if zone is not None and moment.tzinfo is None:
+            moment = moment.replace(tzinfo=timezone.utc)
+        return pa.scalar(moment, pa.timestamp("us", tz=zone))
 
 
 def _wrong(text: str, why: str) -> ValueError:

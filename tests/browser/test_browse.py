@@ -208,3 +208,17 @@ def test_a_test_of_text_on_numbers_is_refused_in_words(served: Served, open_page
     page.click("#filter-add")
     page.wait_for_function("() => /camid is no text/.test(document.getElementById('filter-note').textContent)")
     assert page.input_value("#where") == ""
+
+
+def test_a_test_that_is_added_holds_with_all_that_stands_there(served: Served, open_page) -> None:
+    """`a or b` with c was `a or b and c`."""
+    page = ready(open_page(served.address))
+    page.fill("#where", "camid == 1 or camid == 2")
+    page.select_option("#filter-column", "camid")
+    page.select_option("#filter-test", ">=")
+    page.fill("#filter-value", "2")
+    page.click("#filter-add")
+    assert page.input_value("#where") == "(camid == 1 or camid == 2) and camid >= 2"
+    page.fill("#filter-value", "nan")
+    page.click("#filter-add")
+    page.wait_for_function("() => /\"nan\" is no number/.test(document.getElementById('filter-note').textContent)")

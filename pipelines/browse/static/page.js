@@ -27,6 +27,7 @@ async function ask(path, options) {
 
 const post = (path, content) => ask(path, { method: "POST", body: JSON.stringify(content), headers: { "Content-Type": "application/json" } });
 const counted = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
+const brief = (name) => name.length > 60 ? `${name.slice(0, 59)}…` : name;
 const shown = (value) => value === null || value === undefined ? "(missing)" : typeof value === "number" && !Number.isInteger(value) ? value.toPrecision(5) : String(value);
 
 function say(text, bad = false) {
@@ -73,7 +74,7 @@ function cardOf(card, rank) {
   name.title = id;
   text.append(name);
   const facts = make("dl");
-  const add = (label, value) => facts.append(make("dt", label), make("dd", value));
+  const add = (label, value) => facts.append(make("dt", brief(label)), make("dd", value));
   if (card.score !== undefined) add("cosine", card.score.toFixed(4));
   if (span(card.columns)) add("time", span(card.columns));
   if (state.about.sets.length > 1) add("data set", card.set_name);
@@ -131,7 +132,9 @@ $("text").addEventListener("input", () => { $("files").value = ""; $("id").value
 
 // Filter
 
-const isText = (column) => /string/.test(state.about.types[column] || "");
+const typeOf = (column) => { const type = state.about.types[column] || ""; return (type.match(/^dictionary<values=([^,]+)/) || [, type])[1]; };
+const isText = (column) => /string/.test(typeOf(column));
+const isNumber = (column) => /^(u?int|float|double|halffloat|decimal|duration)/.test(typeOf(column));
 
 function test() {
   const column = $("filter-column").value, kind = $("filter-test").value, given = $("filter-value").value;
@@ -141,15 +144,18 @@ function test() {
     if (!isText(column)) throw new Error(`${column} is no text: "is", "at least" or "at most" fit it.`);
     return `${kind}(${name}, ${JSON.stringify(given)})`;
   }
-  const type = state.about.types[column] || "";
-  const value = /^bool/.test(type) ? (/^t/i.test(given) ? "True" : "False") : /int|float|double/.test(type) ? given : JSON.stringify(given);
+  if (isNumber(column) && (given.trim() === "" || !Number.isFinite(Number(given)))) {
+    throw new Error(`"${given}" is no number, as ${brief(column)} is${/^duration/.test(typeOf(column)) ? " (in seconds)" : ""}.`);
+  }
+  const value = /^bool/.test(typeOf(column)) ? (/^t/i.test(given) ? "True" : "False") : isNumber(column) ? given : JSON.stringify(given);
   return `${name} ${kind} ${value}`;
 }
 
 $("filter-add").addEventListener("click", () => {
   const before = $("where").value.trim();
   try {
-    $("where").value = before ? `${before} and ${test()}` : test();
+    const held = /\bor\b/.test(before) ? `(${before})` : before;
+    $("where").value = held ? `${held} and ${test()}` : test();
   } catch (error) {
     note(error.message, true);
     return;
@@ -185,7 +191,8 @@ async function suggest() {
   if (!state.points) return;
   await trying(async () => {
     const values = await ask(`/api/values?column=${encodeURIComponent(column)}`);
-    const distinct = [...new Set(values.filter((value) => value !== null))].slice(0, 200);
+    const fit = (value) => value !== null && (!isNumber(column) || Number.isFinite(Number(value)));
+    const distinct = [...new Set(values.filter(fit))].slice(0, 200);
     $("filter-values").replaceChildren(...distinct.map((value) => { const option = make("option"); option.value = String(value); return option; }));
   }, note);
 }
@@ -318,7 +325,7 @@ async function showDifference() {
   for (const column of found.columns) {
     const line = make("tr");
     const amount = make("td", column.difference.toFixed(2));
-    line.append(make("th", column.name), amount, cell(column, 0), cell(column, 1));
+    line.append(make("th", brief(column.name)), amount, cell(column, 0), cell(column, 1));
     body.append(line);
   }
   table.append(top, body);
@@ -341,7 +348,7 @@ async function start() {
   const { sets, map } = state.about;
   $("sets").textContent = sets.map((set) => `${set.name}: ${counted(set.rows, "row")}`).join("; ");
   const columns = Object.keys(state.about.types);
-  const fill = (id, names, first = []) => $(id).append(...first, ...names.map((name) => { const option = make("option", name); option.value = name; return option; }));
+  const fill = (id, names, first = []) => $(id).append(...first, ...names.map((name) => { const option = make("option", brief(name)); option.value = name; return option; }));
   const useful = columns.filter((name) => !OWN.has(name));
   const ordered = [...useful, ...columns.filter((name) => OWN.has(name))];
   fill("filter-column", ordered);

@@ -101,8 +101,10 @@
       panel.replaceChildren(element("h5", { text: cell.getAttribute("aria-label") }), cards(part, numbers));
       play(panel);
     };
-    node.append(element("h4", { text: "Confusion matrix" }));
-    node.append(element("div", { class: "scroll matrixbox" }, matrix(part, showCell)), panel);
+    if (part.counts.length) {
+      node.append(element("h4", { text: "Confusion matrix" }));
+      node.append(element("div", { class: "scroll matrixbox" }, matrix(part, showCell)), panel);
+    }
     const stop = element("button", { type: "button", class: "pause", text: "Pause thumbnails" });
     stop.addEventListener("click", () => pause(!document.body.classList.contains("paused")));
     if (part.why) node.append(element("p", { class: "warning", text: part.why }));

@@ -17,6 +17,7 @@ from specvid.pipelines.browse.browser import Browser
 from specvid.pipelines.browse.map import EmbeddingMap
 from specvid.pipelines.browse.serving import open_socket
 from specvid.pipelines.browse.sets import open_sets
+from specvid.pipelines.search.deleting import delete
 
 pytest.importorskip("starlette", reason="pip install 'specvid[app]'")
 
@@ -106,6 +107,22 @@ def test_two_data_sets(out: Path, tmp_path: Path) -> None:
         assert ask("GET", "/api/points") == (403, {"error": "there is no map: start again without --no-map."})
     with pytest.raises(ValueError, match="is named twice"):
         open_sets([out, out])
+
+
+@pytest.mark.parametrize("change", ["delete", "append"])
+def test_a_data_set_that_was_changed_meanwhile_says_so(tmp_path: Path, change: str) -> None:
+    """The rows had other numbers then: cards showed other videos, with the scores of those that were found."""
+    folder = write_embeddings(tmp_path / "emb", np.eye(12), shard_size=4)
+    with Browser(open_sets([folder.path]), None) as browser:
+        asked = Asked(browser)
+        assert asked("POST", "/api/search", {"id": "n3", "k": 2})[0] == 200
+        if change == "delete":
+            delete(folder.path, ["n0", "n1"])
+        else:
+            write_embeddings(tmp_path / "emb", np.eye(13), shard_size=4)
+        for request in (("POST", "/api/search", {"id": "n3", "k": 2}), ("GET", "/api/rows/0/3", None)):
+            status, found = asked(*request)
+            assert status == 400 and "was changed since it was opened" in found["error"]
 
 
 def test_what_is_outside_the_data_is_refused(ask: Asked, out: Path) -> None:

@@ -12,6 +12,7 @@ from specvid.pipelines.reporting.build import make_report
 from specvid.pipelines.reporting.comparison import differences
 from specvid.pipelines.reporting.curves import learning_curves
 from specvid.pipelines.reporting.page import _number_columns, as_island, write_page
+from specvid.pipelines.reporting.plotly import as_plotly
 from specvid.pipelines.reporting.reid import _cmc
 from specvid.pipelines.reporting.runs import RunRecord, find_runs, read_run, read_table
 from specvid.pipelines.reporting.table import report
@@ -197,6 +198,39 @@ def test_curves_that_are_the_same_are_one_with_both_names(tmp_path: Path) -> Non
     other = {"cmc": [0.5, 0.8], "mAP": 0.5}
     chart = _cmc("eval0", {"mars": curve, "mars-ap": curve, "cross-camera": other})
     assert [series.name for series in chart.series] == ["mars = mars-ap", "cross-camera"]
+
+
+def test_what_is_no_number_has_no_curve_and_is_named(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run")
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    lines[1]["loss"], lines[2]["loss"] = float("nan"), float("inf")
+    (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    missing = make_report([run]).runs[0].missing
+    assert "loss: it is nan in 2 of 3 epochs, first in epoch 2, and has no curve there" in missing
+
+
+def test_of_many_runs_each_looks_different() -> None:
+    runs = [RunRecord(Path(f"run{i}"), lines=[{"epoch": 0, "loss": 1.0}]) for i in range(12)]
+    drawn = as_plotly(learning_curves(runs)[0])["data"]
+    assert len({(one["line"]["color"], one["line"]["dash"]) for one in drawn}) == 12
+
+
+def test_clips_are_shown_where_classes_are_too_many_for_a_matrix(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run")
+    folder = run / "eval/split1-last-1x1"
+    folder.mkdir(parents=True)
+    (entry,) = json.loads((run / "results.json").read_text())["evaluations"]
+    (folder / "results.json").write_text(json.dumps(entry))
+    rows = [f"clip{i},class{i},class{i + i % 2},{1 - i % 2},{i / 1000},0.1,,\n" for i in range(500)]
+    heading = "clip,class,predicted,correct,p_predicted,p_class,error,warning\n"
+    (folder / "clips.csv").write_text(heading + "".join(rows))
+    text, page = page_of(run, out=tmp_path / "out.html")
+    part = json.loads(re.findall(r'id="data">(.*?)</script>', text, re.S)[0])["confusions"]["run0-eval0"]
+    assert "501 classes are more than the 400 of a page" in page.text and part["counts"] == []
+    first = part["clips"][part["mistakes"][0]]
+    assert first["n"] == "clip499" and part["classes"][first["t"]] == "class499"
+    assert part["classes"][first["p"]] == "class500" and len(part["clips"]) < 100
+    assert part["clips"][part["unsure"][0]]["n"] == "clip0"
 
 
 def test_a_dash_stands_where_its_column_does() -> None:

@@ -66,6 +66,25 @@ def test_several_sets_answer_as_one(tmp_path: Path, capsys) -> None:
         search(whole.path, "n3", also=[other.path])
 
 
+def test_groups_by_a_column_of_lists(tmp_path: Path) -> None:
+    columns = {"tags": [["a"], ["a"], ["b"], None, None, ["a"]]}
+    folder = write_embeddings(tmp_path, rows_of(6), columns=columns)
+    found = search(folder.path, "n0", k=9, group_by="tags").rows
+    assert sorted(map(repr, (row.columns["tags"] for row in found))) == ["None", "None", "['a']", "['b']"]
+
+
+def test_json_has_no_number_that_it_cannot_have(tmp_path: Path, capsys) -> None:
+    columns = {"odd": [float("nan"), float("inf"), 1.0], "more": [[float("-inf")], [], None]}
+    folder = write_embeddings(tmp_path, rows_of(3), columns=columns)
+    assert cli.run(["search", "query", str(folder.path), "n2", "--json"]) == 0
+
+    def refuse(name: str) -> None:
+        raise ValueError(name)
+
+    rows = json.loads(capsys.readouterr().out, parse_constant=refuse)
+    assert {row["columns"]["odd"] for row in rows} == {"nan", "inf"}
+
+
 def test_columns_may_have_any_names(tmp_path: Path, capsys) -> None:
     """Those of the search's own figures too, which they replaced."""
     vectors = rows_of(20)

@@ -1,7 +1,8 @@
 """Filters on columns: what they mean, and that nothing in them is ever run."""
 
 import ast
-from datetime import datetime
+from datetime import datetime, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
@@ -129,3 +130,53 @@ def test_times_and_text(tmp_path: Path, text: str, expected: list[int]) -> None:
     ):
         with pytest.raises(ValueError, match=match):
             matching(Rows(Folder(tmp_path)), wrong)
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Rows:
+    """Columns of the types that tables bring along."""
+    columns = {
+        "kind": pa.array(["a", "b", None]).dictionary_encode(),
+        "price": pa.array([Decimal("1.50"), Decimal("2.50"), None], pa.decimal128(10, 2)),
+        "at": pa.array([time(9), time(15, 30), None]),
+        "took": pa.array([timedelta(seconds=1), timedelta(minutes=2), None]),
+        "tags": [["x"], [], None],
+        "raw": [b"x", b"y", None],
+    }
+    folder = tmp_path_factory.mktemp("odd")
+    write_embeddings(folder, [[1.0, 0.0]] * 3, columns=columns)
+    return Rows(Folder(folder))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("kind == 'b'", [1]),
+        ("kind in ['a', 'c']", [0]),
+        ("contains(kind, 'b')", [1]),
+        ("kind is None", [2]),
+        ("price > 2", [1]),
+        ("price in [1.5, 3]", [0]),
+        ("at >= '15:30'", [1]),
+        ("took > 60", [1]),
+        ("took <= 1.5", [0]),
+        ("tags is not None and raw is not None", [0, 1]),
+    ],
+)
+def test_columns_of_any_type(odd: Rows, text: str, expected: list[int]) -> None:
+    assert matching(odd, text).nonzero()[0].tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("at > 'noon'", "'noon' is no time of day, as the column is: '15:30'"),
+        ("took > 'long'", "'long' is no number of seconds"),
+        ("tags == 'x'", "tags is list<.*goes with 'is None'"),
+        ("raw == 'x'", "raw is binary, which goes with 'is None'"),
+        ("raw in ['x']", "raw is binary"),
+    ],
+)
+def test_what_a_type_does_not_go_with_is_said(odd: Rows, text: str, match: str) -> None:
+    with pytest.raises(ValueError, match=match):
+        matching(odd, text)
