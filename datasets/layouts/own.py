@@ -16,9 +16,8 @@ from specvid.text import counted, path_on_one_line
 PARTS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
 SPLITS = 10  # where the test part is split off: as many draws
 
-_COUNTER = re.compile(
-    r"^(?P<source>.+?)[ _.()-]*(?:c|cl|clip|p|part|s|seg|scene|piece)?[ _.()-]*\d+\)?$", re.IGNORECASE
-)
+_PARTS = sorted(("c", "cl", "clip", "p", "part", "s", "seg", "scene", "piece"), key=len, reverse=True)
+_BETWEEN = " _.()-"  # what stands around them
 
 
 def make_set(
@@ -54,7 +53,10 @@ def make_set(
         raise ValueError(f"test_fraction {test_fraction} must lie in [0, 1).")
     if groups:
         rule = group_rule(groups)
-        parts = {name: [replace(r, group=rule(r.name)) for r in records] for name, records in parts.items()}
+        parts = {
+            name: [replace(r, group=g) for r, g in zip(records, rule([r.name for r in records]), strict=True)]
+            for name, records in parts.items()
+        }
     train, validation, test = (list(parts.get(name, ())) for name in ("train", "validation", "test"))
     if not train:
         raise ValueError(f"{title} has no clips to train on.")
@@ -110,15 +112,16 @@ def _file_key(path: str | os.PathLike[str]) -> object:
     return state.st_dev, state.st_ino
 
 
-def group_rule(groups: str) -> Callable[[str], str]:
-    """The rule that gives the source which a clip was cut from.
+def group_rule(groups: str) -> Callable[[Sequence[str]], list[str]]:
+    """The rule that gives the sources which clips were cut from.
 
     Args:
         groups: a table (.csv, .tsv, .parquet) with the columns ``path`` and ``group``; or a regular expression that is
-            searched for in the name of each clip, and whose first group in parentheses is the source.
+            searched for in the name of each clip, and whose first group in parentheses is the source. The settings of
+            somebody else's run may bring one, so it is run by RE2, whose time grows with the length of the names alone.
 
     Returns:
-        A function from the name of a clip to its source.
+        A function from the names of clips to their sources.
 
     Raises:
         ValueError: a table without these columns, or no regular expression with a group; the function raises it for a
@@ -128,30 +131,48 @@ def group_rule(groups: str) -> Callable[[str], str]:
     if path.suffix.lower() in SUFFIXES and path.is_file():
         table = {str(row["path"]): str(row["group"]) for row in read_table(path, ("path", "group"), ())}
 
-        def look_up(name: str) -> str:
-            if name not in table:
-                raise ValueError(f"{path} has no group for {name!r}; every clip needs one.")
-            return table[name]
+        def look_up(names: Sequence[str]) -> list[str]:
+            if missing := next((name for name in names if name not in table), None):
+                raise ValueError(f"{path} has no group for {missing!r}; every clip needs one.")
+            return [table[name] for name in names]
 
         return look_up
-    try:
-        expression = re.compile(groups)
-    except re.error as error:
-        raise ValueError(
-            f"groups '{groups}' is neither a table that is there nor a regular expression ({error})."
-        ) from None
-    if not expression.groups:
-        raise ValueError(
-            f"groups '{groups}' has no part in parentheses, e.g. '(.*)_clip'; or it names no table that is there."
-        )
+    _check_expression(groups)
 
-    def search(name: str) -> str:
-        found = expression.search(name)
-        if found is None or not found[1]:
-            raise ValueError(f"groups '{groups}' finds nothing in {name!r}; the rule must fit every clip.")
-        return found[1]
+    def search(names: Sequence[str]) -> list[str]:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        # bytes of names that are no text are escaped, which Arrow would refuse
+        texts = pa.array([name.encode("utf-8", "backslashreplace").decode() for name in names], pa.string())
+        found = pc.replace_substring_regex(texts, f"(?s:^.*?)(?:{groups})(?s:.*)$", r"\1").to_pylist()
+        fits = pc.match_substring_regex(texts, groups).to_pylist()
+        for name, group, fit in zip(names, found, fits, strict=True):
+            if not fit or not group:
+                raise ValueError(f"groups '{groups}' finds nothing in {name!r}; the rule must fit every clip.")
+        return found
 
     return search
+
+
+def _check_expression(groups: str) -> None:
+    """Refuse what is no regular expression with a group, of those that RE2 runs."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    try:
+        pc.match_substring_regex(pa.array([""]), groups)
+    except (pa.ArrowInvalid, UnicodeEncodeError) as error:
+        raise ValueError(
+            f"groups '{groups}' is neither a table that is there nor a regular expression of RE2, which has no "
+            f"look-ahead, look-behind and back references ({str(error).splitlines()[0]})."
+        ) from None
+    try:
+        pc.replace_substring_regex(pa.array([""]), groups, r"\1")
+    except pa.ArrowInvalid:
+        raise ValueError(
+            f"groups '{groups}' has no part in parentheses, e.g. '(.*)_clip'; or it names no table that is there."
+        ) from None
 
 
 def _warn(train: list[VideoRecord], validation: list[VideoRecord], test: list[VideoRecord]) -> tuple[str, ...]:
@@ -204,7 +225,7 @@ def _fits(rule: str, sources: Mapping[tuple[int, str], Sequence[str]]) -> bool:
     find, source_of = group_rule(rule), dict[str, str]()
     for (_, source), names in sources.items():
         try:
-            found = set(map(find, names))
+            found = set(find(names))
         except ValueError:
             return False
         # Clips whose names differ by a number alone may be of one source or not.
@@ -227,6 +248,19 @@ def _stem(name: str) -> str:
 
 
 def _source(stem: str) -> str:
-    """What a clip is cut from, by its name: the name without a number at its end."""
-    found = _COUNTER.fullmatch(stem)
-    return found["source"] if found else stem
+    """What a clip is cut from, by its name: the name without a number at its end, and what says "clip" before it."""
+    head = stem.removesuffix(")")
+    digits = len(head)
+    while digits and head[digits - 1].isdecimal():
+        digits -= 1
+    if digits == len(head):  # no number
+        return stem
+    bare = head[:digits].rstrip(_BETWEEN)
+    ends = [(digits, len(bare))]
+    for part in _PARTS:
+        if bare.lower().endswith(part):
+            before = len(bare) - len(part)
+            ends.append((before, len(bare[:before].rstrip(_BETWEEN))))
+    # the shortest name that is left, of a letter at least
+    left = min((max(1, least) for most, least in ends if most), default=1)
+    return stem[:left] if left < len(head) else stem

@@ -2,7 +2,9 @@
 
 import csv
 import json
+import random
 import re
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from PIL import Image
 
 from specvid.datasets.clips.spans import frames_of
 from specvid.datasets.decode import open_video
+from specvid.datasets.layouts import own
 from specvid.datasets.layouts.action_set import ACTION_SETS, hold_out
 from specvid.datasets.layouts.classes import class_warnings
 from specvid.datasets.layouts.own import group_rule
@@ -225,8 +228,48 @@ def test_the_rule_for_groups_that_a_warning_names_fits_all_clips(tmp_path, names
         return
     assert f"--groups {rule}," in warning
     find = group_rule(rule[1:-1])
-    assert find(first) == find(second)
-    assert len(set(map(find, names))) == len(names) - 1
+    assert len(set(find([first, second]))) == 1
+    assert len(set(find(names))) == len(names) - 1
+
+
+def test_the_source_of_a_name_is_as_an_expression_said():
+    """Which took a time that grew with the cube of the length."""
+    counter = re.compile(
+        r"^(?P<source>.+?)[ _.()-]*(?:c|cl|clip|p|part|s|seg|scene|piece)?[ _.()-]*\d+\)?$", re.IGNORECASE
+    )
+    rng = random.Random(0)
+    parts = ["a", "C", "cl", "clip", "part", "S", "seg", "scene", "_", ".", "(", ")", "-", " ", "1", "23", "x"]
+    for _ in range(20_000):
+        stem = "".join(rng.choices(parts, k=rng.randint(1, 6)))
+        found = counter.fullmatch(stem)
+        assert own._source(stem) == (found["source"] if found else stem), stem
+
+
+@pytest.mark.parametrize(
+    "stem", ["a" + "_" * 100_000 + "x", "1" * 100_000 + "x", "clip" * 50_000 + "_", "a" + "_" * 10**5]
+)
+def test_a_long_name_takes_no_time(stem):
+    begun = time.perf_counter()
+    assert own._source(stem) == stem
+    assert own._source(stem + "_1")
+    assert own.group_rule("(.+)_[0-9]")([stem + "_1"]) == [stem]
+    assert time.perf_counter() - begun < 5
+
+
+def test_the_expression_for_groups_of_another_one_does_not_hang():
+    begun = time.perf_counter()
+    with pytest.raises(ValueError, match=r"finds nothing in 'aaaaaaaaaaaa"):
+        group_rule("((.+)+)+!")(["a" * 1000])
+    assert time.perf_counter() - begun < 5
+
+
+def test_expressions_for_groups():
+    assert group_rule(r"^v_(\w+)_g\d+")(["v_A_g01_c1.avi", "v_B_b_g02.avi"]) == ["A", "B_b"]
+    assert group_rule("b(.)")(["a/b\nb1", "xb2b3"]) == ["1", "2"]
+    assert group_rule("(.*)_")(["\udcff_1"]) == ["\\udcff"]
+    for wrong, why in (("(", "missing"), ("(?=a)(b)", "look-ahead"), ("a", "no part in parentheses")):
+        with pytest.raises(ValueError, match=why):
+            group_rule(wrong)
 
 
 @pytest.mark.parametrize("other", ["../set/clips/1.mp4", "link/1.mp4", "hard.mp4"])
