@@ -73,8 +73,8 @@ class ActionConfig(TrainingConfig):
         super().__post_init__()
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"label_smoothing {self.label_smoothing} must lie in [0, 1).")
-        if self.mixup < 0:
-            raise ValueError(f"mixup {self.mixup} must not be negative; 0.2 is usual, 0 is none.")
+        if self.mixup != 0 and not 0.001 <= self.mixup <= 1000:  # else draws of the beta distribution are no numbers
+            raise ValueError(f"mixup {self.mixup} must be 0 (none), or from 0.001 to 1000; 0.2 is usual.")
         require_at_least(self, test_clips=1)
 
 

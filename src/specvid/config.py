@@ -101,19 +101,31 @@ def differences(a: Mapping[str, Any], b: Mapping[str, Any], *, but: frozenset[st
     return found
 
 
+# What more would take all memory or time before anything is said; somebody else's config may ask for it.
+_MOST = {
+    **{"epochs": 1_000_000, "batch_size": 1_000_000, "clips": 10_000, "test_clips": 10_000},
+    **{"workers": 256, "devices": 256, "nodes": 1024},
+}
+_MOST_OTHERS = 10**15
+
+
 def require_at_least(config: Any, **least: int) -> None:
-    """Check numbers of a config.
+    """Check numbers of a config, which must not be beyond all sense either.
 
     Args:
         config: a dataclass.
         least: for each of some fields, the least value that it may have.
 
     Raises:
-        ValueError: a field is less.
+        ValueError: a field is less, or far too large.
     """
     for name, bound in least.items():
-        if getattr(config, name) < bound:
-            raise ValueError(f"{name} {getattr(config, name)} must be at least {bound}.")
+        value, most = getattr(config, name), _MOST.get(name, _MOST_OTHERS)
+        if value < bound:
+            raise ValueError(f"{name} {value} must be at least {bound}.")
+        if value > most:
+            digits = f"of {len(str(value))} digits" if value > _MOST_OTHERS else f"{value}"
+            raise ValueError(f"{name} {digits} must be at most {most:,}: lower it.")
 
 
 def require_share(min_readable: float) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from tyro.conf import Positional
 
 from specvid.cli.verb import Verb
-from specvid.config import require_share
+from specvid.config import require_at_least, require_share
 from specvid.pipelines.engine.config import ComputeConfig
 from specvid.pipelines.networks.config import InputConfig, NetworkConfig
 from specvid.pipelines.segments.config import SegmentConfig, parse_raw
@@ -96,6 +96,8 @@ class PredictOptions:
                 )
             if self.segments.window == "none":
                 object.__setattr__(self, "segments", dataclasses.replace(self.segments, window="sliding"))
+        if self.clips is not None:
+            require_at_least(self, clips=1)
         if self.segments.window == "none":
             for name in ("out", "draw"):
                 if getattr(self, name):

@@ -1,12 +1,16 @@
 """What the verbs of ``specvid train`` share: the settings that their options start from."""
 
 import dataclasses
+import os
 import textwrap
+import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 from specvid.cli.verb import take
 from specvid.config import differences, read_config, to_dict
+from specvid.errors import SpecvidWarning
 from specvid.models.trust import require_trust
 from specvid.pipelines.engine.config import ABOUT_THE_RUN, TrainingConfig
 from specvid.pipelines.engine.recipes import RECIPES, get_recipe
@@ -16,7 +20,8 @@ _TRUST = "--trust"
 
 
 EXTRA = {
-    "--config FILE": "The settings of a run's config.json, for a run of its own; with --resume auto, to continue it.",
+    "--config FILE": "The settings of a run's config.json, but --runs and --nodes, for a run of its own; with "
+    "--resume auto, to continue it.",
     "--trust": "Also a config that names code of somebody else, which then runs.",
 }
 
@@ -69,6 +74,20 @@ def starting_config(
     config, rest = read_config(kind, path), [word for word in rest if word != _TRUST]
     if not take(rest, "--model")[0]:
         require_trust({"name": config.net.model}, where=path, trusted=trusted)
-    resume, _ = take(rest, "--resume")
-    # The same settings in a run of its own, unless that run is to be continued.
-    return dataclasses.replace(config, name=config.name if resume == "auto" else "", resume="never"), rest
+    continued = take(rest, "--resume")[0] == "auto"
+    # The same settings in a run of its own, unless that run is to be continued. Where it is written, and with how many
+    # machines, is said by the command, not by a file that may be somebody else's.
+    runs = _runs(path, config.name) if continued else kind().runs
+    if take(rest, "--runs")[0] is None and os.path.abspath(runs) != os.path.abspath(config.runs):
+        text = f"config {path!r} says runs {config.runs!r}, which is not taken: {runs!r} is, or what --runs says"
+        warnings.warn(text, SpecvidWarning, stacklevel=2)
+    train = dataclasses.replace(config.train, nodes=1)
+    name = config.name if continued else ""
+    return dataclasses.replace(config, name=name, runs=runs, train=train, resume="never"), rest
+
+
+def _runs(path: str, name: str) -> str:
+    """Where the run of a config.json lies: beside others in the folder above its own, else in the usual place."""
+    folder = Path(path).parent
+    named = folder if folder.name else folder.absolute()
+    return str(named.parent) if named.name == name else TrainingConfig().runs
