@@ -73,3 +73,12 @@ def test_markdown_has_no_tags_and_no_links_of_others() -> None:
     name = "[x](javascript:alert(1)) <img src=x> `b` | \n# c\ud83d"
     assert markdown_text(name) == ("\\[x\\](javascript:alert(1)) \\<img src=x\\> \\`b\\` \\| \\\\n# c\\\\ud83d")
     assert "\\<img src=x>" in to_markdown([["a"], ["<img src=x>"]])
+
+
+def test_long_words_of_others_are_shortened() -> None:
+    from specvid.text import shortened
+
+    for given in ("x" * 100_000, "'" + "a b " * 50_000 + "'", "'" * 3 + "y" * 5000):
+        text = shortened(f"freeze {given} names no part: leave it out.")
+        assert len(text) < 400 and text.startswith("freeze ") and text.endswith("names no part: leave it out.")
+    assert shortened("freeze 'layer9' names no part") == "freeze 'layer9' names no part"

@@ -4,8 +4,11 @@ The rows of a table are cells that are text already, the heading first; control 
 """
 
 import os
+import re
 import unicodedata
 from collections.abc import Sequence
+
+_LONG = re.compile(r"'[^']{600,}'|\"[^\"]{600,}\"|[^\s]{600,}")
 
 
 def counted(number: int, noun: str) -> str:
@@ -62,6 +65,18 @@ def one_line(text: str) -> str:
         The text with its control characters escaped.
     """
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+
+
+def shortened(text: str) -> str:
+    """A message without the middle of what somebody wrote at great length; what is wrong with it stays in sight.
+
+    Args:
+        text: the message, which repeats what was given.
+
+    Returns:
+        Words of more than 600 letters, and what stands in quotes and is longer, with their first 200 and last 100.
+    """
+    return _LONG.sub(lambda found: f"{found[0][:200]} ... {found[0][-100:]}", text)
 
 
 def without_controls(text: str) -> str:

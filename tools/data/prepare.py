@@ -6,7 +6,7 @@ Repeatable; a broken run leaves nothing half done.
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from specvid.datasets.layouts.reid_set import natural_key
@@ -59,7 +59,7 @@ def prepare(
         if not place.exists():
             names = ", ".join(dict.fromkeys(component.archives[0] for component in COMPONENTS[dataset]))
             raise ValueError(f"{place} does not exist: name the folder that holds the archives ({names}), or the files")
-    with only_writer(out, may_lead_out=True):
+    with _removed_if_left_empty(out), only_writer(out, may_lead_out=True):
         for component in COMPONENTS[dataset]:
             target = out / component.target
             if target.exists():
@@ -71,6 +71,19 @@ def prepare(
         if splits is not None:
             _copy_splits(dataset, Path(splits), out, echo)
     return check(dataset, out, fast=True)
+
+
+@contextmanager
+def _removed_if_left_empty(out: Path) -> Iterator[None]:
+    """Where an error leaves nothing in a folder that was not there before, it is not there after it either."""
+    was_there = out.exists()
+    try:
+        yield
+    except BaseException:
+        if not was_there:
+            with suppress(OSError):  # it has something in it
+                out.rmdir()
+        raise
 
 
 @contextmanager

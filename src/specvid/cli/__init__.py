@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from specvid import __version__
 from specvid.cli.verb import Verb, check_environment, ending_on_signals, plain_warnings, problem
 from specvid.errors import LostProcessError, nearest
-from specvid.text import without_controls
+from specvid.text import shortened, without_controls
 
 VERBS = {
     "train action": "train_action:TRAIN_ACTION",
@@ -165,5 +165,5 @@ def run(argv: Sequence[str]) -> int:
         text = problem(error)
         if text is None or os.environ.get("SPECVID_DEBUG"):
             raise
-        sys.stderr.write(f"specvid: {without_controls(text)}\n")
+        sys.stderr.write(f"specvid: {shortened(without_controls(text))}\n")
         return 1 if isinstance(error, LostProcessError) else 2

@@ -131,7 +131,7 @@ def test_missing_or_wrong_archives(archives, tmp_path, monkeypatch):
     (archives / LISTS).write_bytes(b"no zip")
     with pytest.raises(ValueError, match="or it is damaged: download it again"):
         prepare("ucf101", archives, tmp_path / "out3")
-    assert list((tmp_path / "out3").iterdir()) == []
+    assert not (tmp_path / "out3").exists()
 
 
 def test_an_archive_without_clips(archives, tmp_path, monkeypatch):
@@ -171,3 +171,12 @@ def test_free_disk_is_looked_at_first(tmp_path, monkeypatch):
     monkeypatch.setattr(archives_module.shutil, "disk_usage", lambda folder: usage._replace(free=65 * 2**20))
     with pytest.raises(ValueError, match=r"has room for 0.00 GiB: make room, or give another --out"):
         archives_module.unpack(path, tmp_path / "out")
+
+
+def test_a_refusal_leaves_no_empty_folder(tmp_path):
+    (tmp_path / "UCF101TrainTestSplits-RecognitionTask.zip").write_bytes(b"no archive")
+    for out in ("out", "there"):
+        (tmp_path / "there").mkdir(exist_ok=True)
+        with pytest.raises(ValueError, match=r"zip|rar"):
+            prepare("ucf101", tmp_path, tmp_path / out, echo=lambda line: None)
+    assert not (tmp_path / "out").exists() and (tmp_path / "there").is_dir()
