@@ -64,6 +64,11 @@ def add_reid(
         if aps:
             title = f"Average precision of {len(aps)} queries ({main})"
             charts.append(histogram(f"{key}-ap", title, aps, x="average precision", y="queries"))
+        lost = sum(number(row.get("ap")) is None and bool(number(row.get("matches"))) for row in table)
+        if lost:
+            run.missing.append(
+                f"{evaluation_name(entry)}: AP of {counted(lost, 'query')} is no number in queries-{main}.csv"
+            )
         found = run.record.attempt(f"{evaluation_name(entry)}: ranked strips", _rank, folder, main, protocol)
         if found is not None:
             features, ranked = found

@@ -153,7 +153,7 @@ def _figures(results: Mapping[str, Any], path: Path) -> Iterator[Figures]:
                 if not abs(value) < _LARGEST:
                     raise ValueError(f"results {str(path)!r}: {name} is {str(value)[:40]}, which is no figure.")
             ours = {name: value for name, value in settings.items() if name not in _IDLE and name not in ordered}
-            yield Figures(str(results.get("run", path.parent.name)), ours, ordered, values)
+            yield Figures(path.resolve().parent.name, ours, ordered, values)
 
 
 def _scores(entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:

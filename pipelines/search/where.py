@@ -74,6 +74,8 @@ def parse(text: str, types: Mapping[str, Any]) -> tuple[Any, list[str]]:
     """
     try:
         tree = ast.parse(text.strip(), mode="eval").body
+    except UnicodeEncodeError:
+        raise _wrong(text, "it has half of a character in it (a lone surrogate)") from None
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise _wrong(text, getattr(error, "msg", None) or "it is too long") from None
     reader = _Parser(text, types)

@@ -25,7 +25,7 @@
       const place = kind === 2 ? "junk" : `${++rank}`;
       row.append(tile(part, item, [`${sign} ${place}`, `${score.toFixed(3)}`, `cam ${part.tracklets[item].c}`], "is-" + name));
     }
-    const ap = query.ap === null ? "no match in the gallery" : `AP ${(100 * query.ap).toFixed(1)} %, first match at rank ${query.first}, ${query.matches} match${query.matches === 1 ? "" : "es"}`;
+    const ap = query.ap === null ? (query.matches ? "its AP is no number" : "no match in the gallery") : `AP ${(100 * query.ap).toFixed(1)} %, first match at rank ${query.first}, ${query.matches} match${query.matches === 1 ? "" : "es"}`;
     return element("article", { class: "strip" }, element("h5", { text: `${own.n}: identity ${own.id}, camera ${own.c}. ${ap}` }), row);
   }
 
@@ -55,7 +55,7 @@
     const update = () => {
       found = part.queries.filter((query) => {
         if (camera.value && part.tracklets[query.t].c !== camera.value) return false;
-        if (result.value === "none") return query.ap === null;
+        if (result.value === "none") return query.ap === null && !query.matches;
         if (result.value) return query.ap !== null && (query.first === 1) === (result.value === "right");
         return true;
       });

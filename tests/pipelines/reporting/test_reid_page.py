@@ -56,6 +56,17 @@ def test_strips_have_pictures_scores_and_frames(run, tmp_path) -> None:
     assert cameras.of[0][0].endswith((" query", " queries"))
 
 
+def test_an_ap_that_is_no_number_is_named(run, tmp_path) -> None:
+    copy = shutil.copytree(run, tmp_path / "run")
+    table = copy / "eval/split1-last-all/queries-mars.csv"
+    heading, first, *rest = table.read_text().splitlines()
+    cells = first.split(",")
+    cells[heading.split(",").index("ap")] = "nan"
+    table.write_text("\n".join([heading, ",".join(cells), *rest]) + "\n")
+    missing = make_report([copy]).runs[0].missing
+    assert any("AP of 1 query is no number in queries-mars.csv" in text for text in missing)
+
+
 def test_without_the_data_or_the_features_it_opens_and_says_so(run, tmp_path) -> None:
     copy = tmp_path / "run"
     shutil.copytree(run, copy)

@@ -54,6 +54,7 @@ def test_a_filter_chooses_rows(rows: Rows, text: str, expected: list[int]) -> No
     [
         ("camdi == 3", r"column 'camdi' is unknown. Did you mean 'camid'\?"),
         ("camid = 3", "cannot be read"),
+        ("label == '\ud800'", "half of a character"),
         ("camid == '3'", "does not fit the columns .camid is int64"),
         ("camid ==", "cannot be read"),
         ("", "cannot be read"),
