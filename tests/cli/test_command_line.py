@@ -7,7 +7,9 @@ import shlex
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+import torch
 from synthetic_videos import write_numbered
 
 from specvid import cli
@@ -270,6 +272,15 @@ def test_a_fault_of_the_program_is_not_dressed_up_as_the_users() -> None:
     assert full is not None and full.startswith("there is too little shared memory (/dev/shm)") and "--workers" in full
     assert problem(OSError(28, "No space left")) == "what is printed cannot be written (No space left)."
     assert problem(OSError(2, "No such file", "a.txt")) == "[Errno 2] No such file: 'a.txt'"
+    assert problem(PermissionError(13, "Permission denied", "/proc/1/x")) == (
+        "'/proc/1/x' cannot be opened (permission denied): give this user the right to, or name another place."
+    )
+    with pytest.raises(RuntimeError) as much:
+        torch.empty(2**60)
+    assert "4611686018427387904 bytes asked for at once" in str(problem(much.value))
+    with pytest.raises(MemoryError) as more:
+        np.empty(2**56)
+    assert "512. PiB asked for at once). Take a smaller network, smaller clips" in str(problem(more.value))
     assert problem(ImportError("x is missing: pip install x")) == "x is missing: pip install x"
     killed = RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")
     assert problem(killed) == "a decoding process died (Killed). Out of memory? Lower --workers."

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from specvid.memory import taking_at_most
-from specvid.text import path_on_one_line
+from specvid.text import path_on_one_line, without_controls
 
 # Programs that unpack .rar, and how: {archive} into {folder}.
 UNPACKERS = {
@@ -26,6 +26,8 @@ _MOST_TIMES = 20  # as large as the archive
 _ALWAYS = 256 * 2**20  # bytes; lists are text, which shrinks more
 _SPARE = 64 * 2**20  # bytes that stay free
 _MEMORY = 2**29  # bytes; a header of a tar file, a name for example, has any length, and Python reads it whole
+_LEVELS = 100  # folders in each other
+_NAMES = (errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
 _UNSOUND = (
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError),
     *(EOFError, RuntimeError, MemoryError, OSError),
@@ -49,6 +51,7 @@ def unpack(archive: Path, folder: Path) -> None:
             with zipfile.ZipFile(archive) as content:
                 for member in content.infolist():  # Python unpacks no more of it than announced
                     most.add(member.file_size)
+                    _check_member(archive, member)
                 content.extractall(folder)
         elif archive.suffix.lower() == ".rar":
             _unpack_rar(archive, folder, most)
@@ -56,7 +59,7 @@ def unpack(archive: Path, folder: Path) -> None:
             raise ValueError(f"{archive} is no zip, rar or tar file, or it is damaged: download it again.")
     except _UNSOUND as error:
         _check_disk(error, folder)
-        raise ValueError(f"{archive} cannot be unpacked ({_reason(error)}): download it again.") from None
+        raise ValueError(f"{archive} cannot be unpacked ({_reason(error)}): {_remedy(error)}.") from None
 
 
 def unpack_parts(parts: Sequence[Path], folder: Path) -> None:
@@ -118,6 +121,29 @@ def _unpack_tar(archive: Path, folder: Path, most: _Most) -> bool:
 
 def _reason(error: BaseException) -> str:
     return str(error) or f"{type(error).__name__}: its headers are longer than those of any data set"
+
+
+def _remedy(error: BaseException) -> str:
+    """What to do: an archive whose names do not fit a disk comes no other way a second time."""
+    if isinstance(error, OSError) and error.errno in _NAMES:
+        return "names in it are too long for the disk, or in each other's way; unpack it yourself, and give the folder"
+    return "download it again"
+
+
+def _check_member(archive: Path, member: zipfile.ZipInfo) -> None:
+    """ValueError for what zip files may have and Python cannot unpack."""
+    name = without_controls(member.filename)[:60]
+    if member.flag_bits & 1:
+        raise ValueError(
+            f"{archive} cannot be unpacked: {name!r} in it is encrypted, and specvid asks for no passwords. Unpack it "
+            "yourself, and give the folder."
+        )
+    levels = member.filename.count("/")
+    if levels > _LEVELS:
+        raise ValueError(
+            f"{archive} is refused: {name!r} in it lies in {levels:,} folders in each other, more than the {_LEVELS} "
+            "that any data set has."
+        )
 
 
 def _extract(tar: tarfile.TarFile, folder: Path, most: _Most) -> None:

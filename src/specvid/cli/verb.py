@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, get_type_hints
 
 from specvid.errors import LostProcessError, SpecvidWarning, nearest
-from specvid.text import without_controls
+from specvid.text import printable_path, without_controls
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _SHARED_MEMORY = ("unable to resize file </torch_", "unable to mmap", "insufficient shared memory")  # as torch says it
+_NO_MEMORY = "can't allocate memory"  # as torch says it of the CPU
 _TOO_LITTLE_SHARED_MEMORY = (
     "there is too little shared memory (/dev/shm) for what decoding processes hand over. Give more, e.g. "
     "`docker run --shm-size 8g`, or lower --workers; 0 needs none."
@@ -208,12 +209,19 @@ def problem(error: BaseException) -> str | None:
         if _passed_through(error, "multiprocessing"):  # its semaphores
             return _TOO_LITTLE_SHARED_MEMORY
         return f"what is printed cannot be written ({error.strerror})."
+    if isinstance(error, PermissionError) and error.filename is not None:
+        name = printable_path(os.fsdecode(error.filename))
+        return f"{name!r} cannot be opened (permission denied): give this user the right to, or name another place."
     if isinstance(error, OSError | LostProcessError):
         return text
     if isinstance(error, RuntimeError) and text.startswith("DataLoader worker"):
         return f"a decoding process died ({text.split(':')[-1].strip(' .')}). Out of memory? Lower --workers."
     if isinstance(error, RuntimeError) and any(word in text for word in _SHARED_MEMORY):
         return _TOO_LITTLE_SHARED_MEMORY
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _NO_MEMORY in text):
+        size = re.search(r"allocate ([\d.]+ (?:\w?iB|bytes))", text)
+        much = f" ({size[1]} asked for at once)" if size else ""
+        return f"there is not enough memory{much}. Take a smaller network, smaller clips, or a lower --batch-size."
     if type(error).__name__ == "OutOfMemoryError":
         return "the device is out of memory. Raise --accumulate (the same batch in more parts) or lower --batch-size."
     return None

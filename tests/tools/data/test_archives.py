@@ -92,7 +92,7 @@ def test_an_encrypted_zip_is_named(tmp_path: Path) -> None:
     data[6] |= 1
     data[data.find(b"PK\1\2") + 8] |= 1
     (tmp_path / "x.zip").write_bytes(data)
-    with pytest.raises(ValueError, match=r"x\.zip cannot be unpacked \(.* is encrypted"):
+    with pytest.raises(ValueError, match=r"x\.zip cannot be unpacked: '.*' in it is encrypted"):
         unpack(tmp_path / "x.zip", tmp_path / "out")
 
 
@@ -123,3 +123,20 @@ def test_a_name_of_gigabytes_is_not_read(kind: bytes, in_parts: bool, tmp_path: 
         unpack_parts([path], tmp_path / "out") if in_parts else unpack(path, tmp_path / "out")
     assert peak_mebibytes() < before + 600
     assert not list(tmp_path.glob("out/*"))
+
+
+@pytest.mark.parametrize(
+    ("names", "match"),
+    [
+        (["d/" * 5000 + "x.avi"], "lies in 5,000 folders in each other, more than the 100"),
+        (["x" * 300], "names in it are too long for the disk, or in each other's way; unpack it yourself"),
+        (["a", "a/b"], "in each other's way; unpack it yourself"),
+    ],
+)
+def test_names_that_no_disk_takes(tmp_path: Path, names: list[str], match: str) -> None:
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as content:
+        for name in names:
+            content.writestr(name, b"x")
+    with pytest.raises(ValueError, match=match) as refused:
+        unpack(tmp_path / "x.zip", tmp_path / "out")
+    assert "download" not in str(refused.value)
