@@ -22,6 +22,17 @@ class _NotAsAnnounced(Exception):
     """The frames that come are not those of the index."""
 
 
+def _together(frames: Iterator[np.ndarray], count: int) -> np.ndarray:
+    """So many frames as one array, (count, H, W, 3)."""
+    array = None
+    for place, frame in enumerate(frames):
+        if array is None:
+            array = np.empty((count, *frame.shape), np.uint8)
+        array[place] = frame
+    assert array is not None
+    return array
+
+
 class PyAVVideo(Video):
     """A video read with PyAV, decoding from the first frame to the last one wanted.
 
@@ -38,13 +49,12 @@ class PyAVVideo(Video):
         self._survey: Survey | None = index.survey
 
     def _decode(self, needed: np.ndarray) -> np.ndarray:
-        frames = None
-        for place, frame in enumerate(self.stream(needed)):
-            if frames is None:
-                frames = np.empty((len(needed), *frame.shape), np.uint8)
-            frames[place] = frame
-        assert frames is not None
-        return frames
+        if self._survey is None:
+            try:
+                return _together(self._numbered(needed, np.arange(len(self))), len(needed))
+            except _NotAsAnnounced:  # what came so far may have other numbers: all of it is read again
+                self._survey = survey(self.path, self.index.packet_times)
+        return _together(self.stream(needed), len(needed))
 
     def stream(self, needed: np.ndarray, skip: int = 0) -> Iterator[np.ndarray]:
         """See `Video.stream`.

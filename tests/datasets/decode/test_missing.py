@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from synthetic_videos import numbered_frame, read_numbers, write_video
+from synthetic_videos import numbered_frame, read_numbers, write_numbered, write_video
 
 from specvid.datasets.decode import open_video
 from specvid.datasets.decode.structure.find import find_structure
@@ -193,3 +193,20 @@ def test_ogg_pages():
     assert walk(b"".join(pages[:3])).cut == "its last page is not marked as the last one"
     assert walk(pages[0] + pages[2] + pages[3]).breaks == (len(pages[0]),)
     assert walk(pages[0] + bytes(len(pages[1])) + pages[2] + pages[3]).breaks == (len(pages[0]), 2 * len(pages[0]))
+
+
+def test_frames_that_came_before_the_loss_was_known_are_numbered_anew(tmp_path) -> None:
+    """A chunk without its name vanishes; that one is missing shows at the end alone, when the others were read."""
+    path = write_numbered(tmp_path, count=40)
+    data = bytearray(path.read_bytes())
+    chunks = [at for at in range(data.find(b"movi"), data.find(b"idx1")) if data[at : at + 4] == b"00dc"]
+    data[chunks[12]] = 176
+    for place in (chunks[36] + 28, chunks[36] + 77, chunks[38] + 16, data.find(b"idx1") + 574):
+        data[place] ^= 0xF0
+    path.write_bytes(data)
+    with open_video(path, "pyav") as video:
+        frames = video.frames(range(len(video)))
+        again = open_video(path, "pyav").frames(range(len(video)))
+    assert np.array_equal(frames, again) and "the first is frame 12 of 40" in video.warning
+    shown = read_numbers(frames)
+    assert list(shown[:12]) == [*range(12)] and list(shown[24:36]) == [*range(24, 36)]  # behind the next key frame
