@@ -36,29 +36,24 @@ def add_actions(
     per_class = (
         {str(name): number(value) for name, value in per_class.items()} if isinstance(per_class, Mapping) else {}
     )
-    table = (
-        []
-        if folder is None
-        else run.record.attempt(f"{evaluation_name(entry)}: clips", read_table, folder, "clips.csv") or []
-    )
+    own = evaluation_name(entry)
+    table = [] if folder is None else run.record.attempt(f"{own}: clips", read_table, folder, "clips.csv") or []
     remarks, confusion = _remarks(entry), ""
     if folder is None:
-        run.missing.append(
-            f"{evaluation_name(entry)}: the folder with its clips.csv is gone, so there are no confusions and no clips"
-        )
+        run.missing.append(f"{own}: the folder with its clips.csv is gone, so there are no confusions and no clips")
     if table and {"class", "predicted"} <= table[0].keys():
         classes = list(
             dict.fromkeys([*per_class, *(row["class"] for row in table), *(row["predicted"] for row in table)])
         )
         classes = [name for name in classes if name]
-        island = _confusion(table, classes, clips, pictures)
+        has_matrix = len(classes) <= _MOST_CLASSES
+        island = _confusion(table, classes, clips, pictures, has_matrix=has_matrix)
+        run.islands.setdefault("confusions", {})[key] = island
         confusion = key
-        if len(classes) <= _MOST_CLASSES:
+        if has_matrix:
             run.charts.append(_confusion_chart(key, island))
         else:
             remarks.append(f"No confusion matrix: {len(classes)} classes are more than the {_MOST_CLASSES} of a page.")
-            island = _without_matrix(island)
-        run.islands.setdefault("confusions", {})[key] = island
     elif table:
         remarks.append("No confusion matrix: a clip may have several classes.")
     charts = []
@@ -115,50 +110,46 @@ def _class_rows(per_class: Mapping[str, float | None], table: Sequence[Mapping[s
 
 
 def _confusion(
-    table: Sequence[Mapping[str, str]], classes: list[str], clips: Mapping[str, VideoRecord], pictures: Pictures
-) -> dict[str, Any]:
-    """What the page's script needs: classes, counts, clips with their thumbnails, and which to show first."""
+    table: Sequence[Mapping[str, str]], classes: list[str], clips: Mapping[str, VideoRecord], pictures: Pictures,
+    *, has_matrix: bool,
+) -> dict[str, Any]:  # fmt: skip
+    """What the page's script needs: classes, counts, clips with their thumbnails, and which to show first.
+
+    Without a matrix to click at there are the clips alone that are shown first.
+    """
     place = {name: i for i, name in enumerate(classes)}
-    counts = [[0] * (len(classes) + 1) for _ in classes]
+    counts = [[0] * (len(classes) + 1) for _ in classes] if has_matrix else []
     items: list[dict[str, Any]] = []
     for row in table:
         true, predicted = place.get(row["class"]), place.get(row["predicted"], len(classes))
         if true is None:
             continue
-        counts[true][predicted] += 1
+        if has_matrix:
+            counts[true][predicted] += 1
         item = {"n": row.get("clip", ""), "t": true, "p": predicted, "c": number(row.get("p_predicted")),
                 "q": number(row.get("p_class"))}  # fmt: skip
         items.append(item | ({"e": row["error"][:300]} if row.get("error") else {}))
     sure = sorted(range(len(items)), key=lambda i: -(items[i]["c"] or 0))
     wrong = [i for i in sure if items[i]["p"] not in (items[i]["t"], len(classes))]
     right = [i for i in reversed(sure) if items[i]["p"] == items[i]["t"]]
-    one_each = list({(items[i]["t"], items[i]["p"]): i for i in sure}.values())
-    for i in dict.fromkeys([*wrong[:_SHOWN], *right[:_SHOWN], *one_each, *wrong, *sure]):
+    shown = [*wrong[:_SHOWN], *right[:_SHOWN]]
+    if has_matrix:
+        one_each = {(items[i]["t"], items[i]["p"]): i for i in sure}.values()
+        shown += [*one_each, *wrong, *sure]
+    for i in dict.fromkeys(shown):
         record = clips.get(items[i]["n"])
         picture = pictures.clip(record) if record is not None else None
         if picture is not None:
             items[i]["s"] = picture
+    at = {i: number for number, i in enumerate(range(len(items)) if has_matrix else dict.fromkeys(shown))}
     return {
         "classes": classes,
         "counts": counts,
-        "clips": items,
-        "mistakes": wrong[:_SHOWN],
-        "unsure": right[:_SHOWN],
+        "clips": [items[i] for i in at],
+        "mistakes": [at[i] for i in wrong[:_SHOWN]],
+        "unsure": [at[i] for i in right[:_SHOWN]],
         "why": "" if clips else "The videos are not where the run was trained: --data DIR says where they lie now.",
     }
-
-
-def _without_matrix(island: dict[str, Any]) -> dict[str, Any]:
-    """The clips to look at first alone, with their classes: of so many classes there are many clips."""
-    kept = list(dict.fromkeys([*island["mistakes"], *island["unsure"]]))
-    clips = [dict(island["clips"][i]) for i in kept]
-    own = sorted({clip[side] for clip in clips for side in ("t", "p")} - {len(island["classes"])})
-    place = {number: i for i, number in enumerate(own)} | {len(island["classes"]): len(own)}
-    clips = [clip | {side: place[clip[side]] for side in ("t", "p")} for clip in clips]
-    at = {number: i for i, number in enumerate(kept)}
-    classes = [island["classes"][number] for number in own]
-    chosen = {name: [at[i] for i in island[name]] for name in ("mistakes", "unsure")}
-    return {"classes": classes, "counts": [], "clips": clips, "why": island["why"], **chosen}
 
 
 def _confusion_chart(key: str, island: Mapping[str, Any]) -> Chart:

@@ -7,6 +7,9 @@ from typing import Literal
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#8C6D31", "#7F7F7F")
 """Colours that colour-blind readers tell apart (Okabe and Ito 2008; its yellow and black are replaced)."""
 
+LONG = 16
+"""Letters of a name beyond which bars lie, so that there is room for it."""
+
 DARK = 0.47
 """Share of the scale up to which a cell of the colour map Cividis is so dark that white is read better on it."""
 

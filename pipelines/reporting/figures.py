@@ -11,7 +11,7 @@ import numpy as np
 
 from specvid.files import replacing_file
 from specvid.fonts import lettering
-from specvid.pipelines.reporting.charts import DARK, LEAST, MOST, PALETTE, Chart
+from specvid.pipelines.reporting.charts import DARK, LEAST, LONG, MOST, PALETTE, Chart
 from specvid.pipelines.reporting.page import Report
 from specvid.text import printable_name, printable_path
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FORMATS = ("png", "svg")
 
 _DPI = 200
-_BARS_UPRIGHT, _LONG = 12, 16  # categories, and letters of a name, up to which bars stand; more lie
+_BARS_UPRIGHT = 12  # categories up to which bars stand; more lie
 _MARKERS = "osD^vPX*"
 _WRITTEN = 30  # rows of a matrix up to which its numbers are written in
 
@@ -100,7 +100,7 @@ def draw(chart: Chart) -> "Figure":
         len(chart.rows), max((len(series.x) for series in chart.series), default=0) if chart.kind == "bars" else 0
     )
     longest = max((len(str(x)) for series in chart.series for x in series.x), default=0)
-    lies = chart.kind == "bars" and (many > _BARS_UPRIGHT or longest > _LONG)
+    lies = chart.kind == "bars" and (many > _BARS_UPRIGHT or longest > LONG)
     each = 0.85 if chart.of else 0.19  # inches of a cell or bar; of one with words in it
     side = min(24.0, max(2.8, 0.9 + each * many)) if lies or chart.kind == "heat" else 2.8
     figure = Figure(figsize=(max(4.0, side + 1.2) if chart.kind == "heat" else 4.0, side), layout="constrained")

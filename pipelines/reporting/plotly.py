@@ -4,10 +4,10 @@ import html
 from typing import Any
 
 from specvid.extras import require
-from specvid.pipelines.reporting.charts import DARK, LEAST, MOST, PALETTE, Chart
+from specvid.pipelines.reporting.charts import DARK, LEAST, LONG, MOST, PALETTE, Chart
 from specvid.text import one_line, printable_path
 
-_LONG, _MOST_LYING = 16, 30  # letters of a name from which on bars lie, if there are no more bars than this
+_MOST_LYING = 30  # bars that lie where a name is long
 _SHOWN = 40  # letters of a name beside an axis or in a legend; all of it is shown on hover
 _DASHES = ("solid", "dot", "dash", "dashdot")
 _MOST_WRITTEN = 8  # columns of a matrix up to which its numbers are written in
@@ -61,7 +61,7 @@ def as_plotly(chart: Chart) -> dict[str, Any]:
         elif len(epochs) <= 12:
             layout["xaxis"]["dtick"] = 1
     names = [str(x) for x in chart.series[0].x] if chart.kind == "bars" else []
-    lies = len(names) <= _MOST_LYING and max(map(len, names), default=0) > _LONG
+    lies = len(names) <= _MOST_LYING and max(map(len, names), default=0) > LONG
     if chart.kind == "bars":
         layout["bargap"] = 0.1
         layout["xaxis"] |= {"type": "category", **_ticks(names)}

@@ -48,28 +48,22 @@ def add_reid(
         if isinstance(entry.get(kind), list) and entry[kind]:
             remarks.append(f"{len(entry[kind])} {words}: {', '.join(map(str, entry[kind][:5]))}")
     charts = [_cmc(key, scores)] if scores else []
-    strips = ""
+    own, strips = evaluation_name(entry), ""
     if not scores:
         remarks.append("Nothing could be scored.")
     elif folder is None:
-        run.missing.append(
-            f"{evaluation_name(entry)}: the folder with its queries and features is gone, so there are no ranked strips"
-        )
+        run.missing.append(f"{own}: the folder with its queries and features is gone, so there are no ranked strips")
     else:
         protocol = scores[main]
-        table = (
-            run.record.attempt(f"{evaluation_name(entry)}: queries", read_table, folder, f"queries-{main}.csv") or []
-        )
+        table = run.record.attempt(f"{own}: queries", read_table, folder, f"queries-{main}.csv") or []
         aps = [ap for ap in (number(row.get("ap")) for row in table) if ap is not None]
         if aps:
             title = f"Average precision of {len(aps)} queries ({main})"
             charts.append(histogram(f"{key}-ap", title, aps, x="average precision", y="queries"))
         lost = sum(number(row.get("ap")) is None and bool(number(row.get("matches"))) for row in table)
         if lost:
-            run.missing.append(
-                f"{evaluation_name(entry)}: AP of {counted(lost, 'query')} is no number in queries-{main}.csv"
-            )
-        found = run.record.attempt(f"{evaluation_name(entry)}: ranked strips", _rank, folder, main, protocol)
+            run.missing.append(f"{own}: AP of {counted(lost, 'query')} is no number in queries-{main}.csv")
+        found = run.record.attempt(f"{own}: ranked strips", _rank, folder, main, protocol)
         if found is not None:
             features, ranked = found
             charts += [_cameras(key, main, ranked)] if len(ranked.gallery_cameras) <= _MOST_CAMERAS else []
@@ -119,7 +113,7 @@ def _cmc(key: str, scores: Mapping[str, Mapping[str, Any]]) -> Chart:
     for name, score in scores.items():
         cmc = score.get("cmc")
         values = [number(value) for value in cmc] if isinstance(cmc, list) else []
-        alike = next((i for i, line in enumerate(lines) if line.y == values), None)
+        alike = next((i for i, line in enumerate(lines) if values and line.y == values), None)
         if alike is None:
             lines.append(Series(name, [float(rank) for rank in range(1, len(values) + 1)], values))
         else:  # one curve would hide the other

@@ -230,6 +230,7 @@ def test_clips_are_shown_where_classes_are_too_many_for_a_matrix(tmp_path: Path)
     first = part["clips"][part["mistakes"][0]]
     assert first["n"] == "clip499" and part["classes"][first["t"]] == "class499"
     assert part["classes"][first["p"]] == "class500" and len(part["clips"]) < 100
+    assert len(part["classes"]) == 501 and sorted([*part["mistakes"], *part["unsure"]]) == [*range(len(part["clips"]))]
     assert part["clips"][part["unsure"][0]]["n"] == "clip0"
 
 

@@ -31,7 +31,7 @@ def embedded(tmp_path: Path) -> Folder:
     return write_embeddings(tmp_path / "emb", vectors, ids=ids, columns=COLUMNS, shard_size=5)
 
 
-def check(samples: list[Any], folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
+def check(samples: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
     printed = capsys.readouterr()
     assert "12 samples in data set mine of FiftyOne" in printed.out
     assert (
@@ -55,7 +55,7 @@ def test_every_row_and_column_is_there(
     assert command(words) == 0
     made = fiftyone.load_dataset("mine")
     assert made.persistent and made.media_type == "video"
-    check(list(made), embedded, capsys)
+    check(list(made), capsys)
     assert command(words) == 2
     assert "has a data set 'mine' already" in capsys.readouterr().err
 
@@ -110,7 +110,7 @@ def export(folder: Folder, *more: str) -> int:
 def test_rows_become_samples(embedded: Folder, stand_in: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert export(embedded) == 0
     assert Dataset.made["mine"].persistent
-    check(Dataset.made["mine"], embedded, capsys)
+    check(Dataset.made["mine"], capsys)
     assert export(embedded) == 2
     assert "has a data set 'mine' already" in capsys.readouterr().err
 
