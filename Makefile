@@ -2,8 +2,6 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-# where decord2 has wheels, as in pyproject.toml; elsewhere PyAV reads everything
-DECORD := (sys_platform == 'linux' and (platform_machine == 'x86_64' or platform_machine == 'aarch64')) or (sys_platform == 'darwin' and platform_machine == 'arm64') or (sys_platform == 'win32' and platform_machine == 'AMD64')
 
 .PHONY: demo test test-all test-lowest test-newest lock audit lint docs wheel clean
 
@@ -11,9 +9,8 @@ $(READY): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip setuptools
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
-	# mmaction2 brings OpenCVs that want libGL and share one folder with the one that does not, and the decord of 2021,
-	# which shares one with decord2: what is wanted of each comes last
-	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps opencv-python-headless "decord2>=3.2; $(DECORD)"
+	# mmaction2 brings OpenCVs that want libGL and share one folder with the one that does not, which therefore comes last
+	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps opencv-python-headless
 	touch $@
 
 demo: $(READY)
@@ -40,8 +37,8 @@ test-lowest test-newest: test-%: $(UV)
 	test -x .venv-$*/bin/python || $(UV) venv --quiet --seed --python $(PYTHON) .venv-$*
 	$(UV) pip compile --quiet pyproject.toml --extra dev --only-binary :all: --python .venv-$*/bin/python --resolution $(RESOLUTION) --output-file .venv-$*/versions.txt
 	$(UV) pip install --quiet --python .venv-$*/bin/python --requirement .venv-$*/versions.txt
-	# as for .venv: what is wanted of those that share a folder comes last
-	grep -E "^(opencv-python-headless|decord2)==" .venv-$*/versions.txt > .venv-$*/last.txt
+	# as for .venv: the one that is wanted of those that share a folder comes last
+	grep -E "^opencv-python-headless==" .venv-$*/versions.txt > .venv-$*/last.txt
 	$(UV) pip install --quiet --python .venv-$*/bin/python --reinstall --no-deps --requirement .venv-$*/last.txt
 	$(UV) pip install --quiet --python .venv-$*/bin/python --no-deps --editable .
 	.venv-$*/bin/pytest -n auto --dist loadfile -m "not slow and not gpu" $(TESTS)

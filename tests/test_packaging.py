@@ -103,8 +103,8 @@ def test_wheel_runs_as_a_module(wheel: Path, tmp_path: Path) -> None:
 
 def test_import_is_light(tmp_path: Path) -> None:
     """Nothing heavy is imported before it is used, and the models need none of the data packages."""
-    heavy = "torch torchvision decord av albumentations faiss pyarrow lightning_fabric matplotlib"
+    heavy = "torch torchvision av albumentations faiss pyarrow lightning_fabric matplotlib"
     assert _run(f"import sys, specvid; print([m for m in '{heavy}'.split() if m in sys.modules])", tmp_path) == "[]"
-    data = "decord av albumentations faiss pyarrow lightning_fabric cv2"
+    data = "av albumentations faiss pyarrow lightning_fabric cv2"
     code = f"import sys, specvid.models; print([m for m in '{data}'.split() if m in sys.modules])"
     assert _run(code, tmp_path) == "[]"

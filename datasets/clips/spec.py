@@ -61,7 +61,7 @@ class ClipSpec:
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
     sampling: str = "dense"
-    decoder: str = "decord"
+    decoder: str = "pyav"
     min_readable: float = MIN_READABLE
     modality: Modality = "rgb"
 
@@ -93,7 +93,7 @@ class ClipSpec:
 
     @classmethod
     def of(
-        cls, source: InputLike, *, sampling: str = "dense", decoder: str = "decord", min_readable: float = MIN_READABLE
+        cls, source: InputLike, *, sampling: str = "dense", decoder: str = "pyav", min_readable: float = MIN_READABLE
     ) -> "ClipSpec":
         """The clips that a network was made for.
 

@@ -1,35 +1,20 @@
 """Video decoders behind one small interface: ``with open_video(path) as video: video.frames([0, 8, 16])``.
 
-Open a video in the process that reads it (for a data loader: inside ``__getitem__``); decord deadlocks when a reader
-crosses a fork. What is read how is a page of its own, ``docs/reading.md``.
+Open a video in the process that reads it (for a data loader: inside ``__getitem__``). What is read how is a page of its
+own, ``docs/reading.md``.
 """
 
 import os
-from functools import cache
-from importlib import import_module
-from typing import NamedTuple
 
 from specvid.datasets.decode.base import MIN_READABLE, Video
-from specvid.datasets.decode.index import Way, _frame_index, frame_index
-from specvid.datasets.decode.opening import import_decord
+from specvid.datasets.decode.index import _frame_index, frame_index
 from specvid.datasets.decode.probe import Probe, _read_header, probe
 from specvid.datasets.decode.structure.find import _find_structure
 from specvid.datasets.decode.survey import _survey
 from specvid.datasets.decode.timing import Timing
 from specvid.errors import unknown
 
-
-class _Decoder(NamedTuple):
-    module: str  # imported when it is used
-    name: str
-    exact_on: tuple[Way, ...]
-
-
-_DECODERS = {
-    "decord": _Decoder("specvid.datasets.decode.decord", "DecordVideo", ("jump",)),
-    "pyav": _Decoder("specvid.datasets.decode.pyav", "PyAVVideo", ("jump", "other")),
-    "torchcodec": _Decoder("specvid.datasets.decode.torchcodec", "TorchCodecVideo", ("jump",)),
-}
+_DECODERS = ("pyav", "torchcodec")
 
 __all__ = [
     "MIN_READABLE",
@@ -56,8 +41,7 @@ def check_decoder(decoder: str) -> None:
         decoder: one of `list_decoders`.
 
     Raises:
-        ValueError: it is unknown or not installed (with the command that installs it); not for ``decord``, which PyAV
-            replaces where it is not there.
+        ValueError: it is unknown or not installed (with the command that installs it).
     """
     if decoder not in _DECODERS:
         raise unknown("decoder", decoder, _DECODERS)
@@ -67,16 +51,6 @@ def check_decoder(decoder: str) -> None:
         decoder_class()
 
 
-@cache
-def has_decord() -> bool:
-    """Whether decord is installed and loads; there are platforms that it has no wheels for."""
-    try:
-        import_decord()
-    except Exception:  # not there, or a library that it needs is not
-        return False
-    return True
-
-
 def forget_headers() -> None:
     """Forget what was learnt from files opened before (it is kept per path, size and time of change)."""
     for known in (_read_header, _find_structure, _frame_index, _survey):
@@ -84,15 +58,11 @@ def forget_headers() -> None:
 
 
 def open_video(
-    path: str | os.PathLike[str],
-    decoder: str = "decord",
-    *,
-    min_readable: float = MIN_READABLE,
-    folder_fps: float = 25.0,
+    path: str | os.PathLike[str], decoder: str = "pyav", *, min_readable: float = MIN_READABLE, folder_fps: float = 25.0
 ) -> Video:
     """Open a video file, or a folder of images as a video.
 
-    All decoders give the same frames: where one is not exact, refuses a file or fails at it, PyAV takes its place.
+    Both decoders give the same frames: PyAV takes the place of torchcodec where that is not exact or fails.
 
     Args:
         path: of the file or folder.
@@ -116,6 +86,10 @@ def open_video(
         from specvid.datasets.decode.frame_folder import FrameFolder
 
         return FrameFolder(path, folder_fps, min_readable=min_readable)
-    if frame_index(path).way not in _DECODERS[decoder].exact_on or (decoder == "decord" and not has_decord()):
-        decoder = "pyav"
-    return getattr(import_module(_DECODERS[decoder].module), _DECODERS[decoder].name)(path, min_readable=min_readable)
+    if decoder == "torchcodec" and frame_index(path).torchcodec:
+        from specvid.datasets.decode.torchcodec import TorchCodecVideo
+
+        return TorchCodecVideo(path, min_readable=min_readable)
+    from specvid.datasets.decode.pyav import PyAVVideo
+
+    return PyAVVideo(path, min_readable=min_readable)

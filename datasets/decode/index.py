@@ -1,14 +1,14 @@
-"""How many frames a file has, when they are shown, and in which files decord's frame numbers are exact.
+"""How many frames a file has, when they are shown, and at which key frames decoding can begin.
 
-Measured with videos that carry their frame number as a picture (``tests/datasets/decode``): decord jumps to a key frame
-by its place in the file. With B-frames that refer across it, or in containers without presentation times, that is not
-its place in time, and frames come out 2 to 90 numbers off. Xvid AVI files, UCF-101's among them, are such files.
+Decoding cannot begin at a key frame that B-frames refer across, nor where the container has no presentation times and
+pictures are reordered (Xvid AVI files with B-frames, many of UCF-101's): frames would come out with wrong numbers, or
+not at all. Shown with videos that carry their frame number as a picture (``tests/datasets/decode``).
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -22,12 +22,10 @@ from specvid.datasets.decode.structure.find import find_structure
 from specvid.datasets.decode.survey import Survey, survey
 from specvid.datasets.decode.units import one_picture_each
 
-Way = Literal["jump", "other"]
-
-# Not MPEG-TS (off even when read from the start), WMV and MPEG-PS (wrong jumps).
-_DECORD_CONTAINERS = frozenset({"avi", "mov", "matroska"})
-# In these decord makes the same RGB of a picture as PyAV, bit for bit; not with 10 bits, for example.
-_DECORD_PIXELS = frozenset({"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p"})
+# In these torchcodec looks frames up by number as we do; not in MPEG-TS, WMV and MPEG-PS.
+_EXACT_CONTAINERS = frozenset({"avi", "mov", "matroska"})
+# In these it makes the same RGB of a picture as PyAV, bit for bit; not with 10 bits, for example.
+_EXACT_PIXELS = frozenset({"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p"})
 _BY_HAND = 256 * 2**20  # bytes; larger AVI files are not read into memory
 
 
@@ -38,24 +36,33 @@ class FrameIndex:
     Args:
         header: what the file announces.
         length: number of frames.
-        way: whether decord is exact where it has to ``jump`` to key frames, or an ``other`` decoder is needed.
+        torchcodec: whether torchcodec gives the same frames.
         fps: frames per second, the mean where the rate varies; 0 where it is unknown.
         shown: height and width of the pictures, px.
         times: (length,) float64, s from the first frame, where frames are not evenly spaced; else None.
         packet_times: (length,) int64, rising: time stamps of the packets, where the frames were counted by these.
         survey: of the whole video, where the frames could only be counted by decoding it.
-        keys: (K,) int64, rising: numbers of the frames that decoding can begin with, where decord can jump.
+        keys: (K,) int64, rising: numbers of the frames that decoding can begin with; None where it must at the first.
     """
 
     header: Probe
     length: int
-    way: Way
+    torchcodec: bool
     fps: float
     shown: tuple[int, int]
     times: np.ndarray | None = None
     packet_times: np.ndarray | None = None
     survey: Survey | None = None
     keys: np.ndarray | None = None
+
+    @property
+    def stamps(self) -> np.ndarray | None:
+        """(length,) int64, rising: the time stamp that each frame must carry; None where that is not known.
+
+        In an AVI file without B-frames FFmpeg counts instead of stamping; behind a jump it begins with the number that
+        the file's index gives the key frame.
+        """
+        return np.arange(self.length) if self.packet_times is None and self.keys is not None else self.packet_times
 
     def warning(self) -> str:
         """Warnings about the header and the frames; empty where it agrees with the file."""
@@ -112,9 +119,11 @@ def _by_hand(path: str, header: Probe) -> FrameIndex | None:
     found = read_mpeg4(data) if len(chunks) == header.frames else None
     if found is None or found.frames(chunks) != len(chunks) or not found.square:
         return None
-    way: Way = "other" if found.has_b else "jump"
-    keys = np.flatnonzero(found.intra) if way == "jump" else None
-    return FrameIndex(header, len(chunks), _named(path, way), header.fps, (header.height, header.width), keys=keys)
+    shown = header.height, header.width
+    if found.has_b:
+        return FrameIndex(header, len(chunks), False, header.fps, shown)
+    keys = np.flatnonzero(found.intra)
+    return FrameIndex(header, len(chunks), _has_plain_name(path), header.fps, shown, keys=keys)
 
 
 def _by_packets(path: str, header: Probe) -> FrameIndex | None:
@@ -141,13 +150,15 @@ def _by_packets(path: str, header: Probe) -> FrameIndex | None:
             frame, shape = packets.frame, packets.shape
             if frame is None or frame.pts != order[0] or frame.interlaced_frame:
                 return None
+            can_begin = (
+                not context.has_b_frames or header.container != "avi"  # it stores no presentation times
+            ) and _key_frames_part_time(np.array(packets.keys), stamps)
             is_exact = (
-                header.container in _DECORD_CONTAINERS
+                can_begin
+                and header.container in _EXACT_CONTAINERS
                 and len(opened.container.streams.video) == 1
-                and frame.format.name in _DECORD_PIXELS
+                and frame.format.name in _EXACT_PIXELS
                 and shape == Shape(header.height, header.width)
-                and (not context.has_b_frames or header.container != "avi")  # it stores no presentation times
-                and _key_frames_part_time(np.array(packets.keys), stamps)
             )
             keys = np.searchsorted(order, np.sort(stamps[packets.keys]))
             times = (order - order[0]) * float(stream.time_base)
@@ -156,17 +167,16 @@ def _by_packets(path: str, header: Probe) -> FrameIndex | None:
                 return None
     except Exception:  # whatever it is, decoding shows it
         return None
-    way: Way = "jump" if is_exact else "other"
     fps = _rate(header.fps, times)
     return FrameIndex(
         header,
         len(stamps),
-        _named(path, way),
+        is_exact and _has_plain_name(path),
         fps,
         shape.shown,
         _uneven(times, fps),
         packet_times=order,
-        keys=keys if is_exact else None,
+        keys=keys if can_begin else None,
     )
 
 
@@ -223,7 +233,7 @@ def _by_decoding(path: str, header: Probe) -> FrameIndex:
     times = found.times
     fps = header.fps if times is None else _rate(header.fps, times)
     uneven = None if times is None else _uneven(times, fps)
-    return FrameIndex(header, found.length, "other", fps, found.shape.shown, uneven, survey=found)
+    return FrameIndex(header, found.length, False, fps, found.shape.shown, uneven, survey=found)
 
 
 def _rate(announced: float, times: np.ndarray) -> float:
@@ -240,5 +250,5 @@ def _uneven(times: np.ndarray, fps: float) -> np.ndarray | None:
     return times
 
 
-def _named(path: str, way: Way) -> Way:
-    return way if plain_name(path) is not None else "other"
+def _has_plain_name(path: str) -> bool:
+    return plain_name(path) is not None

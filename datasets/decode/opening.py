@@ -7,7 +7,6 @@ through Python.
 
 import os
 import re
-import sys
 from collections.abc import Callable
 from stat import S_ISDIR, S_ISREG
 from typing import Any
@@ -25,40 +24,6 @@ _STREAM = (
     "is the address of a stream, not a file: record it first, e.g. `ffmpeg -i ADDRESS -t 60 clip.mkv`, or pipe its "
     "frames into `specvid predict --stdin WxH@FPS` (docs/segments.md)"
 )
-
-
-def import_decord() -> Any:
-    """decord, imported in a way that leaves the process alone.
-
-    decord2 first loads every library of the ``nvidia`` packages that torch brings, with its names visible to all.
-    NVBLAS is among them, and then stands in for the BLAS of libraries loaded later: FAISS dies of it. decord decodes on
-    the CPU here and needs none of them, so while it is imported there is no such package.
-
-    Returns:
-        The module.
-
-    Raises:
-        ImportError: it is not installed, a library that it needs is missing, or it is the decord of 2021, which
-            mmaction2 brings into the folder of decord2, and whose pictures differ from FFmpeg's.
-    """
-    if "decord" not in sys.modules:
-        hidden = sys.modules.get("nvidia")
-        sys.modules["nvidia"] = None  # type: ignore[assignment]  # marks a module as missing
-        try:
-            import decord
-        finally:
-            if hidden is None:
-                del sys.modules["nvidia"]
-            else:
-                sys.modules["nvidia"] = hidden
-    import decord
-
-    if int(decord.__version__.split(".")[0]) < 3:
-        raise ImportError(
-            f"decord {decord.__version__} stands in the place of decord2. "
-            "Run `pip install --force-reinstall --no-deps decord2`."
-        )
-    return decord
 
 
 def identity(path: str) -> tuple[str, int, int]:

@@ -1,6 +1,6 @@
 """What a file's header says, read before any decoder touches the file.
 
-FFmpeg reports a wrong file at once and in words here, where decord would answer with a C++ assertion. A header is read
+FFmpeg reports a wrong file at once and in words here, where others answer with a C++ assertion. A header is read
 once per file and process, not once per clip; that of an AVI file, UCF-101's format, by hand (0.03 ms; FFmpeg takes 0.5
 ms, a seventh of a small clip's whole decoding).
 """

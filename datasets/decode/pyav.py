@@ -1,8 +1,8 @@
-"""PyAV: FFmpeg frame by frame (BSD-3-Clause, https://pyav.org). The reference: exact on every file, slow on long ones.
+"""PyAV: FFmpeg frame by frame (BSD-3-Clause, https://pyav.org). The default, and the reference.
 
-Frames are counted from the start of the file, not looked up by time stamp: packed B-frames (UCF-101's Xvid) carry
-stamps out of order. Where the stamps are in order they are compared with those of the index, so that a frame that is
-lost without an error does not move the numbers of the others.
+It decodes from the last key frame before the frames that are wanted, where the index says that decoding can begin at
+it, and otherwise from the first frame on: packed B-frames (UCF-101's Xvid) carry stamps out of order, and a jump could
+land anywhere. Every jump is checked; where one did not land as announced, the file is read from its start.
 """
 
 import os
@@ -11,15 +11,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from specvid.datasets.decode.base import MIN_READABLE, Video
+from specvid.datasets.decode.cursor import Cursor, NotAsAnnounced
 from specvid.datasets.decode.index import FrameIndex, frame_index
-from specvid.datasets.decode.opening import Container
-from specvid.datasets.decode.picture import Shape, shape_of, to_rgb
 from specvid.datasets.decode.survey import Survey, survey
 from specvid.errors import VideoError
 
-
-class _NotAsAnnounced(Exception):
-    """The frames that come are not those of the index."""
+_NEAR = 4  # frames; decoding so many takes about as long as a jump
 
 
 def _together(frames: Iterator[np.ndarray], count: int) -> np.ndarray:
@@ -34,7 +31,7 @@ def _together(frames: Iterator[np.ndarray], count: int) -> np.ndarray:
 
 
 class PyAVVideo(Video):
-    """A video read with PyAV, decoding from the first frame to the last one wanted.
+    """A video read with PyAV.
 
     Args:
         path: of the video.
@@ -47,13 +44,15 @@ class PyAVVideo(Video):
         super().__init__(path, index.length, index.fps, index.shown, times=index.times, min_readable=min_readable)
         self._add_warning(index.warning())
         self._survey: Survey | None = index.survey
+        self._keys = index.keys
+        self._cursor: Cursor | None = None
 
     def _decode(self, needed: np.ndarray) -> np.ndarray:
-        if self._survey is None:
+        while self._survey is None:
             try:
-                return _together(self._numbered(needed, np.arange(len(self))), len(needed))
-            except _NotAsAnnounced:  # what came so far may have other numbers: all of it is read again
-                self._survey = survey(self.path, self.index.packet_times)
+                return _together(self._read(needed), len(needed))
+            except NotAsAnnounced:  # what came so far may have other numbers: all of it is read again
+                self._look_closer()
         return _together(self.stream(needed), len(needed))
 
     def stream(self, needed: np.ndarray, skip: int = 0) -> Iterator[np.ndarray]:
@@ -63,65 +62,61 @@ class PyAVVideo(Video):
             needed: rising numbers.
             skip: how many of them somebody else has given already; they count among the wanted ones.
         """
-        given = 0
-        if self._survey is None:
+        given = skip
+        while self._survey is None:
             try:
-                for frame in self._numbered(needed, np.arange(len(self))):
+                for frame in self._read(needed[given:]):
                     given += 1
-                    if given > skip:
-                        yield frame
+                    yield frame
                 return
-            except _NotAsAnnounced:
-                self._survey = survey(self.path, self.index.packet_times)
+            except NotAsAnnounced:
+                self._look_closer()
         source = self._survey.nearest(needed)
         self._stand_in(needed[source != needed], len(needed), self._codec_says(self._survey))
         sources, counts = np.unique(source, return_counts=True)
-        skip = max(skip, given)
         try:
-            for frame, count, end in zip(
-                self._numbered(sources, self._survey.places), counts, np.cumsum(counts), strict=True
-            ):
-                for _ in range(min(count, max(0, end - skip))):
+            for frame, count, end in zip(self._read(sources), counts, np.cumsum(counts), strict=True):
+                for _ in range(min(count, max(0, end - given))):
                     yield frame
-        except _NotAsAnnounced:
+        except NotAsAnnounced:
             raise VideoError(self.path, "does not decode the same way twice: is it being written to?") from None
 
     def _codec_says(self, found: Survey) -> str:
         return f"{self.index.header.codec}: {found.reason or 'no frame comes'}"
 
-    def _numbered(self, needed: np.ndarray, places: np.ndarray) -> Iterator[np.ndarray]:
-        """The frames ``needed``, each once, rising. ``places``: numbers of the frames in the order of decoding."""
-        stamps = self.index.packet_times if self._survey is None else None
-        from av.video.reformatter import VideoReformatter
+    def _look_closer(self) -> None:
+        """Something came that was not announced: read from the start, or else decode all and see what there is."""
+        if self._cursor is not None and self._cursor.jumped:
+            self._keys = None
+        else:
+            self._survey = survey(self.path, self.index.packet_times)
+        self.close()
 
-        wanted = iter(needed.tolist())
-        number = next(wanted)
-        shape: Shape | None = None
-        try:
-            with Container(self.path) as opened:
-                stream = opened.stream
-                stream.thread_count = 1
-                at = -1
-                converter = VideoReformatter()
-                for packet in opened.container.demux(stream):
-                    try:
-                        frames = packet.decode()
-                    except Exception:
-                        if self._survey is None:
-                            raise
-                        continue
-                    for frame in frames:
-                        at += 1
-                        shape = shape or shape_of(frame, stream.sample_aspect_ratio)
-                        if at >= len(places) or (stamps is not None and frame.pts != stamps[at]):
-                            raise _NotAsAnnounced
-                        if places[at] == number:
-                            yield to_rgb(frame, shape, converter)
-                            number = next(wanted, -1)
-                            if number < 0:
-                                return
-        except (VideoError, _NotAsAnnounced, GeneratorExit):
-            raise
-        except Exception as error:
-            raise _NotAsAnnounced from error
-        raise _NotAsAnnounced
+    def _read(self, needed: np.ndarray) -> Iterator[np.ndarray]:
+        """The frames ``needed``, each once, rising; of a video that was surveyed such as decode."""
+        places = needed if self._survey is None else np.searchsorted(self._survey.places, needed)
+        keys = np.zeros_like(places)
+        if self._keys is not None and self._survey is None:
+            known = np.append(0, self._keys)
+            keys = known[np.searchsorted(known, places, side="right") - 1]
+        for place, key in zip(places.tolist(), keys.tolist(), strict=True):
+            yield self._at(place, key).picture(place)
+
+    def _at(self, place: int, key: int) -> Cursor:
+        """A cursor that stands before a place, near to it if there is a key frame to begin with."""
+        cursor = self._cursor
+        if cursor is not None and cursor.at >= place and not key:
+            self.close()
+            cursor = None
+        if cursor is None:
+            stamps = self.index.stamps if self._survey is None else None
+            cursor = self._cursor = Cursor(self.path, stamps, self.size, tolerant=self._survey is not None)
+        if key and (cursor.at >= place or key - cursor.at > _NEAR):
+            cursor.jump(key)
+        return cursor
+
+    def close(self) -> None:
+        """Release the file."""
+        if self._cursor is not None:
+            self._cursor.close()
+            self._cursor = None

@@ -2,16 +2,18 @@
 libraries on the system."""
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from specvid.datasets.decode.base import MIN_READABLE
-from specvid.datasets.decode.fast import FastVideo
+from specvid.datasets.decode.base import MIN_READABLE, Video
+from specvid.datasets.decode.index import frame_index
 from specvid.datasets.decode.opening import plain_name
+from specvid.datasets.decode.pyav import PyAVVideo
 
 
-class TorchCodecVideo(FastVideo):
+class TorchCodecVideo(Video):
     """A video read with torchcodec, in its exact seek mode (it scans the file when it opens it), and with PyAV what it
     refuses or fails at.
 
@@ -21,7 +23,9 @@ class TorchCodecVideo(FastVideo):
     """
 
     def __init__(self, path: str | os.PathLike[str], *, min_readable: float = MIN_READABLE) -> None:
-        super().__init__(path, min_readable=min_readable)
+        index = frame_index(os.fspath(path))
+        super().__init__(path, index.length, index.fps, index.shown, times=index.times, min_readable=min_readable)
+        self._reference: PyAVVideo | None = None
         self._decoder: Any = None
         try:
             decoder = decoder_class()(
@@ -32,7 +36,21 @@ class TorchCodecVideo(FastVideo):
         if len(decoder) == len(self):
             self._decoder = decoder
 
+    def _decode(self, needed: np.ndarray) -> np.ndarray:
+        frames = self._fast(needed)
+        return self._refer()._decode(needed) if frames is None else frames
+
+    def stream(self, needed: np.ndarray) -> Iterator[np.ndarray]:
+        """See `Video.stream`."""
+        for start, block in self._blocks(needed):
+            frames = self._fast(block)
+            if frames is None:  # PyAV goes on to the end: how many may be lost is a matter of all that are wanted
+                yield from self._refer().stream(needed, skip=start)
+                return
+            yield from frames
+
     def _fast(self, needed: np.ndarray) -> np.ndarray | None:
+        """As `_decode`; None where torchcodec fails."""
         if self._decoder is None:
             return None
         try:
@@ -41,9 +59,18 @@ class TorchCodecVideo(FastVideo):
             return None
         return frames if frames.shape[1:] == (*self.size, 3) else None
 
+    def _refer(self) -> PyAVVideo:
+        """The same video with PyAV; its warnings are those of this one."""
+        if self._reference is None:
+            self._reference = PyAVVideo(self.path, min_readable=self.min_readable)
+            self._warnings, self._stand_ins = self._reference._warnings, self._reference._stand_ins
+        return self._reference
+
     def close(self) -> None:
         """Release the file."""
         self._decoder = None
+        if self._reference is not None:
+            self._reference.close()
 
 
 def decoder_class() -> Any:
@@ -57,13 +84,13 @@ def decoder_class() -> Any:
     except ImportError:
         raise ValueError(
             "decoder 'torchcodec' is not installed. Install it with `pip install torchcodec` (it also needs FFmpeg's "
-            "libraries, e.g. `apt install ffmpeg`), or use decoder 'decord' or 'pyav'."
+            "libraries, e.g. `apt install ffmpeg`), or use decoder 'pyav'."
         ) from None
     except RuntimeError as error:  # installed, but FFmpeg's libraries are not
         raise ValueError(
             f"decoder 'torchcodec' is installed but does not load ({_first_line(error)}). Install FFmpeg's libraries, "
             "e.g. `apt install ffmpeg`, and the torchcodec of your torch, `pip install --upgrade torchcodec`; "
-            "or use decoder 'decord' or 'pyav'."
+            "or use decoder 'pyav'."
         ) from None
     return VideoDecoder
 

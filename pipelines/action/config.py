@@ -28,7 +28,7 @@ class ActionClipsConfig(ClipsConfig):
     """Share of each class's train groups that is held out to select best/; 0 = none."""
     balance: Literal["none", "sampler", "loss"] = "none"
     """Classes with few clips: drawn as often as the others, or counted as much in the loss."""
-    decoder: Literal["decord", "pyav", "torchcodec"] = "decord"
+    decoder: Literal["pyav", "torchcodec"] = "pyav"
     """Video decoder."""
     min_readable: float = 0.9
     """Share of a clip's frames that must decode; the nearest ones stand in for the others, and that is counted."""

@@ -28,7 +28,7 @@ class WindowConfig:
     """Clips of frames --stride apart, or one of each of equal parts; auto: as the run was trained, else dense."""
     fps: float | None = None
     """Frames per second of folders of images and of tracklets; without it their rows have no times."""
-    decoder: Literal["decord", "pyav", "torchcodec"] = "decord"
+    decoder: Literal["pyav", "torchcodec"] = "pyav"
     """Video decoder."""
     min_readable: float = 0.9
     """Share of a video's wanted frames that must decode; the nearest ones replace the others, with a warning."""

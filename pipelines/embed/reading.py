@@ -56,21 +56,16 @@ class Reader:
         return self.planner.spec
 
     def import_all(self) -> None:
-        """Import what reading takes, which happens at the first file otherwise.
-
-        No file is opened: decord's readers must not cross a fork.
-        """
+        """Import what reading takes, which happens at the first file otherwise."""
         import av.subtitles.stream  # which opening a container imports
         import numpy.ma
 
         from specvid.datasets.clips import resizing
-        from specvid.datasets.decode import check_decoder, has_decord, pyav
+        from specvid.datasets.decode import check_decoder, pyav
         from specvid.datasets.decode import images as tracklet_frames
 
         assert av and numpy and resizing and pyav and tracklet_frames
         check_decoder(self.spec.decoder)
-        if self.spec.decoder == "decord":
-            has_decord()
 
     def open(self, path: str, files: Sequence[str] = ()) -> Video:
         """Open a video file, a folder of images, or images, as what the network sees of it.

@@ -8,7 +8,7 @@ import torch
 
 from specvid import __version__
 
-_PACKAGES = ("torch", "torchvision", "numpy", "lightning-fabric", "decord2", "av", "safetensors")
+_PACKAGES = ("torch", "torchvision", "numpy", "lightning-fabric", "av", "safetensors")
 
 
 def describe_environment() -> dict[str, str]:

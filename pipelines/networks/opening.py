@@ -39,7 +39,7 @@ class OpenedNetwork:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
     sampling: str = "dense"
-    decoder: str = "decord"
+    decoder: str = "pyav"
     trained: bool = True
     message: str = ""
 
@@ -116,7 +116,7 @@ def _open_run(config: NetworkConfig) -> OpenedNetwork:
     model = build_described(metadata, file, trusted=config.trust)
     _add_buffers(model, metadata.get("buffers", {}), file)
     run.load_model(config.checkpoint, model, without=only_for_training(metadata, file))
-    decoder = str(metadata.get("data", {}).get("decoder", "decord"))
+    decoder = str(metadata.get("data", {}).get("decoder", "pyav"))
     return OpenedNetwork(model, metadata, model.classes or (), model.sampling, decoder)
 
 

@@ -26,7 +26,7 @@ class PretrainClipsConfig(ClipsConfig):
     """Own clips without a test part: share of each class's groups to leave out, as `train action` tests on them."""
     groups: str = ""
     """Own clips: which are cut from one source, as a table (path, group) or a regular expression with ( )."""
-    decoder: Literal["decord", "pyav", "torchcodec"] = "decord"
+    decoder: Literal["pyav", "torchcodec"] = "pyav"
     """Video decoder."""
     min_readable: float = 0.9
     """Share of a clip's frames that must decode; the nearest ones stand in for the others, and that is counted."""

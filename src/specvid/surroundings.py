@@ -18,7 +18,7 @@ from typing import Any
 _SETTINGS = {"matplotlib": "matplotlibrc", "numba": ".numba_config.yaml"}
 # What loads NVIDIA's libraries. One of them (cuSPARSELt) has an empty name among the folders where the linker looks, so
 # that a libcuda.so.1 of the working directory is loaded, and run.
-_COMPILED = ("torch", "decord")
+_COMPILED = frozenset({"torch"})
 
 
 def ignore_working_directory() -> None:

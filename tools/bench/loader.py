@@ -28,7 +28,6 @@ from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.clips.transforms import train_transform
 from specvid.datasets.clips.videos import TrainClips
 from specvid.datasets.decode import forget_headers, open_video
-from specvid.datasets.decode.opening import import_decord
 from specvid.datasets.layouts.action_set import VideoRecord
 from specvid.datasets.layouts.ucf101 import read_ucf101
 from specvid.pipelines.engine.log import silent
@@ -99,8 +98,10 @@ def bench_loader(
         Rows without workers, then rows with them.
 
     Raises:
-        ValueError: no such data set, sizes that do not fit, or a shrunk set that lacks a clip.
+        ValueError: decord is not installed, no such data set, sizes that do not fit, or a shrunk set that lacks a clip.
     """
+    if find_spec("decord") is None:
+        raise ValueError("decord, which the loader is compared with, is not installed: `pip install decord2`.")
     records = read_ucf101(data).train
     records = records[:: max(1, len(records) // clips)][:clips]
     spec = ClipSpec(frames, stride, size, resize, mean=(0.45, 0.45, 0.45), std=(0.225, 0.225, 0.225))
@@ -159,7 +160,8 @@ class _Bare(Dataset[torch.Tensor]):
         self.lengths = [_length(record) for record in records]
 
     def __getitem__(self, key: tuple[int, int]) -> torch.Tensor:
-        decord = import_decord()
+        import decord
+
         reader = decord.VideoReader(str(self.records[key[1]].path), num_threads=self.threads)
         return torch.from_numpy(reader.get_batch(np.unique(self.wanted(key))).asnumpy())
 

@@ -20,7 +20,6 @@ from specvid.tools.data.variants import Variant, make_variants
 
 TIMEOUT = 60.0
 """Seconds that reading a file may take, with everything that is compared."""
-DECODERS = ("decord", "pyav")
 _CLIP = 16
 
 
@@ -32,9 +31,10 @@ class Outcome:
         share: of the source's frames, that bare PyAV decodes.
         error: why it cannot be read; "" where it can.
         warning: of a file that can be read.
-        guessed: where decord differs from PyAV in a video in which FFmpeg mended frames, or either from bare PyAV in
-            frames behind a lost one: FFmpeg guesses them from what it decoded before, or from what its buffers hold.
-        faults: what must not be: "dies", "hangs", a frame that moved or was repeated without a word, decoders or
+        guessed: where a clip differs from the whole in a video in which FFmpeg mended frames, or the whole from bare
+            PyAV in frames behind a lost one: FFmpeg guesses them from what it decoded before, or from what its buffers
+            hold.
+        faults: what must not be: "dies", "hangs", a frame that moved or was repeated without a word, clips or
             ``data check`` that do not agree.
     """
 
@@ -129,25 +129,22 @@ def _measure(variant: Variant) -> Outcome:
             outcome.faults.append(f"not one clear line: {outcome.error!r}")
     else:
         outcome.warning = verified.warning
-    for decoder in DECODERS:
-        try:
-            with open_video(variant.path, decoder) as video:
-                frames = video.frames(np.arange(len(video)))
-        except VideoError as error:
-            if not outcome.error:
-                outcome.faults.append(f"{decoder} refuses what `data check` takes: {error}")
-            continue
-        if outcome.error:
-            outcome.faults.append(f"{decoder} reads what `data check` refuses: {outcome.error}")
-        else:
-            lost = np.array(verified.lost, np.int64)
-            mended = "FFmpeg mended them" in verified.warning
-            differing = outcome.guessed if mended and decoder != "pyav" else outcome.faults
-            differences = list(_compare(decoder, frames, truth, lost, video.warning))
-            if differences and len(lost) and _only_guesses(variant.path, frames, truth, lost):
-                differing = outcome.guessed
-            differing += differences
-            differing += _clips(variant.path, decoder, frames, lost)
+    try:
+        with open_video(variant.path) as video:
+            frames = video.frames(np.arange(len(video)))
+    except VideoError as error:
+        if not outcome.error:
+            outcome.faults.append(f"refuses what `data check` takes: {error}")
+        return outcome
+    if outcome.error:
+        outcome.faults.append(f"reads what `data check` refuses: {outcome.error}")
+        return outcome
+    lost = np.array(verified.lost, np.int64)
+    differences = list(_compare(frames, truth, lost, video.warning))
+    only_guesses = bool(differences) and len(lost) > 0 and _only_guesses(variant.path, frames, truth, lost)
+    (outcome.guessed if only_guesses else outcome.faults).extend(differences)
+    mended = "FFmpeg mended them" in verified.warning
+    (outcome.guessed if only_guesses or mended else outcome.faults).extend(_clips(variant.path, frames, lost))
     return outcome
 
 
@@ -188,23 +185,21 @@ def _bare(path: Path, *, keep: bool = False) -> list[np.ndarray]:
     return frames
 
 
-def _compare(
-    decoder: str, frames: np.ndarray, truth: list[np.ndarray], lost: np.ndarray, warning: str
-) -> Iterator[str]:
+def _compare(frames: np.ndarray, truth: list[np.ndarray], lost: np.ndarray, warning: str) -> Iterator[str]:
     """What is wrong with all frames of a video: they must be the true ones in their order, but for the lost ones."""
     own = np.delete(np.arange(len(frames)), lost)
     if len(own) > len(truth):
-        yield f"{decoder}: {len(own)} frames, PyAV has {len(truth)}"
+        yield f"{len(own)} frames, PyAV has {len(truth)}"
         return
     if frames.shape[1:] == truth[0].shape:  # else rotated or scaled, which tests of their own look at
         moved = [int(i) for i, true in zip(own, truth, strict=False) if not (frames[i] == true).all()]
         if moved:
-            yield f"{decoder}: {len(moved)} of {len(own)} frames are others than PyAV's, the first is {moved[0]}"
+            yield f"{len(moved)} of {len(own)} frames are others than PyAV's, the first is {moved[0]}"
     if len(lost) and "cannot be decoded" not in warning:
-        yield f"{decoder}: {len(lost)} frames are repeated without a word"
+        yield f"{len(lost)} frames are repeated without a word"
 
 
-def _clips(path: Path, decoder: str, frames: np.ndarray, lost: np.ndarray) -> Iterator[str]:
+def _clips(path: Path, frames: np.ndarray, lost: np.ndarray) -> Iterator[str]:
     """Clips read by themselves: they must be those of the complete video, or fail where too much of them is lost."""
     from specvid.datasets.decode import MIN_READABLE, open_video
     from specvid.errors import VideoError
@@ -214,19 +209,19 @@ def _clips(path: Path, decoder: str, frames: np.ndarray, lost: np.ndarray) -> It
         missing = int(np.isin(clip, lost).sum())
         must_fail = missing > (1 - MIN_READABLE) * len(clip) + 1e-9
         try:
-            with open_video(path, decoder) as video:
+            with open_video(path) as video:
                 got = video.frames(clip)
                 is_reported = "cannot be decoded" in video.warning
         except VideoError as error:
             if not must_fail:
-                yield f"{decoder}: a clip at {start} fails, `data check` misses {missing} of its frames: {error}"
+                yield f"a clip at {start} fails, `data check` misses {missing} of its frames: {error}"
             continue
         if must_fail:
-            yield f"{decoder}: a clip at {start} is read, `data check` misses {missing} of its frames"
+            yield f"a clip at {start} is read, `data check` misses {missing} of its frames"
         elif not (got == frames[clip]).all():
-            yield f"{decoder}: a clip at {start} has other frames than the complete video"
+            yield f"a clip at {start} has other frames than the complete video"
         elif missing and not is_reported:
-            yield f"{decoder}: a clip at {start} repeats {missing} frames without a word"
+            yield f"a clip at {start} repeats {missing} frames without a word"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -10,8 +10,8 @@ from specvid.cli.verb import Verb
 from specvid.files import output_file
 
 LOADER_HELP = """\
-specvid bench loader: clips per second of the training loader, of bare decord decoding the same frames,
-and of mmaction2's own pipeline where it is installed, in turn in one run
+specvid bench loader: clips per second of the training loader, of bare decord decoding the same frames
+(pip install decord2), and of mmaction2's own pipeline where it is installed, in turn in one run
 
   DATA                    a data set in UCF-101's layout
   --shrunk DIR            the same set as `specvid data shrink` made it: one more row

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from decoders import DECODERS
 from synthetic_videos import blank_frames, numbered_frame, read_numbers, write_numbered, write_video
 from torch.utils.data import DataLoader
 
@@ -44,7 +45,7 @@ def broken(records: list[VideoRecord], *indices: int) -> list[VideoRecord]:
     return [VideoRecord(Path("gone.avi"), "gone.avi", r.label) if i in indices else r for i, r in enumerate(records)]
 
 
-@pytest.mark.parametrize("decoder", ["decord", "pyav"])
+@pytest.mark.parametrize("decoder", DECODERS)
 def test_training_takes_the_frames_that_sampling_says(records, decoder):
     dataset = TrainClips(records, clip_of(8, 3, decoder=decoder), transform=PLAIN, seed=4)
     segments = TrainClips(records, clip_of(8, 3, decoder=decoder, sampling="segments"), transform=PLAIN, seed=4)
@@ -164,7 +165,7 @@ def test_segments_have_one_view(records):
         TestViews(records, clip_of(sampling="segments"), transform=test_transform(clip_of()), clips=3)
 
 
-@pytest.mark.parametrize("decoder", ["decord", "pyav"])
+@pytest.mark.parametrize("decoder", DECODERS)
 def test_frames_that_stand_in_for_lost_ones_are_said(tmp_path, decoder):
     """A clip of 40 frames, one of them lost: read, never silently; where more than a tenth is lost it is an error."""
     path = blank_frames(write_numbered(tmp_path), [50])

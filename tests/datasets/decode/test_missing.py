@@ -49,7 +49,7 @@ def files(tmp_path_factory):
     return read
 
 
-def _numbers(path, decoder="decord", **more):
+def _numbers(path, decoder="pyav", **more):
     with open_video(path, decoder, **more) as video:
         return read_numbers(video.frames(range(len(video)))), video.warning
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from decoders import DECODERS
 
 from specvid.datasets.decode import open_video
 from specvid.datasets.layouts.ucf101 import read_ucf101
@@ -71,7 +72,7 @@ def test_same_seed_same_bytes_other_seed_other_bytes(synthetic: Path, tmp_path: 
     assert not any(ours[name] == others[name] for name in ours if name.endswith(".avi"))
 
 
-@pytest.mark.parametrize("decoder", ["decord", "pyav"])
+@pytest.mark.parametrize("decoder", DECODERS)
 def test_decoding_gives_the_pictures_back(synthetic: Path, decoder: str) -> None:
     clips = list(plan_ucf101(seed=1, scenes=2))
     errors = []

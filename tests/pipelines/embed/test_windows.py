@@ -134,7 +134,7 @@ before = set(sys.modules)
 (chunk,) = reader.chunks(Source("x", sys.argv[1]))
 assert not chunk.error and "albumentations" not in sys.modules
 heavy = {name.split(".")[0] for name in set(sys.modules) - before} - {"specvid"}
-assert not heavy & {"av", "cv2", "decord", "scipy", "torchvision"}, heavy
+assert not heavy & {"av", "cv2", "scipy", "torchvision"}, heavy
 """
     path = write_numbered(tmp_path, count=10)
     done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=False)

@@ -14,9 +14,11 @@ from specvid.datasets.layouts.action_set import VideoRecord
 from specvid.tools.bench import loader as tool
 from specvid.tools.bench.loader import BARE, FIRST, FLOATS, LOADER, MMACTION, SHRUNK, THREADED, as_text, bench_loader
 
+pytest.importorskip("decord", reason="the loader is compared with it")
+
 
 def _wide(number):
-    """decord2 alone does not read narrow frames on every processor."""
+    """decord alone does not read narrow frames on every processor."""
     return numbered_frame(number).repeat(4, axis=0).repeat(4, axis=1)
 
 
