@@ -30,3 +30,16 @@ def find_chunks(data: bytes) -> np.ndarray:
     if (offsets[1:] < offsets[:-1] + entries[:-1, 3]).any() or offsets[-1] + 8 + entries[-1, 3] > start:
         return none
     return offsets
+
+
+def first_number(data: bytes) -> int:
+    """The number that FFmpeg gives the first picture.
+
+    Args:
+        data: of an AVI file.
+
+    Returns:
+        ``dwStart`` of its video stream's header, nearly always 0.
+    """
+    at = data.find(b"vids", 12)
+    return int.from_bytes(data[at + 28 : at + 32], "little") if at > 0 else 0

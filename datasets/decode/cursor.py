@@ -1,7 +1,8 @@
 """An open video file, and how far it is decoded: frames one after the other, from the start or from a key frame.
 
 Frames are counted from the start of the file. Where their time stamps are known, each frame must carry its own: so one
-that is lost without an error does not move the numbers of the others, and a jump shows where it really landed.
+that is lost without an error does not move the numbers of the others. A jump must land at the very frame that it was
+for, and that must say itself that nothing before it is needed: containers say so of other frames, too.
 """
 
 from collections.abc import Generator
@@ -24,23 +25,23 @@ class Cursor:
     Args:
         path: of the file.
         stamps: (N,) time stamps of its frames, rising, where they are known.
-        shown: height and width of its pictures, px, as a jump must find them.
+        shape: of its pictures, as a jump must find them.
         tolerant: go on behind packets that do not decode.
 
     Attributes:
         at: place, in the order of decoding, of the frame that came last; -1 before the first one.
-        jumped: whether `jump` was ever called.
+        jumped: whether it ever jumped.
 
     Raises:
         VideoError: there is no video in it.
         NotAsAnnounced: whatever else is wrong with the file; so do the methods.
     """
 
-    def __init__(self, path: str, stamps: np.ndarray | None, shown: tuple[int, int], *, tolerant: bool = False) -> None:
+    def __init__(self, path: str, stamps: np.ndarray | None, shape: Shape, *, tolerant: bool = False) -> None:
         from av.video.reformatter import VideoReformatter
 
         self.at, self.jumped = -1, False
-        self._stamps, self._shown, self._tolerant = stamps, shown, tolerant
+        self._stamps, self._expected, self._tolerant = stamps, shape, tolerant
         try:
             self._opened = Container(path)
         except VideoError:
@@ -48,21 +49,22 @@ class Cursor:
         except Exception as error:
             raise NotAsAnnounced from error
         self._opened.stream.thread_count = 1
-        self._frames, self._lands = self._decode(), False
+        self._frames = self._decode()
+        self._landing: int | None = None  # time stamp of the frame that must come now
         self._shape: Shape | None = None
         self._converter = VideoReformatter()
 
-    def jump(self, key: int) -> None:
+    def jump(self, key: int, stamp: int) -> None:
         """Go on at a key frame.
 
         Args:
-            key: its number, of a file with time stamps.
+            key: its number.
+            stamp: its time stamp.
         """
-        assert self._stamps is not None
-        self.jumped = self._lands = True
+        self.at, self.jumped, self._landing = key - 1, True, stamp
         self._frames.close()
         try:
-            self._opened.container.seek(int(self._stamps[key]), stream=self._opened.stream)
+            self._opened.container.seek(stamp, stream=self._opened.stream)
         except Exception as error:
             raise NotAsAnnounced from error
         self._frames = self._decode()
@@ -76,10 +78,8 @@ class Cursor:
         Returns:
             uint8 RGB (H, W, 3).
         """
-        while self.at < place or self._lands:
+        while self.at < place:
             frame = self._next()
-        if self.at > place:  # the jump landed behind it
-            raise NotAsAnnounced
         assert self._shape is not None
         return to_rgb(frame, self._shape, self._converter)
 
@@ -92,21 +92,16 @@ class Cursor:
         frame = next(self._frames, None)
         if frame is None:
             raise NotAsAnnounced
+        self.at += 1
         if self._shape is None:
             self._shape = shape_of(frame, self._opened.stream.sample_aspect_ratio)
-            if self._lands and self._shape.shown != self._shown:
-                raise NotAsAnnounced
-        self.at = self._landed(frame) if self._lands else self.at + 1
-        self._lands = False
         if self._stamps is not None and (self.at >= len(self._stamps) or frame.pts != self._stamps[self.at]):
             raise NotAsAnnounced
+        if self._landing is not None:
+            if not (frame.pts == self._landing and frame.key_frame and self._shape == self._expected):
+                raise NotAsAnnounced
+            self._landing = None
         return frame
-
-    def _landed(self, frame: Any) -> int:
-        """The number of the first frame behind a jump."""
-        if frame.pts is None or self._stamps is None:
-            raise NotAsAnnounced
-        return int(np.searchsorted(self._stamps, frame.pts))
 
     def _decode(self) -> Generator[Any, None, None]:
         try:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from specvid.datasets.decode.avi import find_chunks
+from specvid.datasets.decode.avi import find_chunks, first_number
 from specvid.datasets.decode.missing import NEVER_DROPPED
 from specvid.datasets.decode.mpeg4 import read_mpeg4
 from specvid.datasets.decode.opening import Container, identity, plain_name
@@ -20,11 +20,11 @@ from specvid.datasets.decode.picture import Shape, shape_of
 from specvid.datasets.decode.probe import Probe, probe
 from specvid.datasets.decode.structure.find import find_structure
 from specvid.datasets.decode.survey import Survey, survey
-from specvid.datasets.decode.units import one_picture_each
+from specvid.datasets.decode.units import Pictures, find_pictures
 
-# In these torchcodec looks frames up by number as we do; not in MPEG-TS, WMV and MPEG-PS.
+# In these a jump lands where it should; not in MPEG-TS and -PS, which are searched by decoding times, WMV and others.
 _EXACT_CONTAINERS = frozenset({"avi", "mov", "matroska"})
-# In these it makes the same RGB of a picture as PyAV, bit for bit; not with 10 bits, for example.
+# In these torchcodec makes the same RGB of a picture as PyAV, bit for bit; not with 10 bits, for example.
 _EXACT_PIXELS = frozenset({"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p"})
 _BY_HAND = 256 * 2**20  # bytes; larger AVI files are not read into memory
 
@@ -38,7 +38,7 @@ class FrameIndex:
         length: number of frames.
         torchcodec: whether torchcodec gives the same frames.
         fps: frames per second, the mean where the rate varies; 0 where it is unknown.
-        shown: height and width of the pictures, px.
+        shape: of the pictures.
         times: (length,) float64, s from the first frame, where frames are not evenly spaced; else None.
         packet_times: (length,) int64, rising: time stamps of the packets, where the frames were counted by these.
         survey: of the whole video, where the frames could only be counted by decoding it.
@@ -49,20 +49,27 @@ class FrameIndex:
     length: int
     torchcodec: bool
     fps: float
-    shown: tuple[int, int]
+    shape: Shape
     times: np.ndarray | None = None
     packet_times: np.ndarray | None = None
     survey: Survey | None = None
     keys: np.ndarray | None = None
 
     @property
-    def stamps(self) -> np.ndarray | None:
-        """(length,) int64, rising: the time stamp that each frame must carry; None where that is not known.
+    def shown(self) -> tuple[int, int]:
+        """Height and width of the pictures, px."""
+        return self.shape.shown
 
-        In an AVI file without B-frames FFmpeg counts instead of stamping; behind a jump it begins with the number that
-        the file's index gives the key frame.
+    def stamp(self, key: int) -> int:
+        """The time stamp of a key frame.
+
+        Args:
+            key: its number, one of ``keys``.
+
+        Returns:
+            The stamp; in an AVI file that was read by hand its number, for FFmpeg counts instead of stamping there.
         """
-        return np.arange(self.length) if self.packet_times is None and self.keys is not None else self.packet_times
+        return key if self.packet_times is None else int(self.packet_times[key])
 
     def warning(self) -> str:
         """Warnings about the header and the frames; empty where it agrees with the file."""
@@ -119,11 +126,11 @@ def _by_hand(path: str, header: Probe) -> FrameIndex | None:
     found = read_mpeg4(data) if len(chunks) == header.frames else None
     if found is None or found.frames(chunks) != len(chunks) or not found.square:
         return None
-    shown = header.height, header.width
-    if found.has_b:
-        return FrameIndex(header, len(chunks), False, header.fps, shown)
+    shape = Shape(header.height, header.width)
+    if found.has_b or first_number(data):  # FFmpeg counts from there
+        return FrameIndex(header, len(chunks), False, header.fps, shape)
     keys = np.flatnonzero(found.intra)
-    return FrameIndex(header, len(chunks), _has_plain_name(path), header.fps, shown, keys=keys)
+    return FrameIndex(header, len(chunks), _has_plain_name(path), header.fps, shape, keys=keys)
 
 
 def _by_packets(path: str, header: Probe) -> FrameIndex | None:
@@ -133,7 +140,8 @@ def _by_packets(path: str, header: Probe) -> FrameIndex | None:
             stream, context = opened.stream, opened.stream.codec_context
             context.thread_count = 1
             packets = _Packets(opened)
-            if not one_picture_each(header.codec, packets, context.extradata):
+            pictures = find_pictures(header.codec, packets, context.extradata)
+            if pictures is Pictures.UNSURE:
                 return None
             packets.read_rest()
             stamps = np.array(packets.stamps)
@@ -151,11 +159,13 @@ def _by_packets(path: str, header: Probe) -> FrameIndex | None:
             if frame is None or frame.pts != order[0] or frame.interlaced_frame:
                 return None
             can_begin = (
-                not context.has_b_frames or header.container != "avi"  # it stores no presentation times
-            ) and _key_frames_part_time(np.array(packets.keys), stamps)
+                header.container in _EXACT_CONTAINERS
+                and pictures is Pictures.ONE_EACH
+                and (not context.has_b_frames or header.container != "avi")  # it stores no presentation times
+                and _key_frames_part_time(np.array(packets.keys), stamps)
+            )
             is_exact = (
                 can_begin
-                and header.container in _EXACT_CONTAINERS
                 and len(opened.container.streams.video) == 1
                 and frame.format.name in _EXACT_PIXELS
                 and shape == Shape(header.height, header.width)
@@ -173,7 +183,7 @@ def _by_packets(path: str, header: Probe) -> FrameIndex | None:
         len(stamps),
         is_exact and _has_plain_name(path),
         fps,
-        shape.shown,
+        shape,
         _uneven(times, fps),
         packet_times=order,
         keys=keys if can_begin else None,
@@ -233,7 +243,7 @@ def _by_decoding(path: str, header: Probe) -> FrameIndex:
     times = found.times
     fps = header.fps if times is None else _rate(header.fps, times)
     uneven = None if times is None else _uneven(times, fps)
-    return FrameIndex(header, found.length, False, fps, found.shape.shown, uneven, survey=found)
+    return FrameIndex(header, found.length, False, fps, found.shape, uneven, survey=found)
 
 
 def _rate(announced: float, times: np.ndarray) -> float:

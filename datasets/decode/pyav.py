@@ -44,7 +44,7 @@ class PyAVVideo(Video):
         super().__init__(path, index.length, index.fps, index.shown, times=index.times, min_readable=min_readable)
         self._add_warning(index.warning())
         self._survey: Survey | None = index.survey
-        self._keys = index.keys
+        self._can_jump = index.keys is not None
         self._cursor: Cursor | None = None
 
     def _decode(self, needed: np.ndarray) -> np.ndarray:
@@ -86,21 +86,24 @@ class PyAVVideo(Video):
 
     def _look_closer(self) -> None:
         """Something came that was not announced: read from the start, or else decode all and see what there is."""
+        if self._survey is not None:  # another stream of this video came upon it
+            return
         if self._cursor is not None and self._cursor.jumped:
-            self._keys = None
+            self._can_jump = False
         else:
             self._survey = survey(self.path, self.index.packet_times)
         self.close()
 
     def _read(self, needed: np.ndarray) -> Iterator[np.ndarray]:
         """The frames ``needed``, each once, rising; of a video that was surveyed such as decode."""
-        places = needed if self._survey is None else np.searchsorted(self._survey.places, needed)
-        keys = np.zeros_like(places)
-        if self._keys is not None and self._survey is None:
-            known = np.append(0, self._keys)
-            keys = known[np.searchsorted(known, places, side="right") - 1]
+        found = self._survey
+        places = needed if found is None else np.searchsorted(found.places, needed)
+        known = np.zeros(1, np.int64) if self.index.keys is None else np.append(0, self.index.keys)
+        keys = known[np.searchsorted(known, places, side="right") - 1]
         for place, key in zip(places.tolist(), keys.tolist(), strict=True):
-            yield self._at(place, key).picture(place)
+            if self._survey is not found:  # another stream of this video saw more meanwhile
+                raise NotAsAnnounced
+            yield self._at(place, key if self._can_jump and found is None else 0).picture(place)
 
     def _at(self, place: int, key: int) -> Cursor:
         """A cursor that stands before a place, near to it if there is a key frame to begin with."""
@@ -109,10 +112,10 @@ class PyAVVideo(Video):
             self.close()
             cursor = None
         if cursor is None:
-            stamps = self.index.stamps if self._survey is None else None
-            cursor = self._cursor = Cursor(self.path, stamps, self.size, tolerant=self._survey is not None)
+            stamps = self.index.packet_times if self._survey is None else None
+            cursor = self._cursor = Cursor(self.path, stamps, self.index.shape, tolerant=self._survey is not None)
         if key and (cursor.at >= place or key - cursor.at > _NEAR):
-            cursor.jump(key)
+            cursor.jump(key, self.index.stamp(key))
         return cursor
 
     def close(self) -> None:

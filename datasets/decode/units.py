@@ -5,6 +5,7 @@ not here, and streams with anything unusual in them, are counted by decoding the
 """
 
 from collections.abc import Callable, Iterable
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,16 @@ Packets = Iterable[memoryview]  # read once
 _ALWAYS = frozenset({"mjpeg", "prores", "gif", "wmv1", "wmv2", "msmpeg4v3", "msmpeg4v2", "libdav1d", "av1", "ffv1"})
 
 
-def one_picture_each(codec: str, packets: Packets, extradata: bytes | None) -> bool:
-    """Whether every packet gives exactly one frame, as far as headers show.
+class Pictures(Enum):
+    """What the packets of a stream hold, as far as headers show."""
+
+    UNSURE = "decode and see"
+    ONE_EACH = "exactly one frame in each"
+    NEW_HEADERS = "exactly one frame in each, some of which need headers that stand in the middle"
+
+
+def find_pictures(codec: str, packets: Packets, extradata: bytes | None) -> Pictures:
+    """What every packet gives.
 
     Args:
         codec: FFmpeg's name.
@@ -26,9 +35,11 @@ def one_picture_each(codec: str, packets: Packets, extradata: bytes | None) -> b
         extradata: the codec's own header, which says how H.264 and HEVC are framed.
     """
     if codec in _ALWAYS:
-        return True
+        return Pictures.ONE_EACH
+    if codec in _IN_UNITS:
+        return _IN_UNITS[codec](packets, extradata or b"")
     check = _CHECKS.get(codec)
-    return check is not None and check(packets, extradata or b"")
+    return Pictures.ONE_EACH if check is not None and check(packets, extradata or b"") else Pictures.UNSURE
 
 
 def _vp8(packets: Packets, extradata: bytes) -> bool:
@@ -92,19 +103,20 @@ def _mpeg12(packets: Packets, extradata: bytes) -> bool:
     return True
 
 
-def _h264(packets: Packets, extradata: bytes) -> bool:
+def _h264(packets: Packets, extradata: bytes) -> Pictures:
     def kinds(unit: int) -> int:
         return unit & 0x1F
 
-    return _nal_units(packets, _length_size(extradata, 4), kinds, pictures=(1, 5), first=(5,))
+    return _nal_units(packets, extradata, _length_size(extradata, 4), kinds, (1, 5), first=(5,), headers=(7, 8))
 
 
-def _hevc(packets: Packets, extradata: bytes) -> bool:
+def _hevc(packets: Packets, extradata: bytes) -> Pictures:
     def kinds(unit: int) -> int:
         return (unit >> 1) & 0x3F
 
     # Not RASL (8, 9) right at the start: after a CRA picture they are thrown away, hence IDR (19, 20) first.
-    return _nal_units(packets, _length_size(extradata, 21), kinds, pictures=tuple(range(22)), first=(19, 20))
+    size = _length_size(extradata, 21)
+    return _nal_units(packets, extradata, size, kinds, tuple(range(22)), first=(19, 20), headers=(32, 33, 34))
 
 
 def _length_size(extradata: bytes, place: int) -> int:
@@ -113,38 +125,53 @@ def _length_size(extradata: bytes, place: int) -> int:
 
 
 def _nal_units(
-    packets: Packets, length_size: int, kind_of: Callable[[int], int], pictures: tuple[int, ...], first: tuple[int, ...]
-) -> bool:
+    packets: Packets,
+    extradata: bytes,
+    length_size: int,
+    kind_of: Callable[[int], int],
+    pictures: tuple[int, ...],
+    *,
+    first: tuple[int, ...],
+    headers: tuple[int, ...],
+) -> Pictures:
     """Units that fill their packets without a gap, a picture in each, a key picture in the first."""
+    known, is_new = extradata, False
     for number, packet in enumerate(packets):
-        heads = _lengths(packet, length_size) if length_size else _start_codes(bytes(packet))
-        if heads is None or any(head & 0x80 for head in heads):  # the forbidden bit
-            return False
-        found = [kind for kind in map(kind_of, heads) if kind in pictures]
+        units = _lengths(packet, length_size) if length_size else _start_codes(bytes(packet))
+        if units is None or any(packet[unit.start] & 0x80 for unit in units):  # the forbidden bit
+            return Pictures.UNSURE
+        kinds = [kind_of(packet[unit.start]) for unit in units]
+        found = [kind for kind in kinds if kind in pictures]
         if not found or (number == 0 and found[0] not in first):
-            return False
-    return True
+            return Pictures.UNSURE
+        for unit, kind in zip(units, kinds, strict=True):
+            if kind in headers and (header := bytes(packet[unit.start : unit.stop])) not in known:
+                known += header  # FFmpeg knows those of the first packet before it decodes
+                is_new |= number > 0
+    return Pictures.NEW_HEADERS if is_new else Pictures.ONE_EACH
 
 
-def _lengths(packet: memoryview, size: int) -> list[int] | None:
-    """The first bytes of units that have their length before them; None where the lengths do not fit."""
-    heads, at = [], 0
+def _lengths(packet: memoryview, size: int) -> list[range] | None:
+    """Where units lie that have their length before them; None where the lengths do not fit."""
+    units, at = [], 0
     while at < len(packet):
         length = int.from_bytes(packet[at : at + size], "big")
         at += size
         if not 0 < length <= len(packet) - at:
             return None
-        heads.append(packet[at])
+        units.append(range(at, at + length))
         at += length
-    return heads
+    return units
 
 
-def _start_codes(data: bytes) -> list[int] | None:
-    heads, at = [], data.find(b"\x00\x00\x01")
+def _start_codes(data: bytes) -> list[range] | None:
+    """Where units lie that start codes part, with the zeros behind them left out."""
+    starts, at = [], data.find(b"\x00\x00\x01")
     while 0 <= at < len(data) - 3:
-        heads.append(data[at + 3])
+        starts.append(at + 3)
         at = data.find(b"\x00\x00\x01", at + 3)
-    return heads
+    ends = [start - 3 for start in starts[1:]] + [len(data)]
+    return [range(start, start + len(data[start:end].rstrip(b"\0"))) for start, end in zip(starts, ends, strict=False)]
 
 
 _CHECKS: dict[str, Callable[[Any, bytes], bool]] = {
@@ -155,6 +182,5 @@ _CHECKS: dict[str, Callable[[Any, bytes], bool]] = {
     "mpeg4": _mpeg4,
     "mpeg1video": _mpeg12,
     "mpeg2video": _mpeg12,
-    "h264": _h264,
-    "hevc": _hevc,
 }
+_IN_UNITS: dict[str, Callable[[Any, bytes], Pictures]] = {"h264": _h264, "hevc": _hevc}

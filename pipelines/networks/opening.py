@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from specvid.datasets.clips.spec import ClipSpec, as_pair
+from specvid.datasets.decode import list_decoders
 from specvid.models import VideoModel, create_model
 from specvid.models.pretrained import build_described, is_shared, load, only_for_training
 from specvid.models.spec import InputSpec
@@ -117,6 +118,7 @@ def _open_run(config: NetworkConfig) -> OpenedNetwork:
     _add_buffers(model, metadata.get("buffers", {}), file)
     run.load_model(config.checkpoint, model, without=only_for_training(metadata, file))
     decoder = str(metadata.get("data", {}).get("decoder", "pyav"))
+    decoder = decoder if decoder in list_decoders() else "pyav"  # all give the same frames; there was one more
     return OpenedNetwork(model, metadata, model.classes or (), model.sampling, decoder)
 
 

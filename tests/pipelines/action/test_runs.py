@@ -3,6 +3,7 @@
 import csv
 import importlib.util
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -383,3 +384,12 @@ def test_a_limit_is_for_trying_out_and_says_so(data: Path, tmp_path: Path, capsy
     assert "no more than 4 clips of each part, split 1, 1 clip x 1 crop, 4 of 4 clips scored" in capsys.readouterr().out
     assert evaluate(f"--run {tmp_path}/l --clips 1") == 0  # scored on all
     assert "(UCF-101 cut down to 3 of 101 classes, split 1, 1 clip x 1 crop, 6 of 6" in capsys.readouterr().out
+
+
+def test_a_run_of_a_decoder_that_is_gone_is_read_by_the_default(runs: Path, tmp_path: Path) -> None:
+    shutil.copytree(runs / "a-s1", tmp_path / "old")
+    path = tmp_path / "old/last/meta.json"
+    meta = json.loads(path.read_text())
+    meta["data"]["decoder"] = "decord"
+    path.write_text(json.dumps(meta))
+    assert open_network(NetworkConfig(run=str(tmp_path / "old"))).decoder == "pyav"
