@@ -1,14 +1,16 @@
 """Does a block help on real clips? Blocks behind the frozen stages of Inception-I3D, many seeds in the time of one.
 
-I3D as it comes runs once over each clip of UCF-101 and its mirror image; what Mixed_4f gives is saved. A training then
-has the block, Mixed_5b and 5c and the classifier alone: seconds, so that many paired seeds are affordable. What stands
-still in a training is that of the recipes of ``specvid train action``: ``probe`` trains the classifier, ``blocks`` the
-block too, ``finetune`` all behind Mixed_4f. Augmentation is what features allow: mirror images.
+I3D as it comes runs once over each clip of UCF-101, or another set, and its mirror image; what Mixed_4f gives is saved.
+A training then has the block, Mixed_5b and 5c and the classifier alone: seconds, so that many paired seeds are
+affordable. What stands still in a training is that of the recipes of ``specvid train action``: ``probe`` trains the
+classifier, ``blocks`` the block too, ``finetune`` all behind Mixed_4f. Augmentation is what features allow: mirror
+images.
 
     python -m specvid.tools.study.frozen_actions --data UCF101 --weights FILE --out runs/frozen.csv --seeds 5
 
 Rows are added to the CSV as they are measured, seeds outermost, and the maps are saved beside it; the same command goes
-on where it stopped.
+on where it stopped. Other sets go by ``--dataset`` (``folders``, for one that ``specvid data synthesize relation``
+made), other blocks by ``--arms "blocks gc"``.
 """
 
 import argparse
@@ -27,6 +29,7 @@ from torch.nn import functional as F
 
 from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.layouts.action_set import VideoRecord
+from specvid.errors import unknown
 from specvid.models import VideoModel, create_model
 from specvid.pipelines.ablate.statistics import Difference
 from specvid.pipelines.action.config import ActionClipsConfig
@@ -48,6 +51,10 @@ BATCH = 16
 COLUMNS = ("arm", "seed", "top1", "gate", "share", "trained", "ms_per_step", "seconds")
 
 
+STILL = {"probe": ("backbone", "blocks"), "blocks": ("backbone",), "finetune": ()}
+"""What stands still in the training of each recipe."""
+
+
 @dataclass(frozen=True)
 class Arm:
     """One row: what learns, and the block."""
@@ -63,7 +70,25 @@ class Arm:
     @property
     def still(self) -> list[str]:
         """What stands still, as ``--freeze`` takes it."""
-        return {"probe": ["backbone", "blocks"], "blocks": ["backbone"], "finetune": []}[self.recipe]
+        return list(STILL[self.recipe])
+
+    @classmethod
+    def of(cls, name: str) -> "Arm":
+        """The arm of a name.
+
+        Args:
+            name: a recipe, and a block or ``bare``, as `name` has them.
+
+        Returns:
+            The arm.
+
+        Raises:
+            ValueError: no such recipe.
+        """
+        recipe, _, block = name.partition(" ")
+        if recipe not in STILL:
+            raise unknown("recipe", recipe, STILL)
+        return cls(recipe, "" if block == "bare" else block)
 
 
 ARMS = (
@@ -246,23 +271,24 @@ def main(words: Sequence[str] | None = None) -> int:
         The exit code.
     """
     parser = argparse.ArgumentParser(prog="python -m specvid.tools.study.frozen_actions", description=__doc__)
-    parser.add_argument("--data", required=True, help="folder in UCF-101's layout")
+    parser.add_argument("--data", required=True, help="folder of the set")
+    parser.add_argument("--dataset", default="ucf101", help="its layout, as `specvid train action` has them")
     parser.add_argument("--split", type=int, default=1)
     parser.add_argument("--weights", required=True, help="of Inception-I3D")
     parser.add_argument("--out", required=True, help="CSV that rows are added to")
     parser.add_argument("--seeds", type=int, default=5, help="how many")
-    parser.add_argument("--arms", nargs="+", choices=[arm.name for arm in ARMS], help="some of the rows")
+    parser.add_argument("--arms", nargs="+", type=Arm.of, default=ARMS, help='rows: "blocks snl" "finetune bare"')
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--lr", type=float, default=4e-3, help="of probe and blocks; finetune takes a tenth")
     parser.add_argument("--frames", type=int, default=16)
     parser.add_argument("--stride", type=int, default=4)
     parser.add_argument("--size", type=int, default=128)
     options = parser.parse_args(words)
-    lists, out = read_lists(ActionClipsConfig(data=options.data, split=options.split)), Path(options.out)
+    clips = ActionClipsConfig(dataset=options.dataset, data=options.data, split=options.split)
+    lists, out = read_lists(clips), Path(options.out)
     rows = list(csv.DictReader(out.open())) if out.exists() else []
     done = {(row["arm"], int(row["seed"])) for row in rows}
-    arms = [arm for arm in ARMS if not options.arms or arm.name in options.arms]
-    todo = [(arm, seed) for seed in range(options.seeds) for arm in arms if (arm.name, seed) not in done]
+    todo = [(arm, seed) for seed in range(options.seeds) for arm in options.arms if (arm.name, seed) not in done]
     if todo:
         file = out.with_suffix(".safetensors")
         if not file.exists():

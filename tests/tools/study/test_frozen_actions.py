@@ -1,0 +1,60 @@
+"""The frozen study of actions trains the very network, on any set of clips, and names its rows."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from synthetic_videos import write_numbered
+from trained_norms import randomise_norms
+
+import specvid
+from specvid.models.weights import save_weights
+from specvid.tools.study.frozen_actions import ARMS, PLACE, Arm, frozen_stages, logits_of, main, trained_part
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A synthetic checkpoint of Inception-I3D."""
+    torch.manual_seed(0)
+    model = specvid.create_model("i3d_inception", num_classes=400)
+    randomise_norms(model)
+    path: Path = tmp_path_factory.mktemp("weights") / "i3d.safetensors"
+    save_weights(model, path)
+    return str(path)
+
+
+@pytest.mark.parametrize("block", ["", "snl(gate=0.5)"])
+def test_frozen_and_trained_part_are_the_whole_network(weights: str, block: str) -> None:
+    clip = torch.randn(1, 3, 8, 64, 64)
+    part = trained_part(weights, block, 5)
+    where = f"{block}@{PLACE}" if block else ""
+    network = specvid.create_model("i3d_inception", blocks=where, num_classes=5, weights=weights)
+    network.load_state_dict({**network.state_dict(), **part.state_dict()})
+    for model in (network, part):
+        model.eval()
+    with torch.no_grad():
+        maps = frozen_stages(weights, 8, 1, 64).backbone(clip)
+        torch.testing.assert_close(logits_of(part, maps), network(clip), rtol=1e-3, atol=1e-4)
+
+
+def test_rows_go_by_their_names() -> None:
+    assert [Arm.of(arm.name) for arm in ARMS] == list(ARMS)
+    assert Arm.of("finetune gc(ratio=8)") == Arm("finetune", "gc(ratio=8)")
+    with pytest.raises(ValueError, match=r"recipe 'blcks' is unknown\. Did you mean 'blocks'"):
+        Arm.of("blcks snl")
+
+
+def test_a_set_in_folders(weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for part in ("train", "test"):
+        for label in ("Same", "Different"):
+            for number in range(8):
+                folder = tmp_path / "films" / part / label
+                folder.mkdir(parents=True, exist_ok=True)
+                write_numbered(folder, "plain.avi", 8).rename(folder / f"{part}_{label}_{number}.avi")
+    words = ["--dataset", "folders", "--data", str(tmp_path / "films"), "--weights", weights, "--seeds", "1"]
+    words += ["--out", str(tmp_path / "rows.csv"), "--frames", "8", "--stride", "1", "--size", "32", "--epochs", "1"]
+    for arms in (["probe bare"], ["probe bare", "blocks gc"]):
+        assert main([*words, "--arms", *arms]) == 0
+    rows = (tmp_path / "rows.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows] == ["arm", "probe bare", "blocks gc"]
+    assert "| blocks | gc    | 1     |" in capsys.readouterr().out
