@@ -88,6 +88,9 @@ def bench_embed(
         threads: of the network on the CPU; with ``workers`` no more than the cores, or the halves compete for them.
         device: of the network.
         status: called with a line for each round.
+
+    Raises:
+        ValueError: a video cannot be read.
     """
     table = find_inputs(videos).table
     table = table.take(np.arange(min(count, len(table))))
@@ -106,8 +109,12 @@ def bench_embed(
         reader = reader_for(job.network, windows)
 
         def decode() -> list[torch.Tensor]:
-            chunks = (chunk for _, chunk in read_ahead(sources, reader, workers=workers))
-            return [clip for chunk in chunks if chunk.clips is not None for clip in chunk.clips]
+            clips: list[torch.Tensor] = []
+            for place, chunk in read_ahead(sources, reader, workers=workers):
+                if chunk.clips is None:
+                    raise ValueError(f"{sources[place].path}: {chunk.error}. Give videos that can all be read.")
+                clips += chunk.clips
+            return clips
 
         clips = decode()
         batches = [torch.stack(clips[start : start + batch_size]) for start in range(0, len(clips), batch_size)]

@@ -5,7 +5,6 @@ is turned so that larger is better. One thread, and CPU time where the work is o
 programs disturb it little. ``recorded.json`` has the ratios of the machine that it names.
 """
 
-import json
 import math
 import platform
 import tempfile
@@ -18,7 +17,7 @@ from typing import Any
 from specvid.datasets.synthetic.ucf101 import synthesize_ucf101
 from specvid.files import write_json
 from specvid.pipelines.engine.log import silent
-from specvid.reading import parse_json, read_plain
+from specvid.reading import parse_json, read_json, read_plain
 from specvid.text import to_text
 from specvid.tools.bench import embed, loader, model, reid, search
 from specvid.tools.bench.blocks.times import bench_blocks
@@ -113,11 +112,11 @@ def report(
     """
     sizes = "quick" if quick else "full"
     recorded = read_recorded(against or RECORDED, sizes)
+    content = read_json(out) if out and Path(out).exists() else {}  # now: what cannot be written need not be measured
     now = measure(quick=quick, status=status)
     if out:
-        path = Path(out)
-        content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        write_json(path, {**content, sizes: {"machine": machine(), "ratios": {k: round(v, 3) for k, v in now.items()}}})
+        measured = {"machine": machine(), "ratios": {name: round(ratio, 3) for name, ratio in now.items()}}
+        write_json(Path(out), {**content, sizes: measured})
     rows = compare(now, recorded)
     return as_text(rows), sum(row.fell for row in rows)
 

@@ -24,6 +24,12 @@ def test_the_job_is_measured_against_its_halves(videos: str, capsys) -> None:
     assert "to the slower one" in capsys.readouterr().out
 
 
+def test_what_is_no_video_is_not_measured(videos: str, tmp_path: Path) -> None:
+    (tmp_path / "notes.avi").write_text("no video")
+    with pytest.raises(ValueError, match=r"notes\.avi: .*Give videos that can all be read"):
+        bench_embed([str(tmp_path / "notes.avi")], model="r3d_tiny", count=1, rounds=1)
+
+
 def test_memory_is_flat(videos: str) -> None:
     held = bench_memory([videos], count=240, workers=0)
     assert len(held) == 10 and held[-1] < held[2] + 30  # MiB
