@@ -114,18 +114,19 @@ def require_at_least(config: Any, **least: int) -> None:
 
     Args:
         config: a dataclass.
-        least: for each of some fields, the least value that it may have.
+        least: for each of some fields, the least value that it may have, or each of its values; None is none.
 
     Raises:
         ValueError: a field is less, or far too large.
     """
     for name, bound in least.items():
-        value, most = getattr(config, name), _MOST.get(name, _MOST_OTHERS)
-        if value < bound:
-            raise ValueError(f"{name} {value} must be at least {bound}.")
-        if value > most:
-            digits = f"of {len(str(value))} digits" if value > _MOST_OTHERS else f"{value}"
-            raise ValueError(f"{name} {digits} must be at most {most:,}: lower it.")
+        field, most = getattr(config, name), _MOST.get(name, _MOST_OTHERS)
+        for value in field if isinstance(field, tuple) else () if field is None else (field,):
+            if value < bound:
+                raise ValueError(f"{name} {value} must be at least {bound}.")
+            if value > most:
+                digits = f"of {len(str(value))} digits" if value > _MOST_OTHERS else f"{value}"
+                raise ValueError(f"{name} {digits} must be at most {most:,}: lower it.")
 
 
 def require_share(min_readable: float) -> None:

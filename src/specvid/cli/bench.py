@@ -7,6 +7,7 @@ from typing import Any, Literal
 from tyro.conf import Positional
 
 from specvid.cli.verb import Verb
+from specvid.config import require_at_least
 from specvid.files import output_file
 
 LOADER_HELP = """\
@@ -117,15 +118,6 @@ Example:
 """
 
 
-def _require_at_least(options: Any, **least: int) -> None:
-    """ValueError where a number of the options, or one of several, is less than it may be."""
-    for name, bound in least.items():
-        values = getattr(options, name)
-        for value in values if isinstance(values, tuple) else (values,):
-            if value is not None and value < bound:
-                raise ValueError(f"--{name.replace('_', '-')} {value} must be at least {bound}.")
-
-
 @dataclass(frozen=True)
 class LoaderOptions:
     """Options of ``specvid bench loader``."""
@@ -148,7 +140,7 @@ class LoaderOptions:
     """Decoding processes of the second half of the table."""
 
     def __post_init__(self) -> None:
-        _require_at_least(self, frames=1, stride=1, size=1, resize=1, clips=1, rounds=1, workers=0)
+        require_at_least(self, frames=1, stride=1, size=1, resize=1, clips=1, rounds=1, workers=0)
 
 
 @dataclass(frozen=True)
@@ -178,7 +170,7 @@ class ModelOptions:
     """Also the memory of a step, each network in a process of its own."""
 
     def __post_init__(self) -> None:
-        _require_at_least(self, frames=1, size=1, batch=1, steps=1)
+        require_at_least(self, frames=1, size=1, batch=1, steps=1)
 
 
 TIMING = ("rounds", "patience", "device", "precision", "graphs", "channels_last")  # options that memory has not
@@ -216,7 +208,7 @@ class BlocksOptions:
     """Tables in Markdown."""
 
     def __post_init__(self) -> None:
-        _require_at_least(self, positions=1, channels=1, batches=1, rounds=1)
+        require_at_least(self, positions=1, channels=1, batches=1, rounds=1)
         idle = [name for name in TIMING if getattr(self, name) != getattr(BlocksOptions, name)]
         if self.memory and idle:
             words = ", ".join(f"--{name.replace('_', '-')}" for name in idle)
@@ -266,7 +258,7 @@ class EmbedOptions:
     """Measure memory over so many videos instead."""
 
     def __post_init__(self) -> None:
-        _require_at_least(self, frames=1, size=1, count=1, rounds=1, workers=0, batch_size=1, threads=1, memory=0)
+        require_at_least(self, frames=1, size=1, count=1, rounds=1, workers=0, batch_size=1, threads=1, memory=0)
 
 
 @dataclass(frozen=True)
@@ -279,7 +271,7 @@ class SearchOptions:
     queries: int = 100
 
     def __post_init__(self) -> None:
-        _require_at_least(self, rows=1, dim=1, queries=1)
+        require_at_least(self, rows=1, dim=1, queries=1)
 
 
 @dataclass(frozen=True)
