@@ -6,7 +6,7 @@ Outputs and gradients; with isolated nodes and masks.
 import pytest
 import torch
 
-from specvid.models.blocks import create_block
+from specvid.models.blocks import create_block, fused
 
 CHANNELS = 10
 FAMILY = {
@@ -62,19 +62,46 @@ def test_equal_to_1e_12_with_gradients(name: str, mode: str, masked: bool, isola
 def test_the_fused_unit_equals_the_plain_form(
     channels: int, impl: str, training: bool, masked: bool, isolated: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fused = _pair("snl", channels=channels)[impl == "dense"].train(training)
+    unit = _pair("snl", channels=channels)[impl == "dense"].train(training)
     x = torch.randn(2, channels, 3, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     if isolated:
         x[:, :, 1, :2] = 0
-        fused.affinity.phi.weight.data[1:4] = 0  # active theta without a partner: no neighbours, though not zero
+        unit.affinity.phi.weight.data[1:4] = 0  # active theta without a partner: no neighbours, though not zero
     mask = torch.tensor([[True, True, False], [True, False, False]]) if masked else None
-    ours = _outputs(fused, x, mask)
+    ours = _outputs(unit, x, mask)
     calls = []
     monkeypatch.setattr("specvid.models.blocks.block.fuses", lambda *_: calls.append(1) or False)
-    wanted = _outputs(fused, x, mask)
+    wanted = _outputs(unit, x, mask)
     assert calls
     for one, other in zip(ours, wanted, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-12 * max(1.0, other.abs().max().item()))
+
+
+@pytest.mark.parametrize("isolated", [False, True])
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("form", [fused._merged, fused._without_signal], ids=lambda form: form.__name__)
+def test_the_forms_of_inference_equal_the_plain_one(
+    form: object, masked: bool, isolated: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unit, _ = _pair("snl", inner=4, value=7)
+    x = torch.randn(2, CHANNELS, 3, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    x = x.to(memory_format=torch.channels_last_3d) if masked else x
+    if isolated:
+        x[:, :, 1, :2] = 0
+    mask = torch.tensor([[True, True, False], [True, False, False]]) if masked else None
+    wanted, *_ = _outputs(unit, x, mask)
+    monkeypatch.setattr(fused, "_cheaper_form", lambda *_: form)
+    with torch.no_grad():
+        torch.testing.assert_close(unit(x, mask), wanted.detach(), rtol=0, atol=1e-12)
+
+
+def test_inference_takes_the_form_of_the_fewest_multiplications() -> None:
+    """5 k + 4 k^2, 6 k + 2 k^2 or 6 k + 1 times C^2 N."""
+    chosen = {
+        k: fused._cheaper_form(torch.empty(512, int(512 * k)), int(1024 * k), 100_000) for k in (0.25, 0.5, 0.75, 1)
+    }
+    assert chosen == {0.25: None, 0.5: fused._merged, 0.75: fused._without_signal, 1: fused._without_signal}
+    assert fused._cheaper_form(torch.empty(512, 256), 512, 784) is None  # W_1 K, of every sample, does not pay
 
 
 @pytest.mark.parametrize("name", ["snl", "cheb"])
