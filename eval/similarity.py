@@ -12,6 +12,7 @@ Every ranking decision rests on two forms of the same number:
 """
 
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,8 @@ UNIT_TOLERANCE = 1e-3  # float16 features normalised before they were stored are
 _ROUNDING = float(np.finfo(np.float32).eps) / 2
 # Higham and Mary 2019: a float32 sum of n terms errs by over lambda sqrt(n) u with probability 2 exp(-lambda^2 / 2).
 _CONFIDENCE = 8.0
-_PAIR_BYTES = 2**20  # of one batch of exact pairs: small enough for the cache
+_PAIR_BYTES = 2**18  # of one batch of exact pairs: small enough for the cache
+_BATCHES = 64  # that a thread computes at a time
 _MANY_TIES = 2048  # pairs; for fewer it is quicker to compare each than to look for copies
 
 
@@ -85,20 +87,33 @@ class Similarity:
         """
         scores = np.empty(len(query_rows))
         step = max(1, _PAIR_BYTES // (8 * self.query.shape[1]))
-        for start in range(0, len(scores), step):
-            part = slice(start, start + step)
-            # Row by row, so that a pair's sum is the same whatever else is in the batch.
-            q_pd = self.query[query_rows[part]].astype(np.float64)
-            g_pd = self.gallery[gallery_rows[part]].astype(np.float64)
-            if self.metric == "euclidean":
-                scores[part] = -np.square(q_pd - g_pd).sum(axis=1)
-            elif self.is_unit:
-                scores[part] = (q_pd * g_pd).sum(axis=1)
-            else:
-                lengths = np.sqrt(np.square(q_pd).sum(axis=1)) * np.sqrt(np.square(g_pd).sum(axis=1))
-                dots = (q_pd * g_pd).sum(axis=1)
-                scores[part] = np.divide(dots, lengths, out=np.zeros_like(dots), where=lengths > 0)
+
+        def fill(start: int) -> None:
+            for first in range(start, min(start + _BATCHES * step, len(scores)), step):
+                part = slice(first, first + step)
+                scores[part] = self._exact(query_rows[part], gallery_rows[part])
+
+        starts = range(0, len(scores), _BATCHES * step)
+        if len(starts) < 2:
+            list(map(fill, starts))
+        else:
+            import torch
+
+            with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+                list(pool.map(fill, starts))
         return scores
+
+    def _exact(self, query_rows: np.ndarray, gallery_rows: np.ndarray) -> np.ndarray:
+        """``exact`` of a batch; row by row, so that a pair's sum is the same whatever else is in the batch."""
+        q_pd = self.query[query_rows].astype(np.float64)
+        g_pd = self.gallery[gallery_rows].astype(np.float64, copy=False)
+        if self.metric == "euclidean":
+            return -np.square(np.subtract(q_pd, g_pd, out=q_pd), out=q_pd).sum(axis=1)
+        if self.is_unit:
+            return np.multiply(q_pd, g_pd, out=q_pd).sum(axis=1)
+        lengths = np.sqrt(np.square(q_pd).sum(axis=1)) * np.sqrt(np.square(g_pd).sum(axis=1))
+        dots = np.multiply(q_pd, g_pd, out=q_pd).sum(axis=1)
+        return np.divide(dots, lengths, out=np.zeros_like(dots), where=lengths > 0)
 
     def exact_of_ties(self, query_rows: np.ndarray, gallery_rows: np.ndarray) -> np.ndarray:
         """``exact`` for pairs that float32 cannot distinguish: where there are many, most are copies of each other.

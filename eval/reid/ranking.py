@@ -17,7 +17,7 @@ import numpy as np
 
 from specvid.eval.similarity import GALLERY_BLOCK, Similarity
 
-_BLOCK_BYTES = 16 * 2**20  # of one block of similarities: memory that is used again is quicker than new memory
+_BLOCK_BYTES = 32 * 2**20  # of one block of similarities: memory that is used again is quicker than new memory
 _ROWS = 32  # queries that a thread counts at a time
 _FEW = 10  # up to so many matches it is quicker to count each than to sort the block's row
 _SMALL_PART = 8  # less than this part of the row is worth to be picked out before it is sorted
