@@ -12,6 +12,7 @@ from specvid.models.blocks.precision import allow_tf32
 from specvid.models.clip import ForwardPass
 from specvid.models.insertion.places import trace
 from specvid.models.video_model import VideoModel
+from specvid.pipelines.engine.layout import lay_out
 from specvid.pipelines.networks.config import InputConfig, NetworkConfig
 from specvid.pipelines.networks.opening import hash_weights, open_network
 
@@ -80,6 +81,7 @@ class Network:
         self.dim, self._tap = _tap_feature(self.model, feature)
         self.metadata = NetworkMetadata(self.model.config, weights, spec, feature, self.dim, sampling)
         self.model.to(self.device)
+        lay_out(self.model, self.device.type, precision)
         if self.device.type == "cuda":
             torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
             allow_tf32(tf32)

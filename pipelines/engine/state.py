@@ -12,8 +12,10 @@ from specvid import __version__
 from specvid.models.convolutions.training import convolutions_of, penalty_of
 from specvid.pipelines.engine.block_use import mean_gates
 from specvid.pipelines.engine.config import EngineConfig
+from specvid.pipelines.engine.devices import resolve_precision
 from specvid.pipelines.engine.ema import average_weights
 from specvid.pipelines.engine.gather import gather_objects, share_buffers
+from specvid.pipelines.engine.layout import lay_out
 from specvid.pipelines.engine.log import log
 from specvid.pipelines.engine.meter import EpochMeter, merge_states
 from specvid.pipelines.engine.optim import build_optimizer
@@ -47,6 +49,7 @@ class TrainState:
         self.fabric, self.task, self.config, self.run = fabric, task, config, run
         if config.sync_bn and fabric.world_size > 1:
             model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        lay_out(model, fabric.device.type, resolve_precision(config).precision)
         optimizer = build_optimizer(model, config)
         self.schedule = build_schedule(optimizer, config, task.feed.steps)
         if config.compile:
