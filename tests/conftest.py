@@ -15,6 +15,15 @@ import specvid.__main__  # noqa: F401
 resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests of a GPU are skipped where there is none."""
+    if item.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("PyTorch sees no GPU")
+
+
 @pytest.fixture(autouse=True)
 def safe_path_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the command line sets for the processes that it starts is undone after a test that calls it."""
