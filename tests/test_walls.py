@@ -44,7 +44,7 @@ def test_all_walls_stand(checkout: Path) -> None:
         ("datasets/clips/sampling.py", "specvid.models.heads", "Rooms stand on each other"),
         ("eval/classification.py", "specvid.pipelines.engine.log", "Rooms stand on each other"),
         ("pipelines/engine/log.py", "specvid.tools.bench", "Rooms stand on each other"),
-        ("tools/bench/timing.py", "specvid.cli.verb", "Rooms stand on each other"),
+        ("tools/timing.py", "specvid.cli.verb", "Rooms stand on each other"),
         ("src/specvid/errors.py", "specvid.files", "Rooms stand on each other"),
         ("pipelines/reid/evaluate.py", "specvid.pipelines.action.evaluate", "Tasks and products meet only"),
         ("pipelines/export/job.py", "specvid.pipelines.embed.job", "Tasks and products meet only"),

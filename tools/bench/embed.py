@@ -31,7 +31,7 @@ from specvid.pipelines.engine.processes import Processes
 from specvid.pipelines.networks.config import InputConfig, NetworkConfig
 from specvid.text import to_text
 from specvid.tools.bench.process_memory import resident_mebibytes
-from specvid.tools.bench.timing import Stopwatch, torch_threads
+from specvid.tools.timing import Stopwatch, torch_threads
 
 
 @dataclass(frozen=True)

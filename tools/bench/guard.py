@@ -2,29 +2,55 @@
 
 Every ratio is of two things timed in turn in one run, so that it says the same on a fast machine and on a slow one, and
 is turned so that larger is better. One thread, and CPU time where the work is of this process alone, so that other
-programs disturb it little. ``recorded.json`` has the ratios of the machine that it names.
+programs disturb it little. What a ratio should be depends on the instructions of the processor: ``recorded.json`` has
+those of one machine for each kind of them.
 """
 
 import math
+import os
 import platform
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from specvid.datasets.synthetic.two_spots import TwoSpots
 from specvid.datasets.synthetic.ucf101 import synthesize_ucf101
 from specvid.files import write_json
 from specvid.pipelines.engine.log import silent
-from specvid.reading import parse_json, read_json, read_plain
+from specvid.reading import parse_json, read_plain
 from specvid.text import to_text
-from specvid.tools.bench import embed, loader, model, reid, search
+from specvid.tools.bench import embed, loader, model, reid, search, start
 from specvid.tools.bench.blocks.times import bench_blocks
-from specvid.tools.bench.timing import torch_threads
+from specvid.tools.data.shrink import shrink
+from specvid.tools.timing import torch_threads
 
 RECORDED = Path(__file__).with_name("recorded.json")
 ALLOWED = 0.1  # share of a ratio that may be noise
+LIMITS = (
+    "ATEN_CPU_CAPABILITY",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "ONEDNN_MAX_CPU_ISA",
+    "OPENBLAS_CORETYPE",
+    "FAISS_OPT_LEVEL",
+)
+"""Variables of the environment that forbid libraries some instructions."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """Ratios of one machine.
+
+    Attributes:
+        machine: its processor, and what it was held to.
+        instructions: the widest that PyTorch uses on it, such as ``AVX2`` or ``AVX512``.
+        ratios: what is compared with what -> the ratio.
+    """
+
+    machine: str
+    instructions: str
+    ratios: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -59,7 +85,7 @@ def measure(*, quick: bool = False, status: Callable[[str], None] = silent) -> d
     """
     found: dict[str, float] = {}
     with torch_threads(1):
-        for part in (_blocks, _networks, _reid, _search, _videos):
+        for part in (_blocks, _networks, _reid, _search, _videos, _start):
             status(part.__name__.strip("_"))
             found |= part(quick)
     return found
@@ -101,67 +127,102 @@ def report(
     Args:
         quick: small sizes and few rounds.
         against: file of recorded ratios; those of the package if not given.
-        out: file for the ratios measured, as ``against`` takes it; none if not given.
+        out: file for the ratios measured, as ``against`` takes it; none if not given. Those of other machines, and of
+            the other sizes, that stand in it are left there.
         status: called with a line for each benchmark.
 
     Returns:
         The table, and how many ratios fell.
 
     Raises:
-        ValueError: ``against`` is no such file, or of the other sizes.
+        ValueError: ``against`` or ``out`` is another file.
     """
     sizes = "quick" if quick else "full"
-    recorded = read_recorded(against or RECORDED, sizes)
-    content = read_json(out) if out and Path(out).exists() else {}  # now: what cannot be written need not be measured
+    here = Record(machine(), instructions(), {})
+    recorded = next((one for one in read_records(against or RECORDED, sizes) if _alike(one, here)), None)
+    if out and Path(out).exists():
+        read_records(out, sizes)  # now: what cannot be written need not be measured
     now = measure(quick=quick, status=status)
     if out:
-        measured = {"machine": machine(), "ratios": {name: round(ratio, 3) for name, ratio in now.items()}}
-        write_json(Path(out), {**content, sizes: measured})
-    rows = compare(now, recorded)
-    return as_text(rows), sum(row.fell for row in rows)
+        _write(Path(out), sizes, Record(here.machine, here.instructions, now))
+    rows = compare(now, recorded.ratios if recorded else {})
+    note = f"none recorded with {here.instructions} at these sizes: `--out FILE` writes them, `--against FILE` compares"
+    beside = f"recorded: {recorded.machine} ({recorded.instructions})" if recorded else note
+    return f"now: {here.machine} ({here.instructions})\n{beside}\n\n{as_text(rows)}", sum(row.fell for row in rows)
 
 
-def read_recorded(path: str | Path, sizes: str) -> dict[str, float]:
+def read_records(path: str | Path, sizes: str) -> list[Record]:
     """Ratios that were recorded.
 
     Args:
         path: a file that ``report`` wrote.
-        sizes: ``quick`` or ``full``; where the file has none of these sizes, there are none.
+        sizes: ``quick`` or ``full``.
+
+    Returns:
+        One for each machine; none where the file has none of these sizes.
 
     Raises:
         ValueError: it is no such file.
     """
     try:
-        content = parse_json(read_plain(path))
-        return {str(name): float(ratio) for name, ratio in content.get(sizes, {"ratios": {}})["ratios"].items()}
+        return [
+            Record(
+                str(entry["machine"]),
+                str(entry["instructions"]),
+                {str(name): float(ratio) for name, ratio in entry["ratios"].items()},
+            )
+            for entry in parse_json(read_plain(path)).get(sizes, [])
+        ]
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(
             f"{path}: no file of recorded ratios ({error}); `specvid bench all --out` writes one"
         ) from None
 
 
-def machine() -> str:
-    """The processor and the number of cores, as the system calls them."""
+def _alike(one: Record, here: Record) -> bool:
+    return one.instructions == here.instructions
+
+
+def _write(path: Path, sizes: str, record: Record) -> None:
+    """Put a record in the place of the one of its instructions."""
+    content = {name: read_records(path, name) if path.exists() else [] for name in ("quick", "full")}
+    content[sizes] = [one for one in content[sizes] if not _alike(one, record)] + [record]
+    write_json(path, {name: [_as_json(one) for one in records] for name, records in content.items() if records})
+
+
+def _as_json(record: Record) -> dict[str, Any]:
+    rounded = {name: round(ratio, 3) for name, ratio in record.ratios.items()}
+    return {"machine": record.machine, "instructions": record.instructions, "ratios": rounded}
+
+
+def instructions() -> str:
+    """The widest vectors that PyTorch computes with here."""
     import torch
 
+    return torch.backends.cpu.get_cpu_capability()
+
+
+def machine() -> str:
+    """The processor as the system calls it, its cores, what limits it, and the libraries that decode."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         name = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         name = platform.processor() or platform.machine()
-    return f"{name}, {torch.get_num_threads()} threads"
+    limits = [f"{limit}={os.environ[limit]}" for limit in LIMITS if limit in os.environ]
+    return ", ".join([name, f"{os.cpu_count()} cores", *limits, *loader.versions()])
 
 
 def _blocks(quick: bool) -> dict[str, float]:
     sizes = (784, 3136) if quick else (784, 3136, 12544)
-    variants = ("snl-auto", "snl-published", "nl-attention", "nl-dense")
-    rounds = 5 if quick else 9
-    rows = bench_blocks(positions=sizes, channels=(512,), batches=(1,), variants=variants, rounds=rounds, cpu=True)
-    train = {(row.variant, row.positions): row for row in rows}
+    variants = ("snl-auto", "snl-folded", "snl-published", "nl-attention", "nl-dense")
+    rows = bench_blocks(positions=sizes, channels=(512,), batches=(1,), variants=variants, rounds=9, cpu=True)
+    times = {(row.variant, row.positions): row for row in rows}
     found = {}
     for n in sizes:
-        ours, published = train["snl-auto", n], train["snl-published", n]
-        attention, dense = train["nl-attention", n], train["nl-dense", n]
+        ours, published, folded = (times[name, n] for name in ("snl-auto", "snl-published", "snl-folded"))
+        attention, dense = times["nl-attention", n], times["nl-dense", n]
+        found[f"blocks, N = {n:,}, inference: five convolutions / snl"] = 1 / folded.forward_to_floor
         found[f"blocks, N = {n:,}, training: five convolutions / snl"] = 1 / ours.train_to_floor
         found[f"blocks, N = {n:,}, training: published snl / ours"] = published.train_to_floor / ours.train_to_floor
         found[f"blocks, N = {n:,}, training: dense nl / ours"] = dense.train_to_floor / attention.train_to_floor
@@ -170,15 +231,21 @@ def _blocks(quick: bool) -> dict[str, float]:
 
 def _networks(quick: bool) -> dict[str, float]:
     small: dict[str, Any] = {"frames": 8, "size": 56} if quick else {}
-    steps = 7 if quick else 15
-    _, block = model.bench_model("r3d_18", ["snl@layer3.-1"], **small, batch=1, steps=steps, cpu=True)
-    _, again = model.bench_model("mobilenet_v2", [], **small, batch=1, steps=steps, checkpoint=True, cpu=True)
-    _, folded = model.bench_model("mobilenet_v2", [], **small, batch=1, steps=steps, embed=True, cpu=True)
-    return {
+    options: dict[str, Any] = {**small, "batch": 1, "steps": 7 if quick else 15, "cpu": True}
+    _, block = model.bench_model("r3d_18", ["snl@layer3.-1"], **options)
+    several = options | {"batch": 8}  # of one small clip activations are little beside the weights
+    plain, again = model.bench_model("mobilenet_v2", [], **several, checkpoint=True, memory=True)
+    found = {
         "training r3d_18: bare / with snl@layer3.-1": 1 / block.ratio,
         "training mobilenet_v2: plain / with activation checkpointing": 1 / again.ratio,
-        "embedding mobilenet_v2: as trained / for inference": 1 / folded.ratio,
     }
+    if plain.mebibytes and again.mebibytes:
+        memory = plain.mebibytes / again.mebibytes
+        found["training mobilenet_v2, memory: plain / with activation checkpointing"] = memory
+    for name in ("mobilenet_v2", "i3d_inception"):
+        _, folded = model.bench_model(name, [], **options, embed=True)
+        found[f"embedding {name}: as trained / for inference"] = 1 / folded.ratio
+    return found
 
 
 def _reid(quick: bool) -> dict[str, float]:
@@ -200,18 +267,37 @@ def _search(quick: bool) -> dict[str, float]:
 
 def _videos(quick: bool) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
-        root = synthesize_ucf101(Path(folder) / "synthetic", scenes=2 if quick else 14).root
-        clip: dict[str, Any] = {"frames": 8, "stride": 1, "size": 40, "resize": (40, 40)}
-        clip |= {"clips": 40 if quick else 200, "rounds": 5}
-        loading = loader.bench_loader(root, **clip) if find_spec("decord") else []
-        count, rounds = (48, 3) if quick else (512, 5)
-        embedding = embed.bench_embed([str(root / "videos")], model="r3d_tiny", count=count, rounds=rounds)
-    found: dict[str, float | None] = {}
-    for row in (row for row in loading if row.name == loader.LOADER):
-        if row.workers:
-            found["loading, 2 workers, CPU time: ours / mmaction2"] = row.cpu_to_mmaction
-        else:
-            found |= {"loading, no workers: ours / bare decord": row.ratio}
-            found |= {"loading, no workers: ours / mmaction2": row.to_mmaction}
-    measured = {name: ratio for name, ratio in found.items() if ratio is not None}
-    return measured | {"embedding r3d_tiny, CPU time: the network alone / all of it": embedding.cpu_ratio}
+        task = TwoSpots(frames=40, size=256)  # as large as videos of data sets are
+        root = synthesize_ucf101(Path(folder) / "synthetic", scenes=1 if quick else 5, task=task).root
+        shrunk = Path(folder) / "shrunk"
+        shrink(root, shrunk)
+        loading = loader.bench_loader(root, shrunk=shrunk, clips=20 if quick else 60)
+        videos, count = [str(shrunk / "videos")], 100 if quick else 500
+        embedding = embed.bench_embed(videos, model="r3d_tiny", count=count, rounds=3 if quick else 5)
+    return _loading(loading) | {
+        "embedding r3d_tiny: all of it / the slower half": embedding.ratio,
+        "embedding r3d_tiny, CPU time: the network alone / all of it": embedding.cpu_ratio,
+    }
+
+
+def _loading(rows: Sequence[loader.LoaderRow]) -> dict[str, float]:
+    """Ratios of the loader, without those to what is not installed."""
+    by_name = {(row.name, bool(row.workers)): row for row in rows}
+    ours, parallel = by_name[loader.LOADER, False], by_name[loader.LOADER, True]
+    found = {
+        "loading, no workers: shrunk set / original": by_name[loader.SHRUNK, False].clips_per_second
+        / ours.clips_per_second,
+        "loading, no workers: ours / bare decord": ours.to_decord,
+        "loading, no workers: ours / mmaction2": ours.to_mmaction,
+        "loading, 2 workers: ours / mmaction2": parallel.to_mmaction,
+        "loading, 2 workers, CPU time: ours / mmaction2": parallel.cpu_to_mmaction,
+    }
+    return {name: ratio for name, ratio in found.items() if ratio is not None}
+
+
+def _start(quick: bool) -> dict[str, float]:
+    rows = {row.name: row for row in start.bench_start(rounds=1 if quick else 3)}
+    return {
+        "start: import torch / first step of a training": 1 / rows[start.TRAINING].to_torch,
+        "start: import torch / first figure of the demo": 1 / rows[start.DEMO].to_torch,
+    }

@@ -3,19 +3,24 @@
 *Bare* opens the file with decord and decodes exactly the frames of the clip into an array, nothing else: no check, no
 crop, no augmentation, no float. *Loader* is `TrainClips` as trainings read it: all of that, to the bytes (T, h, w, 3)
 that the device normalises. *Floats* is the same to a normalised float32 (3, T, h, w) tensor, as it was handed over
-before. *mmaction2* is that library's own pipeline, where it is installed (1.1.0): DecordInit, SampleFrames,
-DecordDecode, Resize, RandomCrop, Flip, FormatShape; it leaves normalising to the device, too. *Shrunk* is *loader* on
-the same clips as ``specvid data shrink`` made them, where such a set is given.
+before. *File never seen* is *loader* where nothing is remembered of the file, as in a first epoch. *mmaction2* is that
+library's own pipeline, where it is installed (1.1.0): DecordInit, SampleFrames, DecordDecode, Resize, RandomCrop,
+Flip, FormatShape; it leaves normalising to the device, too. *Shrunk* is *loader* on the same clips as ``specvid data
+shrink`` made them, where such a set is given. Without decord there are neither *bare* nor *mmaction2*, which decodes
+with it.
 
 Without workers the clock counts the CPU time of the process, decord's threads included: that is the rate per core,
 and other programs do not disturb it. With workers it is wall time, and all hand what they made to the main
 process; beside it stands the CPU time of all processes together, which is what counts on a machine that others use.
 """
 
+import contextlib
 import os
+import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
 
@@ -33,7 +38,7 @@ from specvid.datasets.layouts.ucf101 import read_ucf101
 from specvid.pipelines.engine.log import silent
 from specvid.text import to_text
 from specvid.tools.bench.process_memory import cpu_seconds
-from specvid.tools.bench.timing import Seconds, Stopwatch, interleaved, ratio
+from specvid.tools.timing import Seconds, Stopwatch, interleaved, ratio
 
 BARE = "bare decord, 1 thread"
 THREADED = "bare decord, its default threads"
@@ -52,7 +57,7 @@ class LoaderRow:
         name: ``BARE``, ``THREADED``, ``LOADER``, ``FLOATS``, ``FIRST``, ``MMACTION`` or ``SHRUNK``.
         workers: decoding processes; 0 = in the process itself.
         clips_per_second: of CPU time without workers, of wall time with them.
-        ratio: to ``BARE`` with as many workers, the median over the rounds.
+        to_decord: ratio to ``BARE`` with as many workers, the median over the rounds; None where it is not installed.
         to_mmaction: likewise to ``MMACTION``; None where that is not installed, or has no such crop.
         cpu_to_mmaction: with workers, by the CPU time of all processes.
     """
@@ -60,7 +65,7 @@ class LoaderRow:
     name: str
     workers: int
     clips_per_second: float
-    ratio: float
+    to_decord: float | None = None
     to_mmaction: float | None = None
     cpu_to_mmaction: float | None = None
 
@@ -98,10 +103,8 @@ def bench_loader(
         Rows without workers, then rows with them.
 
     Raises:
-        ValueError: decord is not installed, no such data set, sizes that do not fit, or a shrunk set that lacks a clip.
+        ValueError: no such data set, sizes that do not fit, or a shrunk set that lacks a clip.
     """
-    if find_spec("decord") is None:
-        raise ValueError("decord, which the loader is compared with, is not installed: `pip install decord2`.")
     records = read_ucf101(data).train
     records = records[:: max(1, len(records) // clips)][:clips]
     spec = ClipSpec(frames, stride, size, resize, mean=(0.45, 0.45, 0.45), std=(0.225, 0.225, 0.225))
@@ -111,10 +114,15 @@ def bench_loader(
 
     loader, floats = clips_of(records), clips_of(records, normalised=True)
     small = {SHRUNK: clips_of(_same_clips(records, shrunk))} if shrunk else {}
-    bare, threaded = (_Bare(records, frames, stride, threads) for threads in (1, 0))
-    theirs = {MMACTION: _Mmaction(bare, size=size, resize=resize)} if find_spec("mmaction") and crop == "random" else {}
+    bare: dict[str, Dataset[Any]] = {}
+    threaded, theirs = bare, bare
+    if find_spec("decord"):
+        one_thread, many = (_Bare(records, frames, stride, threads) for threads in (1, 0))
+        bare, threaded = {BARE: one_thread}, {THREADED: many}
+        if find_spec("mmaction") and crop == "random":
+            theirs = {MMACTION: _Mmaction(one_thread, size=size, resize=resize)}
 
-    alone = {BARE: bare, THREADED: threaded, LOADER: loader, FLOATS: floats, FIRST: loader, **small, **theirs}
+    alone = {**bare, **threaded, LOADER: loader, FLOATS: floats, FIRST: loader, **small, **theirs}
     seconds: dict[str, Seconds] = {name: {} for name in alone}
     for number in range(rounds + 1):
         times = _one_by_one(alone, len(records), number)
@@ -130,7 +138,7 @@ def bench_loader(
             if number:
                 status(f"{workers} workers, round {number} of {rounds}: " + _shares(times))
 
-        together = {BARE: bare, LOADER: loader, FLOATS: floats, **small, **theirs}
+        together = {**bare, LOADER: loader, FLOATS: floats, **small, **theirs}
         feeds = {name: _Feed(dataset, len(records), workers) for name, dataset in together.items()}
         runs = {name: feed.load_epoch for name, feed in feeds.items()}
         wall = interleaved(runs, rounds=rounds, on_round=progress)
@@ -140,16 +148,27 @@ def bench_loader(
 
 
 def as_text(rows: Sequence[LoaderRow]) -> str:
-    """A table: a ratio of 0.9 means that the loader delivers 0.9 clips where decord alone decodes one.
+    """What it was compared with, and a table: 0.9 means that the loader delivers 0.9 clips where decord decodes one.
 
     Args:
         rows: from ``bench_loader``.
     """
     cells = [["", "workers", "clips / s", "ratio to bare", "to mmaction2", "by CPU time"]]
     for row in rows:
-        theirs = ["-" if ratio is None else f"{ratio:.2f}" for ratio in (row.to_mmaction, row.cpu_to_mmaction)]
-        cells.append([row.name, f"{row.workers}", f"{row.clips_per_second:.1f}", f"{row.ratio:.2f}", *theirs])
-    return to_text(cells, align="<>", rule=False)
+        figures = (row.to_decord, row.to_mmaction, row.cpu_to_mmaction)
+        ratios = ["-" if ratio is None else f"{ratio:.2f}" for ratio in figures]
+        cells.append([row.name, f"{row.workers}", f"{row.clips_per_second:.1f}", *ratios])
+    missing = "" if find_spec("decord") else "; no decord to compare with: `pip install decord2`"
+    return f"{', '.join(versions())}{missing}\n\n{to_text(cells, align='<>', rule=False)}"
+
+
+def versions() -> list[str]:
+    """The libraries that decode, with their versions. (decord2 is a decord, and wins where both are installed.)"""
+    found = []
+    for name in ("av", "decord2", "decord", "mmaction2"):
+        with contextlib.suppress(PackageNotFoundError):
+            found.append(f"{name} {version(name)}")
+    return found
 
 
 class _Bare(Dataset[torch.Tensor]):
@@ -231,11 +250,11 @@ class _Feed:
 
 
 def _one_by_one(datasets: dict[str, Any], count: int, epoch: int) -> dict[str, float]:
-    """CPU seconds of each data set, file by file in turn; who begins changes from file to file."""
+    """CPU seconds of each data set, file by file; each file has its order, for decord's threads outlast its call."""
     seconds = dict.fromkeys(datasets, 0.0)
-    names = list(datasets)
+    order = random.Random(epoch)
     for index in range(count):
-        for name in names[index % len(names) :] + names[: index % len(names)]:
+        for name in order.sample(list(datasets), len(datasets)):
             if name == FIRST:
                 forget_headers()
             with Stopwatch() as watch:
@@ -254,7 +273,7 @@ def _rows(
             name,
             workers,
             clips * len(times) / sum(times.values()),
-            ratio(seconds, BARE, name),
+            ratio(seconds, BARE, name) if BARE in seconds else None,
             ratio(seconds, MMACTION, name) if MMACTION in seconds else None,
             ratio(cpu, MMACTION, name) if cpu and MMACTION in cpu else None,
         )
@@ -274,7 +293,8 @@ def _same_clips(records: Sequence[VideoRecord], root: str | os.PathLike[str]) ->
 
 
 def _shares(times: dict[str, float]) -> str:
-    return ", ".join(f"{name} {times[BARE] / value:.2f}" for name, value in times.items() if name != BARE)
+    base = BARE if BARE in times else LOADER
+    return ", ".join(f"{name} {times[base] / value:.2f}" for name, value in times.items() if name != base)
 
 
 def _length(record: VideoRecord) -> int:

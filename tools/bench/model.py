@@ -25,7 +25,31 @@ from specvid.pipelines.engine.parts import train_mode
 from specvid.text import to_text
 from specvid.tools.bench.gpu import autocast, check_device, computing_in, gpu_seconds
 from specvid.tools.bench.process_memory import peak_mebibytes, restart_peak
-from specvid.tools.bench.timing import interleaved, median, ratios
+from specvid.tools.timing import interleaved, median, ratios
+
+
+@dataclass(frozen=True)
+class Form:
+    """What is timed of a backbone.
+
+    Attributes:
+        blocks: what was inserted; empty for the bare backbone.
+        frozen: the parts that stood still.
+        folded: it was `VideoModel.for_inference`.
+        checkpointed: activations inside its units were computed again.
+        channels_last: memory format of clips and of the weights of 3D convolutions.
+    """
+
+    blocks: str = ""
+    frozen: tuple[str, ...] = ()
+    folded: bool = False
+    checkpointed: bool = False
+    channels_last: bool = False
+
+    def __str__(self) -> str:
+        words = [self.blocks or "(bare)", f"frozen: {' '.join(self.frozen)}" if self.frozen else ""]
+        words += ["folded" if self.folded else "", "checkpointed" if self.checkpointed else ""]
+        return ", ".join(filter(None, [*words, "channels last" if self.channels_last else ""]))
 
 
 @dataclass(frozen=True)
@@ -33,10 +57,7 @@ class StepTime:
     """Training steps of a backbone with some blocks, or its forward passes.
 
     Attributes:
-        blocks: what was inserted; empty for the bare backbone.
-        frozen: the parts that stood still.
-        folded: it was `VideoModel.for_inference`.
-        checkpointed: activations inside its units were computed again.
+        form: which.
         parameters: of the model, blocks and head included.
         seconds: median of a step.
         clips: of a step, by its seconds.
@@ -46,16 +67,13 @@ class StepTime:
             was not measured.
     """
 
-    blocks: str
+    form: Form
     parameters: int
     seconds: float
     clips: float
     ratio: float
     quartiles: tuple[float, float]
-    frozen: tuple[str, ...] = ()
-    folded: bool = False
     mebibytes: float | None = None
-    checkpointed: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,41 +81,33 @@ class _Case:
     """A network, and what is done with it."""
 
     model: str
-    blocks: str
-    frozen: tuple[str, ...]
-    folded: bool
+    form: Form
     num_classes: int
     clips: tuple[int, ...]
     embed: bool
     device: str
     precision: str
-    channels_last: bool
-    checkpointed: bool = False
-
-    @property
-    def label(self) -> str:
-        return _label(self.blocks, self.frozen, self.folded, self.checkpointed)
 
     def network(self) -> VideoModel:
         torch.manual_seed(0)
-        network = create_model(self.model, blocks=self.blocks, num_classes=self.num_classes)
+        network = create_model(self.model, blocks=self.form.blocks, num_classes=self.num_classes)
         network = network.to(self.device).train(not self.embed)
-        if self.frozen:
-            freeze_parts(network, self.frozen)
+        if self.form.frozen:
+            freeze_parts(network, self.form.frozen)
             train_mode(network)
-        if self.checkpointed:
+        if self.form.checkpointed:
             checkpoint_activations(network)
         if self.embed:
             for strength in strengths(network):
                 nn.init.constant_(strength, 0.5)
-        network = network.for_inference() if self.folded else network
-        if self.channels_last:
+        network = network.for_inference() if self.form.folded else network
+        if self.form.channels_last:
             _to_channels_last(network)
         return network
 
     def step(self, network: VideoModel) -> Callable[[], None]:
         x = torch.randn(self.clips, device=self.device)
-        x = x.to(memory_format=torch.channels_last_3d) if self.channels_last else x
+        x = x.to(memory_format=torch.channels_last_3d) if self.form.channels_last else x
         return (_embedding if self.embed else _training_step)(network, x, self.precision)
 
 
@@ -137,14 +147,15 @@ def bench_model(
             of blocks stand at 0.5 then: at 0 nothing would be left of a block.
         device: ``cpu`` or ``cuda``.
         precision: of ``specvid.tools.bench.gpu.PRECISIONS``.
-        channels_last: memory format of clips and weights.
+        channels_last: each network is also timed with clips and the weights of its 3D convolutions in this memory
+            format. (Image networks have theirs so anyway.)
         cpu: CPU time instead of that of the clock.
         memory: measure the memory of a step too, each network in a process of its own.
         status: called with a line for each round.
 
     Returns:
-        The bare backbone, then a row for each of ``blocks``; then these again, with what ``freeze`` names frozen, or
-        folded.
+        The bare backbone, then a row for each of ``blocks``; then these again channels last, checkpointed, with what
+        ``freeze`` names frozen, or folded.
 
     Raises:
         ValueError: a device or precision that is not here, another size, or nothing is left to train.
@@ -157,18 +168,21 @@ def bench_model(
         if given and embed:
             raise ValueError(f"{name} is for training steps: leave it out of --embed, or leave out --embed.")
     clips = (batch, 3, frames, sides[0], sides[-1])
-    cases = [
-        _Case(model, spec, parts, folded, num_classes, clips, embed, device, precision, channels_last, again)
+    forms = [
+        Form(spec, parts, folded, again, last)
         for parts, folded in (((), False), (tuple(freeze), embed))
         for again in ((False, True) if checkpoint else (False,))
+        for last in ((False, True) if channels_last else (False,))
         for spec in ("", *blocks)
     ]
-    cases = list({case.label: case for case in cases}.values())
-    networks = {case.label: case.network() for case in cases}
-    runs = {case.label: case.step(networks[case.label]) for case in cases}
+    cases = {
+        str(form): _Case(model, form, num_classes, clips, embed, device, precision) for form in dict.fromkeys(forms)
+    }
+    networks = {name: case.network() for name, case in cases.items()}
+    runs = {name: case.step(networks[name]) for name, case in cases.items()}
 
     def progress(number: int, seconds: dict[str, float]) -> None:
-        status(f"round {number} of {steps}: " + ", ".join(f"{seconds[label]:.3f} s" for label in networks))
+        status(f"round {number} of {steps}: " + ", ".join(f"{seconds[name]:.3f} s" for name in cases))
 
     fast = torch.backends.cudnn.benchmark
     torch.backends.cudnn.benchmark = True  # as in training
@@ -183,26 +197,13 @@ def bench_model(
         )
     torch.backends.cudnn.benchmark = fast
     times = []
-    for case in cases:
-        of_rounds = ratios(seconds, case.label, cases[0].label)
+    for name, case in cases.items():
+        of_rounds = ratios(seconds, name, str(forms[0]))
         low, _, high = statistics.quantiles(of_rounds, n=4) if len(of_rounds) > 1 else of_rounds * 3
-        parameters = sum(parameter.numel() for parameter in networks[case.label].parameters())
-        step, ratio = median(seconds[case.label]), statistics.median(of_rounds)
+        parameters = sum(parameter.numel() for parameter in networks[name].parameters())
+        step, ratio = median(seconds[name]), statistics.median(of_rounds)
         peak = _in_a_process(case) if memory else None
-        times.append(
-            StepTime(
-                case.blocks,
-                parameters,
-                step,
-                batch / step,
-                ratio,
-                (low, high),
-                case.frozen,
-                case.folded,
-                peak,
-                case.checkpointed,
-            )
-        )
+        times.append(StepTime(case.form, parameters, step, batch / step, ratio, (low, high), peak))
     return times
 
 
@@ -215,25 +216,19 @@ def as_text(rows: Sequence[StepTime]) -> str:
     cells = [["blocks", "parameters", "s / step", "clips / s", "added", "quartiles", "MiB"]]
     for row in rows:
         added, low, high = (f"{100 * (ratio - 1):+.1f} %" for ratio in (row.ratio, *row.quartiles))
-        is_compared = bool(row.blocks or row.frozen or row.folded or row.checkpointed)
         cells.append(
             [
-                _label(row.blocks, row.frozen, row.folded, row.checkpointed),
+                str(row.form),
                 f"{row.parameters:,}",
                 f"{row.seconds:.3g}",
                 f"{row.clips:.1f}",
-                *([added, f"{low} to {high}"] if is_compared else ["", ""]),
+                *([added, f"{low} to {high}"] if row.form != Form() else ["", ""]),
                 f"{row.mebibytes:,.0f}" if row.mebibytes is not None else "",
             ]
         )
     if not any(row[-1] for row in cells[1:]):
         cells = [row[:-1] for row in cells]
     return to_text(cells, align="<>", rule=False)
-
-
-def _label(blocks: str, frozen: tuple[str, ...], folded: bool, checkpointed: bool) -> str:
-    text = (blocks or "(bare)") + (f", frozen: {' '.join(frozen)}" if frozen else "") + (", folded" if folded else "")
-    return text + (", checkpointed" if checkpointed else "")
 
 
 def _to_channels_last(network: nn.Module) -> None:

@@ -23,7 +23,7 @@ from specvid.pipelines.engine.log import silent
 from specvid.text import to_text
 from specvid.tools.bench.dense_rerank import rerank_dense
 from specvid.tools.bench.process_memory import peak_mebibytes, restart_peak
-from specvid.tools.bench.timing import Stopwatch, interleaved
+from specvid.tools.timing import Stopwatch, interleaved
 
 OURS, DENSE, TORCHREID = "ours", "published form, N x N", "torchreid's re_ranking"
 MARS_QUERIES, MARS_GALLERY = 1980, 12180

@@ -17,9 +17,10 @@ from specvid.pipelines.engine.log import silent
 from specvid.pipelines.search.build import build_index
 from specvid.pipelines.search.exact import exact_search, unit, unit_blocks
 from specvid.pipelines.search.index import open_index
+from specvid.pipelines.search.parameters import LEAST_ROWS
 from specvid.text import to_text
 from specvid.tools.bench.process_memory import peak_mebibytes, restart_peak
-from specvid.tools.bench.timing import Stopwatch
+from specvid.tools.timing import Stopwatch
 
 KINDS = ("flat", "hnsw", "ivfpq")
 _SHARD = 50_000
@@ -67,7 +68,12 @@ def bench_search(
         kinds: of ``KINDS``.
         queries: new vectors, searched for one at a time.
         status: called with a line for each step.
+
+    Raises:
+        ValueError: too few rows for an index to be trained on.
     """
+    if "ivfpq" in kinds and rows < LEAST_ROWS:
+        raise ValueError(f"rows={rows} are too few for index 'ivfpq': at least {LEAST_ROWS}, or --kinds flat hnsw.")
     with tempfile.TemporaryDirectory() as scratch:
         folder = write_embeddings(Path(scratch) / "synthetic", rows, dim)
         rng = np.random.default_rng(1)

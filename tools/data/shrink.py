@@ -20,8 +20,8 @@ from specvid.datasets.layouts.media import VIDEOS, is_hidden, walk
 from specvid.errors import VideoError, disk_error
 from specvid.files import only_writer, replacing_file, write_json
 from specvid.reading import read_json
-from specvid.tools.bench.timing import interleaved
 from specvid.tools.data.pool import run_tasks
+from specvid.tools.timing import interleaved
 
 SETTINGS = "shrink.json"
 """In the copy: what it was made with."""

@@ -42,6 +42,7 @@ VERBS = {
     "bench reid": "bench:REID",
     "bench embed": "bench:EMBED",
     "bench search": "bench:SEARCH",
+    "bench start": "bench:START",
     "bench all": "bench:ALL",
     "demo": "demo:DEMO",
 }

@@ -1,4 +1,4 @@
-"""``specvid bench loader|model|blocks|reid|embed|search|all``: each measures side by side with what it must beat."""
+"""``specvid bench WHAT``: each measures side by side with what it must beat."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,8 +11,10 @@ from specvid.config import require_at_least
 from specvid.files import output_file
 
 LOADER_HELP = """\
-specvid bench loader: clips per second of the training loader, of bare decord decoding the same frames
-(pip install decord2), and of mmaction2's own pipeline where it is installed, in turn in one run
+specvid bench loader: clips per second of the training loader, beside bare decord and mmaction2's pipeline
+
+In turn in one run; decord decodes the same frames and nothing else (pip install decord2), mmaction2's
+own pipeline decodes with it. What is not installed is left out.
 
   DATA                    a data set in UCF-101's layout
   --shrunk DIR            the same set as `specvid data shrink` made it: one more row
@@ -36,20 +38,22 @@ specvid bench model: what blocks add to a training step or an embedding, and wha
   --checkpoint-activations           also with activation checkpointing
   --embed                            forward passes in eval mode instead, as it is and for inference
   --memory                           also the memory of a step, each network in a process of its own
-  --device cpu|cuda                  --precision float32|tf32|bfloat16|float16 --channels-last
+  --channels-last                    also with clips and weights in this memory format
+  --device cpu|cuda                  --precision float32|tf32|bfloat16|float16
 
 Example:
   specvid bench model --model r3d_18 --blocks "snl@layer3.-1"
 """
 
 BLOCKS_HELP = """\
-specvid bench blocks: time and memory of single blocks over the number of positions N, beside their own
-1x1 convolutions (the floor) and the published N x N code
+specvid bench blocks: time and memory of single blocks over the number of positions N
+
+Beside their own 1x1 convolutions (the floor) and the published N x N code, in the same rounds.
 
   --positions 784 3136    N, the positions T x H x W of a feature map
   --channels 512          C
   --batches 1             clips at a time
-  --variants NAME ...     which; all if not given
+  --variants NAME ...     which; if not given, all but snl-compiled, convolutions and snl-products
   --rounds 5              timed rounds; the figures are medians
   --patience 20           seconds of one variant at one size after which it runs no further round
   --device cpu|cuda       --precision float32|tf32|bfloat16|float16
@@ -65,8 +69,9 @@ Example:
 """
 
 REID_HELP = """\
-specvid bench reid: scoring as many tracklets as MARS has, beside the bare similarity product and a
-ranking in Python, in one run
+specvid bench reid: scoring as many tracklets as MARS has, beside the similarity product alone
+
+And beside a ranking in Python, in one run.
 
   --large                 also a gallery of a million, with its peak memory
   --rerank                also re-ranking, beside its published N x N form, and torchreid's own
@@ -77,8 +82,9 @@ Example:
 """
 
 EMBED_HELP = """\
-specvid bench embed: the rate of `specvid embed`, and those of decoding alone and of the network alone,
-in turn in one run
+specvid bench embed: the rate of `specvid embed`, beside those of decoding and of the network alone
+
+In turn in one run.
 
   VIDEO [VIDEO ...]       as for `specvid embed`
   --model r3d_18          backbone; --frames 8 --size 56 make it quicker
@@ -101,13 +107,22 @@ Example:
   specvid bench search --rows 20000 --dim 128
 """
 
+START_HELP = """\
+specvid bench start: seconds until there is something: imports, a first training step, the demo
+
+  --rounds 3              the figures are medians; beside each, its ratio to `import torch` alone
+
+Example:
+  specvid bench start
+"""
 
 ALL_HELP = """\
-specvid bench all: the ratios of all benchmarks on synthetic data, beside recorded ones; what fell by
-more than a tenth is marked
+specvid bench all: the ratios of all benchmarks, beside recorded ones; what fell by a tenth is marked
+
+All on synthetic data. A processor is compared with one that has the same vector instructions.
 
   --quick                 small sizes, under five minutes on two cores; without it, an hour or more
-  --against FILE          recorded ratios; if not given, those of the package (a machine of two cores)
+  --against FILE          recorded ratios; if not given, those of the package
   --out FILE              writes what was measured, for --against another time
 
 Measure with nothing else on the machine: each ratio is of two things timed in turn, but noise stays.
@@ -165,7 +180,7 @@ class ModelOptions:
     device: Literal["cpu", "cuda"] = "cpu"
     precision: Literal["float32", "tf32", "bfloat16", "float16"] = "float32"
     channels_last: bool = False
-    """Memory format of clips and weights."""
+    """Also with clips and the weights of 3D convolutions in this memory format."""
     memory: bool = False
     """Also the memory of a step, each network in a process of its own."""
 
@@ -275,6 +290,16 @@ class SearchOptions:
 
 
 @dataclass(frozen=True)
+class StartOptions:
+    """Options of ``specvid bench start``."""
+
+    rounds: int = 3
+
+    def __post_init__(self) -> None:
+        require_at_least(self, rounds=1)
+
+
+@dataclass(frozen=True)
 class AllOptions:
     """Options of ``specvid bench all``."""
 
@@ -374,6 +399,13 @@ def _search(options: SearchOptions) -> str:
     return as_text(bench_search(**vars(options), status=status))
 
 
+def _start(options: StartOptions) -> str:
+    from specvid.pipelines.engine.log import status
+    from specvid.tools.bench.start import as_text, bench_start
+
+    return as_text(bench_start(**vars(options), status=status))
+
+
 def _all(options: AllOptions) -> int:
     from specvid.pipelines.engine.log import echo, status
     from specvid.tools.bench.guard import report
@@ -402,4 +434,5 @@ BLOCKS = _verb("blocks", BLOCKS_HELP, BlocksOptions, _blocks)
 REID = _verb("reid", REID_HELP, ReidOptions, _reid)
 EMBED = _verb("embed", EMBED_HELP, EmbedOptions, _embed)
 SEARCH = _verb("search", SEARCH_HELP, SearchOptions, _search)
+START = _verb("start", START_HELP, StartOptions, _start)
 ALL = Verb("bench all", ALL_HELP, AllOptions, _all)

@@ -9,11 +9,12 @@ import torch
 
 from specvid.cli import run
 from specvid.models.blocks import create_block
+from specvid.models.blocks.norms import Shift
 from specvid.models.blocks.pointwise import Pointwise
 from specvid.tools.bench.blocks.memory import BlockMemory, bench_memory
 from specvid.tools.bench.blocks.tables import auto_choices, auto_table, left_out_lines, slope, time_tables, write_csv
 from specvid.tools.bench.blocks.times import BlockTime, bench_blocks
-from specvid.tools.bench.blocks.variants import VARIANTS, Floor, PublishedSNL, left_out
+from specvid.tools.bench.blocks.variants import VARIANTS, Floor, PublishedSNL, left_out, make
 from specvid.tools.bench.gpu import computing_in
 
 
@@ -63,7 +64,7 @@ def test_the_floor_has_the_convolutions_of_snl() -> None:
 def test_a_run_prints_writes_and_says_what_is_left_out(tmp_path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "rows.csv"
     words = ["--positions", "98", "392", "--channels", "8", "--batches", "1", "--rounds", "1", "--csv", str(file)]
-    variants = ["snl-auto", "snl-linear", "snl-dense", "nl-attention"]
+    variants = ["snl-auto", "snl-linear", "snl-dense", "snl-folded", "nl-attention", "convolutions", "snl-products"]
     assert run(["bench", "blocks", *words, "--variants", *variants]) == 0
     text = capsys.readouterr().out
     assert "forward + backward, C = 8, B = 1: ms (times the floor)" in text
@@ -74,7 +75,31 @@ def test_a_run_prints_writes_and_says_what_is_left_out(tmp_path, capsys: pytest.
     assert [(row["variant"], row["positions"]) for row in rows] == [
         (variant, size) for size in ("98", "392") for variant in ("floor", *variants)
     ]
-    assert all(float(row["train_ms"]) > 0 for row in rows)
+    forward_only = {row["variant"] for row in rows if row["train_ms"] == "nan"}
+    assert forward_only == {"snl-folded", "convolutions", "snl-products"}
+    assert all(float(row["forward_ms"]) > 0 for row in rows)
+    forward, train = text.split("\nforward + backward")
+    assert "snl-folded" in forward.split("times the floor")[1] and "snl-folded" not in train
+
+
+def test_what_is_timed_for_inference_is_the_folded_block() -> None:
+    torch.manual_seed(0)
+    folded = make("snl-folded", 16)
+    torch.manual_seed(0)
+    block = make("snl-auto", 16)
+    assert isinstance(folded.units[0].norm, Shift)
+    x = torch.randn(2, 16, 3, 4, 5)
+    with torch.no_grad():
+        torch.testing.assert_close(folded(x), block.eval()(x))
+
+
+def test_the_products_are_those_of_the_block() -> None:
+    """Without ReLU, degrees and norm: W_0 Z + W_1 Z F^T F."""
+    products = make("snl-products", 6).double()
+    x = torch.randn(2, 6, 1, 3, 4, dtype=torch.float64)
+    factor, z = products.inward(x.flatten(2)).split((6, 3), dim=1)
+    wanted = products.w_0 @ z + products.w_1 @ (z @ factor.mT @ factor)
+    torch.testing.assert_close(products(x), wanted.reshape(x.shape))
 
 
 def test_limits() -> None:

@@ -1,13 +1,12 @@
 """`specvid bench all`: ratios beside recorded ones."""
 
-import json
 import math
 
 import pytest
 
 from specvid.cli import run
 from specvid.tools.bench import guard
-from specvid.tools.bench.guard import Compared, as_text, compare, read_recorded
+from specvid.tools.bench.guard import as_text, compare, read_records
 
 
 def test_what_falls_by_more_than_a_tenth_is_marked() -> None:
@@ -29,22 +28,58 @@ def test_the_verb_compares_and_writes(tmp_path, monkeypatch, capsys) -> None:
     file = tmp_path / "ratios.json"
     assert run(["bench", "all", "--quick", "--out", str(file)]) == 0
     assert run(["bench", "all", "--out", str(file)]) == 0
-    assert read_recorded(file, "quick") == {"a": 1.0} and read_recorded(file, "full") == {"a": 2.0}
+    assert [read_records(file, sizes)[0].ratios for sizes in ("quick", "full")] == [{"a": 1.0}, {"a": 2.0}]
     monkeypatch.setattr(guard, "measure", lambda *, quick, status: {"a": 0.5})
     assert run(["bench", "all", "--quick", "--against", str(file)]) == 1
     assert "SLOWER" in capsys.readouterr().out
-    file.write_text("[]")
-    assert run(["bench", "all", "--against", str(file)]) == 2
-    assert "no file of recorded ratios" in capsys.readouterr().err
+    for content in ("[]", '{"quick": {"ratios": {}}}', '{"quick": [{"ratios": {"a": 1}}]}'):
+        file.write_text(content)
+        for option in ("--against", "--out"):
+            assert run(["bench", "all", "--quick", option, str(file)]) == 2
+            assert "no file of recorded ratios" in capsys.readouterr().err
+
+
+def test_a_processor_is_compared_with_its_like(tmp_path, monkeypatch, capsys) -> None:
+    """Each kind has its own record in one file, and one that has none is told so, not marked."""
+    file = tmp_path / "ratios.json"
+    for kind, ratio in (("AVX2", 1.0), ("AVX512", 3.0), ("AVX512", 2.0)):
+        monkeypatch.setattr(guard, "instructions", lambda kind=kind: kind)
+        monkeypatch.setattr(guard, "measure", lambda *, quick, status, ratio=ratio: {"a": ratio})
+        run(["bench", "all", "--quick", "--out", str(file), "--against", str(guard.RECORDED)])
+    assert [(one.instructions, one.ratios) for one in read_records(file, "quick")] == [
+        ("AVX2", {"a": 1.0}),
+        ("AVX512", {"a": 2.0}),
+    ]
+    capsys.readouterr()
+    monkeypatch.setattr(guard, "measure", lambda *, quick, status: {"a": 0.95})
+    for kind, code, line in (
+        ("AVX2", 0, "recorded: "),
+        ("AVX512", 1, "recorded: "),
+        ("SVE256", 0, "none recorded with SVE256"),
+    ):
+        monkeypatch.setattr(guard, "instructions", lambda kind=kind: kind)
+        assert run(["bench", "all", "--quick", "--against", str(file)]) == code
+        assert line in capsys.readouterr().out
+
+
+def test_what_the_processor_is_held_to_is_told(monkeypatch) -> None:
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "avx2")
+    assert "ATEN_CPU_CAPABILITY=avx2" in guard.machine()
 
 
 def test_the_recorded_ratios_are_there() -> None:
-    content = json.loads(guard.RECORDED.read_text(encoding="utf-8"))
-    assert "machine" in content["quick"]
-    assert all(ratio > 0 for ratio in read_recorded(guard.RECORDED, "quick").values())
+    for sizes in ("quick", "full"):
+        records = read_records(guard.RECORDED, sizes)
+        kinds = [one.instructions for one in records]
+        assert len(set(kinds)) == len(kinds)
+        assert all(one.machine and one.ratios and min(one.ratios.values()) > 0 for one in records)
+    assert read_records(guard.RECORDED, "quick")
 
 
 @pytest.mark.slow
 def test_every_recorded_ratio_is_measured() -> None:
-    rows: list[Compared] = compare(guard.measure(quick=True), read_recorded(guard.RECORDED, "quick"))
-    assert all(row.recorded is not None and row.now > 0 for row in rows)
+    measured = guard.measure(quick=True)
+    assert all(ratio > 0 for ratio in measured.values())
+    for record in read_records(guard.RECORDED, "quick"):
+        missing = {name for name in record.ratios.keys() ^ measured.keys() if "decord" not in name}
+        assert not {name for name in missing if "mmaction2" not in name}

@@ -14,7 +14,7 @@ from specvid.datasets.layouts.action_set import VideoRecord
 from specvid.tools.bench import loader as tool
 from specvid.tools.bench.loader import BARE, FIRST, FLOATS, LOADER, MMACTION, SHRUNK, THREADED, as_text, bench_loader
 
-pytest.importorskip("decord", reason="the loader is compared with it")
+needs_decord = pytest.mark.skipif(not find_spec("decord"), reason="the loader is compared with it: pip install decord2")
 
 
 def _wide(number):
@@ -36,6 +36,7 @@ def small(tmp_path):
     return tmp_path
 
 
+@needs_decord
 def test_rows(small):
     messages, theirs = [], [MMACTION] if find_spec("mmaction") else []
     rows = bench_loader(small, frames=4, size=32, resize=(40, 60), clips=3, rounds=2, workers=1, status=messages.append)
@@ -43,10 +44,11 @@ def test_rows(small):
         *((name, 0) for name in (BARE, THREADED, LOADER, FLOATS, FIRST, *theirs)),
         *((name, 1) for name in (BARE, LOADER, FLOATS, *theirs)),
     ]
-    assert all(row.clips_per_second > 0 and row.ratio > 0 for row in rows)
-    assert [row.ratio for row in rows if row.name == BARE] == [1, 1]
+    assert all(row.clips_per_second > 0 and row.to_decord > 0 for row in rows)
+    assert [row.to_decord for row in rows if row.name == BARE] == [1, 1]
     assert len(messages) == 4
-    printed = as_text(rows).splitlines()
+    about, _, *printed = as_text(rows).splitlines()
+    assert "av " in about and "decord" in about
     assert len(printed) == len(rows) + 1
     assert " ".join(printed[0].split()) == "workers clips / s ratio to bare to mmaction2 by CPU time"
     assert {row.to_mmaction is None for row in rows} == {not theirs}
@@ -62,6 +64,18 @@ def test_a_shrunk_set_is_a_row(small, tmp_path):
         bench_loader(small, shrunk=tmp_path / "shrunk", **options)
 
 
+def test_without_decord_the_forms_of_the_loader_are_compared(small, monkeypatch):
+    monkeypatch.setattr(tool, "find_spec", lambda name: None)
+    rows = bench_loader(small, shrunk=small, frames=4, size=32, resize=(40, 60), clips=2, rounds=1, workers=1)
+    assert [(row.name, row.workers) for row in rows] == [
+        *((name, 0) for name in (LOADER, FLOATS, FIRST, SHRUNK)),
+        *((name, 1) for name in (LOADER, FLOATS, SHRUNK)),
+    ]
+    assert {row.to_decord for row in rows} == {None}
+    assert "no decord to compare with: `pip install decord2`" in as_text(rows).splitlines()[0]
+
+
+@needs_decord
 def test_both_sides_read_the_same_frames(small):
     records = [VideoRecord(path, path.name, 0) for path in sorted((small / "videos/Archery").iterdir())]
     bare = tool._Bare(records, 8, 3, 1)
@@ -76,10 +90,11 @@ def test_both_sides_read_the_same_frames(small):
                 assert clip_thwc.shape == (8, 64, 64, 3)
 
 
+@needs_decord
 @pytest.mark.data
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["ucf101-raw", "ucf101-5"])
 def test_the_loader_keeps_up_with_decord(name):
-    """The promise is 0.9 on a quiet machine (docs/benchmarks.md); this guards against a loader that got much slower."""
+    """By CPU time, so that other programs take little: 0.9 is promised, more was measured (docs/benchmarks.md)."""
     rows = bench_loader(shared(f"data/{name}"), clips=30, rounds=3, workers=0)
-    assert {row.name: row.ratio for row in rows}[LOADER] > 0.7
+    assert {row.name: row.to_decord for row in rows}[LOADER] > 0.9

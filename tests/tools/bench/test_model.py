@@ -8,18 +8,18 @@ import torch
 
 from specvid.models import create_model
 from specvid.models.video_model import VideoModel
+from specvid.tools import timing
 from specvid.tools.bench import model as tool
-from specvid.tools.bench import timing
-from specvid.tools.bench.model import StepTime, as_text, bench_model
+from specvid.tools.bench.model import Form, StepTime, as_text, bench_model
 
 
 def test_rows_and_progress() -> None:
     lines: list[str] = []
     blocks = ("snl@layer2", "nl@layer2:2, snl@layer1")
     rows = bench_model("r3d_tiny", blocks, frames=4, size=16, steps=3, num_classes=7, status=lines.append)
-    assert [row.blocks for row in rows] == ["", *blocks]
+    assert [row.form.blocks for row in rows] == ["", *blocks]
     for row in rows:
-        model = create_model("r3d_tiny", blocks=row.blocks, num_classes=7)
+        model = create_model("r3d_tiny", blocks=row.form.blocks, num_classes=7)
         assert row.parameters == sum(parameter.numel() for parameter in model.parameters())
         assert row.seconds > 0
         assert row.quartiles[0] <= row.ratio <= row.quartiles[1]
@@ -33,7 +33,7 @@ def test_frozen_parts_are_rows_of_their_own(monkeypatch: pytest.MonkeyPatch) -> 
     real = tool.create_model
     monkeypatch.setattr(tool, "create_model", lambda *args, **options: made.append(real(*args, **options)) or made[-1])
     rows = bench_model("r3d_tiny", ["snl@layer2"], frames=4, size=16, steps=1, freeze=["backbone"])
-    assert [(row.blocks, row.frozen) for row in rows] == [
+    assert [(row.form.blocks, row.form.frozen) for row in rows] == [
         ("", ()),
         ("snl@layer2", ()),
         ("", ("backbone",)),
@@ -69,13 +69,17 @@ def make_backbone_like(model: VideoModel) -> torch.nn.Module:
 def test_embedding_in_another_memory_format_and_precision() -> None:
     sizes = {"frames": 4, "size": 16, "steps": 1}
     rows = bench_model("r3d_tiny", ["snl@layer2"], **sizes, embed=True, channels_last=True, precision="bfloat16")
-    assert [(row.blocks, row.folded) for row in rows] == [
-        ("", False),
-        ("snl@layer2", False),
-        ("", True),
-        ("snl@layer2", True),
+    assert [str(row.form) for row in rows] == [
+        "(bare)",
+        "snl@layer2",
+        "(bare), channels last",
+        "snl@layer2, channels last",
+        "(bare), folded",
+        "snl@layer2, folded",
+        "(bare), folded, channels last",
+        "snl@layer2, folded, channels last",
     ]
-    bare, row, folded_bare, folded = rows
+    bare, row, _, _, folded_bare, folded, _, _ = rows
     assert row.clips == pytest.approx(2 / row.seconds)
     assert row.parameters > bare.parameters
     assert folded.parameters > folded_bare.parameters  # the block is still there
@@ -108,8 +112,8 @@ def test_the_ratio_is_of_steps_of_the_same_round(monkeypatch: pytest.MonkeyPatch
 
 def test_table() -> None:
     rows = [
-        StepTime("", 1000, 0.5, 4, 1.0, (1.0, 1.0)),
-        StepTime("snl@layer3.-1", 12345, 0.52, 3.85, 1.03, (1.01, 1.06)),
+        StepTime(Form(), 1000, 0.5, 4, 1.0, (1.0, 1.0)),
+        StepTime(Form("snl@layer3.-1"), 12345, 0.52, 3.85, 1.03, (1.01, 1.06)),
     ]
     assert as_text(rows).splitlines() == [
         "blocks         parameters  s / step  clips / s   added         quartiles",

@@ -15,9 +15,9 @@ from specvid.models.blocks.registry import BLOCKS
 from specvid.models.convolutions import create_convolution, list_convolutions
 from specvid.models.stages import STAGE_WRAPPERS
 from specvid.tools.bench.blocks.times import forward_of, training_of
-from specvid.tools.bench.blocks.variants import CLIPS, Floor
+from specvid.tools.bench.blocks.variants import CLIPS, Floor, check_positions
 from specvid.tools.bench.gpu import autocast, check_device, computing_in, gpu_seconds
-from specvid.tools.bench.timing import Seconds, interleaved, median, ratio
+from specvid.tools.timing import Seconds, interleaved, median, ratio
 
 SIZES = (392, 784, 3136)  # N: res5 of 8 frames, res4 of 4 and of 16
 MATRICES = 6 * 2**30  # bytes that N x N matrices of all heads may take
@@ -90,9 +90,7 @@ def bench_every(
     Raises:
         ValueError: an N or a name that is not known, or a device or precision that is not here.
     """
-    for n in positions:
-        if n not in CLIPS:
-            raise ValueError(f"positions={n} is not a size of the benchmark: choose from {', '.join(map(str, CLIPS))}.")
+    check_positions(positions)
     check_device(device, precision)
     wanted = list(names) or [*list_blocks(), *STAGE_WRAPPERS, *list_convolutions(), "conv3d"]
     kinds = {name: kind_of(name) for name in wanted}

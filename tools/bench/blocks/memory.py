@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 import torch
 
-from specvid.tools.bench.blocks.variants import CLIPS, VARIANTS, check_choices, left_out, make
+from specvid.tools.bench.blocks.variants import CLIPS, FORWARD_ONLY, VARIANTS, check_choices, left_out, make
 from specvid.tools.bench.process_memory import peak_mebibytes, restart_peak
+
+TRAINED = tuple(name for name in VARIANTS if name not in FORWARD_ONLY)
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ def bench_memory(
     positions: tuple[int, ...] = tuple(CLIPS),
     channels: tuple[int, ...] = (512, 1024),
     batches: tuple[int, ...] = (1, 4),
-    variants: tuple[str, ...] = VARIANTS,
+    variants: tuple[str, ...] = TRAINED,
 ) -> Iterator[BlockMemory]:
     """Measure each variant at each size in a fresh process, in float32 on the CPU, but those that ``left_out`` names.
 
@@ -44,15 +46,17 @@ def bench_memory(
         positions: N, keys of ``CLIPS``.
         channels: C.
         batches: B.
-        variants: of ``VARIANTS``.
+        variants: of ``VARIANTS``, but not of ``FORWARD_ONLY``.
 
     Yields:
         Measurements as they come.
 
     Raises:
-        ValueError: an N or a variant that is not known.
+        ValueError: an N or a variant that is not known, or a variant that is not trained.
     """
     check_choices(positions, variants)
+    if idle := [name for name in variants if name in FORWARD_ONLY]:
+        raise ValueError(f"variant {idle[0]!r} has no training step, whose memory this is: leave it out.")
     for c, b, n, variant in itertools.product(channels, batches, positions, variants):
         if not left_out(variant, n, c, b) and make(variant, 4) is not None:
             yield BlockMemory(variant, n, c, b, _in_a_process(variant, n, c, b))

@@ -16,6 +16,7 @@ from specvid.text import to_markdown, to_text
 from specvid.tools.bench.blocks.every import EveryRow, every_table
 from specvid.tools.bench.blocks.memory import BlockMemory
 from specvid.tools.bench.blocks.times import BlockTime
+from specvid.tools.bench.blocks.variants import FORWARD_ONLY
 from specvid.tools.bench.gpu import device_line
 
 Row = TypeVar("Row", BlockTime, BlockMemory)
@@ -40,7 +41,8 @@ def report_times(
     print_table = to_markdown if markdown else to_text
 
     def figures(row: BlockTime) -> str:
-        return row.skipped or f"{row.forward_ms:.3g} ms forward, {row.train_ms:.3g} ms with backward"
+        trained = "" if math.isnan(row.train_ms) else f", {row.train_ms:.3g} ms with backward"
+        return row.skipped or f"{row.forward_ms:.3g} ms forward{trained}"
 
     measured = _measure(rows, figures, csv=csv, status=status)
     first = measured[0]
@@ -128,7 +130,7 @@ def time_tables(rows: Sequence[BlockTime]) -> list[tuple[str, Table]]:
         sizes = list(dict.fromkeys(row.positions for row in here))
         for train in (False, True):
             table = [["variant", *(f"N = {n:,}" for n in sizes), *(["slope"] if train else [])]]
-            for name in dict.fromkeys(row.variant for row in here):
+            for name in dict.fromkeys(row.variant for row in here if not (train and row.variant in FORWARD_ONLY)):
                 line = [_times(row, train) for row in here if row.variant == name]
                 exponent = [f"{slope(rows, name, channels, batch):.2f}"] if train else []
                 table.append([name, *line, *exponent])
@@ -138,9 +140,9 @@ def time_tables(rows: Sequence[BlockTime]) -> list[tuple[str, Table]]:
 
 
 def _times(row: BlockTime, train: bool) -> str:
-    if row.skipped:
-        return "-"
     time, to_floor = (row.train_ms, row.train_to_floor) if train else (row.forward_ms, row.forward_to_floor)
+    if math.isnan(time):
+        return "-"
     return f"{time:.{2 if time < 10 else 1 if time < 100 else 0}f} ({to_floor:.2f})"
 
 
@@ -160,7 +162,7 @@ def slope(rows: Sequence[BlockTime], variant: str, channels: int, batch: int, *,
     points = [
         (math.log(r.positions), math.log(r.train_ms))
         for r in rows
-        if (r.variant, r.channels, r.batch) == (variant, channels, batch) and r.positions >= least and not r.skipped
+        if (r.variant, r.channels, r.batch) == (variant, channels, batch) and r.positions >= least and r.train_ms > 0
     ]
     if len(points) < 2:
         return math.nan

@@ -1,22 +1,22 @@
 """How long blocks take over the number of positions N, next to each other in the same run."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
-from specvid.tools.bench.blocks.variants import CLIPS, QUADRATIC, VARIANTS, check_choices, left_out, make
+from specvid.tools.bench.blocks.variants import CLIPS, FORWARD_ONLY, QUADRATIC, VARIANTS, check_choices, left_out, make
 from specvid.tools.bench.gpu import autocast, check_device, computing_in, gpu_seconds, graphed
-from specvid.tools.bench.timing import Seconds, interleaved, median, ratio
+from specvid.tools.timing import Seconds, interleaved, median, ratio
 
 PATIENCE, PATIENCE_QUADRATIC = 20.0, 4.0  # seconds of one variant at one size, after which it runs no further round
 
 
 @dataclass(frozen=True)
 class BlockTime:
-    """One measurement; times are NaN where there is none.
+    """One measurement; times are NaN where there is none, as those of training are of ``FORWARD_ONLY``.
 
     Attributes:
         variant: of ``VARIANTS``, or ``floor``.
@@ -111,28 +111,31 @@ def _bench_size(
     ready = {name: block.to(size.device) for name, block in made.items() if block is not None}
     clock = gpu_seconds() if size.device == "cuda" else None
 
-    def times(work: Callable[[nn.Module, Tensor, str], Callable[[], None]]) -> dict[str, Seconds]:
-        runs = {name: work(block, x, size.precision) for name, block in ready.items()}
+    def times(work: Callable[[nn.Module, Tensor, str], Callable[[], None]], names: Iterable[str]) -> dict[str, Seconds]:
+        runs = {name: work(ready[name], x, size.precision) for name in names}
         if size.graphs:
             runs = {name: graphed(run) for name, run in runs.items()}
         limits = {name: patience or (PATIENCE_QUADRATIC if name in QUADRATIC else PATIENCE) for name in runs}
         warm_up = 1 if clock is None else 3
         return interleaved(runs, rounds=rounds, patience=limits, clock=clock, cpu=cpu, warm_up=warm_up)
 
-    forward, train = times(forward_of), times(training_of)
+    forward = times(forward_of, ready)
+    train = times(training_of, [name for name in ready if name not in FORWARD_ONLY])
     for name, why in why_not.items():
         if name not in ready:
             yield replace(size, variant=name, skipped=why or "not installed")
             continue
-        yield replace(
+        row = replace(
             size,
             variant=name,
             forward_ms=median(forward[name]) * 1e3,
             forward_to_floor=ratio(forward, name, "floor"),
-            train_ms=median(train[name]) * 1e3,
-            train_to_floor=ratio(train, name, "floor"),
-            rounds=(len(forward[name]), len(train[name])),
+            rounds=(len(forward[name]), len(train.get(name, ()))),
         )
+        if name in train:
+            train_ms, train_to_floor = median(train[name]) * 1e3, ratio(train, name, "floor")
+            row = replace(row, train_ms=train_ms, train_to_floor=train_to_floor)
+        yield row
 
 
 def forward_of(block: nn.Module, x: Tensor, precision: str) -> Callable[[], None]:

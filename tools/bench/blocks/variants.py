@@ -1,10 +1,11 @@
 """What `specvid bench blocks` compares: blocks and what they must beat, by name, and the sizes they run at.
 
-``floor``: the 1x1 convolutions that SNL has anyway (theta, phi, g, W_0, W_1) with nothing between them;
-``snl-linear``, ``snl-dense``, ``snl-auto``; ``snl-published``: SNL with its N x N matrix, line by line as in
-2108.02451's code; ``nl-attention``: the softmax block through attention kernels (SDPA); ``nl-dense``: as a matrix;
-``nl-mmcv``: mmcv's NonLocal3d, where it is installed; ``snl-compiled``: ``snl-auto`` through
-``torch.compile``, on request.
+``floor``: the 1x1 convolutions that SNL has anyway (theta, phi, g, W_0, W_1) and the two sums that make one result of
+them; ``snl-linear``, ``snl-dense``, ``snl-auto``; ``snl-folded``: ``snl-auto`` for inference, norm and gate in its
+weights; ``snl-published``: SNL with its N x N matrix, line by line as in 2108.02451's code; ``nl-attention``: the
+softmax block through attention kernels (SDPA); ``nl-dense``: as a matrix; ``nl-mmcv``: mmcv's NonLocal3d, where it is
+installed. On request: ``snl-compiled``, ``snl-auto`` through ``torch.compile``; ``convolutions``, the five of the floor
+without its sums; ``snl-products``, the matrix products of SNL in linear cost and nothing else.
 """
 
 from collections.abc import Iterable
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from specvid.errors import unknown
 from specvid.models.blocks import create_block
 from specvid.models.blocks.pointwise import Pointwise
+from specvid.models.inference.blocks import fold_blocks
 
 # Positions as (T, H, W): those of res4 and res3 for 4 to 16 frames, and beyond.
 CLIPS = {
@@ -27,8 +29,19 @@ CLIPS = {
     12544: (16, 28, 28),
     50176: (16, 56, 56),
 }
-VARIANTS = ("floor", "snl-auto", "snl-linear", "snl-dense", "snl-published", "nl-attention", "nl-dense", "nl-mmcv")
-ON_REQUEST = ("snl-compiled",)
+VARIANTS = (
+    "floor",
+    "snl-auto",
+    "snl-linear",
+    "snl-dense",
+    "snl-folded",
+    "snl-published",
+    "nl-attention",
+    "nl-dense",
+    "nl-mmcv",
+)
+ON_REQUEST = ("snl-compiled", "convolutions", "snl-products")
+FORWARD_ONLY = ("snl-folded", "convolutions", "snl-products")
 FORM_MATRICES = ("snl-dense", "snl-published", "nl-dense", "nl-mmcv")
 QUADRATIC = (*FORM_MATRICES, "nl-attention")
 MEMORY_LIMIT = 6 * 2**30  # bytes that N x N matrices may take on a CPU
@@ -61,6 +74,53 @@ class Floor(nn.Module):
         theta, phi, g = (conv(x.flatten(2)) for conv in self.inward)
         first, second = self.outward
         return (first(g) + second(theta + phi)).reshape(x.shape)
+
+
+class Convolutions(Floor):
+    """The five 1x1 convolutions of the floor without its sums: what four of them give is thrown away."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the convolutions.
+
+        Args:
+            x: (B, C, T, H, W).
+
+        Returns:
+            What the last of them gives, (B, C, T, H, W).
+        """
+        theta, phi, _ = (conv(x.flatten(2)) for conv in self.inward)
+        first, second = self.outward
+        first(theta)
+        return second(phi).reshape(x.shape)
+
+
+class Products(nn.Module):
+    """The matrix products of SNL's inference form and nothing else: [F; Z] = W_in x, K = Z F^T, [W_1 K, W_0] [F; Z].
+
+    Args:
+        channels: C.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.inner = channels // 2
+        self.inward = Pointwise(channels, 3 * self.inner)
+        self.w_0, self.w_1 = (nn.Parameter(torch.randn(channels, self.inner)) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Multiply.
+
+        Args:
+            x: (B, C, T, H, W).
+
+        Returns:
+            (B, C, T, H, W).
+        """
+        rows = self.inward(x.flatten(2))
+        factor, signal = rows.split((2 * self.inner, self.inner), dim=1)
+        related = torch.bmm(signal, factor.mT)
+        weights = torch.cat((self.w_1 @ related, self.w_0.expand(len(x), -1, -1)), dim=2)
+        return torch.bmm(weights, rows).reshape(x.shape)
 
 
 class PublishedSNL(nn.Module):
@@ -96,6 +156,9 @@ class PublishedSNL(nn.Module):
         return x + self.norm(self.w_1(g) + self.w_2(filtered)).relu()
 
 
+_PLAIN = {"floor": Floor, "convolutions": Convolutions, "snl-products": Products, "snl-published": PublishedSNL}
+
+
 def make(variant: str, channels: int) -> nn.Module | None:
     """The module of a variant.
 
@@ -106,10 +169,12 @@ def make(variant: str, channels: int) -> nn.Module | None:
     Returns:
         None where its library is not installed.
     """
-    if variant == "floor":
-        return Floor(channels)
-    if variant == "snl-published":
-        return PublishedSNL(channels)
+    if variant in _PLAIN:
+        return _PLAIN[variant](channels)
+    if variant == "snl-folded":
+        block = create_block("snl", channels, gate=1.0).eval().requires_grad_(False)
+        fold_blocks(block)
+        return block
     if variant == "nl-mmcv":
         try:
             from mmcv.cnn import NonLocal3d
@@ -132,12 +197,24 @@ def check_choices(positions: Iterable[int], variants: Iterable[str]) -> None:
     Raises:
         ValueError: any other.
     """
-    for n in positions:
-        if n not in CLIPS:
-            raise ValueError(f"positions={n} is not a size of the benchmark: choose from {', '.join(map(str, CLIPS))}.")
+    check_positions(positions)
     for variant in variants:
         if variant not in (*VARIANTS, *ON_REQUEST):
             raise unknown("variant", variant, (*VARIANTS, *ON_REQUEST))
+
+
+def check_positions(positions: Iterable[int]) -> None:
+    """Check sizes.
+
+    Args:
+        positions: N, keys of ``CLIPS``.
+
+    Raises:
+        ValueError: any other.
+    """
+    for n in positions:
+        if n not in CLIPS:
+            raise ValueError(f"positions={n} is not a size of the benchmark: choose from {', '.join(map(str, CLIPS))}.")
 
 
 def left_out(variant: str, positions: int, channels: int, batch: int, device: str = "cpu") -> str | None:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from specvid.tools.bench import timing
-from specvid.tools.bench.timing import interleaved, median, ratio
+from specvid.tools import timing
+from specvid.tools.timing import interleaved, median, ratio
 
 
 @pytest.fixture

@@ -1,0 +1,111 @@
+"""How long one waits for the first sign of life: imports, the first step of a training, the first figure of the demo.
+
+Each in processes of its own, in turn, by the clock from before the process starts; beside it the time in the same round
+that PyTorch alone takes to be imported, which nothing that computes can be faster than.
+"""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from specvid.datasets.synthetic.ucf101 import synthesize_ucf101
+from specvid.pipelines.engine.log import silent
+from specvid.text import to_text
+from specvid.tools.timing import interleaved, median, ratio
+
+TORCH, IMPORT, HELP = "import torch", "import specvid", "specvid --help"
+TRAINING, DEMO = "specvid train action: first step", "specvid demo: first figure of a training"
+
+
+@dataclass(frozen=True)
+class StartTime:
+    """Seconds until something is there.
+
+    Attributes:
+        name: what.
+        seconds: median over the rounds; of an import without those that an empty Python takes.
+        to_torch: median ratio to ``import torch`` in the same round.
+    """
+
+    name: str
+    seconds: float
+    to_torch: float
+
+
+def bench_start(*, rounds: int = 3, status: Callable[[str], None] = silent) -> list[StartTime]:
+    """Time how programs start.
+
+    Args:
+        rounds: how often each; one round before them warms up (the system holds the files then).
+        status: called with a line for each round.
+
+    Returns:
+        A row for each of ``TORCH``, ``IMPORT``, ``HELP``, ``TRAINING`` and ``DEMO``.
+
+    Raises:
+        ValueError: a program ended before it printed what it was waited for.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        data = synthesize_ucf101(Path(folder) / "synthetic", scenes=2).root
+        training = ["train", "action", "--data", str(data), "--model", "r3d_tiny", "--max-steps", "1"]
+        number = iter(range(1_000_000))  # each in a folder of its own
+
+        def train() -> None:
+            _first_loss([*training, "--runs", folder, "--name", f"run{next(number)}"])
+
+        def demo() -> None:
+            _first_loss(["demo", "--out", str(Path(folder) / f"demo{next(number)}")])
+
+        work: dict[str, Callable[[], object]] = {
+            TORCH: lambda: _python("import torch"),
+            IMPORT: lambda: _python("import specvid"),
+            HELP: lambda: _run(["-m", "specvid", "--help"]),
+            TRAINING: train,
+            DEMO: demo,
+        }
+
+        def progress(number: int, seconds: dict[str, float]) -> None:
+            status(f"round {number} of {rounds}: " + ", ".join(f"{name} {seconds[name]:.2f} s" for name in work))
+
+        empty = {"": lambda: _python("pass")}
+        seconds = interleaved({**empty, **work}, rounds=rounds, on_round=progress)
+    for name in (TORCH, IMPORT):
+        seconds[name] = {number: value - seconds[""][number] for number, value in seconds[name].items()}
+    return [StartTime(name, median(seconds[name]), ratio(seconds, name, TORCH)) for name in work]
+
+
+def as_text(rows: Sequence[StartTime]) -> str:
+    """A table.
+
+    Args:
+        rows: from ``bench_start``.
+    """
+    cells = [["", "s", "times import torch"]]
+    cells += [[row.name, f"{row.seconds:.3g}", f"{row.to_torch:.3g}"] for row in rows]
+    return to_text(cells, align="<>>", rule=False)
+
+
+def _python(code: str) -> None:
+    _run(["-c", code])
+
+
+def _run(words: Sequence[str]) -> None:
+    subprocess.run([sys.executable, *words], check=True, capture_output=True)
+
+
+def _first_loss(words: Sequence[str]) -> None:
+    """Run a command until it prints a loss, and end it then."""
+    command = [sys.executable, "-m", "specvid", *words]
+    printed = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        try:
+            for line in process.stdout or ():
+                printed.append(line)
+                if " loss " in line:
+                    return
+        finally:
+            process.terminate()
+    raise ValueError(f"`specvid {' '.join(words)}` printed no loss: {''.join(printed[-3:]).strip() or 'nothing'}")
