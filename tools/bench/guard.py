@@ -10,7 +10,8 @@ import math
 import os
 import platform
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from specvid.datasets.synthetic.two_spots import TwoSpots
 from specvid.datasets.synthetic.ucf101 import synthesize_ucf101
 from specvid.files import write_json
 from specvid.pipelines.engine.log import silent
-from specvid.reading import parse_json, read_plain
+from specvid.reading import read_json
 from specvid.text import to_text
 from specvid.tools.bench import embed, loader, model, reid, search, start
 from specvid.tools.bench.blocks.times import bench_blocks
@@ -28,6 +29,7 @@ from specvid.tools.timing import torch_threads
 
 RECORDED = Path(__file__).with_name("recorded.json")
 ALLOWED = 0.1  # share of a ratio that may be noise
+SIZES = ("quick", "full")
 LIMITS = (
     "ATEN_CPU_CAPABILITY",
     "MKL_ENABLE_INSTRUCTIONS",
@@ -84,7 +86,7 @@ def measure(*, quick: bool = False, status: Callable[[str], None] = silent) -> d
         What is compared with what -> the ratio.
     """
     found: dict[str, float] = {}
-    with torch_threads(1):
+    with torch_threads(1), _faiss_threads(1):
         for part in (_blocks, _networks, _reid, _search, _videos, _start):
             status(part.__name__.strip("_"))
             found |= part(quick)
@@ -140,15 +142,21 @@ def report(
     sizes = "quick" if quick else "full"
     here = Record(machine(), instructions(), {})
     recorded = next((one for one in read_records(against or RECORDED, sizes) if _alike(one, here)), None)
-    if out and Path(out).exists():
-        read_records(out, sizes)  # now: what cannot be written need not be measured
+    kept = _read_all(out) if out and Path(out).exists() else {}  # now: what cannot be written need not be measured
     now = measure(quick=quick, status=status)
-    if out:
-        _write(Path(out), sizes, Record(here.machine, here.instructions, now))
     rows = compare(now, recorded.ratios if recorded else {})
     note = f"none recorded with {here.instructions} at these sizes: `--out FILE` writes them, `--against FILE` compares"
     beside = f"recorded: {recorded.machine} ({recorded.instructions})" if recorded else note
-    return f"now: {here.machine} ({here.instructions})\n{beside}\n\n{as_text(rows)}", sum(row.fell for row in rows)
+    text = f"now: {here.machine} ({here.instructions})\n{beside}\n\n{as_text(rows)}"
+    if out:
+        others = [one for one in kept.get(sizes, []) if not _alike(one, here)]
+        content = kept | {sizes: [*others, Record(here.machine, here.instructions, now)]}
+        try:
+            write_json(Path(out), {name: [_as_json(one) for one in records] for name, records in content.items()})
+        except (OSError, ValueError):
+            status(text)
+            raise
+    return text, sum(row.fell for row in rows)
 
 
 def read_records(path: str | Path, sizes: str) -> list[Record]:
@@ -156,7 +164,7 @@ def read_records(path: str | Path, sizes: str) -> list[Record]:
 
     Args:
         path: a file that ``report`` wrote.
-        sizes: ``quick`` or ``full``.
+        sizes: of ``SIZES``.
 
     Returns:
         One for each machine; none where the file has none of these sizes.
@@ -164,30 +172,31 @@ def read_records(path: str | Path, sizes: str) -> list[Record]:
     Raises:
         ValueError: it is no such file.
     """
+    return _read_all(path).get(sizes, [])
+
+
+def _read_all(path: str | Path) -> dict[str, list[Record]]:
+    """All of a file that ``report`` wrote."""
     try:
-        return [
-            Record(
-                str(entry["machine"]),
-                str(entry["instructions"]),
-                {str(name): float(ratio) for name, ratio in entry["ratios"].items()},
-            )
-            for entry in parse_json(read_plain(path)).get(sizes, [])
-        ]
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        content = read_json(path)
+        if not content.keys() <= set(SIZES):
+            raise ValueError(f"it has {', '.join(map(repr, content.keys() - set(SIZES)))}")
+        return {sizes: [_record(entry) for entry in entries] for sizes, entries in content.items()}
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise ValueError(
             f"{path}: no file of recorded ratios ({error}); `specvid bench all --out` writes one"
         ) from None
 
 
+def _record(entry: Any) -> Record:
+    ratios = {name: float(ratio) for name, ratio in entry["ratios"].items() if type(ratio) in (int, float)}
+    if wrong := [name for name in entry["ratios"] if not 0 < ratios.get(name, 0) < math.inf]:
+        raise ValueError(f"{wrong[0]!r} is {entry['ratios'][wrong[0]]!r}, and no number above 0")
+    return Record(str(entry["machine"]), str(entry["instructions"]), ratios)
+
+
 def _alike(one: Record, here: Record) -> bool:
     return one.instructions == here.instructions
-
-
-def _write(path: Path, sizes: str, record: Record) -> None:
-    """Put a record in the place of the one of its instructions."""
-    content = {name: read_records(path, name) if path.exists() else [] for name in ("quick", "full")}
-    content[sizes] = [one for one in content[sizes] if not _alike(one, record)] + [record]
-    write_json(path, {name: [_as_json(one) for one in records] for name, records in content.items() if records})
 
 
 def _as_json(record: Record) -> dict[str, Any]:
@@ -213,6 +222,20 @@ def machine() -> str:
     return ", ".join([name, f"{os.cpu_count()} cores", *limits, *loader.versions()])
 
 
+@contextmanager
+def _faiss_threads(count: int) -> Iterator[None]:
+    """Let FAISS compute with so many threads in the block."""
+    import torch  # noqa: F401, I001  # FAISS after torch: two OpenMP runtimes in the other order can hang
+    import faiss
+
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(count)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)
+
+
 def _blocks(quick: bool) -> dict[str, float]:
     sizes = (784, 3136) if quick else (784, 3136, 12544)
     variants = ("snl-auto", "snl-folded", "snl-published", "nl-attention", "nl-dense")
@@ -231,7 +254,7 @@ def _blocks(quick: bool) -> dict[str, float]:
 
 def _networks(quick: bool) -> dict[str, float]:
     small: dict[str, Any] = {"frames": 8, "size": 56} if quick else {}
-    options: dict[str, Any] = {**small, "batch": 1, "steps": 7 if quick else 15, "cpu": True}
+    options: dict[str, Any] = {**small, "batch": 1, "steps": 15, "cpu": True}
     _, block = model.bench_model("r3d_18", ["snl@layer3.-1"], **options)
     several = options | {"batch": 8}  # of one small clip activations are little beside the weights
     plain, again = model.bench_model("mobilenet_v2", [], **several, checkpoint=True, memory=True)
@@ -251,7 +274,7 @@ def _networks(quick: bool) -> dict[str, float]:
 def _reid(quick: bool) -> dict[str, float]:
     sizes = (1000, 6000, 1024) if quick else ()
     score = reid.bench_scoring(*sizes, repeat=5, cpu=True)
-    rerank = reid.bench_rerank(200, 2000, 256) if quick else reid.bench_rerank()
+    rerank = reid.bench_rerank(*((200, 2000, 256) if quick else ()), cpu=True)
     return {
         "re-ID: similarity product / score": 1 / score.score_to_product,
         "re-ID: ranking in Python / score": score.python_to_score,
@@ -260,7 +283,8 @@ def _reid(quick: bool) -> dict[str, float]:
 
 
 def _search(quick: bool) -> dict[str, float]:
-    rows = {row.kind: row for row in search.bench_search(*((20_000, 128) if quick else (1_000_000, 512)))}
+    sizes = (20_000, 128) if quick else (1_000_000, 512)
+    rows = {row.kind: row for row in search.bench_search(*sizes, cpu=True)}
     flat = rows["flat"].query
     return {f"search: flat / {kind}, seconds of a query": flat / rows[kind].query for kind in ("hnsw", "ivfpq")}
 

@@ -6,6 +6,7 @@ within a round, not the ratio of two runs.
 
 from __future__ import annotations
 
+import os
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ from specvid.text import to_text
 from specvid.tools.bench.gpu import autocast, check_device, computing_in, gpu_seconds
 from specvid.tools.bench.process_memory import peak_mebibytes, restart_peak
 from specvid.tools.timing import interleaved, median, ratios
+
+# glibc gives back at once what is freed: else the peak of a process depends on how its memory happened to be cut up
+_EXACT = {"MALLOC_MMAP_THRESHOLD_": str(2**18), "MALLOC_ARENA_MAX": "1"}
 
 
 @dataclass(frozen=True)
@@ -257,8 +261,14 @@ def _training_step(network: VideoModel, x: Tensor, precision: str) -> Callable[[
 
 def _in_a_process(case: _Case) -> float:
     """The memory of a step in a fresh process, MiB."""
-    with get_context("spawn").Pool(1) as pool:
-        return pool.apply(_measure, (case, torch.get_num_threads()))
+    before = dict(os.environ)
+    os.environ.update(_EXACT)
+    try:
+        with get_context("spawn").Pool(1) as pool:
+            return pool.apply(_measure, (case, torch.get_num_threads()))
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _measure(case: _Case, threads: int) -> float:

@@ -58,6 +58,7 @@ def bench_search(
     *,
     kinds: Sequence[str] = KINDS,
     queries: int = 100,
+    cpu: bool = False,
     status: Callable[[str], None] = silent,
 ) -> list[SearchRow]:
     """Build each kind of index over the same synthetic vectors and search it for new ones.
@@ -67,6 +68,7 @@ def bench_search(
         dim: of a vector.
         kinds: of ``KINDS``.
         queries: new vectors, searched for one at a time.
+        cpu: seconds of a query are CPU time of this process instead of those of the clock.
         status: called with a line for each step.
 
     Raises:
@@ -92,7 +94,7 @@ def bench_search(
             for query, right in zip(new, truth, strict=True):
                 with Stopwatch() as watch:
                     _, answer = index.search(query[None], 10)
-                seconds.append(watch.seconds)
+                seconds.append(watch.cpu if cpu else watch.seconds)
                 hits += len(np.intersect1d(answer[0], right))
             size = sum(file.stat().st_size for file in (folder.path / "index").iterdir()) / 2**20
             recall = hits / truth.size

@@ -4,17 +4,20 @@ Each in processes of its own, in turn, by the clock from before the process star
 that PyTorch alone takes to be imported, which nothing that computes can be faster than.
 """
 
+import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from specvid.datasets.synthetic.ucf101 import synthesize_ucf101
 from specvid.pipelines.engine.log import silent
 from specvid.text import to_text
-from specvid.tools.timing import interleaved, median, ratio
+from specvid.tools.timing import Stopwatch, interleaved, median, ratio
 
 TORCH, IMPORT, HELP = "import torch", "import specvid", "specvid --help"
 TRAINING, DEMO = "specvid train action: first step", "specvid demo: first figure of a training"
@@ -53,13 +56,13 @@ def bench_start(*, rounds: int = 3, status: Callable[[str], None] = silent) -> l
         training = ["train", "action", "--data", str(data), "--model", "r3d_tiny", "--max-steps", "1"]
         number = iter(range(1_000_000))  # each in a folder of its own
 
-        def train() -> None:
-            _first_loss([*training, "--runs", folder, "--name", f"run{next(number)}"])
+        def train() -> float:
+            return _first_loss([*training, "--runs", folder, "--name", f"run{next(number)}"], folder)
 
-        def demo() -> None:
-            _first_loss(["demo", "--out", str(Path(folder) / f"demo{next(number)}")])
+        def demo() -> float:
+            return _first_loss(["demo", "--out", str(Path(folder) / f"demo{next(number)}")], folder)
 
-        work: dict[str, Callable[[], object]] = {
+        work: dict[str, Callable[[], float]] = {
             TORCH: lambda: _python("import torch"),
             IMPORT: lambda: _python("import specvid"),
             HELP: lambda: _run(["-m", "specvid", "--help"]),
@@ -68,10 +71,11 @@ def bench_start(*, rounds: int = 3, status: Callable[[str], None] = silent) -> l
         }
 
         def progress(number: int, seconds: dict[str, float]) -> None:
-            status(f"round {number} of {rounds}: " + ", ".join(f"{name} {seconds[name]:.2f} s" for name in work))
+            when = f"round {number} of {rounds}" if number > 0 else "warm-up"
+            status(f"{when}: " + ", ".join(f"{name} {seconds[name]:.2f} s" for name in work))
 
         empty = {"": lambda: _python("pass")}
-        seconds = interleaved({**empty, **work}, rounds=rounds, on_round=progress)
+        seconds = interleaved({**empty, **work}, rounds=rounds, clock=_own_clock, on_round=progress)
     for name in (TORCH, IMPORT):
         seconds[name] = {number: value - seconds[""][number] for number, value in seconds[name].items()}
     return [StartTime(name, median(seconds[name]), ratio(seconds, name, TORCH)) for name in work]
@@ -88,24 +92,35 @@ def as_text(rows: Sequence[StartTime]) -> str:
     return to_text(cells, align="<>>", rule=False)
 
 
-def _python(code: str) -> None:
-    _run(["-c", code])
+def _own_clock(run: Callable[[], Any]) -> float:
+    """What is timed says how long it took: ending a process takes time, too, for which nobody waits."""
+    return float(run())
 
 
-def _run(words: Sequence[str]) -> None:
-    subprocess.run([sys.executable, *words], check=True, capture_output=True)
+def _python(code: str) -> float:
+    return _run(["-c", code])
 
 
-def _first_loss(words: Sequence[str]) -> None:
-    """Run a command until it prints a loss, and end it then."""
-    command = [sys.executable, "-m", "specvid", *words]
-    printed = []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+def _run(words: Sequence[str]) -> float:
+    """Seconds of a command from start to end."""
+    with Stopwatch() as watch:
+        subprocess.run([sys.executable, *words], check=True, capture_output=True)
+    return watch.seconds
+
+
+def _first_loss(words: Sequence[str], scratch: str) -> float:
+    """Seconds until a command prints a loss; it is ended then. What it leaves behind lies in ``scratch``."""
+    command, printed = [sys.executable, "-m", "specvid", *words], []
+    environment = {**os.environ, "TMPDIR": scratch}
+    start = time.perf_counter()
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    ) as process:
         try:
             for line in process.stdout or ():
                 printed.append(line)
                 if " loss " in line:
-                    return
+                    return time.perf_counter() - start
         finally:
             process.terminate()
     raise ValueError(f"`specvid {' '.join(words)}` printed no loss: {''.join(printed[-3:]).strip() or 'nothing'}")

@@ -20,7 +20,7 @@ own pipeline decodes with it. What is not installed is left out.
   --shrunk DIR            the same set as `specvid data shrink` made it: one more row
   --frames 16 --stride 2 --size 112 --resize 128 171   the clip
   --crop random|resized|multiscale                     the augmentation
-  --clips 60 --rounds 5   files per round, rounds; the figures are medians
+  --clips 60 --rounds 5   files per round, rounds; ratios are medians over them
   --workers 2             also with so many decoding processes; 0 = only without
 
 Example:
@@ -358,11 +358,13 @@ def _blocks(options: BlocksOptions) -> str:
     from specvid.tools.bench.blocks.memory import bench_memory
     from specvid.tools.bench.blocks.tables import report_every, report_memory, report_times
     from specvid.tools.bench.blocks.times import bench_blocks
+    from specvid.tools.bench.gpu import device_line
 
     csv = str(output_file("csv", options.csv)) if options.csv else ""
     given: dict[str, Any] = {name: value for name in ("positions", "variants") if (value := getattr(options, name))}
     if options.all:
-        return report_every(bench_every(**_every_options(options)), csv=csv, markdown=options.markdown, status=status)
+        table = report_every(bench_every(**_every_options(options)), csv=csv, markdown=options.markdown, status=status)
+        return f"{device_line(options.device, options.precision)}\n\n{table}"
     sizes: dict[str, Any] = given | {"channels": options.channels, "batches": options.batches}
     if options.memory:
         return report_memory(bench_memory(**sizes), csv=csv, markdown=options.markdown, status=status)

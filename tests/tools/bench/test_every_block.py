@@ -54,7 +54,9 @@ def test_the_command(tmp_path, capsys) -> None:
     words = ["bench", "blocks", "--all", "--variants", "gc", "dcd", "--positions", "98", "--channels", "16"]
     assert run([*words, "--batches", "1", "--rounds", "1", "--csv", str(tmp_path / "all.csv")]) == 0
     text = capsys.readouterr().out
-    assert [line.split()[0] for line in text.splitlines()[:4]][::2] == ["block", "gc"]
+    about, _, *table = text.splitlines()
+    assert about.startswith("CPU, ") and about.endswith(", float32")
+    assert [line.split()[0] for line in table[:4]][::2] == ["block", "gc"]
     with open(tmp_path / "all.csv", newline="") as file:
         assert [row["name"] for row in csv.DictReader(file)] == ["gc", "dcd"]
     assert run([*words, "--batches", "1", "--cpu-time", "--rounds", "1"]) == 0

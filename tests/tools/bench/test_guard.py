@@ -32,7 +32,17 @@ def test_the_verb_compares_and_writes(tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.setattr(guard, "measure", lambda *, quick, status: {"a": 0.5})
     assert run(["bench", "all", "--quick", "--against", str(file)]) == 1
     assert "SLOWER" in capsys.readouterr().out
-    for content in ("[]", '{"quick": {"ratios": {}}}', '{"quick": [{"ratios": {"a": 1}}]}'):
+    entry = '"machine": "m", "instructions": "AVX2"'
+    for content in (
+        "[]",
+        '{"name": "of another program"}',
+        '{"quick": {"ratios": {}}}',
+        '{"quick": {"a": 1}}',
+        '{"quick": [{"ratios": {"a": 1}}]}',
+        '{"full": [{"machine": 1}]}',
+        *(f'{{"quick": [{{{entry}, "ratios": {{"a": {ratio}}}}}]}}' for ratio in ('"1"', "true", "-3", "0", "NaN")),
+        f'{{"quick": [{{{entry}, "ratios": {{"a": {"1" * 401}}}}}]}}',
+    ):
         file.write_text(content)
         for option in ("--against", "--out"):
             assert run(["bench", "all", "--quick", option, str(file)]) == 2

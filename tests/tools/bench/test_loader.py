@@ -8,6 +8,7 @@ import pytest
 from shared_data import shared
 from synthetic_videos import numbered_frame, read_numbers, write_video
 
+from specvid.datasets import decode
 from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.clips.videos import TrainClips
 from specvid.datasets.layouts.action_set import VideoRecord
@@ -41,7 +42,7 @@ def test_rows(small):
     messages, theirs = [], [MMACTION] if find_spec("mmaction") else []
     rows = bench_loader(small, frames=4, size=32, resize=(40, 60), clips=3, rounds=2, workers=1, status=messages.append)
     assert [(row.name, row.workers) for row in rows] == [
-        *((name, 0) for name in (BARE, THREADED, LOADER, FLOATS, FIRST, *theirs)),
+        *((name, 0) for name in (BARE, THREADED, LOADER, FLOATS, *theirs, FIRST)),
         *((name, 1) for name in (BARE, LOADER, FLOATS, *theirs)),
     ]
     assert all(row.clips_per_second > 0 and row.to_decord > 0 for row in rows)
@@ -68,11 +69,30 @@ def test_without_decord_the_forms_of_the_loader_are_compared(small, monkeypatch)
     monkeypatch.setattr(tool, "find_spec", lambda name: None)
     rows = bench_loader(small, shrunk=small, frames=4, size=32, resize=(40, 60), clips=2, rounds=1, workers=1)
     assert [(row.name, row.workers) for row in rows] == [
-        *((name, 0) for name in (LOADER, FLOATS, FIRST, SHRUNK)),
+        *((name, 0) for name in (LOADER, FLOATS, SHRUNK, FIRST)),
         *((name, 1) for name in (LOADER, FLOATS, SHRUNK)),
     ]
     assert {row.to_decord for row in rows} == {None}
     assert "no decord to compare with: `pip install decord2`" in as_text(rows).splitlines()[0]
+
+
+def test_only_what_is_called_so_has_never_seen_its_files(small, monkeypatch):
+    opened = []
+    real = tool._one_by_one
+
+    def one_by_one(datasets, count, epoch):
+        before = decode._read_header.cache_info().misses
+        found = real(datasets, count, epoch)
+        opened.append((list(datasets), decode._read_header.cache_info().misses - before))
+        return found
+
+    monkeypatch.setattr(tool, "_one_by_one", one_by_one)
+    bench_loader(small, shrunk=small, frames=4, size=32, resize=(40, 60), clips=3, rounds=1, workers=0)
+    assert {tuple(names): misses for names, misses in opened[3:]} == {
+        (FIRST,): 3,
+        (SHRUNK,): 0,  # the same files here
+        tuple(opened[-1][0]): 0,
+    }
 
 
 @needs_decord

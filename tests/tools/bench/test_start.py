@@ -1,14 +1,27 @@
 """`specvid bench start`: what is waited for comes, and what never prints it is named."""
 
+import time
+
 import pytest
 
 from specvid.cli import run
 from specvid.tools.bench import start
 
 
-def test_a_command_without_a_loss_is_named() -> None:
+def test_a_command_without_a_loss_is_named(tmp_path) -> None:
     with pytest.raises(ValueError, match=r"`specvid --version` printed no loss: specvid \d"):
-        start._first_loss(["--version"])
+        start._first_loss(["--version"], str(tmp_path))
+
+
+def test_the_end_of_a_command_is_not_waited_for(tmp_path, monkeypatch) -> None:
+    """Ending a training takes seconds: its state is written."""
+    script = tmp_path / "slow"
+    script.write_text("#!/bin/sh\ntrap 'sleep 1; exit' TERM\necho 'epoch 1  loss 0.5'\nwhile :; do sleep 0.05; done\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(start.sys, "executable", str(script))
+    begin = time.perf_counter()
+    seconds = start._first_loss([], str(tmp_path))
+    assert time.perf_counter() - begin - seconds > 0.9
 
 
 @pytest.mark.slow  # starts trainings
