@@ -95,7 +95,7 @@ class Convolutions(Floor):
 
 
 class Products(nn.Module):
-    """The matrix products of SNL's inference form and nothing else: [F; Z] = W_in x, K = Z F^T, [W_1 K, W_0] [F; Z].
+    """The matrix products of SNL's inference form, nothing else: F, Z = W_in x, K = Z F^T, then (W_1 K) F + W_0 Z.
 
     Args:
         channels: C.
