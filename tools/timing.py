@@ -8,7 +8,7 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 Seconds = dict[int, float]
 """round -> seconds, of the rounds in which an alternative ran and counted."""
@@ -41,20 +41,31 @@ def _of_children() -> float:
 
 
 @contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """Let PyTorch compute with so many threads in the block, and with as many as before after it.
+def held_to(count: int, get: Callable[[], int], put: Callable[[int], object]) -> Iterator[None]:
+    """Let a library compute with so many threads in the block, and with as many as before after it.
+
+    Args:
+        count: threads.
+        get: of the library, how many there are.
+        put: of the library, sets how many there are.
+    """
+    before = get()
+    put(count)
+    try:
+        yield
+    finally:
+        put(before)
+
+
+def torch_threads(count: int) -> AbstractContextManager[None]:
+    """:func:`held_to` of PyTorch.
 
     Args:
         count: threads.
     """
     import torch
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    return held_to(count, torch.get_num_threads, torch.set_num_threads)
 
 
 def interleaved(

@@ -165,8 +165,8 @@ def _cheaper_form(w_0: Tensor, rank: int, positions: int) -> Callable[..., Tenso
     """The form that takes the fewest multiplications where no gradient is wanted; None: that of ``_SpectralUnit``.
 
     In C^2 N, with D = Cs = k C, these are 5 k + 4 k^2, ``_merged`` 6 k + 2 k^2 and ``_without_signal`` 6 k + 1, and
-    what does not grow with N. (The first also stores A Z, which the others never do: a
-    twentieth on the products that make and read it.)
+    what does not grow with N. (The first also stores A Z, which the others never do: a twentieth on the products that
+    make and read it.)
     """
     c, d, r, n = w_0.shape[0], w_0.shape[1], rank, positions
     costs: dict[Callable[..., Tensor] | None, float] = {

@@ -2,7 +2,7 @@
 
 Tensor cores multiply channels that lie next to each other: an NVIDIA H200 trained `r3d_18` 1.5 times and embedded with
 it 1.2 times as fast in bf16 with them last (docs/benchmarks.md, "Networks"). Image networks, and `r3d_tiny`, are laid
-out so when they are built, which CPUs like too; other 3D networks gain nothing on a CPU.
+out so when they are built; of other 3D networks on a CPU some gain by it and some lose (there, "Channels last").
 """
 
 import torch

@@ -10,8 +10,7 @@ import math
 import os
 import platform
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from specvid.text import to_text
 from specvid.tools.bench import embed, loader, model, reid, search, start
 from specvid.tools.bench.blocks.times import bench_blocks
 from specvid.tools.data.shrink import shrink
-from specvid.tools.timing import torch_threads
+from specvid.tools.timing import held_to, torch_threads
 
 RECORDED = Path(__file__).with_name("recorded.json")
 ALLOWED = 0.1  # share of a ratio that may be noise
@@ -85,8 +84,11 @@ def measure(*, quick: bool = False, status: Callable[[str], None] = silent) -> d
     Returns:
         What is compared with what -> the ratio.
     """
+    import torch  # noqa: F401, I001  # FAISS after torch: two OpenMP runtimes in the other order can hang
+    import faiss
+
     found: dict[str, float] = {}
-    with torch_threads(1), _faiss_threads(1):
+    with torch_threads(1), held_to(1, faiss.omp_get_max_threads, faiss.omp_set_num_threads):
         for part in (_blocks, _networks, _reid, _search, _videos, _start):
             status(part.__name__.strip("_"))
             found |= part(quick)
@@ -220,20 +222,6 @@ def machine() -> str:
         name = platform.processor() or platform.machine()
     limits = [f"{limit}={os.environ[limit]}" for limit in LIMITS if limit in os.environ]
     return ", ".join([name, f"{os.cpu_count()} cores", *limits, *loader.versions()])
-
-
-@contextmanager
-def _faiss_threads(count: int) -> Iterator[None]:
-    """Let FAISS compute with so many threads in the block."""
-    import torch  # noqa: F401, I001  # FAISS after torch: two OpenMP runtimes in the other order can hang
-    import faiss
-
-    before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(count)
-    try:
-        yield
-    finally:
-        faiss.omp_set_num_threads(before)
 
 
 def _blocks(quick: bool) -> dict[str, float]:

@@ -179,9 +179,7 @@ def bench_model(
         for last in ((False, True) if channels_last else (False,))
         for spec in ("", *blocks)
     ]
-    cases = {
-        str(form): _Case(model, form, num_classes, clips, embed, device, precision) for form in dict.fromkeys(forms)
-    }
+    cases = {str(form): _Case(model, form, num_classes, clips, embed, device, precision) for form in forms}
     networks = {name: case.network() for name, case in cases.items()}
     runs = {name: case.step(networks[name]) for name, case in cases.items()}
 
