@@ -242,7 +242,7 @@ def _blocks(quick: bool) -> dict[str, float]:
 
 def _networks(quick: bool) -> dict[str, float]:
     small: dict[str, Any] = {"frames": 8, "size": 56} if quick else {}
-    options: dict[str, Any] = {**small, "batch": 1, "steps": 15, "cpu": True}
+    options: dict[str, Any] = {**small, "batch": 1, "steps": 9 if quick else 15, "cpu": True}
     _, block = model.bench_model("r3d_18", ["snl@layer3.-1"], **options)
     several = options | {"batch": 8}  # of one small clip activations are little beside the weights
     plain, again = model.bench_model("mobilenet_v2", [], **several, checkpoint=True, memory=True)
@@ -254,7 +254,7 @@ def _networks(quick: bool) -> dict[str, float]:
         memory = plain.mebibytes / again.mebibytes
         found["training mobilenet_v2, memory: plain / with activation checkpointing"] = memory
     for name in ("mobilenet_v2", "i3d_inception"):
-        _, folded = model.bench_model(name, [], **options, embed=True)
+        _, folded = model.bench_model(name, [], **options | {"steps": 31}, embed=True)  # a small clip takes no time
         found[f"embedding {name}: as trained / for inference"] = 1 / folded.ratio
     return found
 
@@ -308,7 +308,7 @@ def _loading(rows: Sequence[loader.LoaderRow]) -> dict[str, float]:
 
 
 def _start(quick: bool) -> dict[str, float]:
-    rows = {row.name: row for row in start.bench_start(rounds=1 if quick else 3)}
+    rows = {row.name: row for row in start.bench_start(rounds=2 if quick else 3, quick=quick)}
     return {
         "start: import torch / first step of a training": 1 / rows[start.TRAINING].to_torch,
         "start: import torch / first figure of the demo": 1 / rows[start.DEMO].to_torch,

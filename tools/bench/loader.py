@@ -2,12 +2,13 @@
 
 *Bare* opens the file with decord and decodes exactly the frames of the clip into an array, nothing else: no check, no
 crop, no augmentation, no float. *Loader* is `TrainClips` as trainings read it: all of that, to the bytes (T, h, w, 3)
-that the device normalises. *Floats* is the same to a normalised float32 (3, T, h, w) tensor, as it was handed over
-before. *File never seen* is *loader* where nothing is remembered of the file, as in a first epoch. *mmaction2* is that
-library's own pipeline, where it is installed (1.1.0): DecordInit, SampleFrames, DecordDecode, Resize, RandomCrop,
-Flip, FormatShape; it leaves normalising to the device, too. *Shrunk* is *loader* on the same clips as ``specvid data
-shrink`` made them, where such a set is given. Without decord there are neither *bare* nor *mmaction2*, which decodes
-with it.
+that the device normalises. *Floats* is the same to a normalised float32 (3, T, h, w) tensor, made where the clip is
+decoded; *normalised by the main process*, which there is with workers alone, makes it of the bytes that they handed
+over, as a training on a CPU does. *File never seen* is *loader* where nothing is remembered of the file, as in a first
+epoch. *mmaction2* is that library's own pipeline, where it is installed (1.1.0): DecordInit, SampleFrames,
+DecordDecode, Resize, RandomCrop, Flip, FormatShape; it leaves normalising to the device, too. *Shrunk* is *loader* on
+the same clips as ``specvid data shrink`` made them, where such a set is given. Without decord there are neither *bare*
+nor *mmaction2*, which decodes with it.
 
 Without workers the clock counts the CPU time of the process, decord's threads included: that is the rate per core,
 and other programs do not disturb it. With workers it is wall time, and all hand what they made to the main
@@ -30,7 +31,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from specvid.datasets.clips.sampling import dense_clip
 from specvid.datasets.clips.spec import ClipSpec
-from specvid.datasets.clips.transforms import train_transform
+from specvid.datasets.clips.transforms import normalise_clips, train_transform
 from specvid.datasets.clips.videos import TrainClips
 from specvid.datasets.decode import forget_headers, open_video
 from specvid.datasets.layouts.action_set import VideoRecord
@@ -44,6 +45,7 @@ BARE = "bare decord, 1 thread"
 THREADED = "bare decord, its default threads"
 LOADER = "loader"
 FLOATS = "loader, floats"
+NORMALISED = "loader, normalised by the main process"
 FIRST = "loader, file never seen"
 MMACTION = "mmaction2"
 SHRUNK = "loader, shrunk set"
@@ -54,7 +56,7 @@ class LoaderRow:
     """Rate of one way to load clips.
 
     Attributes:
-        name: ``BARE``, ``THREADED``, ``LOADER``, ``FLOATS``, ``FIRST``, ``MMACTION`` or ``SHRUNK``.
+        name: ``BARE``, ``THREADED``, ``LOADER``, ``FLOATS``, ``NORMALISED``, ``FIRST``, ``MMACTION`` or ``SHRUNK``.
         workers: decoding processes; 0 = in the process itself.
         clips_per_second: of CPU time without workers, of wall time with them.
         to_decord: ratio to ``BARE`` with as many workers, the median over the rounds; None where it is not installed.
@@ -112,6 +114,9 @@ def bench_loader(
     def clips_of(records: Sequence[VideoRecord], *, normalised: bool = False) -> TrainClips:
         return TrainClips(records, spec, transform=train_transform(spec, crop=crop, normalised=normalised))
 
+    def normalise(sample: dict[str, Any]) -> torch.Tensor:
+        return normalise_clips(sample["video"][None], spec.mean, spec.std)
+
     loader, floats = clips_of(records), clips_of(records, normalised=True)
     small = {SHRUNK: clips_of(_same_clips(records, shrunk))} if shrunk else {}
     bare: dict[str, Dataset[Any]] = {}
@@ -141,8 +146,9 @@ def bench_loader(
             if number:
                 status(f"{workers} workers, round {number} of {rounds}: " + _shares(times))
 
-        together = {**bare, LOADER: loader, FLOATS: floats, **small, **theirs}
-        feeds = {name: _Feed(dataset, len(records), workers) for name, dataset in together.items()}
+        together = {**bare, LOADER: loader, NORMALISED: loader, FLOATS: floats, **small, **theirs}
+        then = {NORMALISED: normalise}
+        feeds = {name: _Feed(dataset, len(records), workers, then.get(name)) for name, dataset in together.items()}
         runs = {name: feed.load_epoch for name, feed in feeds.items()}
         wall = interleaved(runs, rounds=rounds, on_round=progress)
         cpu = {name: {number: feed.cpu[number] for number in wall[name]} for name, feed in feeds.items()}
@@ -223,14 +229,16 @@ class _Mmaction(Dataset[torch.Tensor]):
 
 
 class _Feed:
-    """A data loader of one clip at a time, with its workers alive between epochs.
+    """A data loader of one clip at a time, with its workers alive between epochs; ``then`` is for the main process.
 
     Attributes:
         cpu: CPU seconds of each epoch after the first, by its number, of this process and the workers together.
     """
 
-    def __init__(self, dataset: Dataset[Any], count: int, workers: int) -> None:
-        self.count, self.epoch = count, 0
+    def __init__(
+        self, dataset: Dataset[Any], count: int, workers: int, then: Callable[[Any], object] | None = None
+    ) -> None:
+        self.count, self.epoch, self.then = count, 0, then
         self.cpu: dict[int, float] = {}
         self.keys: list[tuple[int, int]] = []
         self.loader = DataLoader(
@@ -241,8 +249,9 @@ class _Feed:
         """Load all samples of the next epoch."""
         self.keys[:] = [(self.epoch, index) for index in range(self.count)]
         before = self._cpu_seconds()
-        for _ in self.loader:
-            pass
+        for sample in self.loader:
+            if self.then is not None:
+                self.then(sample)
         self.cpu[self.epoch] = self._cpu_seconds() - before
         self.epoch += 1
 

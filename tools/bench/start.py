@@ -38,11 +38,12 @@ class StartTime:
     to_torch: float
 
 
-def bench_start(*, rounds: int = 3, status: Callable[[str], None] = silent) -> list[StartTime]:
+def bench_start(*, rounds: int = 3, quick: bool = False, status: Callable[[str], None] = silent) -> list[StartTime]:
     """Time how programs start.
 
     Args:
         rounds: how often each; one round before them warms up (the system holds the files then).
+        quick: the demo once, and in the round that warms up, which then counts for whatever takes seconds.
         status: called with a line for each round.
 
     Returns:
@@ -72,10 +73,11 @@ def bench_start(*, rounds: int = 3, status: Callable[[str], None] = silent) -> l
 
         def progress(number: int, seconds: dict[str, float]) -> None:
             when = f"round {number} of {rounds}" if number > 0 else "warm-up"
-            status(f"{when}: " + ", ".join(f"{name} {seconds[name]:.2f} s" for name in work))
+            status(f"{when}: " + ", ".join(f"{name} {seconds[name]:.2f} s" for name in work if name in seconds))
 
         empty = {"": lambda: _python("pass")}
-        seconds = interleaved({**empty, **work}, rounds=rounds, clock=_own_clock, on_round=progress)
+        patience = {TRAINING: float("inf"), DEMO: 0.0} if quick else {}
+        seconds = interleaved({**empty, **work}, rounds=rounds, patience=patience, clock=_own_clock, on_round=progress)
     for name in (TORCH, IMPORT):
         seconds[name] = {number: value - seconds[""][number] for number, value in seconds[name].items()}
     return [StartTime(name, median(seconds[name]), ratio(seconds, name, TORCH)) for name in work]

@@ -13,7 +13,18 @@ from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.clips.videos import TrainClips
 from specvid.datasets.layouts.action_set import VideoRecord
 from specvid.tools.bench import loader as tool
-from specvid.tools.bench.loader import BARE, FIRST, FLOATS, LOADER, MMACTION, SHRUNK, THREADED, as_text, bench_loader
+from specvid.tools.bench.loader import (
+    BARE,
+    FIRST,
+    FLOATS,
+    LOADER,
+    MMACTION,
+    NORMALISED,
+    SHRUNK,
+    THREADED,
+    as_text,
+    bench_loader,
+)
 
 needs_decord = pytest.mark.skipif(not find_spec("decord"), reason="the loader is compared with it: pip install decord2")
 
@@ -43,7 +54,7 @@ def test_rows(small):
     rows = bench_loader(small, frames=4, size=32, resize=(40, 60), clips=3, rounds=2, workers=1, status=messages.append)
     assert [(row.name, row.workers) for row in rows] == [
         *((name, 0) for name in (BARE, THREADED, LOADER, FLOATS, *theirs, FIRST)),
-        *((name, 1) for name in (BARE, LOADER, FLOATS, *theirs)),
+        *((name, 1) for name in (BARE, LOADER, NORMALISED, FLOATS, *theirs)),
     ]
     assert all(row.clips_per_second > 0 and row.to_decord > 0 for row in rows)
     assert [row.to_decord for row in rows if row.name == BARE] == [1, 1]
@@ -53,6 +64,26 @@ def test_rows(small):
     assert len(printed) == len(rows) + 1
     assert " ".join(printed[0].split()) == "workers clips / s ratio to bare to mmaction2 by CPU time"
     assert {row.to_mmaction is None for row in rows} == {not theirs}
+
+
+def test_what_the_main_process_normalises_is_what_a_worker_would(small, monkeypatch):
+    made = {}
+
+    class Feed(tool._Feed):
+        def __init__(self, dataset, count, workers, then):
+            name = NORMALISED if then else FLOATS  # the last one without `then`
+            videos = made[name] = []
+            super().__init__(dataset, count, workers, lambda sample: videos.append((then or _video)(sample)))
+
+    monkeypatch.setattr(tool, "find_spec", lambda name: None)
+    monkeypatch.setattr(tool, "_Feed", Feed)
+    bench_loader(small, frames=4, size=32, resize=(40, 60), clips=3, rounds=1, workers=1)
+    assert len(made[FLOATS]) == 3 * 2  # a round warms up
+    assert all(np.array_equal(ours[0], theirs) for ours, theirs in zip(made[NORMALISED], made[FLOATS], strict=True))
+
+
+def _video(sample):
+    return sample["video"]
 
 
 def test_a_shrunk_set_is_a_row(small, tmp_path):
@@ -70,7 +101,7 @@ def test_without_decord_the_forms_of_the_loader_are_compared(small, monkeypatch)
     rows = bench_loader(small, shrunk=small, frames=4, size=32, resize=(40, 60), clips=2, rounds=1, workers=1)
     assert [(row.name, row.workers) for row in rows] == [
         *((name, 0) for name in (LOADER, FLOATS, SHRUNK, FIRST)),
-        *((name, 1) for name in (LOADER, FLOATS, SHRUNK)),
+        *((name, 1) for name in (LOADER, NORMALISED, FLOATS, SHRUNK)),
     ]
     assert {row.to_decord for row in rows} == {None}
     assert "no decord to compare with: `pip install decord2`" in as_text(rows).splitlines()[0]

@@ -33,3 +33,18 @@ def test_all_that_starts_is_a_row(capsys: pytest.CaptureFixture[str]) -> None:
     seconds = {name: float(line.removeprefix(name).split()[0]) for line, name in zip(lines[-5:], names, strict=True)}
     assert seconds[start.IMPORT] < 0.1 * seconds[start.TORCH]
     assert seconds[start.TORCH] < seconds[start.TRAINING] < seconds[start.DEMO]
+
+
+def test_in_a_hurry_the_demo_starts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[str] = []
+
+    def first_loss(words: list[str], scratch: str) -> float:
+        started.append(words[0])
+        return {"train": 6.0, "demo": 30.0}[words[0]]
+
+    monkeypatch.setattr(start, "_first_loss", first_loss)
+    monkeypatch.setattr(start, "_run", lambda words: 3.0 if words[-1] == "import torch" else 1.0)
+    rows = {row.name: row for row in start.bench_start(rounds=2, quick=True)}
+    assert (started.count("train"), started.count("demo")) == (3, 1)
+    assert (rows[start.DEMO].seconds, rows[start.DEMO].to_torch) == (30, 15)  # of an import less an empty Python
+    assert (rows[start.TRAINING].seconds, rows[start.TRAINING].to_torch) == (6, 3)
