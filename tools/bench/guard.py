@@ -3,12 +3,13 @@
 Every ratio is of two things timed in turn in one run, so that it says the same on a fast machine and on a slow one, and
 is turned so that larger is better. One thread, and CPU time where the work is of this process alone, so that other
 programs disturb it little. What a ratio should be depends on the instructions of the processor: ``recorded.json`` has
-those of one machine for each kind of them.
+those of one machine for each kind of them, of several runs: what they differ by is noise.
 """
 
 import math
 import os
 import platform
+import statistics
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from specvid.tools.timing import held_to, torch_threads
 
 RECORDED = Path(__file__).with_name("recorded.json")
 ALLOWED = 0.1  # share of a ratio that may be noise
+RUNS = 5  # that a record keeps
 SIZES = ("quick", "full")
 LIMITS = (
     "ATEN_CPU_CAPABILITY",
@@ -46,12 +48,12 @@ class Record:
     Attributes:
         machine: its processor, and what it was held to.
         instructions: the widest that PyTorch uses on it, such as ``AVX2`` or ``AVX512``.
-        ratios: what is compared with what -> the ratio.
+        ratios: what is compared with what -> the ratio in each run, the latest last.
     """
 
     machine: str
     instructions: str
-    ratios: Mapping[str, float]
+    ratios: Mapping[str, tuple[float, ...]]
 
 
 @dataclass(frozen=True)
@@ -61,17 +63,24 @@ class Compared:
     Attributes:
         name: what is compared with what.
         now: the ratio measured; larger is better.
-        recorded: the ratio before; None where there is none.
+        before: the ratio in each run recorded; empty where there is none.
     """
 
     name: str
     now: float
-    recorded: float | None
+    before: tuple[float, ...]
+
+    @property
+    def recorded(self) -> float | None:
+        """Median of the runs recorded."""
+        return statistics.median(self.before) if self.before else None
 
     @property
     def fell(self) -> bool:
-        """Whether it is worse than recorded by more than a tenth."""
-        return self.recorded is not None and self.now < (1 - ALLOWED) * self.recorded  # nan: not measured
+        """Whether it is worse than recorded by more than a tenth, and than in any run recorded."""
+        if self.recorded is None:
+            return False
+        return self.now < min((1 - ALLOWED) * self.recorded, *self.before)  # nan: not measured
 
 
 def measure(*, quick: bool = False, status: Callable[[str], None] = silent) -> dict[str, float]:
@@ -95,18 +104,18 @@ def measure(*, quick: bool = False, status: Callable[[str], None] = silent) -> d
     return found
 
 
-def compare(now: Mapping[str, float], recorded: Mapping[str, float]) -> list[Compared]:
+def compare(now: Mapping[str, float], recorded: Mapping[str, tuple[float, ...]]) -> list[Compared]:
     """Put ratios beside recorded ones.
 
     Args:
         now: from ``measure``.
-        recorded: the same from before.
+        recorded: those of a record.
 
     Returns:
         In the order of ``now``; then what was recorded and is not measured any more, as NaN.
     """
-    rows = [Compared(name, ratio, recorded.get(name)) for name, ratio in now.items()]
-    return rows + [Compared(name, float("nan"), ratio) for name, ratio in recorded.items() if name not in now]
+    rows = [Compared(name, ratio, recorded.get(name, ())) for name, ratio in now.items()]
+    return rows + [Compared(name, float("nan"), runs) for name, runs in recorded.items() if name not in now]
 
 
 def as_text(rows: list[Compared]) -> str:
@@ -115,12 +124,13 @@ def as_text(rows: list[Compared]) -> str:
     Args:
         rows: from ``compare``.
     """
-    cells = [["larger is better", "now", "recorded", ""]]
+    cells = [["larger is better", "now", "recorded", "in its runs", ""]]
     for row in rows:
         before = "-" if row.recorded is None else f"{row.recorded:.2f}"
+        runs = f"{min(row.before):.2f} to {max(row.before):.2f}" if len(row.before) > 1 else ""
         now = "-" if math.isnan(row.now) else f"{row.now:.2f}"
-        cells.append([row.name, now, before, "SLOWER" if row.fell else ""])
-    return to_text(cells, align="<>><", rule=False)
+        cells.append([row.name, now, before, runs, "SLOWER" if row.fell else ""])
+    return to_text(cells, align="<>>><", rule=False)
 
 
 def report(
@@ -131,8 +141,9 @@ def report(
     Args:
         quick: small sizes and few rounds.
         against: file of recorded ratios; those of the package if not given.
-        out: file for the ratios measured, as ``against`` takes it; none if not given. Those of other machines, and of
-            the other sizes, that stand in it are left there.
+        out: file for the ratios measured, as ``against`` takes it; none if not given. Beside those of this machine
+            that stand in it they are one more run of `RUNS`; those of another machine with the same instructions they
+            replace.
         status: called with a line for each benchmark.
 
     Returns:
@@ -152,7 +163,9 @@ def report(
     text = f"now: {here.machine} ({here.instructions})\n{beside}\n\n{as_text(rows)}"
     if out:
         others = [one for one in kept.get(sizes, []) if not _alike(one, here)]
-        content = kept | {sizes: [*others, Record(here.machine, here.instructions, now)]}
+        before = next((one.ratios for one in kept.get(sizes, []) if one.machine == here.machine), {})
+        runs = {name: (*before.get(name, ()), ratio)[-RUNS:] for name, ratio in now.items()}
+        content = kept | {sizes: [*others, Record(here.machine, here.instructions, runs)]}
         try:
             write_json(Path(out), {name: [_as_json(one) for one in records] for name, records in content.items()})
         except (OSError, ValueError):
@@ -191,10 +204,16 @@ def _read_all(path: str | Path) -> dict[str, list[Record]]:
 
 
 def _record(entry: Any) -> Record:
-    ratios = {name: float(ratio) for name, ratio in entry["ratios"].items() if type(ratio) in (int, float)}
-    if wrong := [name for name in entry["ratios"] if not 0 < ratios.get(name, 0) < math.inf]:
-        raise ValueError(f"{wrong[0]!r} is {entry['ratios'][wrong[0]]!r}, and no number above 0")
+    ratios = {name: tuple(map(_ratio, runs)) for name, runs in entry["ratios"].items()}
+    if empty := [name for name, runs in ratios.items() if not runs]:
+        raise ValueError(f"{empty[0]!r} has no run")
     return Record(str(entry["machine"]), str(entry["instructions"]), ratios)
+
+
+def _ratio(value: Any) -> float:
+    if type(value) not in (int, float) or not 0 < float(value) < math.inf:
+        raise ValueError(f"a ratio is {value!r}, and no number above 0")
+    return float(value)
 
 
 def _alike(one: Record, here: Record) -> bool:
@@ -202,7 +221,7 @@ def _alike(one: Record, here: Record) -> bool:
 
 
 def _as_json(record: Record) -> dict[str, Any]:
-    rounded = {name: round(ratio, 3) for name, ratio in record.ratios.items()}
+    rounded = {name: [round(ratio, 3) for ratio in runs] for name, runs in record.ratios.items()}
     return {"machine": record.machine, "instructions": record.instructions, "ratios": rounded}
 
 

@@ -123,10 +123,10 @@ All on synthetic data. A processor is compared with one that has the same vector
 
   --quick                 small sizes, under five minutes on two cores; without it, an hour or more
   --against FILE          recorded ratios; if not given, those of the package
-  --out FILE              writes what was measured, for --against another time
+  --out FILE              adds what was measured to the runs that it has, for --against
 
 Measure with nothing else on the machine: each ratio is of two things timed in turn, but noise stays.
-Exit code 1: a ratio fell.
+Exit code 1: a ratio fell by more than a tenth, and below all runs recorded.
 
 Example:
   specvid bench all --quick
