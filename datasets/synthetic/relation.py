@@ -24,7 +24,7 @@ from specvid.datasets.synthetic.encode import write_video
 from specvid.datasets.synthetic.folder import Progress, SyntheticSet, synthesizer, write_set
 
 CLASSES = ("Different", "Same")
-_FORMAT = 1  # a new number makes the function write again
+_FORMAT = 2  # a new number makes the function write again
 _GREY = 114
 
 
@@ -87,13 +87,14 @@ def synthesize_relation(
     split: int = 1,
     seed: int = 0,
     scenes: int = 100,
-    task: Relation | None = None,
+    size: int = Relation.size,
+    tile: int = Relation.tile,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> SyntheticSet:
     """Compose films of the clips of a real set, in the layout ``folders``.
 
-    ``films.csv`` says what each is made of.
+    ``films.csv`` says what each is made of, and what its clips show.
 
     Args:
         out: The folder.
@@ -102,7 +103,8 @@ def synthesize_relation(
         split: Which of its splits.
         seed: The same seed and source give the same files.
         scenes: Of four films each; every fourth is tested on.
-        task: How films look.
+        size: Sides of a film, px.
+        tile: Sides of a clip in it, px.
         overwrite: Whether another synthetic set in ``out`` is replaced.
         progress: Called with (done, total) after each film.
 
@@ -110,15 +112,15 @@ def synthesize_relation(
         What was written.
 
     Raises:
-        ValueError: There are fewer than 4 scenes, the source has fewer than two actions with two clips in a part, or
-            ``out`` holds anything else.
+        ValueError: There are fewer than 4 scenes, two clips do not fit into a film, the source has fewer than two
+            actions with two clips in a part, or ``out`` holds anything else.
         VideoError: A clip of the source cannot be read.
     """
     if not from_:
         raise ValueError("the source is not given: --from DIR names the real set that films are composed of")
     if scenes < 4:
         raise ValueError(f"scenes is {scenes}; it must be at least 4, of which one is tested on")
-    used = task or Relation()
+    used = Relation(size=size, tile=tile)
     data = read_action(of, from_, split=split)
     films = plan_films(data.train, data.test, data.classes, seed=seed, scenes=scenes)
     settings = {
@@ -138,11 +140,10 @@ def synthesize_relation(
             yield done, len(films)
         with (folder / "films.csv").open("w", newline="", encoding="utf-8") as file:
             rows = csv.writer(file)
-            rows.writerow(["film", "scene", "class", "first", "second", "corner"])
-            rows.writerows(
-                [film.name, film.scene, CLASSES[film.label], film.first.name, film.second.name, film.corner]
-                for film in films
-            )
+            rows.writerow(["film", "scene", "class", "first", "first action", "second", "second action", "corner"])
+            for film in films:
+                clips = [text for clip in (film.first, film.second) for text in (clip.name, data.classes[clip.label])]
+                rows.writerow([film.name, film.scene, CLASSES[film.label], *clips, film.corner])
 
     return write_set(out, settings, fill, overwrite=overwrite, progress=progress)
 

@@ -14,7 +14,6 @@ made), other blocks by ``--arms "blocks gc"``.
 """
 
 import argparse
-import csv
 import sys
 import time
 from collections.abc import Sequence
@@ -31,7 +30,6 @@ from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.layouts.action_set import VideoRecord
 from specvid.errors import unknown
 from specvid.models import VideoModel, create_model
-from specvid.pipelines.ablate.statistics import Difference
 from specvid.pipelines.action.config import ActionClipsConfig
 from specvid.pipelines.action.data import ActionLists, make_views, read_lists
 from specvid.pipelines.engine.block_use import BlockWatch
@@ -42,6 +40,7 @@ from specvid.pipelines.engine.parts import freeze, train_mode
 from specvid.pipelines.engine.schedule import build_schedule
 from specvid.pipelines.engine.seeds import seed_all
 from specvid.text import to_markdown
+from specvid.tools.study.rows import Rows, by_arm, difference, interval, spread, use
 
 LAST_FROZEN = "Mixed_4f"
 PLACE = "MaxPool3d_5a_2x2"
@@ -238,26 +237,14 @@ def summary(rows: Sequence[dict[str, str]]) -> str:
     Returns:
         A table in Markdown.
     """
-    by_arm: dict[str, dict[str, dict[str, str]]] = {}
-    for row in rows:
-        by_arm.setdefault(row["arm"], {})[row["seed"]] = row
+    arms = by_arm(rows)
     table = [["recipe", "block", "seeds", "top-1", "Δ top-1 [95 %]", "verdict", "gate", "share %", "ms / step"]]
-    for arm, seeds in by_arm.items():
+    for arm, seeds in arms.items():
         recipe, block = arm.split(" ", 1)
-        values = [100 * float(row["top1"]) for row in seeds.values()]
-        spread = np.std(values, ddof=1) if len(values) > 1 else 0
-        cells = [recipe, block, str(len(seeds)), f"{np.mean(values):.2f} ± {spread:.2f}", "-", "-", "-", "-"]
-        bare = by_arm.get(BARE[recipe], {})
-        paired = [100 * (float(row["top1"]) - float(bare[seed]["top1"])) for seed, row in seeds.items() if seed in bare]
-        if block != "bare" and len(paired) > 1:
-            one = Difference.of(paired)
-            cells[4] = f"{one.mean:+.2f} [{one.mean - one.half_width:+.2f}, {one.mean + one.half_width:+.2f}]"
-            cells[5] = one.verdict
-        gates = [float(row["gate"]) for row in seeds.values() if row["gate"]]
-        if gates:
-            shares = [100 * float(row["share"]) for row in seeds.values()]
-            cells[6:8] = [f"{min(gates):+.3f} to {max(gates):+.3f}", f"{min(shares):.2g} to {max(shares):.2g}"]
-        table.append([*cells, f"{np.median([float(row['ms_per_step']) for row in seeds.values()]):.0f}"])
+        one = difference(seeds, arms.get(BARE[recipe], {}), "top1") if block != "bare" else None
+        compared = [interval(one), one.verdict] if one else ["-", "-"]
+        step = np.median([float(row["ms_per_step"]) for row in seeds.values()])
+        table.append([recipe, block, str(len(seeds)), spread(seeds, "top1"), *compared, *use(seeds), f"{step:.0f}"])
     return to_markdown(table)
 
 
@@ -286,9 +273,8 @@ def main(words: Sequence[str] | None = None) -> int:
     options = parser.parse_args(words)
     clips = ActionClipsConfig(dataset=options.dataset, data=options.data, split=options.split)
     lists, out = read_lists(clips), Path(options.out)
-    rows = list(csv.DictReader(out.open())) if out.exists() else []
-    done = {(row["arm"], int(row["seed"])) for row in rows}
-    todo = [(arm, seed) for seed in range(options.seeds) for arm in options.arms if (arm.name, seed) not in done]
+    rows = Rows(out, COLUMNS)
+    todo = rows.missing([arm.name for arm in options.arms], range(options.seeds))
     if todo:
         file = out.with_suffix(".safetensors")
         if not file.exists():
@@ -297,15 +283,10 @@ def main(words: Sequence[str] | None = None) -> int:
         maps = load_file(file)
         status(f"maps of {LAST_FROZEN}: {tuple(maps['train'].shape)}; {len(todo)} trainings to do")
     for arm, seed in todo:
-        row = train_and_score(arm, seed, lists, maps["train"], maps["test"], options)
-        new = not out.exists()
-        with out.open("a", newline="") as stream:
-            writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
-            if new:
-                writer.writeheader()
-            writer.writerow(row)
-        status(f"{arm.name}, seed {seed}: top-1 {100 * row['top1']:.2f}, {row['seconds']} s")
-    echo(summary(list(csv.DictReader(out.open()))))
+        row = train_and_score(Arm.of(arm), seed, lists, maps["train"], maps["test"], options)
+        rows.add(row)
+        status(f"{arm}, seed {seed}: top-1 {100 * row['top1']:.2f}, {row['seconds']} s")
+    echo(summary(rows.read()))
     return 0
 
 

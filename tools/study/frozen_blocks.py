@@ -12,7 +12,6 @@ on where it stopped.
 """
 
 import argparse
-import csv
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -27,8 +26,8 @@ from specvid.datasets.clips.samplers import IdentitySampler
 from specvid.datasets.layouts.mars import read_mars
 from specvid.datasets.layouts.reid_set import ReidSet, labels_of
 from specvid.models import VideoModel
-from specvid.pipelines.ablate.statistics import Difference, detectable
-from specvid.pipelines.engine.block_use import BlockWatch
+from specvid.pipelines.ablate.statistics import detectable
+from specvid.pipelines.engine.block_use import UNUSED, BlockWatch
 from specvid.pipelines.engine.config import EngineConfig
 from specvid.pipelines.engine.log import echo, status
 from specvid.pipelines.engine.optim import build_optimizer
@@ -39,6 +38,7 @@ from specvid.pipelines.reid.features import as_reid_features
 from specvid.pipelines.reid.loss import ReidLoss
 from specvid.text import to_markdown
 from specvid.tools.study.frozen_network import Maps, frozen_stages, outputs, trained_part
+from specvid.tools.study.rows import Rows, by_arm, difference, interval, spread, use
 
 IDENTITIES, TRACKLETS = 8, 4
 COLUMNS = ("arm", "seed", "mAP", "rank1", "gate", "gate_max", "share", "parameters", "seconds")
@@ -165,34 +165,19 @@ def summary(rows: Sequence[dict[str, str]]) -> str:
     Returns:
         A table in Markdown.
     """
-    by_arm: dict[str, dict[str, dict[str, str]]] = {}
-    for row in rows:
-        by_arm.setdefault(row["arm"], {})[row["seed"]] = row
+    arms = by_arm(rows)
     table = [["block", "seeds", "mAP", "rank-1", "Δ mAP [95 %]", "Δ rank-1 [95 %]", "verdict", "gate", "share %"]]
     deviations = []
-    for arm, seeds in by_arm.items():
-        cells = [arm, str(len(seeds))]
-        for metric in ("mAP", "rank1"):
-            values = [100 * float(row[metric]) for row in seeds.values()]
-            cells.append(f"{np.mean(values):.2f} ± {np.std(values, ddof=1) if len(values) > 1 else 0:.2f}")
-        paired = [seed for seed in seeds if seed in by_arm["bare"]]
-        verdict = "-"
-        for metric in ("mAP", "rank1"):
-            if arm == "bare":
-                cells.append("-")
-                continue
-            pairs = [100 * (float(seeds[s][metric]) - float(by_arm["bare"][s][metric])) for s in paired]
-            one = Difference.of(pairs)
-            cells.append(f"{one.mean:+.2f} [{one.mean - one.half_width:+.2f}, {one.mean + one.half_width:+.2f}]")
-            if metric == "mAP":
-                verdict = one.verdict
-                deviations += [one.deviation] if one.deviation else []
-        gates = [float(row["gate"]) for row in seeds.values() if row["gate"]]
-        shares = [100 * float(row["share"]) for row in seeds.values() if row["share"]]
-        if shares and max(shares) < 1:
-            verdict = "unused"
-        gate = f"{min(gates):+.3f} to {max(gates):+.3f}" if gates else "-"
-        table.append([*cells, verdict, gate, f"{min(shares):.2g} to {max(shares):.2g}" if shares else "-"])
+    for arm, seeds in arms.items():
+        bare = arms.get("bare", {}) if arm != "bare" else {}
+        found = [difference(seeds, bare, metric) for metric in ("mAP", "rank1")]
+        first = found[0]
+        deviations += [first.deviation] if first and first.deviation else []
+        shares = [float(row["share"]) for row in seeds.values() if row["share"]]
+        verdict = "unused" if shares and max(shares) < UNUSED else first.verdict if first else "-"
+        figures = [spread(seeds, metric) for metric in ("mAP", "rank1")]
+        compared = [interval(one) if one else "-" for one in found]
+        table.append([arm, str(len(seeds)), *figures, *compared, verdict, *use(seeds)])
     lines = [to_markdown(table)]
     if deviations:
         pooled = float(np.sqrt(np.mean(np.square(deviations))))
@@ -224,28 +209,18 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--lr", type=float, default=3.5e-4)
     options = parser.parse_args(words)
     data, out = read_mars(options.data), Path(options.out)
-    rows = list(csv.DictReader(out.open())) if out.exists() else []
-    done = {(row["arm"], int(row["seed"])) for row in rows}
-    seeds = range(options.first_seed, options.first_seed + options.seeds)
-    arms = [arm for arm in ARMS if not options.arms or arm.name in options.arms]
-    todo = [(arm, seed) for seed in seeds for arm in arms if (arm.name, seed) not in done]
+    rows, arms = Rows(out, COLUMNS), {arm.name: arm for arm in ARMS if not options.arms or arm.name in options.arms}
+    todo = rows.missing(arms, range(options.first_seed, options.first_seed + options.seeds))
     if todo:
         frozen = frozen_stages(options.weights, frames=8)
         files = [out.with_suffix(f".{part}.safetensors") for part in ("train", "test")]
         train, test = (Maps.read(file, frozen, own) for file, own in zip(files, (data.train, data.test), strict=True))
         status(f"maps of conv4: {tuple(train.maps.shape)}; {len(todo)} trainings to do")
     for arm, seed in todo:
-        row = train_and_score(arm, seed, data, train, test, options)
-        new = not out.exists()
-        with out.open("a", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-            if new:
-                writer.writeheader()
-            writer.writerow(row)
-        status(
-            f"{arm.name}, seed {seed}: mAP {100 * row['mAP']:.2f}, rank-1 {100 * row['rank1']:.2f}, {row['seconds']} s"
-        )
-    echo(summary(list(csv.DictReader(out.open()))))
+        row = train_and_score(arms[arm], seed, data, train, test, options)
+        rows.add(row)
+        status(f"{arm}, seed {seed}: mAP {100 * row['mAP']:.2f}, rank-1 {100 * row['rank1']:.2f}, {row['seconds']} s")
+    echo(summary(rows.read()))
     return 0
 
 

@@ -76,7 +76,8 @@ class depends on how two far-apart things relate (actions), or identities are kn
   DATASET DIR     ucf101, hmdb51, kinetics, something-v1, something-v2, diving48, jester, folders
                   or table (actions); mars, ilids-vid, prid2011 or tracklets; and the folder to write
   relation DIR --from UCF101   films of two real clips each, in far corners at different times: do both
-                  show the same action? As folders; --of hmdb51: the layout of what they come from
+                  show the same action? As folders; --of hmdb51: the layout of what they come from;
+                  --size 128 --tile 48: sides of a film and of a clip in it, px
   --scenes 14     size of a set of actions: 100 clips a scene in ucf101, 4 in the others
   --identities 8  size of the others; mars and tracklets also have
   --tracklets 4   tracklets of each identity
@@ -163,6 +164,10 @@ class SynthesizeOptions:
     """Of relation: the real set that films are composed of."""
     of: str = ""
     """Its layout; ucf101 if not given."""
+    size: int | None = None
+    """Of relation: sides of a film, px."""
+    tile: int | None = None
+    """Of relation: sides of a clip in it, px."""
     seed: int = 0
     overwrite: bool = False
     """Replace a set that was made with other settings."""
@@ -228,7 +233,7 @@ def _synthesize(options: SynthesizeOptions) -> int:
     from specvid.pipelines.engine.log import console, echo
 
     write, folder = SYNTHESIZERS.find(options.dataset), _given("DIR", options.folder)
-    settings = _options(write, options, "scenes", "identities", "tracklets", "from_", "of")
+    settings = _options(write, options, "scenes", "identities", "tracklets", "from_", "of", "size", "tile")
     with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
         task = bar.add_task("writing")
         made = write(

@@ -1,0 +1,95 @@
+"""The study of the relation set: what is seen is learned from the source's actions, and one table compares blocks."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from trained_norms import randomise_norms
+
+import specvid
+from specvid.datasets.layouts.registry import read_action
+from specvid.datasets.synthetic.relation import synthesize_relation
+from specvid.datasets.synthetic.ucf101 import synthesize_ucf101
+from specvid.models.weights import save_weights
+from specvid.pipelines.engine.block_use import strengths
+from specvid.tools.study import relation
+from specvid.tools.study.relation import RELATED, SEEN, Films, Relate, actions_of, learn_to_see, main, train_and_score
+
+
+def _films(scenes: int, seed: int) -> Films:
+    """Maps in which each action is a direction, shown in one corner in either half."""
+    rng = torch.Generator().manual_seed(seed)
+    maps, labels, actions = [], [], []
+    for _ in range(scenes):
+        pair = torch.randperm(4, generator=rng)[:2]
+        for a in pair:
+            for b in pair:
+                x = 0.1 * torch.randn(8, 4, 4, 4, generator=rng)
+                x[a, :2, :2, :2] += 2
+                x[b, 2:, 2:, 2:] += 2
+                maps.append(x)
+                labels.append(int(a == b))
+                actions.append((int(a), int(b)))
+    return Films(torch.stack(maps), torch.tensor(labels), torch.tensor(actions))
+
+
+def test_a_block_relates_and_a_local_network_cannot() -> None:
+    options = relation._options(["--data", "", "--weights", "", "--out", "", "--epochs", "12"])
+    found = {arm: train_and_score(arm, 0, _films(64, 0), _films(25, 1), options) for arm in ("bare", "snl", "nl")}
+    assert all(row["actions"] == 1 for row in found.values())
+    assert found["snl"]["top1"] > 0.95 and found["nl"]["top1"] > 0.95
+    assert found["bare"]["top1"] <= 0.75  # of no scene more than three films
+    assert found["bare"]["share"] == found["bare"]["gate"] == "" and found["snl"]["share"] > 0.01
+
+
+def test_what_is_seen_stands_still_and_is_of_its_seed() -> None:
+    films = _films(16, 0)
+    layers = [learn_to_see(films, films, seed)[0] for seed in (0, 0)]
+    assert not any(layer.training for layer in layers)
+    same = zip(layers[0].state_dict().values(), layers[1].state_dict().values(), strict=True)
+    assert all(torch.equal(a, b) for a, b in same)
+
+
+def test_the_block_stands_before_the_last_layer() -> None:
+    bare, block = Relate(""), Relate("snl(gate=0.5)")
+    assert len(list(strengths(block))) == 1 and not list(strengths(bare))
+    assert {name for name, _ in block.named_parameters()} > {name for name, _ in bare.named_parameters()}
+    assert block.layer[0].weight.shape[:2] == (RELATED, SEEN)
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("relation")
+    source = synthesize_ucf101(folder / "source", scenes=1).root
+    return synthesize_relation(folder / "films", from_=source, scenes=8, size=64, tile=32).root
+
+
+def test_the_verb_measures_once(films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
+    monkeypatch.setattr(relation, "SIZE", 64)
+    model = specvid.create_model("mobilenet_v2", num_classes=5)
+    randomise_norms(model)
+    save_weights(model, tmp_path / "m.safetensors")
+    words = [
+        "--data",
+        str(films),
+        "--weights",
+        str(tmp_path / "m.safetensors"),
+        "--out",
+        str(tmp_path / "new/rows.csv"),
+    ]
+    words += ["--seeds", "1", "--epochs", "1"]
+    for arms in (["bare"], ["bare", "gc"]):
+        assert main([*words, "--arms", *arms]) == 0
+    rows = (tmp_path / "new/rows.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows] == ["arm", "bare", "gc"]
+    assert "| gc    | 1     |" in capsys.readouterr().out
+
+
+def test_the_table_says_what_clips_show(films: Path, tmp_path: Path) -> None:
+    data = read_action("folders", films)
+    shown = actions_of(films, data.test)
+    assert shown.shape == (8, 2) and set(shown.flatten().tolist()) == {0, 1}
+    labels = torch.tensor([record.label for record in data.test])
+    assert torch.equal((shown[:, 0] == shown[:, 1]).long(), labels)  # Different is 0, Same 1
+    with pytest.raises(ValueError, match="specvid data synthesize relation"):
+        actions_of(tmp_path, data.test)
