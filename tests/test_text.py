@@ -3,7 +3,16 @@
 import pytest
 
 from specvid.errors import VideoError
-from specvid.text import counted, csv_cell, markdown_text, path_on_one_line, to_markdown, to_text, without_controls
+from specvid.text import (
+    counted,
+    csv_cell,
+    markdown_text,
+    path_on_one_line,
+    percent,
+    to_markdown,
+    to_text,
+    without_controls,
+)
 
 ROWS = [["name", "share", "of"], ["a|b", "9.5", ""], ["long name", "100.0", "x"]]
 
@@ -82,3 +91,10 @@ def test_long_words_of_others_are_shortened() -> None:
         text = shortened(f"freeze {given} names no part: leave it out.")
         assert len(text) < 400 and text.startswith("freeze ") and text.endswith("names no part: leave it out.")
     assert shortened("freeze 'layer9' names no part") == "freeze 'layer9' names no part"
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(0.0, "0"), (0.0057, "0.57"), (0.36, "36"), (0.994, "99"), (0.996, "100"), (2.31, "231")]
+)
+def test_shares_as_per_cent(share: float, text: str) -> None:
+    assert percent(share) == text

@@ -21,7 +21,7 @@ from specvid.pipelines.engine.block_use import UNUSED
 from specvid.pipelines.engine.run import META, RunFolder
 from specvid.pipelines.reporting.runs import number
 from specvid.pipelines.reporting.table import read_figures
-from specvid.text import csv_cell, to_markdown
+from specvid.text import csv_cell, percent, to_markdown
 
 METRICS = {"reid": ("mAP", "rank1"), "action": ("top1", "mean_class")}
 
@@ -259,6 +259,6 @@ def _use(row: Row) -> tuple[str, str]:
     """Where the gates stand, and what the blocks add: the range over seeds and blocks."""
     uses = [use for uses in row.blocks.values() for use in uses]
     gates = [use["gate_mean"] for use in uses if use["gate_mean"] is not None]
-    shares = [100 * use["share"] for use in uses if use["share"] is not None]
+    shares = [use["share"] for use in uses if use["share"] is not None]
     gate = f"{min(gates):+.3f} to {max(gates):+.3f}" if gates else "-"
-    return gate, f"{min(shares):.2g} to {max(shares):.2g}" if shares else "-"
+    return gate, f"{percent(min(shares))} to {percent(max(shares))}" if shares else "-"

@@ -18,6 +18,7 @@ from specvid.models.blocks.registry import block_options
 from specvid.models.blocks.unit import Unit
 from specvid.models.insertion.inserted_block import InsertedBlock
 from specvid.pipelines.engine.log import log
+from specvid.text import percent
 
 UNUSED = 0.01
 """Least share of the features behind a block that comes from it, for the block to count as used."""
@@ -60,7 +61,7 @@ class BlockUse:
         return {**asdict(self), "used": self.used}
 
     def __str__(self) -> str:
-        text = f"block {self.place}: adds {100 * self.share:.2g} % to the features" if self.share is not None else ""
+        text = f"block {self.place}: adds {percent(self.share)} % to the features" if self.share is not None else ""
         text = text or f"block {self.place}: not run in testing"
         if self.gate_mean is None:
             return text
@@ -164,7 +165,7 @@ def announce_use(blocks: list[BlockUse]) -> None:
         log.info(str(block))
         if not block.used:
             log.warning(
-                f"block {block.place} was never used: it adds {100 * (block.share or 0):.2g} % to the features "
+                f"block {block.place} was never used: it adds {percent(block.share or 0)} % to the features "
                 f"(less than {100 * UNUSED:g} %), so this training says nothing about it. Raise --block-lr or "
                 f"--gate-lr, train longer, or start the gate elsewhere: {block.block}(gate=0.1)@..."
             )

@@ -17,7 +17,7 @@ class ComputeConfig:
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to compute; auto: a GPU where there is one."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "fp32"
-    """Autocast; weights stay in fp32. auto: bf16 where the device multiplies it, else fp32."""
+    """Autocast; weights stay in fp32. auto: bf16 on GPUs of compute capability 8.0 or later, else fp32."""
     tf32: bool = True
     """On a GPU, multiply fp32 in TF32, in convolutions and blocks alike; --no-tf32: in fp32, several times slower."""
     batch_size: int = 16
@@ -48,7 +48,7 @@ class EngineConfig(DistributedConfig):
     """One training: its optimisation, what it is computed on, and its logging."""
 
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Autocast; weights stay in fp32. auto: bf16 where the device multiplies it, else fp32; the run saves which."""
+    """Autocast; weights stay in fp32. auto: bf16 on GPUs from compute capability 8.0, else fp32, and saved so."""
     epochs: int = 30
     """Passes over the training list."""
     max_steps: int = 0

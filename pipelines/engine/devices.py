@@ -1,5 +1,6 @@
 """Which device a network computes on, and at which precision."""
 
+import os
 from dataclasses import replace
 from typing import TypeVar
 
@@ -9,6 +10,9 @@ from torch import nn
 from specvid.pipelines.engine.config import ComputeConfig
 
 Config = TypeVar("Config", bound=ComputeConfig)
+
+_WITHOUT_BF16 = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX512_CORE", "AVX512_CORE_VNNI")
+"""What the environment can hold oneDNN to that does not multiply bf16."""
 
 
 def select_device(name: str = "auto", *, precision: str = "fp32", local_rank: int | None = None) -> str:
@@ -49,10 +53,14 @@ def multiplies_bf16(device: str) -> bool:
         device: ``cpu``, ``mps`` or ``cuda``, with or without a number.
 
     Returns:
-        True for GPUs of compute capability 8.0 (Ampere) or later, and for CPUs with AVX512-BF16 or AMX.
+        True for GPUs of compute capability 8.0 (Ampere) or later, and for CPUs with AVX512-BF16 or AMX, which the
+        environment does not forbid oneDNN.
     """
     if device.startswith("cuda"):
         return torch.cuda.get_device_capability(device) >= (8, 0)
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or ""
+    if limit.upper() in _WITHOUT_BF16:
+        return False
     names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # not every PyTorch has both
     return device == "cpu" and any(getattr(torch.cpu, name, bool)() for name in names)
 

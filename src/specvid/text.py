@@ -27,6 +27,18 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {plural}"
 
 
+def percent(share: float) -> str:
+    """A share as a number of per cent with two digits, or whole.
+
+    Args:
+        share: of 1; it may be above 1.
+
+    Returns:
+        E.g. ``0.57``, ``36`` or ``231``.
+    """
+    return f"{100 * share:.2g}" if abs(share) < 0.995 else f"{100 * share:.0f}"
+
+
 def printable_path(path: str | bytes) -> str:
     """A path as text that any file and terminal takes.
 

@@ -26,6 +26,8 @@ def check_device(device: str, precision: str = "float32", *, graphs: bool = Fals
         raise ValueError("device 'cuda': PyTorch sees no GPU here; use --device cpu.")
     if device != "cuda" and (graphs or precision == "tf32"):
         raise ValueError(f"{'--graphs' if graphs else '--precision tf32'} is for GPUs: add --device cuda.")
+    if device != "cuda" and precision == "float16":
+        raise ValueError("--precision float16 is for GPUs: add --device cuda, or use bfloat16 or float32.")
 
 
 @contextmanager

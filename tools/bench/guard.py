@@ -98,9 +98,12 @@ def measure(*, quick: bool = False, status: Callable[[str], None] = silent) -> d
 
     found: dict[str, float] = {}
     with torch_threads(1), held_to(1, faiss.omp_get_max_threads, faiss.omp_set_num_threads):
-        for part in (_blocks, _networks, _reid, _search, _videos, _start):
-            status(part.__name__.strip("_"))
-            found |= part(quick)
+        parts = (_blocks, _networks, _reid, _search, _videos, _start)
+        for number, part in enumerate(parts, start=1):
+            status(f"{number} of {len(parts)}: {part.__name__.strip('_')}")
+            of_part = part(quick)
+            status("\n".join(f"  {name}: {ratio:.2f}" for name, ratio in of_part.items()))
+            found |= of_part
     return found
 
 
@@ -142,8 +145,8 @@ def report(
         quick: small sizes and few rounds.
         against: file of recorded ratios; those of the package if not given.
         out: file for the ratios measured, as ``against`` takes it; none if not given. Beside those of this machine
-            that stand in it they are one more run of `RUNS`; those of another machine with the same instructions they
-            replace.
+            that stand in it they are one more run, of at most `RUNS`, but for ratios that fell below them; those of
+            another machine with the same instructions they replace.
         status: called with a line for each benchmark.
 
     Returns:
@@ -155,23 +158,38 @@ def report(
     sizes = "quick" if quick else "full"
     here = Record(machine(), instructions(), {})
     recorded = next((one for one in read_records(against or RECORDED, sizes) if _alike(one, here)), None)
-    kept = _read_all(out) if out and Path(out).exists() else {}  # now: what cannot be written need not be measured
+    if out and Path(out).exists():
+        _read_all(out)  # now: what cannot be written need not be measured
     now = measure(quick=quick, status=status)
     rows = compare(now, recorded.ratios if recorded else {})
     note = f"none recorded with {here.instructions} at these sizes: `--out FILE` writes them, `--against FILE` compares"
     beside = f"recorded: {recorded.machine} ({recorded.instructions})" if recorded else note
     text = f"now: {here.machine} ({here.instructions})\n{beside}\n\n{as_text(rows)}"
     if out:
-        others = [one for one in kept.get(sizes, []) if not _alike(one, here)]
-        before = next((one.ratios for one in kept.get(sizes, []) if one.machine == here.machine), {})
-        runs = {name: (*before.get(name, ()), ratio)[-RUNS:] for name, ratio in now.items()}
-        content = kept | {sizes: [*others, Record(here.machine, here.instructions, runs)]}
         try:
-            write_json(Path(out), {name: [_as_json(one) for one in records] for name, records in content.items()})
+            status(_write(Path(out), sizes, here, now))
         except (OSError, ValueError):
             status(text)
             raise
     return text, sum(row.fell for row in rows)
+
+
+def _write(out: Path, sizes: str, here: Record, now: Mapping[str, float]) -> str:
+    """Add a run to a file; says what became of the records that it had."""
+    content = _read_all(out) if out.exists() else {}  # again: others may have written in the meantime
+    records = content.get(sizes, [])
+    before = next((one.ratios for one in records if _same(one, here)), {})
+    fell = {row.name for row in compare(now, before) if row.fell}
+    runs = {name: before[name] if name in fell else (*before.get(name, ()), now[name])[-RUNS:] for name in now}
+    others = [one for one in records if not _alike(one, here)]
+    mine = Record(here.machine, here.instructions, runs)
+    content = content | {sizes: [*others, mine]}
+    write_json(out, {name: [_as_json(one) for one in of_sizes] for name, of_sizes in content.items()})
+    replaced = [one.machine for one in records if _alike(one, here) and not _same(one, here)]
+    lines = [f"{out}: {max(map(len, runs.values()), default=0)} of {RUNS} runs of this machine"]
+    lines += [f"  in place of {machine} ({here.instructions})" for machine in replaced]
+    lines += [f"  not added, because it fell below the runs there: {name}" for name in sorted(fell)]
+    return "\n".join(lines)
 
 
 def read_records(path: str | Path, sizes: str) -> list[Record]:
@@ -196,7 +214,12 @@ def _read_all(path: str | Path) -> dict[str, list[Record]]:
         content = read_json(path)
         if not content.keys() <= set(SIZES):
             raise ValueError(f"it has {', '.join(map(repr, content.keys() - set(SIZES)))}")
-        return {sizes: [_record(entry) for entry in entries] for sizes, entries in content.items()}
+        found = {sizes: [_record(entry) for entry in entries] for sizes, entries in content.items()}
+        for records in found.values():
+            kinds = [one.instructions for one in records]
+            if len(set(kinds)) < len(kinds):
+                raise ValueError("it has two machines of a kind")
+        return found
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise ValueError(
             f"{path}: no file of recorded ratios ({error}); `specvid bench all --out` writes one"
@@ -207,7 +230,10 @@ def _record(entry: Any) -> Record:
     ratios = {name: tuple(map(_ratio, runs)) for name, runs in entry["ratios"].items()}
     if empty := [name for name, runs in ratios.items() if not runs]:
         raise ValueError(f"{empty[0]!r} has no run")
-    return Record(str(entry["machine"]), str(entry["instructions"]), ratios)
+    words = entry["machine"], entry["instructions"]
+    if wrong := [word for word in words if not (isinstance(word, str) and word.isprintable())]:
+        raise ValueError(f"{wrong[0]!r} is no name of a machine or its instructions")
+    return Record(*words, ratios)
 
 
 def _ratio(value: Any) -> float:
@@ -220,8 +246,12 @@ def _alike(one: Record, here: Record) -> bool:
     return one.instructions == here.instructions
 
 
+def _same(one: Record, here: Record) -> bool:
+    return one.machine == here.machine and _alike(one, here)
+
+
 def _as_json(record: Record) -> dict[str, Any]:
-    rounded = {name: [round(ratio, 3) for ratio in runs] for name, runs in record.ratios.items()}
+    rounded = {name: [float(f"{ratio:.4g}") for ratio in runs] for name, runs in record.ratios.items()}
     return {"machine": record.machine, "instructions": record.instructions, "ratios": rounded}
 
 

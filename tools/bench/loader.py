@@ -109,6 +109,7 @@ def bench_loader(
     """
     records = read_ucf101(data).train
     records = records[:: max(1, len(records) // clips)][:clips]
+    status(f"{len(records)} clips a round")
     spec = ClipSpec(frames, stride, size, resize, mean=(0.45, 0.45, 0.45), std=(0.225, 0.225, 0.225))
 
     def clips_of(records: Sequence[VideoRecord], *, normalised: bool = False) -> TrainClips:

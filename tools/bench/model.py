@@ -28,6 +28,8 @@ from specvid.tools.bench.gpu import autocast, check_device, computing_in, gpu_se
 from specvid.tools.bench.process_memory import peak_mebibytes, restart_peak
 from specvid.tools.timing import interleaved, median, ratios
 
+LAST, CONTIGUOUS = "channels last", "contiguous"
+
 # glibc gives back at once what is freed: else the peak of a process depends on how its memory happened to be cut up
 _EXACT = {"MALLOC_MMAP_THRESHOLD_": str(2**18), "MALLOC_ARENA_MAX": "1"}
 
@@ -41,19 +43,20 @@ class Form:
         frozen: the parts that stood still.
         folded: it was `VideoModel.for_inference`.
         checkpointed: activations inside its units were computed again.
-        channels_last: memory format of clips and of the weights of 3D convolutions.
+        layout: ``channels last`` or ``contiguous``, the memory format of clips and of the weights of convolutions;
+            empty: as the network was built.
     """
 
     blocks: str = ""
     frozen: tuple[str, ...] = ()
     folded: bool = False
     checkpointed: bool = False
-    channels_last: bool = False
+    layout: str = ""
 
     def __str__(self) -> str:
         words = [self.blocks or "(bare)", f"frozen: {' '.join(self.frozen)}" if self.frozen else ""]
         words += ["folded" if self.folded else "", "checkpointed" if self.checkpointed else ""]
-        return ", ".join(filter(None, [*words, "channels last" if self.channels_last else ""]))
+        return ", ".join(filter(None, [*words, self.layout]))
 
 
 @dataclass(frozen=True)
@@ -105,13 +108,13 @@ class _Case:
             for strength in strengths(network):
                 nn.init.constant_(strength, 0.5)
         network = network.for_inference() if self.form.folded else network
-        if self.form.channels_last:
-            _to_channels_last(network)
+        if self.form.layout:
+            _lay_out(network, self.form.layout)
         return network
 
     def step(self, network: VideoModel) -> Callable[[], None]:
         x = torch.randn(self.clips, device=self.device)
-        x = x.to(memory_format=torch.channels_last_3d) if self.form.channels_last else x
+        x = x.to(memory_format=torch.channels_last_3d) if self.form.layout == LAST else x
         return (_embedding if self.embed else _training_step)(network, x, self.precision)
 
 
@@ -151,15 +154,15 @@ def bench_model(
             of blocks stand at 0.5 then: at 0 nothing would be left of a block.
         device: ``cpu`` or ``cuda``.
         precision: of ``specvid.tools.bench.gpu.PRECISIONS``.
-        channels_last: each network is also timed with clips and the weights of its 3D convolutions in this memory
-            format. (Image networks have theirs so anyway.)
+        channels_last: each network is also timed with clips and the weights of its convolutions in this memory format;
+            one that is built so (image networks, `r3d_tiny`), with contiguous ones.
         cpu: CPU time instead of that of the clock.
         memory: measure the memory of a step too, each network in a process of its own.
         status: called with a line for each round.
 
     Returns:
-        The bare backbone, then a row for each of ``blocks``; then these again channels last, checkpointed, with what
-        ``freeze`` names frozen, or folded.
+        The bare backbone, then a row for each of ``blocks``; then these again in the other layout, checkpointed, with
+        what ``freeze`` names frozen, or folded.
 
     Raises:
         ValueError: a device or precision that is not here, another size, or nothing is left to train.
@@ -172,11 +175,12 @@ def bench_model(
         if given and embed:
             raise ValueError(f"{name} is for training steps: leave it out of --embed, or leave out --embed.")
     clips = (batch, 3, frames, sides[0], sides[-1])
+    layouts = ("", _other_layout(model)) if channels_last else ("",)
     forms = [
-        Form(spec, parts, folded, again, last)
+        Form(spec, parts, folded, again, layout)
         for parts, folded in (((), False), (tuple(freeze), embed))
         for again in ((False, True) if checkpoint else (False,))
-        for last in ((False, True) if channels_last else (False,))
+        for layout in layouts
         for spec in ("", *blocks)
     ]
     cases = {str(form): _Case(model, form, num_classes, clips, embed, device, precision) for form in forms}
@@ -184,7 +188,8 @@ def bench_model(
     runs = {name: case.step(networks[name]) for name, case in cases.items()}
 
     def progress(number: int, seconds: dict[str, float]) -> None:
-        status(f"round {number} of {steps}: " + ", ".join(f"{seconds[name]:.3f} s" for name in cases))
+        when = f"round {number} of {steps}" if number > 0 else "warm-up"
+        status(f"{when}: " + ", ".join(f"{name} {seconds[name]:.3f} s" for name in cases))
 
     fast = torch.backends.cudnn.benchmark
     torch.backends.cudnn.benchmark = True  # as in training
@@ -233,11 +238,18 @@ def as_text(rows: Sequence[StepTime]) -> str:
     return to_text(cells, align="<>", rule=False)
 
 
-def _to_channels_last(network: nn.Module) -> None:
-    """The weights of 3D convolutions in that memory format."""
+def _other_layout(model: str) -> str:
+    """The one in which a network is not built."""
+    weights = [module.weight for module in create_model(model).modules() if isinstance(module, nn.Conv2d | nn.Conv3d)]
+    return LAST if all(weight.is_contiguous() for weight in weights) else CONTIGUOUS
+
+
+def _lay_out(network: nn.Module, layout: str) -> None:
+    """The weights of convolutions in a memory format."""
+    formats = {nn.Conv2d: torch.channels_last, nn.Conv3d: torch.channels_last_3d}
     for module in network.modules():
-        if isinstance(module, nn.Conv3d):
-            module.to(memory_format=torch.channels_last_3d)
+        if type(module) in formats:
+            module.to(memory_format=formats[type(module)] if layout == LAST else torch.contiguous_format)
 
 
 def _training_step(network: VideoModel, x: Tensor, precision: str) -> Callable[[], None]:

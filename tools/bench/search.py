@@ -23,6 +23,7 @@ from specvid.tools.bench.process_memory import peak_mebibytes, restart_peak
 from specvid.tools.timing import Stopwatch
 
 KINDS = ("flat", "hnsw", "ivfpq")
+NEIGHBOURS = 10  # that a query asks for
 _SHARD = 50_000
 _CLUSTER = 50  # rows
 
@@ -72,8 +73,10 @@ def bench_search(
         status: called with a line for each step.
 
     Raises:
-        ValueError: too few rows for an index to be trained on.
+        ValueError: too few rows to find, or for an index to be trained on.
     """
+    if rows < NEIGHBOURS:
+        raise ValueError(f"rows={rows} are fewer than the {NEIGHBOURS} that a query asks for: give more.")
     if "ivfpq" in kinds and rows < LEAST_ROWS:
         raise ValueError(f"rows={rows} are too few for index 'ivfpq': at least {LEAST_ROWS}, or --kinds flat hnsw.")
     with tempfile.TemporaryDirectory() as scratch:
@@ -81,7 +84,7 @@ def bench_search(
         rng = np.random.default_rng(1)
         new = unit(_rows(rng, rng.integers(max(1, rows // _CLUSTER), size=queries), dim))
         stored = Rows(folder)
-        _, truth = exact_search(new, unit_blocks(stored), 10)
+        _, truth = exact_search(new, unit_blocks(stored), NEIGHBOURS)
         found = []
         for kind in kinds:
             index = None  # the one before leaves the memory
@@ -93,7 +96,7 @@ def bench_search(
             seconds, hits = [], 0
             for query, right in zip(new, truth, strict=True):
                 with Stopwatch() as watch:
-                    _, answer = index.search(query[None], 10)
+                    _, answer = index.search(query[None], NEIGHBOURS)
                 seconds.append(watch.cpu if cpu else watch.seconds)
                 hits += len(np.intersect1d(answer[0], right))
             size = sum(file.stat().st_size for file in (folder.path / "index").iterdir()) / 2**20

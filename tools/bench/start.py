@@ -19,7 +19,7 @@ from specvid.pipelines.engine.log import silent
 from specvid.text import to_text
 from specvid.tools.timing import Stopwatch, interleaved, median, ratio
 
-TORCH, IMPORT, HELP = "import torch", "import specvid", "specvid --help"
+PYTHON, TORCH, IMPORT, HELP = "an empty Python", "import torch", "import specvid", "specvid --help"
 TRAINING, DEMO = "specvid train action: first step", "specvid demo: first figure of a training"
 
 
@@ -29,7 +29,7 @@ class StartTime:
 
     Attributes:
         name: what.
-        seconds: median over the rounds; of an import without those that an empty Python takes.
+        seconds: median over the rounds, from before the process starts.
         to_torch: median ratio to ``import torch`` in the same round.
     """
 
@@ -47,7 +47,7 @@ def bench_start(*, rounds: int = 3, quick: bool = False, status: Callable[[str],
         status: called with a line for each round.
 
     Returns:
-        A row for each of ``TORCH``, ``IMPORT``, ``HELP``, ``TRAINING`` and ``DEMO``.
+        A row for each of ``PYTHON``, ``TORCH``, ``IMPORT``, ``HELP``, ``TRAINING`` and ``DEMO``.
 
     Raises:
         ValueError: a program ended before it printed what it was waited for.
@@ -64,6 +64,7 @@ def bench_start(*, rounds: int = 3, quick: bool = False, status: Callable[[str],
             return _first_loss(["demo", "--out", str(Path(folder) / f"demo{next(number)}")], folder)
 
         work: dict[str, Callable[[], float]] = {
+            PYTHON: lambda: _python("pass"),
             TORCH: lambda: _python("import torch"),
             IMPORT: lambda: _python("import specvid"),
             HELP: lambda: _run(["-m", "specvid", "--help"]),
@@ -75,11 +76,8 @@ def bench_start(*, rounds: int = 3, quick: bool = False, status: Callable[[str],
             when = f"round {number} of {rounds}" if number > 0 else "warm-up"
             status(f"{when}: " + ", ".join(f"{name} {seconds[name]:.2f} s" for name in work if name in seconds))
 
-        empty = {"": lambda: _python("pass")}
         patience = {TRAINING: float("inf"), DEMO: 0.0} if quick else {}
-        seconds = interleaved({**empty, **work}, rounds=rounds, patience=patience, clock=_own_clock, on_round=progress)
-    for name in (TORCH, IMPORT):
-        seconds[name] = {number: value - seconds[""][number] for number, value in seconds[name].items()}
+        seconds = interleaved(work, rounds=rounds, patience=patience, clock=_own_clock, on_round=progress)
     return [StartTime(name, median(seconds[name]), ratio(seconds, name, TORCH)) for name in work]
 
 

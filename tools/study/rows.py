@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from specvid.pipelines.ablate.statistics import Difference
+from specvid.text import percent
 
 Seeds = Mapping[str, Mapping[str, str]]
 """seed -> row, of one arm."""
@@ -116,8 +117,8 @@ def use(seeds: Seeds) -> list[str]:
         Two cells, ``-`` where there is nothing.
     """
     gates = [float(row["gate"]) for row in seeds.values() if row["gate"]]
-    shares = [100 * float(row["share"]) for row in seeds.values() if row["share"]]
+    shares = [float(row["share"]) for row in seeds.values() if row["share"]]
     return [
         f"{min(gates):+.3f} to {max(gates):+.3f}" if gates else "-",
-        f"{min(shares):.2g} to {max(shares):.2g}" if shares else "-",
+        f"{percent(min(shares))} to {percent(max(shares))}" if shares else "-",
     ]

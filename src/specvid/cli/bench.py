@@ -31,14 +31,14 @@ MODEL_HELP = """\
 specvid bench model: what blocks add to a training step or an embedding, and what frozen parts save
 
   --model r3d_18                     backbone
-  --blocks "snl@layer3.-1" "nl@..."  each is compared with the bare backbone
+  --blocks "snl@layer3.-1" "nl@..."  each is compared with the bare backbone; --blocks alone: none
   --frames 16 --size 112 --batch 2   the clips (--size 256 128: height and width)
   --steps 15                         timed rounds; the figures are medians
   --freeze backbone                  also with these parts frozen, as in training
   --checkpoint-activations           also with activation checkpointing
   --embed                            forward passes in eval mode instead, as it is and for inference
   --memory                           also the memory of a step, each network in a process of its own
-  --channels-last                    also with clips and weights in this memory format
+  --channels-last                    also in this memory format (contiguous, where built so)
   --device cpu|cuda                  --precision float32|tf32|bfloat16|float16
 
 Example:
@@ -322,6 +322,7 @@ def _loader(options: LoaderOptions) -> str:
 
 
 def _model(options: ModelOptions) -> str:
+    from specvid.pipelines.engine.devices import slow_precision
     from specvid.pipelines.engine.log import status
     from specvid.tools.bench.gpu import device_line
     from specvid.tools.bench.model import as_text, bench_model
@@ -329,7 +330,9 @@ def _model(options: ModelOptions) -> str:
     settings = dict(vars(options))
     checkpoint = settings.pop("checkpoint_activations")
     rows = bench_model(**settings, checkpoint=checkpoint, status=status)
-    return f"{device_line(options.device, options.precision)}\n\n{as_text(rows)}"
+    slow = slow_precision("bf16" if options.precision == "bfloat16" else "", options.device)
+    lines = [device_line(options.device, options.precision), *filter(None, [slow]), "", as_text(rows)]
+    return "\n".join(lines)
 
 
 def _every_options(options: BlocksOptions) -> dict[str, Any]:

@@ -54,6 +54,11 @@ def test_the_verb_compares_and_writes(tmp_path, monkeypatch, capsys) -> None:
         ),
         *(f'{{"quick": [{{{entry}, "ratios": {{"a": {runs}}}}}]}}' for runs in ("1", '"1"', '{"1": 1}', "null")),
         f'{{"quick": [{{{entry}, "ratios": {{"a": [{"1" * 401}]}}}}]}}',
+        *(
+            f'{{"quick": [{{"machine": {name}, "instructions": "AVX2", "ratios": {{}}}}]}}'
+            for name in ("null", '"a\\nb"')
+        ),
+        f'{{"quick": [{{{entry}, "ratios": {{}}}}, {{{entry}, "ratios": {{}}}}]}}',
     ):
         file.write_text(content)
         for option in ("--against", "--out"):
@@ -64,15 +69,16 @@ def test_the_verb_compares_and_writes(tmp_path, monkeypatch, capsys) -> None:
 def test_a_processor_is_compared_with_its_like(tmp_path, monkeypatch, capsys) -> None:
     """Each kind has its own record in one file, and one that has none is told so, not marked."""
     file = tmp_path / "ratios.json"
-    for machine, kind, ratio in (("old", "AVX2", 1.0), ("old", "AVX512", 3.0), ("new", "AVX512", 2.0)):
+    for machine, kind, ratio in (("one", "AVX2", 1.0), ("old", "AVX512", 3.0), ("one", "AVX512", 2.0)):
         monkeypatch.setattr(guard, "machine", lambda machine=machine: machine)
         monkeypatch.setattr(guard, "instructions", lambda kind=kind: kind)
         monkeypatch.setattr(guard, "measure", lambda *, quick, status, ratio=ratio: {"a": ratio})
         run(["bench", "all", "--quick", "--out", str(file), "--against", str(guard.RECORDED)])
     assert [(one.machine, one.instructions, one.ratios) for one in read_records(file, "quick")] == [
-        ("old", "AVX2", {"a": (1.0,)}),
-        ("new", "AVX512", {"a": (2.0,)}),
+        ("one", "AVX2", {"a": (1.0,)}),
+        ("one", "AVX512", {"a": (2.0,)}),
     ]
+    assert "in place of old (AVX512)" in capsys.readouterr().err
     capsys.readouterr()
     monkeypatch.setattr(guard, "measure", lambda *, quick, status: {"a": 0.95})
     for kind, code, line in (
@@ -97,6 +103,41 @@ def test_a_machine_keeps_several_runs(tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.setattr(guard, "measure", lambda *, quick, status: {"a": 4.0})
     assert run(["bench", "all", "--quick", "--against", str(file)]) == 0
     assert "4.00      5.00  3.00 to 7.00" in capsys.readouterr().out
+
+
+def test_what_fell_is_not_added_to_the_runs(tmp_path, monkeypatch, capsys) -> None:
+    """Else it would be marked once and then be the rule."""
+    file = tmp_path / "ratios.json"
+    for ratio, code in ((1.0, 0), (0.5, 1), (0.5, 1), (0.95, 0)):
+        monkeypatch.setattr(guard, "measure", lambda *, quick, status, ratio=ratio: {"a": ratio})
+        against = file if file.exists() else guard.RECORDED
+        assert run(["bench", "all", "--quick", "--out", str(file), "--against", str(against)]) == code
+    assert read_records(file, "quick")[0].ratios == {"a": (1.0, 0.95)}
+    assert capsys.readouterr().err.count("not added, because it fell below the runs there: a") == 2
+
+
+def test_what_others_wrote_in_the_meantime_stays(tmp_path, monkeypatch) -> None:
+    file = tmp_path / "ratios.json"
+
+    def measure(ratio):
+        monkeypatch.setattr(guard, "measure", lambda *, quick, status: {"a": ratio})
+        run(["bench", "all", "--quick", "--out", str(file), "--against", str(guard.RECORDED)])
+
+    def slowly(*, quick, status):
+        measure(1.5)
+        return {"a": 2.0}
+
+    measure(1.0)
+    monkeypatch.setattr(guard, "measure", slowly)
+    run(["bench", "all", "--quick", "--out", str(file), "--against", str(guard.RECORDED)])
+    assert read_records(file, "quick")[0].ratios == {"a": (1.0, 1.5, 2.0)}
+
+
+def test_small_ratios_stay_what_they_are(tmp_path, monkeypatch) -> None:
+    file = tmp_path / "ratios.json"
+    monkeypatch.setattr(guard, "measure", lambda *, quick, status: {"a": 0.00041234})
+    run(["bench", "all", "--quick", "--out", str(file), "--against", str(guard.RECORDED)])
+    assert read_records(file, "quick")[0].ratios == {"a": (0.0004123,)}
 
 
 def test_what_the_processor_is_held_to_is_told(monkeypatch) -> None:

@@ -72,12 +72,12 @@ def test_embedding_in_another_memory_format_and_precision() -> None:
     assert [str(row.form) for row in rows] == [
         "(bare)",
         "snl@layer2",
-        "(bare), channels last",
-        "snl@layer2, channels last",
+        "(bare), contiguous",
+        "snl@layer2, contiguous",
         "(bare), folded",
         "snl@layer2, folded",
-        "(bare), folded, channels last",
-        "snl@layer2, folded, channels last",
+        "(bare), folded, contiguous",
+        "snl@layer2, folded, contiguous",
     ]
     bare, row, _, _, folded_bare, folded, _, _ = rows
     assert row.clips == pytest.approx(2 / row.seconds)
