@@ -246,10 +246,10 @@ def _other_layout(model: str) -> str:
 
 def _lay_out(network: nn.Module, layout: str) -> None:
     """The weights of convolutions in a memory format."""
-    formats = {nn.Conv2d: torch.channels_last, nn.Conv3d: torch.channels_last_3d}
     for module in network.modules():
-        if type(module) in formats:
-            module.to(memory_format=formats[type(module)] if layout == LAST else torch.contiguous_format)
+        if isinstance(module, nn.Conv2d | nn.Conv3d):
+            last = torch.channels_last if isinstance(module, nn.Conv2d) else torch.channels_last_3d
+            module.to(memory_format=last if layout == LAST else torch.contiguous_format)
 
 
 def _training_step(network: VideoModel, x: Tensor, precision: str) -> Callable[[], None]:
