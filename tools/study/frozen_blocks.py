@@ -1,9 +1,10 @@
-"""Does a block help on real tracklets? Blocks behind the frozen stages of OSNet, many seeds in the time of one.
+"""Does a block help on real tracklets? Blocks behind the frozen stages of a network, many seeds in the time of one.
 
-OSNet as it comes runs once over all frames; what conv4 gives is saved, of each frame and its mirror image. A training
-then has the block, conv5, the hidden layer and the head alone: seconds, so that twenty paired seeds are affordable.
-Batches, losses, optimiser, scores and the report on gates are those of ``specvid train reid``; augmentation is what
-features allow: mirror images, and one frame from each part of a tracklet.
+OSNet, or MobileNetV2, as it comes runs once over all frames; what conv4 (the bottleneck ``features.13``) gives is
+saved, of each frame and its mirror image. A training then has the block, what stands behind it, and the head alone:
+seconds, so that twenty paired seeds are affordable. Batches, losses, optimiser, scores and the report on gates are
+those of ``specvid train reid``; augmentation is what features allow: mirror images, and one frame from each part of a
+tracklet.
 
     python -m specvid.tools.study.frozen_blocks --data MARS --weights FILE --out runs/frozen.csv --seeds 20
 
@@ -37,7 +38,7 @@ from specvid.pipelines.reid.config import ReidLossConfig
 from specvid.pipelines.reid.features import as_reid_features
 from specvid.pipelines.reid.loss import ReidLoss
 from specvid.text import to_markdown
-from specvid.tools.study.frozen_network import Maps, frozen_stages, outputs, trained_part
+from specvid.tools.study.frozen_network import CUTS, Maps, frozen_stages, outputs, trained_part
 from specvid.tools.study.rows import Rows, by_arm, difference, interval, spread, use
 
 IDENTITIES, TRACKLETS = 8, 4
@@ -91,7 +92,7 @@ def train_and_score(arm: Arm, seed: int, data: ReidSet, train: Maps, test: Maps,
     start = time.perf_counter()
     classes, labels = labels_of(data.train)
     seed_all(seed)
-    model = trained_part(options.weights, arm.blocks, len(classes))
+    model = trained_part(CUTS[options.model], options.weights, arm.blocks, len(classes))
     config = EngineConfig(
         epochs=options.epochs, lr=options.lr, weight_decay=5e-4, warmup=0.1, block_lr=arm.block_lr, gate_lr=arm.gate_lr
     )
@@ -199,7 +200,8 @@ def main(words: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(prog="python -m specvid.tools.study.frozen_blocks", description=__doc__)
     parser.add_argument("--data", required=True, help="folder in MARS's layout")
-    parser.add_argument("--weights", required=True, help="of OSNet x0.25")
+    parser.add_argument("--weights", required=True, help="of the network")
+    parser.add_argument("--model", choices=CUTS, default="osnet_x0_25")
     parser.add_argument("--out", required=True, help="CSV that rows are added to")
     parser.add_argument("--seeds", type=int, default=20, help="how many")
     parser.add_argument("--first-seed", type=int, default=0, help="several processes can share the seeds")
@@ -212,10 +214,10 @@ def main(words: Sequence[str] | None = None) -> int:
     rows, arms = Rows(out, COLUMNS), {arm.name: arm for arm in ARMS if not options.arms or arm.name in options.arms}
     todo = rows.missing(arms, range(options.first_seed, options.first_seed + options.seeds))
     if todo:
-        frozen = frozen_stages(options.weights, frames=8)
+        frozen = frozen_stages(CUTS[options.model], options.weights, frames=8)
         files = [out.with_suffix(f".{part}.safetensors") for part in ("train", "test")]
         train, test = (Maps.read(file, frozen, own) for file, own in zip(files, (data.train, data.test), strict=True))
-        status(f"maps of conv4: {tuple(train.maps.shape)}; {len(todo)} trainings to do")
+        status(f"maps of frozen stages: {tuple(train.maps.shape)}; {len(todo)} trainings to do")
     for arm, seed in todo:
         row = train_and_score(arms[arm], seed, data, train, test, options)
         rows.add(row)

@@ -1,8 +1,9 @@
-"""OSNet in two: the stages to conv4, which are frozen and run once, and what stands behind them, which is trained."""
+"""A network in two: the stages that are frozen and run once, and what stands behind them, which is trained."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,8 +19,51 @@ from specvid.models.heads import Outputs
 from specvid.models.insertion.inserted_block import InsertedBlock
 from specvid.pipelines.reid.data import make_chunks
 
-PLACE = "conv5.conv"
-"""Between conv4 and what is trained."""
+
+@dataclass(frozen=True)
+class Cut:
+    """Where a network is divided.
+
+    Attributes:
+        model: its name.
+        last_frozen: of the children of ``container``, the last one that stands still.
+        place: of blocks, between that and what is trained.
+        container: path in the backbone; empty: the backbone itself.
+        options: of the backbone.
+        input: what differs from the backbone's own.
+    """
+
+    model: str
+    last_frozen: str
+    place: str
+    container: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    input: Mapping[str, Any] = field(default_factory=dict)
+
+    def children(self, model: VideoModel) -> tuple[dict[str, nn.Module], dict[str, nn.Module]]:
+        """What stands still and what is trained.
+
+        Args:
+            model: the whole network, with or without blocks.
+
+        Returns:
+            Modules by their names in ``container``.
+        """
+        children = list(model.backbone.get_submodule(self.container).named_children())
+        first = [name for name, _ in children].index(self.last_frozen) + 1
+        return dict(children[:first]), dict(children[first:])
+
+
+CUTS = {
+    "osnet_x0_25": Cut("osnet_x0_25", "conv4", "conv5.conv"),
+    "mobilenet_v2": Cut(
+        "mobilenet_v2",
+        *("13", "features.14", "features"),
+        options={"last_stride": 1},
+        input={"size": (128, 64), "resize": (128, 64)},  # what the tracklets of MARS have
+    ),
+}
+"""By the name of the network."""
 
 
 @dataclass(frozen=True)
@@ -79,48 +123,47 @@ class Maps:
         return self.maps[index, int(rng.integers(2)), torch.as_tensor(chosen)]
 
 
-def frozen_stages(weights: str, frames: int) -> VideoModel:
-    """OSNet without what stands behind conv4.
+def frozen_stages(cut: Cut, weights: str, frames: int) -> VideoModel:
+    """The network without what is trained.
 
     Args:
-        weights: of OSNet.
+        cut: the network, and where it is divided.
+        weights: of it.
         frames: of a clip.
 
     Returns:
         The model.
     """
-    model = create_model("osnet_x0_25", weights=weights, input={"frames": frames, "stride": 1}).eval()
-    model.backbone = nn.Sequential(*list(model.backbone.children())[: _first_trained(model)])
+    input = {**cut.input, "frames": frames, "stride": 1}
+    model = create_model(cut.model, weights=weights, input=input, **cut.options).eval()
+    model.backbone = nn.Sequential(*cut.children(model)[0].values())
     return model
 
 
-def trained_part(weights: str, blocks: str, classes: int) -> VideoModel:
-    """The block, and what stands behind conv4, with a head for the identities.
+def trained_part(cut: Cut, weights: str, blocks: str, classes: int) -> VideoModel:
+    """The block, and what stands behind the frozen stages, with a head for the identities.
 
     Args:
-        weights: of OSNet.
+        cut: the network, and where it is divided.
+        weights: of it.
         blocks: insertions.
         classes: number of identities.
 
     Returns:
         The model.
     """
-    where = f"{blocks}@{PLACE}" if blocks else ""
-    model = create_model("osnet_x0_25", blocks=where, num_classes=classes, neck="bnneck", weights=weights)
-    names = dict(list(model.backbone.named_children())[_first_trained(model) :])
+    where = f"{blocks}@{cut.place}" if blocks else ""
+    model = create_model(cut.model, blocks=where, num_classes=classes, neck="bnneck", weights=weights, **cut.options)
+    trained = cut.children(model)[1]
     model.backbone = nn.Sequential()
-    for name, module in names.items():
+    for name, module in trained.items():
         model.backbone.add_module(name, module)
     assert bool(blocks) == any(isinstance(module, InsertedBlock) for module in model.backbone.modules())
     return model
 
 
-def _first_trained(model: VideoModel) -> int:
-    return [name for name, _ in model.backbone.named_children()].index("conv4") + 1
-
-
 def outputs(model: VideoModel, maps_btchw: Tensor) -> Outputs:
-    """What the head gives for maps of conv4.
+    """What the head gives for maps of the frozen stages.
 
     Args:
         model: `trained_part`.
@@ -130,7 +173,7 @@ def outputs(model: VideoModel, maps_btchw: Tensor) -> Outputs:
         Feature, embedding and logits.
     """
     batch, frames = maps_btchw.shape[:2]
-    assert model.tail is not None
     with ForwardPass(frames):
-        vectors = model.tail(model.backbone(maps_btchw.flatten(0, 1).float())).unflatten(0, (batch, -1))
-    return model.head(model.pool(vectors.transpose(1, 2)[..., None, None], None))
+        x = model.backbone(maps_btchw.flatten(0, 1).float())
+        x = x if model.tail is None else model.tail(x)[..., None, None]
+    return model.head(model.pool(x.unflatten(0, (batch, -1)).transpose(1, 2), None))

@@ -11,33 +11,40 @@ from specvid.models.weights import save_weights
 from specvid.pipelines.ablate.statistics import Difference
 from specvid.pipelines.engine.block_use import strengths
 from specvid.tools.study.frozen_blocks import summary
-from specvid.tools.study.frozen_network import PLACE, frozen_stages, outputs, trained_part
+from specvid.tools.study.frozen_network import CUTS, Cut, frozen_stages, outputs, trained_part
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A synthetic checkpoint of OSNet."""
-    torch.manual_seed(0)
-    model = specvid.create_model("osnet_x0_25")
-    randomise_norms(model)
-    path: Path = tmp_path_factory.mktemp("weights") / "osnet.safetensors"
-    save_weights(model, path)
-    return str(path)
+def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A synthetic checkpoint of each network."""
+    files = {}
+    for name in CUTS:
+        torch.manual_seed(0)
+        model = specvid.create_model(name)
+        randomise_norms(model)
+        path: Path = tmp_path_factory.mktemp("weights") / f"{name}.safetensors"
+        save_weights(model, path)
+        files[name] = str(path)
+    return files
 
 
+@pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)
 @pytest.mark.parametrize("blocks", ["", "snl(gate=0.5)", "gc"])
-def test_frozen_and_trained_part_are_the_whole_network(weights: str, blocks: str) -> None:
-    clip = torch.randn(2, 3, 4, 64, 32)
-    part = trained_part(weights, blocks, 7)
-    network = specvid.create_model(
-        "osnet_x0_25", blocks=f"{blocks}@{PLACE}" if blocks else "", num_classes=7, neck="bnneck", weights=weights
-    )
-    network.load_state_dict({**network.state_dict(), **{k: v for k, v in part.state_dict().items() if v.numel()}})
+def test_frozen_and_trained_part_are_the_whole_network(weights: dict[str, str], cut: Cut, blocks: str) -> None:
+    clip, file = torch.randn(2, 3, 4, 64, 32), weights[cut.model]
+    part = trained_part(cut, file, blocks, 7)
+    where = f"{blocks}@{cut.place}" if blocks else ""
+    network = specvid.create_model(cut.model, blocks=where, num_classes=7, neck="bnneck", weights=file, **cut.options)
+    inside, state = f"{cut.container}." if cut.container else "", network.state_dict()
+    trained = {k.replace("backbone.", f"backbone.{inside}", 1): v for k, v in part.state_dict().items() if v.numel()}
+    assert trained.keys() < state.keys()
+    network.load_state_dict({**state, **trained})
     for model in (network, part):
         model.eval()
     assert len(list(strengths(part))) == ("snl" in blocks)
     with torch.no_grad():
-        maps = frozen_stages(weights, frames=4).backbone(clip.transpose(1, 2).flatten(0, 1)).unflatten(0, (2, 4))
+        frozen = frozen_stages(cut, file, frames=4).backbone
+        maps = frozen(clip.transpose(1, 2).flatten(0, 1)).unflatten(0, (2, 4))
         torch.testing.assert_close(outputs(part, maps).embedding, network.embed(clip), rtol=1e-4, atol=1e-5)
 
 
