@@ -4,6 +4,7 @@ process a core; and threads that wait do not spin for long, as in the command li
 import os
 import resource
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -13,6 +14,12 @@ import specvid.__main__  # noqa: F401
 
 # Some tests kill processes: a memory image of each would be gigabytes.
 resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """mmaction2 imports yapf, which writes a cache when it is imported first; two processes at once read half of it."""
+    if not hasattr(config, "workerinput") and find_spec("yapf"):
+        import yapf  # noqa: F401
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
