@@ -14,6 +14,7 @@ from specvid.errors import unknown
 from specvid.files import write_text
 from specvid.models.about import multiply_adds
 from specvid.models.pretrained import build_described
+from specvid.pipelines.ablate import cells as of_seeds
 from specvid.pipelines.ablate.grid import AblationConfig, Arm
 from specvid.pipelines.ablate.job import is_finished
 from specvid.pipelines.ablate.statistics import CONFIDENCE, Difference, detectable
@@ -21,7 +22,7 @@ from specvid.pipelines.engine.block_use import UNUSED
 from specvid.pipelines.engine.run import META, RunFolder
 from specvid.pipelines.reporting.runs import number
 from specvid.pipelines.reporting.table import read_figures
-from specvid.text import csv_cell, percent, to_markdown
+from specvid.text import csv_cell, to_markdown
 
 METRICS = {"reid": ("mAP", "rank1"), "action": ("top1", "mean_class")}
 
@@ -116,8 +117,8 @@ def make_table(config: AblationConfig, rows: Sequence[Row]) -> list[list[str]]:
         differences = [row.difference(bare, metric) if bare else None for metric in metrics]
         settings = " ".join(([row.arm.recipe] if row.arm.recipe else []) + [f"{n}={v}" for n, v in row.arm.variant])
         cells = [row.arm.blocks or "-", settings or "-", str(len(row.values))]
-        cells += [_spread([values[metric] for values in row.values.values()]) for metric in metrics]
-        cells += [_difference(difference) for difference in differences]
+        cells += [of_seeds.spread([values[metric] for values in row.values.values()]) for metric in metrics]
+        cells += [of_seeds.points(difference) for difference in differences]
         cells += [_verdict(row, differences[0]), *_use(row), f"{row.parameters:,}", f"{row.gmacs:.3f}"]
         table.append(cells)
     return table
@@ -232,21 +233,6 @@ def _gmacs(run: RunFolder) -> float:
     return multiply_adds(model) / 1e9
 
 
-def _spread(values: Sequence[float]) -> str:
-    mean = f"{100 * statistics.fmean(values):.2f}"
-    return f"{mean} ± {100 * statistics.stdev(values):.2f}" if len(values) > 1 else mean
-
-
-def _difference(difference: Difference | None) -> str:
-    if difference is None:
-        return "-"
-    mean = 100 * difference.mean
-    if difference.deviation is None:
-        return f"{mean:+.2f}"
-    half = 100 * difference.half_width
-    return f"{mean:+.2f} [{mean - half:+.2f}, {mean + half:+.2f}]"
-
-
 def _verdict(row: Row, difference: Difference | None) -> str:
     """The verdict of the interval of the first figure; none for blocks that no run used."""
     if difference is None:
@@ -258,7 +244,5 @@ def _verdict(row: Row, difference: Difference | None) -> str:
 def _use(row: Row) -> tuple[str, str]:
     """Where the gates stand, and what the blocks add: the range over seeds and blocks."""
     uses = [use for uses in row.blocks.values() for use in uses]
-    gates = [use["gate_mean"] for use in uses if use["gate_mean"] is not None]
-    shares = [use["share"] for use in uses if use["share"] is not None]
-    gate = f"{min(gates):+.3f} to {max(gates):+.3f}" if gates else "-"
-    return gate, f"{percent(min(shares))} to {percent(max(shares))}" if shares else "-"
+    found = ([use[name] for use in uses if use[name] is not None] for name in ("gate_mean", "share"))
+    return of_seeds.use(*found)

@@ -23,15 +23,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.layouts.action_set import VideoRecord
 from specvid.errors import unknown
-from specvid.models import VideoModel, create_model
+from specvid.models import VideoModel
+from specvid.pipelines.ablate import cells as of_seeds
 from specvid.pipelines.action.config import ActionClipsConfig
-from specvid.pipelines.action.data import ActionLists, make_views, read_lists
+from specvid.pipelines.action.data import ActionLists, read_lists
 from specvid.pipelines.engine.block_use import BlockWatch
 from specvid.pipelines.engine.config import EngineConfig
 from specvid.pipelines.engine.log import echo, status
@@ -40,12 +41,10 @@ from specvid.pipelines.engine.parts import freeze, train_mode
 from specvid.pipelines.engine.schedule import build_schedule
 from specvid.pipelines.engine.seeds import seed_all
 from specvid.text import to_markdown
-from specvid.tools.study.rows import Rows, by_arm, difference, interval, spread, use
+from specvid.tools.study.frozen_network import CUTS, frozen_stages, trained_part, videos
+from specvid.tools.study.rows import Rows, by_arm, difference, figures
 
-LAST_FROZEN = "Mixed_4f"
-PLACE = "MaxPool3d_5a_2x2"
-"""Where blocks go: before what follows `LAST_FROZEN`."""
-
+CUT = CUTS["i3d_inception"]
 BATCH = 16
 COLUMNS = ("arm", "seed", "top1", "gate", "share", "trained", "ms_per_step", "seconds")
 
@@ -102,66 +101,19 @@ def clips_of(model: VideoModel, records: Sequence[VideoRecord]) -> Tensor:
     """Run the frozen stages over the middle clip of each video and its mirror image.
 
     Args:
-        model: I3D up to `LAST_FROZEN`.
+        model: I3D up to where it is cut.
         records: the videos.
 
     Returns:
         float16 (N, 2, C, T, H, W).
     """
-    views = make_views(records, ClipSpec.of(model.input), clips=1, crops=1)
-    found = []
+    clips = videos(records, ClipSpec.of(model.input))
     with torch.inference_mode():
-        for number in range(len(views)):
-            item = views[number]
-            if item["error"]:
-                raise ValueError(item["error"])
-            found.append(model.backbone(torch.cat([item["video"], item["video"].flip(-1)])).half())
-            if not (number + 1) % 50:
-                status(f"maps of {number + 1} of {len(views)} videos")
-    return torch.stack(found)
-
-
-def frozen_stages(weights: str, frames: int, stride: int, size: int) -> VideoModel:
-    """I3D up to `LAST_FROZEN`.
-
-    Args:
-        weights: of I3D.
-        frames: of a clip.
-        stride: between them.
-        size: of the pictures, px.
-
-    Returns:
-        The model, with norms folded.
-    """
-    input = {"frames": frames, "stride": stride, "size": size, "resize": round(size * 256 / 224)}
-    model = create_model("i3d_inception", weights=weights, input=input).for_inference()
-    children = list(model.backbone.named_children())
-    last = [name for name, _ in children].index(LAST_FROZEN)
-    model.backbone = nn.Sequential(*(module for _, module in children[: last + 1]))
-    return model
-
-
-def trained_part(weights: str, block: str, classes: int) -> VideoModel:
-    """The block, and what stands behind `LAST_FROZEN`, with a classifier.
-
-    Args:
-        weights: of I3D.
-        block: to insert; empty for none.
-        classes: number of classes.
-
-    Returns:
-        The model.
-    """
-    where = f"{block}@{PLACE}" if block else ""
-    model = create_model("i3d_inception", blocks=where, num_classes=classes, weights=weights)
-    names = [name for name, _ in model.backbone.named_children()]
-    for name in names[: names.index(LAST_FROZEN) + 1]:
-        setattr(model.backbone, name, nn.Identity())
-    return model
+        return torch.stack([model.backbone(torch.cat([clip, clip.flip(-1)])).half() for clip in clips])
 
 
 def logits_of(model: VideoModel, maps_bcthw: Tensor) -> Tensor:
-    """What the classifier gives for maps of `LAST_FROZEN`.
+    """What the classifier gives for maps of the frozen stages.
 
     Args:
         model: `trained_part`.
@@ -193,7 +145,7 @@ def train_and_score(
     """
     start = time.perf_counter()
     seed_all(seed)
-    model = trained_part(options.weights, arm.block, len(lists.classes))
+    model = trained_part(CUT, options.weights, arm.block, len(lists.classes), neck="none")
     freeze(model, arm.still)
     train_mode(model)
     rate = options.lr * (1 if arm.still else 0.1)
@@ -242,9 +194,9 @@ def summary(rows: Sequence[dict[str, str]]) -> str:
     for arm, seeds in arms.items():
         recipe, block = arm.split(" ", 1)
         one = difference(seeds, arms.get(BARE[recipe], {}), "top1") if block != "bare" else None
-        compared = [interval(one), one.verdict] if one else ["-", "-"]
-        step = np.median([float(row["ms_per_step"]) for row in seeds.values()])
-        table.append([recipe, block, str(len(seeds)), spread(seeds, "top1"), *compared, *use(seeds), f"{step:.0f}"])
+        cells = [str(len(seeds)), of_seeds.spread(figures(seeds, "top1")), of_seeds.points(one)]
+        cells += [one.verdict if one else "-", *of_seeds.use(figures(seeds, "gate"), figures(seeds, "share"))]
+        table.append([recipe, block, *cells, f"{np.median(figures(seeds, 'ms_per_step')):.0f}"])
     return to_markdown(table)
 
 
@@ -278,10 +230,11 @@ def main(words: Sequence[str] | None = None) -> int:
     if todo:
         file = out.with_suffix(".safetensors")
         if not file.exists():
-            frozen = frozen_stages(options.weights, options.frames, options.stride, options.size)
+            clip = {"frames": options.frames, "stride": options.stride, "size": options.size}
+            frozen = frozen_stages(CUT, options.weights, **clip, resize=round(options.size * 256 / 224))
             save_file({"train": clips_of(frozen, lists.train), "test": clips_of(frozen, lists.test)}, file)
         maps = load_file(file)
-        status(f"maps of {LAST_FROZEN}: {tuple(maps['train'].shape)}; {len(todo)} trainings to do")
+        status(f"maps of {CUT.last_frozen}: {tuple(maps['train'].shape)}; {len(todo)} trainings to do")
     for arm, seed in todo:
         row = train_and_score(Arm.of(arm), seed, lists, maps["train"], maps["test"], options)
         rows.add(row)

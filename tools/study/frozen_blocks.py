@@ -27,6 +27,7 @@ from specvid.datasets.clips.samplers import IdentitySampler
 from specvid.datasets.layouts.mars import read_mars
 from specvid.datasets.layouts.reid_set import ReidSet, labels_of
 from specvid.models import VideoModel
+from specvid.pipelines.ablate import cells as of_seeds
 from specvid.pipelines.ablate.statistics import detectable
 from specvid.pipelines.engine.block_use import UNUSED, BlockWatch
 from specvid.pipelines.engine.config import EngineConfig
@@ -39,7 +40,7 @@ from specvid.pipelines.reid.features import as_reid_features
 from specvid.pipelines.reid.loss import ReidLoss
 from specvid.text import to_markdown
 from specvid.tools.study.frozen_network import CUTS, Maps, frozen_stages, outputs, trained_part
-from specvid.tools.study.rows import Rows, by_arm, difference, interval, spread, use
+from specvid.tools.study.rows import Rows, by_arm, difference, figures
 
 IDENTITIES, TRACKLETS = 8, 4
 COLUMNS = ("arm", "seed", "mAP", "rank1", "gate", "gate_max", "share", "parameters", "seconds")
@@ -92,7 +93,7 @@ def train_and_score(arm: Arm, seed: int, data: ReidSet, train: Maps, test: Maps,
     start = time.perf_counter()
     classes, labels = labels_of(data.train)
     seed_all(seed)
-    model = trained_part(CUTS[options.model], options.weights, arm.blocks, len(classes))
+    model = trained_part(CUTS[options.model], options.weights, arm.blocks, len(classes), neck="bnneck")
     config = EngineConfig(
         epochs=options.epochs, lr=options.lr, weight_decay=5e-4, warmup=0.1, block_lr=arm.block_lr, gate_lr=arm.gate_lr
     )
@@ -174,14 +175,14 @@ def summary(rows: Sequence[dict[str, str]]) -> str:
         found = [difference(seeds, bare, metric) for metric in ("mAP", "rank1")]
         first = found[0]
         deviations += [first.deviation] if first and first.deviation else []
-        shares = [float(row["share"]) for row in seeds.values() if row["share"]]
+        gates, shares = figures(seeds, "gate"), figures(seeds, "share")
         verdict = "unused" if shares and max(shares) < UNUSED else first.verdict if first else "-"
-        figures = [spread(seeds, metric) for metric in ("mAP", "rank1")]
-        compared = [interval(one) if one else "-" for one in found]
-        table.append([arm, str(len(seeds)), *figures, *compared, verdict, *use(seeds)])
+        cells = [of_seeds.spread(figures(seeds, metric)) for metric in ("mAP", "rank1")]
+        cells += [of_seeds.points(one) for one in found]
+        table.append([arm, str(len(seeds)), *cells, verdict, *of_seeds.use(gates, shares)])
     lines = [to_markdown(table)]
     if deviations:
-        pooled = float(np.sqrt(np.mean(np.square(deviations))))
+        pooled = 100 * float(np.sqrt(np.mean(np.square(deviations))))
         shown = ", ".join(f"{count} seeds {detectable(pooled, count):.2f}" for count in (5, 10, 20))
         lines.append(
             f"\nPaired differences of mAP deviate by {pooled:.2f} points; differences that can be shown: {shown}."
@@ -201,7 +202,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m specvid.tools.study.frozen_blocks", description=__doc__)
     parser.add_argument("--data", required=True, help="folder in MARS's layout")
     parser.add_argument("--weights", required=True, help="of the network")
-    parser.add_argument("--model", choices=CUTS, default="osnet_x0_25")
+    parser.add_argument("--model", choices=("osnet_x0_25", "mobilenet_v2"), default="osnet_x0_25")
     parser.add_argument("--out", required=True, help="CSV that rows are added to")
     parser.add_argument("--seeds", type=int, default=20, help="how many")
     parser.add_argument("--first-seed", type=int, default=0, help="several processes can share the seeds")
@@ -214,7 +215,7 @@ def main(words: Sequence[str] | None = None) -> int:
     rows, arms = Rows(out, COLUMNS), {arm.name: arm for arm in ARMS if not options.arms or arm.name in options.arms}
     todo = rows.missing(arms, range(options.first_seed, options.first_seed + options.seeds))
     if todo:
-        frozen = frozen_stages(CUTS[options.model], options.weights, frames=8)
+        frozen = frozen_stages(CUTS[options.model], options.weights, frames=8, stride=1)
         files = [out.with_suffix(f".{part}.safetensors") for part in ("train", "test")]
         train, test = (Maps.read(file, frozen, own) for file, own in zip(files, (data.train, data.test), strict=True))
         status(f"maps of frozen stages: {tuple(train.maps.shape)}; {len(todo)} trainings to do")

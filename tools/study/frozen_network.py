@@ -1,6 +1,6 @@
 """A network in two: the stages that are frozen and run once, and what stands behind them, which is trained."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,14 @@ from torch import Tensor, nn
 
 from specvid.datasets.clips.sampling import uniform_segments
 from specvid.datasets.clips.spec import ClipSpec
+from specvid.datasets.layouts.action_set import VideoRecord
 from specvid.datasets.layouts.reid_set import Tracklet
 from specvid.models import VideoModel, create_model
 from specvid.models.clip import ForwardPass
 from specvid.models.heads import Outputs
 from specvid.models.insertion.inserted_block import InsertedBlock
+from specvid.pipelines.action.data import make_views
+from specvid.pipelines.engine.log import status
 from specvid.pipelines.reid.data import make_chunks
 
 
@@ -27,7 +30,7 @@ class Cut:
     Attributes:
         model: its name.
         last_frozen: of the children of ``container``, the last one that stands still.
-        place: of blocks, between that and what is trained.
+        place: of blocks, between that and what is trained; empty: nothing behind is.
         container: path in the backbone; empty: the backbone itself.
         options: of the backbone.
         input: what differs from the backbone's own.
@@ -35,7 +38,7 @@ class Cut:
 
     model: str
     last_frozen: str
-    place: str
+    place: str = ""
     container: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     input: Mapping[str, Any] = field(default_factory=dict)
@@ -55,13 +58,16 @@ class Cut:
 
 
 CUTS = {
-    "osnet_x0_25": Cut("osnet_x0_25", "conv4", "conv5.conv"),
+    "osnet_x0_25": Cut("osnet_x0_25", last_frozen="conv4", place="conv5.conv"),
     "mobilenet_v2": Cut(
         "mobilenet_v2",
-        *("13", "features.14", "features"),
+        container="features",
+        last_frozen="13",
+        place="features.14",
         options={"last_stride": 1},
         input={"size": (128, 64), "resize": (128, 64)},  # what the tracklets of MARS have
     ),
+    "i3d_inception": Cut("i3d_inception", last_frozen="Mixed_4f", place="MaxPool3d_5a_2x2"),
 }
 """By the name of the network."""
 
@@ -123,43 +129,66 @@ class Maps:
         return self.maps[index, int(rng.integers(2)), torch.as_tensor(chosen)]
 
 
-def frozen_stages(cut: Cut, weights: str, frames: int) -> VideoModel:
+def frozen_stages(cut: Cut, weights: str, **input: Any) -> VideoModel:
     """The network without what is trained.
 
     Args:
         cut: the network, and where it is divided.
         weights: of it.
-        frames: of a clip.
+        **input: of the network, as ``create_model`` takes it.
 
     Returns:
-        The model.
+        The model, for inference.
     """
-    input = {**cut.input, "frames": frames, "stride": 1}
-    model = create_model(cut.model, weights=weights, input=input, **cut.options).eval()
+    model = create_model(cut.model, weights=weights, input={**cut.input, **input}, **cut.options).for_inference()
     model.backbone = nn.Sequential(*cut.children(model)[0].values())
     return model
 
 
-def trained_part(cut: Cut, weights: str, blocks: str, classes: int) -> VideoModel:
-    """The block, and what stands behind the frozen stages, with a head for the identities.
+def trained_part(cut: Cut, weights: str, blocks: str, classes: int, *, neck: str) -> VideoModel:
+    """The block, and what stands behind the frozen stages, with a head.
 
     Args:
         cut: the network, and where it is divided.
         weights: of it.
-        blocks: insertions.
-        classes: number of identities.
+        blocks: to insert; empty for none.
+        classes: number of identities or actions.
+        neck: of the head.
 
     Returns:
         The model.
     """
     where = f"{blocks}@{cut.place}" if blocks else ""
-    model = create_model(cut.model, blocks=where, num_classes=classes, neck="bnneck", weights=weights, **cut.options)
+    model = create_model(cut.model, blocks=where, num_classes=classes, neck=neck, weights=weights, **cut.options)
     trained = cut.children(model)[1]
     model.backbone = nn.Sequential()
     for name, module in trained.items():
         model.backbone.add_module(name, module)
     assert bool(blocks) == any(isinstance(module, InsertedBlock) for module in model.backbone.modules())
     return model
+
+
+def videos(records: Sequence[VideoRecord], spec: ClipSpec) -> Iterator[Tensor]:
+    """The middle clip of each video.
+
+    Args:
+        records: the videos.
+        spec: of a clip.
+
+    Yields:
+        float32 (1, 3, T, H, W).
+
+    Raises:
+        ValueError: a video cannot be read.
+    """
+    views = make_views(records, spec, clips=1, crops=1)
+    for number in range(len(views)):
+        item = views[number]
+        if item["error"]:
+            raise ValueError(item["error"])
+        yield item["video"]
+        if not (number + 1) % 100:
+            status(f"maps of {number + 1} of {len(views)} videos")
 
 
 def outputs(model: VideoModel, maps_btchw: Tensor) -> Outputs:

@@ -18,7 +18,8 @@ import csv
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +31,8 @@ from torch.nn import functional as F
 from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.layouts.action_set import ActionSet, VideoRecord
 from specvid.datasets.layouts.registry import read_action
-from specvid.models import create_model
 from specvid.models.insertion.anybody import insert
-from specvid.pipelines.action.data import make_views
+from specvid.pipelines.ablate import cells as of_seeds
 from specvid.pipelines.engine.block_use import BlockWatch
 from specvid.pipelines.engine.config import EngineConfig
 from specvid.pipelines.engine.log import echo, status
@@ -40,14 +40,15 @@ from specvid.pipelines.engine.optim import build_optimizer
 from specvid.pipelines.engine.schedule import build_schedule
 from specvid.pipelines.engine.seeds import seed_all
 from specvid.text import to_markdown
-from specvid.tools.study.rows import Rows, by_arm, difference, interval, spread, use
+from specvid.tools.study.frozen_network import Cut, frozen_stages, videos
+from specvid.tools.study.rows import Rows, by_arm, difference, figures
 
 FRAMES, SIZE, BATCH = 8, 256, 32
 SEEN, RELATED = 32, 64
 """Channels of the layer that learns what the clips show, and of the one behind the block."""
 
-LAST_FROZEN = 17
-"""Of the ``features`` of MobileNetV2: its last bottleneck."""
+CUT = Cut("mobilenet_v2", container="features", last_frozen="17")
+"""Behind the last bottleneck."""
 
 COLUMNS = ("arm", "seed", "top1", "actions", "gate", "share", "parameters", "seconds")
 ARMS = ("bare", "snl", "nl", "cheb", "a2", "gc", "se")
@@ -127,20 +128,11 @@ def maps_of(records: Sequence[VideoRecord], weights: str) -> Tensor:
     Returns:
         Means of 2 x 2 x 2 positions, float16 (N, C, T, H, W).
     """
-    input = {"frames": FRAMES, "stride": 2, "size": SIZE, "resize": SIZE}
-    model = create_model("mobilenet_v2", weights=weights, input=input).for_inference()
-    bottlenecks = model.backbone.get_submodule("features")
-    assert isinstance(bottlenecks, nn.Sequential)
-    frozen = bottlenecks[: LAST_FROZEN + 1]
-    views, found = make_views(records, ClipSpec.of(model.input), clips=1, crops=1), []
-    for number in range(len(views)):
-        item = views[number]
-        if item["error"]:
-            raise ValueError(item["error"])
-        frames_tchw = item["video"][0].transpose(0, 1).contiguous(memory_format=torch.channels_last)
-        found.append(F.avg_pool3d(frozen(frames_tchw).transpose(0, 1), 2).half())
-        if not (number + 1) % 100:
-            status(f"maps of {number + 1} of {len(views)} films")
+    model = frozen_stages(CUT, weights, frames=FRAMES, stride=2, size=SIZE, resize=SIZE)
+    found = []
+    for film in videos(records, ClipSpec.of(model.input)):
+        frames_tchw = film[0].transpose(0, 1).contiguous(memory_format=torch.channels_last)
+        found.append(F.avg_pool3d(model.backbone(frames_tchw).transpose(0, 1), 2).half())
     return torch.stack(found)
 
 
@@ -172,36 +164,31 @@ def train_and_score(arm: str, seed: int, train: Films, test: Films, options: arg
     Args:
         arm: the block, or ``bare``.
         seed: of the training.
-        train: films to train on.
-        test: films to test on.
+        train: films to train on, as `learn_to_see` gives them.
+        test: films to test on, likewise.
         options: of the command line.
 
     Returns:
-        The row of the CSV.
+        The row of the CSV, without ``actions``.
     """
     start = time.perf_counter()
-    see, known = learn_to_see(train, test, seed)
-    with torch.inference_mode():
-        seen = [see(films.maps_ncthw) for films in (train, test)]
-    seen = [x.clone() / seen[0].std() for x in seen]
     seed_all(seed)
     model = Relate("" if arm == "bare" else arm)
     fit(
         model,
-        lambda batch: F.cross_entropy(model(seen[0][batch]), train.labels[batch]),
+        lambda batch: F.cross_entropy(model(train.maps_ncthw[batch]), train.labels[batch]),
         len(train.labels),
         EngineConfig(epochs=options.epochs, lr=options.lr, weight_decay=0.05, gate_lr=10.0, schedule="onecycle"),
         seed,
     )
     with torch.inference_mode(), BlockWatch(model) as watch:
-        logits = torch.cat([model(x) for x in seen[1].split(BATCH)])
+        logits = torch.cat([model(x) for x in test.maps_ncthw.split(BATCH)])
     found = next(iter(watch.report()), None)
     gate = found.gate_mean if found else None
     return {
         "arm": arm,
         "seed": seed,
         "top1": _share_right(logits, test.labels),
-        "actions": known,
         "gate": "" if gate is None else gate,
         "share": found.share if found else "",
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
@@ -209,8 +196,8 @@ def train_and_score(arm: str, seed: int, train: Films, test: Films, options: arg
     }
 
 
-def learn_to_see(train: Films, test: Films, seed: int) -> tuple[nn.Module, float]:
-    """Train the layer that says what the clip of each half of a film shows.
+def learn_to_see(train: Films, test: Films, seed: int) -> tuple[Films, Films, float]:
+    """Train the layer that says what the clip of each half of a film shows, and see the films through it.
 
     Args:
         train: films to train on.
@@ -218,7 +205,8 @@ def learn_to_see(train: Films, test: Films, seed: int) -> tuple[nn.Module, float
         seed: of the training.
 
     Returns:
-        The layer, in eval mode, and the share of the clips of ``test`` whose action a classifier over it gets right.
+        Both parts with what the layer makes of their maps, and the share of the clips of ``test`` whose action a
+        classifier over it gets right.
     """
     seed_all(seed)
     see, classify = _layer(train.maps_ncthw.shape[1], SEEN), nn.Linear(SEEN, int(train.actions.max()) + 1)
@@ -235,7 +223,11 @@ def learn_to_see(train: Films, test: Films, seed: int) -> tuple[nn.Module, float
         seed,
     )
     with torch.inference_mode():
-        return see, _share_right(logits(test.maps_ncthw), test.actions.T.flatten())
+        known = _share_right(logits(test.maps_ncthw), test.actions.T.flatten())
+        seen = [see(films.maps_ncthw) for films in (train, test)]
+    scale = seen[0].std()
+    after = [replace(films, maps_ncthw=x.clone() / scale) for films, x in zip((train, test), seen, strict=True)]
+    return after[0], after[1], known
 
 
 def fit(model: nn.Module, loss: Callable[[Tensor], Tensor], count: int, config: EngineConfig, seed: int) -> None:
@@ -287,9 +279,9 @@ def summary(rows: Sequence[dict[str, str]]) -> str:
     table = [["block", "seeds", "top-1", "Δ top-1 [95 %]", "verdict", "gate", "share %", "parameters"]]
     for arm, seeds in arms.items():
         one = difference(seeds, arms.get("bare", {}), "top1") if arm != "bare" else None
-        compared = [interval(one), one.verdict] if one else ["-", "-"]
-        size = f"{int(next(iter(seeds.values()))['parameters']):,}"
-        table.append([arm, str(len(seeds)), spread(seeds, "top1"), *compared, *use(seeds), size])
+        cells = [str(len(seeds)), of_seeds.spread(figures(seeds, "top1")), of_seeds.points(one)]
+        cells += [one.verdict if one else "-", *of_seeds.use(figures(seeds, "gate"), figures(seeds, "share"))]
+        table.append([arm, *cells, f"{figures(seeds, 'parameters')[0]:,.0f}"])
     return to_markdown(table)
 
 
@@ -327,10 +319,12 @@ def main(words: Sequence[str] | None = None) -> int:
             for part, records in _parts(data)
         )
         status(f"maps: {tuple(train.maps_ncthw.shape)}; {len(todo)} trainings to do")
-    for arm, seed in todo:
-        row = train_and_score(arm, seed, train, test, options)
-        rows.add(row)
-        status(f"{arm}, seed {seed}: top-1 {100 * row['top1']:.2f}, {row['seconds']} s")
+    for seed, of_seed in groupby(todo, key=lambda one: one[1]):
+        train_seen, test_seen, known = learn_to_see(train, test, seed)
+        for arm, _ in of_seed:
+            row = train_and_score(arm, seed, train_seen, test_seen, options)
+            rows.add(row | {"actions": known})
+            status(f"{arm}, seed {seed}: top-1 {100 * row['top1']:.2f}, {row['seconds']} s")
     echo(summary(rows.read()))
     return 0
 

@@ -1,14 +1,11 @@
-"""The rows of a study: a CSV that grows as trainings end, and the cells of a table that compares them over seeds."""
+"""The rows of a study: a CSV that grows as trainings end, and what they say over the seeds of an arm."""
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from specvid.pipelines.ablate.statistics import Difference
-from specvid.text import percent
 
 Seeds = Mapping[str, Mapping[str, str]]
 """seed -> row, of one arm."""
@@ -70,19 +67,18 @@ def by_arm(rows: Iterable[dict[str, str]]) -> dict[str, dict[str, dict[str, str]
     return found
 
 
-def spread(seeds: Seeds, metric: str) -> str:
-    """Mean and sample deviation in per cent.
+def figures(seeds: Seeds, column: str) -> list[float]:
+    """A column over the seeds, without what is empty.
 
     Args:
         seeds: of one arm.
-        metric: a column, a share of 1.
+        column: with numbers.
     """
-    values = [100 * float(row[metric]) for row in seeds.values()]
-    return f"{np.mean(values):.2f} ± {np.std(values, ddof=1) if len(values) > 1 else 0:.2f}"
+    return [float(row[column]) for row in seeds.values() if row[column]]
 
 
 def difference(seeds: Seeds, bare: Seeds, metric: str) -> Difference | None:
-    """The paired difference to the bare network, in points.
+    """The paired difference to the bare network.
 
     Args:
         seeds: of one arm.
@@ -90,35 +86,7 @@ def difference(seeds: Seeds, bare: Seeds, metric: str) -> Difference | None:
         metric: a column, a share of 1.
 
     Returns:
-        Mean and interval; None where no seed is in both.
+        Mean and interval, of 1; None where no seed is in both.
     """
-    paired = [100 * (float(row[metric]) - float(bare[seed][metric])) for seed, row in seeds.items() if seed in bare]
+    paired = [float(row[metric]) - float(bare[seed][metric]) for seed, row in seeds.items() if seed in bare]
     return Difference.of(paired) if paired else None
-
-
-def interval(one: Difference) -> str:
-    """A difference and its interval.
-
-    Args:
-        one: of some metric.
-    """
-    if one.deviation is None:
-        return f"{one.mean:+.2f}"
-    return f"{one.mean:+.2f} [{one.mean - one.half_width:+.2f}, {one.mean + one.half_width:+.2f}]"
-
-
-def use(seeds: Seeds) -> list[str]:
-    """Where the gates stand over the seeds, and what share of the features comes from the block, in per cent.
-
-    Args:
-        seeds: of one arm, with the columns ``gate`` and ``share``.
-
-    Returns:
-        Two cells, ``-`` where there is nothing.
-    """
-    gates = [float(row["gate"]) for row in seeds.values() if row["gate"]]
-    shares = [float(row["share"]) for row in seeds.values() if row["share"]]
-    return [
-        f"{min(gates):+.3f} to {max(gates):+.3f}" if gates else "-",
-        f"{percent(min(shares))} to {percent(max(shares))}" if shares else "-",
-    ]

@@ -9,7 +9,8 @@ from trained_norms import randomise_norms
 
 import specvid
 from specvid.models.weights import save_weights
-from specvid.tools.study.frozen_actions import ARMS, PLACE, Arm, frozen_stages, logits_of, main, trained_part
+from specvid.tools.study.frozen_actions import ARMS, CUT, Arm, logits_of, main
+from specvid.tools.study.frozen_network import frozen_stages, trained_part
 
 
 @pytest.fixture(scope="module")
@@ -26,14 +27,14 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.mark.parametrize("block", ["", "snl(gate=0.5)"])
 def test_frozen_and_trained_part_are_the_whole_network(weights: str, block: str) -> None:
     clip = torch.randn(1, 3, 8, 64, 64)
-    part = trained_part(weights, block, 5)
-    where = f"{block}@{PLACE}" if block else ""
+    part = trained_part(CUT, weights, block, 5, neck="none")
+    where = f"{block}@{CUT.place}" if block else ""
     network = specvid.create_model("i3d_inception", blocks=where, num_classes=5, weights=weights)
     network.load_state_dict({**network.state_dict(), **part.state_dict()})
     for model in (network, part):
         model.eval()
     with torch.no_grad():
-        maps = frozen_stages(weights, 8, 1, 64).backbone(clip)
+        maps = frozen_stages(CUT, weights, frames=8, stride=1, size=64, resize=64).backbone(clip)
         torch.testing.assert_close(logits_of(part, maps), network(clip), rtol=1e-3, atol=1e-4)
 
 
