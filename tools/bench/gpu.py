@@ -6,6 +6,8 @@ from contextlib import contextmanager
 import torch
 
 from specvid.models.blocks.precision import allow_tf32
+from specvid.pipelines.engine.devices import multiplies_bf16
+from specvid.text import counted
 
 PRECISIONS = ("float32", "tf32", "bfloat16", "float16")
 """float32 and tf32: of all products, those of convolutions and of blocks alike; the others by autocast."""
@@ -109,6 +111,8 @@ def device_line(device: str, precision: str, *, graphs: bool = False) -> str:
         precision: of ``PRECISIONS``.
         graphs: CUDA graphs.
     """
-    name = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    name = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {counted(torch.get_num_threads(), 'thread')}"
     how = ", CUDA graphs" if graphs else ""
+    if device == "cpu" and precision == "bfloat16" and not multiplies_bf16(device):
+        how = " (which it is not known to multiply: float32 may be many times faster)"
     return f"{name}, PyTorch {torch.__version__}, {precision}{how}"

@@ -322,7 +322,6 @@ def _loader(options: LoaderOptions) -> str:
 
 
 def _model(options: ModelOptions) -> str:
-    from specvid.pipelines.engine.devices import slow_precision
     from specvid.pipelines.engine.log import status
     from specvid.tools.bench.gpu import device_line
     from specvid.tools.bench.model import as_text, bench_model
@@ -330,9 +329,7 @@ def _model(options: ModelOptions) -> str:
     settings = dict(vars(options))
     checkpoint = settings.pop("checkpoint_activations")
     rows = bench_model(**settings, checkpoint=checkpoint, status=status)
-    slow = slow_precision("bf16" if options.precision == "bfloat16" else "", options.device)
-    lines = [device_line(options.device, options.precision), *filter(None, [slow]), "", as_text(rows)]
-    return "\n".join(lines)
+    return f"{device_line(options.device, options.precision)}\n\n{as_text(rows)}"
 
 
 def _every_options(options: BlocksOptions) -> dict[str, Any]:

@@ -74,6 +74,17 @@ def test_the_set_is_read_and_made_alike_again(source: Path, tmp_path: Path) -> N
         assert len(video) == 16 and video.size == (128, 128)
 
 
+def test_sizes_are_options_of_this_set_alone(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["data", "synthesize", "relation", str(tmp_path / "a"), "--from", str(source), "--of", "folders"]
+    assert cli.run([*words, "--scenes", "4", "--size", "96", "--tile", "40"]) == 0
+    with open_video(read_action("folders", tmp_path / "a").test[0].path) as video:
+        assert video.size == (96, 96)
+    assert cli.run([*words, "--scenes", "4", "--tile", "65"]) == 2
+    assert "size is 128 px and tile 65 px" in capsys.readouterr().err
+    assert cli.run(["data", "synthesize", "ucf101", str(tmp_path / "b"), "--size", "96"]) == 2
+    assert "--size is no option of ucf101" in capsys.readouterr().err
+
+
 def test_clips_lie_in_far_corners_at_different_times(source: Path) -> None:
     clips = read_action("folders", source).train
     film = Film("f", "train", 1, 0, clips[0], clips[1], corner=1)

@@ -19,6 +19,7 @@ from specvid.pipelines.engine.devices import (
 )
 from specvid.pipelines.engine.fabric import make_fabric
 from specvid.pipelines.engine.run import RunFolder
+from specvid.tools.bench.gpu import device_line
 
 
 def test_trainings_take_what_the_machine_is_fast_in_and_scores_do_not() -> None:
@@ -82,6 +83,18 @@ def test_a_pytorch_that_does_not_say_counts_as_without(monkeypatch: pytest.Monke
     for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
         monkeypatch.delattr(torch.cpu, name, raising=False)
     assert not multiplies_bf16("cpu")
+
+
+@pytest.mark.parametrize(
+    ("limit", "allowed"), [("AVX2", False), ("avx512_core_vnni", False), ("AVX512_CORE_BF16", True), ("", True)]
+)
+def test_what_onednn_is_held_to_counts(monkeypatch: pytest.MonkeyPatch, limit: str, allowed: bool) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+    assert multiplies_bf16("cpu") is allowed
+    assert bool(slow_precision("bf16", "cpu")) is not allowed
+    assert ("not known to multiply" in device_line("cpu", "bfloat16")) is not allowed
+    assert "not known" not in device_line("cpu", "float32")
 
 
 def test_a_run_saves_what_auto_was_and_is_continued_in_that(

@@ -39,3 +39,8 @@ def test_indexes_are_built_and_asked(tmp_path: Path) -> None:
     found = bench_search(3000, 32, queries=20)
     assert [row.kind for row in found] == ["flat", "hnsw", "ivfpq"]
     assert found[0].recall == 1 and all(row.recall >= 0.9 and row.query > 0 and row.mebibytes > 0.3 for row in found)
+
+
+def test_fewer_vectors_than_a_query_asks_for_are_refused() -> None:
+    with pytest.raises(ValueError, match="rows=5 are fewer than the 10"):
+        bench_search(5, 8, kinds=("flat",))

@@ -10,7 +10,7 @@ from specvid.models import create_model
 from specvid.models.video_model import VideoModel
 from specvid.tools import timing
 from specvid.tools.bench import model as tool
-from specvid.tools.bench.model import Form, StepTime, as_text, bench_model
+from specvid.tools.bench.model import CONTIGUOUS, LAST, Form, StepTime, _lay_out, _other_layout, as_text, bench_model
 
 
 def test_rows_and_progress() -> None:
@@ -120,6 +120,20 @@ def test_table() -> None:
         "(bare)              1,000       0.5        4.0",
         "snl@layer3.-1      12,345      0.52        3.9  +3.0 %  +1.0 % to +6.0 %",
     ]
+
+
+def test_half_precision_is_for_gpus() -> None:
+    with pytest.raises(ValueError, match="--precision float16 is for GPUs"):
+        bench_model("r3d_tiny", precision="float16")
+
+
+@pytest.mark.parametrize(("name", "layout"), [("r3d_18", LAST), ("r3d_tiny", CONTIGUOUS), ("mobilenet_v2", CONTIGUOUS)])
+def test_the_other_layout_is_the_one_that_a_network_is_not_built_in(name: str, layout: str) -> None:
+    assert _other_layout(name) == layout
+    model = create_model(name)
+    _lay_out(model, layout)
+    weights = [module.weight for module in model.modules() if isinstance(module, torch.nn.Conv2d | torch.nn.Conv3d)]
+    assert all(weight.is_contiguous() for weight in weights) == (layout == CONTIGUOUS)
 
 
 @pytest.mark.slow
