@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from specvid.errors import unknown
-from specvid.modality import CHANNELS, Modality
+from specvid.modality import CHANNELS, Interpolation, Modality, check_interpolation
 from specvid.models.formats import FIRST, FeatureFormat, FormatRule
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class InputSpec:
         std: Likewise.
         modality: What the network sees: frames (``rgb``), optical flow (``flow``, 2 channels), or the differences of
             consecutive frames (``rgb-diff``).
+        interpolation: How frames are resized: ``bilinear``, or ``area``, which decoders do while they convert.
 
     Raises:
         ValueError: A field has no such value.
@@ -63,10 +64,12 @@ class InputSpec:
     mean: tuple[float, ...] = KINETICS_MEAN
     std: tuple[float, ...] = KINETICS_STD
     modality: Modality = "rgb"
+    interpolation: Interpolation = "bilinear"
 
     def __post_init__(self) -> None:
         if self.modality not in CHANNELS:
             raise unknown("modality", str(self.modality), CHANNELS)
+        check_interpolation(self.interpolation, self.modality)
         for name in ("size", "resize", "mean", "std"):  # lists come from JSON
             value = getattr(self, name)
             if isinstance(value, (list, tuple)):

@@ -14,7 +14,9 @@ import albumentations as A
 import cv2
 import numpy as np
 
-from specvid.datasets.clips.resizing import Window, check_fit, cut_and_resize, resized_size
+from specvid.datasets.clips.resizing import Window, check_fit, cut_and_resize
+from specvid.datasets.decode.picture import resized_size
+from specvid.modality import Interpolation
 
 # TSN's multi-scale cropping: shares of the short side, https://arxiv.org/abs/1608.00859, section 3.3.
 MULTISCALE = (1.0, 0.875, 0.75, 0.66)
@@ -26,11 +28,14 @@ class RandomWindow(A.DualTransform):
     Args:
         size: (height, width) of the crop in px.
         resize: Length of the short side in px, or (height, width).
+        interpolation: How frames are resized.
     """
 
-    def __init__(self, size: tuple[int, int], resize: int | tuple[int, int]) -> None:
+    def __init__(
+        self, size: tuple[int, int], resize: int | tuple[int, int], interpolation: Interpolation = "bilinear"
+    ) -> None:
         super().__init__(p=1.0)
-        self.size, self.resize = size, resize
+        self.size, self.resize, self.interpolation = size, resize, interpolation
 
     def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
         """Choose the window.
@@ -72,7 +77,7 @@ class RandomWindow(A.DualTransform):
         Returns:
             uint8 (T, h, w, C).
         """
-        return cut_and_resize(images, window, self.size)
+        return cut_and_resize(images, window, self.size, self.interpolation)
 
 
 class RandomResizedWindow(RandomWindow):
@@ -82,10 +87,17 @@ class RandomResizedWindow(RandomWindow):
         size: (height, width) in px to which it is resized.
         scale: Least and largest share of the area.
         ratio: Least and largest width / height.
+        interpolation: How frames are resized.
     """
 
-    def __init__(self, size: tuple[int, int], scale: tuple[float, float], ratio: tuple[float, float]) -> None:
-        super().__init__(size, size)
+    def __init__(
+        self,
+        size: tuple[int, int],
+        scale: tuple[float, float],
+        ratio: tuple[float, float],
+        interpolation: Interpolation = "bilinear",
+    ) -> None:
+        super().__init__(size, size, interpolation)
         self.scale, self.ratio = scale, ratio
 
     def draw(self, full: tuple[int, int], rng: random.Random) -> Window:
@@ -116,10 +128,11 @@ class MultiScaleWindow(RandomWindow):
 
     Args:
         size: (height, width) in px to which it is resized.
+        interpolation: How frames are resized.
     """
 
-    def __init__(self, size: tuple[int, int]) -> None:
-        super().__init__(size, size)
+    def __init__(self, size: tuple[int, int], interpolation: Interpolation = "bilinear") -> None:
+        super().__init__(size, size, interpolation)
 
     def draw(self, full: tuple[int, int], rng: random.Random) -> Window:
         """Choose among corners, edges, centre, and the points half-way between centre and corners.

@@ -15,11 +15,11 @@ from contextlib import contextmanager
 import cv2
 import numpy as np
 
-from specvid.datasets.clips.resizing import resized_size
 from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.decode import Video, open_video
 from specvid.datasets.decode.flow_folder import FlowFolder, find_flow
 from specvid.datasets.decode.frame_folder import FPS, FrameFolder
+from specvid.datasets.decode.picture import resized_size
 from specvid.errors import VideoError
 
 BOUND = 20.0  # px per frame; larger displacements are cut off, as in TSN and Inception-I3D
@@ -45,12 +45,14 @@ def open_clips(
         VideoError: it cannot be opened, or has one frame where motion takes two.
     """
     path, share = os.fspath(path), spec.min_readable
+    resize = spec.resize if spec.interpolation == "area" else None
     if files:
         images = tuple(map(os.path.abspath, files))  # relative ones would be sought in the folder
-        return as_modality(FrameFolder(path, folder_fps, images, min_readable=share), spec)
+        return as_modality(FrameFolder(path, folder_fps, images, min_readable=share, resize=resize), spec)
     if spec.modality == "flow" and (pairs := find_flow(path)):
         return FlowFolder(path, folder_fps, pairs, min_readable=share)
-    return as_modality(open_video(path, spec.decoder, min_readable=share, folder_fps=folder_fps), spec)
+    video = open_video(path, spec.decoder, min_readable=share, folder_fps=folder_fps, resize=resize)
+    return as_modality(video, spec)
 
 
 def as_modality(video: Video, spec: ClipSpec) -> Video:

@@ -4,16 +4,22 @@ decode a few videos."""
 import cv2
 import numpy as np
 
+from specvid.datasets.decode.picture import is_reduced
+from specvid.modality import Interpolation
+
 Window = tuple[int, int, int, int]  # top, left, height, width in px of the decoded frame
 
 
-def cut_and_resize(frames: np.ndarray, window: Window, size: tuple[int, int]) -> np.ndarray:
-    """Cut the same window out of every frame and resize it, bilinear.
+def cut_and_resize(
+    frames: np.ndarray, window: Window, size: tuple[int, int], interpolation: Interpolation = "bilinear"
+) -> np.ndarray:
+    """Cut the same window out of every frame and resize it.
 
     Args:
         frames: uint8 (T, H, W, C).
         window: The part to cut.
         size: (height, width) in px to which it is resized.
+        interpolation: How; what ``area`` would enlarge is bilinear.
 
     Returns:
         uint8 (T, h, w, C).
@@ -22,26 +28,12 @@ def cut_and_resize(frames: np.ndarray, window: Window, size: tuple[int, int]) ->
     inside = frames[:, top : top + height, left : left + width]
     if (height, width) == size:
         return np.ascontiguousarray(inside)
+    area = interpolation == "area" and is_reduced((height, width), size)
+    filter_ = cv2.INTER_AREA if area else cv2.INTER_LINEAR
     out = np.empty((len(frames), *size, frames.shape[3]), dtype=np.uint8)
     for frame, resized in zip(inside, out, strict=True):
-        cv2.resize(frame, (size[1], size[0]), dst=resized, interpolation=cv2.INTER_LINEAR)
+        cv2.resize(frame, (size[1], size[0]), dst=resized, interpolation=filter_)
     return out
-
-
-def resized_size(full: tuple[int, int], resize: int | tuple[int, int]) -> tuple[int, int]:
-    """Size of a frame after resizing.
-
-    Args:
-        full: (height, width) of the frame in px.
-        resize: Length of the short side in px, or (height, width).
-
-    Returns:
-        (height, width) in px.
-    """
-    if isinstance(resize, tuple):
-        return resize
-    factor = resize / min(full)
-    return max(resize, round(full[0] * factor)), max(resize, round(full[1] * factor))
 
 
 def check_fit(resized: tuple[int, int], size: tuple[int, int]) -> None:

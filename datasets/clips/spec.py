@@ -9,7 +9,7 @@ import numpy as np
 from specvid.datasets.clips.sampling import dense_clip, shortage, test_clips, uniform_segments
 from specvid.datasets.decode import MIN_READABLE, check_decoder
 from specvid.errors import unknown
-from specvid.modality import CHANNELS, Modality
+from specvid.modality import CHANNELS, Interpolation, Modality, check_interpolation
 
 SAMPLINGS = ("dense", "segments")
 
@@ -31,6 +31,8 @@ class InputLike(Protocol):
     def std(self) -> tuple[float, ...]: ...
     @property
     def modality(self) -> Modality: ...
+    @property
+    def interpolation(self) -> Interpolation: ...
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class ClipSpec:
         decoder: video decoder, see `specvid.datasets.decode.list_decoders`.
         min_readable: share of the frames wanted at once that must decode; the nearest ones stand in for the others.
         modality: what is seen of the video: ``rgb``, ``flow`` or ``rgb-diff``, see `specvid.datasets.clips.motion`.
+        interpolation: ``bilinear``, or ``area``: frames larger than ``resize`` come out of the decoder at that size,
+            means of the pixels inside, and a training crop is cut out of those.
 
     Raises:
         ValueError: numbers out of range, an unknown sampling, or a decoder that is unknown or not installed.
@@ -64,6 +68,7 @@ class ClipSpec:
     decoder: str = "pyav"
     min_readable: float = MIN_READABLE
     modality: Modality = "rgb"
+    interpolation: Interpolation = "bilinear"
 
     def __post_init__(self) -> None:
         for name in ("frames", "stride"):
@@ -79,6 +84,7 @@ class ClipSpec:
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.modality not in CHANNELS:
             raise unknown("modality", self.modality, CHANNELS)
+        check_interpolation(self.interpolation, self.modality)
         numbers = (*self.mean, *self.std)
         right = all(isinstance(number, int | float) and math.isfinite(number) for number in numbers)
         if not right or (len(self.mean), len(self.std)) != (self.channels,) * 2 or min(self.std) <= 0:
@@ -107,7 +113,7 @@ class ClipSpec:
             The spec.
         """
         fields: dict[str, Any] = {name: getattr(source, name) for name in ("frames", "stride", "size", "resize")}
-        fields |= {"mean": source.mean, "std": source.std, "modality": source.modality}
+        fields |= {name: getattr(source, name) for name in ("mean", "std", "modality", "interpolation")}
         return cls(**fields, sampling=sampling, decoder=decoder, min_readable=min_readable)
 
     @property

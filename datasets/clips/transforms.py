@@ -14,8 +14,9 @@ import numpy as np
 import torch
 
 from specvid.datasets.clips.spec import ClipSpec
+from specvid.datasets.decode.picture import resized_size
 from specvid.errors import unknown
-from specvid.modality import require_colours
+from specvid.modality import Interpolation, require_colours
 
 CROPS = ("random", "resized", "multiscale")
 VIEWS = (1, 3, 5, 10)
@@ -109,6 +110,7 @@ class TestTransform:
         size: (height, width) of a crop in px.
         crops: How many.
         normalise: What follows the cropping.
+        interpolation: How frames are resized, see `ClipSpec`.
         is_flow: Whether mirrored views are of optical flow, whose x then changes its sign.
     """
 
@@ -121,17 +123,19 @@ class TestTransform:
         crops: int,
         normalise: Normalise,
         *,
+        interpolation: Interpolation = "bilinear",
         is_flow: bool = False,
     ) -> None:
-        self.resize, self.size, self.crops, self.normalise, self.is_flow = resize, size, crops, normalise, is_flow
+        self.resize, self.size, self.crops, self.normalise = resize, size, crops, normalise
+        self.interpolation, self.is_flow = interpolation, is_flow
 
     def __call__(self, frames: np.ndarray, rng: np.random.Generator | None = None) -> torch.Tensor:
-        from specvid.datasets.clips.resizing import check_fit, cut_and_resize, resized_size
+        from specvid.datasets.clips.resizing import check_fit, cut_and_resize
 
         full_h, full_w = frames.shape[1:3]
         resized = resized_size((full_h, full_w), self.resize)
         check_fit(resized, self.size)
-        frames = cut_and_resize(frames, (0, 0, full_h, full_w), resized)
+        frames = cut_and_resize(frames, (0, 0, full_h, full_w), resized, self.interpolation)
         height, width = self.size
         views = torch.empty(self.crops, len(self.normalise.scale), len(frames), height, width)
         for view, (y, x) in zip(views, crop_places(*resized, self.size, self.crops), strict=False):
@@ -189,12 +193,13 @@ def train_transform(
     size = spec.crop
     steps: list[augment.A.BasicTransform]
     if crop == "random":
-        steps = [augment.RandomWindow(size, spec.resize)]
+        steps = [augment.RandomWindow(size, spec.resize, spec.interpolation)]
     elif crop == "resized":
         shape = size[1] / size[0]
-        steps = [augment.RandomResizedWindow(size, scale, (3 / 4 * shape, 4 / 3 * shape))]
+        ratio = (3 / 4 * shape, 4 / 3 * shape)
+        steps = [augment.RandomResizedWindow(size, scale, ratio, spec.interpolation)]
     else:
-        steps = [augment.MultiScaleWindow(size)]
+        steps = [augment.MultiScaleWindow(size, spec.interpolation)]
     if flip:
         steps.append(augment.FlowFlip(p=flip) if spec.modality == "flow" else augment.ClipFlip(p=flip))
     if jitter:
@@ -227,7 +232,8 @@ def test_transform(spec: ClipSpec, *, crops: int = 1) -> TestTransform:  # noqa:
     if crops not in VIEWS:
         raise ValueError(f"crops = {crops}: expected 1, 3, 5 or 10.")
     normalise, is_flow = Normalise(spec.mean, spec.std), spec.modality == "flow"
-    return TestTransform(spec.resize, spec.crop, crops, normalise, is_flow=is_flow)
+    settings: dict[str, Any] = {"interpolation": spec.interpolation, "is_flow": is_flow}
+    return TestTransform(spec.resize, spec.crop, crops, normalise, **settings)
 
 
 test_transform.__test__ = False  # type: ignore[attr-defined]  # not a test, whatever pytest thinks of its name

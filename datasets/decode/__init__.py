@@ -58,7 +58,12 @@ def forget_headers() -> None:
 
 
 def open_video(
-    path: str | os.PathLike[str], decoder: str = "pyav", *, min_readable: float = MIN_READABLE, folder_fps: float = 25.0
+    path: str | os.PathLike[str],
+    decoder: str = "pyav",
+    *,
+    min_readable: float = MIN_READABLE,
+    folder_fps: float = 25.0,
+    resize: int | tuple[int, int] | None = None,
 ) -> Video:
     """Open a video file, or a folder of images as a video.
 
@@ -70,6 +75,8 @@ def open_video(
         min_readable: share of the frames wanted at once that must decode, 0 to 1. The nearest ones stand in for the
             others, reported in ``video.warning``.
         folder_fps: frame rate of a folder of images, which says nothing about it.
+        resize: short side in px, or (height, width), that larger frames come in: means of the pixels inside, made while
+            they are converted to RGB. Frames of which a side would be enlarged come as they are.
 
     Returns:
         A context manager: ``len(video)`` frames, ``video.fps``, ``video.frames(indices)`` -> uint8 RGB (T, H, W, 3).
@@ -85,11 +92,11 @@ def open_video(
     if os.path.isdir(path):
         from specvid.datasets.decode.frame_folder import FrameFolder
 
-        return FrameFolder(path, folder_fps, min_readable=min_readable)
+        return FrameFolder(path, folder_fps, min_readable=min_readable, resize=resize)
     if decoder == "torchcodec" and frame_index(path).torchcodec:
         from specvid.datasets.decode.torchcodec import TorchCodecVideo
 
-        return TorchCodecVideo(path, min_readable=min_readable)
+        return TorchCodecVideo(path, min_readable=min_readable, resize=resize)
     from specvid.datasets.decode.pyav import PyAVVideo
 
-    return PyAVVideo(path, min_readable=min_readable)
+    return PyAVVideo(path, min_readable=min_readable, resize=resize)

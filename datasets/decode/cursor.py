@@ -26,6 +26,7 @@ class Cursor:
         path: of the file.
         stamps: (N,) time stamps of its frames, rising, where they are known.
         shape: of its pictures, as a jump must find them.
+        resize: what larger pictures are reduced to, see `Shape.reduced`.
         tolerant: go on behind packets that do not decode.
 
     Attributes:
@@ -37,11 +38,19 @@ class Cursor:
         NotAsAnnounced: whatever else is wrong with the file; so do the methods.
     """
 
-    def __init__(self, path: str, stamps: np.ndarray | None, shape: Shape, *, tolerant: bool = False) -> None:
+    def __init__(
+        self,
+        path: str,
+        stamps: np.ndarray | None,
+        shape: Shape,
+        *,
+        resize: int | tuple[int, int] | None = None,
+        tolerant: bool = False,
+    ) -> None:
         from av.video.reformatter import VideoReformatter
 
         self.at, self.jumped = -1, False
-        self._stamps, self._expected, self._tolerant = stamps, shape, tolerant
+        self._stamps, self._expected, self._resize, self._tolerant = stamps, shape, resize, tolerant
         try:
             self._opened = Container(path)
         except VideoError:
@@ -51,7 +60,8 @@ class Cursor:
         self._opened.stream.thread_count = 1
         self._frames = self._decode()
         self._landing: int | None = None  # time stamp of the frame that must come now
-        self._shape: Shape | None = None
+        self._shape: Shape | None = None  # as it is stored
+        self._picture: Shape | None = None
         self._converter = VideoReformatter()
 
     def jump(self, key: int, stamp: int) -> None:
@@ -80,8 +90,8 @@ class Cursor:
         """
         while self.at < place:
             frame = self._next()
-        assert self._shape is not None
-        return to_rgb(frame, self._shape, self._converter)
+        assert self._picture is not None
+        return to_rgb(frame, self._picture, self._converter)
 
     def close(self) -> None:
         """Release the file."""
@@ -95,6 +105,7 @@ class Cursor:
         self.at += 1
         if self._shape is None:
             self._shape = shape_of(frame, self._opened.stream.sample_aspect_ratio)
+            self._picture = self._shape.reduced(self._resize)
         if self._stamps is not None and (self.at >= len(self._stamps) or frame.pts != self._stamps[self.at]):
             raise NotAsAnnounced
         if self._landing is not None:

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from specvid.datasets.decode.base import MIN_READABLE, Video
-from specvid.datasets.decode.images import read_frame, stack
+from specvid.datasets.decode.images import read_frame, reduce, stack
 from specvid.datasets.layouts.media import IMAGES, flow_folders, images_in, is_flow_image
 from specvid.errors import VideoError
 from specvid.text import counted
@@ -29,6 +29,7 @@ class FrameFolder(Video):
         fps: frames per second.
         files: the images, in their order; else all in the folder.
         min_readable: see `Video`.
+        resize: see `open_video`.
 
     Raises:
         VideoError: the folder cannot be listed, or holds no image.
@@ -41,9 +42,11 @@ class FrameFolder(Video):
         files: Sequence[str] = (),
         *,
         min_readable: float = MIN_READABLE,
+        resize: int | tuple[int, int] | None = None,
     ) -> None:
         self.names = tuple(files) or _images_in(os.fspath(path))
         super().__init__(path, len(self.names), fps, (0, 0), min_readable=min_readable)
+        self._resize = resize
         if not files:
             self._add_warning(describe_gaps(self.names))
 
@@ -71,7 +74,7 @@ class FrameFolder(Video):
         """A frame; None, and the reason among the ``lost``, where it cannot be read."""
         if number not in lost:
             try:
-                return read_frame(os.path.join(self.path, self.names[number]))
+                return reduce(read_frame(os.path.join(self.path, self.names[number])), self._resize)
             except VideoError as error:
                 lost[number] = f"{self.names[number]}: {error.reason}"
         return None

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from specvid.datasets.decode.picture import is_reduced, resized_size
 from specvid.datasets.layouts.reid_set import Tracklet
 from specvid.errors import VideoError
 
@@ -91,6 +92,23 @@ def read_frames(tracklet: Tracklet, indices: Sequence[int]) -> tuple[list[np.nda
                 read[index] = None
                 errors.append(str(error))
     return [read[index] for index in indices], errors
+
+
+def reduce(frame: np.ndarray, resize: int | tuple[int, int] | None) -> np.ndarray:
+    """A frame reduced to a size, each pixel the mean of those that it takes the place of.
+
+    Args:
+        frame: uint8 (H, W, 3).
+        resize: length of the short side in px, or (height, width); None: as it is.
+
+    Returns:
+        uint8 (h, w, 3); the frame itself where a side would be enlarged.
+    """
+    if resize is None or not is_reduced(frame.shape[:2], size := resized_size(frame.shape[:2], resize)):
+        return frame
+    import cv2
+
+    return cv2.resize(frame, (size[1], size[0]), interpolation=cv2.INTER_AREA)
 
 
 def stack(frames: Sequence[np.ndarray], size: tuple[int, int]) -> np.ndarray:

@@ -55,11 +55,6 @@ class FrameIndex:
     survey: Survey | None = None
     keys: np.ndarray | None = None
 
-    @property
-    def shown(self) -> tuple[int, int]:
-        """Height and width of the pictures, px."""
-        return self.shape.shown
-
     def stamp(self, key: int) -> int:
         """The time stamp of a key frame.
 
@@ -86,7 +81,7 @@ class FrameIndex:
         if self.header.frames > self.length:
             warnings.append(f"its header announces {self.header.frames} frames, {self.length} decode")
         if self.survey.resized:
-            height, width = self.shown
+            height, width = self.shape.shown
             warnings.append(
                 f"the size of {self.survey.resized} of its frames differs: brought to {width} x {height} px"
             )

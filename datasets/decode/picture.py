@@ -1,8 +1,8 @@
 """A decoded frame as the picture that a player shows: RGB, upright, with square pixels."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -15,16 +15,58 @@ class Shape:
         height: px that every frame is scaled to, in the orientation in which it is stored.
         width: likewise; it includes the aspect ratio of the pixels.
         turn: the upper left 2 x 2 part of the display matrix, signs only, row by row: (1, 0, 0, 1) is upright.
+        scaled: FFmpeg's name of how frames of another size are scaled.
     """
 
     height: int
     width: int
     turn: tuple[int, int, int, int] = (1, 0, 0, 1)
+    scaled: Literal["BILINEAR", "AREA"] = "BILINEAR"
 
     @property
     def shown(self) -> tuple[int, int]:
         """Height and width of the picture, px."""
         return (self.height, self.width) if self.turn[0] else (self.width, self.height)
+
+    def reduced(self, resize: int | tuple[int, int] | None) -> "Shape":
+        """The shape of smaller pictures.
+
+        Args:
+            resize: length of the short side in px, or (height, width), as shown; None: as they are.
+
+        Returns:
+            It; this one where a side would be enlarged.
+        """
+        if resize is None or not is_reduced(self.shown, size := resized_size(self.shown, resize)):
+            return self
+        height, width = size if self.turn[0] else size[::-1]
+        return replace(self, height=height, width=width, scaled="AREA")
+
+
+def resized_size(full: tuple[int, int], resize: int | tuple[int, int]) -> tuple[int, int]:
+    """Size of a frame after resizing.
+
+    Args:
+        full: (height, width) of the frame in px.
+        resize: Length of the short side in px, or (height, width).
+
+    Returns:
+        (height, width) in px.
+    """
+    if isinstance(resize, tuple):
+        return resize
+    factor = resize / min(full)
+    return max(resize, round(full[0] * factor)), max(resize, round(full[1] * factor))
+
+
+def is_reduced(full: tuple[int, int], size: tuple[int, int]) -> bool:
+    """Whether a size is smaller than another, and no side larger.
+
+    Args:
+        full: (height, width).
+        size: likewise, of what is made of it.
+    """
+    return size != full and size[0] <= full[0] and size[1] <= full[1]
 
 
 def shape_of(frame: Any, pixel_aspect: Any) -> Shape:
@@ -79,7 +121,7 @@ def to_rgb(frame: Any, shape: Shape, converter: Any) -> np.ndarray:
     if (frame.height, frame.width) == (shape.height, shape.width):
         picture = converter.reformat(frame, format="rgb24", **_one_thread()).to_ndarray()
     else:
-        size = {"height": shape.height, "width": shape.width, "interpolation": "BILINEAR"}
+        size = {"height": shape.height, "width": shape.width, "interpolation": shape.scaled}
         picture = converter.reformat(frame, format="rgb24", **size, **_one_thread()).to_ndarray()
     if shape.turn == (1, 0, 0, 1):
         return picture

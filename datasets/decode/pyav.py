@@ -7,6 +7,7 @@ land anywhere. Every jump is checked; where one did not land as announced, the f
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -36,12 +37,21 @@ class PyAVVideo(Video):
     Args:
         path: of the video.
         min_readable: see `Video`.
+        resize: see `open_video`.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, min_readable: float = MIN_READABLE) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        min_readable: float = MIN_READABLE,
+        resize: int | tuple[int, int] | None = None,
+    ) -> None:
         self.index: FrameIndex = frame_index(os.fspath(path))
         index = self.index
-        super().__init__(path, index.length, index.fps, index.shown, times=index.times, min_readable=min_readable)
+        size = index.shape.reduced(resize).shown
+        super().__init__(path, index.length, index.fps, size, times=index.times, min_readable=min_readable)
+        self._resize = resize
         self._add_warning(index.warning())
         self._survey: Survey | None = index.survey
         self._can_jump = index.keys is not None
@@ -113,7 +123,8 @@ class PyAVVideo(Video):
             cursor = None
         if cursor is None:
             stamps = self.index.packet_times if self._survey is None else None
-            cursor = self._cursor = Cursor(self.path, stamps, self.index.shape, tolerant=self._survey is not None)
+            settings: dict[str, Any] = {"resize": self._resize, "tolerant": self._survey is not None}
+            cursor = self._cursor = Cursor(self.path, stamps, self.index.shape, **settings)
         if key and (cursor.at >= place or key - cursor.at > _NEAR):
             cursor.jump(key, self.index.stamp(key))
         return cursor

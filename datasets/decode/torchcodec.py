@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from specvid.datasets.decode.base import MIN_READABLE, Video
+from specvid.datasets.decode.images import reduce
 from specvid.datasets.decode.index import frame_index
 from specvid.datasets.decode.opening import plain_name
 from specvid.datasets.decode.pyav import PyAVVideo
@@ -20,11 +21,20 @@ class TorchCodecVideo(Video):
     Args:
         path: of a video in which frames can be looked up by their times.
         min_readable: see `Video`.
+        resize: see `open_video`.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, min_readable: float = MIN_READABLE) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        min_readable: float = MIN_READABLE,
+        resize: int | tuple[int, int] | None = None,
+    ) -> None:
         index = frame_index(os.fspath(path))
-        super().__init__(path, index.length, index.fps, index.shown, times=index.times, min_readable=min_readable)
+        size = index.shape.reduced(resize).shown
+        super().__init__(path, index.length, index.fps, size, times=index.times, min_readable=min_readable)
+        self._resize, self._decoded = resize, index.shape.shown
         self._reference: PyAVVideo | None = None
         self._decoder: Any = None
         try:
@@ -57,12 +67,14 @@ class TorchCodecVideo(Video):
             frames = self._decoder.get_frames_at(indices=needed.tolist()).data.numpy()
         except (RuntimeError, IndexError):
             return None
-        return frames if frames.shape[1:] == (*self.size, 3) else None
+        if frames.shape[1:3] != self._decoded:
+            return None
+        return frames if self.size == self._decoded else np.stack([reduce(frame, self._resize) for frame in frames])
 
     def _refer(self) -> PyAVVideo:
         """The same video with PyAV; its warnings are those of this one."""
         if self._reference is None:
-            self._reference = PyAVVideo(self.path, min_readable=self.min_readable)
+            self._reference = PyAVVideo(self.path, min_readable=self.min_readable, resize=self._resize)
             self._warnings, self._stand_ins = self._reference._warnings, self._reference._stand_ins
         return self._reference
 

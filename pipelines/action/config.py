@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from specvid.config import require_at_least, require_share
-from specvid.modality import Modality, require_colours
+from specvid.modality import Interpolation, Modality, check_interpolation, require_colours
 from specvid.pipelines.engine.config import ClipsConfig, EvaluationConfig, TrainingConfig
 
 Dataset = Literal[
@@ -44,6 +44,8 @@ class ActionClipsConfig(ClipsConfig):
     """Side of the square crop, px."""
     resize: int | None = None
     """Short side before the crop, px; if only size is given, in the backbone's proportion to it."""
+    interpolation: Interpolation | None = None
+    """How frames are resized: bilinear, or area, which the decoder does; the backbone's own if not given."""
     crop: Literal["random", "resized", "multiscale"] = "random"
     """How the training crop is chosen."""
 
@@ -51,6 +53,7 @@ class ActionClipsConfig(ClipsConfig):
         super().__post_init__()
         require_share(self.min_readable)
         require_colours(self.modality, self.jitter)
+        check_interpolation(self.interpolation or "bilinear", self.modality)
 
 
 @dataclass(frozen=True)

@@ -142,14 +142,14 @@ def input_changes(config: ActionClipsConfig, default: InputSpec) -> dict[str, An
     """What the config changes of the backbone's own input.
 
     Args:
-        config: frames, stride, size, resize and modality.
+        config: frames, stride, size, resize, modality and interpolation.
         default: the backbone's own; a size without a resize keeps its proportion.
 
     Returns:
         The changed fields.
     """
-    given = {"frames": config.frames, "stride": config.stride, "size": config.size, "resize": config.resize}
-    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    names = ("frames", "stride", "size", "resize", "interpolation")
+    changes: dict[str, Any] = {name: value for name in names if (value := getattr(config, name)) is not None}
     if config.modality != "rgb":
         changes["modality"] = config.modality
     if "size" in changes and "resize" not in changes:

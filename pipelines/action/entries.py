@@ -21,6 +21,8 @@ def headline(entry: Mapping[str, Any]) -> str:
     views = f"{counted(entry['clips'], 'clip')} x {counted(entry['crops'], 'crop')}"
     if "modality" in entry:
         views += f" of {entry['modality']}"
+    if "interpolation" in entry:
+        views += f" of frames resized by {entry['interpolation']}"
     if "fused" in entry:
         views += f", {entry['fuse']} of {len(entry['fused'])} runs"
     repeated = f", {len(entry['repeated'])} with repeated frames" if entry.get("repeated") else ""

@@ -61,7 +61,7 @@ def fuse(results: Mapping[str, ActionResult], how: str) -> ActionResult:
     scores = ClipScores(fused, *remarks)
     leaked = max(result.about["trained_on"] for result in results.values())
     about = {**first.about, "trained_on": leaked, "fused": list(results), "fuse": how}
-    for name in ("best_is", "modality"):  # of one network alone
+    for name in ("best_is", "modality", "interpolation"):  # of one network alone
         about.pop(name, None)
     if first.lists.is_multilabel:
         about["thresholds_chosen"] = False  # those of a single network do not hold for the mean

@@ -306,6 +306,8 @@ def result_of(
     }
     if views.spec.modality != "rgb":
         about["modality"] = views.spec.modality
+    if views.spec.interpolation != "bilinear":
+        about["interpolation"] = views.spec.interpolation
     if selected_by:
         about["best_is"] = selected_by
     if lists.is_multilabel:

@@ -10,6 +10,7 @@ from specvid.datasets.clips.motion import open_clips
 from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.clips.transforms import crop_places
 from specvid.datasets.decode import Timing, Video
+from specvid.datasets.decode.picture import resized_size
 from specvid.errors import VideoError
 from specvid.pipelines.embed.inputs import Source
 from specvid.pipelines.embed.windows import WindowPlanner
@@ -157,12 +158,12 @@ def crop_frames(frames: np.ndarray, spec: ClipSpec) -> np.ndarray:
     Returns:
         uint8 (T, h, w, C).
     """
-    from specvid.datasets.clips.resizing import check_fit, cut_and_resize, resized_size
+    from specvid.datasets.clips.resizing import check_fit, cut_and_resize
 
     full = frames.shape[1], frames.shape[2]
     resized = resized_size(full, spec.resize)
     height, width = spec.crop
     check_fit(resized, (height, width))
-    frames = cut_and_resize(frames, (0, 0, *full), resized)
+    frames = cut_and_resize(frames, (0, 0, *full), resized, spec.interpolation)
     ((y, x),) = crop_places(*resized, (height, width), 1)
     return frames[:, y : y + height, x : x + width]

@@ -8,6 +8,7 @@ from typing import Any
 
 from specvid import __version__
 from specvid.datasets.clips.motion import BOUND, SHORT_SIDE
+from specvid.modality import INTERPOLATIONS
 from specvid.models.video_model import VideoModel
 from specvid.pipelines.export.axes import BYTES, IMAGES, Axes
 
@@ -52,7 +53,7 @@ def file_metadata(
             "stride": spec.stride,
             "size": list(spec.crop),
             "resize": spec.resize if isinstance(spec.resize, int) else list(spec.resize),
-            "resize_filter": "bilinear, as OpenCV's INTER_LINEAR on uint8, without antialiasing",
+            "interpolation": INTERPOLATIONS[spec.interpolation],
             "crop": "centre: top = (height - crop height) // 2, left = (width - crop width) // 2",
             "modality": spec.modality,
             "channels": _CHANNELS[spec.modality],
@@ -95,7 +96,7 @@ def how_to_feed(metadata: Mapping[str, Any], path: Path, to: str) -> str:
         f"{metadata['inputs'][0]}: {given['dtype']} ({shape}), {given['channels']}, {given['normalise']}",
         f"  mean {tuple(given['mean'])}, std {tuple(given['std'])}",
         f"  made for {taken}, {height} x {width} px "
-        f"(the centre of {_resize(given['resize'])}, by OpenCV's bilinear filter)",
+        f"(the centre of {_resize(given['resize'])}; resized: {given['interpolation']})",
     ]
     if len(metadata["inputs"]) > 1:
         lines.append(

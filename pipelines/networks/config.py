@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from specvid.modality import Modality
+from specvid.modality import Interpolation, Modality
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,8 @@ class InputConfig:
     """Side of the square crop, px."""
     resize: int | None = None
     """Short side before the crop, px."""
+    interpolation: Interpolation | None = None
+    """How frames are resized to it: bilinear, or area, which the decoder does; as it was trained if not given."""
 
     def changes(self) -> dict[str, Any]:
         """What is given, by name."""

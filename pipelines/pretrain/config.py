@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal, get_args
 
 from specvid.config import require_at_least, require_share
-from specvid.modality import Modality, require_colours
+from specvid.modality import Interpolation, Modality, check_interpolation, require_colours
 from specvid.pipelines.engine.config import ClipsConfig, EngineConfig, TrainingConfig
 
 ReidDataset = Literal["mars", "ilids-vid", "prid2011", "tracklets"]
@@ -44,6 +44,8 @@ class PretrainClipsConfig(ClipsConfig):
     """Of a frame as the network gets it, px, with `width` instead of `size`; 256 of tracklets if nothing is given."""
     width: int | None = None
     """Of a frame, px; 128 of tracklets if nothing is given."""
+    interpolation: Interpolation | None = None
+    """How frames are resized: bilinear, or area, which the decoder does; the backbone's own if not given."""
     min_area: float = 0.3
     """Least share of the frame's area that a crop is cut from."""
     flip: float = 0.5
@@ -59,6 +61,7 @@ class PretrainClipsConfig(ClipsConfig):
         super().__post_init__()
         require_share(self.min_readable)
         require_colours(self.modality, self.jitter, self.grey)
+        check_interpolation(self.interpolation or "bilinear", self.modality)
         if self.val_fraction:
             raise ValueError(f"val_fraction {self.val_fraction}: without labels nothing is validated. Leave it out.")
         if not 0 < self.min_area <= 1:

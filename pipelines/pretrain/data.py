@@ -112,14 +112,15 @@ def input_changes(config: PretrainClipsConfig, default: InputSpec) -> dict[str, 
     """What the config changes of the backbone's own input.
 
     Args:
-        config: frames, stride, size or height and width, and modality.
+        config: frames, stride, size or height and width, modality and interpolation.
         default: the backbone's own; a size alone keeps its proportion to what it is cut from.
 
     Returns:
         The changed fields.
     """
-    given = {"frames": config.frames, "stride": 1 if config.is_reid else config.stride}
-    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    given: dict[str, Any] = {"frames": config.frames, "stride": 1 if config.is_reid else config.stride}
+    given["interpolation"] = config.interpolation
+    changes = {name: value for name, value in given.items() if value is not None}
     if config.modality != "rgb":
         changes["modality"] = config.modality
     if config.size is not None:

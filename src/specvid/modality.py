@@ -1,8 +1,11 @@
-"""What a network sees of a video: its frames, the motion between them, or their differences."""
+"""What a network sees of a video: its frames, the motion between them, or their differences; resized how."""
 
 from typing import Literal
 
+from specvid.errors import unknown
+
 Modality = Literal["rgb", "flow", "rgb-diff"]
+Interpolation = Literal["bilinear", "area"]
 
 CHANNELS: dict[str, int] = {"rgb": 3, "flow": 2, "rgb-diff": 3}
 """Channels of a clip: red, green, blue; displacement to the right and downwards; differences of red, green, blue."""
@@ -13,6 +16,12 @@ DESCRIPTIONS: dict[str, str] = {
     "rgb-diff": "RGB of the next frame minus RGB of the frame",
 }
 """The same in words, for reports."""
+
+INTERPOLATIONS: dict[str, str] = {
+    "bilinear": "bilinear, as OpenCV's INTER_LINEAR on uint8, without antialiasing",
+    "area": "means of the pixels inside, as OpenCV's INTER_AREA to a level or two; bilinear where a side is enlarged",
+}
+"""How frames are resized, in words."""
 
 
 def require_colours(modality: str, jitter: float, grey: float = 0.0) -> None:
@@ -30,3 +39,22 @@ def require_colours(modality: str, jitter: float, grey: float = 0.0) -> None:
         raise ValueError(f"jitter {jitter} changes colours, and clips of modality {modality!r} have none: --jitter 0.")
     if grey and modality != "rgb":
         raise ValueError(f"grey {grey} takes colours out, and clips of modality {modality!r} have none: --grey 0.")
+
+
+def check_interpolation(interpolation: str, modality: str) -> None:
+    """Check how frames are resized.
+
+    Args:
+        interpolation: one of ``INTERPOLATIONS``.
+        modality: what clips show.
+
+    Raises:
+        ValueError: there is no such interpolation, or frames would be resized before flow is measured in their pixels.
+    """
+    if interpolation not in INTERPOLATIONS:
+        raise unknown("interpolation", str(interpolation), INTERPOLATIONS)
+    if interpolation != "bilinear" and modality == "flow":
+        raise ValueError(
+            f"interpolation {interpolation!r} resizes frames before flow is computed, which is measured in px of them: "
+            "--interpolation bilinear."
+        )

@@ -5,10 +5,11 @@ crop, no augmentation, no float. *Loader* is `TrainClips` as trainings read it: 
 that the device normalises. *Floats* is the same to a normalised float32 (3, T, h, w) tensor, made where the clip is
 decoded; *normalised by the main process*, which there is with workers alone, makes it of the bytes that they handed
 over, as a training on a CPU does. *File never seen* is *loader* where nothing is remembered of the file, as in a first
-epoch. *mmaction2* is that library's own pipeline, where it is installed (1.1.0): DecordInit, SampleFrames,
-DecordDecode, Resize, RandomCrop, Flip, FormatShape; it leaves normalising to the device, too. *Shrunk* is *loader* on
-the same clips as ``specvid data shrink`` made them, where such a set is given. Without decord there are neither *bare*
-nor *mmaction2*, which decodes with it.
+epoch. *Resized while converted* is *loader* with ``--interpolation area``: the decoder gives frames of the size that
+the crop is cut from. *mmaction2* is that library's own pipeline, where it is installed (1.1.0): DecordInit,
+SampleFrames, DecordDecode, Resize, RandomCrop, Flip, FormatShape; it leaves normalising to the device, too. *Shrunk* is
+*loader* on the same clips as ``specvid data shrink`` made them, where such a set is given. Without decord there are
+neither *bare* nor *mmaction2*, which decodes with it.
 
 Without workers the clock counts the CPU time of the process, decord's threads included: that is the rate per core,
 and other programs do not disturb it. With workers it is wall time, and all hand what they made to the main
@@ -20,7 +21,7 @@ import os
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
@@ -36,6 +37,7 @@ from specvid.datasets.clips.videos import TrainClips
 from specvid.datasets.decode import forget_headers, open_video
 from specvid.datasets.layouts.action_set import VideoRecord
 from specvid.datasets.layouts.ucf101 import read_ucf101
+from specvid.modality import Interpolation
 from specvid.pipelines.engine.log import silent
 from specvid.text import to_text
 from specvid.tools.bench.process_memory import cpu_seconds
@@ -49,6 +51,7 @@ NORMALISED = "loader, normalised by the main process"
 FIRST = "loader, file never seen"
 MMACTION = "mmaction2"
 SHRUNK = "loader, shrunk set"
+CONVERTED = "loader, resized while converted"
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,8 @@ class LoaderRow:
     """Rate of one way to load clips.
 
     Attributes:
-        name: ``BARE``, ``THREADED``, ``LOADER``, ``FLOATS``, ``NORMALISED``, ``FIRST``, ``MMACTION`` or ``SHRUNK``.
+        name: ``BARE``, ``THREADED``, ``LOADER``, ``FLOATS``, ``NORMALISED``, ``FIRST``, ``CONVERTED``, ``MMACTION`` or
+            ``SHRUNK``.
         workers: decoding processes; 0 = in the process itself.
         clips_per_second: of CPU time without workers, of wall time with them.
         to_decord: ratio to ``BARE`` with as many workers, the median over the rounds; None where it is not installed.
@@ -112,13 +116,17 @@ def bench_loader(
     status(f"{len(records)} clips a round")
     spec = ClipSpec(frames, stride, size, resize, mean=(0.45, 0.45, 0.45), std=(0.225, 0.225, 0.225))
 
-    def clips_of(records: Sequence[VideoRecord], *, normalised: bool = False) -> TrainClips:
-        return TrainClips(records, spec, transform=train_transform(spec, crop=crop, normalised=normalised))
+    def clips_of(
+        records: Sequence[VideoRecord], *, normalised: bool = False, interpolation: Interpolation = "bilinear"
+    ) -> TrainClips:
+        own = replace(spec, interpolation=interpolation)
+        return TrainClips(records, own, transform=train_transform(own, crop=crop, normalised=normalised))
 
     def normalise(sample: dict[str, Any]) -> torch.Tensor:
         return normalise_clips(sample["video"][None], spec.mean, spec.std)
 
     loader, floats = clips_of(records), clips_of(records, normalised=True)
+    converted = clips_of(records, interpolation="area")
     small = {SHRUNK: clips_of(_same_clips(records, shrunk))} if shrunk else {}
     bare: dict[str, Dataset[Any]] = {}
     threaded, theirs = bare, bare
@@ -128,7 +136,7 @@ def bench_loader(
         if find_spec("mmaction") and crop == "random":
             theirs = {MMACTION: _Mmaction(one_thread, size=size, resize=resize)}
 
-    alone = {**bare, **threaded, LOADER: loader, FLOATS: floats, **small, **theirs}
+    alone = {**bare, **threaded, LOADER: loader, CONVERTED: converted, FLOATS: floats, **small, **theirs}
     seconds: dict[str, Seconds] = {name: {} for name in (*alone, FIRST)}
     for number in range(rounds + 1):
         forget_headers()
@@ -147,7 +155,7 @@ def bench_loader(
             if number:
                 status(f"{workers} workers, round {number} of {rounds}: " + _shares(times))
 
-        together = {**bare, LOADER: loader, NORMALISED: loader, FLOATS: floats, **small, **theirs}
+        together = {**bare, LOADER: loader, CONVERTED: converted, NORMALISED: loader, FLOATS: floats, **small, **theirs}
         then = {NORMALISED: normalise}
         feeds = {name: _Feed(dataset, len(records), workers, then.get(name)) for name, dataset in together.items()}
         runs = {name: feed.load_epoch for name, feed in feeds.items()}

@@ -243,7 +243,7 @@ def test_preprocessing_in_the_graph(to: str, tmp_path: Path) -> None:
     assert metadata["inputs"] == ["frames", "mask"]
     given = metadata["input"]
     assert (given["dtype"], given["order"]) == ("uint8", "batch, time, height, width, channels")
-    assert "INTER_LINEAR" in given["resize_filter"] and given["crop"].startswith("centre")
+    assert "INTER_LINEAR" in given["interpolation"] and given["crop"].startswith("centre")
     frames = torch.randint(256, (1, 6, *model.input.crop, 3), dtype=torch.uint8)
     model.input = model.input.override({"resize": model.input.crop})
     with torch.no_grad():

@@ -15,6 +15,7 @@ from specvid.datasets.layouts.action_set import VideoRecord
 from specvid.tools.bench import loader as tool
 from specvid.tools.bench.loader import (
     BARE,
+    CONVERTED,
     FIRST,
     FLOATS,
     LOADER,
@@ -53,8 +54,8 @@ def test_rows(small):
     messages, theirs = [], [MMACTION] if find_spec("mmaction") else []
     rows = bench_loader(small, frames=4, size=32, resize=(40, 60), clips=3, rounds=2, workers=1, status=messages.append)
     assert [(row.name, row.workers) for row in rows] == [
-        *((name, 0) for name in (BARE, THREADED, LOADER, FLOATS, *theirs, FIRST)),
-        *((name, 1) for name in (BARE, LOADER, NORMALISED, FLOATS, *theirs)),
+        *((name, 0) for name in (BARE, THREADED, LOADER, CONVERTED, FLOATS, *theirs, FIRST)),
+        *((name, 1) for name in (BARE, LOADER, CONVERTED, NORMALISED, FLOATS, *theirs)),
     ]
     assert all(row.clips_per_second > 0 and row.to_decord > 0 for row in rows)
     assert [row.to_decord for row in rows if row.name == BARE] == [1, 1]
@@ -100,8 +101,8 @@ def test_without_decord_the_forms_of_the_loader_are_compared(small, monkeypatch)
     monkeypatch.setattr(tool, "find_spec", lambda name: None)
     rows = bench_loader(small, shrunk=small, frames=4, size=32, resize=(40, 60), clips=2, rounds=1, workers=1)
     assert [(row.name, row.workers) for row in rows] == [
-        *((name, 0) for name in (LOADER, FLOATS, SHRUNK, FIRST)),
-        *((name, 1) for name in (LOADER, NORMALISED, FLOATS, SHRUNK)),
+        *((name, 0) for name in (LOADER, CONVERTED, FLOATS, SHRUNK, FIRST)),
+        *((name, 1) for name in (LOADER, CONVERTED, NORMALISED, FLOATS, SHRUNK)),
     ]
     assert {row.to_decord for row in rows} == {None}
     assert "no decord to compare with: `pip install decord2`" in as_text(rows).splitlines()[0]
