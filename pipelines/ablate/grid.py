@@ -16,6 +16,9 @@ Settings = tuple[tuple[str, str], ...]
 BLOCK_SETTINGS = frozenset({"block-lr", "gate-lr", "block-warmup"})
 """Settings that change nothing where there are no blocks."""
 
+LISTS = frozenset({"freeze", "lr-scale", "milestones"})
+"""Settings of several values, which stand here with commas between them."""
+
 OWN = frozenset({"blocks", "seed", "name", "runs", "recipe", "resume"})
 """Settings of a training that the grid gives."""
 
@@ -27,7 +30,7 @@ class AblationConfig:
     task: Literal["reid", "action"] = "reid"
     """What is trained: `specvid train TASK`."""
     set: tuple[str, ...] = ()
-    """Settings of every training, name=value, as `specvid train TASK` has them: data=DIR model=osnet_x0_25."""
+    """Settings of every training, name=value, as `specvid train TASK` has them: data=DIR model=osnet_x0_25. Several values: freeze=conv1,conv2."""
     blocks: tuple[str, ...] = ()
     """Blocks: snl, nl(gate=0.1) ...; or with a place of their own, snl@layer3.-1. The bare network always is one."""
     places: tuple[str, ...] = ()
@@ -111,7 +114,7 @@ class Arm:
             if value in ("true", "false"):
                 words.append(f"--{flag}" if value == "true" else f"--no-{flag}")
             else:
-                words += [f"--{flag}", *value.split(",")] if flag == "milestones" else [f"--{flag}", value]
+                words += [f"--{flag}", *value.split(",")] if flag in LISTS else [f"--{flag}", value]
         return [*words, f"--blocks={self.blocks}"]
 
     def is_baseline_of(self, other: "Arm") -> bool:

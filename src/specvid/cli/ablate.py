@@ -9,7 +9,8 @@ HELP = """\
 specvid ablate: does a block help? A grid of trainings over the same seeds, and its table
 
   --task reid|action          what is trained: `specvid train TASK`
-  --set NAME=VALUE ...        settings of every training, as `specvid train TASK` has them
+  --set NAME=VALUE ...        settings of every training, as `specvid train TASK` has them;
+                              several values with commas: freeze=conv1,conv2
   --blocks snl "nl(gate=0.1)" blocks to compare, or with a place of their own: snl@layer3.-1;
                               the bare network always takes part
   --places layer2.-1 layer3:5 where blocks without a place go, each a row

@@ -43,7 +43,7 @@ def test_a_bare_network_belongs_to_the_rows_of_its_own_settings() -> None:
 
 def test_the_command_line_of_a_training_parses() -> None:
     grid = AblationConfig(
-        set=("data=DIR", "model=osnet_x0_25", "epochs=3", "tensorboard=false", "milestones=1,2"),
+        set=("data=DIR", "model=osnet_x0_25", "epochs=3", "tensorboard=false", "milestones=1,2", "freeze=conv1,conv2"),
         blocks=("snl(gate=0.1)@conv3.-1",),
         variants=("block-lr=10",),
         recipes=("osnet",),
@@ -56,6 +56,7 @@ def test_the_command_line_of_a_training_parses() -> None:
         4,
     )
     assert (bare.net.blocks, bare.train.epochs, bare.train.milestones) == ("", 3, (1, 2))
+    assert bare.train.freeze == ("conv1", "conv2")
     assert (bare.train.tensorboard, bare.resume, bare.recipe, bare.runs) == (False, "auto", "osnet", "some/runs")
     assert with_block.name == "snl-gate-0.1-conv3.-1-block-lr-10-seed4"
 
