@@ -4,6 +4,7 @@ import io
 import os
 import sys
 
+from specvid.large_pages import restart_with_large_pages
 from specvid.surroundings import ignore_working_directory, start_no_process_there
 
 # How long a thread of PyTorch's spins when it has nothing to do. By the default, long: then on a CPU that other
@@ -15,6 +16,7 @@ ignore_working_directory()
 
 def main() -> int:
     """Run the command line on ``sys.argv`` and return its exit code."""
+    restart_with_large_pages()
     from specvid.cli import run
 
     start_no_process_there()

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from specvid.large_pages import VARIABLE
 from specvid.models import create_model
 from specvid.models.checkpointing import checkpoint_activations
 from specvid.models.video_model import VideoModel
@@ -272,6 +273,7 @@ def _training_step(network: VideoModel, x: Tensor, precision: str) -> Callable[[
 def _in_a_process(case: _Case) -> float:
     """The memory of a step in a fresh process, MiB."""
     before = dict(os.environ)
+    os.environ.pop(VARIABLE, None)
     os.environ.update(_EXACT)
     try:
         with get_context("spawn").Pool(1) as pool:

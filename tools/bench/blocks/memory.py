@@ -1,6 +1,7 @@
 """How much memory the blocks take: a fresh process for each, so that no allocator holds what another one used."""
 
 import itertools
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
+from specvid.large_pages import VARIABLE
 from specvid.tools.bench.blocks.variants import CLIPS, FORWARD_ONLY, VARIANTS, check_choices, left_out, make
 from specvid.tools.bench.process_memory import peak_mebibytes, restart_peak
 
@@ -65,7 +67,8 @@ def bench_memory(
 def _in_a_process(variant: str, positions: int, channels: int, batch: int) -> float:
     sizes = map(str, (positions, channels, batch))
     command = [sys.executable, "-m", "specvid.tools.bench.blocks.memory", variant, *sizes]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    settings = {name: value for name, value in os.environ.items() if name != VARIABLE}  # large pages round up
+    return float(subprocess.run(command, check=True, capture_output=True, text=True, env=settings).stdout)
 
 
 def _measure(variant: str, positions: int, channels: int, batch: int) -> float:

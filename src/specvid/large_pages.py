@@ -1,0 +1,49 @@
+"""Memory in large pages, and kept: on a CPU a network asks for the same memory at every step and gives it back.
+
+glibc takes that memory from the system in pieces of 4 KiB and returns it, and the system clears every piece anew: tens
+of thousands a step, a third of its time. It reads its settings when a program starts, so the command line starts itself
+once more with them. They change no number.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+VARIABLE = "GLIBC_TUNABLES"
+# Pages of 2 MiB; up to 8 GiB that are free at the end stay with the process; and only what is larger than 32 MiB, the
+# most that glibc allows, is taken from the system and returned by itself.
+TUNABLES = {"hugetlb": 1, "trim_threshold": 8 * 2**30, "mmap_threshold": 32 * 2**20}
+_COMPUTING = ("ablate", "bench", "demo", "embed", "eval", "predict", "train")
+_FIRST = (2, 35)  # glibc that knows hugetlb
+_MODE = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+
+
+def restart_with_large_pages() -> None:
+    """Start this program anew with the settings above, as the same process: does not return where it does.
+
+    It is left alone where it computes nothing, where glibc or the kernel has no such pages, where a debugger runs it,
+    and where ``GLIBC_TUNABLES`` is set to anything: whoever sets the variable is not overruled.
+    """
+    if VARIABLE in os.environ or not _wanted(sys.argv) or not _available():
+        return
+    settings = ":".join(f"glibc.malloc.{name}={value}" for name, value in TUNABLES.items())
+    try:
+        os.execve(sys.executable, sys.orig_argv, os.environ | {VARIABLE: settings})
+    except OSError:  # an interpreter that is gone, or arguments too long: it goes on as it is
+        return
+
+
+def _wanted(argv: list[str]) -> bool:
+    """Whether this is the program itself, and not Python code that calls it, and its verb computes something."""
+    started = Path(argv[0]).name in ("specvid", "__main__.py") and sys.gettrace() is None
+    return started and bool(argv[1:]) and argv[1] in _COMPUTING and not {"-h", "--help"} & set(argv)
+
+
+def _available() -> bool:
+    """Whether glibc and the kernel have large pages for whoever asks."""
+    try:
+        name, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").split()
+        number = tuple(map(int, version.split(".")[:2]))
+        return name == "glibc" and number >= _FIRST and "[never]" not in _MODE.read_text(encoding="ascii")
+    except (AttributeError, ValueError, OSError):  # another system, or another C library
+        return False
