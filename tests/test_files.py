@@ -9,6 +9,7 @@ import shutil
 import signal
 import stat
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -226,6 +227,55 @@ def test_a_folder_has_one_writer_and_a_killed_one_holds_nothing(tmp_path: Path, 
         with again():
             pass
     assert {path.name for path in tmp_path.iterdir()} == {"run", "last"} and not any(folder.iterdir())
+
+
+@pytest.mark.skipif(files.fcntl is None, reason="no locks here")
+def test_many_processes_replace_one_folder_one_after_the_other(tmp_path: Path) -> None:
+    folder = tmp_path / "index"
+
+    def replace(number: int) -> int:
+        for turn in range(40):
+            with replacing_folder(folder, durable=False) as staging:
+                for name in "abc":
+                    (staging / name).write_text(f"{number} {turn}")
+            recover(folder)
+        return 0
+
+    children = []
+    for number in range(4):
+        child = os.fork()
+        if not child:
+            code = 1
+            try:
+                code = replace(number)
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(code)
+        children.append(child)
+    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 0, 0, 0]
+    assert len({(folder / name).read_text() for name in "abc"}) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["index"]
+
+
+@pytest.mark.parametrize("kind", ["link", "file", "dangling"])
+def test_what_stands_in_the_way_of_the_unfinished_folder(tmp_path: Path, kind: str) -> None:
+    mine, place = tmp_path / "mine", tmp_path / ".index.writing"
+    mine.mkdir()
+    if kind == "link":
+        place.symlink_to(mine)
+        with replacing_folder(tmp_path / "index") as staging:
+            (staging / "a").write_text("1")
+        assert not any(mine.iterdir()) and (tmp_path / "index/a").read_text() == "1"
+    elif kind == "dangling":
+        (tmp_path / "parent").symlink_to(tmp_path / "gone")
+        with pytest.raises(OSError, match="index"), replacing_folder(tmp_path / "parent" / "index"):
+            pass
+    else:
+        place.write_text("whose?")
+        with pytest.raises(OSError, match="index"), replacing_folder(tmp_path / "index"):
+            pass
+        assert place.read_text() == "whose?"
 
 
 def test_a_line_cut_off_by_a_kill_is_forgotten(tmp_path: Path) -> None:

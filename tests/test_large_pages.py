@@ -12,6 +12,7 @@ import specvid
 from specvid import large_pages
 
 available = pytest.mark.skipif(not large_pages._available(), reason="no glibc and kernel with large pages")
+_RUNPY = "import runpy, sys; sys.argv[:] = 'specvid', 'embed', 'x'; runpy.run_module('specvid', run_name='__main__')"
 SETTINGS = "glibc.malloc.hugetlb=1:glibc.malloc.trim_threshold=8589934592:glibc.malloc.mmap_threshold=33554432"
 
 
@@ -64,6 +65,7 @@ def test_what_is_piped_in_arrives(starts, tmp_path: Path) -> None:
         (("-m", "specvid", "train", "action", "--help"), {}),
         (("-m", "specvid", "embed", "x"), {"GLIBC_TUNABLES": ""}),
         (("-m", "specvid", "embed", "x"), {"GLIBC_TUNABLES": "glibc.malloc.arena_max=1"}),
+        (("-c", _RUNPY), {}),
         (("-c", "import sys; sys.argv[1:] = ['embed', 'x']; from specvid.__main__ import main; main()"), {}),
     ],
 )
@@ -96,9 +98,14 @@ def test_where_there_are_such_pages(
 
 def test_an_interpreter_that_is_gone_goes_on(monkeypatch) -> None:
     monkeypatch.delenv(large_pages.VARIABLE, raising=False)
+    execve = os.execve
     monkeypatch.setattr(sys, "argv", ["specvid", "embed"])
+    monkeypatch.setattr(sys, "orig_argv", ["python", "specvid", "embed"])
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     monkeypatch.setattr(large_pages, "_available", lambda: True)
     monkeypatch.setattr(sys, "gettrace", lambda: None)
+    tried = []
+    monkeypatch.setattr(os, "execve", lambda *given: tried.append(given) or execve(*given))
     large_pages.restart_with_large_pages()
     assert large_pages.VARIABLE not in os.environ
+    assert [given[:2] for given in tried] == [("/nowhere/python", ["python", "specvid", "embed"])]

@@ -30,7 +30,7 @@ class AblationConfig:
     task: Literal["reid", "action"] = "reid"
     """What is trained: `specvid train TASK`."""
     set: tuple[str, ...] = ()
-    """Settings of every training, name=value, as `specvid train TASK` has them: data=DIR model=osnet_x0_25. Several values: freeze=conv1,conv2."""
+    """Settings of every training, name=value, as `specvid train TASK` has them: data=DIR freeze=conv1,conv2."""
     blocks: tuple[str, ...] = ()
     """Blocks: snl, nl(gate=0.1) ...; or with a place of their own, snl@layer3.-1. The bare network always is one."""
     places: tuple[str, ...] = ()

@@ -192,7 +192,7 @@ def replacing_folder(folder: str | Path, *, durable: bool = True, fix: str = "st
     it for readers.
 
     Args:
-        folder: the folder to replace or to create. Only one process may write it at a time.
+        folder: the folder to replace or to create. One process writes it at a time; others wait ten seconds.
         durable: force all files onto the disk before the rename, so that a crash of the machine loses nothing.
         fix: what the error says to do where the disk is full.
 
@@ -203,21 +203,50 @@ def replacing_folder(folder: str | Path, *, durable: bool = True, fix: str = "st
         OSError: the disk is full, or may not be written.
     """
     folder = Path(folder)
-    staging = _beside(folder, "writing")
-    with naming(folder, fix=fix):
-        recover(folder)
-        staging.mkdir(parents=True)
-    with naming(folder, staging, fix=fix), only_writer(staging, name=folder):
+    with _holding(folder, fix) as place, naming(folder, place, fix=fix):
+        staging = place / folder.name
+        staging.mkdir()
+        yield staging
+        if durable:
+            for path in [*staging.rglob("*"), staging]:
+                _flush(path)
+        os.replace(staging, _beside(folder, "ready"))
+        _put_in_order(folder)
+
+
+@contextmanager
+def _holding(folder: Path, fix: str) -> Iterator[Path]:
+    """Hold the place where the replacement of a folder is written, in order and empty, until that is in the old one's.
+
+    The place is removed by whoever holds it; so who waited for it looks whether it is still there.
+    """
+    place = _beside(folder, "writing")
+    while True:
+        with naming(folder, fix=fix):
+            if place.is_symlink():  # none of ours: what it leads to is not written
+                place.unlink(missing_ok=True)
+            try:
+                place.mkdir(parents=True, exist_ok=True)
+                descriptor = os.open(place, os.O_RDONLY | os.O_NOFOLLOW) if fcntl else -1
+            except (FileExistsError, FileNotFoundError):
+                if not place.parent.is_dir() or (os.path.lexists(place) and not place.is_dir()):
+                    raise
+                continue  # another process has removed it since, and may have made it again
         try:
-            yield staging
-            if durable:
-                for path in [*staging.rglob("*"), staging]:
-                    _flush(path)
-            os.replace(staging, _beside(folder, "ready"))
-        except (Exception, KeyboardInterrupt):
-            shutil.rmtree(staging, ignore_errors=True)
-            raise
-    recover(folder)
+            if fcntl and not _lock(descriptor, _ABOUT_TO_END):
+                raise ValueError(f"{folder} is being written by another process: let it end, or take another one.")
+            if fcntl and not _is(descriptor, place):
+                continue
+            try:
+                with naming(folder, fix=fix):
+                    _put_in_order(folder)
+                yield place
+            finally:
+                shutil.rmtree(place, ignore_errors=True)
+            return
+        finally:
+            if fcntl:
+                os.close(descriptor)
 
 
 @contextmanager
@@ -288,23 +317,30 @@ def recover(folder: str | Path) -> None:
     """Finish a replacement of ``folder`` that was interrupted, and remove what it left behind.
 
     Args:
-        folder: as given to `replacing_folder`. Only the process that writes it may call this.
+        folder: as given to `replacing_folder`.
 
     Raises:
         ValueError: another process is writing it.
     """
     folder = Path(folder)
-    ready, old = _beside(folder, "ready"), _beside(folder, "old")
-    if _beside(folder, "writing").is_dir():
-        with only_writer(_beside(folder, "writing"), name=folder):
+    if any(os.path.lexists(_beside(folder, state)) for state in ("writing", "ready", "old")):
+        with _holding(folder, "start again"):
             pass
+
+
+def _put_in_order(folder: Path) -> None:
+    """Put a ready folder in its place and remove what is left of others; for the process that holds the place."""
+    ready, old, place = (_beside(folder, state) for state in ("ready", "old", "writing"))
     if ready.exists():
         if folder.exists():
             shutil.rmtree(old, ignore_errors=True)
             os.replace(folder, old)
         os.replace(ready, folder)
-    for leftover in (old, _beside(folder, "writing")):
-        shutil.rmtree(leftover, ignore_errors=True)
+    for leftover in (old, *place.iterdir()):
+        if leftover.is_symlink() or leftover.is_file():
+            leftover.unlink()
+        else:
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def current(folder: str | Path) -> Path:

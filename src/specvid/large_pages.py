@@ -24,7 +24,7 @@ def restart_with_large_pages() -> None:
     It is left alone where it computes nothing, where glibc or the kernel has no such pages, where a debugger runs it,
     and where ``GLIBC_TUNABLES`` is set to anything: whoever sets the variable is not overruled.
     """
-    if VARIABLE in os.environ or not _wanted(sys.argv) or not _available():
+    if VARIABLE in os.environ or not _wanted(sys.argv[1:]) or not _available():
         return
     settings = ":".join(f"glibc.malloc.{name}={value}" for name, value in TUNABLES.items())
     try:
@@ -33,10 +33,12 @@ def restart_with_large_pages() -> None:
         return
 
 
-def _wanted(argv: list[str]) -> bool:
-    """Whether this is the program itself, and not Python code that calls it, and its verb computes something."""
-    started = Path(argv[0]).name in ("specvid", "__main__.py") and sys.gettrace() is None
-    return started and bool(argv[1:]) and argv[1] in _COMPUTING and not {"-h", "--help"} & set(argv)
+def _wanted(words: list[str]) -> bool:
+    """Whether the verb computes something, and this process was started for it: not by code that calls the program."""
+    if not words or words[0] not in _COMPUTING or {"-h", "--help"} & set(words) or sys.gettrace() is not None:
+        return False
+    *before, program = sys.orig_argv[: -len(words)] or [""]
+    return bool(before) and Path(program).name in ("specvid", "__main__.py") and sys.orig_argv[-len(words) :] == words
 
 
 def _available() -> bool:
