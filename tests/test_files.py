@@ -269,7 +269,7 @@ def test_what_stands_in_the_way_of_the_unfinished_folder(tmp_path: Path, kind: s
         assert not any(mine.iterdir()) and (tmp_path / "index/a").read_text() == "1"
     elif kind == "dangling":
         (tmp_path / "parent").symlink_to(tmp_path / "gone")
-        with pytest.raises(OSError, match="index"), replacing_folder(tmp_path / "parent" / "index"):
+        with pytest.raises(OSError, match="parent"), replacing_folder(tmp_path / "parent" / "index"):
             pass
     else:
         place.write_text("whose?")
