@@ -7,8 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from specvid.errors import unknown
-from specvid.registry import Registry
+from specvid.registry import Registry, check_options
 
 
 @dataclass(frozen=True)
@@ -123,9 +122,7 @@ def create_block(name: str, channels: int, *, dims: int = 3, **options: Any) -> 
             (it has the rule).
     """
     known = block_options(name)
-    for option in options:
-        if option not in known:
-            raise unknown(f"option of block {name!r}", option, known)
+    check_options(f"block {name!r}", options, known, words=("sub_sample",))
     values = known | options
     for option, value in (("channels", channels), *values.items()):
         integer = isinstance(value, int) and not isinstance(value, bool)

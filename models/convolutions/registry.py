@@ -8,10 +8,9 @@ from typing import Any
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
-from specvid.errors import unknown
 from specvid.models.convolutions.base import Convolution
 from specvid.models.convolutions.spec import CONVOLUTIONS_OF_TORCH, ConvolutionSpec
-from specvid.registry import Registry
+from specvid.registry import Registry, check_options
 
 
 @dataclass(frozen=True)
@@ -104,9 +103,7 @@ def convolution_from(conv: nn.Module, name: str, **options: Any) -> Convolution:
         ValueError: An unknown name or option, a value that is not possible, or a convolution that does not fit.
     """
     entry = CONVOLUTIONS.find(name)
-    for option in options:
-        if option not in entry.options:
-            raise unknown(f"option of convolution {name!r}", option, entry.options)
+    check_options(f"convolution {name!r}", options, entry.options)
     spec = ConvolutionSpec.of(conv)
     layer = entry.build(spec, **options)
     assert isinstance(conv, CONVOLUTIONS_OF_TORCH)

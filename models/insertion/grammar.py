@@ -5,7 +5,7 @@
     insertion = block ["(" option "=" value {"," option "=" value} ")"] "@" place
     place     = path [":" count]            layer3.-1   layer3.end   layer3:5   res4   features.13
 
-Values are Python literals (``3``, ``0.5``, ``True``, ``(1, 2)``, ``"text"``) or bare words (``linear``, ``t+s``).
+Values are Python literals (``3``, ``0.5``, ``True`` or ``true``, ``(1, 2)``, ``"text"``) or bare words (``linear``).
 What a place means in a network is the business of `specvid.models.insertion.places`.
 """
 
@@ -27,6 +27,7 @@ _LONGEST = 10_000  # characters
 _MOST_BLOCKS = 200  # of all insertions
 _MOST_DIGITS = 10  # of a number of blocks
 _NO_LITERAL = (ValueError, SyntaxError, TypeError, MemoryError, RecursionError)  # as `ast` calls what it cannot read
+_ON_OFF = {"true": True, "false": False}  # as JSON and shells write them
 _CONV_HELP = "the form is convolution[(option=value, ...)]@place[, ...], e.g. 'dcd@layer3' or 'phc(n=2)@layer4.0.conv2'"
 _HELP = "the form is block[(option=value, ...)]@place[, ...], e.g. 'snl@layer3.-1' or 'nl(mode=t+s)@layer2:2, snl@res4'"
 
@@ -219,6 +220,8 @@ def _parse_option(text: str, where: str, help: str) -> tuple[str, Any]:
     name, equals, value = (part.strip() for part in text.partition("="))
     if not equals or not value:
         raise ValueError(f"{where}: option {text.strip()!r} is not of the form name=value; {help}")
+    if value in _ON_OFF:
+        return name, _ON_OFF[value]
     try:
         return name, ast.literal_eval(value)
     except _NO_LITERAL:
@@ -237,6 +240,8 @@ def _format_value(value: Any) -> str:
 
 
 def _evaluates(text: str) -> bool:
+    if text in _ON_OFF:
+        return True
     try:
         ast.literal_eval(text)
     except _NO_LITERAL:

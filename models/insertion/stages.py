@@ -8,11 +8,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from specvid.errors import unknown
 from specvid.models.insertion.grammar import Insertion
 from specvid.models.insertion.places import find_module, trace
 from specvid.models.stages import STAGE_WRAPPERS, DepthStage, find_blocks
 from specvid.models.stages.stage import ResidualBlock
+from specvid.registry import check_options
 
 PlannedStage = tuple[str, Insertion, list[ResidualBlock], nn.Module]
 
@@ -54,10 +54,9 @@ def plan_stages(
 def _mixture(insertion: Insertion, blocks: list[ResidualBlock]) -> nn.Module:
     options: dict[str, Any] = dict(insertion.options)
     given = ("channels", "blocks")  # by the stage
-    known = [name for name in inspect.signature(STAGE_WRAPPERS[insertion.block]).parameters if name not in given]
-    for option in options:
-        if option not in known:
-            raise unknown(f"option of {insertion.block!r}", option, known)
+    parameters = inspect.signature(STAGE_WRAPPERS[insertion.block]).parameters.values()
+    known = {parameter.name: parameter.default for parameter in parameters if parameter.name not in given}
+    check_options(f"{insertion.block!r}", options, known)
     return STAGE_WRAPPERS[insertion.block](blocks[0].channels, blocks=len(blocks), **options)
 
 

@@ -1,6 +1,6 @@
 """A registry: a dict of what can be asked for by name, and a decorator that fills it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
 from specvid.errors import unknown
@@ -58,3 +58,24 @@ class Registry(dict[str, Entry]):
         if name not in self:
             raise unknown(self.kind, name, self)
         return self[name]
+
+
+def check_options(
+    what: str, given: Mapping[str, Any], known: Mapping[str, Any], *, words: Collection[str] = ()
+) -> None:
+    """Check the names of options, and that those that are on or off are no words, each of which would be on.
+
+    Args:
+        what: Whose options, e.g. ``block 'snl'``.
+        given: By name.
+        known: All there are, with their defaults.
+        words: Those that are off or on if not given, and also take a word.
+
+    Raises:
+        ValueError: An option is unknown, or one that is True or False is a word.
+    """
+    for option, value in given.items():
+        if option not in known:
+            raise unknown(f"option of {what}", option, known)
+        if isinstance(known[option], bool) and isinstance(value, str) and option not in words:
+            raise ValueError(f"{option}={value!r} of {what} is not possible: it is True or False.")

@@ -8,8 +8,7 @@ from typing import Any, TypeVar
 
 from torch import nn
 
-from specvid.errors import unknown
-from specvid.registry import Registry
+from specvid.registry import Registry, check_options
 
 Part = TypeVar("Part", bound=Callable[..., nn.Module])
 
@@ -70,8 +69,5 @@ def create_part(name: str, channels: int, **options: Any) -> nn.Module:
     Raises:
         ValueError: The part, an option or its value is unknown.
     """
-    known = part_options(name)
-    for option in options:
-        if option not in known:
-            raise unknown(f"option of part {name!r}", option, known)
+    check_options(f"part {name!r}", options, part_options(name))
     return _PARTS[name](channels, **options)

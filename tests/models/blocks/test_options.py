@@ -15,6 +15,7 @@ def test_the_list_is_the_family() -> None:
     [
         (lambda: create_block("snll", 8), r"block 'snll' is unknown. Did you mean 'snl'"),
         (lambda: create_block("snl", 8, imp="dense"), r"option of block 'snl' 'imp' is unknown. Did you mean 'impl'"),
+        (lambda: create_block("snl", 8, relu="no"), r"relu='no' of block 'snl' is not possible: it is True or False"),
         (lambda: create_block("snl", 8, order=2), r"option of block 'snl' 'order' is unknown"),
         (
             lambda: create_block("snl", 8, impl="quick"),

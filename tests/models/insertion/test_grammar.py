@@ -45,6 +45,12 @@ def test_words_that_are_literals_stay_text() -> None:
     assert str(block) == "nl(mode='None', impl='True', x=st)@a"
 
 
+def test_true_and_false_as_shells_write_them() -> None:
+    (block,) = parse_blocks("snl(relu=true, bias=false, norm=none)@a")
+    assert block.options == (("relu", True), ("bias", False), ("norm", "none"))
+    assert str(Insertion("snl", Place("a"), (("mode", "true"),))) == "snl(mode='true')@a"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
