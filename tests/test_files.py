@@ -258,6 +258,38 @@ def test_many_processes_replace_one_folder_one_after_the_other(tmp_path: Path) -
     assert [path.name for path in tmp_path.iterdir()] == ["index"]
 
 
+@pytest.mark.parametrize("kind", ["link", "file", "ready"])
+def test_what_is_no_finished_folder_does_not_replace_one(tmp_path: Path, kind: str) -> None:
+    ready, folder = tmp_path / ".index.ready", tmp_path / "index"
+    write(folder, 1)
+    if kind == "link":
+        ready.symlink_to(tmp_path / "gone")
+    elif kind == "file":
+        ready.write_text("whose?")
+    else:
+        write(ready, 2)
+    recover(folder)
+    assert content(folder) == ("2" if kind == "ready" else "1")
+    write(folder, 3)
+    assert content(folder) == "3" and [path.name for path in tmp_path.iterdir()] == ["index"]
+
+
+def test_a_link_to_nothing_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "index").symlink_to(tmp_path / "gone")
+    write(tmp_path / "index", 1)
+    assert content(tmp_path / "index") == "1" and [path.name for path in tmp_path.iterdir()] == ["index"]
+
+
+def test_a_parent_that_takes_no_folders_is_an_error_soon(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(files, "_ABOUT_TO_END", 0.1)
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(OSError), replacing_folder("index"):  # noqa: PT011 (whatever the system calls it)
+        pass
+
+
 @pytest.mark.parametrize("kind", ["link", "file", "dangling"])
 def test_what_stands_in_the_way_of_the_unfinished_folder(tmp_path: Path, kind: str) -> None:
     mine, place = tmp_path / "mine", tmp_path / ".index.writing"

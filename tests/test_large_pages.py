@@ -75,6 +75,37 @@ def test_others_do_not(starts, command: tuple[str, ...], environment: dict[str, 
 
 
 @pytest.mark.parametrize(
+    ("before", "wanted"),
+    [
+        ("-m specvid", True),
+        ("-u -X dev -W ignore -um specvid", True),
+        ("/usr/bin/specvid", True),
+        ("src/specvid/__main__.py", True),
+        ("-mspecvid", False),
+        ("-m memray run -m specvid", False),
+        ("/usr/bin/coverage run -m specvid", False),
+        ("runner.py -m specvid", False),
+        ("-c import_specvid specvid", False),
+        ("-m pdb -m specvid", False),
+        ("", False),
+    ],
+)
+def test_who_started_it(monkeypatch, before: str, wanted: bool) -> None:
+    monkeypatch.setattr(large_pages, "_is_watched", lambda: False)
+    monkeypatch.setattr(sys, "orig_argv", ["python", *before.split(), "embed", "x"])
+    assert large_pages._wanted(["embed", "x"]) is wanted
+    assert not large_pages._wanted(["embed", "y"])
+
+
+@available
+def test_something_that_takes_the_variable_away_is_asked_once(starts, tmp_path: Path) -> None:
+    with (tmp_path / "sitecustomize.py").open("a") as file:
+        file.write(f"os.environ.pop({large_pages.VARIABLE!r}, None)\n")
+    done, found = starts("-m", "specvid", "embed", "x", "--model", "r3d_tiny")
+    assert done.returncode == 2 and len(found) == 2
+
+
+@pytest.mark.parametrize(
     ("libc", "mode", "right"),
     [
         ("glibc 2.36", "always [madvise] never", True),
@@ -103,7 +134,7 @@ def test_an_interpreter_that_is_gone_goes_on(monkeypatch) -> None:
     monkeypatch.setattr(sys, "orig_argv", ["python", "specvid", "embed"])
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     monkeypatch.setattr(large_pages, "_available", lambda: True)
-    monkeypatch.setattr(sys, "gettrace", lambda: None)
+    monkeypatch.setattr(large_pages, "_is_watched", lambda: False)
     tried = []
     monkeypatch.setattr(os, "execve", lambda *given: tried.append(given) or execve(*given))
     large_pages.restart_with_large_pages()

@@ -64,3 +64,13 @@ def test_no_compiled_library_of_the_working_directory_is_loaded(tmp_path: Path) 
     said = "".join(path.read_text(errors="replace") for path in tmp_path.glob("linker.*"))
     assert "calling init" in said  # the protocol is one
     assert "calling init: libcuda.so.1" not in said and "calling init: ./libcuda.so.1" not in said
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere a working directory cannot be removed")
+def test_a_working_directory_that_was_removed(tmp_path: Path) -> None:
+    command = 'mkdir gone && cd gone && rmdir ../gone && exec "$0" -m specvid models r3d_tiny'
+    path = os.pathsep.join(sys.path[1:])
+    done = subprocess.run(
+        ["sh", "-c", command, sys.executable], cwd=tmp_path, env=os.environ | {"PYTHONPATH": path}, capture_output=True
+    )
+    assert done.returncode == 0 and b"r3d_tiny" in done.stdout, done.stderr

@@ -5,6 +5,9 @@ own, ``docs/reading.md``.
 """
 
 import os
+from typing import Any
+
+import numpy as np
 
 from specvid.datasets.decode.base import MIN_READABLE, Video
 from specvid.datasets.decode.index import _frame_index, frame_index
@@ -83,12 +86,14 @@ def open_video(
 
     Raises:
         VideoError: (one line: path and reason) the file is missing, empty, damaged or without pictures.
-        ValueError: an unknown decoder or one that is not installed, or a share outside 0 to 1.
+        ValueError: an unknown decoder or one that is not installed, a share outside 0 to 1, or a size that is none.
     """
     path = os.fspath(path)
     check_decoder(decoder)
     if not 0 <= min_readable <= 1:
         raise ValueError(f"min_readable = {min_readable}: expected a share, 0 to 1.")
+    if resize is not None:
+        resize = _checked_size(resize)
     if os.path.isdir(path):
         from specvid.datasets.decode.frame_folder import FrameFolder
 
@@ -100,3 +105,12 @@ def open_video(
     from specvid.datasets.decode.pyav import PyAVVideo
 
     return PyAVVideo(path, min_readable=min_readable, resize=resize)
+
+
+def _checked_size(resize: Any) -> int | tuple[int, int]:
+    """A short side, or (height, width), as Python's integers."""
+    sides = tuple(resize) if isinstance(resize, (list, tuple)) else (resize,)
+    whole = all(isinstance(side, int | np.integer) and not isinstance(side, bool) and side >= 1 for side in sides)
+    if not whole or len(sides) > 2 or (len(sides) == 1 and isinstance(resize, (list, tuple))):
+        raise ValueError(f"resize = {resize!r}: expected one or two whole numbers of pixels of at least 1.")
+    return (int(sides[0]), int(sides[1])) if len(sides) == 2 else int(sides[0])

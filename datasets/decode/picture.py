@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
+
+# libswscale's flags: which filter; colours at the full width of the picture, not at half of it
+_BILINEAR, _AREA = 0x2, 0x20 | 0x2000
 
 
 @dataclass(frozen=True)
@@ -15,13 +18,13 @@ class Shape:
         height: px that every frame is scaled to, in the orientation in which it is stored.
         width: likewise; it includes the aspect ratio of the pixels.
         turn: the upper left 2 x 2 part of the display matrix, signs only, row by row: (1, 0, 0, 1) is upright.
-        scaled: FFmpeg's name of how frames of another size are scaled.
+        scaled: FFmpeg's flags of how frames of another size are scaled.
     """
 
     height: int
     width: int
     turn: tuple[int, int, int, int] = (1, 0, 0, 1)
-    scaled: Literal["BILINEAR", "AREA"] = "BILINEAR"
+    scaled: int = _BILINEAR
 
     @property
     def shown(self) -> tuple[int, int]:
@@ -40,7 +43,7 @@ class Shape:
         if resize is None or not is_reduced(self.shown, size := resized_size(self.shown, resize)):
             return self
         height, width = size if self.turn[0] else size[::-1]
-        return replace(self, height=height, width=width, scaled="AREA")
+        return replace(self, height=height, width=width, scaled=_AREA)
 
 
 def resized_size(full: tuple[int, int], resize: int | tuple[int, int]) -> tuple[int, int]:

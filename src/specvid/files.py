@@ -220,7 +220,7 @@ def _holding(folder: Path, fix: str) -> Iterator[Path]:
 
     The place is removed by whoever holds it; so who waited for it looks whether it is still there.
     """
-    place = _beside(folder, "writing")
+    place, until = _beside(folder, "writing"), time.monotonic() + _ABOUT_TO_END
     while True:
         with naming(folder, fix=fix):
             if place.is_symlink():  # none of ours: what it leads to is not written
@@ -229,9 +229,10 @@ def _holding(folder: Path, fix: str) -> Iterator[Path]:
                 place.mkdir(parents=True, exist_ok=True)
                 descriptor = os.open(place, os.O_RDONLY | os.O_NOFOLLOW) if fcntl else -1
             except (FileExistsError, FileNotFoundError):
-                if not place.parent.is_dir() or (os.path.lexists(place) and not place.is_dir()):
+                if (os.path.lexists(place) and not place.is_dir()) or time.monotonic() > until:
                     raise
-                continue  # another process has removed it since, and may have made it again
+                time.sleep(0.01)  # another process has removed it since, and may have made it again
+                continue
         try:
             if fcntl and not _lock(descriptor, _ABOUT_TO_END):
                 raise ValueError(f"{folder} is being written by another process: let it end, or take another one.")
@@ -331,16 +332,21 @@ def recover(folder: str | Path) -> None:
 def _put_in_order(folder: Path) -> None:
     """Put a ready folder in its place and remove what is left of others; for the process that holds the place."""
     ready, old, place = (_beside(folder, state) for state in ("ready", "old", "writing"))
-    if ready.exists():
-        if folder.exists():
-            shutil.rmtree(old, ignore_errors=True)
+    if ready.is_dir() and not ready.is_symlink():
+        if os.path.lexists(folder):
+            _remove(old)
             os.replace(folder, old)
         os.replace(ready, folder)
-    for leftover in (old, *place.iterdir()):
-        if leftover.is_symlink() or leftover.is_file():
-            leftover.unlink()
-        else:
-            shutil.rmtree(leftover, ignore_errors=True)
+    for leftover in (ready, old, *place.iterdir()):
+        _remove(leftover)
+
+
+def _remove(path: Path) -> None:
+    """Remove a folder, a file or a link, whichever it is; of a folder what can be removed."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def current(folder: str | Path) -> Path:

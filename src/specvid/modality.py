@@ -19,7 +19,7 @@ DESCRIPTIONS: dict[str, str] = {
 
 INTERPOLATIONS: dict[str, str] = {
     "bilinear": "bilinear, as OpenCV's INTER_LINEAR on uint8, without antialiasing",
-    "area": "means of the pixels inside, as OpenCV's INTER_AREA to a level or two; bilinear where a side is enlarged",
+    "area": "means of the pixels inside, as OpenCV's INTER_AREA (videos: a level or two off, on average); bilinear to enlarge",
 }
 """How frames are resized, in words."""
 
@@ -51,7 +51,7 @@ def check_interpolation(interpolation: str, modality: str) -> None:
     Raises:
         ValueError: there is no such interpolation, or frames would be resized before flow is measured in their pixels.
     """
-    if interpolation not in INTERPOLATIONS:
+    if not isinstance(interpolation, str) or interpolation not in INTERPOLATIONS:
         raise unknown("interpolation", str(interpolation), INTERPOLATIONS)
     if interpolation != "bilinear" and modality == "flow":
         raise ValueError(

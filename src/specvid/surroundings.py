@@ -4,6 +4,7 @@ Importing `specvid.__main__` sees to it, before anything heavy is imported, also
 the command line, which import it anew. In Python the surroundings are those of the caller.
 """
 
+import contextlib
 import importlib.abc
 import importlib.machinery
 import os
@@ -32,7 +33,10 @@ def start_no_process_there() -> None:
 
     Where this process does, since it was started so, they do too. Python 3.10 does not read the variable.
     """
-    if not {"", os.path.abspath(os.curdir)} & set(sys.path):
+    here = {""}
+    with contextlib.suppress(FileNotFoundError):  # it was removed, so nothing is found in it
+        here = {"", os.path.abspath(os.curdir)}
+    if not here & set(sys.path):
         os.environ.setdefault("PYTHONSAFEPATH", "1")
 
 

@@ -232,6 +232,12 @@ def test_folders_to_write_are_checked_before_the_work(line: str, tmp_path, capsy
     assert (tmp_path / "file").read_text() == "mine"
 
 
+def test_a_name_that_begins_with_two_underscores_is_no_flag() -> None:
+    assert "__a.mp4" in verb("predict").parse(["__a.mp4", "--run", "__b"]).videos
+    with pytest.raises(ValueError, match="option '--top-x' of specvid predict is unknown"):
+        verb("predict").parse(["a.mp4", "--top_x", "3"])
+
+
 def test_names_that_begin_with_a_dash(tmp_path, capsys, monkeypatch) -> None:
     """As everywhere: after ``--`` all are names."""
     parse = verb("predict").parse

@@ -91,7 +91,7 @@ class Verb:
         words, names = _split(words)
         for word in words:
             flag = word.split("=")[0].replace("_", "-")
-            if flag.startswith("--") and flag not in self.flags():
+            if word.startswith("--") and flag not in self.flags():
                 other = f" `specvid {self.flags_elsewhere[flag]}` has it." if flag in self.flags_elsewhere else ""
                 raise ValueError(
                     f"option {flag!r} of specvid {self.name} is unknown.{other or nearest(flag, self.flags())} "

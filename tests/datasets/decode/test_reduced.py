@@ -132,3 +132,25 @@ def test_what_is_refused():
         ValueError, match=r"interpolation 'area' resizes frames before flow .* --interpolation bilinear"
     ):
         ClipSpec(4, 2, 64, 96, (0.5, 0.5), (0.5, 0.5), modality="flow", interpolation="area")
+
+
+@pytest.mark.parametrize("resize", [0, -1, (0, 5), (20,), (1, 2, 3), 2.5, True, "32", (20, 5.0)])
+def test_sizes_that_are_none(film, resize):
+    with pytest.raises(ValueError, match=r"resize = .*: expected one or two whole numbers of pixels"):
+        open_video(film, resize=resize)
+
+
+def test_sizes_of_other_kinds(film):
+    with open_video(film, resize=[20, 50]) as video, open_video(film, resize=np.int64(96)) as other:
+        assert video.size == (20, 50) and other.size == (96, 144) and type(other.size[0]) is int
+
+
+def test_colours_keep_the_width_of_the_picture(tmp_path):
+    """Of a film with colours at half its size, reduced to that size, none is lost."""
+    stripes = np.zeros((64, 96, 3), np.uint8)
+    stripes[:, ::2] = (255, 0, 0)
+    stripes[:, 1::2] = (0, 0, 255)
+    film = write_video(tmp_path / "film.mp4", [stripes.repeat(2, 0).repeat(2, 1)] * 4, "libx264", options={"crf": "1"})
+    with open_video(film, resize=64) as video:
+        frame = video.frames([1])[0].astype(int)
+    assert frame[:, ::2, 0].mean() > frame[:, 1::2, 0].mean() + 100  # as red, at half the width, both are the mean
