@@ -19,7 +19,7 @@ DESCRIPTIONS: dict[str, str] = {
 
 INTERPOLATIONS: dict[str, str] = {
     "bilinear": "bilinear, as OpenCV's INTER_LINEAR on uint8, without antialiasing",
-    "area": "means of the pixels inside, as OpenCV's INTER_AREA (videos: a level or two off, on average); bilinear to enlarge",
+    "area": "means of the pixels inside, as OpenCV's INTER_AREA (of videos, about: by FFmpeg); bilinear to enlarge",
 }
 """How frames are resized, in words."""
 
