@@ -109,8 +109,9 @@ def open_video(
 
 def _checked_size(resize: Any) -> int | tuple[int, int]:
     """A short side, or (height, width), as Python's integers."""
-    sides = tuple(resize) if isinstance(resize, (list, tuple)) else (resize,)
+    both = isinstance(resize, list | tuple)
+    sides: tuple[Any, ...] = tuple(resize) if both else (resize,)
     whole = all(isinstance(side, int | np.integer) and not isinstance(side, bool) and side >= 1 for side in sides)
-    if not whole or len(sides) > 2 or (len(sides) == 1 and isinstance(resize, (list, tuple))):
+    if not whole or len(sides) != 1 + both:
         raise ValueError(f"resize = {resize!r}: expected one or two whole numbers of pixels of at least 1.")
-    return (int(sides[0]), int(sides[1])) if len(sides) == 2 else int(sides[0])
+    return (int(sides[0]), int(sides[1])) if both else int(sides[0])

@@ -118,8 +118,8 @@ def input_changes(config: PretrainClipsConfig, default: InputSpec) -> dict[str, 
     Returns:
         The changed fields.
     """
-    given: dict[str, Any] = {"frames": config.frames, "stride": 1 if config.is_reid else config.stride}
-    given["interpolation"] = config.interpolation
+    stride = 1 if config.is_reid else config.stride
+    given: dict[str, Any] = {"frames": config.frames, "stride": stride, "interpolation": config.interpolation}
     changes = {name: value for name, value in given.items() if value is not None}
     if config.modality != "rgb":
         changes["modality"] = config.modality

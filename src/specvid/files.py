@@ -201,6 +201,7 @@ def replacing_folder(folder: str | Path, *, durable: bool = True, fix: str = "st
 
     Raises:
         OSError: the disk is full, or may not be written.
+        ValueError: another process is writing it.
     """
     folder = Path(folder)
     with _holding(folder, fix) as place, naming(folder, place, fix=fix):
@@ -360,7 +361,7 @@ def current(folder: str | Path) -> Path:
     """
     folder = Path(folder)
     ready = _beside(folder, "ready")
-    return ready if ready.exists() and not folder.exists() else folder
+    return ready if ready.is_dir() and not folder.exists() else folder
 
 
 def _beside(folder: Path, state: str) -> Path:

@@ -1,8 +1,7 @@
 """Memory in large pages, and kept: on a CPU a network asks for the same memory at every step and gives it back.
 
-glibc takes that memory from the system in pieces of 4 KiB and returns it, and the system clears every piece anew: tens
-of thousands a step, a third of its time. It reads its settings when a program starts, so the command line starts itself
-once more with them. They change no number.
+glibc takes that memory from the system in pieces of 4 KiB and returns it, and the system clears every piece anew. It
+reads its settings when a program starts, so the command line starts itself once more with them. They change no number.
 """
 
 import contextlib
