@@ -378,6 +378,8 @@ def test_the_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         (OSError(errno.ENOENT, "No such file or directory"), None),
         (RuntimeError("a matrix is singular"), None),
         (ValueError("no such block"), None),
+        (ValueError("labels.csv: row 3 says 'Permission denied', which is no class"), None),
+        (KeyError("No space left on device"), None),
     ],
 )
 def test_what_libraries_say_of_a_full_disk(error: Exception, reason: str | None) -> None:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,7 +96,9 @@ class Job:
         """
         import pyarrow.parquet as pq
 
-        if slow := slow_precision(self.config.job.precision, self.network.device.type):
+        device, precision = self.network.device.type, self.config.job.precision
+        echo(f"{self.config.network.title} on {device} in {precision}, {counted(self.batch_size, 'clip')} at a time")
+        if slow := slow_precision(precision, device):
             echo(slow)
         for note in found.notes():
             echo(note)
@@ -140,7 +142,7 @@ class Job:
 
     def _check(self, old: dict[str, Any], table: Any) -> None:
         """ValueError where the folder is of other settings or inputs; clears it where that was asked for."""
-        changed = differences(old, self.metadata(), but=frozenset({"inputs", "shards", "lists"}))
+        changed = differences(_compared(old), _compared(self.metadata()))
         hint = ""
         if not changed and not self.config.job.append and (count := _other_inputs(self.folder, table)):
             changed, hint = [f"inputs: {count}"], ", add what is new with --append"
@@ -211,6 +213,14 @@ class Job:
         if metadata["network"]["weights"] != here:
             raise ValueError(f"this process has other weights ({here[:12]}) than the first: give all the same file.")
         return metadata, self._read_inputs()
+
+
+def _compared(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """What two jobs on one folder must have in common: the clips that the network takes, whichever option said so."""
+    left = {name: value for name, value in metadata.items() if name not in ("inputs", "shards", "lists")}
+    if isinstance(left.get("config"), Mapping):
+        left["config"] = {name: value for name, value in left["config"].items() if name != "input"}
+    return left
 
 
 def _but(results: list[VideoResult], table: Any, deleted: set[str]) -> list[VideoResult]:

@@ -89,10 +89,11 @@ def disk_error(error: BaseException, target: str | os.PathLike[str], *, fix: str
     if isinstance(error, DiskError):  # of a part of it
         return DiskError(target, error.why, fix)
     text, number = " ".join(str(error).split()), getattr(error, "errno", None)
-    if not isinstance(number, int):
+    if not isinstance(number, int) and not isinstance(error, (ValueError, TypeError, LookupError)):
+        # A library's own words. Python's errors about values are none of a disk's, whatever they quote.
         said = ((code, (f"[Errno {code}]", f"os error {code}", os.strerror(code))) for code in _REASONS)
         number = next((code for code, words in said if any(word in text for word in words)), 0)
-    why = _REASONS.get(number)
+    why = _REASONS.get(number) if isinstance(number, int) else None
     if why is None and isinstance(error, RuntimeError) and any(word in text for word in _UNEXPLAINED):
         why = f"the disk is full, or may not be written ({text[:160]})"
     return None if why is None else DiskError(target, why, fix)

@@ -9,11 +9,13 @@ from specvid.models.blocks.precision import allow_tf32
 from specvid.pipelines.engine.devices import multiplies_bf16
 from specvid.text import counted
 
-PRECISIONS = ("float32", "tf32", "bfloat16", "float16")
-"""float32 and tf32: of all products, those of convolutions and of blocks alike; the others by autocast."""
+PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
+"""fp32 and tf32: of all products, those of convolutions and of blocks alike; the others by autocast."""
+
+HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def check_device(device: str, precision: str = "float32", *, graphs: bool = False) -> None:
+def check_device(device: str, precision: str = "fp32", *, graphs: bool = False) -> None:
     """Check what a benchmark is asked for.
 
     Args:
@@ -28,8 +30,8 @@ def check_device(device: str, precision: str = "float32", *, graphs: bool = Fals
         raise ValueError("device 'cuda': PyTorch sees no GPU here; use --device cpu.")
     if device != "cuda" and (graphs or precision == "tf32"):
         raise ValueError(f"{'--graphs' if graphs else '--precision tf32'} is for GPUs: add --device cuda.")
-    if device != "cuda" and precision == "float16":
-        raise ValueError("--precision float16 is for GPUs: add --device cuda, or use bfloat16 or float32.")
+    if device != "cuda" and precision == "fp16":
+        raise ValueError("--precision fp16 is for GPUs: add --device cuda, or use bf16 or fp32.")
 
 
 @contextmanager
@@ -40,7 +42,7 @@ def computing_in(precision: str) -> Iterator[None]:
         precision: of ``PRECISIONS``.
     """
     before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    allow_tf32(precision != "float32")
+    allow_tf32(precision != "fp32")
     try:
         yield
     finally:
@@ -55,8 +57,8 @@ def autocast(device: str, precision: str) -> torch.autocast:
         device: ``cpu`` or ``cuda``.
         precision: of ``PRECISIONS``.
     """
-    half = precision in ("bfloat16", "float16")
-    return torch.autocast(device, dtype=getattr(torch, precision) if half else None, enabled=half)
+    half = HALF.get(precision)
+    return torch.autocast(device, dtype=half, enabled=half is not None)
 
 
 def gpu_seconds() -> Callable[[Callable[[], object]], float]:
@@ -113,6 +115,6 @@ def device_line(device: str, precision: str, *, graphs: bool = False) -> str:
     """
     name = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {counted(torch.get_num_threads(), 'thread')}"
     how = ", CUDA graphs" if graphs else ""
-    if device == "cpu" and precision == "bfloat16" and not multiplies_bf16(device):
-        how = " (which it is not known to multiply: float32 may be many times faster)"
+    if device == "cpu" and precision == "bf16" and not multiplies_bf16(device):
+        how = " (which it is not known to multiply: fp32 may be many times faster)"
     return f"{name}, PyTorch {torch.__version__}, {precision}{how}"

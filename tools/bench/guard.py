@@ -137,7 +137,12 @@ def as_text(rows: list[Compared]) -> str:
 
 
 def report(
-    *, quick: bool = False, against: str = "", out: str = "", status: Callable[[str], None] = silent
+    *,
+    quick: bool = False,
+    against: str = "",
+    out: str = "",
+    accept: bool = False,
+    status: Callable[[str], None] = silent,
 ) -> tuple[str, int]:
     """Measure, compare, and write what was measured.
 
@@ -147,14 +152,17 @@ def report(
         out: file for the ratios measured, as ``against`` takes it; none if not given. Beside those of this machine
             that stand in it they are one more run, of at most `RUNS`, but for ratios that fell below them; those of
             another machine with the same instructions they replace.
+        accept: add what fell to them, too: the code is the one that they are of, so it is noise, or the loss is meant.
         status: called with a line for each benchmark.
 
     Returns:
         The table, and how many ratios fell.
 
     Raises:
-        ValueError: ``against`` or ``out`` is another file.
+        ValueError: ``against`` or ``out`` is another file, or ``accept`` has no ``out``.
     """
+    if accept and not out:
+        raise ValueError("--accept is of what --out adds: give --out FILE.")
     sizes = "quick" if quick else "full"
     here = Record(machine(), instructions(), {})
     recorded = next((one for one in read_records(against or RECORDED, sizes) if _alike(one, here)), None)
@@ -167,19 +175,19 @@ def report(
     text = f"now: {here.machine} ({here.instructions})\n{beside}\n\n{as_text(rows)}"
     if out:
         try:
-            status(_write(Path(out), sizes, here, now))
+            status(_write(Path(out), sizes, here, now, accept=accept))
         except (OSError, ValueError):
             status(text)
             raise
     return text, sum(row.fell for row in rows)
 
 
-def _write(out: Path, sizes: str, here: Record, now: Mapping[str, float]) -> str:
+def _write(out: Path, sizes: str, here: Record, now: Mapping[str, float], *, accept: bool = False) -> str:
     """Add a run to a file; says what became of the records that it had."""
     content = _read_all(out) if out.exists() else {}  # again: others may have written in the meantime
     records = content.get(sizes, [])
     before = next((one.ratios for one in records if _same(one, here)), {})
-    fell = {row.name for row in compare(now, before) if row.fell}
+    fell = set() if accept else {row.name for row in compare(now, before) if row.fell}
     runs = {name: before[name] if name in fell else (*before.get(name, ()), now[name])[-RUNS:] for name in now}
     others = [one for one in records if not _alike(one, here)]
     mine = Record(here.machine, here.instructions, runs)
@@ -188,7 +196,7 @@ def _write(out: Path, sizes: str, here: Record, now: Mapping[str, float]) -> str
     replaced = [one.machine for one in records if _alike(one, here) and not _same(one, here)]
     lines = [f"{out}: {max(map(len, runs.values()), default=0)} of {RUNS} runs of this machine"]
     lines += [f"  in place of {machine} ({here.instructions})" for machine in replaced]
-    lines += [f"  not added, because it fell below the runs there: {name}" for name in sorted(fell)]
+    lines += [f"  not added, because it fell below the runs there (--accept adds it): {name}" for name in sorted(fell)]
     return "\n".join(lines)
 
 

@@ -132,7 +132,7 @@ def bench_model(
     checkpoint: bool = False,
     embed: bool = False,
     device: str = "cpu",
-    precision: str = "float32",
+    precision: str = "fp32",
     channels_last: bool = False,
     cpu: bool = False,
     memory: bool = False,

@@ -39,7 +39,7 @@ specvid bench model: what blocks add to a training step or an embedding, and wha
   --embed                            forward passes in eval mode instead, as it is and for inference
   --memory                           also the memory of a step, each network in a process of its own
   --channels-last                    also in this memory format (contiguous, where built so)
-  --device cpu|cuda                  --precision float32|tf32|bfloat16|float16
+  --device cpu|cuda                  --precision fp32|tf32|bf16|fp16
 
 Example:
   specvid bench model --model r3d_18 --blocks "snl@layer3.-1"
@@ -56,7 +56,7 @@ Beside their own 1x1 convolutions (the floor) and the published N x N code, in t
   --variants NAME ...     which; if not given, all but snl-compiled, convolutions and snl-products
   --rounds 5              timed rounds; the figures are medians
   --patience 20           seconds of one variant at one size after which it runs no further round
-  --device cpu|cuda       --precision float32|tf32|bfloat16|float16
+  --device cpu|cuda       --precision fp32|tf32|bf16|fp16
   --graphs                on a GPU: CUDA graphs, without the time that starting operations takes
   --channels-last         features in this memory format
   --memory                peak memory of a training step instead of times: a fresh process each
@@ -124,6 +124,7 @@ All on synthetic data. A processor is compared with one that has the same vector
   --quick                 small sizes, under five minutes on two cores; without it, an hour or more
   --against FILE          recorded ratios; if not given, those of the package
   --out FILE              adds what was measured to the runs that it has, for --against
+  --accept                what fell, too: the code is the same, so it is noise, or the loss is meant
 
 Measure with nothing else on the machine: each ratio is of two things timed in turn, but noise stays.
 Exit code 1: a ratio fell by more than a tenth, and below all runs recorded.
@@ -178,7 +179,7 @@ class ModelOptions:
     embed: bool = False
     """Forward passes in eval mode instead of training steps."""
     device: Literal["cpu", "cuda"] = "cpu"
-    precision: Literal["float32", "tf32", "bfloat16", "float16"] = "float32"
+    precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
     channels_last: bool = False
     """Also with clips and the weights of 3D convolutions in this memory format."""
     memory: bool = False
@@ -206,7 +207,7 @@ class BlocksOptions:
     patience: float | None = None
     """Seconds of one variant at one size after which it runs no further round; 20, or 4 for what is quadratic."""
     device: Literal["cpu", "cuda"] = "cpu"
-    precision: Literal["float32", "tf32", "bfloat16", "float16"] = "float32"
+    precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
     graphs: bool = False
     """CUDA graphs."""
     channels_last: bool = False
@@ -227,7 +228,7 @@ class BlocksOptions:
         idle = [name for name in TIMING if getattr(self, name) != getattr(BlocksOptions, name)]
         if self.memory and idle:
             words = ", ".join(f"--{name.replace('_', '-')}" for name in idle)
-            raise ValueError(f"--memory is of one step in float32 on the CPU: leave out {words}.")
+            raise ValueError(f"--memory is of one step in fp32 on the CPU: leave out {words}.")
         if self.all and (self.memory or self.graphs or self.channels_last):
             raise ValueError("--all has its own table, with memory: leave out --memory, --graphs and --channels-last.")
         if self.cpu_time and not (self.all and self.device == "cpu"):
@@ -309,6 +310,8 @@ class AllOptions:
     """Recorded ratios."""
     out: str = ""
     """File for the ratios measured."""
+    accept: bool = False
+    """Add what fell, too."""
 
 
 def _loader(options: LoaderOptions) -> str:
@@ -413,7 +416,7 @@ def _all(options: AllOptions) -> int:
     from specvid.tools.bench.guard import report
 
     out = str(output_file("out", options.out)) if options.out else ""
-    text, fell = report(quick=options.quick, against=options.against, out=out, status=status)
+    text, fell = report(quick=options.quick, against=options.against, out=out, accept=options.accept, status=status)
     echo(text)
     return min(fell, 1)
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from tiny_ucf101 import synthesize_tiny_ucf101
 
 from specvid import cli
 from specvid.files import write_json
+from specvid.models import create_model
 from specvid.pipelines.embed import EmbedConfig, JobConfig, OutputConfig, WindowConfig, embed, job
 from specvid.pipelines.embed.folder import Folder
 from specvid.pipelines.embed.rows import Rows
@@ -57,6 +59,18 @@ def whole(videos: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     outcome = embed(videos, out, config())
     assert (outcome.videos, outcome.failed) == (13, 1)
     return out
+
+
+def test_settings_count_by_what_they_come_to(videos: list[Path], tmp_path: Path) -> None:
+    """The network's own 8 frames are the same clips when they are asked for; 4 are others."""
+    own = replace(config(append=True), input=InputConfig(size=16, resize=20))
+    frames = create_model("r3d_tiny").input.frames
+    embed(videos[:2], tmp_path / "emb", own)
+    asked = replace(own, input=InputConfig(frames=frames, size=16, resize=20, interpolation="bilinear"))
+    assert embed(videos[2:4], tmp_path / "emb", asked).rows > 0
+    other = replace(own, input=InputConfig(frames=frames // 2, size=16, resize=20))
+    with pytest.raises(ValueError, match=rf"embedded otherwise \(frames: {frames} -> {frames // 2}\)"):
+        embed(videos[4:5], tmp_path / "emb", other)
 
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 10))])

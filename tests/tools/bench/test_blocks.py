@@ -26,15 +26,15 @@ def test_only_a_gpu_has_graphs_and_tf32() -> None:
 
 def test_the_switch_of_tf32_is_put_back() -> None:
     before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    with computing_in("float32"):
+    with computing_in("fp32"):
         assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == ("highest", False)
-        with computing_in("bfloat16"):
+        with computing_in("bf16"):
             assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == ("high", True)
     assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == before
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("options", [{"graphs": True, "precision": "bfloat16", "channels_last": True}, {}], ids=str)
+@pytest.mark.parametrize("options", [{"graphs": True, "precision": "bf16", "channels_last": True}, {}], ids=str)
 def test_on_a_gpu(options: dict) -> None:
     sizes = {"positions": (784,), "channels": (64,), "batches": (2,), "rounds": 2}
     rows = list(bench_blocks(**sizes, variants=("snl-auto", "nl-attention"), device="cuda", **options))
@@ -68,7 +68,7 @@ def test_a_run_prints_writes_and_says_what_is_left_out(tmp_path, capsys: pytest.
     assert run(["bench", "blocks", *words, "--variants", *variants]) == 0
     text = capsys.readouterr().out
     assert "forward + backward, C = 8, B = 1: ms (times the floor)" in text
-    assert f"PyTorch {torch.__version__}, float32\n" in text
+    assert f"PyTorch {torch.__version__}, fp32\n" in text
     assert "N = 98" in text and "N = 392" in text
     with file.open() as lines:
         rows = list(csv.DictReader(lines))
@@ -108,20 +108,26 @@ def test_limits() -> None:
     assert left_out("nl-attention", 50176, 512, 1) is None
     assert left_out("nl-attention", 50176, 1024, 1) == "takes minutes a step"
     assert left_out("snl-linear", 50176, 1024, 4) is None
-    row = BlockTime("nl-dense", 50176, 512, 1, "float32", "cpu", skipped="too large")
+    row = BlockTime("nl-dense", 50176, 512, 1, "fp32", "cpu", skipped="too large")
     assert left_out_lines([row]) == ["left out: nl-dense at N 50,176 C 512 B 1: too large"]
     ((_, table), _) = time_tables([row])
     assert table[1] == ["nl-dense", "-"]
 
 
 def row(variant: str, n: int, ms: float) -> BlockTime:
-    return BlockTime(variant, n, 512, 1, "float32", "cpu", False, ms, 1.0, 3 * ms, 1.0, (5, 5))
+    return BlockTime(variant, n, 512, 1, "fp32", "cpu", False, ms, 1.0, 3 * ms, 1.0, (5, 5))
 
 
 def test_slope_counts_from_784_up() -> None:
     rows = [row("a", 98, 77.0)] + [row("a", n, n**2 / 1e6) for n in (784, 3136, 12544)]
     assert slope(rows, "a", 512, 1) == pytest.approx(2)
     assert math.isnan(slope(rows[:2], "a", 512, 1))
+
+
+def test_one_size_has_no_slope() -> None:
+    for sizes in ([784], [98, 784]):
+        assert not any("slope" in heading for _, (heading, *_) in time_tables([row("a", n, 1.0) for n in sizes]))
+    assert "slope" in time_tables([row("a", n, 1.0) for n in (784, 3136)])[1][1][0]
 
 
 def test_what_auto_takes_is_compared_with_the_better_form() -> None:
@@ -140,10 +146,10 @@ def test_unknown_sizes_and_variants() -> None:
 
 
 def test_csv_keeps_what_was_not_measured(tmp_path) -> None:
-    write_csv([BlockTime("nl-dense", 50176, 512, 1, "float32", "cpu", skipped="too large")], tmp_path / "x.csv")
+    write_csv([BlockTime("nl-dense", 50176, 512, 1, "fp32", "cpu", skipped="too large")], tmp_path / "x.csv")
     header, line = (tmp_path / "x.csv").read_text().splitlines()
     assert header.split(",") == [field.name for field in dataclasses.fields(BlockTime)]
-    assert line == "nl-dense,50176,512,1,float32,cpu,False,nan,nan,nan,nan,0 0,too large"
+    assert line == "nl-dense,50176,512,1,fp32,cpu,False,nan,nan,nan,nan,0 0,too large"
     write_csv([BlockMemory("floor", 98, 512, 4, 12.3456)], tmp_path / "x.csv")
     assert (tmp_path / "x.csv").read_text().splitlines()[1] == "floor,98,512,4,12.35"
     assert "nl-dense" in VARIANTS
@@ -156,7 +162,7 @@ def test_memory_has_a_table_for_each_size(capfd: pytest.CaptureFixture[str]) -> 
     assert "C = 512, B = 1: MiB" in text
     assert "C = 512, B = 4: MiB" in text
     assert sum(line.startswith("snl-auto") for line in text.splitlines()) == 2
-    for idle in (["--precision", "bfloat16"], ["--channels-last"], ["--rounds", "9"]):
+    for idle in (["--precision", "bf16"], ["--channels-last"], ["--rounds", "9"]):
         assert run(["bench", "blocks", "--memory", *idle]) == 2
         assert f"leave out {idle[0]}" in capfd.readouterr().err
 

@@ -55,7 +55,7 @@ def test_the_command(tmp_path, capsys) -> None:
     assert run([*words, "--batches", "1", "--rounds", "1", "--csv", str(tmp_path / "all.csv")]) == 0
     text = capsys.readouterr().out
     about, _, *table = text.splitlines()
-    assert about.startswith("CPU, ") and about.endswith(", float32")
+    assert about.startswith("CPU, ") and about.endswith(", fp32")
     assert [line.split()[0] for line in table[:4]][::2] == ["block", "gc"]
     with open(tmp_path / "all.csv", newline="") as file:
         assert [row["name"] for row in csv.DictReader(file)] == ["gc", "dcd"]

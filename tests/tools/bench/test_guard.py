@@ -113,7 +113,19 @@ def test_what_fell_is_not_added_to_the_runs(tmp_path, monkeypatch, capsys) -> No
         against = file if file.exists() else guard.RECORDED
         assert run(["bench", "all", "--quick", "--out", str(file), "--against", str(against)]) == code
     assert read_records(file, "quick")[0].ratios == {"a": (1.0, 0.95)}
-    assert capsys.readouterr().err.count("not added, because it fell below the runs there: a") == 2
+    assert capsys.readouterr().err.count("not added, because it fell below the runs there (--accept adds it): a") == 2
+
+
+def test_what_fell_is_added_where_that_is_accepted(tmp_path, monkeypatch, capsys) -> None:
+    file = tmp_path / "ratios.json"
+    for ratio, code in ((1.0, 0), (0.5, 1), (0.5, 0)):
+        monkeypatch.setattr(guard, "measure", lambda *, quick, status, ratio=ratio: {"a": ratio})
+        against = file if file.exists() else guard.RECORDED
+        assert run(["bench", "all", "--quick", "--out", str(file), "--accept", "--against", str(against)]) == code
+    assert read_records(file, "quick")[0].ratios == {"a": (1.0, 0.5, 0.5)}
+    assert "not added" not in capsys.readouterr().err
+    assert run(["bench", "all", "--quick", "--accept"]) == 2
+    assert "--accept is of what --out adds: give --out FILE." in capsys.readouterr().err
 
 
 def test_what_others_wrote_in_the_meantime_stays(tmp_path, monkeypatch) -> None:

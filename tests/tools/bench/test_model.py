@@ -68,7 +68,7 @@ def make_backbone_like(model: VideoModel) -> torch.nn.Module:
 
 def test_embedding_in_another_memory_format_and_precision() -> None:
     sizes = {"frames": 4, "size": 16, "steps": 1}
-    rows = bench_model("r3d_tiny", ["snl@layer2"], **sizes, embed=True, channels_last=True, precision="bfloat16")
+    rows = bench_model("r3d_tiny", ["snl@layer2"], **sizes, embed=True, channels_last=True, precision="bf16")
     assert [str(row.form) for row in rows] == [
         "(bare)",
         "snl@layer2",
@@ -123,8 +123,8 @@ def test_table() -> None:
 
 
 def test_half_precision_is_for_gpus() -> None:
-    with pytest.raises(ValueError, match="--precision float16 is for GPUs"):
-        bench_model("r3d_tiny", precision="float16")
+    with pytest.raises(ValueError, match="--precision fp16 is for GPUs"):
+        bench_model("r3d_tiny", precision="fp16")
 
 
 @pytest.mark.parametrize(("name", "layout"), [("r3d_18", LAST), ("r3d_tiny", CONTIGUOUS), ("mobilenet_v2", CONTIGUOUS)])

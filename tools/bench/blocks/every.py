@@ -68,7 +68,7 @@ def bench_every(
     rounds: int = 3,
     patience: float = 5.0,
     device: str = "cpu",
-    precision: str = "float32",
+    precision: str = "fp32",
     cpu_time: bool = False,
 ) -> Iterator[EveryRow]:
     """Measure every block with its default options, beside the floor of ``bench_blocks``.

@@ -23,6 +23,9 @@ Row = TypeVar("Row", BlockTime, BlockMemory)
 Table = list[list[str]]
 """Rows of text, the heading first."""
 
+_SLOPE_FROM = 784
+"""N from which up a slope counts: below, what a call costs at all hides it."""
+
 
 def report_times(
     rows: Iterable[BlockTime], *, csv: str = "", markdown: bool = False, status: Callable[[str], None] = silent
@@ -45,10 +48,11 @@ def report_times(
         return row.skipped or f"{row.forward_ms:.3g} ms forward{trained}"
 
     measured = _measure(rows, figures, csv=csv, status=status)
-    first = measured[0]
+    first, tables = measured[0], time_tables(measured)
     parts = [device_line(first.device, first.precision, graphs=first.graphs)]
-    parts += [f"\n{title}: ms (times the floor)\n\n{print_table(table)}" for title, table in time_tables(measured)]
-    parts.append("\nslope: log-log over N from 784 up, 1 is linear, 2 quadratic")
+    parts += [f"\n{title}: ms (times the floor)\n\n{print_table(table)}" for title, table in tables]
+    if any("slope" in heading for _, (heading, *_) in tables):
+        parts.append(f"\nslope: log-log over N from {_SLOPE_FROM} up, 1 is linear, 2 quadratic")
     if len(forms := auto_table(measured)) > 1:
         parts.append(f"\n{print_table(forms)}")
     return "\n".join([*parts, "", *left_out_lines(measured)])
@@ -128,11 +132,12 @@ def time_tables(rows: Sequence[BlockTime]) -> list[tuple[str, Table]]:
     for channels, batch in dict.fromkeys((row.channels, row.batch) for row in rows):
         here = [row for row in rows if (row.channels, row.batch) == (channels, batch)]
         sizes = list(dict.fromkeys(row.positions for row in here))
+        sloped = sum(size >= _SLOPE_FROM for size in sizes) > 1
         for train in (False, True):
-            table = [["variant", *(f"N = {n:,}" for n in sizes), *(["slope"] if train else [])]]
+            table = [["variant", *(f"N = {n:,}" for n in sizes), *(["slope"] if train and sloped else [])]]
             for name in dict.fromkeys(row.variant for row in here if not (train and row.variant in FORWARD_ONLY)):
                 line = [_times(row, train) for row in here if row.variant == name]
-                exponent = [f"{slope(rows, name, channels, batch):.2f}"] if train else []
+                exponent = [f"{slope(rows, name, channels, batch):.2f}"] if train and sloped else []
                 table.append([name, *line, *exponent])
             title = f"{'forward + backward' if train else 'forward'}, C = {channels}, B = {batch}"
             tables.append((title, table))
@@ -146,7 +151,7 @@ def _times(row: BlockTime, train: bool) -> str:
     return f"{time:.{2 if time < 10 else 1 if time < 100 else 0}f} ({to_floor:.2f})"
 
 
-def slope(rows: Sequence[BlockTime], variant: str, channels: int, batch: int, *, least: int = 784) -> float:
+def slope(rows: Sequence[BlockTime], variant: str, channels: int, batch: int, *, least: int = _SLOPE_FROM) -> float:
     """The log-log slope of training time over N: 1 is linear, 2 quadratic.
 
     Args:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from specvid.tools.bench.blocks.variants import CLIPS, FORWARD_ONLY, QUADRATIC, VARIANTS, check_choices, left_out, make
-from specvid.tools.bench.gpu import autocast, check_device, computing_in, gpu_seconds, graphed
+from specvid.tools.bench.gpu import HALF, autocast, check_device, computing_in, gpu_seconds, graphed
 from specvid.tools.timing import Seconds, interleaved, median, ratio
 
 PATIENCE, PATIENCE_QUADRATIC = 20.0, 4.0  # seconds of one variant at one size, after which it runs no further round
@@ -58,7 +58,7 @@ def bench_blocks(
     rounds: int = 5,
     patience: float | None = None,
     device: str = "cpu",
-    precision: str = "float32",
+    precision: str = "fp32",
     graphs: bool = False,
     channels_last: bool = False,
     cpu: bool = False,
@@ -101,8 +101,8 @@ def _bench_size(
 ) -> Iterator[BlockTime]:
     torch.manual_seed(0)
     x = torch.randn(size.batch, size.channels, *CLIPS[size.positions], device=size.device)
-    if size.device == "cuda" and size.precision in ("bfloat16", "float16"):  # as a network's layers hand it over
-        x = x.to(getattr(torch, size.precision))
+    if size.device == "cuda" and size.precision in HALF:  # as a network's layers hand it over
+        x = x.to(HALF[size.precision])
     if channels_last:
         x = x.to(memory_format=torch.channels_last_3d)
     numbers = size.positions, size.channels, size.batch, size.device
