@@ -387,6 +387,13 @@ def test_what_libraries_say_of_a_full_disk(error: Exception, reason: str | None)
     assert named is None if reason is None else str(named).startswith(f"a\\nb.bin cannot be written: {reason}")
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+def test_a_named_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    with replacing_folder(tmp_path / "a") as folder:
+        os.mkfifo(folder / "pipe")
+    assert (tmp_path / "a" / "pipe").is_fifo()
+
+
 def test_an_error_about_a_file_that_is_read_stays_as_it_is(tmp_path: Path) -> None:
     with pytest.raises(PermissionError), replacing_file(tmp_path / "copy.txt"):
         raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "source.txt"))

@@ -8,7 +8,10 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
+from specvid.cores import usable_cores
 from specvid.pipelines.engine.signals import Interrupted, handling
+
+_THREADS = {"OMP_NUM_THREADS", "MKL_NUM_THREADS"}
 
 
 def run_commands(
@@ -19,7 +22,7 @@ def run_commands(
     jobs: int = 0,
     on_line: Callable[[str, str], None] | None = None,
 ) -> Iterator[tuple[str, str]]:
-    """Run command lines, each with its share of the cores.
+    """Run command lines, each with its share of the cores, if the environment does not say how many threads they have.
 
     Args:
         commands: the words after ``specvid``, by a name that is a file's.
@@ -36,7 +39,7 @@ def run_commands(
     """
     if not commands:
         return
-    cores = os.cpu_count() or 1
+    cores = usable_cores()
     at_once = min(jobs or cores, len(commands))
     running: set[subprocess.Popen[str]] = set()
     Path(logs).mkdir(parents=True, exist_ok=True)
@@ -47,8 +50,9 @@ def run_commands(
         raise Interrupted(number, stopped)
 
     def run(name: str) -> str:
-        threads = str(max(1, cores // at_once))
-        environment = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads} | dict(os.environ)
+        # One of them alone would be overruled by the other: PyTorch takes MKL's where there is MKL.
+        share = {} if _THREADS & os.environ.keys() else dict.fromkeys(_THREADS, str(max(1, cores // at_once)))
+        environment = os.environ | share
         pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "errors": "replace"}
         last = ""
         with (

@@ -210,7 +210,8 @@ def replacing_folder(folder: str | Path, *, durable: bool = True, fix: str = "st
         yield staging
         if durable:
             for path in [*staging.rglob("*"), staging]:
-                _flush(path)
+                if path.is_file() or path.is_dir():  # a pipe would be waited for
+                    _flush(path)
         os.replace(staging, _beside(folder, "ready"))
         _put_in_order(folder)
 

@@ -19,6 +19,7 @@ from typing import Literal
 import numpy as np
 import torch
 
+from specvid.cores import usable_cores
 from specvid.pipelines.embed import EmbedConfig, JobConfig, OutputConfig, WindowConfig
 from specvid.pipelines.embed.feed import read_ahead
 from specvid.pipelines.embed.folder import Folder
@@ -201,7 +202,7 @@ def as_text(row: EmbedRow) -> str:
         ["", "videos / s", f"median of the rounds, {row.videos} videos each"],
         ["decoding alone", f"{row.decoding:.2f}", f"{row.decoding_cores:.2f} cores busy"],
         ["network alone", f"{row.network:.2f}", ""],
-        ["embed", f"{row.job:.2f}", f"{row.job_cores:.2f} cores busy, of {os.cpu_count()}"],
+        ["embed", f"{row.job:.2f}", f"{row.job_cores:.2f} cores busy, of {usable_cores()}"],
         ["to the slower one", f"{row.ratio:.2f}x", ""],
         ["by CPU time", f"{row.cpu_ratio:.2f}x", "network alone to the main process of embed"],
     ]

@@ -10,6 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from specvid.cores import usable_cores
 from specvid.datasets.clips.spans import frames_of, overrun
 from specvid.datasets.decode import MIN_READABLE, open_video
 from specvid.datasets.decode.flow_folder import open_folder
@@ -142,7 +143,7 @@ def check(
     if fast:
         lines.append(f"{len(present):,} of {len(paths):,} {noun} are there (names only: nothing was opened)")
     else:
-        settings: dict[str, Any] = {"min_readable": min_readable, "workers": workers or os.cpu_count() or 1}
+        settings: dict[str, Any] = {"min_readable": min_readable, "workers": workers or usable_cores()}
         found = list(verify_files(present, images=noun == "frames", progress=progress, **settings))
         problems |= {report.path: report.error for report in found if report.error}
         frames = "" if noun == "frames" else f": {sum(report.frames for report in found):,} frames"

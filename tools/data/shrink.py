@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from specvid.cores import usable_cores
 from specvid.datasets.decode import open_video
 from specvid.datasets.layouts.media import VIDEOS, is_hidden, walk
 from specvid.errors import VideoError, disk_error
@@ -121,7 +122,7 @@ def shrink(
     if here == there or not linked.isdisjoint(there.parents) or there in linked or there in here.parents:
         raise ValueError(f"{out} and {source} lie in each other: the copy needs a folder of its own.")
     with only_writer(out):
-        return _shrink(source, out, config, workers or os.cpu_count() or 1, progress=progress)
+        return _shrink(source, out, config, workers or usable_cores(), progress=progress)
 
 
 def _shrink(source: Path, out: Path, config: ShrinkConfig, workers: int, *, progress: bool) -> ShrinkReport:

@@ -216,6 +216,8 @@ def _shrink(options: ShrinkOptions) -> int:
     sizes = f"{before:,.1f} -> {after:,.1f} MiB"
     others = counted(report.others, "other file")
     echo(f"{out}: {counted(report.videos, 'video')} re-encoded (now or before), {sizes}; {others}")
+    if report.bytes_after > report.bytes_before:
+        echo("warning: it is larger than before: these videos are small already, or a smaller --short-side is needed")
     if report.videos:
         rates = " -> ".join(f"{rate:.1f}" for rate in report.clips_per_s)
         echo(f"reading clips of 16 frames: {rates} clips/s ({report.speed_up:.2f} times, one thread, side by side)")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from specvid.pipelines.engine import jobs
 from specvid.pipelines.engine.jobs import run_commands
 from specvid.pipelines.engine.signals import Interrupted
 
@@ -31,15 +32,21 @@ def test_nothing_to_do_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_each_gets_its_share_of_the_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("OMP_NUM_THREADS")
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    monkeypatch.setattr(jobs, "usable_cores", lambda: 8)
     monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
-    (tmp_path / "python").write_text("#!/bin/sh\necho $OMP_NUM_THREADS\n")
+    (tmp_path / "python").write_text("#!/bin/sh\necho ${OMP_NUM_THREADS-all},${MKL_NUM_THREADS-all}\n")
     (tmp_path / "python").chmod(0o755)
     threads: list[str] = []
     for commands in ({"a": []}, {"a": [], "b": [], "c": []}):
         list(run_commands(commands, logs=tmp_path, stopped="", on_line=lambda _, line: threads.append(line)))
-    assert threads == ["8", "2", "2", "2"]
+    assert threads == ["8,8", "2,2", "2,2", "2,2"]
+    for variable, wanted in (("OMP_NUM_THREADS", "1,all"), ("MKL_NUM_THREADS", "all,1")):
+        with monkeypatch.context() as env:
+            env.setenv(variable, "1")
+            list(run_commands({"a": []}, logs=tmp_path, stopped="", on_line=lambda _, line: threads.append(line)))
+        assert threads.pop() == wanted  # what the user says is not undone by the other variable
 
 
 def test_a_signal_ends_all_and_says_what_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

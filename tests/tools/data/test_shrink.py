@@ -148,3 +148,14 @@ def test_a_wrong_place(tmp_path, out, message):
     for wrong in ({"short_side": 15}, {"short_side": 17}, {"gop": 0}):
         with pytest.raises(ValueError, match="must be"):
             ShrinkConfig(**wrong)
+
+
+def test_a_set_that_grew_is_told(tmp_path, capsys):
+    """Of a picture that stands still, one frame is stored; where each frame can be jumped to, all are."""
+    still = np.random.default_rng(0).integers(0, 255, (1, 48, 64, 3), np.uint8)
+    (tmp_path / "set" / "a").mkdir(parents=True)
+    write_video(tmp_path / "set" / "a" / "still.mp4", still.repeat(60, axis=0))
+    for gop, side, grew in (("1", "48", True), ("60", "16", False)):
+        words = ["data", "shrink", str(tmp_path / "set"), str(tmp_path / side), "--short-side", side, "--gop", gop]
+        assert cli.run([*words, "--workers", "1"]) == 0
+        assert ("warning: it is larger than before" in capsys.readouterr().out) == grew
