@@ -1,8 +1,8 @@
 """Whether a network uses its blocks: where their gates stand, and how much they add to what flows through them.
 
 A block starts as the identity, and a training may leave it there: then two trainings with and without it differ by
-chance alone. So every training reports at its end, block by block, where the gate stands, and which share of the
-features behind the block comes from it, RMS(block(x) - x) / RMS(x), measured while the test part is scored. Below
+chance alone. So every training reports at its end, block by block, where the gate stands, and the share: how large what
+the block adds is beside what it is added to, RMS(block(x) - x) / RMS(x), measured while the test part is scored. Below
 `UNUSED` the block counts as never used.
 """
 
@@ -21,7 +21,7 @@ from specvid.pipelines.engine.log import log
 from specvid.text import percent
 
 UNUSED = 0.01
-"""Least share of the features behind a block that comes from it, for the block to count as used."""
+"""Least share for a block to count as used."""
 
 MEASURED = 8
 """Forward passes in which the share is measured."""
