@@ -282,33 +282,37 @@ def test_numbers_that_float16_does_not_hold(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("backbone", "preprocessing"),
+    ("backbone", "blocks", "preprocessing", "size"),
     [
-        ("resnet18", True),
-        pytest.param("mobilenet_v2", False, marks=pytest.mark.slow),
-        pytest.param("mobilenet_v2", True, marks=pytest.mark.slow),
-        pytest.param("osnet_x0_25", False, marks=pytest.mark.slow),
-        pytest.param("resnet50", False, marks=pytest.mark.slow),
+        ("resnet18", "", True, (64, 32)),
+        ("osnet_x0_25", "snl(gate=0.5)@conv3.-1, se@conv2.-1", False, (256, 128)),  # what trackers feed
+        pytest.param("osnet_x0_25", "", False, (256, 128), marks=pytest.mark.slow),
+        pytest.param("mobilenet_v2", "", False, (64, 32), marks=pytest.mark.slow),
+        pytest.param("mobilenet_v2", "nl(gate=0.5)@features.13", True, (256, 128), marks=pytest.mark.slow),
+        pytest.param("resnet50", "", False, (64, 32), marks=pytest.mark.slow),
+        pytest.param("resnet50", "snl(gate=0.5)@layer2.-1, snl@layer3.1", False, (256, 128), marks=pytest.mark.slow),
     ],
 )
-def test_a_re_identifier_as_trackers_load_it(backbone: str, preprocessing: bool, tmp_path: Path) -> None:
+def test_a_re_identifier_as_trackers_load_it(
+    backbone: str, blocks: str, preprocessing: bool, size: tuple[int, int], tmp_path: Path
+) -> None:
     """Single images in, embeddings of unit length out, equal to those of clips of one frame; any batch, one size."""
     torch.manual_seed(0)
-    size = {"frames": 4, "stride": 1, "size": (64, 32), "resize": (64, 32)}
-    model = create_model(backbone, blocks="", num_classes=5, neck="bnneck", input=size).eval()
+    takes = {"frames": 4, "stride": 1, "size": size, "resize": size}
+    model = create_model(backbone, blocks=blocks, num_classes=5, neck="bnneck", input=takes).eval()
     options = {"images": True, "l2": True, "fix_size": True, "with_preprocessing": preprocessing}
     done = export_model(model, tmp_path / "reid.onnx", **options)
     assert done.axes.dynamic == ["batch"]
     assert "of unit length" in done.text() and "time" not in done.text().split("deviates")[0]
     run, metadata = read(tmp_path / "reid.onnx")
-    shape = ["batch", 64, 32, 3] if preprocessing else ["batch", 3, 64, 32]
+    shape = ["batch", *size, 3] if preprocessing else ["batch", 3, *size]
     assert (metadata["axes"], metadata["l2"], metadata["output"]) == (shape, True, "embedding")
     for batch in (1, 5):
         if preprocessing:
-            images = torch.randint(256, (batch, 64, 32, 3), dtype=torch.uint8)
+            images = torch.randint(256, (batch, *size, 3), dtype=torch.uint8)
             clips = torch.cat([model.preprocess(image[None].numpy()) for image in images])
         else:
-            images = torch.randn(batch, 3, 64, 32)
+            images = torch.randn(batch, 3, *size)
             clips = images[:, :, None]
         with torch.no_grad():
             wanted = nn.functional.normalize(model.embed(clips), dim=1)
