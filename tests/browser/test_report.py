@@ -39,9 +39,11 @@ def test_actions_are_sorted_filtered_and_clicked_through(open_page, page_path: P
     table = page.locator("#run0-eval0-classes")
     shares = table.locator("tbody tr td:nth-child(3)")
     table.locator("th button", has_text="%").click()
+    table.locator("th[aria-sort=descending]").wait_for()
     falling = list(map(float, shares.all_inner_texts()))
     assert falling == sorted(falling, reverse=True)
     table.locator("th button", has_text="%").click()
+    table.locator("th[aria-sort=ascending]").wait_for()
     assert list(map(float, shares.all_inner_texts())) == sorted(falling)
     assert table.locator("tbody tr", has_text=HOSTILE).count() == 1
     page.locator("[data-filter='run0-eval0-classes']").fill("DOWN3")  # the row of a class and its number of clips

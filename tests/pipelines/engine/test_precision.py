@@ -93,7 +93,7 @@ def test_what_onednn_is_held_to_counts(monkeypatch: pytest.MonkeyPatch, limit: s
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
     assert multiplies_bf16("cpu") is allowed
     assert bool(slow_precision("bf16", "cpu")) is not allowed
-    assert ("not known to multiply" in device_line("cpu", "bfloat16")) is not allowed
+    assert ("not known to multiply" in device_line("cpu", "bf16")) is not allowed
     assert "not known" not in device_line("cpu", "float32")
 
 
