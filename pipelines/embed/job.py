@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -142,7 +142,9 @@ class Job:
 
     def _check(self, old: dict[str, Any], table: Any) -> None:
         """ValueError where the folder is of other settings or inputs; clears it where that was asked for."""
-        changed = differences(_compared(old), _compared(self.metadata()))
+        changed = differences(
+            _but_options(old), _but_options(self.metadata()), but=frozenset({"inputs", "shards", "lists"})
+        )
         hint = ""
         if not changed and not self.config.job.append and (count := _other_inputs(self.folder, table)):
             changed, hint = [f"inputs: {count}"], ", add what is new with --append"
@@ -215,12 +217,12 @@ class Job:
         return metadata, self._read_inputs()
 
 
-def _compared(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """What two jobs on one folder must have in common: the clips that the network takes, whichever option said so."""
-    left = {name: value for name, value in metadata.items() if name not in ("inputs", "shards", "lists")}
-    if isinstance(left.get("config"), Mapping):
-        left["config"] = {name: value for name, value in left["config"].items() if name != "input"}
-    return left
+def _but_options(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Metadata without the options of the clips: ``network.input`` has the clips that they come to."""
+    config = metadata.get("config")
+    if not isinstance(config, dict):  # altered: it differs
+        return metadata
+    return metadata | {"config": {name: value for name, value in config.items() if name != "input"}}
 
 
 def _but(results: list[VideoResult], table: Any, deleted: set[str]) -> list[VideoResult]:

@@ -94,7 +94,7 @@ def test_what_onednn_is_held_to_counts(monkeypatch: pytest.MonkeyPatch, limit: s
     assert multiplies_bf16("cpu") is allowed
     assert bool(slow_precision("bf16", "cpu")) is not allowed
     assert ("not known to multiply" in device_line("cpu", "bf16")) is not allowed
-    assert "not known" not in device_line("cpu", "float32")
+    assert "not known" not in device_line("cpu", "fp32")
 
 
 def test_a_run_saves_what_auto_was_and_is_continued_in_that(
