@@ -1,12 +1,12 @@
 """On what a training ran: versions and the machine, for its results.json and for reports."""
 
 import importlib.metadata
-import os
 import platform
 
 import torch
 
 from specvid import __version__
+from specvid.cores import usable_cores
 
 _PACKAGES = ("torch", "torchvision", "numpy", "lightning-fabric", "av", "safetensors")
 
@@ -24,7 +24,7 @@ def describe_environment() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     found["system"] = f"{platform.system()} {platform.machine()}"
-    found["cpu threads"] = f"{torch.get_num_threads()} of {os.cpu_count()}"
+    found["cpu threads"] = f"{torch.get_num_threads()} of {usable_cores()}"
     if torch.cuda.is_available():
         devices = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
         found["gpu"] = ", ".join(devices)
