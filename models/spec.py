@@ -51,7 +51,7 @@ class InputSpec:
         std: Likewise.
         modality: What the network sees: frames (``rgb``), optical flow (``flow``, 2 channels), or the differences of
             consecutive frames (``rgb-diff``).
-        interpolation: How frames are resized: ``bilinear``, or ``area``, which decoders do while they convert.
+        interpolation: How frames are resized: ``bilinear``, ``area`` (which decoders do) or ``bicubic``.
 
     Raises:
         ValueError: A field has no such value.

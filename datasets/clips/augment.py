@@ -14,8 +14,8 @@ import albumentations as A
 import cv2
 import numpy as np
 
-from specvid.datasets.clips.resizing import Window, check_fit, cut_and_resize
 from specvid.datasets.decode.picture import resized_size
+from specvid.datasets.decode.resizing import Window, check_fit, cut_and_resize
 from specvid.modality import Interpolation
 
 # TSN's multi-scale cropping: shares of the short side, https://arxiv.org/abs/1608.00859, section 3.3.

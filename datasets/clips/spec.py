@@ -51,8 +51,8 @@ class ClipSpec:
         decoder: video decoder, see `specvid.datasets.decode.list_decoders`.
         min_readable: share of the frames wanted at once that must decode; the nearest ones stand in for the others.
         modality: what is seen of the video: ``rgb``, ``flow`` or ``rgb-diff``, see `specvid.datasets.clips.motion`.
-        interpolation: ``bilinear``, or ``area``: frames larger than ``resize`` come out of the decoder at that size,
-            means of the pixels inside, and a training crop is cut out of those.
+        interpolation: ``bilinear``; ``area``: frames larger than ``resize`` come out of the decoder at that size,
+            means of the pixels inside, and a training crop is cut out of those; ``bicubic``: as PIL does it.
 
     Raises:
         ValueError: numbers out of range, an unknown sampling, or a decoder that is unknown or not installed.

@@ -103,7 +103,7 @@ class TrainTracklets(Dataset[dict[str, Any]]):
             return None, errors
         nearest = [min(good, key=lambda other: abs(other - i)) for i in range(len(frames))]
         readable = [frame for frame in (frames[i] for i in nearest) if frame is not None]
-        return stack(readable, self.spec.frame_size), errors
+        return stack(readable, self.spec.frame_size, self.spec.interpolation), errors
 
     def _other(self, index: int, rng: np.random.Generator) -> int:
         """Another tracklet of the same person; of anybody where there is none."""
@@ -156,7 +156,7 @@ class TestChunks(Dataset[dict[str, Any]]):
         mask = valid & np.array([frame is not None for frame in frames])
         filler: Any = frames[good[0]] if good else np.zeros((*self.spec.frame_size, 3), np.uint8)
         filled: list[np.ndarray] = [filler if frame is None else frame for frame in frames]
-        clip = stack(filled, self.spec.frame_size)
+        clip = stack(filled, self.spec.frame_size, self.spec.interpolation)
         video = self.transform(clip, None)[0]
         return {"video": video, "mask": torch.from_numpy(mask), "tracklet": which, "error": "\n".join(errors)}
 

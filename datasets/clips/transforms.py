@@ -130,7 +130,7 @@ class TestTransform:
         self.interpolation, self.is_flow = interpolation, is_flow
 
     def __call__(self, frames: np.ndarray, rng: np.random.Generator | None = None) -> torch.Tensor:
-        from specvid.datasets.clips.resizing import check_fit, cut_and_resize
+        from specvid.datasets.decode.resizing import check_fit, cut_and_resize
 
         full_h, full_w = frames.shape[1:3]
         resized = resized_size((full_h, full_w), self.resize)

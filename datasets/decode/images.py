@@ -10,6 +10,7 @@ import numpy as np
 from specvid.datasets.decode.picture import is_reduced, resized_size
 from specvid.datasets.layouts.reid_set import Tracklet
 from specvid.errors import VideoError
+from specvid.modality import Interpolation
 
 BACKGROUND = 0  # black: what transparent pixels are composed on
 # By Pillow's names. Others have programs run (of PostScript, Ghostscript), or are no pictures of a camera.
@@ -111,18 +112,20 @@ def reduce(frame: np.ndarray, resize: int | tuple[int, int] | None) -> np.ndarra
     return cv2.resize(frame, (size[1], size[0]), interpolation=cv2.INTER_AREA)
 
 
-def stack(frames: Sequence[np.ndarray], size: tuple[int, int]) -> np.ndarray:
+def stack(frames: Sequence[np.ndarray], size: tuple[int, int], interpolation: Interpolation = "bilinear") -> np.ndarray:
     """Frames as one array; where they differ in size, all are resized.
 
     Args:
         frames: each uint8 (H, W, 3).
         size: (height, width) in px to which they are resized then.
+        interpolation: how.
 
     Returns:
         uint8 (T, H, W, 3).
     """
     if len({frame.shape for frame in frames}) == 1:
         return np.stack(frames)
-    import cv2
+    from specvid.datasets.decode.resizing import cut_and_resize
 
-    return np.stack([cv2.resize(frame, (size[1], size[0]), interpolation=cv2.INTER_LINEAR) for frame in frames])
+    whole = [cut_and_resize(frame[None], (0, 0, *frame.shape[:2]), size, interpolation) for frame in frames]
+    return np.concatenate(whole)

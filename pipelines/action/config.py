@@ -45,7 +45,7 @@ class ActionClipsConfig(ClipsConfig):
     resize: int | None = None
     """Short side before the crop, px; if only size is given, in the backbone's proportion to it."""
     interpolation: Interpolation | None = None
-    """How frames are resized: bilinear, or area, which the decoder does; the backbone's own if not given."""
+    """How frames are resized: bilinear, area (which the decoder does), bicubic; the backbone's own if not given."""
     crop: Literal["random", "resized", "multiscale"] = "random"
     """How the training crop is chosen."""
 

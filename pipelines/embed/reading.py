@@ -61,8 +61,7 @@ class Reader:
         import av.subtitles.stream  # which opening a container imports
         import numpy.ma
 
-        from specvid.datasets.clips import resizing
-        from specvid.datasets.decode import check_decoder, pyav
+        from specvid.datasets.decode import check_decoder, pyav, resizing
         from specvid.datasets.decode import images as tracklet_frames
 
         assert av and numpy and resizing and pyav and tracklet_frames
@@ -158,7 +157,7 @@ def crop_frames(frames: np.ndarray, spec: ClipSpec) -> np.ndarray:
     Returns:
         uint8 (T, h, w, C).
     """
-    from specvid.datasets.clips.resizing import check_fit, cut_and_resize
+    from specvid.datasets.decode.resizing import check_fit, cut_and_resize
 
     full = frames.shape[1], frames.shape[2]
     resized = resized_size(full, spec.resize)

@@ -84,7 +84,7 @@ class InputConfig:
     resize: int | None = None
     """Short side before the crop, px."""
     interpolation: Interpolation | None = None
-    """How frames are resized to it: bilinear, or area, which the decoder does; as it was trained if not given."""
+    """How frames are resized: bilinear, area (which the decoder does), bicubic; as it was trained if not given."""
 
     def changes(self) -> dict[str, Any]:
         """What is given, by name."""

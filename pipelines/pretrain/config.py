@@ -45,7 +45,7 @@ class PretrainClipsConfig(ClipsConfig):
     width: int | None = None
     """Of a frame, px; 128 of tracklets if nothing is given."""
     interpolation: Interpolation | None = None
-    """How frames are resized: bilinear, or area, which the decoder does; the backbone's own if not given."""
+    """How frames are resized: bilinear, area (which the decoder does), bicubic; the backbone's own if not given."""
     min_area: float = 0.3
     """Least share of the frame's area that a crop is cut from."""
     flip: float = 0.5

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from specvid.config import require_at_least
+from specvid.modality import Interpolation, check_interpolation
 from specvid.pipelines.engine.config import ClipsConfig, EngineConfig, EvaluationConfig, NetConfig, TrainingConfig
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ class ReidClipsConfig(ClipsConfig):
     """Of a frame as the network gets it, px."""
     width: int = 128
     """Of a frame, px."""
+    interpolation: Interpolation | None = None
+    """How frames are resized to it: bilinear, area, bicubic; the backbone's own if not given."""
     zoom: float = 1.125
     """Training frames are brought to so many times the size, then a random window of it is cut out; 1 = no crop."""
     identities: int = 8
@@ -42,6 +45,7 @@ class ReidClipsConfig(ClipsConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_at_least(self, frames=1, height=1, width=1, identities=1, tracklets=1, repeats=1)
+        check_interpolation(self.interpolation or "bilinear", "rgb")
         if self.zoom < 1:
             raise ValueError(f"zoom {self.zoom} must be at least 1: a window is cut out of the enlarged frame.")
 
@@ -124,6 +128,11 @@ class UntrainedConfig:
     """Of a frame as the network gets it, px; the network's own if not given."""
     width: int | None = None
     """Of a frame, px."""
+    interpolation: Interpolation | None = None
+    """How frames are resized to it: bilinear, area, bicubic; the network's own if not given."""
+
+    def __post_init__(self) -> None:
+        check_interpolation(self.interpolation or "bilinear", "rgb")
 
     @property
     def title(self) -> str:

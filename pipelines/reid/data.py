@@ -167,13 +167,14 @@ def input_changes(config: ReidClipsConfig) -> dict[str, object]:
     """What the config changes of the backbone's own input.
 
     Args:
-        config: frames, height and width.
+        config: frames, height, width and interpolation.
 
     Returns:
         The changed fields.
     """
     size = (config.height, config.width)
-    return {"frames": config.frames, "stride": 1, "size": size, "resize": size}
+    own = {} if config.interpolation is None else {"interpolation": config.interpolation}
+    return {"frames": config.frames, "stride": 1, "size": size, "resize": size, **own}
 
 
 def train_feed(lists: ReidLists, clip: ClipSpec, config: ReidConfig, fabric: Fabric) -> TrainFeed:

@@ -99,8 +99,9 @@ def evaluate_network(
     fabric = make_fabric(compute)
     model = open_network(NetworkConfig(model=network.model, blocks=network.blocks, weights=network.weights)).model
     height, width = network.height or model.input.crop[0], network.width or model.input.crop[1]
-    size = {"size": (height, width), "resize": (height, width)}
-    model.input = model.input.override({"frames": network.frames or model.input.frames, **size})
+    given = {"frames": network.frames, "interpolation": network.interpolation}
+    changes = {name: value for name, value in given.items() if value is not None}
+    model.input = model.input.override({**changes, "size": (height, width), "resize": (height, width)})
     model = model.for_inference()
     fabric.to_device(model)  # in place
     sampling, entries, results = config.test_sampling or "all", [], []
@@ -112,7 +113,10 @@ def evaluate_network(
         found = embed_tracklets(fabric, model, chunks, compute=compute, flip=config.flip_test, title=network.model)
         how = sampling + ("-flip" if config.flip_test else "")
         rerank = config.reranking()
-        result = ReidResult.of(test, found, checkpoint="", sampling=how, protocols=protocols, rerank=rerank)
+        filter_ = chunks.spec.interpolation
+        result = ReidResult.of(
+            test, found, checkpoint="", sampling=how, interpolation=filter_, protocols=protocols, rerank=rerank
+        )
         folder = Path(out) / (f"split{split}" if len(splits) > 1 else "") if out else None
         if folder is not None and fabric.is_global_zero:
             write_tables(folder, result)
@@ -232,6 +236,7 @@ def _score(
         found,
         checkpoint=config.checkpoint,
         sampling=sampling + ("-flip" if config.flip_test else ""),
+        interpolation=chunks.spec.interpolation,
         protocols=protocols,
         rerank=config.reranking(),
         leaked=leaked,

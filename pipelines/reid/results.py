@@ -14,6 +14,7 @@ from specvid.eval.reid.protocols import MARS_PROTOCOLS, PROTOCOLS, NoMatchError
 from specvid.eval.reid.rerank import KReciprocal
 from specvid.eval.reid.result import ReidScore, SplitScore, over_splits
 from specvid.files import write_json
+from specvid.modality import Interpolation
 from specvid.pipelines.engine.run import RunFolder
 from specvid.pipelines.reid.features import TrackletFeatures, as_reid_features
 from specvid.text import counted
@@ -54,6 +55,7 @@ class ReidResult:
         *,
         checkpoint: str,
         sampling: str,
+        interpolation: Interpolation = "bilinear",
         protocols: tuple[str, ...] | None = None,
         rerank: KReciprocal | None = None,
         leaked: int = 0,
@@ -66,6 +68,7 @@ class ReidResult:
             found: the features of its test tracklets.
             checkpoint: ``last`` or ``best``; empty for a network that has no run.
             sampling: which frames of a tracklet they are of.
+            interpolation: how these were resized.
             protocols: to score under; all that the data set is published under if not given.
             rerank: how to re-rank.
             leaked: how many of its identities were trained on, which makes the figure worthless.
@@ -86,6 +89,7 @@ class ReidResult:
             "checkpoint": checkpoint,
             "sampling": sampling,
             "trained_on": leaked,
+            **({} if interpolation == "bilinear" else {"interpolation": interpolation}),
         }
         features = as_reid_features(data, found.features, about)
         scores, failed = score_features(features, protocols, rerank=rerank)
@@ -144,7 +148,8 @@ class ReidResult:
             leaked = about.get("trained_on", 0)
             honest = f", NOT HONEST: {leaked} of its identities were trained on" if leaked else ""
             sampling = _FRAMES.get(str(about.get("sampling")), str(about.get("sampling")))
-            data = f"{about['dataset']}, split {about['split']}, {sampling}{honest}"
+            resized = f" resized by {about['interpolation']}" if "interpolation" in about else ""
+            data = f"{about['dataset']}, split {about['split']}, {sampling}{resized}{honest}"
             epoch = f"{about['checkpoint']} epoch" if about.get("checkpoint") else "not trained here"
             lines = [f"{title}, {epoch}: {data}"]
         lines += [line for score in self.scores for line in str(score).splitlines()]

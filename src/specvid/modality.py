@@ -5,7 +5,7 @@ from typing import Literal
 from specvid.errors import unknown
 
 Modality = Literal["rgb", "flow", "rgb-diff"]
-Interpolation = Literal["bilinear", "area"]
+Interpolation = Literal["bilinear", "area", "bicubic"]
 
 CHANNELS: dict[str, int] = {"rgb": 3, "flow": 2, "rgb-diff": 3}
 """Channels of a clip: red, green, blue; displacement to the right and downwards; differences of red, green, blue."""
@@ -20,6 +20,7 @@ DESCRIPTIONS: dict[str, str] = {
 INTERPOLATIONS: dict[str, str] = {
     "bilinear": "bilinear, as OpenCV's INTER_LINEAR on uint8, without antialiasing",
     "area": "means of the pixels inside, as OpenCV's INTER_AREA (of videos, about: by FFmpeg); bilinear to enlarge",
+    "bicubic": "bicubic, antialiased, as PIL's BICUBIC on uint8",
 }
 """How frames are resized, in words."""
 

@@ -14,7 +14,7 @@ specvid eval reid: mAP, mINP and CMC of runs, networks or features, under a name
 
   --run RUN [RUN ...]       folders of runs; `{split}` in a name stands for each of --splits
   --model NAME --weights FILE instead: a network as its weights are, on --data DIR (--dataset mars);
-                            --blocks, --frames, --height, --width change it and its clips
+                            --blocks, --frames, --height, --width, --interpolation change it and its clips
   --features FILE [FILE ..] instead: features as .parquet, .npz or .mat; several are splits of one set
   --protocol NAME           mars, mars-ap, mars-noquery, ilids-vid, prid2011, cross-camera;
                             by default that of the data set, or the one noted in the file
@@ -53,7 +53,7 @@ _CONDITIONS: tuple[tuple[str, Callable[["EvalReidOptions"], bool], tuple[str, ..
     (
         "--model",
         lambda options: bool(options.network.model),
-        ("blocks", "weights", "frames", "height", "width"),
+        ("blocks", "weights", "frames", "height", "width", "interpolation"),
         "A run brings its own, and features need no network: leave it out.",
     ),
     (

@@ -22,6 +22,7 @@ specvid train reid: train a person re-identifier, score its last epoch, save bot
   --early-stop 5                           end when --val-fraction's part got no better so long
   --block-lr 10 --gate-lr 30 --block-warmup 0.1   rates of blocks and gates; backbone waits so long
   --zoom 1.125 --flip 0.5 --erase 0.5      augmentation, the same for all frames of a clip
+  --interpolation bilinear|area|bicubic    how frames are resized
   --val-fraction 0.1                       hold out identities to select best/
   --test-sampling all|even|first           frames of a test tracklet
   --precision auto|fp32|bf16 --device cpu|cuda --devices 2 --workers 2 --seed 0 --name NAME

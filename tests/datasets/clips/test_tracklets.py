@@ -187,6 +187,19 @@ def test_each_file_is_read_once(tmp_path, monkeypatch):
     assert stack(frames, (9, 9)).shape == (4, 2, 2, 3)
 
 
+def test_frames_of_different_sizes_are_resized_as_the_network_was_given_them(tmp_path):
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 256, (height, 8, 3), np.uint8) for height in (16, 20)]
+    for i, picture in enumerate(pictures):
+        Image.fromarray(picture).save(tmp_path / f"{i}.png")
+    tracklet = Tracklet("t", 1, 1, tmp_path, ("0.png", "1.png"))
+    size = ClipSpec(2, 1, (12, 6), (12, 6), interpolation="bicubic")
+    video = TestChunks([tracklet], size, transform=make_test_transform(size))[0]["video"]
+    for i, picture in enumerate(pictures):
+        wanted = np.asarray(Image.fromarray(picture).resize((6, 12), Image.Resampling.BICUBIC))
+        assert np.array_equal((video[:, i] * 255).round().permute(1, 2, 0).numpy(), wanted)
+
+
 def test_wrong_sizes_are_named(tmp_path):
     with pytest.raises(ValueError, match="1 tracklets and 2 labels"):
         train_set([write(tmp_path, 2)], labels=[1, 2])

@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from specvid.datasets.clips import augment, transforms
 from specvid.datasets.clips.spec import ClipSpec
@@ -182,6 +183,15 @@ def test_cut_and_resize_is_opencv_frame_by_frame():
     for frame, resized in zip(frames, out, strict=True):
         assert np.array_equal(resized, cv2.resize(frame[7:47, 11:61], (24, 32), interpolation=cv2.INTER_LINEAR))
     assert np.array_equal(augment.cut_and_resize(frames, (7, 11, 32, 24), (32, 24)), frames[:, 7:39, 11:35])
+
+
+@pytest.mark.parametrize("size", [(32, 24), (90, 110), (40, 30)])
+def test_bicubic_is_pil_frame_by_frame(size):
+    frames = pictures()
+    out = augment.cut_and_resize(frames, (7, 11, 40, 50), size, "bicubic")
+    for frame, resized in zip(frames, out, strict=True):
+        whole = Image.fromarray(frame[7:47, 11:61])
+        assert np.array_equal(resized, np.asarray(whole.resize((size[1], size[0]), Image.Resampling.BICUBIC)))
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
-"""Cutting and resizing frames. Apart from `augment`, because that imports albumentations, which takes longer than to
-decode a few videos."""
+"""Cutting and resizing decoded frames."""
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from specvid.datasets.decode.picture import is_reduced
 from specvid.modality import Interpolation
@@ -19,7 +19,7 @@ def cut_and_resize(
         frames: uint8 (T, H, W, C).
         window: The part to cut.
         size: (height, width) in px to which it is resized.
-        interpolation: How; what ``area`` would enlarge is bilinear.
+        interpolation: How, see `specvid.modality.INTERPOLATIONS`; what ``area`` would enlarge is bilinear.
 
     Returns:
         uint8 (T, h, w, C).
@@ -28,6 +28,9 @@ def cut_and_resize(
     inside = frames[:, top : top + height, left : left + width]
     if (height, width) == size:
         return np.ascontiguousarray(inside)
+    if interpolation == "bicubic":  # PIL's: OpenCV's INTER_CUBIC has other weights and no antialiasing
+        pictures = (Image.fromarray(frame).resize(size[::-1], Image.Resampling.BICUBIC) for frame in inside)
+        return np.stack([np.asarray(picture) for picture in pictures])
     area = interpolation == "area" and is_reduced((height, width), size)
     filter_ = cv2.INTER_AREA if area else cv2.INTER_LINEAR
     out = np.empty((len(frames), *size, frames.shape[3]), dtype=np.uint8)
