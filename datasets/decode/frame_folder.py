@@ -46,7 +46,7 @@ class FrameFolder(Video):
     ) -> None:
         self.names = tuple(files) or _images_in(os.fspath(path))
         super().__init__(path, len(self.names), fps, (0, 0), min_readable=min_readable)
-        self._resize = resize
+        self._resize, self._are_crops = resize, bool(files)
         if not files:
             self._add_warning(describe_gaps(self.names))
 
@@ -65,7 +65,7 @@ class FrameFolder(Video):
                 self._stand_in(wanted, len(needed), lost[wanted[0]], about=f"images {id(lost)}")
                 frame = self._nearest(number, lost)
             sizes[frame.shape[:2]] = number
-            if len(sizes) > 1:
+            if len(sizes) > 1 and not self._are_crops:  # boxes of a tracker are of any size
                 height, width = next(iter(sizes))
                 self._warnings["sizes"] = f"its images have {len(sizes)} sizes: brought to {width} x {height} px"
             yield frame

@@ -36,6 +36,7 @@ from specvid.datasets.layouts.reid_set import (
 SETS = ("train", "query", "gallery", "test")
 COLUMNS = ("path", "pid", "camid")
 TRACKLET_COLUMNS = ("tracklet", "track", "track_id")
+HOW_TO_TRAIN = "In a table the column `set` says what is train, query, gallery or test; without it all is test."
 
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")  # of 64 bits
 

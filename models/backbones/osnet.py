@@ -152,7 +152,7 @@ def build_osnet(width: float, *, norms: Norms = PLAIN) -> Backbone:
     return Backbone(
         module=network,
         feature_dim=channels[-1],
-        input=InputSpec(frames=8, stride=4, size=(256, 128), resize=(256, 128), mean=IMAGENET_MEAN, std=IMAGENET_STD),
+        input=InputSpec(frames=8, stride=1, size=(256, 128), resize=(256, 128), mean=IMAGENET_MEAN, std=IMAGENET_STD),
         dims=2,
         aliases={f"res{number}": f"conv{number}" for number in (2, 3, 4)},
         classifier="classifier",

@@ -15,14 +15,15 @@ from specvid.files import write_text
 from specvid.models.about import multiply_adds
 from specvid.models.pretrained import build_described
 from specvid.pipelines.ablate import cells as of_seeds
-from specvid.pipelines.ablate.grid import AblationConfig, Arm
+from specvid.pipelines.ablate.grid import BLOCK_SETTINGS, AblationConfig, Arm
 from specvid.pipelines.ablate.job import is_finished
 from specvid.pipelines.ablate.statistics import CONFIDENCE, Difference, detectable
 from specvid.pipelines.engine.block_use import UNUSED
+from specvid.pipelines.engine.log import status
 from specvid.pipelines.engine.run import META, RunFolder
 from specvid.pipelines.reporting.runs import number
 from specvid.pipelines.reporting.table import read_figures
-from specvid.text import csv_cell, to_markdown
+from specvid.text import counted, csv_cell, to_markdown
 
 METRICS = {"reid": ("mAP", "rank1"), "action": ("top1", "mean_class")}
 
@@ -38,6 +39,8 @@ class Row:
         parameters: of the network.
         gmacs: 10^9 multiply-adds of a clip.
         context: what was scored: data set, split, protocol, checkpoint, sampling.
+        recipe: that the runs started from, also where that was the model's choice.
+        rates: of blocks and gates, as factors on that of the rest.
     """
 
     arm: Arm
@@ -46,6 +49,8 @@ class Row:
     parameters: int
     gmacs: float
     context: Mapping[str, Any]
+    recipe: str
+    rates: tuple[float, float]
 
     def difference(self, bare: "Row", metric: str) -> Difference | None:
         """The difference to the bare network, paired over the seeds that both have.
@@ -80,15 +85,16 @@ def read_rows(config: AblationConfig, arms: Sequence[Arm]) -> list[Row]:
         values: dict[int, Mapping[str, float]] = {}
         blocks: dict[int, Sequence[Mapping[str, Any]]] = {}
         context: Mapping[str, Any] = {}
-        parameters, gmacs = 0, 0.0
+        parameters, gmacs, recipe, rates = 0, 0.0, "", (1.0, 1.0)
         for seed in config.seeds:
             if is_finished(config, arm, seed):
                 run = RunFolder(Path(config.runs) / arm.run_name(seed))
                 values[seed], context = _figures(run, config.protocol)
                 blocks[seed], parameters = _training(run)
                 gmacs = gmacs or _gmacs(run)
+                recipe, rates = _started_from(run)
         if values:
-            rows.append(Row(arm, values, blocks, parameters, gmacs, context))
+            rows.append(Row(arm, values, blocks, parameters, gmacs, context, recipe, rates))
     if not rows:
         raise ValueError(f"runs {config.runs!r} holds no finished training of this grid yet.")
     return rows
@@ -115,7 +121,7 @@ def make_table(config: AblationConfig, rows: Sequence[Row]) -> list[list[str]]:
     for row in rows:
         bare = next((other for other in rows if other.arm.is_baseline_of(row.arm)), None)
         differences = [row.difference(bare, metric) if bare else None for metric in metrics]
-        settings = " ".join(([row.arm.recipe] if row.arm.recipe else []) + [f"{n}={v}" for n, v in row.arm.variant])
+        settings = " ".join(([row.recipe] if row.recipe else []) + [f"{n}={v}" for n, v in row.arm.variant])
         cells = [row.arm.blocks or "-", settings or "-", str(len(row.values))]
         cells += [of_seeds.spread([values[metric] for values in row.values.values()]) for metric in metrics]
         cells += [of_seeds.points(difference) for difference in differences]
@@ -151,11 +157,21 @@ def describe(config: AblationConfig, rows: Sequence[Row]) -> str:
             f"Paired differences of {metric} deviate by {100 * pooled:.2f} points from seed to seed (pooled over the "
             f"rows): {seeds} points on can be distinguished from 0."
         )
+    lines += _about_rates(rows)
     lines.append(
         f"Differences are to the bare network of the same seeds, with Student's {100 * CONFIDENCE:.0f} % interval; "
         f"share: RMS of what a block adds over RMS of its input, below {100 * UNUSED:g} % a block counts as unused."
     )
     return "\n".join(lines)
+
+
+def _about_rates(rows: Sequence[Row]) -> list[str]:
+    """A sentence on the rates of blocks, where the settings of their rows do not say them and they are not plain."""
+    for row in rows:
+        if row.arm.blocks and row.rates != (1, 1) and not {name for name, _ in row.arm.variant} & BLOCK_SETTINGS:
+            block, gate = row.rates
+            return [f"If a row gives no rates, blocks learn {block:g} times, gates {gate:g} times as fast as the rest."]
+    return []
 
 
 def write_tables(config: AblationConfig, rows: Sequence[Row]) -> list[Path]:
@@ -166,8 +182,16 @@ def write_tables(config: AblationConfig, rows: Sequence[Row]) -> list[Path]:
         rows: from `read_rows`.
 
     Returns:
-        The files.
+        The files; none where those that stand there have runs of rows that this grid has not, which would be lost.
     """
+    names = {row.arm.run_name(seed) for row in rows for seed in config.seeds}
+    if lacking := [name for name in _tabulated(Path(config.runs)) if name not in names]:
+        status(
+            f"not written: {config.runs}/ablation.md and .csv have {counted(len(lacking), 'run')} that this grid has "
+            f"not ({', '.join(lacking[:3])}{', ...' if len(lacking) > 3 else ''}). Give all its rows and seeds, or "
+            "remove the files."
+        )
+        return []
     metrics, text = _metrics(config, rows), io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["run", "blocks", "recipe", "settings", "seed", *metrics, "gates", "shares", "parameters", "gmacs"])
@@ -184,6 +208,23 @@ def write_tables(config: AblationConfig, rows: Sequence[Row]) -> list[Path]:
     for file, content in zip(files, (text.getvalue(), describe(config, rows) + "\n"), strict=True):
         write_text(file, content)
     return files
+
+
+def _tabulated(runs: Path) -> list[str]:
+    """Names of the runs in the table that stands there."""
+    try:
+        with (runs / "ablation.csv").open(newline="", encoding="utf-8") as file:
+            return [name for row in csv.DictReader(file) if (name := row.get("run"))]
+    except (OSError, ValueError, csv.Error):  # none, or not one of ours
+        return []
+
+
+def _started_from(run: RunFolder) -> tuple[str, tuple[float, float]]:
+    """The recipe of a run, and the factors on the rates of blocks and gates."""
+    config = run.config()
+    train = config.get("train", {})
+    block = number(train.get("block_lr")) or 1.0
+    return str(config.get("recipe") or ""), (block, number(train.get("gate_lr")) or block)
 
 
 def _training(run: RunFolder) -> tuple[Sequence[Mapping[str, Any]], int]:

@@ -5,6 +5,7 @@ is more than one). The longer ``inputs.parquet`` is written first; until embed.j
 they are those of before. So a kill in between adds nothing, and the same command starts again.
 """
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -58,7 +59,8 @@ def new_inputs(there: Any, table: Any) -> Any:
         A table like ``there``; columns that the list does not have are empty.
 
     Raises:
-        ValueError: the list has a column that the data set has not, or has with another type.
+        ValueError: the list has a column that the data set has not, or has with another type; or an id of the data set
+            stands for another input in it.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -70,6 +72,7 @@ def new_inputs(there: Any, table: Any) -> Any:
             "embed all anew."
         )
     known = pc.is_in(table["id"], value_set=there["id"].combine_chunks())
+    _refuse_others(there, table.filter(known))
     fresh = table.filter(pc.invert(known))
     columns = []
     for field in there.schema:
@@ -84,3 +87,23 @@ def new_inputs(there: Any, table: Any) -> Any:
                 f"data set: {error}."
             ) from None
     return pa.table(columns, schema=there.schema)
+
+
+def _refuse_others(there: Any, again: Any) -> None:
+    """ValueError where an id that a data set has is named again, and is of other files."""
+    place = {name: row for row, name in enumerate(there["id"].to_pylist())}
+    for row, name in enumerate(again["id"].to_pylist()):
+        old, new = _files(there, place[name]), _files(again, row)
+        if old != new:
+            first, second = next((pair for pair in zip(old, new, strict=False) if pair[0] != pair[1]), ("", ""))
+            how = f"{first!r} there and {second!r} here" if first else f"{len(old)} images there, {len(new)} here"
+            raise ValueError(
+                f"id {name!r} stands for two inputs that differ, {how}: give what is new an id of its own (of tracks, "
+                "which are numbered from 1 each day, another camera name for each recording)."
+            )
+
+
+def _files(table: Any, row: int) -> list[str]:
+    """The files of an input, as absolute paths."""
+    files = table["files"][row].as_py() if "files" in table.column_names else None
+    return [os.path.abspath(os.fsdecode(file)) for file in files or [table["file"][row].as_py()]]

@@ -54,6 +54,9 @@ class Network:
 
     Attributes:
         trained: its weights come from somewhere; else they are only initialised from a seed.
+        every_crop: each image of a tracklet is seen, whatever the stride: of a backbone of images that was not trained
+            on clips, and no stride was asked for. A tracker's crops were chosen before (``--every``), and their mean is
+            what the row is for.
 
     Raises:
         ValueError: a wrong run, model, weights or feature.
@@ -73,6 +76,7 @@ class Network:
         self.device, self.precision, self.feature = torch.device(device), precision, feature
         opened = open_network(config, changes=changes, classifier=feature == "logits")
         self.trained, self.model, self.input = opened.trained, opened.model, opened.model.input
+        self.every_crop = not config.run and self.model.dims == 2 and (changes is None or changes.stride is None)
         spec = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self.input).items()}
         sampling = opened.sampling if sampling == "auto" else sampling
         weights = hash_weights(self.model)

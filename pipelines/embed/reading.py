@@ -1,7 +1,7 @@
 """From an input to its clips, in chunks: one pass through the file, however long, in bounded memory."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ class Chunk:
         length: frames of the video.
         timing: when its frames are shown; with the first and the last chunk.
         warning: about lost or repaired frames; with the last chunk, as what follows.
+        of_tracklet: the input is a tracklet; with every chunk.
         lost: which of them are others in place of lost ones, and why.
         last: the input ends with this chunk.
         error: why the input is lost, whatever came before.
@@ -39,6 +40,7 @@ class Chunk:
     lost: str = ""
     last: bool = False
     error: str = ""
+    of_tracklet: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,23 @@ class Reader:
 
     Args:
         planner: the windows, and the clips that the network takes.
+        every_crop: of tracklets each image is seen, whatever the stride (see `Network.every_crop`).
     """
 
     planner: WindowPlanner
+    every_crop: bool = False
+
+    def planner_of(self, *, tracklet: bool) -> WindowPlanner:
+        """What cuts an input into windows.
+
+        Args:
+            tracklet: whether it is the images of a tracklet.
+
+        Returns:
+            The planner.
+        """
+        crops = self.every_crop and tracklet
+        return replace(self.planner, spec=replace(self.spec, stride=1)) if crops else self.planner
 
     @property
     def spec(self) -> ClipSpec:
@@ -96,18 +112,21 @@ class Reader:
             if source.problem:
                 raise VideoError(source.path, source.problem)
             with self.open(source.path, source.files) as video:
-                yield from self.clips_of(video)
+                tracklet = bool(source.files)
+                for chunk in self.clips_of(video, self.planner_of(tracklet=tracklet)):
+                    yield replace(chunk, of_tracklet=tracklet)
         except VideoError as error:
             yield Chunk(last=True, error=error.reason)
         except Exception as error:  # whatever a file makes a decoder do: it is named, and the others go on
             text = " ".join(str(error).split())
             yield Chunk(last=True, error=text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}")
 
-    def clips_of(self, video: Video) -> Iterator[Chunk]:
+    def clips_of(self, video: Video, planner: WindowPlanner | None = None) -> Iterator[Chunk]:
         """The clips of an open video.
 
         Args:
             video: the video.
+            planner: another one than the reader's.
 
         Yields:
             Chunks in order.
@@ -116,7 +135,7 @@ class Reader:
             VideoError: it cannot be decoded.
         """
         length = len(video)
-        clips_ct = self.planner.plan(length, video.timing).clips
+        clips_ct = (planner or self.planner).plan(length, video.timing).clips
         height, width = self.spec.crop
         frames = clips_ct.shape[1]
         channels = self.spec.channels

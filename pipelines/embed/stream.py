@@ -33,6 +33,7 @@ class _Pending:
     row: int
     length: int = 0
     timing: Timing = field(default_factory=Timing)
+    of_tracklet: bool = False
     warning: str = ""
     lost: str = ""
     vectors: list[np.ndarray] = field(default_factory=list)
@@ -88,12 +89,8 @@ class Stream:
                 item.error = chunk.error
                 if chunk.error:
                     break
-                item.length, item.timing, item.warning, item.lost = (
-                    chunk.length,
-                    chunk.timing,
-                    chunk.warning,
-                    chunk.lost,
-                )
+                item.length, item.timing, item.of_tracklet = chunk.length, chunk.timing, chunk.of_tracklet
+                item.warning, item.lost = chunk.warning, chunk.lost
                 for clip in chunk.clips:
                     batch.add(clip, item.vectors)
                     clips += 1
@@ -116,7 +113,8 @@ class Stream:
         return result
 
     def _rows(self, item: _Pending, vectors_cd: np.ndarray) -> VideoResult:
-        plan = self.reader.planner.plan(item.length, item.timing)
+        planner = self.reader.planner_of(tracklet=item.of_tracklet)
+        plan = planner.plan(item.length, item.timing)
         starts = np.searchsorted(plan.window, np.arange(len(plan.first)))
         counts = np.diff(np.append(starts, len(vectors_cd)))
         rows_wd = np.add.reduceat(vectors_cd.astype(np.float64), starts, axis=0) / counts[:, None]
@@ -128,7 +126,7 @@ class Stream:
         if not np.isfinite(values).all():
             why = "is too large for fp16" if np.isfinite(rows_wd).all() else "is not finite"
             return VideoResult(item.row, error=f"the network's feature {why}")
-        short = self.reader.spec.shortage(item.length)
+        short = planner.spec.shortage(item.length)
         remarks = {"short": short, "warning": item.warning, "lost": item.lost}
         return VideoResult(item.row, item.timing, plan.first, plan.last, values.astype(np.float32), **remarks)
 
@@ -217,4 +215,4 @@ def reader_for(network: Network, windows: WindowConfig) -> Reader:
     spec = ClipSpec.of(
         network.input, sampling=network.metadata.sampling, decoder=windows.decoder, min_readable=windows.min_readable
     )
-    return Reader(WindowPlanner(windows, spec))
+    return Reader(WindowPlanner(windows, spec), every_crop=network.every_crop)

@@ -15,6 +15,7 @@ from specvid.datasets.clips.videos import TrainClips
 from specvid.datasets.layouts.action_set import VideoRecord
 from specvid.datasets.layouts.registry import read_action, read_reid
 from specvid.datasets.layouts.reid_set import Tracklet
+from specvid.datasets.layouts.tracklets import HOW_TO_TRAIN
 from specvid.datasets.layouts.videos import find_videos
 from specvid.models.spec import InputSpec
 from specvid.pipelines.engine.feed import TrainFeed, choose
@@ -98,7 +99,8 @@ def read_lists(config: PretrainClipsConfig) -> PretrainLists:
         about = {"source": data.source, "warnings": data.warnings}
         lists = PretrainLists(data.title, config.split, videos=data.train, **about)
     if not len(lists):
-        raise ValueError(f"data {config.data!r} has nothing to train on; it can only be scored on.")
+        hint = f" {HOW_TO_TRAIN}" if config.dataset == "tracklets" else ""
+        raise ValueError(f"data {config.data!r} has nothing to train on; it can only be scored on.{hint}")
     if config.limit:
         chosen = choose(len(lists), config.limit)
         videos = [lists.videos[i] for i in chosen] if lists.videos else ()

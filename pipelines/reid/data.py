@@ -15,6 +15,7 @@ from specvid.datasets.clips.tracklets import TestChunks, TrainTracklets
 from specvid.datasets.clips.transforms import test_transform, train_transform
 from specvid.datasets.layouts.registry import read_reid
 from specvid.datasets.layouts.reid_set import Identity, ReidSet, Tracklet, labels_of
+from specvid.datasets.layouts.tracklets import HOW_TO_TRAIN
 from specvid.pipelines.engine.feed import TrainFeed, choose
 from specvid.pipelines.engine.listing import Listing
 from specvid.pipelines.reid.config import ReidClipsConfig, ReidConfig
@@ -95,7 +96,8 @@ def read_lists(config: ReidClipsConfig) -> ReidLists:
         raise ValueError("data is not given: --data DIR must name the folder of the data set.")
     data = read_reid(config.dataset, config.data, split=config.split)
     if not data.train:
-        raise ValueError(f"data {config.data!r} has no tracklets to train on; it can only be scored on.")
+        hint = f" {HOW_TO_TRAIN}" if config.dataset == "tracklets" else ""
+        raise ValueError(f"data {config.data!r} has no tracklets to train on; it can only be scored on.{hint}")
     if config.limit:
         data = limit_identities(data, config.limit)
     train, validation = hold_out(data, config.val_fraction)

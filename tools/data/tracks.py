@@ -160,7 +160,7 @@ def name(
         How many ``crops`` and ``tracks`` it has, and how many images do not ``fit`` the expression.
 
     Raises:
-        ValueError: a wrong expression, or no image that fits it.
+        ValueError: a wrong expression, no image that fits it, or two that would be one.
     """
     try:
         pattern = re.compile(names)
@@ -183,7 +183,22 @@ def name(
     if not cameras:
         raise ValueError(f"{folder} has no image whose path fits {names!r} ({unfit} images do not).")
     rows = [row | {"camera": which} for which, own in cameras.items() for row in own]
+    _refuse_two_cameras(rows, names)
     return {"crops": len(rows), "tracks": write_table(table, rows, camera=camera), "unfit": unfit}
+
+
+def _refuse_two_cameras(rows: Sequence[Mapping[str, object]], names: str) -> None:
+    """ValueError where two images are the same frame of the same track."""
+    seen: dict[tuple[object, ...], object] = {}
+    for row in rows:
+        key = row["camera"], row["track"], row["frame"]
+        if key in seen:
+            raise ValueError(
+                f"{str(seen[key])!r} and {str(row['path'])!r} would both be frame {row['frame']} of track "
+                f"{row['track']!r} of camera {row['camera']!r}: have {names!r} tell cameras apart, (?P<camera>...), "
+                "or make a table for each folder, with a --camera of its own."
+            )
+        seen[key] = row["path"]
 
 
 def write_table(path: Path, rows: Sequence[Mapping[str, object]], *, camera: str) -> int:

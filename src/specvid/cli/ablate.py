@@ -18,7 +18,7 @@ specvid ablate: does a block help? A grid of trainings over the same seeds, and 
   --seeds 0 1 2 3 4           every row is trained with each of them
   --runs runs/ablation        folder of the runs
   --jobs 2                    trainings at a time; one for each core if not given
-  --table-only                train nothing: the table of what is finished
+  --table-only                train nothing: the table of what is finished of this grid
   --protocol mars-ap --metrics mAP rank1   the figures; the first one decides
 
 Prints, and writes into RUNS/ablation.md and .csv: mean and deviation, paired differences to the
@@ -55,7 +55,8 @@ def run(options: AblateOptions) -> int:
     rows = read_rows(options, arms)
     files = write_tables(options, rows)
     echo(describe(options, rows))
-    status(f"written: {', '.join(map(str, files))}")
+    if files:
+        status(f"written: {', '.join(map(str, files))}")
     return int(bool(failed))
 
 

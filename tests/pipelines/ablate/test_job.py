@@ -61,6 +61,40 @@ def test_the_table_says_what_the_runs_scored(data, runs, capsys):
         assert bool(row["gates"]) == bool(row["blocks"])
 
 
+def test_a_table_of_fewer_rows_does_not_take_the_place_of_all(data, runs, capsys):
+    cli.run(words(data, runs, "--table-only"))
+    before = {name: (runs / name).read_bytes() for name in ("ablation.md", "ablation.csv")}
+    line = words(data, runs, "--table-only")
+    start = line.index("--blocks")
+    capsys.readouterr()
+    assert cli.run([*line[:start], *line[start + 2 :]]) == 0
+    captured = capsys.readouterr()
+    assert "snl" not in captured.out
+    assert "not written" in captured.err
+    assert "2 runs that this grid has not (snl-gate-0.5-layer2.-1-seed0" in captured.err
+    assert {name: (runs / name).read_bytes() for name in before} == before
+
+
+def test_the_recipe_of_the_model_and_its_rates_are_said(data, tmp_path, capsys):
+    """Rows of OSNet looked like plain rates, and its recipe has others."""
+    blocks = ["--blocks", "snl@conv3.-1", "--seeds", "0", "--jobs", "1"]
+    line = [
+        "ablate",
+        "--set",
+        *SETTINGS,
+        f"data={data}",
+        "model=osnet_x0_25",
+        "height=64",
+        "width=32",
+        "epochs=1",
+        *blocks,
+    ]
+    assert cli.run([*line, "--runs", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "| snl@conv3.-1 | osnet " in out
+    assert "If a row gives no rates, blocks learn 10 times, gates 100 times as fast as the rest." in out
+
+
 def test_what_is_finished_is_not_done_again(data, runs, capsys):
     before = {path: path.stat().st_mtime_ns for path in runs.glob("*/results.json")}
     assert len(before) == 4

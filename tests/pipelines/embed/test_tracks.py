@@ -1,5 +1,6 @@
 """Tables of crops: rows are grouped into tracklets, in their order, and embedded as the folder of their images is."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,44 @@ def test_crops_are_tracklets(crops: Path) -> None:
     assert folders[0]["end_s"] == 2.0
     answer = search(crops / "out", "0022/1/7", k=2, where="camid != 1", device="cpu")
     assert [row.columns["id"] for row in answer.rows] == ["0022/2/8"]
+
+
+def test_every_crop_is_seen_by_a_network_of_images(crops: Path) -> None:
+    """Crops were chosen by whoever cut them: the stride of the network's clips of videos is none of theirs."""
+    rows = {}
+    for name, stride in (("own", None), ("each", 1), ("fourth", 4)):
+        made = replace(
+            config(),
+            network=NetworkConfig(model="mobilenet_v2"),
+            input=InputConfig(frames=3, stride=stride, size=32, resize=32),
+        )
+        embed([crops / "crops.csv"], crops / name, made)
+        rows[name] = np.stack([row["embedding"] for row in pq.read_table(crops / name / "embeddings").to_pylist()])
+    assert np.array_equal(rows["own"], rows["each"])
+    assert not np.array_equal(rows["own"], rows["fourth"])
+
+
+def test_another_day_needs_names_of_its_own(crops: Path) -> None:
+    """Trackers number from 1 each day: walks of the second one were taken for those of the first, and left out."""
+    out, lines = crops / "out", list[str]()
+    embed([crops / "crops.csv"], out, config())
+    more = replace(config(), job=replace(config().job, append=True))
+    embed([crops / "crops.csv"], out, more, echo=lines.append)
+    assert "appending 0 inputs; 3 of the list are there already" in lines
+    other = crops / "second"
+    other.mkdir()
+    (crops / "crops").rename(other / "crops")
+    (crops / "crops.csv").rename(other / "crops.csv")
+    with pytest.raises(ValueError, match=r"id '0022/1/7' stands for two inputs that differ.*another camera name"):
+        embed([other / "crops.csv"], out, more)
+
+
+def test_crops_of_any_size_are_nothing_unusual(tmp_path: Path) -> None:
+    for frame, height in enumerate((40, 44, 48)):
+        Image.new("RGB", (36, height)).save(tmp_path / f"{frame}.png")
+    (tmp_path / "crops.csv").write_text("path,track\n" + "".join(f"{frame}.png,1\n" for frame in range(3)))
+    outcome = embed([tmp_path / "crops.csv"], tmp_path / "out", config())
+    assert (outcome.unusual, outcome.failed) == (0, 0)
 
 
 def test_it_is_the_data_set_tracklets(crops: Path) -> None:

@@ -103,6 +103,17 @@ def test_crops_that_are_named(tmp_path: Path, monkeypatch, capsys) -> None:
     ]
 
 
+def test_cameras_that_are_not_told_apart_are_refused(tmp_path: Path, capsys) -> None:
+    for camera in ("door", "yard"):
+        (tmp_path / camera).mkdir()
+        Image.new("RGB", (8, 16)).save(tmp_path / camera / "t5_f25.png")
+    words = ["name", str(tmp_path), str(tmp_path / "t.csv"), "--names"]
+    assert main([*words, r"t(?P<track>\d+)_f(?P<frame>\d+)"]) == 2
+    assert "'door/t5_f25.png' and 'yard/t5_f25.png' would both be frame 25 of track '5'" in capsys.readouterr().err
+    assert not (tmp_path / "t.csv").exists()
+    assert main([*words, r"(?P<camera>\w+)/t(?P<track>\d+)_f(?P<frame>\d+)"]) == 0
+
+
 def test_mistakes_are_answered(tmp_path: Path, capsys) -> None:
     bad = tmp_path / "bad.txt"
     for text, why in (
