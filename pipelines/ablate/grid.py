@@ -4,11 +4,12 @@ Light to import: the command line reads the settings.
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
-from specvid.config import require_at_least
+from specvid.config import require_at_least, to_dict
 
 Settings = tuple[tuple[str, str], ...]
 """Settings of a training, name and value, as on its command line without the dashes."""
@@ -54,8 +55,8 @@ class AblationConfig:
 
     def __post_init__(self) -> None:
         require_at_least(self, jobs=0)
-        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
-            raise ValueError(f"seeds {self.seeds}: give each seed once, and at least one.")
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
+            raise ValueError(f"seeds {self.seeds}: give each seed once, and at least one; from 0.")
         for text in (*self.set, *(word for variant in self.variants for word in variant.split())):
             name, is_one, _ = text.partition("=")
             if not is_one or name.startswith("-"):
@@ -77,6 +78,7 @@ class Arm:
         recipe: to start from; empty for that of the model.
         settings: of all its trainings.
         variant: those of the settings that make it another row than others.
+        resolved: all settings of a training, as its run saves them (`resolve`); that of the first seed.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Arm:
     recipe: str
     settings: Settings
     variant: Settings
+    resolved: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def run_name(self, seed: int) -> str:
         """Name of the run of a seed.
@@ -155,13 +158,34 @@ def make_arms(config: AblationConfig) -> list[Arm]:
                     variant = tuple(one for one in variant if one[0] not in BLOCK_SETTINGS)
                 settings = tuple((common | dict(variant)).items())
                 words = [block or "bare", recipe if len(config.recipes) > 1 else "", *(f"{n} {v}" for n, v in variant)]
-                name = re.sub(r"[^\w.]+", "-", " ".join(words)).strip("-")
+                name = re.sub(r"[^\w.-]+", "-", " ".join(words)).strip("-")
                 arms.setdefault((block, recipe, settings), Arm(name, block, recipe, settings, variant))
-    names = [arm.name for arm in arms.values()]
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"two rows of the grid would be called {name!r}: leave one of them out.")
+    rows = defaultdict(list)
+    for arm in arms.values():
+        rows[arm.name].append(
+            repr(" ".join(filter(None, [arm.blocks or "bare", arm.recipe, *map("=".join, arm.variant)])))
+        )
+    for name, own in rows.items():
+        if len(own) > 1:
+            raise ValueError(f"rows {' and '.join(own)} would both have runs called {name!r}: leave one of them out.")
     return list(arms.values())
+
+
+def resolve(config: AblationConfig, arms: Sequence[Arm], parse: Callable[[list[str]], Any]) -> list[Arm]:
+    """Find all settings of the trainings of each row, so that a wrong one is known before anything is trained.
+
+    Args:
+        config: the grid.
+        arms: its rows.
+        parse: from the words of a command line after ``specvid train TASK`` to the config of the training.
+
+    Returns:
+        The rows, with their settings.
+
+    Raises:
+        ValueError: an unknown setting, or a value that does not fit.
+    """
+    return [replace(arm, resolved=to_dict(parse(arm.words(config, config.seeds[0])[2:]))) for arm in arms]
 
 
 def _placed(blocks: Sequence[str], places: Sequence[str]) -> Iterator[str]:

@@ -1,15 +1,24 @@
 """Running the trainings of an ablation: each in a process of its own, several at a time, finished ones never again."""
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from specvid.config import differences
+from specvid.files import output_folder
+from specvid.models.backbones.registry import list_backbones
+from specvid.models.factory import create_model
 from specvid.pipelines.ablate.grid import AblationConfig, Arm
+from specvid.pipelines.engine.config import ABOUT_THE_RUN, MAY_CHANGE_ON_RESUME
 from specvid.pipelines.engine.jobs import run_commands
 from specvid.pipelines.engine.log import status
 from specvid.pipelines.engine.run import RunFolder
 
-_UNCHECKED = frozenset({"data", "device", "devices", "workers", "tensorboard"})
+# How, where and by which names it was computed, and what is checked by itself; a grid is trained to its end.
+_UNCHECKED = (MAY_CHANGE_ON_RESUME - {"max_steps"}) | (ABOUT_THE_RUN - {"recipe"})
 
 
 def run_grid(config: AblationConfig, arms: list[Arm]) -> dict[str, str]:
@@ -17,7 +26,7 @@ def run_grid(config: AblationConfig, arms: list[Arm]) -> dict[str, str]:
 
     Args:
         config: the grid.
-        arms: its rows.
+        arms: its rows, with all their settings.
 
     Returns:
         For each run that failed, the last line of its log.
@@ -26,6 +35,8 @@ def run_grid(config: AblationConfig, arms: list[Arm]) -> dict[str, str]:
         Interrupted: a signal ended it; trainings save themselves, and the same command goes on.
         ValueError: a finished run has other settings than the grid gives it.
     """
+    output_folder("runs", config.runs)
+    check_places(arms)
     todo = [(arm, seed) for seed in config.seeds for arm in arms if not is_finished(config, arm, seed)]
     done = len(arms) * len(config.seeds) - len(todo)
     status(f"{done + len(todo)} trainings, {done} of them finished")
@@ -42,12 +53,28 @@ def run_grid(config: AblationConfig, arms: list[Arm]) -> dict[str, str]:
     return failed
 
 
+def check_places(arms: Sequence[Arm]) -> None:
+    """Build the network of each row without memory, so that a wrong block or place is known before hours of training.
+
+    Args:
+        arms: the rows, with all their settings.
+
+    Raises:
+        ValueError: a block or a convolution cannot be put where it is to go.
+    """
+    for net in [arm.resolved["net"] for arm in arms]:
+        if (net["blocks"] or net["conv"]) and net["model"] in list_backbones():  # others may be code, or a download
+            stride = {} if net.get("last_stride") is None else {"last_stride": net["last_stride"]}
+            with torch.device("meta"):
+                create_model(net["model"], blocks=net["blocks"], conv=net["conv"], **stride)
+
+
 def is_finished(config: AblationConfig, arm: Arm, seed: int) -> bool:
     """Whether a run is trained and scored.
 
     Args:
         config: the grid.
-        arm: the row.
+        arm: the row, with all its settings (`resolve`).
         seed: of the run.
 
     Returns:
@@ -59,31 +86,31 @@ def is_finished(config: AblationConfig, arm: Arm, seed: int) -> bool:
     run = RunFolder(Path(config.runs) / arm.run_name(seed))
     if not run.results().get("evaluations"):
         return False
-    saved = dict(_flat(run.config()))
-    wanted = dict(arm.settings) | {"blocks": arm.blocks, "seed": str(seed)}
-    for name, value in wanted.items():
-        key = name.replace("-", "_")
-        checked = key in saved and name not in _UNCHECKED and value != "auto"  # which saves what it became
-        if checked and not _equal(saved[key], value):
-            raise ValueError(
-                f"run {str(run.path)!r} was trained with {name} {saved[key]!r}, not {value!r}: give another --runs, or "
-                "remove it."
-            )
+    saved = run.config()
+    wanted = dict(_known(arm.resolved, saved)) | {"recipe": arm.resolved["recipe"]}
+    wanted["train"] = {**wanted.get("train", {}), "seed": seed}
+    changed = differences(_in_place(saved), _in_place(wanted), but=_UNCHECKED | (saved.keys() - wanted.keys()))
+    if changed:
+        raise ValueError(
+            f"run {str(run.path)!r} was trained with other settings than the grid gives it "
+            f"({'; '.join(changed)}): give those, another --runs, or remove the run."
+        )
     return True
 
 
-def _flat(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for name, value in config.items():
-        yield from _flat(value) if isinstance(value, Mapping) else [(name, value)]
+def _known(wanted: Mapping[str, Any], saved: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The settings that a run has saved, too: an older one has not all, and for ``auto`` it has what that became."""
+    for name, value in wanted.items():
+        if isinstance(value, Mapping) and isinstance(saved.get(name), Mapping):
+            own = saved[name]
+            yield name, own | dict(_known(value, own))
+        elif name in saved:
+            yield name, saved[name] if value == "auto" else value
 
 
-def _equal(saved: Any, text: str) -> bool:
-    """Whether a setting in config.json is that of a command line."""
-    if isinstance(saved, bool):
-        return str(saved).lower() == text
-    if isinstance(saved, list):
-        return [str(value) for value in saved] == text.split(",")
-    try:
-        return float(saved) == float(text)
-    except (TypeError, ValueError, OverflowError):
-        return str("" if saved is None else saved) == text
+def _in_place(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with the data set as an absolute path."""
+    clips = settings.get("clips")
+    if not isinstance(clips, Mapping) or not isinstance(clips.get("data"), str):
+        return dict(settings)
+    return {**settings, "clips": {**clips, "data": os.path.realpath(clips["data"])}}

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from specvid.errors import unknown
+from specvid.eval.reid.protocols import get_protocol
 from specvid.files import write_text
 from specvid.models.about import multiply_adds
 from specvid.models.pretrained import build_described
@@ -26,6 +27,11 @@ from specvid.pipelines.reporting.table import read_figures
 from specvid.text import counted, csv_cell, to_markdown
 
 METRICS = {"reid": ("mAP", "rank1"), "action": ("top1", "mean_class")}
+FIGURES = {
+    "reid": ("mAP", "mINP", "rank1", "rank5", "rank10", "rank20"),
+    "action": ("top1", "top5", "mean_class", "map", "f1", "mean_f1"),
+}
+"""Figures that a task is scored by; the last three are of clips with several classes."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,24 @@ class Row:
         return Difference.of(pairs) if pairs else None
 
 
+def check_figures(config: AblationConfig) -> None:
+    """Check the names of figures and protocol, before anything is trained.
+
+    Args:
+        config: the grid.
+
+    Raises:
+        ValueError: one is unknown.
+    """
+    for metric in config.metrics:
+        if metric not in FIGURES[config.task]:
+            raise unknown("metric", metric, FIGURES[config.task])
+    if config.protocol and config.task != "reid":
+        raise ValueError(f"protocol {config.protocol!r} is one of re-identification: leave it out with --task action.")
+    if config.protocol:
+        get_protocol(config.protocol)
+
+
 def read_rows(config: AblationConfig, arms: Sequence[Arm]) -> list[Row]:
     """Read what is finished.
 
@@ -78,7 +102,7 @@ def read_rows(config: AblationConfig, arms: Sequence[Arm]) -> list[Row]:
         A row for each arm of which a run is finished.
 
     Raises:
-        ValueError: nothing is finished, the protocol is unknown, or a run has other settings than the grid.
+        ValueError: the protocol is unknown, or a run has other settings than the grid.
     """
     rows = []
     for arm in arms:
@@ -95,8 +119,6 @@ def read_rows(config: AblationConfig, arms: Sequence[Arm]) -> list[Row]:
                 recipe, rates = _started_from(run)
         if values:
             rows.append(Row(arm, values, blocks, parameters, gmacs, context, recipe, rates))
-    if not rows:
-        raise ValueError(f"runs {config.runs!r} holds no finished training of this grid yet.")
     return rows
 
 
@@ -261,9 +283,12 @@ def _metrics(config: AblationConfig, rows: Sequence[Row]) -> Sequence[str]:
     metrics = config.metrics or METRICS[config.task]
     for metric in metrics:
         for row in rows:
-            for values in row.values.values():
+            for seed, values in row.values.items():
                 if metric not in values:
-                    raise unknown("metric", metric, values)
+                    raise ValueError(
+                        f"run {row.arm.run_name(seed)!r} has no figure {metric!r} in its results.json, but "
+                        f"{', '.join(values)}: choose --metrics of these, or score it again."
+                    )
     return metrics
 
 

@@ -45,14 +45,23 @@ def run(options: AblateOptions) -> int:
     Returns:
         The exit code: 1 where a training failed.
     """
-    from specvid.pipelines.ablate.grid import make_arms
+    from specvid.cli.train_action import TRAIN_ACTION
+    from specvid.cli.train_reid import TRAIN_REID
+    from specvid.pipelines.ablate.grid import make_arms, resolve
     from specvid.pipelines.ablate.job import run_grid
-    from specvid.pipelines.ablate.table import describe, read_rows, write_tables
+    from specvid.pipelines.ablate.table import check_figures, describe, read_rows, write_tables
     from specvid.pipelines.engine.log import echo, status
 
-    arms = make_arms(options)
+    verb = TRAIN_REID if options.task == "reid" else TRAIN_ACTION
+    arms = resolve(options, make_arms(options), verb.parse)
+    check_figures(options)
     failed = {} if options.table_only else run_grid(options, arms)
     rows = read_rows(options, arms)
+    if not rows and failed:
+        status(f"nothing to tabulate: each training failed; what they printed is in {options.runs}/logs")
+        return 1
+    if not rows:
+        raise ValueError(f"runs {options.runs!r} holds no finished training of this grid yet.")
     files = write_tables(options, rows)
     echo(describe(options, rows))
     if files:

@@ -79,5 +79,10 @@ def test_mistakes(settings: dict, says: str) -> None:
 
 
 def test_rows_of_one_name_are_refused() -> None:
-    with pytest.raises(ValueError, match="two rows"):
+    with pytest.raises(ValueError, match=r"rows 'snl@a\.b' and 'snl@a\.b ' would both have"):
         make_arms(AblationConfig(blocks=("snl@a.b", "snl@a.b ")))
+
+
+def test_a_sign_makes_another_run() -> None:
+    arms = make_arms(AblationConfig(blocks=("nl(gate=0.1)@conv3.-1", "nl(gate=-0.1)@conv3.-1", "nl@conv3.-1")))
+    assert [arm.name for arm in arms] == ["bare", "nl-gate-0.1-conv3.-1", "nl-gate--0.1-conv3.-1", "nl-conv3.-1"]

@@ -12,8 +12,6 @@ import pytest
 from tiny_reid import QUICK, synthesize_tiny_mars
 
 from specvid import cli
-from specvid.pipelines.ablate.grid import AblationConfig, make_arms
-from specvid.pipelines.ablate.job import is_finished
 from specvid.pipelines.ablate.statistics import Difference
 from specvid.pipelines.engine.run import RunFolder
 
@@ -103,10 +101,47 @@ def test_what_is_finished_is_not_done_again(data, runs, capsys):
     assert "4 of them finished" in capsys.readouterr().err
 
 
-def test_a_run_of_other_settings_is_not_taken(data, runs):
-    config = AblationConfig(set=(*SETTINGS, f"data={data}", "epochs=3"), seeds=(0,), runs=str(runs))
-    with pytest.raises(ValueError, match="was trained with epochs 2, not '3'"):
-        is_finished(config, make_arms(config)[0], 0)
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda line, data: [*line, "--recipes", "mobile"], "recipe: 'tiny' -> 'mobile'"),
+        (lambda line, data: [word for word in line if word != "epochs=2"], "epochs: 2 -> 12"),
+        (lambda line, data: [word.replace(f"data={data}", "data=elsewhere") for word in line], "data: "),
+        (lambda line, data: ["lr=0.5" if word == "epochs=2" else word for word in line], "epochs: 2 -> 12; lr: "),
+    ],
+    ids=["recipe", "a setting that is left out", "data", "a setting more"],
+)
+def test_a_run_of_other_settings_is_not_taken(data, runs, capsys, change, why):
+    """Runs that were finished were rows of whatever grid came later, if it did not name the settings that differ."""
+    for more in ([], ["--table-only"]):
+        assert cli.run([*change(words(data, runs), data), *more]) == 2
+        error = capsys.readouterr().err
+        assert "was trained with other settings than the grid gives it (" in error
+        assert why in error
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        (["--metrics", "nonsense"], "metric 'nonsense' is unknown"),
+        (["--protocol", "marz"], "protocol 'marz' is unknown. Did you mean 'mars'"),
+        (["--blocks", "snl@layer7.-1"], "layer7"),
+        (["--variants", "colour=3"], "option '--colour' of specvid train reid is unknown"),
+        (["--seeds", "-1"], "from 0"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_is_trained(data, tmp_path, capsys, more, why):
+    assert cli.run([*words(data, tmp_path / "runs"), *more]) == 2
+    assert why in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_where_each_training_fails_there_is_nothing_to_tabulate(data, tmp_path, capsys):
+    assert cli.run(words(data, tmp_path, "--variants", "split=7", "--seeds", "0")) == 1
+    assert f"each training failed; what they printed is in {tmp_path}/logs" in capsys.readouterr().err
+    (tmp_path / "file").touch()
+    assert cli.run(words(data, tmp_path / "file")) == 2
+    assert "file' is no folder" in capsys.readouterr().err
 
 
 def test_a_failing_training_is_named_and_the_others_go_on(data, tmp_path, capsys):
