@@ -11,6 +11,7 @@ Films to train on are made of clips of the source's train list, films to test on
 """
 
 import csv
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -26,6 +27,7 @@ from specvid.datasets.synthetic.folder import Progress, SyntheticSet, synthesize
 CLASSES = ("Different", "Same")
 _FORMAT = 2  # a new number makes the function write again
 _GREY = 114
+_LARGEST = 2048  # px; a film is held in memory
 
 
 @dataclass(frozen=True)
@@ -49,9 +51,10 @@ class Relation:
     def __post_init__(self) -> None:
         if self.frames < 4 or self.frames % 2:
             raise ValueError(f"frames is {self.frames}; it must be even and at least 4: each clip has half of them")
-        if self.size % 2 or not 8 <= self.tile <= self.size // 2:
+        if self.size % 2 or not 8 <= self.tile <= self.size // 2 or self.size > _LARGEST:
             raise ValueError(
-                f"size is {self.size} px and tile {self.tile} px; the size must be even, the tile 8 px to half of it"
+                f"size is {self.size} px and tile {self.tile} px; the size must be even and at most {_LARGEST}, the "
+                "tile 8 px to half of it"
             )
 
 
@@ -128,7 +131,7 @@ def synthesize_relation(
         "format": _FORMAT,
         "seed": seed,
         "scenes": scenes,
-        "source": [of, data.title, split, len(data.train), len(data.test), *data.classes],
+        "source": [of, data.title, split, _digest(data.train), _digest(data.test), *data.classes],
         **asdict(used),
     }
 
@@ -146,6 +149,13 @@ def synthesize_relation(
                 rows.writerow([film.name, film.scene, CLASSES[film.label], *clips, film.corner])
 
     return write_set(out, settings, fill, overwrite=overwrite, progress=progress)
+
+
+def _digest(records: Sequence[VideoRecord]) -> str:
+    """A part of the source in a few letters: two sets may have one title, classes and as many clips."""
+    there = [os.path.getsize(one.path) if os.path.exists(one.path) else 0 for one in records]
+    lines = [f"{one.name} {one.label} {size}" for one, size in zip(records, there, strict=True)]
+    return f"{len(lines)} clips {hashlib.sha256(chr(10).join(lines).encode(errors='replace')).hexdigest()[:16]}"
 
 
 def plan_films(
@@ -176,8 +186,8 @@ def plan_films(
         usable = sorted(label for label, own in by_class.items() if len(own) >= 2)
         if len(usable) < 2:
             raise ValueError(
-                f"{len(usable)} of {len(classes)} actions have two clips or more to {part} with; a scene takes two of "
-                "each of two actions"
+                f"{len(usable)} of {len(classes)} actions have two clips or more to {part} with, and a scene takes two "
+                f"of each of two actions: give the source a {part} part with more clips (of `folders`: {part}/ACTION/)"
             )
         pair = rng.choice(usable, 2, replace=False)
         clips = [_two_of(by_class[int(label)], rng) for label in pair]

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from specvid.pipelines.export.axes import Axes, AxisError
 from specvid.pipelines.export.capture import Exportable, Inputs, draw_inputs, first_line
+from specvid.pipelines.networks.finite import require_finite
 
 TOLERANCE = 1e-4
 """Largest deviation of any number that is accepted, relative to the largest one of the original's output."""
@@ -53,12 +54,13 @@ def compare(
 
     Raises:
         AxisError: either refuses another size of an axis.
-        ValueError: the numbers deviate by more than ``tolerance``.
+        ValueError: the numbers deviate by more than ``tolerance``, or the original gives none.
     """
     found = []
     for number, (axis, sizes) in enumerate(axes.probes().items()):
         inputs = draw_inputs(sizes, mask=mask, device=device, seed=number, input=axes.input)
         wanted = _run("the model itself", axis, sizes, network, inputs)
+        require_finite(wanted, network, "the model itself")
         given = _run("what was written", axis, sizes, runner, inputs)
         found.append(Comparison(sizes, deviation(given, wanted)))
         if not found[-1].deviation <= tolerance:

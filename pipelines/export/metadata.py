@@ -41,18 +41,25 @@ def file_metadata(
         more: further entries.
 
     Returns:
-        Among others ``input``: the clips it was trained for, ``size`` as [height, width]; ``axes``: the sizes of a
-        clip, a name where they may vary.
+        Among others ``input``: the clips it was trained for, ``size`` as [height, width], that of the file where it
+        takes no other; ``axes``: the sizes of a clip, a name where they may vary.
     """
-    spec = model.input
+    spec, resize = model.input, model.input.resize
+    size, own = axes.sizes[3:], model.input.crop
+    if not axes.fixed.keys() >= {"height", "width"}:
+        size = own  # the file takes others, too
+    elif isinstance(resize, int):
+        resize = round(resize * max(size[0] / own[0], size[1] / own[1]))
+    else:
+        resize = round(resize[0] * size[0] / own[0]), round(resize[1] * size[1] / own[1])
     return {
         "specvid": __version__,
         "model": model.config,
         "input": {
             "frames": 1 if axes.input in IMAGES else spec.frames,
             "stride": spec.stride,
-            "size": list(spec.crop),
-            "resize": spec.resize if isinstance(spec.resize, int) else list(spec.resize),
+            "size": list(size),
+            "resize": resize if isinstance(resize, int) else list(resize),
             "interpolation": INTERPOLATIONS[spec.interpolation],
             "crop": "centre: top = (height - crop height) // 2, left = (width - crop width) // 2",
             "modality": spec.modality,

@@ -107,6 +107,11 @@ def read_lists(config: PretrainClipsConfig) -> PretrainLists:
         tracklets = [lists.tracklets[i] for i in chosen] if lists.tracklets else ()
         title = f"{lists.title}, no more than {config.limit} clips"
         lists = replace(lists, title=title, videos=videos, tracklets=tracklets)
+    if len(lists) < 2:
+        raise ValueError(
+            f"data {config.data!r} has one clip to train on: the twins of a clip are told from those of others, so two "
+            "are needed, and better hundreds."
+        )
     return lists
 
 

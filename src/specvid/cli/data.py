@@ -77,8 +77,8 @@ class depends on how two far-apart things relate (actions), or identities are kn
                   or table (actions); mars, ilids-vid, prid2011 or tracklets; and the folder to write
   relation DIR --from UCF101   films of two real clips each, in far corners at different times: do both
                   show the same action? As folders; --of hmdb51: the layout of what they come from;
-                  --size 128 --tile 48: sides of a film and of a clip in it, px
-  --scenes 14     size of a set of actions: 100 clips a scene in ucf101, 4 in the others
+                  --size 128 --tile 48: sides of a film and of a clip in it, px; --scenes: 4 or more
+  --scenes 14     size of a set of actions: 100 clips a scene in ucf101, 4 in others
   --identities 8  size of the others; mars and tracklets also have
   --tracklets 4   tracklets of each identity
   --seed 0        the same seed gives the same files

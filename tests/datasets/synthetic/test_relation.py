@@ -74,6 +74,20 @@ def test_the_set_is_read_and_made_alike_again(source: Path, tmp_path: Path) -> N
         assert len(video) == 16 and video.size == (128, 128)
 
 
+def test_a_source_of_other_clips_is_another_set(source: Path, tmp_path: Path) -> None:
+    """Of one name, one title, as many clips and the same classes."""
+    other = tmp_path / "folders"
+    SYNTHESIZERS["folders"](other, scenes=4, seed=1)
+    synthesize_relation(tmp_path / "out", from_=source, of="folders", scenes=4)
+    assert not synthesize_relation(tmp_path / "out", from_=source, of="folders", scenes=4).written
+    with pytest.raises(ValueError, match="source"):
+        synthesize_relation(tmp_path / "out", from_=other, of="folders", scenes=4)
+    with pytest.raises(
+        ValueError, match=r"0 of 3 actions have two clips or more to test with.*of `folders`: test/ACTION/"
+    ):
+        plan_films(records("train", range(4)), [], "abc", seed=0, scenes=4)
+
+
 def test_sizes_are_options_of_this_set_alone(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["data", "synthesize", "relation", str(tmp_path / "a"), "--from", str(source), "--of", "folders"]
     assert cli.run([*words, "--scenes", "4", "--size", "96", "--tile", "40"]) == 0
@@ -122,7 +136,11 @@ def test_wrong_settings(source: Path, tmp_path: Path, change: dict[str, Any], me
 
 @pytest.mark.parametrize(
     ("sizes", "message"),
-    [((15, 128, 48), "frames is 15; it must be even"), ((16, 128, 65), "size is 128 px and tile 65 px")],
+    [
+        ((15, 128, 48), "frames is 15; it must be even"),
+        ((16, 128, 65), "size is 128 px and tile 65 px"),
+        ((16, 4096, 48), "at most 2048"),
+    ],
 )
 def test_films_that_cannot_be(sizes: tuple[int, int, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):

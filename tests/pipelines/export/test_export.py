@@ -181,6 +181,15 @@ def test_other_numbers_than_the_models_are_an_error_and_leave_no_file(tmp_path: 
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_weights_that_are_no_numbers_are_named(tmp_path: Path) -> None:
+    model = tiny()
+    with torch.no_grad():
+        next(model.backbone.parameters())[0] = torch.nan
+    with pytest.raises(ValueError, match=r"the network's weights are not finite, e\.g\. \S+"):
+        export_model(model, tmp_path / "it.onnx", **SMALL)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_run_is_exported_with_its_classes(tmp_path: Path, capsys, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     model, run = create_model("r3d_tiny", blocks="snl(gate=1.0)@layer2.-1", num_classes=2).eval(), RunFolder("runs/one")
@@ -323,6 +332,7 @@ def test_one_batch_size_and_one_size(tmp_path: Path) -> None:
     model = create_model("r3d_tiny").eval()
     done = export_model(model, tmp_path / "it.onnx", batch=3, fix_size=True, **SMALL)
     assert done.metadata["axes"] == [3, 3, "time", 16, 24]
+    assert (done.metadata["input"]["size"], done.metadata["input"]["resize"]) == ([16, 24], 24)  # 40, 40 of its own
     assert done.axes.fixed == {"batch": "--batch says so", **dict.fromkeys(("height", "width"), "--fix-size says so")}
     run, _ = read(tmp_path / "it.onnx")
     clips = torch.randn(3, 3, 6, 16, 24)

@@ -131,6 +131,8 @@ def test_which_parts_are_learned_of(data: Path, tmp_path: Path) -> None:
     assert len(read_lists(PretrainClipsConfig(data=str(data), limit=5))) == 5
     with pytest.raises(ValueError, match=r"test_fraction 0\.2 belongs to a data set with parts"):
         read_lists(PretrainClipsConfig(data=str(data), test_fraction=0.2))
+    with pytest.raises(ValueError, match=r"has one clip to train on: .* two are needed"):
+        read_lists(PretrainClipsConfig(data=str(data), limit=1))
     (tmp_path / "none").mkdir()
     with pytest.raises(ValueError, match="has no video in it"):
         read_lists(PretrainClipsConfig(data=str(tmp_path / "none")))
