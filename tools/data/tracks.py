@@ -3,10 +3,9 @@
     python -m specvid.tools.data.tracks cut VIDEO MOT.txt OUT --camera door
     python -m specvid.tools.data.tracks name FOLDER OUT.csv --names '(?P<track>\\d+)_(?P<frame>\\d+)' --fps 25
 
-The first one writes OUT/door/TRACK/FRAME.jpg and OUT/door.csv. A MOT file has a line a box: frame (from 1), track,
-left, top, width, height (px), perhaps more. In the table a row is a crop: ``path``, ``pid`` (who it is nobody knows
-yet, so camera and track), ``camid``, ``track``, ``frame``, and ``from_s`` and ``to_s``, between which the track was
-seen.
+The first one writes OUT/door/TRACK/FRAME.jpg and OUT/door.csv; what a MOT file is stands in `mot`. In the table a row
+is a crop: ``path``, ``pid`` (who it is nobody knows yet, so camera and track), ``camid``, ``track``, ``frame``, and
+``from_s`` and ``to_s``, between which the track was seen.
 """
 
 import argparse
@@ -16,7 +15,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -27,64 +26,11 @@ from specvid.datasets.layouts.media import is_image
 from specvid.datasets.layouts.text import read_text
 from specvid.files import output_file, output_folder, replacing_file
 from specvid.pipelines.engine.log import echo
-from specvid.text import counted
+from specvid.text import counted, path_on_one_line
+from specvid.tools.data.mot import Box, is_plain_name, read_mot
 
 COLUMNS = ("path", "pid", "camid", "track", "frame", "from_s", "to_s")
 _BLOCK = 32  # frames that are decoded together
-
-
-@dataclass(frozen=True)
-class Box:
-    """A box of a track.
-
-    Args:
-        frame: from 0.
-        track: its number or name.
-        corners: left, top, right, bottom, px, as the tracker has them.
-    """
-
-    frame: int
-    track: str
-    corners: tuple[float, float, float, float]
-
-
-def read_mot(path: str | os.PathLike[str]) -> list[Box]:
-    """Read a MOT file.
-
-    Args:
-        path: of the file; separated by commas, semicolons or spaces.
-
-    Returns:
-        Its boxes.
-
-    Raises:
-        ValueError: there is no such file, or a line is none of MOT; the line is named.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"{path} is no file; give the tracker's MOT text file.")
-    boxes = []
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
-        values = [value for value in re.split(r"[,;\s]+", line.strip()) if value]
-        if not values:
-            continue
-        try:
-            frame, left, top, width, height = (float(values[i]) for i in (0, 2, 3, 4, 5))
-            track = values[1] if not re.fullmatch(r"-?\d+\.0*", values[1]) else values[1].split(".")[0]
-            if not all(map(math.isfinite, (frame, left, top, width, height))):
-                raise ValueError
-        except (IndexError, ValueError):
-            raise ValueError(
-                f"{path}, line {number}: {line[:80]!r} is not frame, track, left, top, width, height."
-            ) from None
-        if frame < 1 or not frame.is_integer():
-            raise ValueError(f"{path}, line {number}: frame {values[0]} must be a whole number from 1.")
-        if not re.fullmatch(r"[\w-]{1,100}", track):
-            raise ValueError(f"{path}, line {number}: track {track[:80]!r} must be a number or a plain name.")
-        boxes.append(Box(int(frame) - 1, track, (left, top, left + width, top + height)))
-    if not boxes:
-        raise ValueError(f"{path} has no box in it.")
-    return boxes
 
 
 def cut(
@@ -92,55 +38,123 @@ def cut(
 ) -> tuple[Path, dict[str, int]]:
     """Cut the boxes of a tracker out of a video.
 
+    Crops that an earlier table of this camera names, and the new one does not, are removed; other files are not.
+
     Args:
         video: the file.
         mot: the tracker's file.
         out: folder for the crops and their table.
         camera: its name, which the crops' folder and the table get.
-        every: only each so many-th frame of a track.
-        least: tracks with fewer boxes are left out.
+        every: only each so many-th box of a track, from 1.
+        least: tracks with fewer boxes are left out, from 1.
 
     Returns:
-        The table, and how many ``crops`` and ``tracks`` it has, and what was left out: ``outside`` the picture, behind
-        the ``end`` of the video, ``short`` tracks.
+        The table, and how many ``crops`` and ``tracks`` it has, what was left out: ``outside`` the picture, behind the
+        ``end`` of the video, ``short`` tracks; and how many crops of an earlier table were ``removed``.
 
     Raises:
-        ValueError: a wrong file, or nothing that can be cut out.
+        OSError: the disk is full, or may not be written.
+        ValueError: a wrong file or number, or nothing that can be cut out.
     """
-    import cv2
-
     if not re.fullmatch(r"[\w-]+", camera):
         raise ValueError(f"camera {camera!r} must be a plain name (letters, digits, _ and -).")
+    for option, value in (("--every", every), ("--least", least)):
+        if value < 1:
+            raise ValueError(f"{option} {value} must be at least 1.")
+    folder = Path(out)
+    table = folder / f"{camera}.csv"
+    output_file("table", str(table))
+    output_folder("folder of crops", str(folder / camera))
+    before = _cut_before(table, camera)
     tracks: dict[str, list[Box]] = {}
     for box in sorted(read_mot(mot), key=lambda one: one.frame):
         tracks.setdefault(box.track, []).append(box)
-    counts = {"crops": 0, "tracks": 0, "outside": 0, "end": 0}
-    counts["short"] = sum(len(own) < least for own in tracks.values())
-    chosen = [box for own in tracks.values() if len(own) >= least for box in own[::every]]
-    by_frame: dict[int, list[Box]] = {}
-    for box in chosen:
-        by_frame.setdefault(box.frame, []).append(box)
-    folder = Path(out)
+    long_enough = [own for own in tracks.values() if len(own) >= least]
+    chosen = [box for own in long_enough for box in own[::every]]
+    rows, length = _write_crops(video, chosen, folder, camera)
+    end = sum(box.frame >= length for box in chosen)
+    counts = {"outside": len(chosen) - end - len(rows), "end": end, "short": len(tracks) - len(long_enough)}
+    if not rows:
+        passed = sum(map(len, long_enough)) - len(chosen)
+        words = {
+            f"{counted(counts['short'], 'track')} shorter than --least {least}": counts["short"],
+            f"{_boxes(passed)} passed over by --every {every}": passed,
+            f"{_boxes(end)} behind the end (the video has {counted(length, 'frame')})": end,
+            f"{_boxes(counts['outside'])} outside the picture": counts["outside"],
+        }
+        raise ValueError(
+            f"nothing of {mot} can be cut out of {video}: {_boxes(sum(map(len, tracks.values())))} of "
+            f"{counted(len(tracks), 'track')}, {', '.join(text for text, number in words.items() if number)}. Give the "
+            "video that the tracker read, or a lower --least."
+        )
+    counts["crops"], counts["tracks"] = len(rows), write_table(table, rows, camera=camera)
+    counts["removed"] = _remove(folder, before - {str(row["path"]) for row in rows})
+    return table, counts
+
+
+def _write_crops(video: str, boxes: Sequence[Box], folder: Path, camera: str) -> tuple[list[dict[str, object]], int]:
+    """Write what lies within the video; the rows of the table, and how many frames the video has."""
     rows: list[dict[str, object]] = []
     with open_video(video) as opened:
-        frames = np.array(sorted(frame for frame in by_frame if frame < len(opened)), dtype=np.int64)
-        counts["end"] = sum(len(own) for frame, own in by_frame.items() if frame >= len(opened))
+        by_frame: dict[int, list[Box]] = {}
+        for box in boxes:
+            if box.frame < len(opened):
+                by_frame.setdefault(box.frame, []).append(box)
+        frames = np.array(sorted(by_frame), dtype=np.int64)
         for start in range(0, len(frames), _BLOCK):
             numbers = frames[start : start + _BLOCK]
             for number, picture in zip(numbers.tolist(), opened.frames(numbers), strict=True):
                 for box in by_frame[number]:
-                    crop = _inside(picture, box)
-                    if crop is None:
-                        counts["outside"] += 1
-                        continue
-                    name = f"{camera}/{box.track}/{number:06d}.jpg"
-                    (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                    if not cv2.imwrite(str(folder / name), cv2.cvtColor(crop, cv2.COLOR_RGB2BGR)):
-                        raise OSError(f"{folder / name} cannot be written.")
-                    rows.append({"path": name, "track": box.track, "frame": number, "time": _time(opened, number)})
-    table = folder / f"{camera}.csv"
-    counts["crops"], counts["tracks"] = len(rows), write_table(table, rows, camera=camera)
-    return table, counts
+                    crop, path = _inside(picture, box), _crop_path(camera, box.track, number)
+                    if crop is not None:
+                        _write_jpeg(folder / path, crop)
+                        rows.append({"path": path, "track": box.track, "frame": number, "time": _time(opened, number)})
+        return rows, len(opened)
+
+
+def _boxes(number: int) -> str:
+    """A number of boxes."""
+    return f"{number:,} {'box' if number == 1 else 'boxes'}"
+
+
+def _crop_path(camera: str, track: str, frame: int) -> str:
+    """Where a crop lies, below the folder that was given."""
+    return f"{camera}/{track}/{frame:06d}.jpg"
+
+
+def _write_jpeg(path: Path, picture: np.ndarray) -> None:
+    """Write a picture, RGB; an error leaves no half of a file."""
+    import cv2
+
+    data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes()
+    with replacing_file(path, durable=False) as staging:
+        staging.write_bytes(data)
+
+
+def _cut_before(table: Path, camera: str) -> set[str]:
+    """The crops in a table that `cut` wrote: rows as it writes them. Those that somebody has changed are the user's."""
+    crops: set[str] = set()
+    if not table.is_file():
+        return crops
+    try:
+        heading, *rows = csv.reader(read_text(table).splitlines())
+        for path, pid, camid, track, frame, *_ in rows if heading == list(COLUMNS) else ():
+            if is_plain_name(track) and path == _crop_path(camera, track, int(frame)):
+                crops |= {path} if (pid, camid) == (f"{camera}-{track}", camera) else set()
+    except (ValueError, csv.Error):  # another's table
+        return set()
+    return crops
+
+
+def _remove(folder: Path, crops: set[str]) -> int:
+    """Remove crops, and folders of tracks that are empty then; how many were there."""
+    there = [folder / crop for crop in sorted(crops) if (folder / crop).is_file()]
+    for path in there:
+        path.unlink()
+    for parent in {path.parent for path in there}:
+        with suppress(OSError):  # other files lie in it
+            parent.rmdir()
+    return len(there)
 
 
 def name(
@@ -154,26 +168,27 @@ def name(
         names: regular expression for paths below the folder, with the groups ``track`` and ``frame``, and perhaps
             ``camera``.
         camera: for those without such a group.
-        fps: frames a second; without it the table has no times.
+        fps: frames a second, above 0; without it (0) the table has no times.
 
     Returns:
-        How many ``crops`` and ``tracks`` it has, and how many images do not ``fit`` the expression.
+        How many ``crops`` and ``tracks`` it has, and how many images are ``unfit``: the expression does not fit them,
+        or finds no track or no frame.
 
     Raises:
-        ValueError: a wrong expression, no image that fits it, or two that would be one.
+        OSError: the disk is full, or may not be written.
+        ValueError: no folder, a wrong expression or rate, no image that fits, or two that would be one.
     """
-    try:
-        pattern = re.compile(names)
-    except re.error as error:
-        raise ValueError(f"names {names!r} is no regular expression: {error}.") from None
-    if not {"track", "frame"} <= set(pattern.groupindex):
-        raise ValueError(f"names {names!r} must have the groups (?P<track>...) and (?P<frame>...).")
-    folder, table, unfit = Path(folder), Path(table), 0
+    if not os.path.isdir(folder):
+        kind = "is a file, no folder" if os.path.exists(folder) else "is no folder: there is none of that name"
+        raise ValueError(f"{path_on_one_line(folder)} {kind}. Give the folder in which the crops lie.")
+    if fps and not (math.isfinite(fps) and fps > 0):
+        raise ValueError(f"--fps {fps:g} must be a finite number above 0; leave it out for a table without times.")
+    pattern, folder, table, unfit = _pattern(names), Path(folder), Path(table), 0
     cameras: dict[str, list[dict[str, object]]] = {}
     for place, _, files in sorted(os.walk(folder)):
         for path in sorted(Path(place, file) for file in files if is_image(file)):
             found = pattern.search(path.relative_to(folder).as_posix())
-            if found is None or not found["frame"].isdecimal():
+            if found is None or not found["track"] or not (found["frame"] or "").isdecimal():
                 unfit += 1
                 continue
             groups, frame = found.groupdict(), int(found["frame"])
@@ -185,6 +200,17 @@ def name(
     rows = [row | {"camera": which} for which, own in cameras.items() for row in own]
     _refuse_two_cameras(rows, names)
     return {"crops": len(rows), "tracks": write_table(table, rows, camera=camera), "unfit": unfit}
+
+
+def _pattern(names: str) -> re.Pattern[str]:
+    """The regular expression for the names of crops; ValueError where it is none, or lacks a group."""
+    try:
+        pattern = re.compile(names)
+    except re.error as error:
+        raise ValueError(f"names {names!r} is no regular expression: {error}.") from None
+    if not {"track", "frame"} <= set(pattern.groupindex):
+        raise ValueError(f"names {names!r} must have the groups (?P<track>...) and (?P<frame>...).")
+    return pattern
 
 
 def _refuse_two_cameras(rows: Sequence[Mapping[str, object]], names: str) -> None:
@@ -216,7 +242,7 @@ def write_table(path: Path, rows: Sequence[Mapping[str, object]], *, camera: str
         ValueError: there are no rows.
     """
     if not rows:
-        raise ValueError(f"there is nothing to write into {path}: no box lies within a picture of the video.")
+        raise ValueError(f"there is no crop to write into {path}.")
     spans: dict[tuple[object, object], list[float]] = {}
     for row in rows:
         if row["time"] is not None:
@@ -261,10 +287,10 @@ def main(words: Sequence[str] | None = None) -> int:
     for word, text in (("video", "video file"), ("mot", "MOT text file"), ("out", "folder for crops and table")):
         one.add_argument(word, help=text)
     one.add_argument("--camera", required=True, help="name of the camera")
-    one.add_argument("--every", type=int, default=1, help="each so many-th frame of a track")
+    one.add_argument("--every", type=int, default=1, help="each so many-th box of a track")
     one.add_argument("--least", type=int, default=1, help="least boxes of a track")
     other = verbs.add_parser("name", help="the table of crops that are named by track and frame")
-    other.add_argument("folder", help="of the crops")
+    other.add_argument("folder", help="in which the crops lie")
     other.add_argument("table", help="CSV to write")
     other.add_argument("--names", required=True, help="regular expression with (?P<track>...), (?P<frame>...)")
     other.add_argument("--camera", default="camera", help="name of the camera, if the names have no (?P<camera>...)")
@@ -272,20 +298,30 @@ def main(words: Sequence[str] | None = None) -> int:
     options = parser.parse_args(words)
     try:
         if options.verb == "cut":
-            own = {"camera": options.camera, "every": max(1, options.every), "least": options.least}
+            own = {"camera": options.camera, "every": options.every, "least": options.least}
             table, counts = cut(options.video, options.mot, output_folder("out", options.out), **own)
         else:
             table = output_file("table", options.table)
             counts = name(options.folder, table, options.names, camera=options.camera, fps=options.fps)
-    except ValueError as error:
-        sys.stderr.write(f"{error}\n")
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"{_sentence(error)}\n")
         return 2
-    left = ", ".join(f"{count} {what}" for what, count in counts.items() if count and what not in ("crops", "tracks"))
+    left = ", ".join(f"{counts[what]} {what}" for what in ("outside", "end", "short", "unfit") if counts.get(what))
+    removed = counts.get("removed", 0)
     echo(
         f"{table}: {counted(counts['crops'], 'crop')} of {counted(counts['tracks'], 'track')}"
         + (f"; left out: {left}" if left else "")
+        + (f"; removed: {counted(removed, 'crop')} of the table before" if removed else "")
     )
     return 0
+
+
+def _sentence(error: ValueError | OSError) -> str:
+    """The message about an error: the system's own are no sentences."""
+    if isinstance(error, OSError) and error.strerror:
+        what = "a file" if error.filename is None else repr(path_on_one_line(str(error.filename)))
+        return f"{what} cannot be used ({error.strerror}): mend that, or name another place."
+    return str(error)
 
 
 if __name__ == "__main__":

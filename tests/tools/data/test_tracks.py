@@ -1,5 +1,7 @@
 """docs/tracking.md as it stands: its commands and its program, on two synthetic cameras."""
 
+import errno
+import os
 import re
 import shlex
 import subprocess
@@ -12,7 +14,8 @@ from PIL import Image
 
 from specvid import cli
 from specvid.datasets.synthetic.encode import write_video
-from specvid.tools.data.tracks import main, read_mot
+from specvid.tools.data.mot import read_mot
+from specvid.tools.data.tracks import main
 
 PAGE = Path(__file__).parents[3] / "docs" / "tracking.md"
 PEOPLE = {"red": (230, 40, 40), "green": (30, 220, 60), "blue": (40, 60, 230)}
@@ -134,3 +137,148 @@ def test_mistakes_are_answered(tmp_path: Path, capsys) -> None:
 def read_mot_of(folder: Path, text: str):
     (folder / "good.txt").write_text(text)
     return read_mot(folder / "good.txt")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("1,-1,0,0,5,5,0.9\n1,-1,9,9,5,5,0.8", "line 1: track -1 is none, these are detections: run a tracker"),
+        ("1,7,0,0,5,5\n2 -1.000e+00 0 0 5 5", "line 2: track -1 is none"),
+        ("1,4,0,0,5,5\n2,4,0,0,5,5\n\n1,4.0,9,9,5,5", "lines 1 and 4 are both boxes of track 4 in frame 1"),
+        ("1,,10,10,30,30,1", "line 1: track '' must be a whole number"),
+        (",1,10,10,30,30,1", "line 1: ',1,10,10,30,30,1' is not frame, track"),
+        ("1;1;;10;30;30", "line 1: '1;1;;10;30;30' is not frame, track, .* none may be empty"),
+        ("1\t\t10\t10\t30\t30\t1", "line 1: track '' must be"),
+        ("1,2.5,0,0,5,5", "line 1: track '2.5' must be a whole number"),
+        ("1,1e-03,0,0,5,5", "line 1: track '1e-03' must be a whole number"),
+        ("1,1.0e+400,0,0,5,5", "line 1: track '1.0e.400' must be a whole number"),
+        ("1,1,1e308,10,1e308,30", "line 1: .* left . width and top . height must be finite"),
+        ("1,1,0,-1e308,1,-1e308", "line 1: .* must be finite"),
+    ],
+)
+def test_what_is_no_track_is_refused(tmp_path: Path, text: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        read_mot_of(tmp_path, text)
+
+
+def test_lines_of_many_trackers(tmp_path: Path) -> None:
+    for line in ("1, 2, 3, 4, 5, 6, 0.9", "1 ;2; 3;4;5;6;", " 1  2 3   4 5 6", "1\t2\t3\t4 \t5\t6\t", "1 2,3 4,5 6"):
+        (box,) = read_mot_of(tmp_path, line)
+        assert (box.frame, box.track, box.corners) == (0, "2", (3, 4, 8, 10)), line
+    np.savetxt(tmp_path / "saved.txt", [[1, 2, 3, 4, 5, 6], [1, 12, 3, 4, 5, 6]])
+    assert [(box.frame, box.track) for box in read_mot(tmp_path / "saved.txt")] == [(0, "2"), (0, "12")]
+    for name, track in (("1e+06", "1000000"), ("007", "007"), ("1e5", "1e5"), ("a-b", "a-b"), ("9" * 20, "9" * 20)):
+        assert read_mot_of(tmp_path, f"1,{name},0,0,5,5")[0].track == track
+
+
+def answer(words: list[object], capsys) -> str:
+    """What is said about a mistake, on one line."""
+    assert main([str(word) for word in words]) == 2
+    text = capsys.readouterr().err
+    assert text.count("\n") == 1 and "Traceback" not in text
+    return text
+
+
+def test_numbers_that_are_none_are_refused(folder: Path, tmp_path: Path, capsys) -> None:
+    Image.new("RGB", (8, 16)).save(tmp_path / "t5_f25.png")
+    words = ["name", tmp_path, tmp_path / "t.csv", "--names", r"t(?P<track>\d+)_f(?P<frame>\d+)", "--fps"]
+    for fps in ("-25", "nan", "inf"):
+        assert f"--fps {fps} must be a finite number above 0" in answer([*words, fps], capsys)
+    assert not (tmp_path / "t.csv").exists()
+    assert main([*map(str, words), "0"]) == 0
+    assert (tmp_path / "t.csv").read_text().splitlines()[1] == "t5_f25.png,camera-5,camera,5,25,,"
+    words = ["cut", folder / "door.mp4", folder / "door.txt", tmp_path / "out", "--camera", "door"]
+    for option, value in (("--every", "-3"), ("--every", "0"), ("--least", "-1"), ("--least", "0")):
+        assert answer([*words, option, value], capsys) == f"{option} {value} must be at least 1.\n"
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_track_or_frame_that_the_name_lacks_is_unfit(tmp_path: Path, capsys) -> None:
+    for file in ("t5_f25", "f25", "t_f26", "t5_"):
+        Image.new("RGB", (8, 16)).save(tmp_path / f"{file}.png")
+    words = ["name", str(tmp_path), str(tmp_path / "t.csv"), "--names", r"(t(?P<track>\d*)_)?(f(?P<frame>\d+))?\.png$"]
+    assert main(words) == 0
+    assert "t.csv: 1 crop of 1 track; left out: 3 unfit" in capsys.readouterr().out
+
+
+def test_the_folder_is_not_there(tmp_path: Path, capsys) -> None:
+    (tmp_path / "file").touch()
+    rest = [tmp_path / "t.csv", "--names", r"(?P<track>\d+)_(?P<frame>\d+)"]
+    assert "none is no folder: there is none of that name" in answer(["name", tmp_path / "none", *rest], capsys)
+    assert "file is a file, no folder" in answer(["name", tmp_path / "file", *rest], capsys)
+
+
+def test_a_disk_that_fails_is_said(folder: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    words = ["cut", folder / "door.mp4", folder / "door.txt", tmp_path, "--camera", "door"]
+    (tmp_path / "door").touch()
+    assert "door' is no folder" in answer(words, capsys)
+    (tmp_path / "door").unlink()
+    (tmp_path / "door.csv").mkdir()
+    assert "door.csv' is a folder" in answer(words, capsys)
+    assert not (tmp_path / "door").exists()
+    (tmp_path / "door.csv").rmdir()
+    (tmp_path / "door").mkdir()
+    (tmp_path / "door" / "1").touch()
+    assert "door/1' cannot be used (File exists): mend that" in answer(words, capsys)
+    (tmp_path / "door" / "1").unlink()
+
+    def full(path: Path, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert "door/1/000000.jpg cannot be written: the disk is full. Mend that" in answer(words, capsys)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_why_nothing_is_left(folder: Path, tmp_path: Path, capsys) -> None:
+    mot = tmp_path / "boxes.txt"
+    words = ["cut", folder / "door.mp4", mot, tmp_path / "out", "--camera", "door"]
+    mot.write_text("1,1,0,0,5,5\n2,1,0,0,5,5\n1,2,0,0,5,5\n")
+    assert "3 boxes of 2 tracks, 2 tracks shorter than --least 4. Give" in answer([*words, "--least", 4], capsys)
+    mot.write_text("37,1,0,0,5,5\n38,1,0,0,5,5\n40,1,0,0,5,5\n1,2,200,0,5,5\n3,3,0,0,5,5\n")
+    said = answer([*words, "--least", 2, "--every", 2], capsys)
+    assert (
+        "5 boxes of 3 tracks, 2 tracks shorter than --least 2, 1 box passed over by --every 2, 2 boxes behind" in said
+    )
+    mot.write_text("1,1,200,0,5,5\n37,1,0,0,5,5\n")
+    assert "1 box behind the end (the video has 36 frames), 1 box outside the picture" in answer(words, capsys)
+    assert not (tmp_path / "out").exists()
+
+
+def test_cutting_again_removes_what_the_table_before_names(folder: Path, tmp_path: Path, capsys) -> None:
+    words = ["cut", str(folder / "door.mp4"), str(folder / "door.txt"), str(tmp_path), "--camera", "door"]
+    assert main(words) == 0
+    table = tmp_path / "door.csv"
+    assert "removed" not in capsys.readouterr().out
+    assert len(list(tmp_path.glob("door/*/*.jpg"))) == 37  # the short one, too
+    for other in ("1/notes.txt", "2/000999.jpg", "mine.jpg"):
+        (tmp_path / "door" / other).write_text("the user's")
+    labelled = table.read_text().replace("door/1/000001.jpg,door-1,", "door/1/000001.jpg,anna,")
+    table.write_text(labelled + "door/1/../mine.jpg,door-1,door,1,5,0,0\ndoor/2/000999.jpg,x,door,2,999,0,0\n")
+    assert main([*words, "--every", "2", "--least", "4"]) == 0
+    assert "door.csv: 18 crops of 3 tracks; left out: 1 outside, 1 end, 1 short; removed: 18 crops" in (
+        capsys.readouterr().out
+    )
+    named = {line.split(",")[0] for line in table.read_text().splitlines()[1:]}
+    left = {path.relative_to(tmp_path).as_posix() for path in (tmp_path / "door").rglob("*") if path.is_file()}
+    assert left == named | {"door/1/notes.txt", "door/2/000999.jpg", "door/mine.jpg", "door/1/000001.jpg"}
+    assert not (tmp_path / "door" / "99").exists()
+    table.write_text("a table of somebody else's\n")
+    assert main([*words, "--every", "3"]) == 0
+    assert "removed" not in capsys.readouterr().out
+
+
+def test_the_program_refuses_walks_without_times(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    (program,) = re.findall(r"```python\n(import sys\n.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "seen.py").write_text(program, encoding="utf-8")
+    for times in ({}, {"from_s": pa.nulls(2)}, {"from_s": ["0.5", ""]}):
+        (tmp_path / "embeddings").mkdir(exist_ok=True)
+        walks = {"embedding": [[1.0, 0.0], [0.0, 1.0]], "camid": ["a", "b"], "track": [1, 2], **times}
+        pq.write_table(pa.table(walks), tmp_path / "embeddings" / "part.parquet")
+        run = [sys.executable, str(tmp_path / "seen.py"), str(tmp_path), "0.7"]
+        done = subprocess.run(run, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr == "Some walks have no times: make their table with --fps, and embed it again.\n"
