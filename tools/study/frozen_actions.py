@@ -8,9 +8,9 @@ images.
 
     python -m specvid.tools.study.frozen_actions --data UCF101 --weights FILE --out runs/frozen.csv --seeds 5
 
-Rows are added to the CSV as they are measured, seeds outermost, and the maps are saved beside it; the same command goes
-on where it stopped. Other sets go by ``--dataset`` (``folders``, for one that ``specvid data synthesize relation``
-made), other blocks by ``--arms "blocks gc"``.
+Rows are added to the CSV as they are measured, seeds outermost, and maps and settings are saved beside it; the same
+command goes on where it stopped, and one of other settings needs another CSV. Other sets go by ``--dataset``
+(``folders``, for one that ``specvid data synthesize relation`` made), other blocks by ``--arms "blocks gc"``.
 """
 
 import argparse
@@ -18,11 +18,9 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -35,16 +33,19 @@ from specvid.pipelines.action.config import ActionClipsConfig
 from specvid.pipelines.action.data import ActionLists, read_lists
 from specvid.pipelines.engine.block_use import BlockWatch
 from specvid.pipelines.engine.config import EngineConfig
-from specvid.pipelines.engine.log import echo, status
+from specvid.pipelines.engine.log import status
 from specvid.pipelines.engine.optim import build_optimizer
 from specvid.pipelines.engine.parts import freeze, train_mode
 from specvid.pipelines.engine.schedule import build_schedule
 from specvid.pipelines.engine.seeds import seed_all
 from specvid.text import to_markdown
-from specvid.tools.study.frozen_network import CUTS, frozen_stages, trained_part, videos
+from specvid.tools.study.command_line import require_batch, run, study_parser
+from specvid.tools.study.frozen_network import CUTS, check_block, frozen_stages, trained_part, videos
 from specvid.tools.study.rows import Rows, by_arm, difference, figures
+from specvid.tools.study.settings import saved_maps, settings_of
 
 CUT = CUTS["i3d_inception"]
+CHANNELS = 832  # that blocks get, of Mixed_4f
 BATCH = 16
 COLUMNS = ("arm", "seed", "top1", "gate", "share", "trained", "ms_per_step", "seconds")
 
@@ -81,12 +82,17 @@ class Arm:
             The arm.
 
         Raises:
-            ValueError: no such recipe.
+            ValueError: no such recipe, or no such block.
         """
         recipe, _, block = name.partition(" ")
         if recipe not in STILL:
             raise unknown("recipe", recipe, STILL)
-        return cls(recipe, "" if block == "bare" else block)
+        if not block:
+            raise ValueError(f"arm {name!r} must be a recipe and a block, e.g. '{recipe} snl', or '{recipe} bare'.")
+        arm = cls(recipe, "" if block == "bare" else block)
+        if arm.block:
+            check_block(arm.block, CHANNELS)
+        return arm
 
 
 ARMS = (
@@ -200,6 +206,42 @@ def summary(rows: Sequence[dict[str, str]]) -> str:
     return to_markdown(table)
 
 
+def measure(options: argparse.Namespace) -> str:
+    """Measure what is missing.
+
+    Args:
+        options: of the command line.
+
+    Returns:
+        The table of all rows.
+
+    Raises:
+        ValueError: an unknown arm, wrong data or weights, or a CSV of other settings.
+        OSError: the disk is full, or may not be written.
+    """
+    arms = {arm.name: arm for arm in (map(Arm.of, options.arms) if options.arms else ARMS)}
+    lists = read_lists(ActionClipsConfig(dataset=options.dataset, data=options.data, split=options.split))
+    require_batch(len(lists.train), BATCH)
+    clip = {"frames": options.frames, "stride": options.stride, "size": options.size}
+    which = {"dataset": options.dataset, "split": options.split}
+    of_maps = settings_of("frozen_actions", lists, options.weights, **which, **clip)
+    rows = Rows(options.out, COLUMNS, {**of_maps, "epochs": options.epochs, "lr": options.lr})
+    todo = rows.missing(arms, range(options.seeds))
+    if todo:
+
+        def make() -> dict[str, Tensor]:
+            frozen = frozen_stages(CUT, options.weights, **clip, resize=round(options.size * 256 / 224))
+            return {"train": clips_of(frozen, lists.train), "test": clips_of(frozen, lists.test)}
+
+        maps = saved_maps(rows.path.with_suffix(".safetensors"), of_maps, make)
+        status(f"maps of {CUT.last_frozen}: {tuple(maps['train'].shape)}; {len(todo)} trainings to do")
+    for arm, seed in todo:
+        row = train_and_score(arms[arm], seed, lists, maps["train"], maps["test"], options)
+        rows.add(row)
+        status(f"{arm}, seed {seed}: top-1 {100 * row['top1']:.2f}, {row['seconds']} s")
+    return summary(rows.read())
+
+
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command line.
 
@@ -209,38 +251,22 @@ def main(words: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    parser = argparse.ArgumentParser(prog="python -m specvid.tools.study.frozen_actions", description=__doc__)
-    parser.add_argument("--data", required=True, help="folder of the set")
+    parser = study_parser(
+        "frozen_actions",
+        __doc__,
+        data="folder of the set",
+        weights="of Inception-I3D",
+        arms='rows: "blocks snl" "finetune bare" (which has a tenth of --lr)',
+        seeds=5,
+        epochs=8,
+        lr=4e-3,
+    )
     parser.add_argument("--dataset", default="ucf101", help="its layout, as `specvid train action` has them")
     parser.add_argument("--split", type=int, default=1)
-    parser.add_argument("--weights", required=True, help="of Inception-I3D")
-    parser.add_argument("--out", required=True, help="CSV that rows are added to")
-    parser.add_argument("--seeds", type=int, default=5, help="how many")
-    parser.add_argument("--arms", nargs="+", type=Arm.of, default=ARMS, help='rows: "blocks snl" "finetune bare"')
-    parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--lr", type=float, default=4e-3, help="of probe and blocks; finetune takes a tenth")
     parser.add_argument("--frames", type=int, default=16)
     parser.add_argument("--stride", type=int, default=4)
     parser.add_argument("--size", type=int, default=128)
-    options = parser.parse_args(words)
-    clips = ActionClipsConfig(dataset=options.dataset, data=options.data, split=options.split)
-    lists, out = read_lists(clips), Path(options.out)
-    rows = Rows(out, COLUMNS)
-    todo = rows.missing([arm.name for arm in options.arms], range(options.seeds))
-    if todo:
-        file = out.with_suffix(".safetensors")
-        if not file.exists():
-            clip = {"frames": options.frames, "stride": options.stride, "size": options.size}
-            frozen = frozen_stages(CUT, options.weights, **clip, resize=round(options.size * 256 / 224))
-            save_file({"train": clips_of(frozen, lists.train), "test": clips_of(frozen, lists.test)}, file)
-        maps = load_file(file)
-        status(f"maps of {CUT.last_frozen}: {tuple(maps['train'].shape)}; {len(todo)} trainings to do")
-    for arm, seed in todo:
-        row = train_and_score(Arm.of(arm), seed, lists, maps["train"], maps["test"], options)
-        rows.add(row)
-        status(f"{arm}, seed {seed}: top-1 {100 * row['top1']:.2f}, {row['seconds']} s")
-    echo(summary(rows.read()))
-    return 0
+    return run(parser, measure, words)
 
 
 if __name__ == "__main__":

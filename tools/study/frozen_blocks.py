@@ -8,8 +8,8 @@ tracklet.
 
     python -m specvid.tools.study.frozen_blocks --data MARS --weights FILE --out runs/frozen.csv --seeds 20
 
-Rows are added to the CSV as they are measured, seeds outermost, and the maps are saved beside it; the same command goes
-on where it stopped.
+Rows are added to the CSV as they are measured, seeds outermost, and maps and settings are saved beside it; the same
+command goes on where it stopped, and one of other settings needs another CSV.
 """
 
 import argparse
@@ -17,7 +17,6 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -26,12 +25,13 @@ from torch import Tensor
 from specvid.datasets.clips.samplers import IdentitySampler
 from specvid.datasets.layouts.mars import read_mars
 from specvid.datasets.layouts.reid_set import ReidSet, labels_of
+from specvid.errors import unknown
 from specvid.models import VideoModel
 from specvid.pipelines.ablate import cells as of_seeds
 from specvid.pipelines.ablate.statistics import detectable
 from specvid.pipelines.engine.block_use import UNUSED, BlockWatch
 from specvid.pipelines.engine.config import EngineConfig
-from specvid.pipelines.engine.log import echo, status
+from specvid.pipelines.engine.log import status
 from specvid.pipelines.engine.optim import build_optimizer
 from specvid.pipelines.engine.schedule import build_schedule
 from specvid.pipelines.engine.seeds import seed_all
@@ -39,8 +39,10 @@ from specvid.pipelines.reid.config import ReidLossConfig
 from specvid.pipelines.reid.features import as_reid_features
 from specvid.pipelines.reid.loss import ReidLoss
 from specvid.text import to_markdown
+from specvid.tools.study.command_line import run, study_parser
 from specvid.tools.study.frozen_network import CUTS, Maps, frozen_stages, outputs, trained_part
 from specvid.tools.study.rows import Rows, by_arm, difference, figures
+from specvid.tools.study.settings import saved_maps, settings_of
 
 IDENTITIES, TRACKLETS = 8, 4
 COLUMNS = ("arm", "seed", "mAP", "rank1", "gate", "gate_max", "share", "parameters", "seconds")
@@ -97,9 +99,7 @@ def train_and_score(arm: Arm, seed: int, data: ReidSet, train: Maps, test: Maps,
     config = EngineConfig(
         epochs=options.epochs, lr=options.lr, weight_decay=5e-4, warmup=0.1, block_lr=arm.block_lr, gate_lr=arm.gate_lr
     )
-    sampler = IdentitySampler(
-        labels, [one.camid for one in data.train], identities=IDENTITIES, tracklets=TRACKLETS, seed=seed
-    )
+    sampler = _sampler(data, seed)
     steps = len(sampler) // (IDENTITIES * TRACKLETS)
     optimizer, criterion = build_optimizer(model, config), ReidLoss(ReidLossConfig())
     schedule = build_schedule(optimizer, config, steps)
@@ -115,6 +115,11 @@ def train_and_score(arm: Arm, seed: int, data: ReidSet, train: Maps, test: Maps,
             optimizer.zero_grad(set_to_none=True)
             schedule.step()
     return {"arm": arm.name, "seed": seed, **score(model, data, test, options.frames), "seconds": _since(start)}
+
+
+def _sampler(data: ReidSet, seed: int) -> IdentitySampler:
+    cameras = [one.camid for one in data.train]
+    return IdentitySampler(labels_of(data.train)[1], cameras, identities=IDENTITIES, tracklets=TRACKLETS, seed=seed)
 
 
 @torch.inference_mode()
@@ -190,6 +195,61 @@ def summary(rows: Sequence[dict[str, str]]) -> str:
     return "\n".join(lines)
 
 
+def measure(options: argparse.Namespace) -> str:
+    """Measure what is missing.
+
+    Args:
+        options: of the command line.
+
+    Returns:
+        The table of all rows.
+
+    Raises:
+        ValueError: an unknown arm, wrong data or weights, or a CSV of other settings.
+        OSError: the disk is full, or may not be written.
+    """
+    arms = choose_arms(options.arms)
+    data = read_mars(options.data)
+    of_maps = settings_of("frozen_blocks", data, options.weights, model=options.model)
+    of_trainings = {"frames": options.frames, "epochs": options.epochs, "lr": options.lr}
+    rows = Rows(options.out, COLUMNS, {**of_maps, **of_trainings})
+    todo = rows.missing(arms, range(options.first_seed, options.first_seed + options.seeds))
+    if todo:
+        _sampler(data, 0)  # refuses a set with too few identities before its maps are computed
+
+        def make() -> dict[str, Tensor]:
+            frozen = frozen_stages(CUTS[options.model], options.weights, frames=8, stride=1)
+            return {"train": Maps.of(frozen, data.train).maps, "test": Maps.of(frozen, data.test).maps}
+
+        maps = saved_maps(rows.path.with_suffix(".safetensors"), of_maps, make)
+        train, test = Maps(maps["train"]), Maps(maps["test"])
+        status(f"maps of frozen stages: {tuple(train.maps.shape)}; {len(todo)} trainings to do")
+    for arm, seed in todo:
+        row = train_and_score(arms[arm], seed, data, train, test, options)
+        rows.add(row)
+        status(f"{arm}, seed {seed}: mAP {100 * row['mAP']:.2f}, rank-1 {100 * row['rank1']:.2f}, {row['seconds']} s")
+    return summary(rows.read())
+
+
+def choose_arms(names: Sequence[str] | None) -> dict[str, Arm]:
+    """Arms by their names.
+
+    Args:
+        names: some of them; all if None.
+
+    Returns:
+        The arms, in their own order.
+
+    Raises:
+        ValueError: there is no such arm.
+    """
+    known = {arm.name: arm for arm in ARMS}
+    for name in names or ():
+        if name not in known:
+            raise unknown("arm", name, known)
+    return {name: arm for name, arm in known.items() if not names or name in names}
+
+
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command line.
 
@@ -199,32 +259,20 @@ def main(words: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    parser = argparse.ArgumentParser(prog="python -m specvid.tools.study.frozen_blocks", description=__doc__)
-    parser.add_argument("--data", required=True, help="folder in MARS's layout")
-    parser.add_argument("--weights", required=True, help="of the network")
+    parser = study_parser(
+        "frozen_blocks",
+        __doc__,
+        data="folder in MARS's layout",
+        weights="of the network",
+        arms="some of the rows, by their names: " + ", ".join(f'"{arm.name}"' for arm in ARMS),
+        seeds=20,
+        epochs=6,
+        lr=3.5e-4,
+    )
     parser.add_argument("--model", choices=("osnet_x0_25", "mobilenet_v2"), default="osnet_x0_25")
-    parser.add_argument("--out", required=True, help="CSV that rows are added to")
-    parser.add_argument("--seeds", type=int, default=20, help="how many")
     parser.add_argument("--first-seed", type=int, default=0, help="several processes can share the seeds")
-    parser.add_argument("--epochs", type=int, default=6)
-    parser.add_argument("--arms", nargs="+", choices=[arm.name for arm in ARMS], help="some of the rows")
     parser.add_argument("--frames", type=int, default=4)
-    parser.add_argument("--lr", type=float, default=3.5e-4)
-    options = parser.parse_args(words)
-    data, out = read_mars(options.data), Path(options.out)
-    rows, arms = Rows(out, COLUMNS), {arm.name: arm for arm in ARMS if not options.arms or arm.name in options.arms}
-    todo = rows.missing(arms, range(options.first_seed, options.first_seed + options.seeds))
-    if todo:
-        frozen = frozen_stages(CUTS[options.model], options.weights, frames=8, stride=1)
-        files = [out.with_suffix(f".{part}.safetensors") for part in ("train", "test")]
-        train, test = (Maps.read(file, frozen, own) for file, own in zip(files, (data.train, data.test), strict=True))
-        status(f"maps of frozen stages: {tuple(train.maps.shape)}; {len(todo)} trainings to do")
-    for arm, seed in todo:
-        row = train_and_score(arms[arm], seed, data, train, test, options)
-        rows.add(row)
-        status(f"{arm}, seed {seed}: mAP {100 * row['mAP']:.2f}, rank-1 {100 * row['rank1']:.2f}, {row['seconds']} s")
-    echo(summary(rows.read()))
-    return 0
+    return run(parser, measure, words)
 
 
 if __name__ == "__main__":

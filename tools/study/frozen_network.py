@@ -2,12 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from specvid.datasets.clips.sampling import uniform_segments
@@ -17,6 +15,7 @@ from specvid.datasets.layouts.reid_set import Tracklet
 from specvid.models import VideoModel, create_model
 from specvid.models.clip import ForwardPass
 from specvid.models.heads import Outputs
+from specvid.models.insertion.anybody import insert
 from specvid.models.insertion.inserted_block import InsertedBlock
 from specvid.pipelines.action.data import make_views
 from specvid.pipelines.engine.log import status
@@ -98,22 +97,6 @@ class Maps:
                 found.append(model.backbone(both).half().unflatten(0, (2, -1)))
         return cls(torch.stack(found))
 
-    @classmethod
-    def read(cls, file: Path, model: VideoModel, tracklets: Sequence[Tracklet]) -> "Maps":
-        """Read maps from a file, which is made where it is not there.
-
-        Args:
-            file: where they lie.
-            model: `frozen_stages`.
-            tracklets: whose frames.
-
-        Returns:
-            The maps.
-        """
-        if not file.exists():
-            save_file({"maps": cls.of(model, tracklets).maps}, file)
-        return cls(load_file(file)["maps"])
-
     def sample(self, index: int, frames: int, rng: np.random.Generator) -> Tensor:
         """Choose one frame from each of so many parts of a tracklet, mirrored or not.
 
@@ -166,6 +149,19 @@ def trained_part(cut: Cut, weights: str, blocks: str, classes: int, *, neck: str
         model.backbone.add_module(name, module)
     assert bool(blocks) == any(isinstance(module, InsertedBlock) for module in model.backbone.modules())
     return model
+
+
+def check_block(block: str, channels: int) -> None:
+    """Refuse what cannot be inserted, before anything is computed for it.
+
+    Args:
+        block: as ``--blocks`` takes it, without its place.
+        channels: of the features that it gets.
+
+    Raises:
+        ValueError: there is no such block, or it has no such options.
+    """
+    insert(nn.Sequential(nn.Identity()), f"{block}@0", torch.zeros(2, channels, 2, 2, 2))
 
 
 def videos(records: Sequence[VideoRecord], spec: ClipSpec) -> Iterator[Tensor]:

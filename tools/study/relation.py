@@ -9,12 +9,11 @@ to relate it. Films to train on and to test on are of other groups of the source
     specvid data synthesize relation relation --from UCF101 --scenes 300 --size 256 --tile 112
     python -m specvid.tools.study.relation --data relation --weights FILE --out runs/relation.csv --seeds 5
 
-Rows are added to the CSV as they are measured, seeds outermost, and the maps are saved beside it; the same command goes
-on where it stopped.
+Rows are added to the CSV as they are measured, seeds outermost, and maps and settings are saved beside it; the same
+command goes on where it stopped, and one of other settings needs another CSV.
 """
 
 import argparse
-import csv
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,24 +23,26 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.layouts.action_set import ActionSet, VideoRecord
 from specvid.datasets.layouts.registry import read_action
+from specvid.datasets.layouts.tables import read_table
 from specvid.models.insertion.anybody import insert
 from specvid.pipelines.ablate import cells as of_seeds
 from specvid.pipelines.engine.block_use import BlockWatch
 from specvid.pipelines.engine.config import EngineConfig
-from specvid.pipelines.engine.log import echo, status
+from specvid.pipelines.engine.log import status
 from specvid.pipelines.engine.optim import build_optimizer
 from specvid.pipelines.engine.schedule import build_schedule
 from specvid.pipelines.engine.seeds import seed_all
 from specvid.text import to_markdown
-from specvid.tools.study.frozen_network import Cut, frozen_stages, videos
+from specvid.tools.study.command_line import require_batch, run, study_parser
+from specvid.tools.study.frozen_network import Cut, check_block, frozen_stages, videos
 from specvid.tools.study.rows import Rows, by_arm, difference, figures
+from specvid.tools.study.settings import saved_maps, settings_of
 
 FRAMES, SIZE, BATCH = 8, 256, 32
 SEEN, RELATED = 32, 64
@@ -100,23 +101,6 @@ def _layer(before: int, after: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv3d(before, after, 1, bias=False), nn.BatchNorm3d(after), nn.ReLU())
 
 
-def read_maps(data: ActionSet, weights: str, file: Path) -> dict[str, Tensor]:
-    """Maps of all films, from a file, which is made where it is not there.
-
-    Args:
-        data: the films.
-        weights: of MobileNetV2.
-        file: where the maps lie.
-
-    Returns:
-        float16 (N, C, T, H, W) by part.
-    """
-    if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        save_file({part: maps_of(records, weights) for part, records in _parts(data)}, file)
-    return load_file(file)
-
-
 @torch.inference_mode()
 def maps_of(records: Sequence[VideoRecord], weights: str) -> Tensor:
     """Run the frozen stages over films.
@@ -147,13 +131,16 @@ def actions_of(folder: Path, records: Sequence[VideoRecord]) -> Tensor:
         Numbers of the actions of the first and the second clip, (N, 2).
 
     Raises:
-        ValueError: the set has no such table.
+        ValueError: the set has no such table, or a film is not in it.
     """
     table = folder / "films.csv"
     if not table.is_file():
         raise ValueError(f"{table} is not there: give a folder that `specvid data synthesize relation` made.")
-    with table.open(newline="", encoding="utf-8") as file:
-        shown = {row["film"]: (row["first action"], row["second action"]) for row in csv.DictReader(file)}
+    rows = read_table(table, ("film", "first action", "second action"), ())
+    shown = {row["film"]: (row["first action"], row["second action"]) for row in rows}
+    for record in records:
+        if record.path.stem not in shown:
+            raise ValueError(f"{table} lacks the film {record.path.stem!r}: have the set made anew.")
     numbers = {name: number for number, name in enumerate(sorted({name for pair in shown.values() for name in pair}))}
     return torch.tensor([[numbers[name] for name in shown[record.path.stem]] for record in records])
 
@@ -285,34 +272,35 @@ def summary(rows: Sequence[dict[str, str]]) -> str:
     return to_markdown(table)
 
 
-def _options(words: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m specvid.tools.study.relation", description=__doc__)
-    parser.add_argument("--data", required=True, help="folder that `specvid data synthesize relation` made")
-    parser.add_argument("--weights", required=True, help="of MobileNetV2")
-    parser.add_argument("--out", required=True, help="CSV that rows are added to")
-    parser.add_argument("--seeds", type=int, default=5, help="how many")
-    parser.add_argument("--arms", nargs="+", default=ARMS, help='rows: bare "snl" "nl(gate=0.1)"')
-    parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--lr", type=float, default=5e-3)
-    return parser.parse_args(words)
-
-
-def main(words: Sequence[str] | None = None) -> int:
-    """Run the command line.
+def measure(options: argparse.Namespace) -> str:
+    """Measure what is missing.
 
     Args:
-        words: its words; those of the process if None.
+        options: of the command line.
 
     Returns:
-        The exit code.
+        The table of all rows.
+
+    Raises:
+        ValueError: an unknown arm, wrong data or weights, or a CSV of other settings.
+        OSError: the disk is full, or may not be written.
     """
-    options = _options(words)
-    folder, rows = Path(options.data), Rows(Path(options.out), COLUMNS)
-    data = read_action("folders", folder)
-    shown = {part: actions_of(folder, records) for part, records in _parts(data)}
-    todo = rows.missing(options.arms, range(options.seeds))
+    arms = options.arms or ARMS
+    for arm in arms:
+        if arm != "bare":
+            check_block(arm, SEEN)
+    data = read_action("folders", options.data)
+    require_batch(len(data.train), BATCH)
+    shown = {part: actions_of(Path(options.data), records) for part, records in _parts(data)}
+    of_maps = settings_of("relation", data, options.weights)
+    rows = Rows(options.out, COLUMNS, {**of_maps, "epochs": options.epochs, "lr": options.lr})
+    todo = rows.missing(arms, range(options.seeds))
     if todo:
-        maps = read_maps(data, options.weights, rows.path.with_suffix(".safetensors"))
+
+        def make() -> dict[str, Tensor]:
+            return {part: maps_of(records, options.weights) for part, records in _parts(data)}
+
+        maps = saved_maps(rows.path.with_suffix(".safetensors"), of_maps, make)
         scale = maps["train"].float().std()
         train, test = (
             Films(maps[part].float() / scale, torch.tensor([record.label for record in records]), shown[part])
@@ -325,8 +313,29 @@ def main(words: Sequence[str] | None = None) -> int:
             row = train_and_score(arm, seed, train_seen, test_seen, options)
             rows.add(row | {"actions": known})
             status(f"{arm}, seed {seed}: top-1 {100 * row['top1']:.2f}, {row['seconds']} s")
-    echo(summary(rows.read()))
-    return 0
+    return summary(rows.read())
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        words: its words; those of the process if None.
+
+    Returns:
+        The exit code.
+    """
+    parser = study_parser(
+        "relation",
+        __doc__,
+        data="folder that `specvid data synthesize relation` made",
+        weights="of MobileNetV2",
+        arms='rows: bare "snl" "nl(gate=0.1)"',
+        seeds=5,
+        epochs=20,
+        lr=5e-3,
+    )
+    return run(parser, measure, words)
 
 
 if __name__ == "__main__":

@@ -40,9 +40,13 @@ def test_frozen_and_trained_part_are_the_whole_network(weights: str, block: str)
 
 def test_rows_go_by_their_names() -> None:
     assert [Arm.of(arm.name) for arm in ARMS] == list(ARMS)
-    assert Arm.of("finetune gc(ratio=8)") == Arm("finetune", "gc(ratio=8)")
+    assert Arm.of("finetune gc(reduction=8)") == Arm("finetune", "gc(reduction=8)")
     with pytest.raises(ValueError, match=r"recipe 'blcks' is unknown\. Did you mean 'blocks'"):
         Arm.of("blcks snl")
+    with pytest.raises(ValueError, match=r"block 'sln' is unknown\. Did you mean 'snl'"):
+        Arm.of("blocks sln")
+    with pytest.raises(ValueError, match=r"arm 'probe' must be a recipe and a block, e\.g\. 'probe snl'"):
+        Arm.of("probe")
 
 
 def test_a_set_in_folders(weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -59,3 +63,10 @@ def test_a_set_in_folders(weights: str, tmp_path: Path, capsys: pytest.CaptureFi
     rows = (tmp_path / "rows.csv").read_text().splitlines()
     assert [row.split(",")[0] for row in rows] == ["arm", "probe bare", "blocks gc"]
     assert "| blocks | gc    | 1     |" in capsys.readouterr().out
+    for other, there in (("--size 64", 32), ("--stride 2", 1), ("--epochs 2", 1), ("--lr 1", 0.004)):
+        option, value = other.split()
+        assert main([*words, option, value]) == 2
+        assert f"{option[2:]} is {there} there, and {float(value):g}" in capsys.readouterr().err
+    (tmp_path / "rows.csv").unlink()  # the maps are still there
+    assert main([*words, "--size", "64", "--arms", "probe bare"]) == 2
+    assert "has maps of other settings: size is 32 there, and 64 here." in capsys.readouterr().err

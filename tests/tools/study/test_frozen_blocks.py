@@ -4,14 +4,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_reid import synthesize_tiny_mars
 from trained_norms import randomise_norms
 
 import specvid
+from specvid.datasets.layouts.mars import read_mars
 from specvid.models.weights import save_weights
 from specvid.pipelines.ablate.statistics import Difference
 from specvid.pipelines.engine.block_use import strengths
-from specvid.tools.study.frozen_blocks import summary
+from specvid.tools.study.frozen_blocks import COLUMNS, main, summary
 from specvid.tools.study.frozen_network import CUTS, Cut, frozen_stages, outputs, trained_part
+from specvid.tools.study.rows import Rows
+from specvid.tools.study.settings import settings_of
 
 NAMES = ("osnet_x0_25", "mobilenet_v2")
 
@@ -72,3 +76,20 @@ def test_a_block_that_adds_nothing_is_called_unused() -> None:
         for seed in (0, 1)
     ]
     assert "unused" in summary(rows)
+
+
+def test_a_table_is_printed_of_the_same_settings_only(weights: dict[str, str], tmp_path: Path, capsys) -> None:
+    data, file = synthesize_tiny_mars(tmp_path / "mars"), weights["osnet_x0_25"]
+    settings = settings_of("frozen_blocks", read_mars(data), file, model="osnet_x0_25", frames=4, epochs=6, lr=3.5e-4)
+    rows = Rows(tmp_path / "rows.csv", COLUMNS, settings)
+    rows.add({**dict.fromkeys(COLUMNS, 0.5), "arm": "bare", "seed": 3, "gate": None, "gate_max": "", "share": None})
+    words = ["--data", str(data), "--weights", file, "--out", str(rows.path), "--seeds", "1", "--arms", "bare"]
+    assert main([*words, "--first-seed", "3"]) == 0
+    assert "| bare  | 1     | 50.00 |" in capsys.readouterr().out
+    others = {"weights": weights["mobilenet_v2"], "model": "mobilenet_v2", "frames": "8", "epochs": "999", "lr": "1"}
+    for name, value in others.items():
+        assert main([*words, "--first-seed", "3", f"--{name}", value]) == 2
+        assert f"has rows of other settings: {name} is " in capsys.readouterr().err
+    assert main(words) == 2  # seed 0 is to be measured, of a set that has 2 identities
+    assert "identities = 8: there are only 2 to train on" in capsys.readouterr().err
+    assert not rows.path.with_suffix(".safetensors").exists()

@@ -1,5 +1,7 @@
 """The study of the relation set: what is seen is learned from the source's actions, and one table compares blocks."""
 
+import shutil
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -34,7 +36,7 @@ def _films(scenes: int, seed: int) -> Films:
 
 
 def test_a_block_relates_and_a_local_network_cannot() -> None:
-    options = relation._options(["--data", "", "--weights", "", "--out", "", "--epochs", "12"])
+    options = Namespace(epochs=12, lr=5e-3)
     train, test, known = learn_to_see(_films(64, 0), _films(25, 1), 0)
     found = {arm: train_and_score(arm, 0, train, test, options) for arm in ("bare", "snl", "nl")}
     assert known == 1
@@ -66,6 +68,7 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_verb_measures_once(films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
     monkeypatch.setattr(relation, "SIZE", 64)
+    monkeypatch.setattr(relation, "BATCH", 8)
     model = specvid.create_model("mobilenet_v2", num_classes=5)
     randomise_norms(model)
     save_weights(model, tmp_path / "m.safetensors")
@@ -82,7 +85,32 @@ def test_the_verb_measures_once(films: Path, tmp_path: Path, capsys: pytest.Capt
         assert main([*words, "--arms", *arms]) == 0
     rows = (tmp_path / "new/rows.csv").read_text().splitlines()
     assert [row.split(",")[0] for row in rows] == ["arm", "bare", "gc"]
-    assert "| gc    | 1     |" in capsys.readouterr().out
+    table = capsys.readouterr().out
+    assert "| gc    | 1     |" in table
+    words += ["--arms", "bare", "gc"]
+    file = tmp_path / "new/rows.csv"
+    whole = file.read_text()
+    file.write_text(whole[:-12])  # as a kill leaves it
+    assert main(words) == 0
+    assert capsys.readouterr().out == "".join(table.splitlines(keepends=True)[-4:])
+    assert file.read_text().splitlines()[:2] == whole.splitlines()[:2] and file.read_text().endswith("\n")
+    _check_others(words, films, file, capsys)
+
+
+def _check_others(words: list[str], films: Path, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Rows and maps of other settings are refused."""
+    other = {"epochs": "999", "weights": str(file.with_name("other.safetensors")), "data": str(file.with_name("films"))}
+    save_weights(specvid.create_model("mobilenet_v2"), other["weights"])
+    shutil.copytree(films, other["data"])
+    film = next(Path(other["data"]).rglob("*.mp4"))
+    film.write_bytes(film.read_bytes() + b"0")
+    for name, value in other.items():
+        assert main([*words, f"--{name}", value]) == 2
+        assert f"rows.csv has rows of other settings: {name} is " in capsys.readouterr().err
+    file.unlink()  # the maps are still there
+    for name in ("weights", "data"):
+        assert main([*words, f"--{name}", other[name]]) == 2
+        assert f"rows.safetensors has maps of other settings: {name} is " in capsys.readouterr().err
 
 
 def test_the_table_says_what_clips_show(films: Path, tmp_path: Path) -> None:
@@ -92,4 +120,10 @@ def test_the_table_says_what_clips_show(films: Path, tmp_path: Path) -> None:
     labels = torch.tensor([record.label for record in data.test])
     assert torch.equal((shown[:, 0] == shown[:, 1]).long(), labels)  # Different is 0, Same 1
     with pytest.raises(ValueError, match="specvid data synthesize relation"):
+        actions_of(tmp_path, data.test)
+    (tmp_path / "films.csv").write_text("film,first action\na,b\n")
+    with pytest.raises(ValueError, match="lacks the columns second action"):
+        actions_of(tmp_path, data.test)
+    (tmp_path / "films.csv").write_text("film,first action,second action\na,b,c\n")
+    with pytest.raises(ValueError, match=r"films\.csv lacks the film '"):
         actions_of(tmp_path, data.test)
