@@ -99,7 +99,15 @@ def in_run(name: str) -> Callable[[Path, dict[str, Any]], None]:
 def in_ablation(root: Path, model: dict[str, Any]) -> None:
     in_run("a")(root, model)
     shutil.copytree(root / "runs/a", root / "ablation/bare-seed0")
-    edit(root / "ablation/bare-seed0/config.json", lambda content: content["net"].update(blocks=""))
+    edit(root / "ablation/bare-seed0/config.json", lambda content: content["clips"].update(data=str(root / "data")))
+
+
+def of_ablation(root: Path) -> list[str]:
+    """The table of it, by its own settings: of others the run is not read so far."""
+    flags = QUICK.split()
+    settings = [f"{flag[2:]}={value}" for flag, value in zip(flags[::2], flags[1::2], strict=True)]
+    words = ["ablate", "--task", "action", "--seeds", "0", "--table-only", "--runs", str(root / "ablation")]
+    return [*words, "--set", "model=r3d_tiny", f"data={root / 'data'}", *settings]
 
 
 def in_shared(root: Path, model: dict[str, Any]) -> None:
@@ -142,10 +150,7 @@ VERBS: dict[str, tuple[Lay, Callable[[Path], list[str]]]] = {
         in_rows,
         lambda root: ["search", "query", str(root / "emb"), str(video(root)), "--weights", "x.pth", *CPU],
     ),
-    "ablate": (
-        in_ablation,
-        lambda root: ["ablate", "--task", "action", "--seeds", "0", "--table-only", "--runs", str(root / "ablation")],
-    ),
+    "ablate": (in_ablation, of_ablation),
     "train --config": (in_settings, from_settings),
     "train --resume": (in_settings, lambda root: [*from_settings(root), "--resume", "auto", "--max-steps", "1"]),
 }
