@@ -48,6 +48,21 @@ class Difference:
         return "harms" if self.mean + self.half_width < 0 else "not shown"
 
 
+def pooled(differences: Sequence[Difference | None]) -> float | None:
+    """The deviation of paired differences over several rows, each weighted by its degrees of freedom, n - 1.
+
+    Args:
+        differences: of the rows; None, and those of a single pair, say nothing.
+
+    Returns:
+        The square root of the pooled variance; None where no row says anything.
+    """
+    known = [(one.deviation, one.count - 1) for one in differences if one and one.deviation is not None]
+    if not known:
+        return None
+    return math.sqrt(sum(free * deviation**2 for deviation, free in known) / sum(free for _, free in known))
+
+
 def detectable(deviation: float, count: int, *, confidence: float = CONFIDENCE) -> float:
     """The least mean difference whose interval leaves out 0.
 

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from specvid.models.pretrained import build_described
 from specvid.pipelines.ablate import cells as of_seeds
 from specvid.pipelines.ablate.grid import BLOCK_SETTINGS, AblationConfig, Arm
 from specvid.pipelines.ablate.job import is_finished
-from specvid.pipelines.ablate.statistics import CONFIDENCE, Difference, detectable
+from specvid.pipelines.ablate.statistics import CONFIDENCE, Difference, detectable, pooled
 from specvid.pipelines.engine.block_use import UNUSED
 from specvid.pipelines.engine.log import status
 from specvid.pipelines.engine.run import META, RunFolder
@@ -166,18 +165,15 @@ def describe(config: AblationConfig, rows: Sequence[Row]) -> str:
     lines = [f"Scored: {context}.", "", to_markdown(make_table(config, rows)), ""]
     metric = _metrics(config, rows)[0]
     bare = [row for row in rows if not row.arm.blocks]
-    deviations = []
+    differences = []
     for row in rows:
         baseline = next((other for other in bare if other.arm.is_baseline_of(row.arm)), None)
-        difference = row.difference(baseline, metric) if baseline else None
-        if difference and difference.deviation is not None:
-            deviations.append(difference.deviation)
-    if deviations:
-        pooled = statistics.fmean(deviation**2 for deviation in deviations) ** 0.5
-        seeds = ", ".join(f"{count} seeds from {100 * detectable(pooled, count):.2f}" for count in (5, 10, 20))
+        differences.append(row.difference(baseline, metric) if baseline else None)
+    if deviation := pooled(differences):
+        seeds = ", ".join(f"{count} seeds from {100 * detectable(deviation, count):.2f}" for count in (5, 10, 20))
         lines.append(
-            f"Paired differences of {metric} deviate by {100 * pooled:.2f} points from seed to seed (pooled over the "
-            f"rows): {seeds} points on can be distinguished from 0."
+            f"Paired differences of {metric} deviate by {100 * deviation:.2f} points from seed to seed (pooled over "
+            f"the rows): {seeds} points on can be distinguished from 0."
         )
     lines += _about_rates(rows)
     lines.append(

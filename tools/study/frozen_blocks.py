@@ -28,7 +28,7 @@ from specvid.datasets.layouts.reid_set import ReidSet, labels_of
 from specvid.errors import unknown
 from specvid.models import VideoModel
 from specvid.pipelines.ablate import cells as of_seeds
-from specvid.pipelines.ablate.statistics import detectable
+from specvid.pipelines.ablate.statistics import detectable, pooled
 from specvid.pipelines.engine.block_use import UNUSED, BlockWatch
 from specvid.pipelines.engine.config import EngineConfig
 from specvid.pipelines.engine.log import status
@@ -174,23 +174,23 @@ def summary(rows: Sequence[dict[str, str]]) -> str:
     """
     arms = by_arm(rows)
     table = [["block", "seeds", "mAP", "rank-1", "Δ mAP [95 %]", "Δ rank-1 [95 %]", "verdict", "gate", "share %"]]
-    deviations = []
+    differences = []
     for arm, seeds in arms.items():
         bare = arms.get("bare", {}) if arm != "bare" else {}
         found = [difference(seeds, bare, metric) for metric in ("mAP", "rank1")]
         first = found[0]
-        deviations += [first.deviation] if first and first.deviation else []
+        differences.append(first)
         gates, shares = figures(seeds, "gate"), figures(seeds, "share")
         verdict = "unused" if shares and max(shares) < UNUSED else first.verdict if first else "-"
         cells = [of_seeds.spread(figures(seeds, metric)) for metric in ("mAP", "rank1")]
         cells += [of_seeds.points(one) for one in found]
         table.append([arm, str(len(seeds)), *cells, verdict, *of_seeds.use(gates, shares)])
     lines = [to_markdown(table)]
-    if deviations:
-        pooled = 100 * float(np.sqrt(np.mean(np.square(deviations))))
-        shown = ", ".join(f"{count} seeds {detectable(pooled, count):.2f}" for count in (5, 10, 20))
+    if deviation := pooled(differences):
+        shown = ", ".join(f"{count} seeds {100 * detectable(deviation, count):.2f}" for count in (5, 10, 20))
         lines.append(
-            f"\nPaired differences of mAP deviate by {pooled:.2f} points; differences that can be shown: {shown}."
+            f"\nPaired differences of mAP deviate by {100 * deviation:.2f} points; differences that can be shown: "
+            f"{shown}."
         )
     return "\n".join(lines)
 

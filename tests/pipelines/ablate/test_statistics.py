@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from specvid.pipelines.ablate.statistics import Difference, detectable
+from specvid.pipelines.ablate.statistics import Difference, detectable, pooled
 
 
 def test_the_interval_is_that_of_the_paired_t_test() -> None:
@@ -25,6 +25,16 @@ def test_the_verdict_is_the_side_of_zero(values: tuple, verdict: str) -> None:
 def test_a_single_pair_shows_nothing() -> None:
     assert Difference.of([5.0]).verdict == "not shown"
     assert Difference.of([5.0]).deviation is None
+
+
+def test_rows_count_by_their_seeds() -> None:
+    """The pooled variance of a textbook: residuals around the mean of each row, over their degrees of freedom."""
+    rng = np.random.default_rng(1)
+    rows = [rng.normal(scale=scale, size=size) for scale, size in ((1.0, 3), (5.0, 20), (2.0, 6))]
+    squares = sum(float(np.square(row - row.mean()).sum()) for row in rows)
+    found = pooled([*(Difference.of(row.tolist()) for row in rows), None, Difference.of([7.0])])
+    assert found == pytest.approx((squares / (2 + 19 + 5)) ** 0.5)
+    assert pooled([None, Difference.of([7.0])]) is None
 
 
 def test_intervals_cover_as_often_as_they_say() -> None:
