@@ -6,7 +6,7 @@ they are those of before. So a kill in between adds nothing, and the same comman
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 
@@ -91,9 +91,10 @@ def new_inputs(there: Any, table: Any) -> Any:
 
 def _refuse_others(there: Any, again: Any) -> None:
     """ValueError where an id that a data set has is named again, and is of other files."""
-    place = {name: row for row, name in enumerate(there["id"].to_pylist())}
-    for row, name in enumerate(again["id"].to_pylist()):
-        old, new = _files(there, place[name]), _files(again, row)
+    import pyarrow.compute as pc
+
+    same = there.take(pc.index_in(again["id"], value_set=there["id"].combine_chunks()))
+    for name, old, new in zip(again["id"].to_pylist(), _files(same), _files(again), strict=True):
         if old != new:
             first, second = next((pair for pair in zip(old, new, strict=False) if pair[0] != pair[1]), ("", ""))
             how = f"{first!r} there and {second!r} here" if first else f"{len(old)} images there, {len(new)} here"
@@ -103,7 +104,8 @@ def _refuse_others(there: Any, again: Any) -> None:
             )
 
 
-def _files(table: Any, row: int) -> list[str]:
-    """The files of an input, as absolute paths."""
-    files = table["files"][row].as_py() if "files" in table.column_names else None
-    return [os.path.abspath(os.fsdecode(file)) for file in files or [table["file"][row].as_py()]]
+def _files(table: Any) -> Iterator[list[str]]:
+    """The files of each input, as absolute paths."""
+    tracklets = table["files"].to_pylist() if "files" in table.column_names else [None] * len(table)
+    for file, files in zip(table["file"].to_pylist(), tracklets, strict=True):
+        yield [os.path.abspath(os.fsdecode(one)) for one in files or [file]]
