@@ -1,0 +1,1 @@
+"""``specvid bench WHAT``: each measures side by side with what it must beat."""
