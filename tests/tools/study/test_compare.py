@@ -8,6 +8,7 @@ from specvid.tools.study.compare import main
 
 DOCS = Path(__file__).parents[3] / "docs"
 PLAIN, RAISED = "snl@conv3.-1", "snl@conv3.-1 block-lr=10 gate-lr=100"
+EVEN = "snl@conv3.-1 block-lr=10 gate-lr=10"
 TWINS = "bare weights=runs/twins/last/model.safetensors"
 
 
@@ -19,6 +20,8 @@ TWINS = "bare weights=runs/twins/last/model.safetensors"
         ("relation", "top1", "a2", "cheb", [], "+2.73 [+0.81, +4.66]"),
         ("ucf101-5-i3d", "top1", "blocks snl", "blocks se", [], "-0.36 [-1.69, +0.98]"),
         ("mars-mid-long", "mAP", RAISED, PLAIN, [], "+1.96 [+1.04, +2.89]"),
+        ("mars-mid-long", "mAP", EVEN, RAISED, [], "-1.49 [-3.61, +0.64]"),
+        ("mars-mid-long", "mAP", EVEN, "bare", [], "+0.10 [-2.64, +2.85]"),
         ("mars-mid-osnet", "mAP", "frames=2 bare", "frames=4 bare", [], "-3.73 [-6.32, -1.14]"),
         ("mars-mid-osnet", "mAP", "frames=8 bare", "frames=4 bare", [], "-1.41 [-2.40, -0.41]"),
         ("mars-mid-twins", "mAP", TWINS, "bare", [], "+5.93 [+3.99, +7.87]"),
@@ -31,7 +34,7 @@ TWINS = "bare weights=runs/twins/last/model.safetensors"
             "+5.10 [+4.42, +5.79]",
         ),
         (
-            *("mars-mid-rates", "mAP", "snl@conv3.-1 block-lr=10 gate-lr=10", RAISED),
+            *("mars-mid-rates", "mAP", EVEN, RAISED),
             *(["--other-csv", str(DOCS / "results-mars-mid-warmup.csv")], "+2.30 [+1.03, +3.58]"),
         ),
         (
