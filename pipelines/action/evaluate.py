@@ -28,6 +28,7 @@ from specvid.pipelines.engine.config import ComputeConfig
 from specvid.pipelines.engine.evaluation import TrainedRun, evaluate_runs, pair_runs, refuse_leak
 from specvid.pipelines.engine.fabric import make_fabric
 from specvid.pipelines.engine.gather import gather_rows
+from specvid.pipelines.engine.layout import for_inference
 from specvid.pipelines.engine.listing import load_listing
 from specvid.pipelines.engine.loading import load, loader_options
 from specvid.pipelines.engine.log import console, status
@@ -109,8 +110,7 @@ def _score(
         trained_on = replace(trained_on, min_readable=config.min_readable)
     clips = config.clips or (1 if trained_on.sampling == "segments" else 10)
     views = make_views(lists.test, clip_spec(model.input, trained_on), clips=clips, crops=config.crops)
-    model = model.for_inference()
-    fabric.to_device(model)  # in place
+    model = for_inference(fabric, model)
     title, multilabel = f"{run.folder.name}, split {split}", lists.is_multilabel
     scores = score_views(fabric, model, views, compute=compute, title=title, multilabel=multilabel)
     selected_by = metadata["best_is"] if config.checkpoint == "best" else ""

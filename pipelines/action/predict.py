@@ -14,6 +14,7 @@ from specvid.pipelines.action.data import make_views
 from specvid.pipelines.action.evaluate import view_logits
 from specvid.pipelines.engine.config import ComputeConfig
 from specvid.pipelines.engine.fabric import make_fabric
+from specvid.pipelines.engine.layout import for_inference
 from specvid.pipelines.engine.loading import load, loader_options
 from specvid.pipelines.networks.finite import why_not_finite
 from specvid.pipelines.networks.opening import OpenedNetwork
@@ -77,8 +78,7 @@ def predict(
     thresholds = np.array(network.metadata.get("thresholds") or [0.5] * len(network.classes))
     compute = compute or ComputeConfig()
     fabric = make_fabric(compute)
-    model = network.model.for_inference()
-    fabric.to_device(model)  # in place
+    model = for_inference(fabric, network.model)
     clip = replace(network.clip, min_readable=min_readable)
     records = [VideoRecord(Path(video), str(video), -1) for video in videos]
     views = make_views(records, clip, clips=1 if clip.sampling == "segments" else clips, crops=crops)

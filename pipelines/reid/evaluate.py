@@ -16,6 +16,7 @@ from specvid.files import output_folder
 from specvid.pipelines.engine.config import ComputeConfig
 from specvid.pipelines.engine.evaluation import TrainedRun, evaluate_runs, refuse_leak
 from specvid.pipelines.engine.fabric import make_fabric
+from specvid.pipelines.engine.layout import for_inference
 from specvid.pipelines.engine.log import echo as to_stdout
 from specvid.pipelines.networks.config import NetworkConfig
 from specvid.pipelines.networks.opening import open_network
@@ -102,8 +103,7 @@ def evaluate_network(
     given = {"frames": network.frames, "interpolation": network.interpolation}
     changes = {name: value for name, value in given.items() if value is not None}
     model.input = model.input.override({**changes, "size": (height, width), "resize": (height, width)})
-    model = model.for_inference()
-    fabric.to_device(model)  # in place
+    model = for_inference(fabric, model)
     sampling, entries, results = config.test_sampling or "all", [], []
     for split in splits or (1,):
         test = read_reid(config.dataset or "mars", config.data, split=split)
@@ -228,8 +228,7 @@ def _score(
         refuse_leak(run, split, leaked, "identities")
     sampling = config.test_sampling or metadata["test_sampling"]
     chunks = make_chunks(test.test, ClipSpec.of(model.input), sampling=sampling)
-    model = model.for_inference()
-    fabric.to_device(model)  # in place
+    model = for_inference(fabric, model)
     found = embed_tracklets(fabric, model, chunks, compute=compute, flip=config.flip_test, title=run.folder.name)
     return ReidResult.of(
         test,

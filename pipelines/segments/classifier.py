@@ -12,6 +12,7 @@ from specvid.eval.classification import average_views
 from specvid.models.video_model import VideoModel
 from specvid.pipelines.engine.config import ComputeConfig
 from specvid.pipelines.engine.fabric import make_fabric
+from specvid.pipelines.engine.layout import for_inference
 from specvid.pipelines.networks.finite import require_finite
 from specvid.pipelines.networks.opening import OpenedNetwork
 from specvid.pipelines.segments.config import SegmentConfig
@@ -23,7 +24,7 @@ class ClipClassifier:
     """A network with the names of its classes: ``classifier(clips)`` -> logits.
 
     Args:
-        model: in eval mode on its device after `of`.
+        model: of which it holds a copy for inference, on its device.
         spec: the clips that it takes.
         classes: names of the logits.
         thresholds: (C,) where a clip may have several classes; None where it has one.
@@ -38,8 +39,7 @@ class ClipClassifier:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_fabric", make_fabric(self.compute))
-        self._fabric.to_device(self.model)  # type: ignore[attr-defined]  # in place
-        self.model.eval()
+        object.__setattr__(self, "model", for_inference(self._fabric, self.model))  # type: ignore[attr-defined]
 
     @classmethod
     def of(
@@ -48,7 +48,7 @@ class ClipClassifier:
         """The classifier of an opened network, or of a model.
 
         Args:
-            network: with a classifier; its model is put into eval mode.
+            network: with a classifier.
             compute: device, precision and batch size.
             min_readable: share of the frames of a video that must decode.
 
