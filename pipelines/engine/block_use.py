@@ -167,5 +167,5 @@ def announce_use(blocks: list[BlockUse]) -> None:
             log.warning(
                 f"block {block.place} was never used: it adds {percent(block.share or 0)} % to the features "
                 f"(less than {100 * UNUSED:g} %), so this training says nothing about it. Raise --block-lr or "
-                f"--gate-lr, train longer, or start the gate elsewhere: {block.block}(gate=0.1)@..."
+                f"--gate-lr, train longer, or start the gate elsewhere: {block.block}(gate=0.02)@..."
             )
