@@ -17,7 +17,7 @@ IMPORTS = "import specvid, specvid.models.blocks, specvid.datasets, specvid.pipe
 
 def _modules() -> set[str]:
     """Every module of the checkout, as its path in a wheel."""
-    own = [*(ROOT / "src/specvid").glob("*.py"), *(ROOT / "src/specvid/cli").glob("*.py")]
+    own = [*(ROOT / "src/specvid").glob("*.py"), *(ROOT / "src/specvid/cli").rglob("*.py")]
     files = {f"specvid/{path.relative_to(ROOT)}" for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")}
     return files | {f"specvid/{path.relative_to(ROOT / 'src/specvid')}" for path in own}
 
