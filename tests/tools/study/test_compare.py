@@ -25,6 +25,8 @@ TWINS = "bare weights=runs/twins/last/model.safetensors"
         ("mars-mid-osnet", "mAP", "frames=2 bare", "frames=4 bare", [], "-3.73 [-6.32, -1.14]"),
         ("mars-mid-osnet", "mAP", "frames=8 bare", "frames=4 bare", [], "-1.41 [-2.40, -0.41]"),
         ("mars-mid-twins", "mAP", TWINS, "bare", [], "+5.93 [+3.99, +7.87]"),
+        ("mars-mid-twins-frozen", "mAP", TWINS, "bare", [], "+3.52 [+2.16, +4.89]"),
+        ("mars-mid-twins-frozen", "rank1", TWINS, "bare", [], "+7.37 [+4.15, +10.58]"),
         (
             "mars-mid-twins",
             "rank1",
