@@ -9,6 +9,7 @@ from specvid.tools.study.compare import main
 DOCS = Path(__file__).parents[3] / "docs"
 PLAIN, RAISED = "snl@conv3.-1", "snl@conv3.-1 block-lr=10 gate-lr=100"
 EVEN = "snl@conv3.-1 block-lr=10 gate-lr=10"
+IMAGENET = "snl@features.13 block-lr=10 gate-lr=100"
 TWINS = "bare weights=runs/twins/last/model.safetensors"
 
 
@@ -24,6 +25,8 @@ TWINS = "bare weights=runs/twins/last/model.safetensors"
         ("mars-mid-long", "mAP", EVEN, "bare", [], "+0.10 [-2.64, +2.85]"),
         ("mars-mid-osnet", "mAP", "frames=2 bare", "frames=4 bare", [], "-3.73 [-6.32, -1.14]"),
         ("mars-mid-osnet", "mAP", "frames=8 bare", "frames=4 bare", [], "-1.41 [-2.40, -0.41]"),
+        ("mars-mid-imagenet-all", "mAP", IMAGENET, "bare", [], "+0.62 [-1.13, +2.37]"),
+        ("mars-mid-imagenet-all", "rank1", IMAGENET, "bare", [], "+2.87 [+1.14, +4.60]"),
         ("mars-mid-twins", "mAP", TWINS, "bare", [], "+5.93 [+3.99, +7.87]"),
         ("mars-mid-twins-frozen", "mAP", TWINS, "bare", [], "+3.52 [+2.16, +4.89]"),
         ("mars-mid-twins-frozen", "rank1", TWINS, "bare", [], "+7.37 [+4.15, +10.58]"),
