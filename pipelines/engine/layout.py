@@ -1,8 +1,8 @@
 """How the weights of convolutions lie in memory where that decides their speed.
 
 What multiplies half precision, the tensor cores of a GPU and the tiles of a CPU (AMX), takes channels that lie next to
-each other: in bf16 an NVIDIA H200 trained `r3d_18` 1.5 times as fast with them last, and a CPU embeds with 3D networks
-up to twice as fast (docs/benchmarks.md, "Networks" and "Channels last"). Image networks, and `r3d_tiny`, are laid out
+each other: in bf16 an NVIDIA H200 trained `r3d_18` 1.5 times as fast with them last, and a CPU embeds with it in
+half the time (docs/benchmarks.md, "Networks" and "Channels last"). Image networks, and `r3d_tiny`, are laid out
 so when they are built; in fp32 of other 3D networks on a CPU some gain by it and some lose.
 """
 

@@ -12,10 +12,12 @@ import colour_films
 import numpy as np
 import pysubs2
 import pytest
+import torch
 from colour_films import COLOURS, FPS, colour_model, write_film
 
 import specvid
 from specvid import cli, open_video
+from specvid.datasets.clips.transforms import normalise_clips
 from specvid.models import VideoModel
 from specvid.pipelines.segments.classifier import ClipClassifier
 from specvid.pipelines.segments.config import SegmentConfig
@@ -132,6 +134,16 @@ def segments_of(path: str, classifier: ClipClassifier, config: SegmentConfig) ->
     found = list(predict_segments([path], classifier, config, workers=0))
     assert isinstance(found[-1], VideoEnd) and not found[-1].error
     return [part[1] for part in found[:-1]]
+
+
+def test_films_are_read_by_a_copy_for_inference(model: VideoModel) -> None:
+    model.train()
+    classifier = ClipClassifier.of(model)
+    assert classifier.model.folded and model.training and not model.folded
+    clips = torch.randint(256, (2, classifier.spec.frames, *classifier.spec.frame_size, 3), dtype=torch.uint8)
+    x = normalise_clips(clips, classifier.spec.mean, classifier.spec.std)
+    with torch.inference_mode():
+        np.testing.assert_allclose(classifier(clips), model.eval()(x), atol=1e-4)
 
 
 @pytest.mark.parametrize("merge", [False, True])

@@ -30,14 +30,7 @@ TWINS = "bare weights=runs/twins/last/model.safetensors"
         ("mars-mid-twins", "mAP", TWINS, "bare", [], "+5.93 [+3.99, +7.87]"),
         ("mars-mid-twins-frozen", "mAP", TWINS, "bare", [], "+3.52 [+2.16, +4.89]"),
         ("mars-mid-twins-frozen", "rank1", TWINS, "bare", [], "+7.37 [+4.15, +10.58]"),
-        (
-            "mars-mid-twins",
-            "rank1",
-            "bare weights=runs/twins/last/model.safetensors",
-            "bare",
-            [],
-            "+5.10 [+4.42, +5.79]",
-        ),
+        ("mars-mid-twins", "rank1", TWINS, "bare", [], "+5.10 [+4.42, +5.79]"),
         (
             *("mars-mid-rates", "mAP", EVEN, RAISED),
             *(["--other-csv", str(DOCS / "results-mars-mid-warmup.csv")], "+2.30 [+1.03, +3.58]"),
