@@ -30,7 +30,7 @@ class StreamingRecogniser:
         print(recogniser.finish())
 
     Args:
-        model: a model with a classifier, or a `ClipClassifier`.
+        model: a model with a classifier, of which it holds a copy for inference, or a `ClipClassifier`.
         fps: frames per second.
         length: of a window: seconds (``2s``) or frames (``64``); one clip if not given.
         every: from one window to the next; half the length if not given.
