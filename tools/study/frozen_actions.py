@@ -10,7 +10,8 @@ images.
 
 Rows are added to the CSV as they are measured, seeds outermost, and maps and settings are saved beside it; the same
 command goes on where it stopped, and one of other settings needs another CSV. Other sets go by ``--dataset``
-(``folders``, for one that ``specvid data synthesize relation`` made), other blocks by ``--arms "blocks gc"``.
+(``folders``, for one that ``specvid data synthesize relation`` made), other blocks and places by
+``--arms "blocks gc@Mixed_5c.end"``.
 """
 
 import argparse
@@ -40,12 +41,11 @@ from specvid.pipelines.engine.schedule import build_schedule
 from specvid.pipelines.engine.seeds import seed_all
 from specvid.text import to_markdown
 from specvid.tools.study.command_line import require_batch, run, study_parser
-from specvid.tools.study.frozen_network import CUTS, check_block, frozen_stages, trained_part, videos
+from specvid.tools.study.frozen_network import CUTS, check_blocks, frozen_stages, trained_part, videos
 from specvid.tools.study.rows import Rows, by_arm, difference, figures
 from specvid.tools.study.settings import saved_maps, settings_of
 
 CUT = CUTS["i3d_inception"]
-CHANNELS = 832  # that blocks get, of Mixed_4f
 BATCH = 16
 COLUMNS = ("arm", "seed", "top1", "gate", "share", "trained", "ms_per_step", "seconds")
 
@@ -91,7 +91,7 @@ class Arm:
             raise ValueError(f"arm {name!r} must be a recipe and a block, e.g. '{recipe} snl', or '{recipe} bare'.")
         arm = cls(recipe, "" if block == "bare" else block)
         if arm.block:
-            check_block(arm.block, CHANNELS)
+            check_blocks(CUT, arm.block)
         return arm
 
 

@@ -9,10 +9,12 @@ tracklet.
     python -m specvid.tools.study.frozen_blocks --data MARS --weights FILE --out runs/frozen.csv --seeds 20
 
 Rows are added to the CSV as they are measured, seeds outermost, and maps and settings are saved beside it; the same
-command goes on where it stopped, and one of other settings needs another CSV.
+command goes on where it stopped, and one of other settings needs another CSV. Other blocks, rates and places behind
+what stands still go by ``--arms "gc@features.17.end x10"``.
 """
 
 import argparse
+import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -25,7 +27,6 @@ from torch import Tensor
 from specvid.datasets.clips.samplers import IdentitySampler
 from specvid.datasets.layouts.mars import read_mars
 from specvid.datasets.layouts.reid_set import ReidSet, labels_of
-from specvid.errors import unknown
 from specvid.models import VideoModel
 from specvid.pipelines.ablate import cells as of_seeds
 from specvid.pipelines.ablate.statistics import detectable, pooled
@@ -40,11 +41,13 @@ from specvid.pipelines.reid.features import as_reid_features
 from specvid.pipelines.reid.loss import ReidLoss
 from specvid.text import to_markdown
 from specvid.tools.study.command_line import run, study_parser
-from specvid.tools.study.frozen_network import CUTS, Maps, frozen_stages, outputs, trained_part
+from specvid.tools.study.frozen_network import CUTS, Cut, Maps, check_blocks, frozen_stages, outputs, trained_part
 from specvid.tools.study.rows import Rows, by_arm, difference, figures
 from specvid.tools.study.settings import saved_maps, settings_of
 
 IDENTITIES, TRACKLETS = 8, 4
+_FACTOR = r"\d*\.?\d+"
+_NAME = re.compile(rf"(?P<blocks>\S.*?)(?: x(?P<block_lr>{_FACTOR}))?(?: gate x(?P<gate_lr>{_FACTOR}))?")
 COLUMNS = ("arm", "seed", "mAP", "rank1", "gate", "gate_max", "share", "parameters", "seconds")
 
 
@@ -61,6 +64,32 @@ class Arm:
         """The block, and the factors on its rates where they are not 1."""
         fast = "" if self.block_lr == 1 else f" x{self.block_lr:g}"
         return (self.blocks or "bare") + fast + (f" gate x{self.gate_lr:g}" if self.gate_lr else "")
+
+    @classmethod
+    def of(cls, name: str, cut: Cut) -> "Arm":
+        """The arm of a name.
+
+        Args:
+            name: blocks or ``bare``, and factors on the rates, as `name` has them.
+            cut: the network, and where it is divided.
+
+        Returns:
+            The arm.
+
+        Raises:
+            ValueError: no such block, option or place, or the place is in what stands still.
+        """
+        found = _NAME.fullmatch(name)
+        if not found or (found["blocks"] == "bare" and name != "bare"):
+            raise ValueError(
+                f"arm {name!r} must be 'bare', or blocks and the factors on their rates: 'snl', 'snl x10 gate x100'."
+            )
+        if name == "bare":
+            return cls("")
+        check_blocks(cut, found["blocks"])
+        return cls(
+            found["blocks"], float(found["block_lr"] or 1), float(found["gate_lr"]) if found["gate_lr"] else None
+        )
 
 
 ARMS = (
@@ -124,7 +153,7 @@ def _sampler(data: ReidSet, seed: int) -> IdentitySampler:
 
 @torch.inference_mode()
 def score(model: VideoModel, data: ReidSet, test: Maps, frames: int) -> dict[str, object]:
-    """mAP and rank-1 under mars-ap, where the gates stand, and what the block adds.
+    """mAP and rank-1 under mars-ap; of the block that adds most, where its gates stand, and how much that is.
 
     Args:
         model: `trained_part`, trained.
@@ -141,7 +170,7 @@ def score(model: VideoModel, data: ReidSet, test: Maps, frames: int) -> dict[str
         parts = [_embed(model, chunk) for chunk in maps.split(frames, dim=1)]
     features = torch.stack(parts).mean(0).numpy()
     found = as_reid_features(data, features, {}).score("mars-ap")
-    use = next(iter(watch.report()), None)
+    use = max(watch.report(), key=lambda one: one.share or 0, default=None)
     gates = {"gate": "", "gate_max": "", "share": ""}
     if use is not None:
         gates = {"gate": use.gate_mean, "gate_max": use.gate_max, "share": use.share}  # type: ignore[dict-item]
@@ -208,7 +237,8 @@ def measure(options: argparse.Namespace) -> str:
         ValueError: an unknown arm, wrong data or weights, or a CSV of other settings.
         OSError: the disk is full, or may not be written.
     """
-    arms = choose_arms(options.arms)
+    cut = CUTS[options.model]
+    arms = {arm.name: arm for arm in ([Arm.of(name, cut) for name in options.arms] if options.arms else ARMS)}
     data = read_mars(options.data)
     of_maps = settings_of("frozen_blocks", data, options.weights, model=options.model)
     of_trainings = {"frames": options.frames, "epochs": options.epochs, "lr": options.lr}
@@ -218,7 +248,7 @@ def measure(options: argparse.Namespace) -> str:
         _sampler(data, 0)  # refuses a set with too few identities before its maps are computed
 
         def make() -> dict[str, Tensor]:
-            frozen = frozen_stages(CUTS[options.model], options.weights, frames=8, stride=1)
+            frozen = frozen_stages(cut, options.weights, frames=8, stride=1)
             return {"train": Maps.of(frozen, data.train).maps, "test": Maps.of(frozen, data.test).maps}
 
         maps = saved_maps(rows.path.with_suffix(".safetensors"), of_maps, make)
@@ -229,25 +259,6 @@ def measure(options: argparse.Namespace) -> str:
         rows.add(row)
         status(f"{arm}, seed {seed}: mAP {100 * row['mAP']:.2f}, rank-1 {100 * row['rank1']:.2f}, {row['seconds']} s")
     return summary(rows.read())
-
-
-def choose_arms(names: Sequence[str] | None) -> dict[str, Arm]:
-    """Arms by their names.
-
-    Args:
-        names: some of them; all if None.
-
-    Returns:
-        The arms, in their own order.
-
-    Raises:
-        ValueError: there is no such arm.
-    """
-    known = {arm.name: arm for arm in ARMS}
-    for name in names or ():
-        if name not in known:
-            raise unknown("arm", name, known)
-    return {name: arm for name, arm in known.items() if not names or name in names}
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -264,7 +275,9 @@ def main(words: Sequence[str] | None = None) -> int:
         __doc__,
         data="folder in MARS's layout",
         weights="of the network",
-        arms="some of the rows, by their names: " + ", ".join(f'"{arm.name}"' for arm in ARMS),
+        arms='rows: bare, blocks and factors on their rates: "snl x10 gate x100" "snl@conv5.end" (by default: '
+        + ", ".join(f'"{arm.name}"' for arm in ARMS)
+        + ")",
         seeds=20,
         epochs=6,
         lr=3.5e-4,

@@ -15,7 +15,6 @@ from specvid.datasets.layouts.reid_set import Tracklet
 from specvid.models import VideoModel, create_model
 from specvid.models.clip import ForwardPass
 from specvid.models.heads import Outputs
-from specvid.models.insertion.anybody import insert
 from specvid.models.insertion.inserted_block import InsertedBlock
 from specvid.pipelines.action.data import make_views
 from specvid.pipelines.engine.log import status
@@ -29,7 +28,7 @@ class Cut:
     Attributes:
         model: its name.
         last_frozen: of the children of ``container``, the last one that stands still.
-        place: of blocks, between that and what is trained; empty: nothing behind is.
+        place: of blocks that name none, between that and what is trained; empty: nothing behind is.
         container: path in the backbone; empty: the backbone itself.
         options: of the backbone.
         input: what differs from the backbone's own.
@@ -54,6 +53,17 @@ class Cut:
         children = list(model.backbone.get_submodule(self.container).named_children())
         first = [name for name, _ in children].index(self.last_frozen) + 1
         return dict(children[:first]), dict(children[first:])
+
+    def located(self, blocks: str) -> str:
+        """Blocks with a place.
+
+        Args:
+            blocks: with places of their own, or one without; empty for none.
+
+        Returns:
+            What ``create_model`` takes.
+        """
+        return f"{blocks}@{self.place}" if blocks and "@" not in blocks else blocks
 
 
 CUTS = {
@@ -134,34 +144,39 @@ def trained_part(cut: Cut, weights: str, blocks: str, classes: int, *, neck: str
     Args:
         cut: the network, and where it is divided.
         weights: of it.
-        blocks: to insert; empty for none.
+        blocks: to insert, as `Cut.located` takes them.
         classes: number of identities or actions.
         neck: of the head.
 
     Returns:
         The model.
     """
-    where = f"{blocks}@{cut.place}" if blocks else ""
+    where = cut.located(blocks)
     model = create_model(cut.model, blocks=where, num_classes=classes, neck=neck, weights=weights, **cut.options)
     trained = cut.children(model)[1]
     model.backbone = nn.Sequential()
     for name, module in trained.items():
         model.backbone.add_module(name, module)
-    assert bool(blocks) == any(isinstance(module, InsertedBlock) for module in model.backbone.modules())
     return model
 
 
-def check_block(block: str, channels: int) -> None:
-    """Refuse what cannot be inserted, before anything is computed for it.
+def check_blocks(cut: Cut, blocks: str) -> None:
+    """Refuse what cannot be inserted, or not behind what stands still, before anything is computed for it.
 
     Args:
-        block: as ``--blocks`` takes it, without its place.
-        channels: of the features that it gets.
+        cut: the network, and where it is divided.
+        blocks: to insert.
 
     Raises:
-        ValueError: there is no such block, or it has no such options.
+        ValueError: there is no such block, option or place, or the place is in what stands still.
     """
-    insert(nn.Sequential(nn.Identity()), f"{block}@0", torch.zeros(2, channels, 2, 2, 2))
+    still, _ = cut.children(create_model(cut.model, blocks=cut.located(blocks), **cut.options))
+    for name, child in still.items():
+        if any(isinstance(module, InsertedBlock) for module in child.modules()):
+            raise ValueError(
+                f"{blocks!r} puts {name} into what stands still, which ends with {cut.last_frozen}. Give a later "
+                f"place, or none for {cut.place}."
+            )
 
 
 def videos(records: Sequence[VideoRecord], spec: ClipSpec) -> Iterator[Tensor]:

@@ -40,7 +40,7 @@ from specvid.pipelines.engine.schedule import build_schedule
 from specvid.pipelines.engine.seeds import seed_all
 from specvid.text import to_markdown
 from specvid.tools.study.command_line import require_batch, run, study_parser
-from specvid.tools.study.frozen_network import Cut, check_block, frozen_stages, videos
+from specvid.tools.study.frozen_network import Cut, frozen_stages, videos
 from specvid.tools.study.rows import Rows, by_arm, difference, figures
 from specvid.tools.study.settings import saved_maps, settings_of
 
@@ -288,7 +288,7 @@ def measure(options: argparse.Namespace) -> str:
     arms = options.arms or ARMS
     for arm in arms:
         if arm != "bare":
-            check_block(arm, SEEN)
+            Relate(arm)  # refuses what cannot be inserted, before anything is computed for it
     data = read_action("folders", options.data)
     require_batch(len(data.train), BATCH)
     shown = {part: actions_of(Path(options.data), records) for part, records in _parts(data)}

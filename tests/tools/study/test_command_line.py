@@ -13,7 +13,7 @@ from specvid.tools.study.command_line import require_batch
 
 STUDIES = {
     frozen_actions: ("blcks snl", "recipe 'blcks' is unknown. Did you mean 'blocks'"),
-    frozen_blocks: ("barr", "arm 'barr' is unknown. Did you mean 'bare'"),
+    frozen_blocks: ("snll x10", "'snll' is unknown. Did you mean 'snl'"),
     relation: ("snll", "'snll' is unknown. Did you mean 'snl'"),
 }
 PAGE = Path(__file__).parents[3] / "docs/results.md"
@@ -80,7 +80,8 @@ def test_the_commands_on_the_page_are_right(monkeypatch: pytest.MonkeyPatch) -> 
         if name == "frozen_actions":
             assert [frozen_actions.Arm.of(arm).name for arm in options.arms or ()] == (options.arms or [])
         elif name == "frozen_blocks":
-            assert len(frozen_blocks.choose_arms(options.arms)) == len(options.arms or frozen_blocks.ARMS)
+            cut = frozen_blocks.CUTS[options.model]
+            assert [frozen_blocks.Arm.of(arm, cut).name for arm in options.arms or ()] == (options.arms or [])
 
 
 def _keep(parser: ArgumentParser, words: list[str], seen: list[Namespace]) -> int:

@@ -41,10 +41,13 @@ def test_frozen_and_trained_part_are_the_whole_network(weights: str, block: str)
 def test_rows_go_by_their_names() -> None:
     assert [Arm.of(arm.name) for arm in ARMS] == list(ARMS)
     assert Arm.of("finetune gc(reduction=8)") == Arm("finetune", "gc(reduction=8)")
+    assert Arm.of("blocks snl@Mixed_5c.end") == Arm("blocks", "snl@Mixed_5c.end")
     with pytest.raises(ValueError, match=r"recipe 'blcks' is unknown\. Did you mean 'blocks'"):
         Arm.of("blcks snl")
     with pytest.raises(ValueError, match=r"block 'sln' is unknown\. Did you mean 'snl'"):
         Arm.of("blocks sln")
+    with pytest.raises(ValueError, match="puts snl_before_Mixed_4b into what stands still, which ends with Mixed_4f"):
+        Arm.of("blocks snl@Mixed_4b")
     with pytest.raises(ValueError, match=r"arm 'probe' must be a recipe and a block, e\.g\. 'probe snl'"):
         Arm.of("probe")
 

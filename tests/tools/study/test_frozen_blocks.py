@@ -1,5 +1,6 @@
 """The frozen study trains the very network, and pairs its rows by seed."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,12 @@ from trained_norms import randomise_norms
 
 import specvid
 from specvid.datasets.layouts.mars import read_mars
+from specvid.models.insertion.inserted_block import InsertedBlock
 from specvid.models.weights import save_weights
 from specvid.pipelines.ablate.statistics import Difference
 from specvid.pipelines.engine.block_use import strengths
-from specvid.tools.study.frozen_blocks import COLUMNS, main, summary
-from specvid.tools.study.frozen_network import CUTS, Cut, frozen_stages, outputs, trained_part
+from specvid.tools.study.frozen_blocks import ARMS, COLUMNS, Arm, main, summary
+from specvid.tools.study.frozen_network import CUTS, Cut, check_blocks, frozen_stages, outputs, trained_part
 from specvid.tools.study.rows import Rows
 from specvid.tools.study.settings import settings_of
 
@@ -52,6 +54,34 @@ def test_frozen_and_trained_part_are_the_whole_network(weights: dict[str, str], 
         frozen = frozen_stages(cut, file, frames=4, stride=1).backbone
         maps = frozen(clip.transpose(1, 2).flatten(0, 1)).unflatten(0, (2, 4))
         torch.testing.assert_close(outputs(part, maps).embedding, network.embed(clip), rtol=1e-4, atol=1e-5)
+
+
+PLACES = {"osnet_x0_25": "conv5.end", "mobilenet_v2": "features.15, gc@features.17.end"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_blocks_stand_at_places_of_their_own(weights: dict[str, str], name: str) -> None:
+    cut, blocks = CUTS[name], f"gc@{PLACES[name]}"
+    check_blocks(cut, blocks)
+    part = trained_part(cut, weights[name], blocks, 7, neck="bnneck")
+    assert sum(isinstance(module, InsertedBlock) for module in part.modules()) == blocks.count("@")
+
+
+def test_arms_by_their_names() -> None:
+    cut = CUTS["mobilenet_v2"]
+    assert [Arm.of(arm.name, cut) for arm in ARMS] == list(ARMS)
+    assert Arm.of("snl(gate=0.1)@features.16 x2.5 gate x.5", cut) == Arm("snl(gate=0.1)@features.16", 2.5, 0.5)
+    for name, says in {
+        "": "arm '' must be 'bare', or blocks",
+        "bare x10": "arm 'bare x10' must be 'bare', or blocks",
+        "snl x": "'snl x'",
+        "snl gate x-1": "'snl gate x-1'",
+        "snl@features.19": "features.19",
+        "snl@features.13": "puts snl_before_13 into what stands still, which ends with 13. Give a later place, or none",
+        "snl@features.3, snl@features.14": "puts snl_before_3 into what stands still",
+    }.items():
+        with pytest.raises(ValueError, match=re.escape(says)):
+            Arm.of(name, cut)
 
 
 def test_differences_are_paired_by_seed() -> None:
