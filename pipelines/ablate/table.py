@@ -17,7 +17,7 @@ from specvid.models.pretrained import build_described
 from specvid.pipelines.ablate import cells as of_seeds
 from specvid.pipelines.ablate.grid import BLOCK_SETTINGS, AblationConfig, Arm
 from specvid.pipelines.ablate.job import is_finished
-from specvid.pipelines.ablate.statistics import CONFIDENCE, Difference, detectable, pooled
+from specvid.pipelines.ablate.statistics import CONFIDENCE, Difference, pooled, what_seeds_show
 from specvid.pipelines.engine.block_use import UNUSED
 from specvid.pipelines.engine.log import status
 from specvid.pipelines.engine.run import META, RunFolder
@@ -170,11 +170,7 @@ def describe(config: AblationConfig, rows: Sequence[Row]) -> str:
         baseline = next((other for other in bare if other.arm.is_baseline_of(row.arm)), None)
         differences.append(row.difference(baseline, metric) if baseline else None)
     if deviation := pooled(differences):
-        seeds = ", ".join(f"{count} seeds from {100 * detectable(deviation, count):.2f}" for count in (5, 10, 20))
-        lines.append(
-            f"Paired differences of {metric} deviate by {100 * deviation:.2f} points from seed to seed (pooled over "
-            f"the rows): {seeds} points on can be distinguished from 0."
-        )
+        lines.append(what_seeds_show(metric, deviation))
     lines += _about_rates(rows)
     lines.append(
         f"Differences are to the bare network of the same seeds, with Student's {100 * CONFIDENCE:.0f} % interval; "

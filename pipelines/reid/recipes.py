@@ -60,7 +60,7 @@ def osnet() -> ReidConfig:
     """OSNet fine-tuned from weights of torchreid: four frames a clip, the rate and batch of AP3D and STE-NVAN.
 
     Few epochs, for the features are those of people already; blocks learn ten times as fast, their gates a hundred
-    times, else they are never used (docs/results.md).
+    times: at the rate of the rest a block stays nearly the identity (docs/results.md).
     """
     return ReidConfig(
         clips=ReidClipsConfig(identities=8, tracklets=4, frames=4, height=256, width=128),

@@ -29,7 +29,7 @@ from specvid.datasets.layouts.mars import read_mars
 from specvid.datasets.layouts.reid_set import ReidSet, labels_of
 from specvid.models import VideoModel
 from specvid.pipelines.ablate import cells as of_seeds
-from specvid.pipelines.ablate.statistics import detectable, pooled
+from specvid.pipelines.ablate.statistics import pooled, what_seeds_show
 from specvid.pipelines.engine.block_use import UNUSED, BlockWatch
 from specvid.pipelines.engine.config import EngineConfig
 from specvid.pipelines.engine.log import status
@@ -216,11 +216,7 @@ def summary(rows: Sequence[dict[str, str]]) -> str:
         table.append([arm, str(len(seeds)), *cells, verdict, *of_seeds.use(gates, shares)])
     lines = [to_markdown(table)]
     if deviation := pooled(differences):
-        shown = ", ".join(f"{count} seeds {100 * detectable(deviation, count):.2f}" for count in (5, 10, 20))
-        lines.append(
-            f"\nPaired differences of mAP deviate by {100 * deviation:.2f} points; differences that can be shown: "
-            f"{shown}."
-        )
+        lines.append(f"\n{what_seeds_show('mAP', deviation)}")
     return "\n".join(lines)
 
 

@@ -9,6 +9,7 @@ from specvid.tools.study.compare import main
 DOCS = Path(__file__).parents[3] / "docs"
 PLAIN, RAISED = "snl@conv3.-1", "snl@conv3.-1 block-lr=10 gate-lr=100"
 EVEN = "snl@conv3.-1 block-lr=10 gate-lr=10"
+LATE = "snl@conv4.-1 block-lr=10 gate-lr=100"
 IMAGENET = "snl@features.13 block-lr=10 gate-lr=100"
 TWINS = "bare weights=runs/twins/last/model.safetensors"
 
@@ -20,6 +21,11 @@ TWINS = "bare weights=runs/twins/last/model.safetensors"
         ("relation", "top1", "a2", "nl", [], "+2.47 [+0.47, +4.46]"),
         ("relation", "top1", "a2", "cheb", [], "+2.73 [+0.81, +4.66]"),
         ("ucf101-5-i3d", "top1", "blocks snl", "blocks se", [], "-0.36 [-1.69, +0.98]"),
+        ("relation", "top1", "snl", "se", [], "+7.67 [+5.02, +10.32]"),
+        ("ucf101-5-i3d", "top1", "blocks snl", "finetune bare", [], "+1.42 [+0.19, +2.65]"),
+        ("mars-mid-osnet", "mAP", f"frames=4 {LATE}", f"frames=4 {RAISED}", [], "+2.19 [+0.94, +3.45]"),
+        ("mars-mid-warmup", "mAP", f"{RAISED} block-warmup=0.3", RAISED, [], "-1.99 [-5.70, +1.73]"),
+        ("mars-mid-frozen", "mAP", "snl x10 gate x100", "snl", [], "+1.69 [+0.48, +2.90]"),
         ("mars-mid-long", "mAP", RAISED, PLAIN, [], "+1.96 [+1.04, +2.89]"),
         ("mars-mid-long", "mAP", EVEN, RAISED, [], "-1.49 [-3.61, +0.64]"),
         ("mars-mid-long", "mAP", EVEN, "bare", [], "+0.10 [-2.64, +2.85]"),
@@ -31,6 +37,10 @@ TWINS = "bare weights=runs/twins/last/model.safetensors"
         ("mars-mid-twins-frozen", "mAP", TWINS, "bare", [], "+3.52 [+2.16, +4.89]"),
         ("mars-mid-twins-frozen", "rank1", TWINS, "bare", [], "+7.37 [+4.15, +10.58]"),
         ("mars-mid-twins", "rank1", TWINS, "bare", [], "+5.10 [+4.42, +5.79]"),
+        (
+            *("mars-mid-rates", "mAP", f"{PLAIN} gate-lr=100", RAISED),
+            *(["--other-csv", str(DOCS / "results-mars-mid-warmup.csv")], "-1.66 [-4.42, +1.09]"),
+        ),
         (
             *("mars-mid-rates", "mAP", EVEN, RAISED),
             *(["--other-csv", str(DOCS / "results-mars-mid-warmup.csv")], "+2.30 [+1.03, +3.58]"),
