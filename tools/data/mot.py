@@ -12,7 +12,6 @@ from pathlib import Path
 
 from specvid.datasets.layouts.text import read_text
 
-_SEPARATOR = re.compile(r"\s*[,;]\s*| *\t *|\s+")
 _NAME = re.compile(r"[\w-]{1,100}")  # of a folder, too
 _FLOAT = re.compile(r"[+-]?\d+(\.\d*([eE][+-]?\d+)?|[eE][+-]\d+)")  # 1e5 is a name, perhaps of a hash
 _EXACT = 2**53  # below which a float tells whole numbers apart
@@ -49,7 +48,7 @@ def read_mot(path: str | os.PathLike[str]) -> list[Box]:
     """Read a MOT file.
 
     Args:
-        path: of the file; separated by commas, semicolons, tabs or spaces.
+        path: of the file; fields are separated by semicolons, commas, tabs or spaces, the same in all of a line.
 
     Returns:
         Its boxes.
@@ -82,7 +81,7 @@ def read_mot(path: str | os.PathLike[str]) -> list[Box]:
 
 def _box(line: str, where: str) -> Box:
     """The box of a line."""
-    fields = _SEPARATOR.split(line.strip(" "))
+    fields = _fields(line)
     try:
         frame, left, top, width, height = (float(fields[i]) for i in (0, 2, 3, 4, 5))
         corners = (left, top, left + width, top + height)
@@ -90,12 +89,18 @@ def _box(line: str, where: str) -> Box:
             raise ValueError
     except (IndexError, ValueError):
         raise ValueError(
-            f"{where}: {line[:80]!r} is not frame, track, left, top, width, height: none may be empty, and all but the "
-            "track, left + width and top + height must be finite numbers."
+            f"{where}: {line[:80]!r} is not frame, track, left, top, width, height, with one separator: none may be "
+            "empty, and all but the track, left + width and top + height must be finite numbers (10.5, not 10,5)."
         ) from None
     if frame < 1 or not frame.is_integer():
         raise ValueError(f"{where}: frame {fields[0]} must be a whole number from 1.")
     return Box(int(frame) - 1, _track(fields[1], where), corners)
+
+
+def _fields(line: str) -> list[str]:
+    """The fields of a line, by the first of its separators that is there: two of them shift columns (1;1;10,5)."""
+    separator = next((one for one in ";,\t" if one in line), None)
+    return [field.strip() for field in line.split(separator)]
 
 
 def _track(field: str, where: str) -> str:

@@ -42,7 +42,7 @@ from specvid.pipelines.engine.seeds import seed_all
 from specvid.text import to_markdown
 from specvid.tools.study.command_line import require_batch, run, study_parser
 from specvid.tools.study.frozen_network import CUTS, check_blocks, frozen_stages, trained_part, videos
-from specvid.tools.study.rows import Rows, by_arm, difference, figures
+from specvid.tools.study.rows import Rows, by_arm, difference, figures, require_finite, strongest, verdict
 from specvid.tools.study.settings import saved_maps, settings_of
 
 CUT = CUTS["i3d_inception"]
@@ -148,6 +148,9 @@ def train_and_score(
 
     Returns:
         The row of the CSV.
+
+    Raises:
+        ValueError: it diverged.
     """
     start = time.perf_counter()
     seed_all(seed)
@@ -172,14 +175,13 @@ def train_and_score(
     model.eval()
     with torch.inference_mode(), BlockWatch(model) as watch:
         logits = torch.cat([logits_of(model, maps[:, 0]) for maps in test.split(BATCH)])
+    require_finite(logits, arm.name, seed)
     right = logits.argmax(1) == torch.tensor([record.label for record in lists.test])
-    use = next(iter(watch.report()), None)
     return {
         "arm": arm.name,
         "seed": seed,
         "top1": float(right.double().mean()),
-        "gate": use.gate_mean if use else "",
-        "share": use.share if use else "",
+        **strongest(watch),
         "trained": sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
         "ms_per_step": round(1000 * float(np.median(times)), 1),
         "seconds": round(time.perf_counter() - start, 1),
@@ -201,7 +203,8 @@ def summary(rows: Sequence[dict[str, str]]) -> str:
         recipe, block = arm.split(" ", 1)
         one = difference(seeds, arms.get(BARE[recipe], {}), "top1") if block != "bare" else None
         cells = [str(len(seeds)), of_seeds.spread(figures(seeds, "top1")), of_seeds.points(one)]
-        cells += [one.verdict if one else "-", *of_seeds.use(figures(seeds, "gate"), figures(seeds, "share"))]
+        gates, shares = figures(seeds, "gate"), figures(seeds, "share")
+        cells += [verdict(one, shares), *of_seeds.use(gates, shares)]
         table.append([recipe, block, *cells, f"{np.median(figures(seeds, 'ms_per_step')):.0f}"])
     return to_markdown(table)
 
@@ -221,6 +224,11 @@ def measure(options: argparse.Namespace) -> str:
     """
     arms = {arm.name: arm for arm in (map(Arm.of, options.arms) if options.arms else ARMS)}
     lists = read_lists(ActionClipsConfig(dataset=options.dataset, data=options.data, split=options.split))
+    if lists.is_multilabel:
+        raise ValueError(
+            "--data has clips of several classes, and this study learns one class a clip, with cross-entropy: give a "
+            "set of such clips, or train with `specvid train action`."
+        )
     require_batch(len(lists.train), BATCH)
     clip = {"frames": options.frames, "stride": options.stride, "size": options.size}
     which = {"dataset": options.dataset, "split": options.split}

@@ -14,6 +14,7 @@ what stands still go by ``--arms "gc@features.17.end x10"``.
 """
 
 import argparse
+import math
 import re
 import sys
 import time
@@ -30,7 +31,7 @@ from specvid.datasets.layouts.reid_set import ReidSet, labels_of
 from specvid.models import VideoModel
 from specvid.pipelines.ablate import cells as of_seeds
 from specvid.pipelines.ablate.statistics import pooled, what_seeds_show
-from specvid.pipelines.engine.block_use import UNUSED, BlockWatch
+from specvid.pipelines.engine.block_use import BlockWatch
 from specvid.pipelines.engine.config import EngineConfig
 from specvid.pipelines.engine.log import status
 from specvid.pipelines.engine.optim import build_optimizer
@@ -42,12 +43,11 @@ from specvid.pipelines.reid.loss import ReidLoss
 from specvid.text import to_markdown
 from specvid.tools.study.command_line import run, study_parser
 from specvid.tools.study.frozen_network import CUTS, Cut, Maps, check_blocks, frozen_stages, outputs, trained_part
-from specvid.tools.study.rows import Rows, by_arm, difference, figures
+from specvid.tools.study.rows import Rows, by_arm, difference, figures, require_finite, strongest, verdict
 from specvid.tools.study.settings import saved_maps, settings_of
 
 IDENTITIES, TRACKLETS = 8, 4
-_FACTOR = r"\d*\.?\d+"
-_NAME = re.compile(rf"(?P<blocks>\S.*?)(?: x(?P<block_lr>{_FACTOR}))?(?: gate x(?P<gate_lr>{_FACTOR}))?")
+_NAME = re.compile(r"(?P<blocks>\S.*?)(?: +x(?P<block_lr>\S+))?(?: +gate x(?P<gate_lr>\S+))?")
 COLUMNS = ("arm", "seed", "mAP", "rank1", "gate", "gate_max", "share", "parameters", "seconds")
 
 
@@ -62,8 +62,8 @@ class Arm:
     @property
     def name(self) -> str:
         """The block, and the factors on its rates where they are not 1."""
-        fast = "" if self.block_lr == 1 else f" x{self.block_lr:g}"
-        return (self.blocks or "bare") + fast + (f" gate x{self.gate_lr:g}" if self.gate_lr else "")
+        fast = "" if self.block_lr == 1 else f" x{self.block_lr:.15g}"
+        return (self.blocks or "bare") + fast + (f" gate x{self.gate_lr:.15g}" if self.gate_lr else "")
 
     @classmethod
     def of(cls, name: str, cut: Cut) -> "Arm":
@@ -79,17 +79,29 @@ class Arm:
         Raises:
             ValueError: no such block, option or place, or the place is in what stands still.
         """
-        found = _NAME.fullmatch(name)
-        if not found or (found["blocks"] == "bare" and name != "bare"):
+        found = _NAME.fullmatch(name.strip())
+        if not found or (found["blocks"] == "bare" and (found["block_lr"] or found["gate_lr"])):
             raise ValueError(
                 f"arm {name!r} must be 'bare', or blocks and the factors on their rates: 'snl', 'snl x10 gate x100'."
             )
-        if name == "bare":
+        if found["blocks"] == "bare":
             return cls("")
+        factors = [_factor(found[rate], name) for rate in ("block_lr", "gate_lr")]
         check_blocks(cut, found["blocks"])
-        return cls(
-            found["blocks"], float(found["block_lr"] or 1), float(found["gate_lr"]) if found["gate_lr"] else None
-        )
+        return cls(found["blocks"], factors[0] or 1.0, factors[1])
+
+
+def _factor(text: str | None, name: str) -> float | None:
+    """The factor on a rate in an arm's name, if there is one."""
+    if text is None:
+        return None
+    try:
+        factor = float(text)
+    except ValueError:
+        factor = math.nan
+    if not 0 < factor < math.inf:
+        raise ValueError(f"arm {name!r}: x{text} must be a finite number greater than 0, a factor on the rate.")
+    return factor
 
 
 ARMS = (
@@ -120,6 +132,9 @@ def train_and_score(arm: Arm, seed: int, data: ReidSet, train: Maps, test: Maps,
 
     Returns:
         The row of the CSV.
+
+    Raises:
+        ValueError: it diverged.
     """
     start = time.perf_counter()
     classes, labels = labels_of(data.train)
@@ -143,7 +158,8 @@ def train_and_score(arm: Arm, seed: int, data: ReidSet, train: Maps, test: Maps,
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             schedule.step()
-    return {"arm": arm.name, "seed": seed, **score(model, data, test, options.frames), "seconds": _since(start)}
+    figures_of = score(model, data, test, options.frames, arm=arm.name, seed=seed)
+    return {"arm": arm.name, "seed": seed, **figures_of, "seconds": _since(start)}
 
 
 def _sampler(data: ReidSet, seed: int) -> IdentitySampler:
@@ -152,7 +168,7 @@ def _sampler(data: ReidSet, seed: int) -> IdentitySampler:
 
 
 @torch.inference_mode()
-def score(model: VideoModel, data: ReidSet, test: Maps, frames: int) -> dict[str, object]:
+def score(model: VideoModel, data: ReidSet, test: Maps, frames: int, *, arm: str, seed: int) -> dict[str, object]:
     """mAP and rank-1 under mars-ap; of the block that adds most, where its gates stand, and how much that is.
 
     Args:
@@ -160,22 +176,24 @@ def score(model: VideoModel, data: ReidSet, test: Maps, frames: int) -> dict[str
         data: the split.
         test: maps of its test tracklets.
         frames: of a clip.
+        arm: what was trained.
+        seed: of the training.
 
     Returns:
         The figures by name.
+
+    Raises:
+        ValueError: the training diverged.
     """
     model.eval()
     maps = test.maps[:, 0]
     with BlockWatch(model) as watch:
         parts = [_embed(model, chunk) for chunk in maps.split(frames, dim=1)]
-    features = torch.stack(parts).mean(0).numpy()
-    found = as_reid_features(data, features, {}).score("mars-ap")
-    use = max(watch.report(), key=lambda one: one.share or 0, default=None)
-    gates = {"gate": "", "gate_max": "", "share": ""}
-    if use is not None:
-        gates = {"gate": use.gate_mean, "gate_max": use.gate_max, "share": use.share}  # type: ignore[dict-item]
+    features = torch.stack(parts).mean(0)
+    require_finite(features, arm, seed)
+    found = as_reid_features(data, features.numpy(), {}).score("mars-ap")
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    return {"mAP": found.mAP, "rank1": found.rank(1), **gates, "parameters": parameters}
+    return {"mAP": found.mAP, "rank1": found.rank(1), **strongest(watch), "parameters": parameters}
 
 
 def _embed(model: VideoModel, maps_ntchw: Tensor) -> Tensor:
@@ -210,10 +228,9 @@ def summary(rows: Sequence[dict[str, str]]) -> str:
         first = found[0]
         differences.append(first)
         gates, shares = figures(seeds, "gate"), figures(seeds, "share")
-        verdict = "unused" if shares and max(shares) < UNUSED else first.verdict if first else "-"
         cells = [of_seeds.spread(figures(seeds, metric)) for metric in ("mAP", "rank1")]
         cells += [of_seeds.points(one) for one in found]
-        table.append([arm, str(len(seeds)), *cells, verdict, *of_seeds.use(gates, shares)])
+        table.append([arm, str(len(seeds)), *cells, verdict(first, shares), *of_seeds.use(gates, shares)])
     lines = [to_markdown(table)]
     if deviation := pooled(differences):
         lines.append(f"\n{what_seeds_show('mAP', deviation)}")

@@ -170,12 +170,15 @@ def check_blocks(cut: Cut, blocks: str) -> None:
     Raises:
         ValueError: there is no such block, option or place, or the place is in what stands still.
     """
-    still, _ = cut.children(create_model(cut.model, blocks=cut.located(blocks), **cut.options))
-    for name, child in still.items():
-        if any(isinstance(module, InsertedBlock) for module in child.modules()):
+    model = create_model(cut.model, blocks=cut.located(blocks), **cut.options)
+    inside = ".".join(filter(None, ("backbone", cut.container)))
+    trained = tuple(f"{inside}.{name}." for name in cut.children(model)[1])
+    for path, module in model.named_modules():
+        if isinstance(module, InsertedBlock) and not f"{path}.".startswith(trained):
             raise ValueError(
-                f"{blocks!r} puts {name} into what stands still, which ends with {cut.last_frozen}. Give a later "
-                f"place, or none for {cut.place}."
+                f"{blocks!r} puts a block at {path.removeprefix('backbone.')}, which is not in what learns: "
+                f"{', '.join(name.removeprefix('backbone.').rstrip('.') for name in trained)}. Give a place there, or "
+                f"none for {cut.place}."
             )
 
 

@@ -41,7 +41,7 @@ from specvid.pipelines.engine.seeds import seed_all
 from specvid.text import to_markdown
 from specvid.tools.study.command_line import require_batch, run, study_parser
 from specvid.tools.study.frozen_network import Cut, frozen_stages, videos
-from specvid.tools.study.rows import Rows, by_arm, difference, figures
+from specvid.tools.study.rows import Rows, by_arm, difference, figures, require_finite, strongest, verdict
 from specvid.tools.study.settings import saved_maps, settings_of
 
 FRAMES, SIZE, BATCH = 8, 256, 32
@@ -157,6 +157,9 @@ def train_and_score(arm: str, seed: int, train: Films, test: Films, options: arg
 
     Returns:
         The row of the CSV, without ``actions``.
+
+    Raises:
+        ValueError: it diverged.
     """
     start = time.perf_counter()
     seed_all(seed)
@@ -170,14 +173,12 @@ def train_and_score(arm: str, seed: int, train: Films, test: Films, options: arg
     )
     with torch.inference_mode(), BlockWatch(model) as watch:
         logits = torch.cat([model(x) for x in test.maps_ncthw.split(BATCH)])
-    found = next(iter(watch.report()), None)
-    gate = found.gate_mean if found else None
+    require_finite(logits, arm, seed)
     return {
         "arm": arm,
         "seed": seed,
         "top1": _share_right(logits, test.labels),
-        "gate": "" if gate is None else gate,
-        "share": found.share if found else "",
+        **strongest(watch),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "seconds": round(time.perf_counter() - start, 1),
     }
@@ -267,7 +268,8 @@ def summary(rows: Sequence[dict[str, str]]) -> str:
     for arm, seeds in arms.items():
         one = difference(seeds, arms.get("bare", {}), "top1") if arm != "bare" else None
         cells = [str(len(seeds)), of_seeds.spread(figures(seeds, "top1")), of_seeds.points(one)]
-        cells += [one.verdict if one else "-", *of_seeds.use(figures(seeds, "gate"), figures(seeds, "share"))]
+        gates, shares = figures(seeds, "gate"), figures(seeds, "share")
+        cells += [verdict(one, shares), *of_seeds.use(gates, shares)]
         table.append([arm, *cells, f"{figures(seeds, 'parameters')[0]:,.0f}"])
     return to_markdown(table)
 

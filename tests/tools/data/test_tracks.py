@@ -147,6 +147,10 @@ def read_mot_of(folder: Path, text: str):
         ("1,4,0,0,5,5\n2,4,0,0,5,5\n\n1,4.0,9,9,5,5", "lines 1 and 4 are both boxes of track 4 in frame 1"),
         ("1,,10,10,30,30,1", "line 1: track '' must be a whole number"),
         (",1,10,10,30,30,1", "line 1: ',1,10,10,30,30,1' is not frame, track"),
+        ("1;1;10,5;20,5;30,0;60,0;1", r"line 1: '1;1;10,5;20,5;30,0;60,0;1' .* one separator: .* \(10\.5, not 10,5\)"),
+        ("1 2,3 4,5 6", "line 1: '1 2,3 4,5 6' is not frame, track"),
+        ("1\t1\t10,5\t20,5\t30,0\t60,0\t1", "line 1: .* with one separator"),
+        ("1 1 10,5 20,5 30,0 60,0", "line 1: .* with one separator"),
         ("1;1;;10;30;30", "line 1: '1;1;;10;30;30' is not frame, track, .* none may be empty"),
         ("1\t\t10\t10\t30\t30\t1", "line 1: track '' must be"),
         ("1,2.5,0,0,5,5", "line 1: track '2.5' must be a whole number"),
@@ -162,7 +166,7 @@ def test_what_is_no_track_is_refused(tmp_path: Path, text: str, why: str) -> Non
 
 
 def test_lines_of_many_trackers(tmp_path: Path) -> None:
-    for line in ("1, 2, 3, 4, 5, 6, 0.9", "1 ;2; 3;4;5;6;", " 1  2 3   4 5 6", "1\t2\t3\t4 \t5\t6\t", "1 2,3 4,5 6"):
+    for line in ("1, 2, 3, 4, 5, 6, 0.9", "1 ;2; 3;4;5;6;", " 1  2 3   4 5 6", "1\t2\t3\t4 \t5\t6\t"):
         (box,) = read_mot_of(tmp_path, line)
         assert (box.frame, box.track, box.corners) == (0, "2", (3, 4, 8, 10)), line
     np.savetxt(tmp_path / "saved.txt", [[1, 2, 3, 4, 5, 6], [1, 12, 3, 4, 5, 6]])

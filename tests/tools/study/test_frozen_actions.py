@@ -46,10 +46,25 @@ def test_rows_go_by_their_names() -> None:
         Arm.of("blcks snl")
     with pytest.raises(ValueError, match=r"block 'sln' is unknown\. Did you mean 'snl'"):
         Arm.of("blocks sln")
-    with pytest.raises(ValueError, match="puts snl_before_Mixed_4b into what stands still, which ends with Mixed_4f"):
+    with pytest.raises(
+        ValueError, match="puts a block at snl_before_Mixed_4b, which is not in what learns: MaxPool3d_5a"
+    ):
         Arm.of("blocks snl@Mixed_4b")
     with pytest.raises(ValueError, match=r"arm 'probe' must be a recipe and a block, e\.g\. 'probe snl'"):
         Arm.of("probe")
+
+
+def test_clips_of_several_classes_are_refused(weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = ["path,label,set"]
+    for part in ("train", "test"):
+        for label in ("a", "b", "a|b"):
+            name = f"{part}_{label.replace('|', '')}.avi"
+            write_numbered(tmp_path, "plain.avi", 8).rename(tmp_path / name)
+            lines.append(f"{name},{label},{part}")
+    (tmp_path / "ml.csv").write_text("\n".join(lines) + "\n")
+    words = ["--dataset", "table", "--data", str(tmp_path / "ml.csv"), "--weights", weights]
+    assert main([*words, "--out", str(tmp_path / "rows.csv")]) == 2
+    assert "--data has clips of several classes" in capsys.readouterr().err
 
 
 def test_a_set_in_folders(weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -70,6 +85,8 @@ def test_a_set_in_folders(weights: str, tmp_path: Path, capsys: pytest.CaptureFi
         option, value = other.split()
         assert main([*words, option, value]) == 2
         assert f"{option[2:]} is {there} there, and {float(value):g}" in capsys.readouterr().err
+    assert main([*words, "--lr", "1e30", "--out", str(tmp_path / "diverged.csv"), "--arms", "blocks snl"]) == 2
+    assert "blocks snl, seed 0: what the trained network computes is not finite." in capsys.readouterr().err
     (tmp_path / "rows.csv").unlink()  # the maps are still there
     assert main([*words, "--size", "64", "--arms", "probe bare"]) == 2
     assert "has maps of other settings: size is 32 there, and 64 here." in capsys.readouterr().err

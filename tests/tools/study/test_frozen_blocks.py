@@ -75,13 +75,28 @@ def test_arms_by_their_names() -> None:
         "": "arm '' must be 'bare', or blocks",
         "bare x10": "arm 'bare x10' must be 'bare', or blocks",
         "snl x": "'snl x'",
-        "snl gate x-1": "'snl gate x-1'",
+        "snl gate x-1": "arm 'snl gate x-1': x-1 must be a finite number greater than 0",
+        "snl gate x0": "arm 'snl gate x0': x0 must be",
+        "snl x1e999": "x1e999 must be",
+        "snl xten": "xten must be",
         "snl@features.19": "features.19",
-        "snl@features.13": "puts snl_before_13 into what stands still, which ends with 13. Give a later place, or none",
-        "snl@features.3, snl@features.14": "puts snl_before_3 into what stands still",
+        "snl@features.13": "puts a block at features.snl_before_13, which is not in what learns: features.14, ",
+        "snl@features.3, snl@features.14": "puts a block at features.snl_before_3,",
+        "snl@features.3.conv": "puts a block at features.3.",
+        "snl@end": "which is not in what learns",
+        "snl@end, gc@features.14": "which is not in what learns",
+        "snl@0": "which is not in what learns",
     }.items():
         with pytest.raises(ValueError, match=re.escape(says)):
             Arm.of(name, cut)
+
+
+def test_arms_are_told_apart_by_their_names() -> None:
+    cut = CUTS["mobilenet_v2"]
+    for name in ("snl x1234567", "snl x1234568", "snl x1e-07 gate x0.1"):
+        assert Arm.of(Arm.of(name, cut).name, cut) == Arm.of(name, cut)
+    assert Arm.of("snl x1234567", cut).name != Arm.of("snl x1234568", cut).name
+    assert Arm.of(" snl  x10 ", cut).name == "snl x10"
 
 
 def test_differences_are_paired_by_seed() -> None:

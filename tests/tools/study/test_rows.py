@@ -6,8 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from specvid.tools.study.rows import Rows
+import specvid
+from specvid.pipelines.ablate.statistics import Difference
+from specvid.pipelines.engine.block_use import BlockWatch
+from specvid.tools.study.rows import Rows, require_finite, strongest, verdict
 
 COLUMNS = ("arm", "seed", "mAP", "gate")
 SETTINGS = {"study": "test", "epochs": 4, "lr": 0.1}
@@ -113,3 +117,31 @@ def test_several_writers_share_a_file(rows: Rows) -> None:
         list(pool.map(write, "abcd"))
     assert rows.path.read_text().count(HEADER) == 1 and len(rows.read()) == 40
     assert rows.missing("abcd", range(10)) == []
+
+
+@pytest.mark.parametrize("blocks", ["snl(gate=0.5)@layer2.-1, gc@layer1.end", "gc@layer1.end, snl(gate=0.5)@layer2.-1"])
+def test_a_row_is_of_the_block_that_adds_most(blocks: str) -> None:
+    model = specvid.create_model("r3d_tiny", blocks=blocks).eval()
+    with torch.no_grad(), BlockWatch(model) as watch:
+        model.embed(torch.randn(2, 3, 8, 40, 40))
+    found = strongest(watch)
+    assert (found["gate"], found["gate_max"]) == (0.5, 0.5)
+    assert found["share"] == max(use.share or 0 for use in watch.report())
+    with torch.no_grad(), BlockWatch(specvid.create_model("r3d_tiny")) as watch:
+        assert strongest(watch) == {"gate": None, "gate_max": None, "share": None}
+
+
+def test_what_a_row_says_about_its_block() -> None:
+    ahead = Difference.of([0.02, 0.021, 0.022])
+    assert verdict(ahead, [0.0022, 0.002]) == "unused"
+    assert verdict(ahead, [0.0022, 0.2]) == "helps"
+    assert verdict(None, []) == "-"
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_training_that_diverged_is_not_scored(value: float) -> None:
+    require_finite(torch.ones(3), "snl", 4)
+    with pytest.raises(
+        ValueError, match=r"snl, seed 4: what the trained network computes is not finite\. The training"
+    ):
+        require_finite(torch.tensor([1.0, value]), "snl", 4)
