@@ -4,11 +4,12 @@
     python -m specvid.tools.study.compare docs/results-mars-mid-long.csv mAP "snl@conv3.-1 block-lr=10 gate-lr=100" bare
 
 A row is named by its arm (of a study), or by its blocks and settings (of ``specvid ablate``); ``frames=2 bare`` where
-the number of frames is a column.
+the number of frames is a column, ``recipe=osnet bare`` where the rows have several recipes.
 """
 
 import argparse
 import csv
+import io
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -29,21 +30,58 @@ def read_arms(path: str) -> dict[str, dict[str, dict[str, str]]]:
         Name -> seed -> columns.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: it is neither, a line in it is cut off, or two rows have one name and seed.
         OSError: it cannot be read.
     """
+    rows = _read(path)
+    has_recipes = len({row.get("recipe") for row in rows.values()}) > 1
+    lines: dict[tuple[str, str], int] = {}
+    for line, row in rows.items():
+        name = _name(row, has_recipes=has_recipes)
+        first = lines.setdefault((name, row["seed"]), line)
+        if first != line:
+            raise ValueError(
+                f"{path}: lines {first} and {line} are both of {name!r}, seed {row['seed']}. Remove one of them, or "
+                "say in their settings how they differ."
+            )
+        row["arm"] = name
+    return by_arm(rows.values())
+
+
+def _read(path: str) -> dict[int, dict[str, str]]:
+    """The rows of a CSV by their lines, all of them whole."""
     with open(path, newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    if not rows or "seed" not in rows[0] or not {"arm", "blocks"} & rows[0].keys():
-        raise ValueError(f"{path} is no CSV of a study or an ablation: it needs the columns seed, and arm or blocks.")
-    return by_arm(row | {"arm": _name(row)} for row in rows)
+        text = file.read()
+    table, rows = csv.reader(io.StringIO(text, newline=""), strict=True), {}
+    try:
+        columns = next(table, [])
+        if "seed" not in columns or not {"arm", "blocks"} & set(columns):
+            raise ValueError(
+                f"{path} is no CSV of a study or an ablation: it needs the columns seed, and arm or blocks."
+            )
+        for cells in filter(None, table):
+            if len(cells) != len(columns):
+                raise ValueError(
+                    f"{path}, line {table.line_num}: {','.join(cells)[:200]!r} has {len(cells)} of {len(columns)} "
+                    "columns: it was cut off, or is of another table. Remove it."
+                )
+            rows[table.line_num] = dict(zip(columns, cells, strict=True))
+    except csv.Error as error:
+        raise ValueError(f"{path}, line {table.line_num}: this is no CSV ({error}).") from None
+    if rows and not text.endswith("\n"):
+        raise ValueError(
+            f"{path}: its last line, {text.splitlines()[-1][:200]!r}, has no end: it may be cut off. Remove it, or end "
+            "it by a line break if it is whole."
+        )
+    return rows
 
 
-def _name(row: Mapping[str, str]) -> str:
+def _name(row: Mapping[str, str], *, has_recipes: bool) -> str:
     if "arm" in row:
         return row["arm"]
-    frames = f"frames={row['frames']}" if "frames" in row else ""
-    return " ".join(filter(None, [frames, row["blocks"] or "bare", row.get("settings", "")]))
+    apart = [f"frames={row['frames']}"] if "frames" in row else []
+    apart += [f"recipe={row['recipe']}"] if has_recipes and row["recipe"] else []
+    return " ".join(filter(None, [*apart, row["blocks"] or "bare", row.get("settings", "")]))
 
 
 def compare(options: argparse.Namespace) -> str:
@@ -56,7 +94,7 @@ def compare(options: argparse.Namespace) -> str:
         A line.
 
     Raises:
-        ValueError: an unknown row or figure, or no seed that both have.
+        ValueError: an unknown row or figure, a figure that is no number, or no seed that both have.
         OSError: a CSV cannot be read.
     """
     both = []

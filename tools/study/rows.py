@@ -248,6 +248,18 @@ def difference(seeds: Seeds, bare: Seeds, metric: str) -> Difference | None:
 
     Returns:
         Mean and interval, of 1; None where no seed is in both.
+
+    Raises:
+        ValueError: a cell is no finite number.
     """
-    paired = [float(row[metric]) - float(bare[seed][metric]) for seed, row in seeds.items() if seed in bare]
+    paired = [_number(row, metric) - _number(bare[seed], metric) for seed, row in seeds.items() if seed in bare]
     return Difference.of(paired) if paired else None
+
+
+def _number(row: Mapping[str, str], column: str) -> float:
+    """A figure of a row; of some CSV, perhaps none that `Rows` has checked."""
+    if not row[column] or not _fits(column, row[column]):
+        raise ValueError(
+            f"{row['arm']}, seed {row['seed']}: {column} is {row[column] or 'empty'}, and must be a finite number."
+        )
+    return float(row[column])

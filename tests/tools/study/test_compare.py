@@ -74,3 +74,54 @@ def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ):
         assert main(words) == 2
         assert why in capsys.readouterr().err
+
+
+RECIPES = """run,blocks,recipe,settings,seed,mAP
+bare-osnet-seed0,,osnet,,0,0.5
+bare-mobile-seed0,,mobile,,0,0.6
+snl-osnet-seed0,snl,osnet,,0,0.7
+"""
+
+
+def test_rows_of_two_recipes_are_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The bare network of the last recipe took the place of the others', which have equal blocks, settings and seed."""
+    path = tmp_path / "rows.csv"
+    path.write_text(RECIPES)
+    assert main([str(path), "mAP", "recipe=osnet snl", "recipe=osnet bare"]) == 0
+    assert "recipe=osnet snl less recipe=osnet bare: +20.00, " in capsys.readouterr().out
+    assert main([str(path), "mAP", "snl", "bare"]) == 2
+    assert "row 'snl' is unknown. Choose from: recipe=mobile bare, recipe=osnet bare, " in capsys.readouterr().err
+    path.write_text(RECIPES.replace("mobile", ""))
+    assert main([str(path), "mAP", "recipe=osnet bare", "bare"]) == 0
+    assert "-10.00" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (RECIPES.replace("mobile", "osnet"), "lines 2 and 3 are both of 'bare', seed 0. Remove one of them"),
+        ("arm,seed,mAP\nsnl,0,0.5\nsnl,1,0.5\nbare,0,0.4\nsnl,0,0.7\n", "lines 2 and 5 are both of 'snl', seed 0"),
+        ("arm,seed,mAP\nbare,0,0.5\nsnl,0\n", "line 3: 'snl,0' has 2 of 3 columns: it was cut off"),
+        ("arm,seed,mAP\nbare,0,0.5\nsnl,0,0.5,1\n", "line 3: 'snl,0,0.5,1' has 4 of 3 columns"),
+        ("arm,seed,mAP\nbare,0,0.5\nsnl,0,0.", "its last line, 'snl,0,0.', has no end"),
+        ("arm,seed,mAP\nbare,0,0.5\nsnl,0,\n", "snl, seed 0: mAP is empty, and must be a finite number"),
+        ("arm,seed,mAP\nbare,0,0.5\nsnl,0,nan\n", "snl, seed 0: mAP is nan, and must be a finite number"),
+        ("arm,seed,mAP\n", "row 'snl' is unknown"),
+        ("", "is no CSV of a study or an ablation"),
+        ('arm,seed,mAP\nbare,0,0.5\n"snl,0,0.6\n', "line 3: this is no CSV (unexpected end of data)"),
+    ],
+)
+def test_a_table_that_is_not_whole_is_a_sentence(
+    content: str, why: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text(content)
+    assert main([str(path), "mAP", "snl", "bare"]) == 2
+    error = capsys.readouterr().err
+    assert why in error
+    assert len(error.splitlines()) == 1
+
+
+def test_a_column_that_may_be_empty_is_no_figure_where_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(DOCS / "results-relation.csv"), "gate", "snl", "bare"]) == 2
+    assert "bare, seed 0: gate is empty, and must be a finite number" in capsys.readouterr().err
