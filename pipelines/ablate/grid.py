@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from specvid.config import require_at_least, to_dict
+from specvid.models.insertion.published import PLACEMENTS
 
 Settings = tuple[tuple[str, str], ...]
 """Settings of a training, name and value, as on its command line without the dashes."""
@@ -33,7 +34,7 @@ class AblationConfig:
     set: tuple[str, ...] = ()
     """Settings of every training, name=value, as `specvid train TASK` has them: data=DIR freeze=conv1,conv2."""
     blocks: tuple[str, ...] = ()
-    """Blocks: snl, nl(gate=0.1) ...; or with a place of their own, snl@layer3.-1. The bare network always is one."""
+    """Blocks: snl, nl(gate=0.1) ...; with a place of their own, snl@layer3.-1, or i3d_nln. The bare network is one."""
     places: tuple[str, ...] = ()
     """Where the blocks without a place of their own go: layer3.-1, layer3:5 ..."""
     recipes: tuple[str, ...] = ()
@@ -64,8 +65,11 @@ class AblationConfig:
             if name.replace("_", "-") in OWN:
                 raise ValueError(f"setting {text!r}: the grid gives {name} itself (--help).")
         for block in self.blocks:
-            if block and "@" not in block and not self.places:
-                raise ValueError(f"block {block!r} has no place: write {block}@layer3.-1, or give --places.")
+            if not _has_place(block) and not self.places:
+                raise ValueError(
+                    f"block {block!r} has no place: write {block}@layer3.-1, or give --places. Published placements "
+                    f"bring theirs along: {', '.join(PLACEMENTS)}."
+                )
 
 
 @dataclass(frozen=True)
@@ -191,10 +195,15 @@ def resolve(config: AblationConfig, arms: Sequence[Arm], parse: Callable[[list[s
 def _placed(blocks: Sequence[str], places: Sequence[str]) -> Iterator[str]:
     """Blocks with a place: their own, or each of the places."""
     for block in blocks:
-        if block and "@" not in block:
-            yield from (f"{block}@{place}" for place in places)
-        else:
+        if _has_place(block):
             yield block
+        else:
+            yield from (f"{block}@{place}" for place in places)
+
+
+def _has_place(block: str) -> bool:
+    """Whether a block says where it goes: by its own place, or as a published placement; the bare network need not."""
+    return not block or "@" in block or all(part.strip() in PLACEMENTS for part in block.split(","))
 
 
 def _setting(text: str) -> tuple[str, str]:

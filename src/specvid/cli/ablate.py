@@ -11,8 +11,8 @@ specvid ablate: does a block help? A grid of trainings over the same seeds, and 
   --task reid|action          what is trained: `specvid train TASK`
   --set NAME=VALUE ...        settings of every training, as `specvid train TASK` has them;
                               several values with commas: freeze=conv1,conv2
-  --blocks snl "nl(gate=0.1)" blocks to compare, or with a place of their own: snl@layer3.-1;
-                              the bare network always takes part
+  --blocks snl "nl(gate=0.1)" blocks to compare; with a place of their own: snl@layer3.-1; or a
+                              published placement, i3d_nln; the bare network always takes part
   --places layer2.-1 layer3:5 where blocks without a place go, each a row
   --variants "" "block-lr=10" more settings, each a row (--recipes mobile osnet: likewise)
   --seeds 0 1 2 3 4           every row is trained with each of them

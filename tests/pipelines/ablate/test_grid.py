@@ -2,8 +2,10 @@
 
 import pytest
 
+from specvid.cli.train_action import TRAIN_ACTION
 from specvid.cli.train_reid import TRAIN_REID
-from specvid.pipelines.ablate.grid import AblationConfig, make_arms
+from specvid.pipelines.ablate.grid import AblationConfig, make_arms, resolve
+from specvid.pipelines.ablate.job import check_places
 
 GRID = AblationConfig(
     set=("data=DIR", "model=osnet_x0_25", "epochs=3", "flip_test=false"),
@@ -25,6 +27,17 @@ def test_blocks_without_a_place_go_to_each_and_the_bare_network_comes_once() -> 
         ("nl(gate=0.1)@conv4.-1", {}),
         ("nl(gate=0.1)@conv4.-1", {"block-lr": "10", "gate-lr": "100"}),
     ]
+
+
+def test_published_placements_bring_their_places_along() -> None:
+    """They were to be given one, under which no block of their name is known."""
+    given = ("i3d_nln", "nl_1, snl_r50", "i3d_nln, snl@res5", "snl", "i3d_nln, snl")
+    grid = AblationConfig(task="action", set=("data=DIR", "model=i3d_r50"), blocks=given, places=("layer1.end",))
+    arms = make_arms(grid)
+    assert [arm.blocks for arm in arms] == ["", *given[:3], "snl@layer1.end", "i3d_nln, snl@layer1.end"]
+    assert arms[1].name == "i3d_nln"
+    check_places(resolve(grid, arms, TRAIN_ACTION.parse))
+    assert make_arms(AblationConfig(blocks=("i3d_nln",)))[1].blocks == "i3d_nln"
 
 
 def test_a_bare_network_belongs_to_the_rows_of_its_own_settings() -> None:
@@ -69,6 +82,8 @@ def test_the_command_line_of_a_training_parses() -> None:
         ({"set": ("seed=3",)}, "the grid gives seed itself"),
         ({"variants": ("blocks=snl",)}, "the grid gives blocks itself"),
         ({"blocks": ("snl",)}, "has no place: write snl@layer3.-1"),
+        ({"blocks": ("i3d_nnl",)}, "Published placements bring theirs along: i3d_nln, nl_1, "),
+        ({"blocks": ("i3d_nln, snl",)}, "has no place"),
         ({"seeds": (1, 1)}, "give each seed once"),
         ({"seeds": ()}, "at least one"),
     ],
