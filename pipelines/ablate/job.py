@@ -7,15 +7,19 @@ from typing import Any
 
 import torch
 
-from specvid.config import differences
+from specvid.config import differences, to_dict
 from specvid.files import output_folder
 from specvid.models.backbones.registry import list_backbones
 from specvid.models.factory import create_model
 from specvid.pipelines.ablate.grid import AblationConfig, Arm
+from specvid.pipelines.action.config import ActionConfig
 from specvid.pipelines.engine.config import ABOUT_THE_RUN, MAY_CHANGE_ON_RESUME
 from specvid.pipelines.engine.jobs import run_commands
 from specvid.pipelines.engine.log import status
 from specvid.pipelines.engine.run import RunFolder
+from specvid.pipelines.reid.config import ReidConfig
+
+_KINDS: Mapping[str, type[ActionConfig] | type[ReidConfig]] = {"reid": ReidConfig, "action": ActionConfig}
 
 # How, where and by which names it was computed, and what is checked by itself; a grid is trained to its end.
 _UNCHECKED = (MAY_CHANGE_ON_RESUME - {"max_steps"}) | (ABOUT_THE_RUN - {"recipe"})
@@ -86,10 +90,10 @@ def is_finished(config: AblationConfig, arm: Arm, seed: int) -> bool:
     run = RunFolder(Path(config.runs) / arm.run_name(seed))
     if not run.results().get("evaluations"):
         return False
-    saved = run.config()
-    wanted = dict(_known(arm.resolved, saved)) | {"recipe": arm.resolved["recipe"]}
-    wanted["train"] = {**wanted.get("train", {}), "seed": seed}
-    changed = differences(_in_place(saved), _in_place(wanted), but=_UNCHECKED | (saved.keys() - wanted.keys()))
+    saved = _with_defaults(run.config(), to_dict(_KINDS[config.task]()))
+    wanted = dict(_as_trained(arm.resolved, saved))
+    wanted["train"] = {**wanted["train"], "seed": seed}
+    changed = differences(_in_place(saved), _in_place(wanted), but=_UNCHECKED)
     if changed:
         raise ValueError(
             f"run {str(run.path)!r} was trained with other settings than the grid gives it "
@@ -98,14 +102,23 @@ def is_finished(config: AblationConfig, arm: Arm, seed: int) -> bool:
     return True
 
 
-def _known(wanted: Mapping[str, Any], saved: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The settings that a run has saved, too: an older one has not all, and for ``auto`` it has what that became."""
+def _with_defaults(saved: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a run, with those that it could not have in its version: it was trained as without them."""
+    own = {
+        name: _with_defaults(value, defaults[name])
+        for name, value in saved.items()
+        if isinstance(value, Mapping) and isinstance(defaults.get(name), Mapping)
+    }
+    return {**defaults, **saved, **own}
+
+
+def _as_trained(wanted: Mapping[str, Any], saved: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The settings of a row, with what ``auto`` became in a run."""
     for name, value in wanted.items():
         if isinstance(value, Mapping) and isinstance(saved.get(name), Mapping):
-            own = saved[name]
-            yield name, own | dict(_known(value, own))
-        elif name in saved:
-            yield name, saved[name] if value == "auto" else value
+            yield name, dict(_as_trained(value, saved[name]))
+        else:
+            yield name, saved.get(name, value) if value == "auto" else value
 
 
 def _in_place(settings: Mapping[str, Any]) -> dict[str, Any]:

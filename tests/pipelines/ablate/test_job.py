@@ -3,10 +3,12 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from tiny_reid import QUICK, synthesize_tiny_mars
@@ -118,6 +120,49 @@ def test_a_run_of_other_settings_is_not_taken(data, runs, capsys, change, why):
         error = capsys.readouterr().err
         assert "was trained with other settings than the grid gives it (" in error
         assert why in error
+
+
+def without(path: Path, *names: str) -> None:
+    """Take settings out of a config.json, as a version without them wrote it."""
+    content = json.loads(path.read_text())
+    for name in names:
+        *parts, last = name.split(".")
+        part = content
+        for word in parts:
+            part = part[word]
+        del part[last]
+    path.write_text(json.dumps(content))
+
+
+def test_a_run_of_an_older_version_has_the_defaults_of_what_it_could_not_have(data, runs, tmp_path, capsys):
+    """It was a row of any value of a setting that is not in its config.json."""
+    copy = Path(shutil.copytree(runs, tmp_path / "runs"))
+    for path in copy.glob("*/config.json"):
+        without(path, "clips.interpolation", "net.conv", "loss")
+    assert cli.run(words(data, copy, "--table-only")) == 2  # the recipe of the runs has a loss of its own
+    assert "than the grid gives it (label_smoothing: 0.1 -> 0.0)" in capsys.readouterr().err
+    for path in copy.glob("*/config.json"):
+        shutil.copy(runs / path.parent.name / "config.json", path)
+        without(path, "clips.interpolation", "net.conv", "loss.triplet_mean")
+    assert cli.run(words(data, copy, "--table-only")) == 0
+    capsys.readouterr()
+    line = words(data, copy, "--table-only")
+    for setting, why in (
+        ("interpolation=area", "interpolation: None -> 'area'"),
+        ("triplet-mean=all", "triplet_mean: 'active' -> 'all'"),
+        ("conv=dcd@layer2", "conv: '' -> 'dcd@layer2'"),
+    ):
+        assert cli.run([*line[:2], setting, *line[2:]]) == 2
+        assert f"was trained with other settings than the grid gives it ({why})" in capsys.readouterr().err
+
+
+def test_a_setting_that_only_the_run_knows_is_another_one(data, runs, tmp_path, capsys):
+    copy = Path(shutil.copytree(runs, tmp_path / "runs"))
+    path = copy / "bare-seed1" / "config.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "clips": {**content["clips"], "slower": 2, "later": None}}))
+    assert cli.run(words(data, copy, "--table-only")) == 2
+    assert "(slower: 2 -> None)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
