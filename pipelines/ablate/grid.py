@@ -50,7 +50,7 @@ class AblationConfig:
     table_only: bool = False
     """Train nothing: the table of what is finished."""
     protocol: str = ""
-    """Protocol of the figures; of MARS mars-ap if not given, else the first."""
+    """Protocol of the figures; of MARS mars-ap if not given, else that of the data set."""
     metrics: tuple[str, ...] = ()
     """Figures of the table, the first decides; mAP and rank1, or top1 and mean_class, if not given."""
 

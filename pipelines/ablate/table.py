@@ -17,12 +17,12 @@ from specvid.models.pretrained import build_described
 from specvid.pipelines.ablate import cells as of_seeds
 from specvid.pipelines.ablate.grid import BLOCK_SETTINGS, AblationConfig, Arm
 from specvid.pipelines.ablate.job import is_finished
+from specvid.pipelines.ablate.scored import Scored, read_scored, require_same_test, view_of
 from specvid.pipelines.ablate.statistics import CONFIDENCE, Difference, pooled, what_seeds_show
 from specvid.pipelines.engine.block_use import UNUSED
 from specvid.pipelines.engine.log import status
 from specvid.pipelines.engine.run import META, RunFolder
 from specvid.pipelines.reporting.runs import number
-from specvid.pipelines.reporting.table import read_figures
 from specvid.text import counted, csv_cell, to_markdown
 
 METRICS = {"reid": ("mAP", "rank1"), "action": ("top1", "mean_class")}
@@ -101,9 +101,10 @@ def read_rows(config: AblationConfig, arms: Sequence[Arm]) -> list[Row]:
         A row for each arm of which a run is finished.
 
     Raises:
-        ValueError: the protocol is unknown, or a run has other settings than the grid.
+        ValueError: the protocol is unknown, a run has other settings than the grid, no score of what these settings
+            test, or one of other test clips than the run that it is compared with.
     """
-    rows = []
+    rows, tests = [], dict[str, Scored]()
     for arm in arms:
         values: dict[int, Mapping[str, float]] = {}
         blocks: dict[int, Sequence[Mapping[str, Any]]] = {}
@@ -112,7 +113,9 @@ def read_rows(config: AblationConfig, arms: Sequence[Arm]) -> list[Row]:
         for seed in config.seeds:
             if is_finished(config, arm, seed):
                 run = RunFolder(Path(config.runs) / arm.run_name(seed))
-                values[seed], context = _figures(run, config.protocol)
+                scored = read_scored(run, arm, config.task, config.protocol)
+                require_same_test(tests.setdefault(view_of(arm), scored), scored)
+                values[seed], context = scored.values, scored.context
                 blocks[seed], parameters = _training(run)
                 gmacs = gmacs or _gmacs(run)
                 recipe, rates = _started_from(run)
@@ -161,8 +164,7 @@ def describe(config: AblationConfig, rows: Sequence[Row]) -> str:
     Returns:
         Markdown.
     """
-    context = ", ".join(f"{name} {value}" for name, value in rows[0].context.items())
-    lines = [f"Scored: {context}.", "", to_markdown(make_table(config, rows)), ""]
+    lines = [*_about_tests(rows), "", to_markdown(make_table(config, rows)), ""]
     metric = _metrics(config, rows)[0]
     bare = [row for row in rows if not row.arm.blocks]
     differences = []
@@ -177,6 +179,17 @@ def describe(config: AblationConfig, rows: Sequence[Row]) -> str:
         f"share: RMS of what a block adds over RMS of its input, below {100 * UNUSED:g} % a block counts as unused."
     )
     return "\n".join(lines)
+
+
+def _about_tests(rows: Sequence[Row]) -> list[str]:
+    """What was scored; where settings of the rows make it differ, of which rows."""
+    names: dict[str, list[str]] = {}
+    for row in rows:
+        context = ", ".join(f"{name} {value}" for name, value in row.context.items())
+        names.setdefault(context, []).append(row.arm.name)
+    if len(names) == 1:
+        return [f"Scored: {context}." for context in names]
+    return [f"Scored of {', '.join(own)}: {context}.  " for context, own in names.items()]  # two spaces: a new line
 
 
 def _about_rates(rows: Sequence[Row]) -> list[str]:
@@ -254,21 +267,6 @@ def _training(run: RunFolder) -> tuple[Sequence[Mapping[str, Any]], int]:
             "a whole number, and of each of its blocks gate_mean and share, numbers. Train the run again."
         )
     return [{"gate_mean": None, "share": None, **use} for use in blocks], parameters
-
-
-def _figures(run: RunFolder, protocol: str) -> tuple[Mapping[str, float], Mapping[str, Any]]:
-    """The figures of the first evaluation of a run, under one protocol, and what they are of."""
-    found = {
-        str(figures.context.get("protocol", "")): figures
-        for figures in reversed(list(read_figures(run.path / "results.json")))
-        if not figures.context.get("honest")
-    }
-    if not found:
-        raise ValueError(f"run {str(run.path)!r} has no score of clips that it was not trained on: score it again.")
-    wanted = protocol or ("mars-ap" if "mars-ap" in found else list(found)[-1])
-    if wanted not in found:
-        raise unknown(f"run {str(run.path)!r}: protocol", wanted, found)
-    return found[wanted].values, found[wanted].context
 
 
 def _metrics(config: AblationConfig, rows: Sequence[Row]) -> Sequence[str]:

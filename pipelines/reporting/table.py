@@ -100,11 +100,12 @@ def find_results(runs: Sequence[str | Path]) -> list[Path]:
     return list(once.values())
 
 
-def read_figures(path: Path) -> Iterator[Figures]:
+def read_figures(path: Path, only: Callable[[Mapping[str, Any]], bool] | None = None) -> Iterator[Figures]:
     """The evaluations in a results.json.
 
     Args:
         path: The file.
+        only: Says of an entry whether it is wanted; all are if not given.
 
     Yields:
         Settings, context and figures of each evaluation; of re-ID, of each of its protocols.
@@ -119,7 +120,8 @@ def read_figures(path: Path) -> Iterator[Figures]:
     if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
         raise ValueError(f"{what}: evaluations are {str(entries)[:60]!r}; they must be a list of objects.")
     try:
-        yield from _figures(results, path)
+        wanted = entries if only is None else [entry for entry in entries if only(entry)]
+        yield from _figures({**results, "evaluations": wanted}, path)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{what}: an evaluation in it is not as specvid writes it ({type(error).__name__}: {str(error)[:100]}); "

@@ -24,7 +24,9 @@ specvid ablate: does a block help? A grid of trainings over the same seeds, and 
 Prints, and writes into RUNS/ablation.md and .csv: mean and deviation, paired differences to the
 bare network with their 95 % interval, what they say, where the gates stand, parameters and cost.
 Stopped or killed, the same command goes on: finished trainings are never done again, others
-continue where they were. Exit code 1: a training failed; its log is RUNS/logs/NAME.txt.
+continue where they were. Figures are of the test that the settings name; a run that has only
+others (scored again, with other views or clips) is refused. Exit code 1: a training failed; its
+log is RUNS/logs/NAME.txt.
 
 Example:
   specvid ablate --set data=MARS model=osnet_x0_25 epochs=10 --blocks snl nl gc --places conv3.-1

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tiny_reid import QUICK, synthesize_tiny_mars
+from tiny_reid import QUICK, evaluate, synthesize_tiny_mars
 
 from specvid import cli
 from specvid.pipelines.ablate.statistics import Difference
@@ -163,6 +163,45 @@ def test_a_setting_that_only_the_run_knows_is_another_one(data, runs, tmp_path, 
     path.write_text(json.dumps({**content, "clips": {**content["clips"], "slower": 2, "later": None}}))
     assert cli.run(words(data, copy, "--table-only")) == 2
     assert "(slower: 2 -> None)" in capsys.readouterr().err
+
+
+def test_a_run_that_was_scored_again_in_another_way_keeps_its_row(data, runs, tmp_path, capsys):
+    """The first entry of results.json counted; one that is made again goes to the end."""
+    copy = Path(shutil.copytree(runs, tmp_path / "runs"))
+    assert cli.run(words(data, copy, "--table-only")) == 0
+    before, text = (copy / "ablation.csv").read_bytes(), capsys.readouterr().out
+    for more in ("--flip-test --all-protocols", "--test-sampling first", "--rerank", "--protocol cross-camera"):
+        assert evaluate(f"--run {copy / 'bare-seed0'} {more}") == 0
+    assert len(RunFolder(copy / "bare-seed0").results()["evaluations"]) == 4
+    capsys.readouterr()
+    assert cli.run(words(data, copy, "--table-only")) == 0
+    assert capsys.readouterr().out == text
+    assert (copy / "ablation.csv").read_bytes() == before
+    assert "protocol mars-ap, checkpoint last, sampling all" in text
+    assert cli.run(words(data, copy, "--table-only", "--protocol", "cross-camera")) == 2
+    assert "bare-seed1': protocol 'cross-camera' is unknown" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("entry", "why"),
+    [
+        ({"sampling": "all-flip"}, "sampling: 'all' -> 'all-flip'"),
+        ({"sampling": "even"}, "sampling: 'all' -> 'even'"),
+        ({"interpolation": "area"}, "interpolation: 'bilinear' -> 'area'"),
+        ({"rerank": "k1=20"}, "rerank: '' -> 'k1=20'"),
+        ({"source": "/elsewhere"}, "source: '' -> '/elsewhere'"),
+    ],
+)
+def test_a_run_that_is_scored_in_another_way_alone_is_refused(data, runs, tmp_path, capsys, entry, why):
+    copy = Path(shutil.copytree(runs, tmp_path / "runs"))
+    run = RunFolder(copy / "snl-gate-0.5-layer2.-1-seed1")
+    results = run.results()
+    (own,) = results["evaluations"]
+    run.write_results({**results, "evaluations": [{**own, **entry}]})
+    assert cli.run(words(data, copy, "--table-only")) == 2
+    error = capsys.readouterr().err
+    assert "layer2.-1-seed1' has no score of what its row is to be scored on" in error
+    assert why in error
 
 
 @pytest.mark.parametrize(
