@@ -48,7 +48,7 @@ class Pictures:
             return self._held[place, still]
         names = ["id", "path", "start_s", "end_s", "first_frame", "last_frame"]
         (row,) = one.rows.take([place[1]], [name for name in names if name in one.columns])
-        paths = one.images(row["id"]) or [row["path"]]
+        paths = one.files.files(row["id"], row["path"])
         known = row.get("first_frame") is not None and row.get("last_frame") is not None
         span = (int(row["first_frame"]), int(row["last_frame"])) if known else None
         seconds = None if row.get("start_s") is None else float(row["end_s"] - row["start_s"])

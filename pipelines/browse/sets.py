@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from specvid.pipelines.embed.folder import Folder
+from specvid.pipelines.embed.row_files import RowFiles
 from specvid.pipelines.embed.rows import Rows, batches
 from specvid.pipelines.search.deleting import deleted_rows
 from specvid.pipelines.search.query import check_same_network
@@ -26,6 +27,7 @@ class BrowsedSet:
     Attributes:
         name: that people see: the last part of the path.
         columns: all but the embedding.
+        files: finds the files of its rows.
 
     Raises:
         ValueError: it is not complete, or holds no embeddings.
@@ -38,7 +40,7 @@ class BrowsedSet:
         self.columns = [name for name in self.rows.schema.names if name != "embedding"]
         self.deleted = deleted_rows(self.folder, self.rows)
         self._state = self._written()
-        self._files: dict[str, list[str]] | None = None
+        self.files = RowFiles(self.folder)
 
     def require_unchanged(self) -> None:
         """Check that nobody wrote into the data set since it was opened: its rows have other numbers then.
@@ -74,19 +76,6 @@ class BrowsedSet:
         parts = [batch.column(0) for batch in batches(self.rows.parts, [name])]
         taken = pa.chunked_array(parts, self.rows.schema.field(name).type).take(pa.array(rows, pa.int64()))
         return [plain(value) for value in taken.to_pylist()]
-
-    def images(self, name: str) -> list[str]:
-        """The images of an input that is a tracklet of a table.
-
-        Args:
-            name: its id.
-
-        Returns:
-            Their paths in order; empty where the input is one file or folder.
-        """
-        if self._files is None:
-            self._files = self.folder.images()
-        return self._files.get(name, [])
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

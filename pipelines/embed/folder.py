@@ -5,7 +5,8 @@
     warnings.parquet                        id, path, warning, shard, lost (frames stand in for lost ones): likewise
     inputs.parquet                       the sorted list
     deleted.parquet                      ids of deleted inputs, where there are any
-    embed.json                           settings, network, counts: written when the list stands
+    embed.json                           settings, network, counts, what paths are relative to: written when the list
+                                         stands
     index/                               of `specvid search build`
     map/                                 of `specvid browse`
     .errors/, .warnings/                    those of each shard; .writing/: unfinished files
@@ -124,20 +125,6 @@ class Folder:
         except (pa.ArrowException, OSError, KeyError) as error:
             cause = str(error).splitlines()[0]
             raise ValueError(f"{str(self.deleted)!r} is damaged, or was altered: {cause}") from None
-
-    def images(self) -> dict[str, list[str]]:
-        """The images of each input that is a tracklet of a table.
-
-        Returns:
-            id to their paths in order; inputs that are one file or folder are not among them.
-        """
-        import pyarrow.parquet as pq
-
-        if not (self.inputs.is_file() and "files" in pq.read_schema(self.inputs).names):
-            return {}
-        table = parquet.read_table(self.inputs, columns=["id", "files"]).to_pydict()
-        pairs = zip(table["id"], table["files"], strict=True)
-        return {own: [os.fsdecode(path) for path in paths] for own, paths in pairs if paths}
 
     def parts(self) -> list[Path]:
         """The Parquet files of all shards, in order.

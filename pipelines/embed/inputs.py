@@ -16,10 +16,12 @@ from typing import Any, NamedTuple
 
 from specvid.datasets.decode.opening import refuse_address
 from specvid.datasets.layouts.media import IMAGES, VIDEOS, flow_folders, is_hidden
+from specvid.pipelines.embed.bases import HERE, Bases
 from specvid.pipelines.embed.tables import input_table, read_list, read_table
 from specvid.text import counted, printable_path
 
 LISTS, TABLES = (".txt", ".lst"), (".csv", ".parquet")
+_SECONDS = ("from_s", "to_s")  # columns of `specvid.tools.data.tracks`, which are empty without a frame rate
 
 
 class Source(NamedTuple):
@@ -66,10 +68,11 @@ class Sources(Sequence[Source]):
     Args:
         table: the table of inputs.
         rows: numbers of its rows.
+        bases: what their relative paths are relative to, if not the current folder.
     """
 
-    def __init__(self, table: Any, rows: Sequence[int]) -> None:
-        self.rows = rows
+    def __init__(self, table: Any, rows: Sequence[int], bases: Bases = HERE) -> None:
+        self.rows, self.bases = rows, bases
         self._columns = [table.column(name) for name in ("id", "file", "problem")]
         self._files = table.column("files") if "files" in table.column_names else None
 
@@ -79,9 +82,11 @@ class Sources(Sequence[Source]):
     def __getitem__(self, place: Any) -> Any:
         if isinstance(place, slice):
             return [self[i] for i in range(*place.indices(len(self)))]
-        name, file, problem = (column[self.rows[place]].as_py() for column in self._columns)
-        files = (self._files[self.rows[place]].as_py() if self._files is not None else None) or ()
-        return Source(name, os.fsdecode(file), problem, tuple(map(os.fsdecode, files)))
+        row = self.rows[place]
+        name, file, problem = (column[row].as_py() for column in self._columns)
+        files = (self._files[row].as_py() if self._files is not None else None) or ()
+        path, *images = (self.bases.join(row, os.fsdecode(one)) for one in (file, *files))
+        return Source(name, path, problem, tuple(images))
 
 
 def find_inputs(
@@ -144,7 +149,7 @@ def find_inputs(
         raise ValueError(f"the tables do not fit together: {error}. Give one table, or equal column types.") from None
     except pa.ArrowNotImplementedError as error:
         raise ValueError(f"a column of the table is of a type that cannot be sorted: {error}.") from None
-    table, found.repeated = _unique(table)
+    table, found.repeated = _unique(_with_types(table))
     found.table = table if "folder" in table.column_names else _with_folders(table, folders)
     return found
 
@@ -225,6 +230,17 @@ def _with_folders(table: Any, folders: dict[bytes, str]) -> Any:
 
     column = [folders.get(file) for file in table["file"].to_pylist()]
     return table.append_column("folder", pa.array(column, pa.string()))
+
+
+def _with_types(table: Any) -> Any:
+    """The table with types for columns without a value, so that a later list can bring some (`--append`)."""
+    import pyarrow as pa
+
+    for place, column in enumerate(table.schema):
+        if pa.types.is_null(column.type):
+            kind = pa.float64() if column.name in _SECONDS else pa.string()  # all values can be text
+            table = table.set_column(place, column.with_type(kind), pa.nulls(len(table), kind))
+    return table
 
 
 def _unique(table: Any) -> tuple[Any, int]:

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from specvid import __version__, parquet
+from specvid import __version__
 from specvid.config import differences, to_dict
 from specvid.files import write_json
+from specvid.pipelines.embed.bases import RELATIVE_TO, Bases, current_base
 from specvid.pipelines.embed.config import EmbedConfig
 from specvid.pipelines.embed.folder import Folder
-from specvid.pipelines.embed.growing import list_lengths, new_inputs, shard_rows
+from specvid.pipelines.embed.growing import Inputs, new_inputs, other_inputs, read_inputs, shard_rows
 from specvid.pipelines.embed.inputs import FoundInputs
 from specvid.pipelines.embed.network import Network
 from specvid.pipelines.embed.progress import Progress
@@ -114,6 +115,10 @@ class Job:
         if len(lengths) > 1:
             metadata["lists"] = lengths
         if is_new or len(table) > folder.metadata()["inputs"]:
+            before = [] if is_new else folder.metadata().get(RELATIVE_TO, [None] * (len(lengths) - 1))
+            bases = [*before, current_base(table.slice(len(table) - lengths[-1]), folder.path)]
+            if any(bases):
+                metadata[RELATIVE_TO] = bases
             folder.write(folder.inputs, lambda path: pq.write_table(table, path))
             write_json(folder.metadata_file, metadata)
         folder.remove_leftovers()
@@ -133,21 +138,28 @@ class Job:
         """All inputs of a folder that is there, and how many each of its lists has: with --append one more."""
         import pyarrow as pa
 
-        there, lengths = self._read_inputs(), list_lengths(self.folder.metadata())
+        old = read_inputs(self.folder)
         if not self.config.job.append:
-            return there, lengths
-        fresh = new_inputs(there, table)
-        echo(f"appending {counted(len(fresh), 'input')}; {len(table) - len(fresh)} of the list are there already")
-        return (pa.concat_tables([there, fresh]), [*lengths, len(fresh)]) if len(fresh) else (there, lengths)
+            return old.table, old.lengths
+        fresh, left = new_inputs(old, table)
+        known = len(table) - len(fresh)
+        echo(f"appending {counted(len(fresh), 'input')}; {known} of the list are there already")
+        if left and len(fresh):
+            echo(f"the data set does not have {', '.join(left)}: left out of the rows of these crops")
+        if known and old.bases.guessed:
+            echo("which folder its relative paths belong to the data set does not say: taken to be this one")
+        if not len(fresh):
+            return old.table, old.lengths
+        return pa.concat_tables([old.table, fresh], promote_options="default"), [*old.lengths, len(fresh)]
 
     def _check(self, old: dict[str, Any], table: Any) -> None:
         """ValueError where the folder is of other settings or inputs; clears it where that was asked for."""
         changed = differences(
-            _but_options(old), _but_options(self.metadata()), but=frozenset({"inputs", "shards", "lists"})
+            _but_options(old), _but_options(self.metadata()), but=frozenset({"inputs", "shards", "lists", RELATIVE_TO})
         )
         hint = ""
-        if not changed and not self.config.job.append and (count := _other_inputs(self.folder, table)):
-            changed, hint = [f"inputs: {count}"], ", add what is new with --append"
+        if not changed and not self.config.job.append and (other := other_inputs(read_inputs(self.folder), table)):
+            changed, hint = [f"inputs: {other}"], ", add what is new with --append"
         if not changed:
             return
         if not self.config.job.overwrite:
@@ -156,11 +168,6 @@ class Job:
                 f"Choose another --out{hint}, or throw the old one away with --overwrite."
             )
         self.folder.clear()
-
-    def _read_inputs(self) -> Any:
-        """The inputs that count: a killed --append may have written more."""
-
-        return parquet.read_table(self.folder.inputs).slice(0, self.folder.metadata()["inputs"])
 
     def run(self, shards: Sequence[int], echo: Callable[[str], None]) -> tuple[int, int]:
         """Embed some shards.
@@ -172,8 +179,8 @@ class Job:
         Returns:
             How many inputs and frames that were.
         """
-        metadata, table = self._read_agreed()
-        ranges = shard_rows(list_lengths(metadata), self.config.output.shard_size)
+        metadata, (table, lengths, bases) = self._read_agreed()
+        ranges = shard_rows(lengths, self.config.output.shard_size)
         work = [(shard, ranges[shard]) for shard in shards]
         if not work:
             return 0, 0
@@ -183,14 +190,14 @@ class Job:
             write_behind(
                 (
                     (self.folder, shard, table, _but(results, table, deleted), schema)
-                    for shard, results in self._results(table, work, progress)
+                    for shard, results in self._results(table, work, bases, progress)
                 ),
                 write_shard,
             )
             return progress.done, progress.frames
 
     def _results(
-        self, table: Any, work: Sequence[Shard], progress: Progress
+        self, table: Any, work: Sequence[Shard], bases: Bases, progress: Progress
     ) -> Iterator[tuple[int, list[VideoResult]]]:
         job, output = self.config.job, self.config.output
         stream = Stream(
@@ -203,9 +210,9 @@ class Job:
             timeout=job.timeout,
             on_result=progress.step,
         )
-        return stream.results(table, work)
+        return stream.results(table, work, bases)
 
-    def _read_agreed(self) -> tuple[dict[str, Any], Any]:
+    def _read_agreed(self) -> tuple[dict[str, Any], Inputs]:
         """The metadata and inputs that stand in the folder, which another process may have written."""
         try:
             metadata = self.folder.metadata()
@@ -214,7 +221,7 @@ class Job:
         here = self.network.metadata.weights
         if metadata["network"]["weights"] != here:
             raise ValueError(f"this process has other weights ({here[:12]}) than the first: give all the same file.")
-        return metadata, self._read_inputs()
+        return metadata, read_inputs(self.folder)
 
 
 def _but_options(metadata: dict[str, Any]) -> dict[str, Any]:
@@ -228,23 +235,3 @@ def _but_options(metadata: dict[str, Any]) -> dict[str, Any]:
 def _but(results: list[VideoResult], table: Any, deleted: set[str]) -> list[VideoResult]:
     """The results of inputs that are not deleted."""
     return [one for one in results if table["id"][one.row].as_py() not in deleted] if deleted else results
-
-
-def _other_inputs(folder: Folder, table: Any) -> str:
-    """How the list of a folder differs from ``table``, "" where it does not."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink)
-    new, old = pq.read_table(pa.BufferReader(sink.getvalue())), parquet.read_table(folder.inputs)
-    metadata = folder.metadata()
-    old = old.slice(0, metadata["inputs"])
-    if new.equals(old):
-        return ""
-    if "lists" in metadata:
-        return f"there are {len(metadata['lists'])} lists, which were appended"
-    gained = pc.sum(pc.invert(pc.is_in(new["id"], value_set=old["id"].combine_chunks()))).as_py() or 0
-    lost = pc.sum(pc.invert(pc.is_in(old["id"], value_set=new["id"].combine_chunks()))).as_py() or 0
-    return f"{gained} more and {lost} gone" if gained or lost else "other columns"

@@ -15,6 +15,7 @@ import torch
 
 from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.decode import Timing
+from specvid.pipelines.embed.bases import HERE, Bases
 from specvid.pipelines.embed.config import WindowConfig
 from specvid.pipelines.embed.feed import read_ahead
 from specvid.pipelines.embed.inputs import Sources
@@ -64,18 +65,21 @@ class Stream:
     timeout: float = 600.0
     on_result: Callable[[VideoResult, int], None] = lambda result, frames: None
 
-    def results(self, inputs: Any, shards: Sequence[Shard]) -> Iterator[tuple[int, list[VideoResult]]]:
+    def results(
+        self, inputs: Any, shards: Sequence[Shard], bases: Bases = HERE
+    ) -> Iterator[tuple[int, list[VideoResult]]]:
         """Embed shards.
 
         Args:
             inputs: the table of inputs.
             shards: number and rows of each.
+            bases: what relative paths are relative to, if not the current folder.
 
         Yields:
             Number of a shard, and the results of its inputs in order.
         """
         rows = _Rows([shard for _, shard in shards])
-        feed = read_ahead(Sources(inputs, rows), self.reader, workers=self.workers, timeout=self.timeout)
+        feed = read_ahead(Sources(inputs, rows, bases), self.reader, workers=self.workers, timeout=self.timeout)
         for shard, own in shards:
             yield shard, [self._close(item) for item in self._embed(own, feed)]
 

@@ -14,12 +14,14 @@ class FoundRow:
         score: cosine with the query; of duplicates with the first row of the group.
         columns: all but the embedding, by name.
         data_set: the folder it is from, where several are searched; else empty.
+        file: the path that opens what its column ``path`` names; empty where that is the same.
     """
 
     rank: int
     score: float
     columns: dict[str, Any]
     data_set: str = ""
+    file: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The row as JSON has it: rank, score, data_set where there are several, and columns.

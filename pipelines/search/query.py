@@ -11,6 +11,7 @@ import numpy as np
 
 from specvid.errors import unknown
 from specvid.pipelines.embed.folder import Folder
+from specvid.pipelines.embed.row_files import RowFiles
 from specvid.pipelines.embed.rows import Rows
 from specvid.pipelines.networks.config import NetworkConfig
 from specvid.pipelines.search.deleting import deleted_rows
@@ -212,7 +213,11 @@ def _columns(chosen: Sequence[tuple[float, int, int]], sets: Sequence[_Set]) -> 
         own = [row for _, at, row in chosen if at == place]
         taken |= {(place, row): columns for row, columns in zip(own, part.rows.take(own), strict=True)}
     folders = [str(part.folder.path) if len(sets) > 1 else "" for part in sets]
-    return [
-        FoundRow(rank, round(score, 6), {name: taken[place, row].get(name) for name in names}, folders[place])
-        for rank, (score, place, row) in enumerate(chosen, start=1)
-    ]
+    files = [RowFiles(part.folder) for part in sets]
+    rows = []
+    for rank, (score, place, row) in enumerate(chosen, start=1):
+        known = taken[place, row]
+        columns = {name: known.get(name) for name in names}
+        file = files[place].path(known["id"], known["path"])
+        rows.append(FoundRow(rank, round(score, 6), columns, folders[place], file))
+    return rows

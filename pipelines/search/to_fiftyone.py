@@ -11,6 +11,7 @@ import numpy as np
 from specvid.datasets.layouts.media import images_in
 from specvid.extras import require
 from specvid.pipelines.embed.folder import Folder
+from specvid.pipelines.embed.row_files import RowFiles
 from specvid.pipelines.embed.rows import Rows
 from specvid.pipelines.search.deleting import deleted_rows, kept_batches
 from specvid.text import counted, one_line
@@ -58,7 +59,7 @@ def to_fiftyone(folder: str | os.PathLike[str], *, name: str, echo: Callable[[st
     fields = field_names(rows.schema.names)
     wanted, missing = len(rows) - (0 if deleted is None else int(deleted.sum())), set[str]()
     try:
-        samples = _samples(fiftyone, kept_batches(rows, deleted), fields, own.images(), missing)
+        samples = _samples(fiftyone, kept_batches(rows, deleted), fields, RowFiles(own), missing)
         made.add_samples(samples, num_samples=wanted)
         if len(made) != wanted:
             raise ValueError(f"it has {len(made)} of {wanted} samples")
@@ -105,12 +106,12 @@ def field_names(columns: Iterable[str]) -> dict[str, str]:
 
 
 def _samples(
-    fiftyone: Any, parts: Iterable[Any], fields: dict[str, str], images: dict[str, list[str]], missing: set[str]
+    fiftyone: Any, parts: Iterable[Any], fields: dict[str, str], files: RowFiles, missing: set[str]
 ) -> Iterator[Any]:
     """A sample for each row; ``missing`` gets the media that are not there."""
     for batch in parts:
         for row in batch.to_pylist():
-            path = os.path.abspath(_media(images.get(row["id"]) or [row["path"]]))
+            path = os.path.abspath(_media(files.files(row["id"], row["path"])))
             if not os.path.exists(path):
                 missing.add(path)
             values = {field: _plain(row[column]) for column, field in fields.items() if row[column] is not None}
