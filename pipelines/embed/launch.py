@@ -157,7 +157,8 @@ def finish(job: Job, done: int, frames: int, seconds: float, *, is_alone: bool =
         rows = sum(pq.read_metadata(part).num_rows for part in job.folder.parts())
         failed, lost, unusual = gather_failures(job.folder, metadata["shards"])
         spec = job.network.input
-        short = count_short(job.folder, frames_needed(spec.frames, spec.stride, job.network.metadata.sampling))
+        needed = frames_needed(spec.frames, spec.stride, job.network.metadata.sampling)
+        short = count_short(job.folder, needed, tracklets=not job.network.of_images)  # of which none counts twice
         if job.config.output.npz:
             write_npz(job.folder)
         if is_alone:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -11,6 +12,7 @@ from specvid.errors import nearest
 from specvid.models.blocks.precision import allow_tf32
 from specvid.models.clip import ForwardPass
 from specvid.models.insertion.places import trace
+from specvid.models.pooling import create_pooling
 from specvid.models.video_model import VideoModel
 from specvid.pipelines.engine.layout import lay_out
 from specvid.pipelines.networks.config import InputConfig, NetworkConfig
@@ -57,6 +59,7 @@ class Network:
         every_crop: each image of a tracklet is seen, whatever the stride: of a backbone of images that was not trained
             on clips, and no stride was asked for. A tracker's crops were chosen before (``--every``), and their mean is
             what the row is for.
+        of_images: its backbone sees frames, not clips, so some frames of a clip can be left out of the mean.
 
     Raises:
         ValueError: a wrong run, model, weights or feature.
@@ -76,7 +79,8 @@ class Network:
         self.device, self.precision, self.feature = torch.device(device), precision, feature
         opened = open_network(config, changes=changes, classifier=feature == "logits")
         self.trained, self.model, self.input = opened.trained, opened.model, opened.model.input
-        self.every_crop = not config.run and self.model.dims == 2 and (changes is None or changes.stride is None)
+        self.of_images = self.model.dims == 2
+        self.every_crop = not config.run and self.of_images and (changes is None or changes.stride is None)
         spec = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self.input).items()}
         sampling = opened.sampling if sampling == "auto" else sampling
         weights = hash_weights(self.model)
@@ -91,28 +95,32 @@ class Network:
             allow_tf32(tf32)
 
     @torch.inference_mode()
-    def __call__(self, clips: Tensor) -> Tensor:
+    def __call__(self, clips: Tensor, counted: np.ndarray | None = None) -> Tensor:
         """Compute the vectors of clips.
 
         Args:
             clips: uint8 (B, T, h, w, C) on the CPU.
+            counted: bool (B, T), the frames that count, at least one of each clip; None: all. Of networks
+                of images.
 
         Returns:
             float32 (B, dim) on the device.
         """
+        mask = None if counted is None else torch.from_numpy(counted).to(self.device)
         x = normalise_clips(clips.to(self.device, non_blocking=True), self.input.mean, self.input.std)
         dtype = _AUTOCAST.get(self.precision)
         with torch.autocast(self.device.type, dtype, enabled=dtype is not None):
             if self.feature == "penultimate":
-                return self.model.embed(x).float()
+                return self.model.embed(x, mask).float()
             if self.feature == "logits":
-                return self.model(x).float()
-            self.model.forward_features(x)
+                return self.model(x, mask).float()
+            self.model.forward_features(x, mask)
             y = self._tap.taken
             assert y is not None
-            if y.shape[0] != len(x):  # an image network: (B·T, C, ...)
-                y = y.unflatten(0, (len(x), -1)).transpose(1, 2)
-            return y.float().flatten(2).mean(2)
+            if y.shape[0] == len(x):
+                return y.float().flatten(2).mean(2)
+            y_btc = y.float().flatten(2).mean(2).unflatten(0, (len(x), -1))  # an image network: (B·T, C, ...)
+            return create_pooling("mean", y_btc.shape[2])(y_btc.transpose(1, 2)[..., None, None], mask)
 
 
 class _Tap:

@@ -31,6 +31,7 @@ class Chunk:
         lost: which of them are others in place of lost ones, and why.
         last: the input ends with this chunk.
         error: why the input is lost, whatever came before.
+        counted: bool (n, T), which frames of the clips count; None: all.
     """
 
     clips: torch.Tensor | None = None
@@ -41,6 +42,7 @@ class Chunk:
     last: bool = False
     error: str = ""
     of_tracklet: bool = False
+    counted: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -50,10 +52,12 @@ class Reader:
     Args:
         planner: the windows, and the clips that the network takes.
         every_crop: of tracklets each image is seen, whatever the stride (see `Network.every_crop`).
+        each_once: of tracklets each image that is seen counts once in its window, as networks of images can do it.
     """
 
     planner: WindowPlanner
     every_crop: bool = False
+    each_once: bool = False
 
     def planner_of(self, *, tracklet: bool) -> WindowPlanner:
         """What cuts an input into windows.
@@ -113,7 +117,8 @@ class Reader:
                 raise VideoError(source.path, source.problem)
             with self.open(source.path, source.files) as video:
                 tracklet = bool(source.files)
-                for chunk in self.clips_of(video, self.planner_of(tracklet=tracklet)):
+                planner = self.planner_of(tracklet=tracklet)
+                for chunk in self.clips_of(video, planner, each_once=self.each_once and tracklet):
                     yield replace(chunk, of_tracklet=tracklet)
         except VideoError as error:
             yield Chunk(last=True, error=error.reason)
@@ -121,12 +126,15 @@ class Reader:
             text = " ".join(str(error).split())
             yield Chunk(last=True, error=text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}")
 
-    def clips_of(self, video: Video, planner: WindowPlanner | None = None) -> Iterator[Chunk]:
+    def clips_of(
+        self, video: Video, planner: WindowPlanner | None = None, *, each_once: bool = False
+    ) -> Iterator[Chunk]:
         """The clips of an open video.
 
         Args:
             video: the video.
             planner: another one than the reader's.
+            each_once: of a window each frame counts once.
 
         Yields:
             Chunks in order.
@@ -135,7 +143,8 @@ class Reader:
             VideoError: it cannot be decoded.
         """
         length = len(video)
-        clips_ct = (planner or self.planner).plan(length, video.timing).clips
+        plan = (planner or self.planner).plan(length, video.timing)
+        clips_ct, counted_ct = plan.clips, plan.first_sights() if each_once else None
         height, width = self.spec.crop
         frames = clips_ct.shape[1]
         channels = self.spec.channels
@@ -155,10 +164,11 @@ class Reader:
                 done = needed_from[number + 1] if number + 1 < len(clips_ct) else length
                 for index in [index for index in decoded if index < done]:
                     del decoded[index]
+            counted = None if counted_ct is None else counted_ct[start : start + per_chunk]
             if start + per_chunk < len(clips_ct):
-                yield Chunk(clips, length, Timing() if start else video.timing)
+                yield Chunk(clips, length, Timing() if start else video.timing, counted=counted)
             else:
-                yield Chunk(clips, length, video.timing, video.warning, video.stand_ins, last=True)
+                yield Chunk(clips, length, video.timing, video.warning, video.stand_ins, last=True, counted=counted)
 
     def _decode(self, video: Video, needed: np.ndarray) -> Iterator[dict[int, np.ndarray]]:
         """Frames ``needed`` (rising), cut out: {number: uint8 (h, w, C)}."""

@@ -169,21 +169,28 @@ def gather_failures(folder: Folder, shards: int) -> tuple[int, int, int]:
     return len(failed), lost, len(warned) - lost
 
 
-def count_short(folder: Folder, needed: int) -> int:
+def count_short(folder: Folder, needed: int, *, tracklets: bool = True) -> int:
     """Count inputs that have fewer frames than a clip, in the shards themselves.
 
     Args:
         folder: a complete folder.
         needed: frames of the video that a clip spans.
+        tracklets: count such, too.
 
     Returns:
         How many: the last row of an input that is too short ends with its last frame.
     """
+    import pyarrow as pa
     import pyarrow.compute as pc
+    import pyarrow.parquet as pq
 
-    short = 0
+    short, left = 0, pa.array([], pa.string())
+    if not tracklets and "files" in pq.read_schema(folder.inputs).names:
+        inputs = parquet.read_table(folder.inputs, columns=["id", "files"])
+        left = inputs["id"].filter(pc.is_valid(inputs["files"])).combine_chunks()
     for part in folder.parts():  # an input is never in two
         lasts = parquet.read_table(part, columns=["id", "last_frame"]).group_by("id").aggregate([("last_frame", "max")])
+        lasts = lasts.filter(pc.invert(pc.is_in(lasts["id"], value_set=left)))
         short += pc.sum(pc.less(lasts["last_frame_max"], needed - 1)).as_py() or 0
     return short
 

@@ -38,6 +38,7 @@ class _Pending:
     warning: str = ""
     lost: str = ""
     vectors: list[np.ndarray] = field(default_factory=list)
+    counts: list[int] = field(default_factory=list)  # of each clip: frames that count, of those that do not all
     error: str = ""
 
 
@@ -85,7 +86,8 @@ class Stream:
 
     def _embed(self, rows: range, feed: Iterator[tuple[int, Any]]) -> Iterator[_Pending]:
         """The inputs of a shard, in order, each as soon as its last batch is back."""
-        batch = _Batch(self.network, self.batch_size)
+        # Clips of which some frames do not count go apart: the others' vectors do not depend on their company.
+        batch, some = _Batch(self.network, self.batch_size), _Batch(self.network, self.batch_size)
         waiting: deque[tuple[_Pending, int]] = deque()  # with the number of its clips
         for row in rows:
             item, clips = _Pending(row), 0
@@ -95,8 +97,13 @@ class Stream:
                     break
                 item.length, item.timing, item.of_tracklet = chunk.length, chunk.timing, chunk.of_tracklet
                 item.warning, item.lost = chunk.warning, chunk.lost
-                for clip in chunk.clips:
-                    batch.add(clip, item.vectors)
+                if chunk.counted is not None:
+                    item.counts += chunk.counted.sum(1).tolist()
+                for number, clip in enumerate(chunk.clips):
+                    if chunk.counted is None:
+                        batch.add(clip, item.vectors)
+                    else:
+                        some.add(clip, item.vectors, chunk.counted[number])
                     clips += 1
                 if chunk.last:
                     break
@@ -104,6 +111,7 @@ class Stream:
             while waiting and (waiting[0][0].error or len(waiting[0][0].vectors) == waiting[0][1]):
                 yield waiting.popleft()[0]
         batch.flush()
+        some.flush()
         yield from (item for item, _ in waiting)
 
     def _close(self, item: _Pending) -> VideoResult:
@@ -120,8 +128,8 @@ class Stream:
         planner = self.reader.planner_of(tracklet=item.of_tracklet)
         plan = planner.plan(item.length, item.timing)
         starts = np.searchsorted(plan.window, np.arange(len(plan.first)))
-        counts = np.diff(np.append(starts, len(vectors_cd)))
-        rows_wd = np.add.reduceat(vectors_cd.astype(np.float64), starts, axis=0) / counts[:, None]
+        weights_c1 = np.array(item.counts or [1] * len(vectors_cd), np.float64)[:, None]
+        rows_wd = np.add.reduceat(vectors_cd * weights_c1, starts, axis=0) / np.add.reduceat(weights_c1, starts, axis=0)
         if self.l2:
             lengths = np.linalg.norm(rows_wd, axis=1, keepdims=True)
             rows_wd = np.divide(rows_wd, lengths, out=np.zeros_like(rows_wd), where=lengths > 0)
@@ -130,7 +138,7 @@ class Stream:
         if not np.isfinite(values).all():
             why = "is too large for fp16" if np.isfinite(rows_wd).all() else "is not finite"
             return VideoResult(item.row, error=f"the network's feature {why}")
-        short = planner.spec.shortage(item.length)
+        short = "" if item.counts else planner.spec.shortage(item.length)  # no frame counts twice
         remarks = {"short": short, "warning": item.warning, "lost": item.lost}
         return VideoResult(item.row, item.timing, plan.first, plan.last, values.astype(np.float32), **remarks)
 
@@ -141,28 +149,37 @@ class _Batch:
     def __init__(self, network: Network, size: int) -> None:
         self.network, self.size = network, size
         self._clips: list[torch.Tensor] = []
+        self._counted: list[np.ndarray] = []
         self._owners: list[list[np.ndarray]] = []
         self._running: tuple[torch.Tensor, list[list[np.ndarray]]] | None = None
 
-    def add(self, clip: torch.Tensor, owner: list[np.ndarray]) -> None:
-        """Clip uint8 (T, h, w, 3); its vector will be appended to ``owner``, in the order of adding."""
+    def add(self, clip: torch.Tensor, owner: list[np.ndarray], counted: np.ndarray | None = None) -> None:
+        """Clip uint8 (T, h, w, 3); its vector will be appended to ``owner``, in the order of adding.
+
+        ``counted``: bool (T,), its frames that count; of all clips of a batch, or of none.
+        """
         self._clips.append(clip)
         self._owners.append(owner)
+        if counted is not None:
+            self._counted.append(counted)
         if len(self._clips) == self.size:
             self._run()
 
     def flush(self) -> None:
         if self._clips:
-            self._clips += [self._clips[0]] * (self.size - len(self._clips))
+            filling = self.size - len(self._clips)
+            self._clips += [self._clips[0]] * filling
+            self._counted += self._counted[:1] * filling
             self._run()
         self._hand_out()
 
     def _run(self) -> None:
         batch = torch.stack(self._clips)
+        counted = np.stack(self._counted) if self._counted else None
         if self.network.device.type == "cuda":
             batch = batch.pin_memory()
-        vectors, owners = self.network(batch), self._owners
-        self._clips, self._owners = [], []
+        vectors, owners = self.network(batch, counted), self._owners
+        self._clips, self._counted, self._owners = [], [], []
         self._hand_out()  # of the batch before: waiting for it does not keep a GPU idle
         self._running = (vectors, owners)
 
@@ -219,4 +236,4 @@ def reader_for(network: Network, windows: WindowConfig) -> Reader:
     spec = ClipSpec.of(
         network.input, sampling=network.metadata.sampling, decoder=windows.decoder, min_readable=windows.min_readable
     )
-    return Reader(WindowPlanner(windows, spec), every_crop=network.every_crop)
+    return Reader(WindowPlanner(windows, spec), every_crop=network.every_crop, each_once=network.of_images)

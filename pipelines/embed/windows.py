@@ -29,6 +29,17 @@ class WindowPlan:
     clips: np.ndarray
     window: np.ndarray
 
+    def first_sights(self) -> np.ndarray:
+        """Where a window shows a frame for the first time: clips overlap, and short ones are looped.
+
+        Returns:
+            bool (C, T), each frame of a window once.
+        """
+        keys = self.window[:, None] * (self.clips.max() + 1) + self.clips
+        first = np.zeros(keys.size, bool)
+        first[np.unique(keys, return_index=True)[1]] = True
+        return first.reshape(keys.shape)
+
 
 @dataclass(frozen=True)
 class WindowPlanner:

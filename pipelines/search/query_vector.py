@@ -181,14 +181,17 @@ def _embed(folder: Folder, query: Sequence[str], config: EmbedConfig, device: st
     """The mean of all clips, (1, D), and the warnings about their frames."""
     network = _open(folder, config, device)
     source = _source(query)
-    total, count, warning = np.zeros(network.dim), 0, ""
+    total, count, warning = np.zeros(network.dim), 0.0, ""
     # In a process of its own: a file that kills its decoder must not end whatever calls this.
     for _, chunk in read_ahead([source], reader_for(network, config.windows), workers=1):
         if chunk.clips is None:
             raise VideoError(source.id, chunk.error)
-        for clips in chunk.clips.split(8):
-            vectors = network(clips).cpu().numpy()
-            total, count = total + vectors.sum(axis=0, dtype=np.float64), count + len(vectors)
+        for start in range(0, len(chunk.clips), 8):
+            clips = chunk.clips[start : start + 8]
+            counted = None if chunk.counted is None else chunk.counted[start : start + 8]
+            weights = np.ones(len(clips)) if counted is None else counted.sum(1).astype(np.float64)
+            vectors = network(clips, counted).cpu().numpy()
+            total, count = total + (vectors * weights[:, None]).sum(axis=0), count + float(weights.sum())
         warning = chunk.warning
     return (total / count)[None], warning
 

@@ -6,12 +6,16 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 from PIL import Image
 
+from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.layouts.tracklets import read_table
-from specvid.pipelines.embed.config import EmbedConfig, JobConfig, WindowConfig
+from specvid.pipelines.embed.config import EmbedConfig, JobConfig, OutputConfig, WindowConfig
 from specvid.pipelines.embed.inputs import find_inputs
 from specvid.pipelines.embed.launch import embed
+from specvid.pipelines.embed.network import Network
+from specvid.pipelines.embed.reading import crop_frames
 from specvid.pipelines.networks.config import InputConfig, NetworkConfig
 from specvid.pipelines.search.query import search
 
@@ -79,6 +83,58 @@ def test_every_crop_is_seen_by_a_network_of_images(crops: Path) -> None:
         rows[name] = np.stack([row["embedding"] for row in pq.read_table(crops / name / "embeddings").to_pylist()])
     assert np.array_equal(rows["own"], rows["each"])
     assert not np.array_equal(rows["own"], rows["fourth"])
+
+
+def mean_of_crops(images: list[Path], network: Network) -> np.ndarray:
+    """The slow form: each crop as a clip of its own."""
+    spec = ClipSpec.of(network.input)
+    clips = [crop_frames(np.asarray(Image.open(image))[None], spec) for image in images]
+    return network(torch.from_numpy(np.stack(clips))).double().mean(0).numpy()
+
+
+@pytest.mark.parametrize("words", [{}, {"window": "uniform", "clips": 3}])
+@pytest.mark.parametrize("feature", ["penultimate", "logits", "block:conv3"])
+def test_each_crop_counts_once(tmp_path: Path, feature: str, words: dict) -> None:
+    """Of 20 crops clips of eight overlap, of 5 one is looped: crops 6, 7, 12 and 13 counted twice, and three of 5."""
+    rng, rows = np.random.default_rng(0), ["path,track"]
+    images: dict[str, list[Path]] = {}
+    for track, count in enumerate((20, 5, 8), start=1):
+        for frame in range(count):
+            path = tmp_path / f"{track}_{frame:02d}.png"
+            Image.fromarray(rng.integers(0, 255, (32, 32, 3), np.uint8)).save(path)
+            images.setdefault(str(track), []).append(path)
+            rows.append(f"{path.name},{track}")
+    (tmp_path / "crops.csv").write_text("\n".join(rows) + "\n")
+    made = replace(
+        config(**words),
+        network=NetworkConfig(model="osnet_x0_25", classes=3 if feature == "logits" else None),
+        input=InputConfig(frames=8, size=32, resize=32),
+        output=OutputConfig(feature=feature),
+    )
+    lines: list[str] = []
+    outcome = embed([tmp_path / "crops.csv"], tmp_path / "out", made, echo=lines.append)
+    assert (outcome.short, outcome.failed) == (0, 0) and not any(line.startswith("short") for line in lines)
+    network = Network(made.network, changes=made.input, feature=feature, device="cpu")
+    for row in pq.read_table(tmp_path / "out/embeddings").to_pylist():
+        wanted = mean_of_crops(images[row["id"]], network)
+        assert np.abs(row["embedding"] - wanted).max() <= 2e-6 * np.abs(wanted).max()
+
+
+def test_videos_are_not_touched_by_crops_beside_them(crops: Path) -> None:
+    """Frames of a video count as often as its clips have them, whatever else is embedded."""
+    made = replace(config(), network=NetworkConfig(model="mobilenet_v2"))
+    embed([crops / "7"], crops / "alone", made)
+    embed([crops / "7", crops / "crops.csv"], crops / "both", made)
+    alone, both = (pq.read_table(crops / name / "embeddings").to_pylist() for name in ("alone", "both"))
+    assert alone[0]["embedding"] in [row["embedding"] for row in both]
+
+
+def test_a_query_of_images_is_their_mean(crops: Path) -> None:
+    made = replace(config(), network=NetworkConfig(model="mobilenet_v2"))
+    embed([crops / "crops.csv"], crops / "out", made)
+    images = sorted((crops / "7").iterdir())
+    best = search(crops / "out", images, k=1, device="cpu").rows[0]
+    assert best.columns["id"] == "0022/1/7" and best.score == pytest.approx(1, abs=1e-6)
 
 
 def test_another_day_needs_names_of_its_own(crops: Path) -> None:
