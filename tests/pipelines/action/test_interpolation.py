@@ -41,15 +41,28 @@ def test_it_is_kept_and_said(run: RunFolder, capsys: pytest.CaptureFixture[str])
     assert "1 clip x 1 crop of frames resized by area" in capsys.readouterr().out
 
 
-def test_embeddings_and_predictions_are_of_such_frames(run: RunFolder, tmp_path: Path) -> None:
+WORDS = {"own": "", "same": "--interpolation area", "other": "--interpolation bilinear"}
+
+
+def test_embeddings_are_of_such_frames(run: RunFolder, tmp_path: Path) -> None:
     video = run.path.parent / "data" / "test" / "many" / "0.mp4"
     found = {}
-    for name, words in {"own": "", "same": "--interpolation area", "other": "--interpolation bilinear"}.items():
+    for name, words in WORDS.items():
         out = tmp_path / name
         command = f"embed {video} --run {run.path} --out {out} --device cpu --workers 1 --npz {words}"
         assert cli.run(command.split()) == 0
         found[name] = np.load(out / "embeddings.npz")["embedding"]
     assert (found["own"] == found["same"]).all()
     assert np.abs(found["own"] - found["other"]).max() > 1e-4
-    for words in ("", "--interpolation bilinear"):
-        assert cli.run(f"predict {video} --run {run.path} --device cpu --workers 0 {words}".split()) == 0
+
+
+@pytest.mark.parametrize("way", ["", "--window sliding --length 4 --every 2 --format json"])
+def test_predictions_are_of_such_frames(run: RunFolder, capsys: pytest.CaptureFixture[str], way: str) -> None:
+    video = run.path.parent / "data" / "test" / "many" / "0.mp4"
+    found = {}
+    for name, words in WORDS.items():
+        command = f"predict {video} --run {run.path} --device cpu --workers 0 {way or '--json'} {words}"
+        assert cli.run(command.split()) == 0
+        found[name] = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert found["own"] and found["own"] == found["same"]
+    assert found["own"] != found["other"]
