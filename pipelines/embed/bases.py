@@ -3,8 +3,9 @@
 ``inputs.parquet`` has paths as they were given, for ids and the column ``path`` are made of them. Relative ones mean
 files below the folder in which their list was embedded, and the next command may run in another one. So embed.json says
 of each list with relative paths (``relative_to``) which folder that was: ``folder``, as an absolute path, and
-``from_set``, the way to it from the data set, which holds where both were moved together. Data sets that were written
-before do not say it: their relative paths are taken from the current folder.
+``from_set``, the way to it from the data set, which holds where both were moved or copied together; ``set`` is where
+the data set was, which tells a copy from one that was moved. Data sets that were written before do not say it: their
+relative paths are taken from the current folder.
 """
 
 import os
@@ -15,6 +16,7 @@ from itertools import accumulate, repeat
 from typing import Any
 
 RELATIVE_TO = "relative_to"  # the key in embed.json
+_SOUGHT = 64  # files of a list that say where it lies: some may be gone
 
 
 @dataclass(frozen=True)
@@ -72,10 +74,10 @@ def current_base(table: Any, out: str | os.PathLike[str]) -> dict[str, str] | No
     Returns:
         The current folder; None where all paths are absolute.
     """
-    if _first_relative(table) is None:
+    if not _relative(table):
         return None
-    here = os.getcwd()
-    return {"folder": here, "from_set": os.path.relpath(here, os.path.realpath(out))}
+    here, own = os.getcwd(), os.path.realpath(out)
+    return {"folder": here, "from_set": os.path.relpath(here, own), "set": own}
 
 
 def read_bases(metadata: Mapping[str, Any], lengths: Sequence[int], table: Any, out: str | os.PathLike[str]) -> Bases:
@@ -102,43 +104,47 @@ def read_bases(metadata: Mapping[str, Any], lengths: Sequence[int], table: Any, 
     ends = tuple(accumulate(lengths))
     folders, guessed = [], False
     for entry, end, length in zip(entries, ends, lengths, strict=True):
-        name = _first_relative(table.slice(end - length, length))
-        folders.append("" if entry is None or name is None else _find(entry, name, out))
-        guessed |= entry is None and name is not None
+        names = _relative(table.slice(end - length, length))
+        folders.append(_find(entry, names, os.path.realpath(out)) if entry and names else "")
+        guessed |= entry is None and bool(names)
     return Bases(ends, tuple(folders), guessed)
 
 
 def _is_entry(entry: Any) -> bool:
     """Whether embed.json says such of a list."""
     return entry is None or (
-        isinstance(entry, dict) and all(isinstance(entry.get(name), str) for name in ("folder", "from_set"))
+        isinstance(entry, dict) and all(isinstance(entry.get(name), str) for name in ("folder", "from_set", "set"))
     )
 
 
-def _find(entry: Mapping[str, str], name: str, out: str | os.PathLike[str]) -> str:
-    """The folder of a list whose file ``name`` lies in it; "" for the current one.
+def _find(entry: Mapping[str, str], names: Sequence[str], own: str) -> str:
+    """The folder of a list that has files of these names; "" for the current one.
 
-    It is sought where it was, then as far from the data set as it was: people move both, or one of them.
+    It is sought where it was, then as far from the data set as it was: people move both, or one of them. In a copy of
+    both, whose original still stands, it is sought beside the copy first.
     """
-    moved = os.path.normpath(os.path.join(os.path.realpath(out), entry["from_set"]))
-    there = (folder for folder in (entry["folder"], moved) if os.path.lexists(os.path.join(folder, name)))
-    folder = next(there, entry["folder"])
+    moved = os.path.normpath(os.path.join(own, entry["from_set"]))
+    folders = [entry["folder"], moved]
+    if own != entry["set"] and os.path.exists(os.path.join(entry["set"], "embed.json")):
+        folders.reverse()
+    there = (folder for folder in folders if any(os.path.lexists(os.path.join(folder, name)) for name in names))
+    folder = next(there, entry["folder"] if os.path.isdir(entry["folder"]) else moved)
     try:
         return "" if os.path.samefile(folder, os.curdir) else folder
     except OSError:  # one of them is not there any more
         return folder
 
 
-def _first_relative(table: Any) -> str | None:
-    """The first path of a list that is not absolute."""
-    import pyarrow as pa
+def _relative(table: Any) -> list[str]:
+    """Paths of a list that are not absolute, so many that some are still there, from all parts of it."""
     import pyarrow.compute as pc
 
     columns = [table["file"]]
     if "files" in table.column_names:
         columns.append(pc.list_flatten(table["files"]))
+    found: list[str] = []
     for column in columns:
-        first = pc.index(pc.starts_with(column, pattern=os.sep), pa.scalar(False)).as_py()
-        if first >= 0:
-            return os.fsdecode(column[first].as_py())
-    return None
+        own = column.filter(pc.invert(pc.starts_with(column, pattern=os.sep)))
+        step = max(1, len(own) // _SOUGHT)
+        found += [os.fsdecode(own[row].as_py()) for row in range(0, len(own), step)]
+    return found

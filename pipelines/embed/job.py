@@ -16,7 +16,7 @@ from specvid.pipelines.embed.growing import Inputs, new_inputs, other_inputs, re
 from specvid.pipelines.embed.inputs import FoundInputs
 from specvid.pipelines.embed.network import Network
 from specvid.pipelines.embed.progress import Progress
-from specvid.pipelines.embed.shards import VideoResult, schema_of, write_shard
+from specvid.pipelines.embed.shards import ROW_GROUP, VideoResult, schema_of, write_shard
 from specvid.pipelines.embed.stream import Shard, Stream, reader_for, write_behind
 from specvid.pipelines.engine.devices import resolve_precision, select_device, slow_precision
 from specvid.pipelines.engine.processes import Processes
@@ -119,7 +119,7 @@ class Job:
             bases = [*before, current_base(table.slice(len(table) - lengths[-1]), folder.path)]
             if any(bases):
                 metadata[RELATIVE_TO] = bases
-            folder.write(folder.inputs, lambda path: pq.write_table(table, path))
+            folder.write(folder.inputs, lambda path: pq.write_table(table, path, row_group_size=ROW_GROUP))
             write_json(folder.metadata_file, metadata)
         folder.remove_leftovers()
         if self.config.job.retry_errors:

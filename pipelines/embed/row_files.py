@@ -1,11 +1,10 @@
 """The files of rows, as paths that open: those in a data set may be relative to other folders than the current one."""
 
-import os
 from functools import cached_property
 
-from specvid.pipelines.embed.bases import HERE, RELATIVE_TO, Bases
+from specvid.pipelines.embed.bases import RELATIVE_TO
 from specvid.pipelines.embed.folder import Folder
-from specvid.pipelines.embed.growing import read_inputs
+from specvid.pipelines.embed.growing import Inputs, read_inputs
 
 
 class RowFiles:
@@ -28,8 +27,7 @@ class RowFiles:
         Returns:
             A path that opens.
         """
-        bases, rows = self._places
-        return bases.join(rows[name], path) if name in rows else path
+        return self.files(name, path)[0]
 
     def files(self, name: str, path: str) -> list[str]:
         """The files of a row.
@@ -41,28 +39,27 @@ class RowFiles:
         Returns:
             Of a tracklet its images in order; else the one file or folder.
         """
-        return self._images.get(name) or [self.path(name, path)]
+        if not self._says_more and "\\" not in path:  # a row has bytes that are no text as escapes
+            return [path]
+        inputs, rows = self._inputs
+        if inputs is None or name not in rows:
+            return [path]
+        (files,) = inputs.bases.files(inputs.table.slice(rows[name], 1), [rows[name]])
+        return files
 
     @cached_property
-    def _places(self) -> tuple[Bases, dict[str, int]]:
-        """What relative paths are relative to, and the row in the list of each id; of no id where that is here."""
-        if not (self.folder.metadata().get(RELATIVE_TO) and self.folder.inputs.is_file()):
-            return HERE, {}
-        table, _, bases = read_inputs(self.folder)
-        names = table["id"].to_pylist() if any(bases.folders) else []
-        return bases, {name: row for row, name in enumerate(names)}
-
-    @cached_property
-    def _images(self) -> dict[str, list[str]]:
-        """The images of each input that is a tracklet."""
+    def _says_more(self) -> bool:
+        """Whether the list of inputs has more of a file than its row: where it lies, or the images of a tracklet."""
         import pyarrow.parquet as pq
 
-        if not (self.folder.inputs.is_file() and "files" in pq.read_schema(self.folder.inputs).names):
-            return {}
-        table, _, bases = read_inputs(self.folder)
-        pairs = zip(table["id"].to_pylist(), table["files"].to_pylist(), strict=True)
-        return {
-            name: [bases.join(row, os.fsdecode(path)) for path in paths]
-            for row, (name, paths) in enumerate(pairs)
-            if paths
-        }
+        if not self.folder.inputs.is_file():
+            return False
+        return bool(self.folder.metadata().get(RELATIVE_TO)) or "files" in pq.read_schema(self.folder.inputs).names
+
+    @cached_property
+    def _inputs(self) -> tuple[Inputs | None, dict[str, int]]:
+        """The list of inputs, and the row of each id in it."""
+        if not self.folder.inputs.is_file():
+            return None, {}
+        inputs = read_inputs(self.folder)
+        return inputs, {name: row for row, name in enumerate(inputs.table["id"].to_pylist())}

@@ -29,7 +29,7 @@ def cut_clips(rows: Sequence[FoundRow], out: str | os.PathLike[str]) -> tuple[li
     digits = len(str(len(rows)))
     with IsolatedCalls(seconds=_PATIENCE) as isolated:  # a data set may name files that kill their decoder
         for row in rows:
-            path, first, last = row.file or row.columns["path"], row.columns["first_frame"], row.columns["last_frame"]
+            path, first, last = row.file, row.columns["first_frame"], row.columns["last_frame"]
             try:
                 if first is None or os.path.splitext(path)[1].lower() in IMAGES:
                     raise VideoError(path, "is a row of images or features, not of a video: it has no clip")

@@ -1,8 +1,10 @@
 """A row that a search found: what the search says of it, apart from what its columns say."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+from specvid.pipelines.embed.row_files import RowFiles
 
 
 @dataclass(frozen=True)
@@ -14,14 +16,20 @@ class FoundRow:
         score: cosine with the query; of duplicates with the first row of the group.
         columns: all but the embedding, by name.
         data_set: the folder it is from, where several are searched; else empty.
-        file: the path that opens what its column ``path`` names; empty where that is the same.
+        files: finds the files of its data set; None where they lie as the column ``path`` says.
     """
 
     rank: int
     score: float
     columns: dict[str, Any]
     data_set: str = ""
-    file: str = ""
+    files: RowFiles | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def file(self) -> str:
+        """The path that opens what the column ``path`` names. The first call reads the list of inputs."""
+        path: str = self.columns["path"]
+        return self.files.path(self.columns["id"], path) if self.files else path
 
     def to_dict(self) -> dict[str, Any]:
         """The row as JSON has it: rank, score, data_set where there are several, and columns.

@@ -218,6 +218,5 @@ def _columns(chosen: Sequence[tuple[float, int, int]], sets: Sequence[_Set]) -> 
     for rank, (score, place, row) in enumerate(chosen, start=1):
         known = taken[place, row]
         columns = {name: known.get(name) for name in names}
-        file = files[place].path(known["id"], known["path"])
-        rows.append(FoundRow(rank, round(score, 6), columns, folders[place], file))
+        rows.append(FoundRow(rank, round(score, 6), columns, folders[place], files[place]))
     return rows

@@ -95,7 +95,7 @@ def _articles(answer: Answer, query: Sequence[str], isolated: IsolatedCalls) -> 
         others = [found.data_set, *others] if found.data_set else others
         text = "; ".join([row["path"], *others]) if row["path"] != row["id"] else "; ".join(others)
         heading = f"{found.rank}. {row['id']}{_span(row)}, {found.score:.4f}"
-        yield _article(heading, _pictures(found.file or row["path"], numbers, isolated), text)
+        yield _article(heading, _pictures(found.file, numbers, isolated), text)
 
 
 def _span(row: dict[str, Any]) -> str:

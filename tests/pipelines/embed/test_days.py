@@ -1,6 +1,8 @@
 """Data sets to which a day at a time is added: from folders of their own, of tables as `tools.data.tracks` has them."""
 
+import os
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -82,7 +84,7 @@ def test_the_same_names_in_another_folder_are_other_files(
             embed([name], "../people", config(append=append))
         monkeypatch.chdir(days / "mon")
         assert embed([name], "../people", config(append=append)).done == 0
-    assert set(read_json(days / "people/embed.json")["relative_to"][0]) == {"folder", "from_set"}
+    assert set(read_json(days / "people/embed.json")["relative_to"][0]) == {"folder", "from_set", "set"}
 
 
 def test_the_same_files_are_the_same_however_they_are_named(days: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,6 +114,54 @@ def test_what_was_moved_is_still_known(days: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(moved / "tue")
     with pytest.raises(ValueError, match=r"differ, '.*moved/mon/door.mp4' there and '.*moved/tue/door.mp4' here"):
         embed(["door.mp4"], "../people", config())
+
+
+def test_a_set_that_moved_with_its_files_is_known_though_some_are_gone(
+    days: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(days / "mon")
+    embed(["door.mp4", "mon.mp4"], "people", config())
+    moved = days.rename(days.parent / "moved")
+    (moved / "mon/door.mp4").unlink()
+    monkeypatch.chdir(tmp_path)
+    answer = search(moved / "mon/people", str(moved / "tue/door.mp4"), k=9, device="cpu")
+    assert {row.file for row in answer.rows} == {str(moved / "mon/mon.mp4"), str(moved / "mon/door.mp4")}
+
+
+def test_a_copy_has_the_files_beside_it(days: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its original still stands. A set that is moved alone stays with its own files, whatever lies beside it."""
+    monkeypatch.chdir(days / "mon")
+    embed(["door.mp4"], "people", config())
+    copy = days.parent / "copy"
+    shutil.copytree(days, copy)
+    monkeypatch.chdir(copy / "mon")
+    assert embed(["door.mp4"], "people", config()).done == 0
+    shutil.copy("mon.mp4", "new.mp4")
+    assert embed(["door.mp4", "new.mp4"], "people", config()).done == 1
+    assert {row.file for row in search("people", "../tue/door.mp4", k=9, device="cpu").rows} == {"door.mp4", "new.mp4"}
+    shutil.rmtree(copy / "tue/people", ignore_errors=True)
+    (days / "mon/people").rename(days / "tue/people")
+    monkeypatch.chdir(days / "tue")
+    with pytest.raises(ValueError, match=r"differ, '.*mon/door.mp4' there and '.*tue/door.mp4' here"):
+        embed(["door.mp4"], "people", config())
+
+
+def test_a_search_alone_reads_no_list_of_inputs(days: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(days / "mon")
+    embed(["door.mp4", "mon.mp4"], "../people", config())
+    (days / "people/inputs.parquet").write_bytes(b"")
+    assert len(search(days / "people", "../tue/door.mp4", k=2, device="cpu").rows) == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are bytes there")
+def test_names_that_are_no_text_open(days: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(days / "mon")
+    name = os.fsdecode(b"tw\xffo.mp4")
+    shutil.copy("mon.mp4", name)
+    embed([name], "people", config())
+    (row,) = search("people", "../tue/door.mp4", k=1, device="cpu").rows
+    assert os.fsencode(row.file) == b"tw\xffo.mp4"
+    assert len(cut_clips([row], tmp_path / "cut")[0]) == 1
 
 
 def test_what_is_missing_is_read_where_its_list_was_given(days: Path, monkeypatch: pytest.MonkeyPatch) -> None:
