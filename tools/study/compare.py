@@ -77,9 +77,9 @@ def _read(path: str) -> dict[int, dict[str, str]]:
 
 
 def _name(row: Mapping[str, str], *, has_recipes: bool) -> str:
-    if "arm" in row:
-        return row["arm"]
     apart = [f"frames={row['frames']}"] if "frames" in row else []
+    if "arm" in row:
+        return " ".join([*apart, row["arm"]])
     apart += [f"recipe={row['recipe']}"] if has_recipes and row["recipe"] else []
     return " ".join(filter(None, [*apart, row["blocks"] or "bare", row.get("settings", "")]))
 

@@ -10,6 +10,7 @@ DOCS = Path(__file__).parents[3] / "docs"
 PLAIN, RAISED = "snl@conv3.-1", "snl@conv3.-1 block-lr=10 gate-lr=100"
 EVEN = "snl@conv3.-1 block-lr=10 gate-lr=10"
 LATE = "snl@conv4.-1 block-lr=10 gate-lr=100"
+FAST = "snl x10 gate x100"
 IMAGENET = "snl@features.13 block-lr=10 gate-lr=100"
 TWINS = "bare weights=runs/twins/last/model.safetensors"
 
@@ -35,6 +36,10 @@ TWINS = "bare weights=runs/twins/last/model.safetensors"
         ("mars-mid-osnet", "mAP", "frames=2 bare", "frames=4 bare", [], "-3.73 [-6.32, -1.14]"),
         ("mars-mid-osnet", "mAP", "frames=8 bare", "frames=4 bare", [], "-1.41 [-2.40, -0.41]"),
         ("mars-mid-imagenet-places", "mAP", "snl@features.17.end x10 gate x100", "bare", [], "+0.05 [-1.09, +1.20]"),
+        ("mars-mid-imagenet-frames", "mAP", f"frames=2 {FAST}", "frames=2 bare", [], "+1.42 [+0.17, +2.67]"),
+        ("mars-mid-imagenet-frames", "mAP", f"frames=8 {FAST}", "frames=8 bare", [], "+0.10 [-0.67, +0.88]"),
+        ("mars-mid-imagenet-frames", "mAP", "frames=4 bare", "frames=2 bare", [], "+3.01 [+1.18, +4.84]"),
+        ("mars-mid-imagenet-frames", "mAP", "frames=8 bare", "frames=4 bare", [], "+0.77 [-0.40, +1.93]"),
         ("mars-mid-imagenet-all", "mAP", IMAGENET, "bare", [], "+0.62 [-1.13, +2.37]"),
         ("mars-mid-imagenet-all", "rank1", IMAGENET, "bare", [], "+2.87 [+1.14, +4.60]"),
         ("ucf101-5-twins", "top1", f"recipe=probe {TWINS}", "recipe=probe bare", [], "+28.28 [+25.02, +31.55]"),
