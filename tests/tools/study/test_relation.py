@@ -42,7 +42,7 @@ def test_a_block_relates_and_a_local_network_cannot() -> None:
     assert known == 1
     assert found["snl"]["top1"] > 0.95 and found["nl"]["top1"] > 0.95
     assert found["bare"]["top1"] <= 0.75  # of no scene more than three films
-    assert found["bare"]["share"] == found["bare"]["gate"] == "" and found["snl"]["share"] > 0.01
+    assert found["bare"]["share"] is found["bare"]["gate"] is None and found["snl"]["share"] > 0.01
 
 
 def test_what_is_seen_is_of_its_seed() -> None:
