@@ -42,8 +42,9 @@ from specvid.pipelines.engine.seeds import seed_all
 from specvid.text import to_markdown
 from specvid.tools.study.command_line import require_batch, run, study_parser
 from specvid.tools.study.frozen_network import CUTS, check_blocks, frozen_stages, trained_part, videos
-from specvid.tools.study.rows import Rows, by_arm, difference, figures, require_finite, strongest, verdict
+from specvid.tools.study.rows import Rows, by_arm, difference, figures, verdict
 from specvid.tools.study.settings import saved_maps, settings_of
+from specvid.tools.study.trained import require_finite, strongest
 
 CUT = CUTS["i3d_inception"]
 BATCH = 16

@@ -43,8 +43,9 @@ from specvid.pipelines.reid.loss import ReidLoss
 from specvid.text import to_markdown
 from specvid.tools.study.command_line import run, study_parser
 from specvid.tools.study.frozen_network import CUTS, Cut, Maps, check_blocks, frozen_stages, outputs, trained_part
-from specvid.tools.study.rows import Rows, by_arm, difference, figures, require_finite, strongest, verdict
+from specvid.tools.study.rows import Rows, by_arm, difference, figures, verdict
 from specvid.tools.study.settings import saved_maps, settings_of
+from specvid.tools.study.trained import require_finite, strongest
 
 IDENTITIES, TRACKLETS = 8, 4
 _NAME = re.compile(r"(?P<blocks>\S.*?)(?: +x(?P<block_lr>\S+))?(?: +gate x(?P<gate_lr>\S+))?")

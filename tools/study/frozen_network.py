@@ -161,14 +161,14 @@ def trained_part(cut: Cut, weights: str, blocks: str, classes: int, *, neck: str
 
 
 def check_blocks(cut: Cut, blocks: str) -> None:
-    """Refuse what cannot be inserted, or not behind what stands still, before anything is computed for it.
+    """Refuse what cannot be inserted, or not into what learns, before anything is computed for it.
 
     Args:
         cut: the network, and where it is divided.
         blocks: to insert.
 
     Raises:
-        ValueError: there is no such block, option or place, or the place is in what stands still.
+        ValueError: there is no such block, option or place, or the place is not in what learns.
     """
     model = create_model(cut.model, blocks=cut.located(blocks), **cut.options)
     inside = ".".join(filter(None, ("backbone", cut.container)))

@@ -41,8 +41,9 @@ from specvid.pipelines.engine.seeds import seed_all
 from specvid.text import to_markdown
 from specvid.tools.study.command_line import require_batch, run, study_parser
 from specvid.tools.study.frozen_network import Cut, frozen_stages, videos
-from specvid.tools.study.rows import Rows, by_arm, difference, figures, require_finite, strongest, verdict
+from specvid.tools.study.rows import Rows, by_arm, difference, figures, verdict
 from specvid.tools.study.settings import saved_maps, settings_of
+from specvid.tools.study.trained import require_finite, strongest
 
 FRAMES, SIZE, BATCH = 8, 256, 32
 SEEN, RELATED = 32, 64

@@ -9,11 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from specvid.files import naming, only_writer, write_json
 from specvid.pipelines.ablate.statistics import Difference
-from specvid.pipelines.engine.block_use import UNUSED, BlockWatch
+from specvid.pipelines.engine.block_use import UNUSED
 from specvid.reading import read_json, read_plain
 from specvid.tools.study.settings import Settings, refuse_other
 
@@ -166,39 +164,6 @@ def _fits(column: str, value: str) -> bool:
         return math.isfinite(float(value))
     except ValueError:
         return False
-
-
-def strongest(watch: BlockWatch) -> dict[str, object]:
-    """What a row says of its blocks: of the one that adds most, where its gates stand, and how much that is.
-
-    Args:
-        watch: of the trained network, after it ran on the test part.
-
-    Returns:
-        ``gate``, ``gate_max`` and ``share``; None where there is no block, or one without gates.
-    """
-    use = max(watch.report(), key=lambda one: one.share or 0, default=None)
-    if use is None:
-        return {"gate": None, "gate_max": None, "share": None}
-    return {"gate": use.gate_mean, "gate_max": use.gate_max, "share": use.share}
-
-
-def require_finite(outputs: Tensor, arm: str, seed: int) -> None:
-    """Refuse to score what a training that diverged computes.
-
-    Args:
-        outputs: of the trained network.
-        arm: what was trained.
-        seed: of the training.
-
-    Raises:
-        ValueError: they are not all finite.
-    """
-    if not outputs.isfinite().all():
-        raise ValueError(
-            f"{arm}, seed {seed}: what the trained network computes is not finite. The training diverged: lower --lr, "
-            "or leave this row out of --arms."
-        )
 
 
 def verdict(one: Difference | None, shares: Sequence[float]) -> str:

@@ -11,7 +11,8 @@ import torch
 import specvid
 from specvid.pipelines.ablate.statistics import Difference
 from specvid.pipelines.engine.block_use import BlockWatch
-from specvid.tools.study.rows import Rows, require_finite, strongest, verdict
+from specvid.tools.study.rows import Rows, verdict
+from specvid.tools.study.trained import require_finite, strongest
 
 COLUMNS = ("arm", "seed", "mAP", "gate")
 SETTINGS = {"study": "test", "epochs": 4, "lr": 0.1}
