@@ -1,10 +1,10 @@
 """Does a block help on real clips? Blocks behind the frozen stages of Inception-I3D, many seeds in the time of one.
 
-I3D as it comes runs once over each clip of UCF-101, or another set, and its mirror image; what Mixed_4f gives is saved.
-A training then has the block, Mixed_5b and 5c and the classifier alone: seconds, so that many paired seeds are
-affordable. What stands still in a training is that of the recipes of ``specvid train action``: ``probe`` trains the
-classifier, ``blocks`` the block too, ``finetune`` all behind Mixed_4f. Augmentation is what features allow: mirror
-images.
+I3D as it comes runs once over each clip of UCF-101, or another set, and its mirror image; what Mixed_4f gives is saved
+(another stage: ``--last-frozen Mixed_3c``). A training then has the block, what stands behind it (Mixed_5b and 5c) and
+the classifier alone: seconds, so that many paired seeds are affordable. What stands still in a training is that of the
+recipes of ``specvid train action``: ``probe`` trains the classifier, ``blocks`` the block too, ``finetune`` all behind
+the saved maps. Augmentation is what features allow: mirror images.
 
     python -m specvid.tools.study.frozen_actions --data UCF101 --weights FILE --out runs/frozen.csv --seeds 5
 
@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -41,7 +42,7 @@ from specvid.pipelines.engine.schedule import build_schedule
 from specvid.pipelines.engine.seeds import seed_all
 from specvid.text import to_markdown
 from specvid.tools.study.command_line import require_batch, run, study_parser
-from specvid.tools.study.frozen_network import CUTS, check_blocks, frozen_stages, trained_part, videos
+from specvid.tools.study.frozen_network import CUTS, Cut, check_blocks, frozen_stages, trained_part, videos
 from specvid.tools.study.rows import Rows, by_arm, difference, figures, verdict
 from specvid.tools.study.settings import saved_maps, settings_of
 from specvid.tools.study.trained import require_finite, strongest
@@ -73,11 +74,12 @@ class Arm:
         return list(STILL[self.recipe])
 
     @classmethod
-    def of(cls, name: str) -> "Arm":
+    def of(cls, name: str, cut: Cut = CUT) -> "Arm":
         """The arm of a name.
 
         Args:
             name: a recipe, and a block or ``bare``, as `name` has them.
+            cut: where the network is divided.
 
         Returns:
             The arm.
@@ -92,7 +94,7 @@ class Arm:
             raise ValueError(f"arm {name!r} must be a recipe and a block, e.g. '{recipe} snl', or '{recipe} bare'.")
         arm = cls(recipe, "" if block == "bare" else block)
         if arm.block:
-            check_blocks(CUT, arm.block)
+            check_blocks(cut, arm.block)
         return arm
 
 
@@ -135,7 +137,7 @@ def logits_of(model: VideoModel, maps_bcthw: Tensor) -> Tensor:
 
 
 def train_and_score(
-    arm: Arm, seed: int, lists: ActionLists, train: Tensor, test: Tensor, options: argparse.Namespace
+    arm: Arm, seed: int, lists: ActionLists, train: Tensor, test: Tensor, cut: Cut, options: argparse.Namespace
 ) -> dict:
     """One training.
 
@@ -145,6 +147,7 @@ def train_and_score(
         lists: the split.
         train: maps of its training clips.
         test: maps of its test clips.
+        cut: where the network is divided.
         options: of the command line.
 
     Returns:
@@ -155,7 +158,7 @@ def train_and_score(
     """
     start = time.perf_counter()
     seed_all(seed)
-    model = trained_part(CUT, options.weights, arm.block, len(lists.classes), neck="none")
+    model = trained_part(cut, options.weights, arm.block, len(lists.classes), neck="none")
     freeze(model, arm.still)
     train_mode(model)
     rate = options.lr * (1 if arm.still else 0.1)
@@ -223,7 +226,8 @@ def measure(options: argparse.Namespace) -> str:
         ValueError: an unknown arm, wrong data or weights, or a CSV of other settings.
         OSError: the disk is full, or may not be written.
     """
-    arms = {arm.name: arm for arm in (map(Arm.of, options.arms) if options.arms else ARMS)}
+    cut = CUT.behind(options.last_frozen)
+    arms = {arm.name: arm for arm in map(partial(Arm.of, cut=cut), options.arms or [arm.name for arm in ARMS])}
     lists = read_lists(ActionClipsConfig(dataset=options.dataset, data=options.data, split=options.split))
     if lists.is_multilabel:
         raise ValueError(
@@ -232,20 +236,20 @@ def measure(options: argparse.Namespace) -> str:
         )
     require_batch(len(lists.train), BATCH)
     clip = {"frames": options.frames, "stride": options.stride, "size": options.size}
-    which = {"dataset": options.dataset, "split": options.split}
+    which = {"dataset": options.dataset, "split": options.split, "last_frozen": cut.last_path}
     of_maps = settings_of("frozen_actions", lists, options.weights, **which, **clip)
     rows = Rows(options.out, COLUMNS, {**of_maps, "epochs": options.epochs, "lr": options.lr})
     todo = rows.missing(arms, range(options.seeds))
     if todo:
 
         def make() -> dict[str, Tensor]:
-            frozen = frozen_stages(CUT, options.weights, **clip, resize=round(options.size * 256 / 224))
+            frozen = frozen_stages(cut, options.weights, **clip, resize=round(options.size * 256 / 224))
             return {"train": clips_of(frozen, lists.train), "test": clips_of(frozen, lists.test)}
 
         maps = saved_maps(rows.path.with_suffix(".safetensors"), of_maps, make)
-        status(f"maps of {CUT.last_frozen}: {tuple(maps['train'].shape)}; {len(todo)} trainings to do")
+        status(f"maps of {cut.last_path}: {tuple(maps['train'].shape)}; {len(todo)} trainings to do")
     for arm, seed in todo:
-        row = train_and_score(arms[arm], seed, lists, maps["train"], maps["test"], options)
+        row = train_and_score(arms[arm], seed, lists, maps["train"], maps["test"], cut, options)
         rows.add(row)
         status(f"{arm}, seed {seed}: top-1 {100 * row['top1']:.2f}, {row['seconds']} s")
     return summary(rows.read())
@@ -275,6 +279,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--frames", type=int, default=16)
     parser.add_argument("--stride", type=int, default=4)
     parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--last-frozen", default="", help=f"stage whose maps are saved; {CUT.last_path} if not given")
     return run(parser, measure, words)
 
 

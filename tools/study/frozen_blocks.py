@@ -1,10 +1,10 @@
 """Does a block help on real tracklets? Blocks behind the frozen stages of a network, many seeds in the time of one.
 
 OSNet, or MobileNetV2, as it comes runs once over all frames; what conv4 (the bottleneck ``features.13``) gives is
-saved, of each frame and its mirror image. A training then has the block, what stands behind it, and the head alone:
-seconds, so that twenty paired seeds are affordable. Batches, losses, optimiser, scores and the report on gates are
-those of ``specvid train reid``; augmentation is what features allow: mirror images, and one frame from each part of a
-tracklet.
+saved, of each frame and its mirror image (another stage: ``--last-frozen conv3``). A training then has the block, what
+stands behind it, and the head alone: seconds, so that twenty paired seeds are affordable. Batches, losses, optimiser,
+scores and the report on gates are those of ``specvid train reid``; augmentation is what features allow: mirror images,
+and one frame from each part of a tracklet.
 
     python -m specvid.tools.study.frozen_blocks --data MARS --weights FILE --out runs/frozen.csv --seeds 20
 
@@ -105,6 +105,8 @@ def _factor(text: str | None, name: str) -> float | None:
     return factor
 
 
+MODELS = ("osnet_x0_25", "mobilenet_v2")
+
 ARMS = (
     Arm(""),
     Arm("snl"),
@@ -120,7 +122,9 @@ ARMS = (
 )
 
 
-def train_and_score(arm: Arm, seed: int, data: ReidSet, train: Maps, test: Maps, options: argparse.Namespace) -> dict:
+def train_and_score(
+    arm: Arm, seed: int, data: ReidSet, train: Maps, test: Maps, cut: Cut, options: argparse.Namespace
+) -> dict:
     """One training.
 
     Args:
@@ -129,6 +133,7 @@ def train_and_score(arm: Arm, seed: int, data: ReidSet, train: Maps, test: Maps,
         data: the split.
         train: maps of its training tracklets.
         test: maps of its test tracklets.
+        cut: the network, and where it is divided.
         options: of the command line.
 
     Returns:
@@ -140,7 +145,7 @@ def train_and_score(arm: Arm, seed: int, data: ReidSet, train: Maps, test: Maps,
     start = time.perf_counter()
     classes, labels = labels_of(data.train)
     seed_all(seed)
-    model = trained_part(CUTS[options.model], options.weights, arm.blocks, len(classes), neck="bnneck")
+    model = trained_part(cut, options.weights, arm.blocks, len(classes), neck="bnneck")
     config = EngineConfig(
         epochs=options.epochs, lr=options.lr, weight_decay=5e-4, warmup=0.1, block_lr=arm.block_lr, gate_lr=arm.gate_lr
     )
@@ -251,10 +256,10 @@ def measure(options: argparse.Namespace) -> str:
         ValueError: an unknown arm, wrong data or weights, or a CSV of other settings.
         OSError: the disk is full, or may not be written.
     """
-    cut = CUTS[options.model]
-    arms = {arm.name: arm for arm in ([Arm.of(name, cut) for name in options.arms] if options.arms else ARMS)}
+    cut = CUTS[options.model].behind(options.last_frozen)
+    arms = {arm.name: arm for arm in (Arm.of(name, cut) for name in options.arms or [arm.name for arm in ARMS])}
     data = read_mars(options.data)
-    of_maps = settings_of("frozen_blocks", data, options.weights, model=options.model)
+    of_maps = settings_of("frozen_blocks", data, options.weights, model=options.model, last_frozen=cut.last_path)
     of_trainings = {"frames": options.frames, "epochs": options.epochs, "lr": options.lr}
     rows = Rows(options.out, COLUMNS, {**of_maps, **of_trainings})
     todo = rows.missing(arms, range(options.first_seed, options.first_seed + options.seeds))
@@ -269,7 +274,7 @@ def measure(options: argparse.Namespace) -> str:
         train, test = Maps(maps["train"]), Maps(maps["test"])
         status(f"maps of frozen stages: {tuple(train.maps.shape)}; {len(todo)} trainings to do")
     for arm, seed in todo:
-        row = train_and_score(arms[arm], seed, data, train, test, options)
+        row = train_and_score(arms[arm], seed, data, train, test, cut, options)
         rows.add(row)
         status(f"{arm}, seed {seed}: mAP {100 * row['mAP']:.2f}, rank-1 {100 * row['rank1']:.2f}, {row['seconds']} s")
     return summary(rows.read())
@@ -296,9 +301,11 @@ def main(words: Sequence[str] | None = None) -> int:
         epochs=6,
         lr=3.5e-4,
     )
-    parser.add_argument("--model", choices=("osnet_x0_25", "mobilenet_v2"), default="osnet_x0_25")
+    parser.add_argument("--model", choices=MODELS, default="osnet_x0_25")
     parser.add_argument("--first-seed", type=int, default=0, help="several processes can share the seeds")
     parser.add_argument("--frames", type=int, default=4)
+    last = ", ".join(f"{CUTS[name].last_path} of {name}" for name in MODELS)
+    parser.add_argument("--last-frozen", default="", help=f"stage whose maps are saved; if not given, {last}")
     return run(parser, measure, words)
 
 

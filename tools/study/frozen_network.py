@@ -1,7 +1,7 @@
 """A network in two: the stages that are frozen and run once, and what stands behind them, which is trained."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from specvid.datasets.clips.sampling import uniform_segments
 from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.layouts.action_set import VideoRecord
 from specvid.datasets.layouts.reid_set import Tracklet
+from specvid.errors import unknown
 from specvid.models import VideoModel, create_model
 from specvid.models.clip import ForwardPass
 from specvid.models.heads import Outputs
@@ -28,7 +29,7 @@ class Cut:
     Attributes:
         model: its name.
         last_frozen: of the children of ``container``, the last one that stands still.
-        place: of blocks that name none, between that and what is trained; empty: nothing behind is.
+        place: of blocks that name none, between that and what is trained; empty: they have to name one.
         container: path in the backbone; empty: the backbone itself.
         options: of the backbone.
         input: what differs from the backbone's own.
@@ -54,6 +55,35 @@ class Cut:
         first = [name for name, _ in children].index(self.last_frozen) + 1
         return dict(children[:first]), dict(children[first:])
 
+    def behind(self, stage: str) -> "Cut":
+        """The same network, divided elsewhere.
+
+        Args:
+            stage: the last one that stands still, as places have it (``features.6``); empty: where this one is.
+
+        Returns:
+            The cut; but at the stage where this one is, its blocks have to name their places.
+
+        Raises:
+            ValueError: there is no such stage, or none behind it.
+        """
+        if stage in ("", self.last_path):
+            return self
+        container = create_model(self.model, **self.options).backbone.get_submodule(self.container)
+        stages = {self._path(name): name for name, _ in list(container.named_children())[:-1]}
+        if stage not in stages:
+            raise unknown("last frozen stage", stage, stages)
+        return replace(self, last_frozen=stages[stage], place="")
+
+    @property
+    def last_path(self) -> str:
+        """What stands still last, as places have it."""
+        return self._path(self.last_frozen)
+
+    def _path(self, name: str) -> str:
+        """A child of the container, as places have it."""
+        return f"{self.container}.{name}" if self.container else name
+
     def located(self, blocks: str) -> str:
         """Blocks with a place.
 
@@ -62,8 +92,18 @@ class Cut:
 
         Returns:
             What ``create_model`` takes.
+
+        Raises:
+            ValueError: they have no place, nor has this cut one for them.
         """
-        return f"{blocks}@{self.place}" if blocks and "@" not in blocks else blocks
+        if not blocks or "@" in blocks:
+            return blocks
+        if not self.place:
+            raise ValueError(
+                f"{blocks!r} needs a place behind {self.last_path}, where none is the default: give one, "
+                f"as in '{blocks}@PLACE'."
+            )
+        return f"{blocks}@{self.place}"
 
 
 CUTS = {

@@ -78,9 +78,10 @@ def test_the_commands_on_the_page_are_right(monkeypatch: pytest.MonkeyPatch) -> 
     assert len({options.out for options in seen}) == len(seen) == len(commands) >= 6
     for options, (name, _) in zip(seen, commands, strict=True):
         if name == "frozen_actions":
-            assert [frozen_actions.Arm.of(arm).name for arm in options.arms or ()] == (options.arms or [])
+            cut = frozen_actions.CUT.behind(options.last_frozen)
+            assert [frozen_actions.Arm.of(arm, cut).name for arm in options.arms or ()] == (options.arms or [])
         elif name == "frozen_blocks":
-            cut = frozen_blocks.CUTS[options.model]
+            cut = frozen_blocks.CUTS[options.model].behind(options.last_frozen)
             assert [frozen_blocks.Arm.of(arm, cut).name for arm in options.arms or ()] == (options.arms or [])
 
 

@@ -24,17 +24,16 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize("block", ["", "snl(gate=0.5)"])
-def test_frozen_and_trained_part_are_the_whole_network(weights: str, block: str) -> None:
-    clip = torch.randn(1, 3, 8, 64, 64)
-    part = trained_part(CUT, weights, block, 5, neck="none")
-    where = f"{block}@{CUT.place}" if block else ""
-    network = specvid.create_model("i3d_inception", blocks=where, num_classes=5, weights=weights)
+@pytest.mark.parametrize(("stage", "block"), [("", ""), ("", "snl(gate=0.5)"), ("Mixed_3c", "snl(gate=0.5)@Mixed_4b")])
+def test_frozen_and_trained_part_are_the_whole_network(weights: str, stage: str, block: str) -> None:
+    clip, cut = torch.randn(1, 3, 8, 64, 64), CUT.behind(stage)
+    part = trained_part(cut, weights, block, 5, neck="none")
+    network = specvid.create_model("i3d_inception", blocks=cut.located(block), num_classes=5, weights=weights)
     network.load_state_dict({**network.state_dict(), **part.state_dict()})
     for model in (network, part):
         model.eval()
     with torch.no_grad():
-        maps = frozen_stages(CUT, weights, frames=8, stride=1, size=64, resize=64).backbone(clip)
+        maps = frozen_stages(cut, weights, frames=8, stride=1, size=64, resize=64).backbone(clip)
         torch.testing.assert_close(logits_of(part, maps), network(clip), rtol=1e-3, atol=1e-4)
 
 
@@ -50,6 +49,7 @@ def test_rows_go_by_their_names() -> None:
         ValueError, match="puts a block at snl_before_Mixed_4b, which is not in what learns: MaxPool3d_5a"
     ):
         Arm.of("blocks snl@Mixed_4b")
+    assert Arm.of("blocks snl@Mixed_4b", CUT.behind("Mixed_3c")) == Arm("blocks", "snl@Mixed_4b")
     with pytest.raises(ValueError, match=r"arm 'probe' must be a recipe and a block, e\.g\. 'probe snl'"):
         Arm.of("probe")
 
@@ -76,6 +76,8 @@ def test_a_set_in_folders(weights: str, tmp_path: Path, capsys: pytest.CaptureFi
                 write_numbered(folder, "plain.avi", 8).rename(folder / f"{part}_{label}_{number}.avi")
     words = ["--dataset", "folders", "--data", str(tmp_path / "films"), "--weights", weights, "--seeds", "1"]
     words += ["--out", str(tmp_path / "rows.csv"), "--frames", "8", "--stride", "1", "--size", "32", "--epochs", "1"]
+    assert main([*words, "--last-frozen", "Mixed_4g", "--arms", "probe bare"]) == 2
+    assert "last frozen stage 'Mixed_4g' is unknown. Did you mean" in capsys.readouterr().err
     for arms in (["probe bare"], ["probe bare", "blocks gc"]):
         assert main([*words, "--arms", *arms]) == 0
     rows = (tmp_path / "rows.csv").read_text().splitlines()

@@ -67,6 +67,51 @@ def test_blocks_stand_at_places_of_their_own(weights: dict[str, str], name: str)
     assert sum(isinstance(module, InsertedBlock) for module in part.modules()) == blocks.count("@")
 
 
+@pytest.mark.parametrize(
+    ("name", "stage", "blocks"),
+    [
+        ("mobilenet_v2", "features.6", "snl(gate=0.5)@features.7"),
+        ("osnet_x0_25", "conv2", "snl(gate=0.5)@conv3.0, gc@conv4.-1"),
+    ],
+)
+def test_a_network_divided_elsewhere_is_the_same_network(
+    weights: dict[str, str], name: str, stage: str, blocks: str
+) -> None:
+    cut, clip = CUTS[name].behind(stage), torch.randn(2, 3, 4, 64, 32)
+    assert cut.last_path == stage
+    check_blocks(cut, blocks)
+    part = trained_part(cut, weights[name], blocks, 7, neck="bnneck")
+    network = specvid.create_model(
+        name, blocks=blocks, num_classes=7, neck="bnneck", weights=weights[name], **cut.options
+    )
+    inside, state = f"{cut.container}." if cut.container else "", network.state_dict()
+    trained = {k.replace("backbone.", f"backbone.{inside}", 1): v for k, v in part.state_dict().items() if v.numel()}
+    assert trained.keys() < state.keys()
+    network.load_state_dict({**state, **trained})
+    for model in (network, part):
+        model.eval()
+    with torch.no_grad():
+        frozen = frozen_stages(cut, weights[name], frames=4, stride=1).backbone
+        maps = frozen(clip.transpose(1, 2).flatten(0, 1)).unflatten(0, (2, 4))
+        torch.testing.assert_close(outputs(part, maps).embedding, network.embed(clip), rtol=1e-4, atol=1e-5)
+
+
+def test_where_a_network_can_be_divided() -> None:
+    cut = CUTS["mobilenet_v2"]
+    assert cut.behind("") is cut
+    assert cut.behind("features.13") is cut
+    for stage in ("features.61", "6", "features.18", "conv2"):
+        with pytest.raises(ValueError, match=re.escape(f"last frozen stage {stage!r} is unknown.")):
+            cut.behind(stage)
+    early = cut.behind("features.6")
+    assert Arm.of("bare", early) == Arm("")
+    assert Arm.of("snl@features.7 x10", early) == Arm("snl@features.7", 10)
+    with pytest.raises(ValueError, match=re.escape("'snl' needs a place behind features.6, where none is the default")):
+        Arm.of("snl", early)
+    with pytest.raises(ValueError, match=re.escape("puts a block at features.snl_before_6, which is not in what")):
+        Arm.of("snl@features.6", early)
+
+
 def test_arms_by_their_names() -> None:
     cut = CUTS["mobilenet_v2"]
     assert [Arm.of(arm.name, cut) for arm in ARMS] == list(ARMS)
@@ -125,16 +170,17 @@ def test_a_block_that_adds_nothing_is_called_unused() -> None:
 
 def test_a_table_is_printed_of_the_same_settings_only(weights: dict[str, str], tmp_path: Path, capsys) -> None:
     data, file = synthesize_tiny_mars(tmp_path / "mars"), weights["osnet_x0_25"]
-    settings = settings_of("frozen_blocks", read_mars(data), file, model="osnet_x0_25", frames=4, epochs=6, lr=3.5e-4)
+    of_maps = settings_of("frozen_blocks", read_mars(data), file, model="osnet_x0_25", last_frozen="conv4")
+    settings = {**of_maps, "frames": 4, "epochs": 6, "lr": 3.5e-4}
     rows = Rows(tmp_path / "rows.csv", COLUMNS, settings)
     rows.add({**dict.fromkeys(COLUMNS, 0.5), "arm": "bare", "seed": 3, "gate": None, "gate_max": "", "share": None})
     words = ["--data", str(data), "--weights", file, "--out", str(rows.path), "--seeds", "1", "--arms", "bare"]
     assert main([*words, "--first-seed", "3"]) == 0
     assert "| bare  | 1     | 50.00 |" in capsys.readouterr().out
     others = {"weights": weights["mobilenet_v2"], "model": "mobilenet_v2", "frames": "8", "epochs": "999", "lr": "1"}
-    for name, value in others.items():
+    for name, value in {**others, "last-frozen": "conv3"}.items():
         assert main([*words, "--first-seed", "3", f"--{name}", value]) == 2
-        assert f"has rows of other settings: {name} is " in capsys.readouterr().err
+        assert f"has rows of other settings: {name.replace('-', '_')} is " in capsys.readouterr().err
     assert main(words) == 2  # seed 0 is to be measured, of a set that has 2 identities
     assert "identities = 8: there are only 2 to train on" in capsys.readouterr().err
     assert not rows.path.with_suffix(".safetensors").exists()
