@@ -13,6 +13,7 @@ import io
 import sys
 from collections.abc import Mapping, Sequence
 
+from specvid.datasets.layouts.text import delimiter_of, read_text
 from specvid.errors import unknown
 from specvid.pipelines.ablate.cells import points
 from specvid.pipelines.engine.log import echo
@@ -30,7 +31,7 @@ def read_arms(path: str) -> dict[str, dict[str, dict[str, str]]]:
         Name -> seed -> columns.
 
     Raises:
-        ValueError: it is neither, a line in it is cut off, or two rows have one name and seed.
+        ValueError: it is neither, or no text, a line in it is cut off, or two rows have one name and seed.
         OSError: it cannot be read.
     """
     rows = _read(path)
@@ -50,9 +51,8 @@ def read_arms(path: str) -> dict[str, dict[str, dict[str, str]]]:
 
 def _read(path: str) -> dict[int, dict[str, str]]:
     """The rows of a CSV by their lines, all of them whole."""
-    with open(path, newline="", encoding="utf-8") as file:
-        text = file.read()
-    table, rows = csv.reader(io.StringIO(text, newline=""), strict=True), {}
+    text, rows = read_text(path), {}
+    table = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter_of(text), strict=True)
     try:
         columns = next(table, [])
         if "seed" not in columns or not {"arm", "blocks"} & set(columns):

@@ -76,6 +76,13 @@ def test_the_page_says_what_the_rows_say(
     assert says in (DOCS / "results.md").read_text(encoding="utf-8")
 
 
+def test_what_is_no_text_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_bytes(b"arm,seed,top1\nb\xe4re,0,0.5\n")
+    assert main([str(file), "top1", "snl", "bare"]) == 2
+    assert "line 2 is not UTF-8" in capsys.readouterr().err
+
+
 def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     relation = str(DOCS / "results-relation.csv")
     for words, why in (
@@ -133,6 +140,15 @@ def test_a_table_that_is_not_whole_is_a_sentence(
     error = capsys.readouterr().err
     assert why in error
     assert len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("encoding", "delimiter"), [("utf-8-sig", ","), ("utf-8", ";"), ("utf-16", "\t")])
+def test_a_table_that_a_spreadsheet_wrote(encoding: str, delimiter: str, tmp_path: Path, capsys) -> None:
+    file = tmp_path / "rows.csv"
+    rows = ["arm,seed,top1", "bare,0,0.5", "bare,1,0.6", "snl,0,0.6", "snl,1,0.8"]
+    file.write_text("".join(f"{row.replace(',', delimiter)}\r\n" for row in rows), encoding=encoding)
+    assert main([str(file), "top1", "snl", "bare"]) == 0
+    assert "top1: snl less bare: +15.00" in capsys.readouterr().out
 
 
 def test_a_column_that_may_be_empty_is_no_figure_where_it_is(capsys: pytest.CaptureFixture[str]) -> None:
