@@ -11,6 +11,7 @@ PLAIN, RAISED = "snl@conv3.-1", "snl@conv3.-1 block-lr=10 gate-lr=100"
 EVEN = "snl@conv3.-1 block-lr=10 gate-lr=10"
 LATE = "snl@conv4.-1 block-lr=10 gate-lr=100"
 FAST = "snl x10 gate x100"
+THREE = "snl@MaxPool3d_5a_2x2, snl@Mixed_5b.end, snl@Mixed_5c.end"
 IMAGENET = "snl@features.13 block-lr=10 gate-lr=100"
 TWINS = "bare weights=runs/twins/last/model.safetensors"
 
@@ -23,6 +24,10 @@ TWINS = "bare weights=runs/twins/last/model.safetensors"
         ("relation", "top1", "a2", "cheb", [], "+2.73 [+0.81, +4.66]"),
         ("ucf101-5-i3d", "top1", "blocks snl", "blocks se", [], "-0.36 [-1.69, +0.98]"),
         ("relation", "top1", "snl", "se", [], "+7.67 [+5.02, +10.32]"),
+        ("ucf101-5-places", "top1", "blocks snl", "probe bare", [], "+3.20 [+2.36, +4.03]"),
+        ("ucf101-5-places", "top1", "blocks snl", "blocks snl@Mixed_5c.end", [], "+3.20 [+1.50, +4.89]"),
+        ("ucf101-5-places", "top1", f"blocks {THREE}", "blocks snl", [], "-1.07 [-2.27, +0.14]"),
+        ("ucf101-5-places", "top1", "blocks snl(gate=0.1)", "blocks snl", [], "-0.71 [-1.04, -0.38]"),
         ("ucf101-5-i3d", "top1", "blocks snl", "finetune bare", [], "+1.42 [+0.19, +2.65]"),
         ("mars-mid-osnet", "mAP", f"frames=4 {LATE}", f"frames=4 {RAISED}", [], "+2.19 [+0.94, +3.45]"),
         ("mars-mid-warmup", "mAP", f"{RAISED} block-warmup=0.3", RAISED, [], "-1.99 [-5.70, +1.73]"),
