@@ -60,3 +60,11 @@ def test_what_readme_shows_is_compared() -> None:
 def test_the_sessions_of_synthetic_md_are_what_python_prints() -> None:
     result = doctest.testfile(str(ROOT / "docs/synthetic.md"), module_relative=False)
     assert (result.failed, result.attempted) == (0, 3)
+
+
+@pytest.mark.parametrize(("page", "install"), [("README.md", "make demo"), ("docs/index.md", "pip install -e .")])
+def test_the_environment_is_activated_before_a_command_needs_it(page: str, install: str) -> None:
+    lines = re.findall(r"^    (.*)$", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE)
+    activated = next(at for at, line in enumerate(lines) if ". .venv/bin/activate" in line)
+    assert any(line.startswith(install) for line in lines)
+    assert activated < next(at for at, line in enumerate(lines) if line.startswith("specvid "))
