@@ -67,8 +67,7 @@ def test_the_page_says_who_was_seen_when(folder: Path, monkeypatch, capsys) -> N
     assert cli.run([*words, "--device", "cpu", "--json"]) == 0
     answer = capsys.readouterr().out
     assert answer.index("yard-8/yard/8") < answer.index("yard-7/yard/7")  # both in red
-    (program,) = re.findall(r"```python\n(import sys\n.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    Path("seen.py").write_text(program, encoding="utf-8")
+    save_program(folder)
     import pyarrow.parquet as pq
 
     walks = {row["pid"]: np.array(row["embedding"]) for row in pq.read_table("people/embeddings").to_pylist()}
@@ -272,17 +271,71 @@ def test_cutting_again_removes_what_the_table_before_names(folder: Path, tmp_pat
     assert "removed" not in capsys.readouterr().out
 
 
-def test_the_program_refuses_walks_without_times(tmp_path: Path) -> None:
+def save_program(folder: Path) -> Path:
+    """Save the program of the page under the name that the page gives it."""
+    page = PAGE.read_text(encoding="utf-8")
+    (program,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (name,) = re.findall(r"Save it as `(.*?)`", page)
+    assert command(f"python {name}")
+    (folder / name).write_text(program, encoding="utf-8")
+    return folder / name
+
+
+def seen(folder: Path, walks: dict[str, list[object]], *words: str) -> subprocess.CompletedProcess[str]:
+    """What the program says of walks."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    (program,) = re.findall(r"```python\n(import sys\n.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    (tmp_path / "seen.py").write_text(program, encoding="utf-8")
-    for times in ({}, {"from_s": pa.nulls(2)}, {"from_s": ["0.5", ""]}):
-        (tmp_path / "embeddings").mkdir(exist_ok=True)
+    (folder / "embeddings").mkdir(exist_ok=True)
+    pq.write_table(pa.table(walks), folder / "embeddings" / "part.parquet")
+    run = [sys.executable, str(save_program(folder)), *words]
+    return subprocess.run(run, capture_output=True, text=True, check=False)
+
+
+def test_the_program_refuses_walks_without_times(tmp_path: Path) -> None:
+    for times in ({}, {"from_s": [None, None]}, {"from_s": ["0.5", ""]}):
         walks = {"embedding": [[1.0, 0.0], [0.0, 1.0]], "camid": ["a", "b"], "track": [1, 2], **times}
-        pq.write_table(pa.table(walks), tmp_path / "embeddings" / "part.parquet")
-        run = [sys.executable, str(tmp_path / "seen.py"), str(tmp_path), "0.7"]
-        done = subprocess.run(run, capture_output=True, text=True, check=False)
+        done = seen(tmp_path, walks, str(tmp_path), "0.7")
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr == "Some walks have no times: make their table with --fps, and embed it again.\n"
+
+
+def test_the_program_puts_nobody_into_one_picture_twice(tmp_path: Path) -> None:
+    """Neither directly nor by way of a third walk; who is in the other camera goes to the one that is most alike."""
+    walks: dict[str, list[object]] = {
+        "embedding": [[1.0, 0.0], [0.98, 0.2], [1.0, 0.03], [1.0, 0.01], [1.0, 0.02]],
+        "camid": ["door", "door", "door", "yard", "door"],
+        "track": [1, 2, 3, 9, 4],
+        "from_s": ["0.000", "0.000", "2.000", "0.000", "2.040"],
+        "to_s": ["2.000", "2.000", "3.000", "2.000", "4.000"],
+    }
+    done = seen(tmp_path, walks, str(tmp_path), "0.7")
+    assert [(line.split()[1], line.split()[2], line.split()[-1]) for line in done.stdout.splitlines()] == [
+        ("1", "door", "1"),
+        ("1", "yard", "9"),
+        ("1", "door", "4"),  # begins after track 1 ends, and is more like the two than track 2
+        ("2", "door", "2"),
+        ("3", "door", "3"),  # in its first picture there are tracks 1 and 2
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ([], "usage: python seen.py FOLDER THRESHOLD"),
+        (["HERE"], "usage: python seen.py FOLDER THRESHOLD"),
+        (["HERE", "much"], "'much'\nGive the folder that `specvid embed` wrote, and a number"),
+        (["nowhere", "0.7"], "nowhere/embeddings\nGive the folder that"),
+    ],
+)
+def test_the_program_says_what_it_needs(tmp_path: Path, words: list[str], why: str) -> None:
+    walks: dict[str, list[object]] = {
+        "embedding": [[1.0]],
+        "camid": ["a"],
+        "from_s": ["0"],
+        "to_s": ["1"],
+        "track": [1],
+    }
+    done = seen(tmp_path, walks, *(str(tmp_path) if word == "HERE" else word for word in words))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert why in done.stderr and "Traceback" not in done.stderr
