@@ -3,12 +3,12 @@
     python -m specvid.tools.data.tracks cut VIDEO MOT.txt OUT --camera door
     python -m specvid.tools.data.tracks name FOLDER OUT.csv --names '(?P<track>\\d+)_(?P<frame>\\d+)' --fps 25
 
-The first one writes OUT/door/TRACK/FRAME.jpg and OUT/door.csv; what a MOT file is stands in `mot`. In the table a row
-is a crop: ``path``, ``pid`` (who it is nobody knows yet, so camera and track), ``camid``, ``track``, ``frame``, and
-``from_s`` and ``to_s``, between which the track was seen.
+``cut`` cuts the boxes in MOT.txt out of the video: it writes OUT/door/TRACK/FRAME.jpg and OUT/door.csv. ``name`` makes
+the table of crops that lie in a folder already. In the table a row is a crop: ``path``, ``pid`` (nobody knows yet who
+it is, so camera and track), ``camid``, ``track``, ``frame``, and ``from_s`` and ``to_s``, between which the track was
+seen.
 """
 
-import argparse
 import csv
 import math
 import os
@@ -27,7 +27,24 @@ from specvid.datasets.layouts.text import read_text
 from specvid.files import output_file, output_folder, replacing_file
 from specvid.pipelines.engine.log import echo
 from specvid.text import counted, path_on_one_line
+from specvid.tools.data.left_out import boxes, reasons
 from specvid.tools.data.mot import Box, is_plain_name, read_mot
+from specvid.tools.program import Program
+
+_CUT = """Cut the boxes in a tracker's file out of a video.
+
+    python -m specvid.tools.data.tracks cut door.mp4 door.txt tracks --camera door --every 2 --least 4
+
+Writes tracks/door/TRACK/FRAME.jpg and the table tracks/door.csv. The file is as the MOT Challenge has it, a line for
+each box: frame (from 1), track, left, top, width, height in px; what follows is ignored.
+"""
+_NAME = """Write the table of crops that lie in a folder already, and are named by track and frame.
+
+    python -m specvid.tools.data.tracks name crops crops.csv --names '(?P<track>\\d+)_(?P<frame>\\d+)' --fps 25
+
+The expression is looked for in each path below the folder: ``7_0012.jpg`` is frame 12 of track 7. With
+``(?P<camera>...)`` it tells cameras apart, too.
+"""
 
 COLUMNS = ("path", "pid", "camid", "track", "frame", "from_s", "to_s")
 _BLOCK = 32  # frames that are decoded together
@@ -45,12 +62,13 @@ def cut(
         mot: the tracker's file.
         out: folder for the crops and their table.
         camera: its name, which the crops' folder and the table get.
-        every: only each so many-th box of a track, from 1.
+        every: only every n-th box of a track, from 1.
         least: tracks with fewer boxes are left out, from 1.
 
     Returns:
-        The table, and how many ``crops`` and ``tracks`` it has, what was left out: ``outside`` the picture, behind the
-        ``end`` of the video, ``short`` tracks; and how many crops of an earlier table were ``removed``.
+        The table, and how many ``crops`` and ``tracks`` it has, what was left out: boxes ``outside`` the picture and
+        behind the ``end`` of the video, which has so many ``frames``, and ``short`` tracks; and how many crops of an
+        earlier table were ``removed``.
 
     Raises:
         OSError: the disk is full, or may not be written.
@@ -73,31 +91,27 @@ def cut(
     chosen = [box for own in long_enough for box in own[::every]]
     rows, length = _write_crops(video, chosen, folder, camera)
     end = sum(box.frame >= length for box in chosen)
-    counts = {"outside": len(chosen) - end - len(rows), "end": end, "short": len(tracks) - len(long_enough)}
+    outside, short = len(chosen) - end - len(rows), len(tracks) - len(long_enough)
+    counts = {"outside": outside, "end": end, "frames": length, "short": short}
     if not rows:
         passed = sum(map(len, long_enough)) - len(chosen)
-        words = {
-            f"{counted(counts['short'], 'track')} shorter than --least {least}": counts["short"],
-            f"{_boxes(passed)} passed over by --every {every}": passed,
-            f"{_boxes(end)} behind the end (the video has {counted(length, 'frame')})": end,
-            f"{_boxes(counts['outside'])} outside the picture": counts["outside"],
-        }
+        why = [*reasons(counts, least=least), *([f"{boxes(passed)} passed over by --every {every}"] if passed else [])]
         raise ValueError(
-            f"nothing of {mot} can be cut out of {video}: {_boxes(sum(map(len, tracks.values())))} of "
-            f"{counted(len(tracks), 'track')}, {', '.join(text for text, number in words.items() if number)}. Give the "
-            "video that the tracker read, or a lower --least."
+            f"nothing of {mot} can be cut out of {video}: {boxes(sum(map(len, tracks.values())))} of "
+            f"{counted(len(tracks), 'track')}, {', '.join(why)}. Give the video that the tracker read, or a lower "
+            "--least."
         )
     counts["crops"], counts["tracks"] = len(rows), write_table(table, rows, camera=camera)
     counts["removed"] = _remove(folder, before - {str(row["path"]) for row in rows})
     return table, counts
 
 
-def _write_crops(video: str, boxes: Sequence[Box], folder: Path, camera: str) -> tuple[list[dict[str, object]], int]:
+def _write_crops(video: str, chosen: Sequence[Box], folder: Path, camera: str) -> tuple[list[dict[str, object]], int]:
     """Write what lies within the video; the rows of the table, and how many frames the video has."""
     rows: list[dict[str, object]] = []
     with open_video(video) as opened:
         by_frame: dict[int, list[Box]] = {}
-        for box in boxes:
+        for box in chosen:
             if box.frame < len(opened):
                 by_frame.setdefault(box.frame, []).append(box)
         frames = np.array(sorted(by_frame), dtype=np.int64)
@@ -110,11 +124,6 @@ def _write_crops(video: str, boxes: Sequence[Box], folder: Path, camera: str) ->
                         _write_jpeg(folder / path, crop)
                         rows.append({"path": path, "track": box.track, "frame": number, "time": _time(opened, number)})
         return rows, len(opened)
-
-
-def _boxes(number: int) -> str:
-    """A number of boxes."""
-    return f"{number:,} {'box' if number == 1 else 'boxes'}"
 
 
 def _crop_path(camera: str, track: str, frame: int) -> str:
@@ -196,7 +205,9 @@ def name(
             own = cameras.setdefault(groups.get("camera") or camera, [])
             own.append(row | {"time": frame / fps if fps else None})
     if not cameras:
-        raise ValueError(f"{folder} has no image whose path fits {names!r} ({unfit} images do not).")
+        raise ValueError(
+            f"{folder} has no image whose path fits {names!r} ({unfit} images do not). Mend the expression."
+        )
     rows = [row | {"camera": which} for which, own in cameras.items() for row in own]
     _refuse_two_cameras(rows, names)
     return {"crops": len(rows), "tracks": write_table(table, rows, camera=camera), "unfit": unfit}
@@ -281,20 +292,21 @@ def main(words: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    parser = argparse.ArgumentParser(prog="python -m specvid.tools.data.tracks", description=__doc__)
+    parser = Program("data.tracks", __doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
-    one = verbs.add_parser("cut", help="cut the boxes of a MOT file out of a video")
-    for word, text in (("video", "video file"), ("mot", "MOT text file"), ("out", "folder for crops and table")):
-        one.add_argument(word, help=text)
-    one.add_argument("--camera", required=True, help="name of the camera")
-    one.add_argument("--every", type=int, default=1, help="each so many-th box of a track")
-    one.add_argument("--least", type=int, default=1, help="least boxes of a track")
-    other = verbs.add_parser("name", help="the table of crops that are named by track and frame")
-    other.add_argument("folder", help="in which the crops lie")
+    one = verbs.add_parser("cut", help="cut the boxes in a tracker's file out of a video", about=_CUT)
+    one.add_argument("video", help="the video that the tracker read")
+    one.add_argument("mot", metavar="MOT.txt", help="the tracker's file")
+    one.add_argument("out", help="folder for crops and table")
+    one.add_argument("--camera", required=True, help="name of the camera, one for each recording")
+    one.add_argument("--every", type=int, default=1, metavar="N", help="only every n-th box of a track; 1: all")
+    one.add_argument("--least", type=int, default=1, metavar="N", help="leave out tracks of fewer boxes; 1: none")
+    other = verbs.add_parser("name", help="the table of crops that are named by track and frame", about=_NAME)
+    other.add_argument("folder", help="in which the crops lie, at any depth")
     other.add_argument("table", help="CSV to write")
-    other.add_argument("--names", required=True, help="regular expression with (?P<track>...), (?P<frame>...)")
+    other.add_argument("--names", required=True, help="regular expression with (?P<track>...) and (?P<frame>...)")
     other.add_argument("--camera", default="camera", help="name of the camera, if the names have no (?P<camera>...)")
-    other.add_argument("--fps", type=float, default=0.0, help="frames a second")
+    other.add_argument("--fps", type=float, default=0.0, help="frames a second; without it the table has no times")
     options = parser.parse_args(words)
     try:
         if options.verb == "cut":
@@ -306,13 +318,13 @@ def main(words: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         sys.stderr.write(f"{_sentence(error)}\n")
         return 2
-    left = ", ".join(f"{counts[what]} {what}" for what in ("outside", "end", "short", "unfit") if counts.get(what))
     removed = counts.get("removed", 0)
     echo(
         f"{table}: {counted(counts['crops'], 'crop')} of {counted(counts['tracks'], 'track')}"
-        + (f"; left out: {left}" if left else "")
         + (f"; removed: {counted(removed, 'crop')} of the table before" if removed else "")
     )
+    for what, remedy in reasons(counts, least=getattr(options, "least", 1)).items():
+        echo(f"left out: {what} ({remedy})")
     return 0
 
 

@@ -9,6 +9,7 @@ from specvid.config import require_at_least
 from specvid.files import output_file
 from specvid.pipelines.engine.log import echo
 from specvid.text import counted
+from specvid.tools.program import Program
 
 _LEAST = {"seeds": 1, "first_seed": 0, "epochs": 1, "split": 1, "frames": 1, "stride": 1, "size": 1}
 
@@ -31,7 +32,7 @@ def study_parser(
     Returns:
         The parser, to which a study adds its own options.
     """
-    parser = argparse.ArgumentParser(prog=f"python -m specvid.tools.study.{name}", description=about)
+    parser = Program(f"study.{name}", about)
     parser.add_argument("--data", required=True, help=data)
     parser.add_argument("--weights", required=True, help=weights)
     parser.add_argument("--out", required=True, help="CSV that rows are added to")

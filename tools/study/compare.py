@@ -1,7 +1,8 @@
 """The paired difference of two rows of a table, from the raw figures of its trainings.
 
     python -m specvid.tools.study.compare docs/results-relation.csv top1 a2 snl
-    python -m specvid.tools.study.compare docs/results-mars-mid-long.csv mAP "snl@conv3.-1 block-lr=10 gate-lr=100" bare
+    python -m specvid.tools.study.compare docs/results-mars-mid-long.csv mAP \\
+        "snl@conv3.-1 block-lr=10 gate-lr=100" bare
 
 A row is named by its arm (of a study), or by its blocks and settings (of ``specvid ablate``); ``frames=2 bare`` where
 the number of frames is a column, ``recipe=osnet bare`` where the rows have several recipes.
@@ -18,6 +19,7 @@ from specvid.errors import unknown
 from specvid.pipelines.ablate.cells import points
 from specvid.pipelines.engine.log import echo
 from specvid.text import counted
+from specvid.tools.program import Program
 from specvid.tools.study.rows import by_arm, difference
 
 
@@ -122,7 +124,7 @@ def main(words: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    parser = argparse.ArgumentParser(prog="python -m specvid.tools.study.compare", description=__doc__)
+    parser = Program("study.compare", __doc__)
     parser.add_argument("csv", help="of a study or an ablation")
     parser.add_argument("metric", help="a column with shares of 1: mAP, rank1, top1")
     parser.add_argument("row", help="name of a row")

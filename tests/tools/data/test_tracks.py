@@ -19,6 +19,15 @@ from specvid.tools.data.tracks import main
 
 PAGE = Path(__file__).parents[3] / "docs" / "tracking.md"
 PEOPLE = {"red": (230, 40, 40), "green": (30, 220, 60), "blue": (40, 60, 230)}
+LEFT_OUT = [
+    "left out: 1 track shorter than --least 4 (a lower --least takes more)",
+    "left out: 1 box behind the last frame (36) (give the video that the tracker read, all of it)",
+    "left out: 1 box outside the picture (where there are many, give the video in the size that the tracker read)",
+]
+UNFIT = (
+    "left out: {} whose path --names does not fit, or without a track or frame in it "
+    "(where these are crops, mend the expression)"
+)
 WALKS = {"door": {1: "red", 2: "green", 3: "blue"}, "yard": {7: "blue", 8: "red"}}
 
 
@@ -46,6 +55,11 @@ def folder(tmp_path_factory) -> Path:
     return folder
 
 
+def left_out(text: str) -> list[str]:
+    """The lines that say what is left out of a table."""
+    return [line for line in text.splitlines() if line.startswith("left out: ")]
+
+
 def command(start: str) -> list[list[str]]:
     return [shlex.split(line)[1:] for line in re.findall(rf"^    ({re.escape(start)}.*)$", PAGE.read_text(), re.M)]
 
@@ -55,7 +69,10 @@ def test_the_page_says_who_was_seen_when(folder: Path, monkeypatch, capsys) -> N
     for words in command("python -m specvid.tools.data.tracks cut"):
         assert main(words[2:]) == 0
     text = capsys.readouterr().out
-    assert "tracks/door.csv: 18 crops of 3 tracks; left out: 1 outside, 1 end, 1 short" in text
+    assert "tracks/door.csv: 18 crops of 3 tracks\n" in text
+    assert left_out(text)[:3] == LEFT_OUT
+    said = re.findall(r"^    left out: .*$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert [line.strip() for line in said] == LEFT_OUT  # the page shows what is printed
     assert len(list((folder / "tracks").rglob("*.jpg"))) == 18 + 12
     with Image.open(folder / "tracks/door/2/000013.jpg") as crop:
         assert crop.size == (32, 64) and np.asarray(crop)[32, 16, 1] > 150
@@ -97,7 +114,9 @@ def test_crops_that_are_named(tmp_path: Path, monkeypatch, capsys) -> None:
         Image.new("RGB", (8, 16)).save(f"crops/{name}.png")
     (words,) = command("python -m specvid.tools.data.tracks name")
     assert main(words[2:]) == 0
-    assert "crops.csv: 3 crops of 2 tracks; left out: 1 unfit" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "crops.csv: 3 crops of 2 tracks\n" in text
+    assert left_out(text) == [UNFIT.format("1 image")]
     assert Path("crops.csv").read_text().splitlines()[1:] == [
         "crops/door_t5_f25.png,door-5,door,5,25,1.000,2.000",
         "crops/door_t5_f50.png,door-5,door,5,50,1.000,2.000",
@@ -201,7 +220,9 @@ def test_a_track_or_frame_that_the_name_lacks_is_unfit(tmp_path: Path, capsys) -
         Image.new("RGB", (8, 16)).save(tmp_path / f"{file}.png")
     words = ["name", str(tmp_path), str(tmp_path / "t.csv"), "--names", r"(t(?P<track>\d*)_)?(f(?P<frame>\d+))?\.png$"]
     assert main(words) == 0
-    assert "t.csv: 1 crop of 1 track; left out: 3 unfit" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "t.csv: 1 crop of 1 track\n" in text
+    assert left_out(text) == [UNFIT.format("3 images")]
 
 
 def test_the_folder_is_not_there(tmp_path: Path, capsys) -> None:
@@ -241,10 +262,11 @@ def test_why_nothing_is_left(folder: Path, tmp_path: Path, capsys) -> None:
     mot.write_text("37,1,0,0,5,5\n38,1,0,0,5,5\n40,1,0,0,5,5\n1,2,200,0,5,5\n3,3,0,0,5,5\n")
     said = answer([*words, "--least", 2, "--every", 2], capsys)
     assert (
-        "5 boxes of 3 tracks, 2 tracks shorter than --least 2, 1 box passed over by --every 2, 2 boxes behind" in said
+        "5 boxes of 3 tracks, 2 tracks shorter than --least 2, 2 boxes behind the last frame (36), "
+        "1 box passed over by --every 2. Give" in said
     )
     mot.write_text("1,1,200,0,5,5\n37,1,0,0,5,5\n")
-    assert "1 box behind the end (the video has 36 frames), 1 box outside the picture" in answer(words, capsys)
+    assert "1 box behind the last frame (36), 1 box outside the picture" in answer(words, capsys)
     assert not (tmp_path / "out").exists()
 
 
@@ -259,9 +281,7 @@ def test_cutting_again_removes_what_the_table_before_names(folder: Path, tmp_pat
     labelled = table.read_text().replace("door/1/000001.jpg,door-1,", "door/1/000001.jpg,anna,")
     table.write_text(labelled + "door/1/../mine.jpg,door-1,door,1,5,0,0\ndoor/2/000999.jpg,x,door,2,999,0,0\n")
     assert main([*words, "--every", "2", "--least", "4"]) == 0
-    assert "door.csv: 18 crops of 3 tracks; left out: 1 outside, 1 end, 1 short; removed: 18 crops" in (
-        capsys.readouterr().out
-    )
+    assert "door.csv: 18 crops of 3 tracks; removed: 18 crops of the table before\n" in capsys.readouterr().out
     named = {line.split(",")[0] for line in table.read_text().splitlines()[1:]}
     left = {path.relative_to(tmp_path).as_posix() for path in (tmp_path / "door").rglob("*") if path.is_file()}
     assert left == named | {"door/1/notes.txt", "door/2/000999.jpg", "door/mine.jpg", "door/1/000001.jpg"}
