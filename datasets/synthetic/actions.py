@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from specvid.datasets.synthetic.encode import write_video
-from specvid.datasets.synthetic.folder import Progress, SyntheticSet, synthesizer, write_set
+from specvid.datasets.synthetic.folder import Progress, SyntheticSet, action_contents, synthesizer, write_set
 from specvid.datasets.synthetic.two_spots import CLASSES, PAIRS, TwoSpots, draw_background, draw_scene, render
 from specvid.datasets.synthetic.ucf101 import SyntheticClip
 
@@ -82,12 +82,17 @@ def synthesize_actions(
     used = task or TwoSpots()
     settings = {"layout": layout, "format": _FORMAT, "seed": seed, "scenes": scenes, **dataclasses.asdict(used)}
 
+    clips = plan_clips(seed=seed, scenes=scenes, task=used)
+
     def fill(folder: Path) -> Iterator[tuple[int, int]]:
-        clips = plan_clips(seed=seed, scenes=scenes, task=used)
         for done, _ in enumerate(_WRITERS[layout](folder, clips, used), start=1):
             yield done, len(clips)
 
-    return write_set(out, settings, fill, overwrite=overwrite, progress=progress)
+    tested = sum(map(_is_test, clips))
+    held = sum(map(_is_validation, clips)) if layout == "folders" else 0
+    train = len(clips) - tested - held
+    contents = action_contents("clip", train, tested, used.frames, used.size, validation=held)
+    return write_set(out, settings, fill, contents=contents, overwrite=overwrite, progress=progress)
 
 
 def _layout(name: str) -> Callable[[Write], Write]:
@@ -103,6 +108,11 @@ def _layout(name: str) -> Callable[[Write], Write]:
 
 def _is_test(clip: SyntheticClip, split: int = 1) -> bool:
     return clip.group % 4 == split
+
+
+def _is_validation(clip: SyntheticClip) -> bool:
+    """Of the layout that has such a part."""
+    return clip.group % 4 == 2
 
 
 def _video(path: Path, clip: SyntheticClip, task: TwoSpots, **options: Any) -> int:
@@ -136,7 +146,7 @@ def _json(path: Path, content: Any) -> None:
 def _folders(folder: Path, clips: list[SyntheticClip], task: TwoSpots) -> Iterator[int]:
     """``train``, ``val`` and ``test`` / CLASS / *.mp4."""
     for clip in clips:
-        part = "test" if _is_test(clip) else "val" if clip.group % 4 == 2 else "train"
+        part = "test" if _is_test(clip) else "val" if _is_validation(clip) else "train"
         yield _video(folder / part / CLASSES[clip.label] / f"{clip.name}.mp4", clip, task)
 
 

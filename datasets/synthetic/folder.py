@@ -10,6 +10,7 @@ from typing import Any
 from specvid.files import replacing_folder
 from specvid.reading import parse_json, read_plain
 from specvid.registry import Registry
+from specvid.text import counted
 
 SETTINGS = "synthetic.json"  # lies beside the official folders and says what was written
 
@@ -31,11 +32,13 @@ class SyntheticSet:
         root: its folder.
         files: how many it has, the one with its settings not counted.
         written: False where it was there already.
+        contents: what is in it, in words: how much to train and to test on, and how long and large it is.
     """
 
     root: Path
     files: int
     written: bool
+    contents: str
 
 
 def synthesizer(layout: str) -> Callable[[Callable[..., SyntheticSet]], Callable[..., SyntheticSet]]:
@@ -50,11 +53,49 @@ def synthesizer(layout: str) -> Callable[[Callable[..., SyntheticSet]], Callable
     return SYNTHESIZERS.register(layout)
 
 
+def look(frames: int, width: int, height: int) -> str:
+    """How each clip, film or tracklet of a set looks, in words.
+
+    Args:
+        frames: of each.
+        width: of a frame, px.
+        height: likewise.
+
+    Returns:
+        E.g. ``16 frames of 40 x 40 px each``.
+    """
+    return f"{counted(frames, 'frame')} of {width} x {height} px each"
+
+
+def action_contents(noun: str, train: int, test: int, frames: int, size: int, *, validation: int = 0) -> str:
+    """What is in a set of actions, in words, and with which clips a network sees nearly all of each.
+
+    Args:
+        noun: what its videos are called.
+        train: how many to train on.
+        test: how many to test on.
+        frames: of each.
+        size: sides of a frame, px.
+        validation: how many to validate on.
+
+    Returns:
+        Without a full stop.
+    """
+    seen = min(frames, 8)
+    stride = (frames - 1) // (seen - 1)
+    between = f"{validation:,} to validate on, " if validation else ""
+    return (
+        f"{counted(train, noun)} to train on, {between}{test:,} to test on, {look(frames, size, size)}; "
+        f"train with --frames {seen} --stride {stride}"
+    )
+
+
 def write_set(
     out: str | os.PathLike[str],
     settings: Mapping[str, Any],
     fill: Fill,
     *,
+    contents: str,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> SyntheticSet:
@@ -64,6 +105,7 @@ def write_set(
         out: its folder.
         settings: all that decides what is in it; JSON.
         fill: writes it.
+        contents: what is in it, in words.
         overwrite: replace a synthetic set that was made with other settings.
         progress: called after each file.
 
@@ -77,7 +119,7 @@ def write_set(
         raise ValueError(f"seed is {settings['seed']}; it must be a whole number >= 0")
     out = Path(out)
     if (files := _is_there(out, settings, overwrite=overwrite)) is not None:
-        return SyntheticSet(out, files, written=False)
+        return SyntheticSet(out, files, written=False, contents=contents)
     with replacing_folder(out, durable=False) as staging:
         for done, total in fill(staging):
             if progress is not None:
@@ -85,7 +127,7 @@ def write_set(
         files = _count(staging)
         text = json.dumps({**settings, "files": files}, indent=2) + "\n"
         (staging / SETTINGS).write_text(text, encoding="utf-8")
-    return SyntheticSet(out, files, written=True)
+    return SyntheticSet(out, files, written=True, contents=contents)
 
 
 def _is_there(out: Path, settings: Mapping[str, Any], *, overwrite: bool) -> int | None:

@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from specvid.datasets.synthetic.folder import Progress, SyntheticSet, synthesizer, write_set
+from specvid.datasets.synthetic.folder import Progress, SyntheticSet, look, synthesizer, write_set
 from specvid.datasets.synthetic.gait import Gait, parts, patterns, render_tracklet
+from specvid.text import counted
 
 CAMERAS = 6
 _FORMAT = 2  # a new number makes the functions write again
@@ -96,7 +97,8 @@ def synthesize_mars(
         contents["info/query_IDX.mat"] = _mat("query_IDX", np.array([queries], np.uint16))
         return contents
 
-    return _write(out, "mars", seed, task, settings, files, overwrite=overwrite, progress=progress)
+    words = f"{_divided(task, count['train'], count['test'])} and {distractors + junk:,} of nobody to be found"
+    return _write(out, "mars", seed, task, settings, files, contents=words, overwrite=overwrite, progress=progress)
 
 
 @synthesizer("ilids-vid")
@@ -134,7 +136,8 @@ def synthesize_ilids_vid(
         contents[path] = _mat("ls_set", places.astype(np.float64))
         return contents
 
-    return _write(out, "ilids-vid", seed, task, {}, files, overwrite=overwrite, progress=progress)
+    words = _halved(task)
+    return _write(out, "ilids-vid", seed, task, {}, files, contents=words, overwrite=overwrite, progress=progress)
 
 
 @synthesizer("prid2011")
@@ -176,7 +179,8 @@ def synthesize_prid2011(
         contents["splits_prid2011.json"] = np.frombuffer(json.dumps(splits, indent=1).encode(), np.uint8)
         return contents
 
-    return _write(out, "prid2011", seed, task, {}, files, overwrite=overwrite, progress=progress)
+    words = _halved(task)
+    return _write(out, "prid2011", seed, task, {}, files, contents=words, overwrite=overwrite, progress=progress)
 
 
 @synthesizer("tracklets")
@@ -217,7 +221,8 @@ def synthesize_tracklets(
                         contents[f"{folder}/{frame}.png"] = image
         return contents
 
-    return _write(out, "tracklets", seed, task, settings, files, overwrite=overwrite, progress=progress)
+    words = _divided(task, tracklets, tracklets)
+    return _write(out, "tracklets", seed, task, settings, files, contents=words, overwrite=overwrite, progress=progress)
 
 
 def _write(
@@ -228,19 +233,21 @@ def _write(
     settings: dict[str, Any],
     files: Callable[[], Files],
     *,
+    contents: str,
     overwrite: bool,
     progress: Progress | None = None,
 ) -> SyntheticSet:
     """Write what ``files`` gives below ``out``."""
 
     def fill(folder: Path) -> Iterator[tuple[int, int]]:
-        contents = files()
-        for done, (name, content) in enumerate(contents.items(), start=1):
+        named = files()
+        for done, (name, content) in enumerate(named.items(), start=1):
             _write_file(folder / name, content)
-            yield done, len(contents)
+            yield done, len(named)
 
     settings = {"layout": layout, "format": _FORMAT, "seed": seed, **settings, **dataclasses.asdict(task)}
-    return write_set(out, settings, fill, overwrite=overwrite, progress=progress)
+    contents = f"{contents}, {look(task.frames, task.width, task.height)}"
+    return write_set(out, settings, fill, contents=contents, overwrite=overwrite, progress=progress)
 
 
 def _two_cameras(task: Gait, seed: int) -> Iterator[tuple[int, int, int, np.ndarray]]:
@@ -249,6 +256,21 @@ def _two_cameras(task: Gait, seed: int) -> Iterator[tuple[int, int, int, np.ndar
         for identity in range(task.identities):
             for frame, image in enumerate(render_tracklet(task, seed, identity, camera - 1), start=1):
                 yield camera, identity + 1, frame, image
+
+
+def _divided(task: Gait, train: int, test: int) -> str:
+    """The tracklets of a set in which some identities are trained on and the others tested on, in words."""
+    taught, tested = map(len, parts(task))
+    return (
+        f"{counted(taught * train, 'tracklet')} of {counted(taught, 'identity')} to train on, "
+        f"{tested * test:,} of {tested} to test on"
+    )
+
+
+def _halved(task: Gait) -> str:
+    """The tracklets of a set with ten splits, in words."""
+    people = counted(task.identities, "identity")
+    return f"{counted(2 * task.identities, 'tracklet')} of {people}, half of them to train on in each of ten splits"
 
 
 def _with(identities: int | None, task: Gait) -> Gait:

@@ -22,7 +22,7 @@ import numpy as np
 from specvid.datasets.layouts.action_set import VideoRecord
 from specvid.datasets.layouts.registry import read_action
 from specvid.datasets.synthetic.encode import write_video
-from specvid.datasets.synthetic.folder import Progress, SyntheticSet, synthesizer, write_set
+from specvid.datasets.synthetic.folder import Progress, SyntheticSet, action_contents, synthesizer, write_set
 
 CLASSES = ("Different", "Same")
 _FORMAT = 2  # a new number makes the function write again
@@ -148,7 +148,9 @@ def synthesize_relation(
                 clips = [text for clip in (film.first, film.second) for text in (clip.name, data.classes[clip.label])]
                 rows.writerow([film.name, film.scene, CLASSES[film.label], *clips, film.corner])
 
-    return write_set(out, settings, fill, overwrite=overwrite, progress=progress)
+    tested = sum(film.part == "test" for film in films)
+    contents = action_contents("film", len(films) - tested, tested, used.frames, used.size)
+    return write_set(out, settings, fill, contents=contents, overwrite=overwrite, progress=progress)
 
 
 def _digest(records: Sequence[VideoRecord]) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from specvid.datasets.synthetic.encode import write_video
-from specvid.datasets.synthetic.folder import Progress, SyntheticSet, synthesizer, write_set
+from specvid.datasets.synthetic.folder import Progress, SyntheticSet, action_contents, synthesizer, write_set
 from specvid.datasets.synthetic.two_spots import CLASSES, PAIRS, Scene, TwoSpots, draw_background, draw_scene, render
 
 GROUPS = 25
@@ -109,7 +109,9 @@ def synthesize_ucf101(
             yield done, len(clips)
         write_lists(folder / "ucfTrainTestlist", clips)
 
-    return write_set(out, settings, fill, overwrite=overwrite, progress=progress)
+    tested = len(TEST_GROUPS[1]) * scenes * 4
+    contents = action_contents("clip", GROUPS * scenes * 4 - tested, tested, task.frames, task.size)
+    return write_set(out, settings, fill, contents=contents, overwrite=overwrite, progress=progress)
 
 
 def write_lists(folder: Path, clips: list[SyntheticClip]) -> None:

@@ -84,8 +84,11 @@ class depends on how two far-apart things relate (actions), or identities are kn
   --seed 0        the same seed gives the same files
   --overwrite     replace a set that was made with other settings
 
-Example:
+A clip, film or tracklet has 16 frames: `specvid train action --frames 8 --stride 2` sees nearly all.
+
+Examples:
   specvid data synthesize ucf101 synthetic --scenes 2
+  specvid data synthesize relation films --from UCF101 --scenes 8
 """
 
 
@@ -245,7 +248,8 @@ def _synthesize(options: SynthesizeOptions) -> int:
             overwrite=options.overwrite,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
-    echo(f"{made.root}: {counted(made.files, 'file')}" + ("" if made.written else " were there already, made alike"))
+    there = "" if made.written else "; they were there already, made alike"
+    echo(f"{made.root}: {made.contents} ({counted(made.files, 'file')}{there})")
     return 0
 
 
