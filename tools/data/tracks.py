@@ -324,7 +324,7 @@ def main(words: Sequence[str] | None = None) -> int:
         + (f"; removed: {counted(removed, 'crop')} of the table before" if removed else "")
     )
     for what, remedy in reasons(counts, least=getattr(options, "least", 1)).items():
-        echo(f"left out: {what} ({remedy})")
+        echo(f"left out: {what}: {remedy}")
     return 0
 
 

@@ -20,13 +20,13 @@ from specvid.tools.data.tracks import main
 PAGE = Path(__file__).parents[3] / "docs" / "tracking.md"
 PEOPLE = {"red": (230, 40, 40), "green": (30, 220, 60), "blue": (40, 60, 230)}
 LEFT_OUT = [
-    "left out: 1 track shorter than --least 4 (a lower --least takes more)",
-    "left out: 1 box behind the last frame (36) (give the video that the tracker read, all of it)",
-    "left out: 1 box outside the picture (where there are many, give the video in the size that the tracker read)",
+    "left out: 1 track shorter than --least 4: a lower --least takes more",
+    "left out: 1 box behind the last frame (36): give the video that the tracker read, all of it",
+    "left out: 1 box outside the picture: where there are many, give the video in the size that the tracker read",
 ]
 UNFIT = (
-    "left out: {} whose path --names does not fit, or without a track or frame in it "
-    "(where these are crops, mend the expression)"
+    "left out: {} whose path --names does not fit, or without a track or frame in it: "
+    "where these are crops, mend the expression"
 )
 WALKS = {"door": {1: "red", 2: "green", 3: "blue"}, "yard": {7: "blue", 8: "red"}}
 
