@@ -140,11 +140,9 @@ def test_the_runner_trains_the_config_of_the_docs(tmp_path: Path, monkeypatch: p
 
     root = str(shared("data/ucf101-raw"))
     monkeypatch.chdir(tmp_path)
-    subprocess.run(
-        ["bash", "-euc", code_of_docs("bash").replace("../shared/data/ucf101-raw", root)], cwd=tmp_path, check=True
-    )
+    subprocess.run(["bash", "-euc", code_of_docs("bash").replace("data/ucf101", root)], cwd=tmp_path, check=True)
     assert (tmp_path / "train.txt").read_text().startswith("Archery/v_Archery_g09_c02.avi 0\n")
-    Path("spectral.py").write_text(code_of_docs("python").replace("../shared/data/ucf101-raw", root))
+    Path("spectral.py").write_text(code_of_docs("python").replace("data/ucf101", root))
     config = Config.fromfile("spectral.py")
     config.merge_from_dict({"train_cfg": {"max_epochs": 1}, "launcher": "none", "randomness": {"seed": 0}})
     runner = Runner.from_cfg(config)

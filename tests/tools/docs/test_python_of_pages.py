@@ -68,3 +68,9 @@ def test_the_environment_is_activated_before_a_command_needs_it(page: str, insta
     activated = next(at for at, line in enumerate(lines) if ". .venv/bin/activate" in line)
     assert any(line.startswith(install) for line in lines)
     assert activated < next(at for at, line in enumerate(lines) if line.startswith("specvid "))
+
+
+def test_no_page_names_a_folder_that_users_do_not_have() -> None:
+    """But docs/results.md, whose commands are those that were run."""
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    assert [page.name for page in pages if "../shared" in page.read_text(encoding="utf-8")] in ([], ["results.md"])
