@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 _FILES = "weights"  # the setting whose values are paths
+_NO_SHARES = {"spread": 3, "dimensions": 1, "correlation": 3}
+"""Figures that are no shares of 1, and how many decimals they are told with; all others are told in %."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,7 @@ class Figures:
         run: its name.
         settings: everything that was set, flat.
         context: what the figures are of (data set, split, views ...).
-        values: the figures, shares in [0, 1].
+        values: the figures: shares in [0, 1], or what `figure_text` tells as it is.
     """
 
     run: str
@@ -59,6 +61,51 @@ class Group:
             name: the figure.
         """
         return statistics.stdev(self.values[name]) if len(self.values[name]) > 1 else None
+
+
+def figure_text(name: str, value: float, deviation: float | None = None, *, sign: str = "") -> str:
+    """A figure as it stands in tables: shares in %, without the sign, what is no share as it is.
+
+    Args:
+        name: of the figure, as results.json has it.
+        value: the figure, or a difference of two.
+        deviation: beside it, where there is one.
+        sign: ``+`` where a plus is to be written.
+
+    Returns:
+        E.g. ``81.07 ± 0.42`` of 0.8107, and ``2.9`` of ``dimensions``.
+    """
+    scale, decimals = (1, _NO_SHARES[name]) if name in _NO_SHARES else (100, 2)
+    text = f"{scale * value:{sign}.{decimals}f}"
+    return text if deviation is None else f"{text} ± {scale * deviation:.{decimals}f}"
+
+
+def unit_of(names: Collection[str]) -> str:
+    """What a table of figures is in, for its caption.
+
+    Args:
+        names: its columns, figures among them.
+
+    Returns:
+        ``%``, and which of them are no shares.
+    """
+    plain = [name for name in names if name in _NO_SHARES]
+    return f"% ({', '.join(plain)}: as they are)" if plain else "%"
+
+
+def kinds(evaluations: Sequence[Figures]) -> list[list[Figures]]:
+    """Evaluations by what was measured: those of each have the same figures, so that a table of them has no gaps.
+
+    Args:
+        evaluations: of any runs.
+
+    Returns:
+        The kinds, in the order in which their first evaluations come.
+    """
+    found: dict[frozenset[str], list[Figures]] = {}
+    for evaluation in evaluations:
+        found.setdefault(frozenset(evaluation.values), []).append(evaluation)
+    return list(found.values())
 
 
 def group(evaluations: Sequence[Figures], *, over: Collection[str] = ("seed",)) -> list[Group]:
@@ -117,7 +164,7 @@ def repeated(evaluations: Sequence[Figures], *, over: Collection[str] = ("seed",
 
 
 def table(groups: Sequence[Group], metrics: Sequence[str], *, always: Sequence[str] = ()) -> list[list[str]]:
-    """A table over groups: settings that differ, context, number of runs, figures in %.
+    """A table over groups: settings that differ, context, number of runs, figures (`figure_text`).
 
     A group without any settings (several runs fused) says nothing about which of them differ. Of files of weights the
     name is shown where it tells them apart. A figure reads ``81.07 ± 0.42``, without deviation where there was one run,
@@ -162,6 +209,4 @@ def _text(value: Any) -> str:
 def _figure(group_: Group, name: str) -> str:
     if name not in group_.values:
         return "-"
-    deviation = group_.deviation(name)
-    mean = f"{100 * group_.mean(name):.2f}"
-    return mean if deviation is None else f"{mean} ± {100 * deviation:.2f}"
+    return figure_text(name, group_.mean(name), group_.deviation(name))

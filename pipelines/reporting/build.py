@@ -13,6 +13,7 @@ from specvid.pipelines.reporting.data_part import read_data
 from specvid.pipelines.reporting.page import Report
 from specvid.pipelines.reporting.pictures import Pictures
 from specvid.pipelines.reporting.reid import add_reid
+from specvid.pipelines.reporting.representation import add_representation
 from specvid.pipelines.reporting.run_part import RunPart, evaluation_name
 from specvid.pipelines.reporting.runs import RunRecord, find_runs, read_run
 from specvid.pipelines.reporting.table import read_figures
@@ -75,6 +76,9 @@ def _add_evaluation(run: RunPart, key: str, entry: Mapping[str, Any], budget: Ma
     folders = [folder for folder, found in run.record.evaluation_folders()
                if {name: found.get(name, "") for name in _SAME} == own]  # fmt: skip
     folder = folders[0] if folders else None
+    if run.record.task == "pretrain":
+        add_representation(run, key, entry)
+        return
     with Pictures(**budget) as pictures:
         if run.record.task == "action" or "fused" in entry:
             add_actions(run, key, entry, folder, run.data.clips if run.data else {}, pictures)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from specvid import __version__
-from specvid.eval.report import Figures, group, repeated, table
+from specvid.eval.report import Figures, figure_text, group, kinds, repeated, table, unit_of
 from specvid.extras import require
 from specvid.files import replacing_file
 from specvid.pipelines.reporting.charts import Chart
@@ -54,11 +54,8 @@ class Report:
     @property
     def tables(self) -> list[list[list[str]]]:
         """The tables over runs, one for each set of figures, the heading first."""
-        kinds: dict[frozenset[str], list[Figures]] = {}
-        for figure in self.figures:
-            kinds.setdefault(frozenset(figure.values), []).append(figure)
         found = []
-        for members in kinds.values():
+        for members in kinds(self.figures):
             groups = group(members)
             figures = list(members[0].values)
             rows = _figures_first(table(groups, figures, always=("model", "blocks")), figures)
@@ -74,17 +71,19 @@ class Report:
     @property
     def differences(self) -> list[list[list[str]]]:
         """The tables of differences, one for each set of figures, the heading first."""
-        kinds: dict[tuple[str, ...], list[Difference]] = {}
+        found: dict[tuple[str, ...], list[Difference]] = {}
         for one in differences(self.figures):
-            kinds.setdefault(tuple(one.figures), []).append(one)
+            found.setdefault(tuple(one.figures), []).append(one)
         heading = ["these", "minus those", "seeds"]
         return [
             [[*heading, *figures, "scored on"]]
             + [
-                [one.these, one.others, _seeds(one)] + [_points(*one.figures[name]) for name in figures] + [one.context]
+                [one.these, one.others, _seeds(one)]
+                + [figure_text(name, *one.figures[name], sign="+") for name in figures]
+                + [one.context]
                 for one in members
             ]
-            for figures, members in kinds.items()
+            for figures, members in found.items()
         ]
 
 
@@ -137,6 +136,7 @@ def write_page(report: Report, path: str | Path) -> None:
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.filters["path"] = printable_path
     environment.filters["number_columns"] = _number_columns
+    environment.filters["unit"] = unit_of
     text = environment.from_string((_TEMPLATES / "report.html").read_text(encoding="utf-8")).render(
         report=report,
         title="specvid report: " + ", ".join(printable_path(run.name) for run in report.runs[:3]),
@@ -182,12 +182,6 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(own) for own in value]
     return value
-
-
-def _points(mean: float, deviation: float | None) -> str:
-    """A difference in percentage points."""
-    text = f"{100 * mean:+.2f}"
-    return text if deviation is None else f"{text} ± {100 * deviation:.2f}"
 
 
 def _checksum(script: str) -> str:

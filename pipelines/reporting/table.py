@@ -9,7 +9,8 @@ from specvid.eval.report import Figures, group, repeated, table
 from specvid.pipelines.engine.log import silent
 from specvid.reading import read_json
 
-_CONTEXT = ("dataset", "split", "protocol", "checkpoint", "views", "sampling", "rerank", "scored")
+_CONTEXT = ("dataset", "split", "protocol", "checkpoint", "views", "sampling", "rerank", "embedding_dim",
+            "scored")  # fmt: skip
 _IDLE = {
     "recipe",
     "name",
@@ -24,17 +25,9 @@ _IDLE = {
     "wandb",
     "save_every",
 }
-_COUNTS = {
-    "embedding_dim",
-    "dimensions",
-    "queries",
-    "valid_queries",
-    "gallery_tracklets",
-    "junk_tracklets",
-    "left_out_queries",
-    "left_out_junk",
-}
-_NO_FIGURES = {"split", "splits", "clips", "crops", "listed", "scored", "trained_on", "complete"} | _COUNTS
+_COUNTS = {"queries", "valid_queries", "gallery_tracklets", "junk_tracklets", "left_out_queries", "left_out_junk"}
+_NO_FIGURES = {"split", "splits", "clips", "crops", "listed", "scored", "trained_on", "complete", "dimensions_used",
+               "embedding_dim"} | _COUNTS  # fmt: skip
 _ALWAYS = ("model", "blocks")
 _LARGEST = 1e15  # of a figure; not even a NaN is less
 

@@ -2,7 +2,7 @@
 
 import statistics
 
-from specvid.eval.report import Figures, group, repeated, table
+from specvid.eval.report import Figures, figure_text, group, repeated, table
 
 CONTEXT = {"split": 1, "views": "1 x 1"}
 
@@ -42,6 +42,13 @@ def test_another_split_or_view_is_another_row_unless_averaged_over() -> None:
 def test_a_single_run_has_no_deviation_and_a_missing_figure_no_number() -> None:
     rows = table(group([figures("", 0, 0.5)]), ["top1", "mAP"])
     assert rows[1][-2:] == ["50.00", "-"]
+
+
+def test_only_shares_are_told_in_per_cent() -> None:
+    assert figure_text("top1", 0.8107, 0.0042) == "81.07 ± 0.42"
+    assert figure_text("top1", 0.05, sign="+") == "+5.00"
+    assert figure_text("dimensions", 2.88) == "2.9" and figure_text("dimensions", -1.5, 0.25, sign="+") == "-1.5 ± 0.2"
+    assert figure_text("spread", 0.3856) == "0.386" and figure_text("correlation", 0.5163, 0.1) == "0.516 ± 0.100"
 
 
 def test_what_has_no_settings_makes_no_setting_differ() -> None:

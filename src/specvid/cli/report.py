@@ -23,7 +23,8 @@ specvid report: a table over runs, a page that shows them, figures for papers
   --data DIR             where the data set lies now, if it has moved since the training
 
 A row of the table shows the settings in which the rows differ, what was scored (data set, split,
-checkpoint, views), the number of runs, and the figures in %.
+checkpoint, views), the number of runs, and the figures: shares in %, others (spread, dimensions and
+correlation of a pretraining) as they are.
 
 Example:
   specvid report runs --metrics top1 --markdown

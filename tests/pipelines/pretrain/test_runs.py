@@ -17,6 +17,8 @@ from specvid.pipelines.networks.config import NetworkConfig
 from specvid.pipelines.networks.opening import open_network
 from specvid.pipelines.pretrain.config import PretrainClipsConfig
 from specvid.pipelines.pretrain.data import read_lists
+from specvid.pipelines.reporting.build import make_report
+from specvid.pipelines.reporting.page import write_page
 
 CLIPS = "--model r3d_tiny --frames 4 --size 16 --device cpu --workers 0 --no-tensorboard"
 BLOCKS = "--blocks snl@layer2.-1"
@@ -54,10 +56,27 @@ def test_a_run_says_what_it_learned(runs: Path, capsys) -> None:
     assert cli.run(["report", str(runs / "a"), "--markdown"]) == 0
     heading, _, row = ([cell.strip() for cell in line.split("|")] for line in capsys.readouterr().out.splitlines())
     shown = dict(zip(heading, row, strict=True))
-    assert "embedding_dim" not in shown and "dimensions" not in shown
-    assert shown["dimensions_used"] == f"{100 * entry['dimensions'] / 64:.2f}"
     text = (runs / "a/log.txt").read_text()
+    assert shown["twin_top1"] == f"{100 * entry['twin_top1']:.2f}" and "dimensions_used" not in shown
+    assert (shown["dimensions"], shown["embedding_dim"]) == (f"{entry['dimensions']:.1f}", "64")
+    assert shown["spread"] == f"{entry['spread']:.3f}" and shown["correlation"] == f"{entry['correlation']:.3f}"
     assert "24 videos to learn of, without their labels" in text
+
+
+def test_its_page_shows_what_it_learned(runs: Path, tmp_path: Path) -> None:
+    """Its figures were 100 times as large as the log's, and the evaluation was missing with a KeyError."""
+    (entry,) = RunFolder(runs / "a").results()["evaluations"]
+    report = make_report([runs / "a"])
+    (part,) = report.runs[0].evaluations
+    told = [f"{entry['spread']:.3f}", f"{entry['dimensions']:.1f}", f"{entry['correlation']:.3f}"]
+    assert part.rows[0] == ["twin_top1", "spread", "dimensions", "correlation"] and part.rows[1][1:] == told
+    assert not any("evaluation" in text for text in report.runs[0].missing)
+    ((heading, row),) = report.tables
+    shown = dict(zip(heading, row, strict=True))
+    assert [shown[name] for name in ("spread", "dimensions", "correlation")] == told
+    pytest.importorskip("jinja2")
+    write_page(report, tmp_path / "page.html")
+    assert "Figures, % (spread, dimensions, correlation: as they are)" in (tmp_path / "page.html").read_text()
 
 
 def test_killed_and_continued_it_ends_bit_for_bit_the_same(runs: Path, data: Path) -> None:
