@@ -10,6 +10,7 @@ from specvid.datasets.clips.sampling import dense_clip, shortage, test_clips, un
 from specvid.datasets.decode import MIN_READABLE, check_decoder
 from specvid.errors import unknown
 from specvid.modality import CHANNELS, Interpolation, Modality, check_interpolation
+from specvid.text import counted
 
 SAMPLINGS = ("dense", "segments")
 
@@ -130,6 +131,20 @@ class ClipSpec:
     def frame_size(self) -> tuple[int, int]:
         """Height and width that frames of different sizes are brought to before anything else, px."""
         return self.resize if isinstance(self.resize, tuple) else self.crop
+
+    def describe_frames(self) -> str:
+        """Which frames make a clip, e.g. ``16 frames x 4`` (every fourth), or ``8 frames, one from each part``."""
+        if self.sampling == "segments":
+            return f"{counted(self.frames, 'frame')}, one from each part"
+        return f"{counted(self.frames, 'frame')} x {self.stride}"
+
+    def describe_picture(self) -> str:
+        """The size of its frames and how they were resized: ``112 x 112 px (short side 128 before the crop), area``."""
+        height, width = self.crop
+        resized = self.resize if isinstance(self.resize, tuple) else (self.resize,)
+        before = " x ".join(map(str, resized)) if len(resized) > 1 else f"short side {resized[0]}"
+        cut = "" if resized == (height, width) or self.resize == self.size else f" ({before} before the crop)"
+        return f"{height} x {width} px{cut}, {self.interpolation}"
 
     def train_frames(self, length: int, rng: np.random.Generator) -> np.ndarray:
         """Frame numbers of a random clip of a video.

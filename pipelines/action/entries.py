@@ -14,15 +14,16 @@ def headline(entry: Mapping[str, Any]) -> str:
         entry: of results.json.
 
     Returns:
-        E.g. ``top-1 81.07 % (UCF-101, split 1, 10 clips x 3 crops, 3783 of 3783 clips scored, 0 unreadable)``.
+        E.g. ``top-1 81.07 % (UCF-101, split 1, 10 clips x 3 crops, 16 frames x 4, 112 x 112 px, bilinear,
+        3783 of 3783 clips scored, 0 unreadable)``.
     """
     main, name = ("mAP", "map") if "map" in entry else ("top-1", "top1")
     leaked = f", NOT HONEST: {entry['trained_on']} of these clips were trained on" if entry["trained_on"] else ""
     views = f"{counted(entry['clips'], 'clip')} x {counted(entry['crops'], 'crop')}"
     if "modality" in entry:
         views += f" of {entry['modality']}"
-    if "interpolation" in entry:
-        views += f" of frames resized by {entry['interpolation']}"
+    if "input" in entry:
+        views += f", {entry['input']}"
     if "fused" in entry:
         views += f", {entry['fuse']} of {len(entry['fused'])} runs"
     repeated = f", {len(entry['repeated'])} with repeated frames" if entry.get("repeated") else ""
@@ -53,6 +54,7 @@ def mean_over_splits(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     over = f"splits {', '.join(map(str, splits))}" if len(splits) > 1 else f"{len(entries)} runs on split {splits[0]}"
     clips = f"{sum(entry['scored'] for entry in entries)} of {sum(entry['listed'] for entry in entries)} clips scored"
     views = " and ".join(sorted({f"{entry['clips']} x {entry['crops']} views" for entry in entries}))
+    views += "".join(f", {own}" for own in sorted({entry["input"] for entry in entries if "input" in entry}))
     title = " and ".join(sorted({entry["dataset"] for entry in entries}))
     honest = "" if not any(entry["trained_on"] for entry in entries) else ", NOT HONEST: clips were trained on"
     main, title_of_main = names[0], "mAP" if names[0] == "map" else "top-1"

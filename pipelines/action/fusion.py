@@ -63,6 +63,8 @@ def fuse(results: Mapping[str, ActionResult], how: str) -> ActionResult:
     about = {**first.about, "trained_on": leaked, "fused": list(results), "fuse": how}
     for name in ("best_is", "modality", "interpolation"):  # of one network alone
         about.pop(name, None)
+    if any(result.about.get("input") != first.about.get("input") for result in results.values()):
+        about.pop("input", None)
     if first.lists.is_multilabel:
         about["thresholds_chosen"] = False  # those of a single network do not hold for the mean
         found = score_multilabel(fused, [record.labels for record in first.lists.test])

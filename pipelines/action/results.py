@@ -302,6 +302,7 @@ def result_of(
         "checkpoint": checkpoint,
         "clips": views.clips,
         "crops": cast(TestTransform, views.transform).crops,
+        "input": f"{views.spec.describe_frames()}, {views.spec.describe_picture()}",
         "trained_on": leaked,
     }
     if views.spec.modality != "rgb":

@@ -113,9 +113,8 @@ def evaluate_network(
         found = embed_tracklets(fabric, model, chunks, compute=compute, flip=config.flip_test, title=network.model)
         how = sampling + ("-flip" if config.flip_test else "")
         rerank = config.reranking()
-        filter_ = chunks.spec.interpolation
         result = ReidResult.of(
-            test, found, checkpoint="", sampling=how, interpolation=filter_, protocols=protocols, rerank=rerank
+            test, found, checkpoint="", sampling=how, spec=chunks.spec, protocols=protocols, rerank=rerank
         )
         folder = Path(out) / (f"split{split}" if len(splits) > 1 else "") if out else None
         if folder is not None and fabric.is_global_zero:
@@ -235,7 +234,7 @@ def _score(
         found,
         checkpoint=config.checkpoint,
         sampling=sampling + ("-flip" if config.flip_test else ""),
-        interpolation=chunks.spec.interpolation,
+        spec=chunks.spec,
         protocols=protocols,
         rerank=config.reranking(),
         leaked=leaked,

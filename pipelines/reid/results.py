@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.layouts.reid_set import ReidSet
 from specvid.eval.reid.features import ReidFeatures
 from specvid.eval.reid.files import save_features
@@ -14,7 +15,6 @@ from specvid.eval.reid.protocols import MARS_PROTOCOLS, PROTOCOLS, NoMatchError
 from specvid.eval.reid.rerank import KReciprocal
 from specvid.eval.reid.result import ReidScore, SplitScore, over_splits
 from specvid.files import write_json
-from specvid.modality import Interpolation
 from specvid.pipelines.engine.run import RunFolder
 from specvid.pipelines.reid.features import TrackletFeatures, as_reid_features
 from specvid.text import counted
@@ -22,7 +22,11 @@ from specvid.text import counted
 _SAME = ("dataset", "source", "split", "checkpoint", "sampling", "rerank")
 """What makes two entries of results.json one evaluation: the same features, ranked in the same way."""
 
-_FRAMES = {"all": "all frames in chunks", "even": "evenly spaced frames", "first": "first frame of each segment"}
+_FRAMES = {
+    "all": "all frames in chunks of {}",
+    "even": "{} evenly spaced frames",
+    "first": "first frame of each of {} segments",
+}
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class ReidResult:
         *,
         checkpoint: str,
         sampling: str,
-        interpolation: Interpolation = "bilinear",
+        spec: ClipSpec,
         protocols: tuple[str, ...] | None = None,
         rerank: KReciprocal | None = None,
         leaked: int = 0,
@@ -68,7 +72,7 @@ class ReidResult:
             found: the features of its test tracklets.
             checkpoint: ``last`` or ``best``; empty for a network that has no run.
             sampling: which frames of a tracklet they are of.
-            interpolation: how these were resized.
+            spec: the clips that they went through the network in.
             protocols: to score under; all that the data set is published under if not given.
             rerank: how to re-rank.
             leaked: how many of its identities were trained on, which makes the figure worthless.
@@ -88,8 +92,9 @@ class ReidResult:
             "protocol": data.protocol,
             "checkpoint": checkpoint,
             "sampling": sampling,
+            "input": _input(sampling, spec),
             "trained_on": leaked,
-            **({} if interpolation == "bilinear" else {"interpolation": interpolation}),
+            **({} if spec.interpolation == "bilinear" else {"interpolation": spec.interpolation}),
         }
         features = as_reid_features(data, found.features, about)
         scores, failed = score_features(features, protocols, rerank=rerank)
@@ -147,9 +152,7 @@ class ReidResult:
         if "dataset" in about:
             leaked = about.get("trained_on", 0)
             honest = f", NOT HONEST: {leaked} of its identities were trained on" if leaked else ""
-            sampling = _FRAMES.get(str(about.get("sampling")), str(about.get("sampling")))
-            resized = f" resized by {about['interpolation']}" if "interpolation" in about else ""
-            data = f"{about['dataset']}, split {about['split']}, {sampling}{resized}{honest}"
+            data = f"{about['dataset']}, split {about['split']}, {about['input']}{honest}"
             epoch = f"{about['checkpoint']} epoch" if about.get("checkpoint") else "not trained here"
             lines = [f"{title}, {epoch}: {data}"]
         lines += [line for score in self.scores for line in str(score).splitlines()]
@@ -163,6 +166,13 @@ class ReidResult:
         if folder is not None:
             lines.append(f"per query, and features to score again: {folder}")
         return "\n  ".join(lines)
+
+
+def _input(sampling: str, spec: ClipSpec) -> str:
+    """What the network was given of a tracklet: which frames, at what size, resized how, mirrored or not."""
+    which, _, mirrored = sampling.partition("-")
+    frames = _FRAMES[which].format(spec.frames) + (" and their mirror images" if mirrored else "")
+    return f"{frames}, {spec.describe_picture()}"
 
 
 def published(protocol: str) -> tuple[str, ...]:

@@ -94,8 +94,7 @@ class ReidTask(TrainingTask[ReidConfig, ReidLists]):
         sampling = self.config.test_sampling
         chunks = make_chunks(self.lists.data.test, self.clip, sampling=sampling)
         found = embed_tracklets(self.fabric, model, chunks, compute=self.config.train, title="test")
-        filter_ = self.clip.interpolation
-        return ReidResult.of(self.lists.data, found, checkpoint="last", sampling=sampling, interpolation=filter_)
+        return ReidResult.of(self.lists.data, found, checkpoint="last", sampling=sampling, spec=chunks.spec)
 
     def about(self) -> Mapping[str, Any]:
         """Identities, test sampling, and buffers that the loss added."""

@@ -15,7 +15,8 @@ RERANKED = re.compile(r"k1=(\d+), k2=(\d+), lambda=([\d.]+)\)")
 """How results.json tells the settings of a re-ranking."""
 
 _MANY = 24  # classes; a histogram has fewer bars
-_EVALUATION = ("dataset", "split", "protocol", "checkpoint", "sampling", "clips", "crops", "rerank", "best_is", "fuse")
+_EVALUATION = ("dataset", "split", "protocol", "checkpoint", "sampling", "clips", "crops", "input", "rerank",
+               "best_is", "fuse")  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ def test_from_the_command_line(tmp_path: Path, capsys) -> None:
     capsys.readouterr()
     words = f"eval action --run {tmp_path}/r0 {tmp_path}/r1 --fuse mean --clips 1 --device cpu --workers 0"
     assert cli.run(words.split()) == 0
-    assert "1 clip x 1 crop, mean of 2 runs, 6 of 6 clips scored" in capsys.readouterr().out
+    assert "bilinear, mean of 2 runs, 6 of 6 clips scored" in capsys.readouterr().out
     alone = cli.run(f"eval action --run {tmp_path}/r0 --fuse mean --clips 2 --device cpu --workers 0".split())
     assert alone == 2 and "several runs on one split" in capsys.readouterr().err
     assert not (tmp_path / "r0" / "eval" / "split1-last-2x1").exists()  # refused before anything was scored

@@ -38,7 +38,9 @@ def test_it_is_kept_and_said(run: RunFolder, capsys: pytest.CaptureFixture[str])
     assert run.results()["evaluations"][0]["interpolation"] == "area"
     assert open_network(NetworkConfig(run=str(run.path))).clip.interpolation == "area"
     assert cli.run(f"eval action --run {run.path} --clips 1 --device cpu --workers 0".split()) == 0
-    assert "1 clip x 1 crop of frames resized by area" in capsys.readouterr().out
+    assert (
+        "1 clip x 1 crop, 4 frames x 1, 32 x 32 px (short side 36 before the crop), area, " in capsys.readouterr().out
+    )
 
 
 WORDS = {"own": "", "same": "--interpolation area", "other": "--interpolation bilinear"}

@@ -69,7 +69,7 @@ def test_two_streams(runs: dict[str, RunFolder], tmp_path: Path, capsys: pytest.
     assert cli.run(["eval", "action", "--run", *folders, "--fuse", "mean", *quick.split()]) == 0
     text = capsys.readouterr().out
     assert "1 clip x 1 crop of flow" in text and "1 clip x 1 crop of rgb-diff" in text
-    assert "1 clip x 1 crop, mean of 3 runs, 12 of 12 clips scored" in text
+    assert "bilinear, mean of 3 runs, 12 of 12 clips scored" in text
     tables = [Path(folder) / "eval" / "split1-last-1x1" for folder in (*folders, tmp_path / "fused")]
     *single, fused = ([float(row["p_class"]) for row in csv.DictReader((t / "clips.csv").open())] for t in tables)
     assert np.abs(np.mean(single, axis=0) - fused).max() < 2e-6

@@ -23,7 +23,7 @@ def test_original_files_train_score_and_are_named(tmp_path: Path, capsys) -> Non
     scoring = "--clips 2 --crops 3 --workers 0 --device cpu"
     assert cli.run(["eval", "action", "--run", str(tmp_path / "raw"), *scoring.split()]) == 0
     tested = len((data / "ucfTrainTestlist/testlist01.txt").read_text().split())
-    assert f"split 1, 2 clips x 3 crops, {tested} of {tested} clips scored, 0 unreadable" in capsys.readouterr().out
+    assert f"bilinear, {tested} of {tested} clips scored, 0 unreadable" in capsys.readouterr().out
 
     video = min((data / "videos").glob("*/*.avi"))
     words = [str(video), "--run", str(tmp_path / "raw"), "--json", "--clips", "1", "--workers", "0", "--device", "cpu"]

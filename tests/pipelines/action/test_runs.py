@@ -75,8 +75,11 @@ def test_a_run_learns_and_keeps_what_it_did(runs: Path, data: Path) -> None:
 def test_the_figure_is_printed_with_data_split_views_and_clips(runs: Path, capsys) -> None:
     assert evaluate(f"--run {runs}/a-s1 --clips 2 --crops 3") == 0
     out = capsys.readouterr().out
-    context = "(UCF-101 cut down to 3 of 101 classes, split 1, 2 clips x 3 crops, 6 of 6 clips scored, 0 unreadable)"
-    assert f"top-1 100.00 % {context}" in out
+    context = (
+        "(UCF-101 cut down to 3 of 101 classes, split 1, 2 clips x 3 crops, CLIP, 6 of 6 clips scored, 0 unreadable)"
+    )
+    clip = "4 frames x 1, 16 x 16 px (short side 20 before the crop), bilinear"
+    assert f"top-1 100.00 % {context.replace('CLIP', clip)}" in out
     folder = runs / "a-s1/eval/split1-last-2x3"
     table = rows(folder / "clips.csv")
     lists = read_lists(ActionClipsConfig(data=RunFolder(runs / "a-s1").config()["clips"]["data"]))
@@ -381,9 +384,11 @@ def test_a_limit_is_for_trying_out_and_says_so(data: Path, tmp_path: Path, capsy
     whole = read_lists(ActionClipsConfig(data=str(data), val_fraction=0.3))
     assert set(lists.train) < set(whole.train) and set(lists.test) < set(whole.test)
     assert train(data, tmp_path, "--name l --epochs 1 --limit 4 --batch-size 4 --workers 0") == 0
-    assert "no more than 4 clips of each part, split 1, 1 clip x 1 crop, 4 of 4 clips scored" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "no more than 4 clips of each part, split 1, 1 clip x 1 crop, " in out and ", 4 of 4 clips scored" in out
     assert evaluate(f"--run {tmp_path}/l --clips 1") == 0  # scored on all
-    assert "(UCF-101 cut down to 3 of 101 classes, split 1, 1 clip x 1 crop, 6 of 6" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "(UCF-101 cut down to 3 of 101 classes, split 1, 1 clip x 1 crop, " in out and "bilinear, 6 of 6" in out
 
 
 def test_a_run_of_a_decoder_that_is_gone_is_read_by_the_default(runs: Path, tmp_path: Path) -> None:

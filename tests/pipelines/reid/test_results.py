@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from tiny_reid import synthesize_tiny_mars, synthesize_tiny_prid
 
+from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.layouts.registry import read_reid
 from specvid.eval import KReciprocal, load_features
 from specvid.pipelines.demo.reid import final_score
@@ -29,7 +30,8 @@ def sets(tmp_path_factory):
 
 def score(data, *, seed=0, sampling="all", **options):
     features = np.random.default_rng(seed).standard_normal((len(data.test), 5)).astype(np.float32)
-    return ReidResult.of(data, TrackletFeatures(features, [], []), checkpoint="last", sampling=sampling, **options)
+    spec, found = ClipSpec(frames=4, stride=1, size=(24, 12), resize=(24, 12)), TrackletFeatures(features, [], [])
+    return ReidResult.of(data, found, checkpoint="last", sampling=sampling, spec=spec, **options)
 
 
 def figures(run):

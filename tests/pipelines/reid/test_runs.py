@@ -119,7 +119,11 @@ def test_a_network_is_scored_as_its_weights_are(data, tmp_path, capsys):
     assert features.query.shape == (12, model.embedding_dim)
     assert features.score("mars-ap").mAP == pytest.approx(entry["protocols"]["mars-ap"]["mAP"])
     assert evaluate(f"{words} --data {data}") == 0
-    assert "r3d_tiny, not trained here: MARS cut down" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "r3d_tiny, not trained here: MARS cut down" in text
+    assert "split 1, all frames in chunks of 4, 24 x 10 px, bilinear\n" in text  # no figure without its protocol
+    assert evaluate(f"{words} --data {data} --height 32 --frames 2 --test-sampling even --flip-test") == 0
+    assert "split 1, 2 evenly spaced frames and their mirror images, 32 x 10 px, bilinear\n" in capsys.readouterr().out
 
 
 def test_how_frames_are_resized_is_kept_and_said(data, tmp_path, capsys):
@@ -133,11 +137,11 @@ def test_how_frames_are_resized_is_kept_and_said(data, tmp_path, capsys):
     for how in ("bilinear", "bicubic"):
         words = f"--model r3d_tiny --frames 4 --height 24 --width 10 --interpolation {how} --data {data}"
         assert evaluate(f"{words} --protocol mars-ap --out {tmp_path / how}") == 0
-        assert ("all frames in chunks resized by bicubic" in capsys.readouterr().out) == (how == "bicubic")
+        assert f"all frames in chunks of 4, 24 x 10 px, {how}\n" in capsys.readouterr().out
         features[how] = load_features(tmp_path / how / "features.parquet").query
     assert np.abs(features["bilinear"] - features["bicubic"]).max() > 1e-4
     assert evaluate(f"--run {run.path}") == 0
-    assert "all frames in chunks resized by bicubic" in capsys.readouterr().out
+    assert "px, bicubic\n" in capsys.readouterr().out
 
 
 @pytest.mark.data

@@ -9,6 +9,7 @@ import pytest
 from tiny_reid import synthesize_tiny_mars
 
 from specvid.config import to_dict
+from specvid.datasets.clips.spec import ClipSpec
 from specvid.datasets.layouts.registry import read_reid
 from specvid.pipelines.engine.run import RunFolder
 from specvid.pipelines.reid.config import ReidClipsConfig, ReidConfig
@@ -27,7 +28,8 @@ def run(tmp_path_factory):
     folder.start({"specvid": "0.1.0", "task": "reid", **config})
     test = read_reid("mars", data)
     drawn = np.random.default_rng(0).standard_normal((len(test.test), 5)).astype(np.float32)
-    ReidResult.of(test, TrackletFeatures(drawn, [], []), checkpoint="last", sampling="all").save(folder)
+    spec = ClipSpec(frames=4, stride=1, size=(24, 12), resize=(24, 12))
+    ReidResult.of(test, TrackletFeatures(drawn, [], []), checkpoint="last", sampling="all", spec=spec).save(folder)
     folder.write_results({**folder.results(), "task": "reid", "run": "run", "config": config})
     return folder.path
 
