@@ -57,7 +57,7 @@ def scratch() -> ActionConfig:
     )
 
 
-@recipe(ActionConfig)
+@recipe(ActionConfig, from_weights=True)
 def probe() -> ActionConfig:
     """A classifier on a frozen network: what published weights know already, in a fraction of the time."""
     return ActionConfig(
@@ -73,14 +73,14 @@ def probe() -> ActionConfig:
     )
 
 
-@recipe(ActionConfig)
+@recipe(ActionConfig, from_weights=True)
 def blocks() -> ActionConfig:
     """Blocks and classifier on a frozen network: what the insertion of blocks alone brings."""
     alone = probe()
     return replace(alone, train=replace(alone.train, warmup=0.05, clip_norm=10, freeze=("backbone",)))
 
 
-@recipe(ActionConfig)
+@recipe(ActionConfig, from_weights=True)
 def finetune() -> ActionConfig:
     """From published or own weights: a low rate for these, ten times as high for the new classifier, few epochs."""
     return ActionConfig(

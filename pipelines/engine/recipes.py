@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from specvid.config import to_dict
+from specvid.models.weights.report import LoadReport
 from specvid.pipelines.engine.config import ABOUT_THE_RUN, TrainingConfig
 from specvid.registry import Registry
 
@@ -14,18 +15,24 @@ Config = TypeVar("Config", bound=TrainingConfig)
 
 RECIPES: dict[type[TrainingConfig], Registry[Callable[[], TrainingConfig]]] = defaultdict(partial(Registry, "recipe"))
 
+FROM_WEIGHTS: dict[type[TrainingConfig], set[str]] = defaultdict(set)
+"""The recipes whose rates and frozen parts are for a network that knows something already."""
 
-def recipe(kind: type[Config]) -> Callable[[Callable[[], Config]], Callable[[], Config]]:
+
+def recipe(kind: type[Config], *, from_weights: bool = False) -> Callable[[Callable[[], Config]], Callable[[], Config]]:
     """Register a recipe under the name of its function.
 
     Args:
         kind: the task's config.
+        from_weights: it is for a network that starts from weights (`FROM_WEIGHTS`).
 
     Returns:
         A decorator.
     """
 
     def register(function: Callable[[], Config]) -> Callable[[], Config]:
+        if from_weights:
+            FROM_WEIGHTS[kind].add(function.__name__)
         return RECIPES[kind].register(function.__name__)(function)
 
     return register
@@ -66,6 +73,45 @@ def describe_recipe(config: TrainingConfig) -> str:
     other = " ".join(_option(name, now[name]) for name in names if now[name] != own[name])
     sets = " ".join(_option(name, own[name]) for name in names) or "nothing but the defaults"
     return f"recipe {config.recipe}: {sets}" + (f"; set otherwise here: {other}" if other else "")
+
+
+def describe_weights(config: TrainingConfig, loaded: LoadReport | None) -> str:
+    """What a training starts from.
+
+    Args:
+        config: with the recipe's name.
+        loaded: what became of the weights; None where there are none.
+
+    Returns:
+        E.g. ``none, initialised by seed 0``, or ``imagenet, by recipe baseline: 318 tensors loaded``.
+    """
+    if loaded is None:
+        return f"none, initialised by seed {config.train.seed}"
+    known = config.recipe in RECIPES[type(config)]
+    own = get_recipe(type(config), config.recipe).net.weights if known else ""
+    by = f", by recipe {config.recipe}" if own and own == config.net.weights else ""
+    return str(replace(loaded, source=f"{loaded.source}{by}"))
+
+
+def without_weights(config: TrainingConfig) -> str:
+    """What speaks against training a network that starts from random numbers.
+
+    Args:
+        config: with the recipe's name.
+
+    Returns:
+        A sentence; empty where nothing does.
+    """
+    needs = config.recipe in FROM_WEIGHTS[type(config)]
+    if not needs and not config.train.freeze:
+        return ""
+    who = f"recipe {config.recipe} is for a network that starts from weights, and it" if needs else "the network"
+    still = ", which what is frozen keeps" if config.train.freeze else ""
+    nothing = sorted(RECIPES[type(config)].keys() - FROM_WEIGHTS[type(config)])
+    return (
+        f"{who} has none: it begins with random numbers{still}. Give --weights FILE, or the name of published ones; "
+        f"docs/models.md says what each recipe starts from (from nothing: {', '.join(nothing)})"
+    )
 
 
 def _options(settings: Mapping[str, Any]) -> dict[str, Any]:

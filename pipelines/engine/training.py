@@ -26,7 +26,7 @@ from specvid.pipelines.engine.loop import fit
 from specvid.pipelines.engine.optim import parameter_groups
 from specvid.pipelines.engine.parts import freeze
 from specvid.pipelines.engine.peers import naming_lost_processes
-from specvid.pipelines.engine.recipes import describe_recipe
+from specvid.pipelines.engine.recipes import describe_recipe, describe_weights, without_weights
 from specvid.pipelines.engine.run import RunFolder
 from specvid.pipelines.engine.seeds import seed_all
 from specvid.pipelines.engine.signals import interrupting
@@ -284,8 +284,9 @@ def announce(run: RunFolder, model: VideoModel, task: TrainingTask[Any, Any]) ->
     blocks = f" with {net.blocks}" if net.blocks else ", no blocks"
     height, width = spec.crop
     log.info(f"run {run.path}: {net.model}{blocks}, {spec.frames} frames x {spec.stride}, {height} x {width} px")
-    if net.weights:
-        log.info(f"weights: {model.loaded}")
+    log.info(f"weights: {describe_weights(config, model.loaded)}")
+    if model.loaded is None and (warning := without_weights(config)):
+        log.warning(warning)
     if model.replaced is not None:
         log.info(f"convolutions: {model.replaced}")
     log.info(f"{lists.title}, split {lists.split}: {lists}")

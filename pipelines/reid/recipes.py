@@ -21,7 +21,7 @@ def recipe_for(model: str, weights: str) -> str:
     return "tiny" if model == "r3d_tiny" else "mobile" if model in light else "baseline"
 
 
-@recipe(ReidConfig)
+@recipe(ReidConfig, from_weights=True)
 def baseline() -> ReidConfig:
     """The strong baseline on clips (Luo et al., CVPRW 2019): last stride 1, BNNeck, Adam, warm-up, two steps."""
     return ReidConfig(
@@ -40,7 +40,7 @@ def baseline() -> ReidConfig:
     )
 
 
-@recipe(ReidConfig)
+@recipe(ReidConfig, from_weights=True)
 def mobile() -> ReidConfig:
     """A light image network, on a CPU within the hour: two frames a clip, for those of one walk look alike.
 
@@ -55,7 +55,7 @@ def mobile() -> ReidConfig:
     )
 
 
-@recipe(ReidConfig)
+@recipe(ReidConfig, from_weights=True)
 def osnet() -> ReidConfig:
     """OSNet fine-tuned from weights of torchreid: four frames a clip, the rate and batch of AP3D and STE-NVAN.
 
@@ -79,7 +79,7 @@ def osnet() -> ReidConfig:
     )
 
 
-@recipe(ReidConfig)
+@recipe(ReidConfig, from_weights=True)
 def r50() -> ReidConfig:
     """ResNet-50 from ImageNet on clips, for a GPU: the baseline with cosine and twice the tracklets of a person."""
     return ReidConfig(
