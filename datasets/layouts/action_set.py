@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from specvid.datasets.layouts.base import DataSet
+from specvid.datasets.layouts.base import DataSet, no_folder
 from specvid.datasets.layouts.media import is_hidden
 from specvid.datasets.layouts.text import read_text
 from specvid.registry import Registry
@@ -203,7 +203,7 @@ def find_folder(
     """
     own = " Clips of your own are the data set `folders` (CLASS/*.mp4) or `table` (a list of files), not this one."
     if not root.is_dir():
-        raise ValueError(f"{root} is not a folder; expected the root of {title}.{own}")
+        raise ValueError(f"{no_folder(root, f'the root of {title}')}{own}")
     for choice in choices:
         if next((root / choice).glob(holds), None) is not None:
             return root / choice

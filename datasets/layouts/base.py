@@ -1,7 +1,10 @@
 """What every data set has, whatever its layout."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from specvid.text import path_on_one_line
 
 Counts = Mapping[str, tuple[int, int | None]]
 """What a data set is known by: {what: (how many here, how many published; None where nothing is published)}."""
@@ -30,6 +33,34 @@ class DataSet:
     counts: Counts = field(default_factory=dict, repr=False)
     warnings: tuple[str, ...] = ()
     source: str = ""
+
+
+def no_folder(path: str | os.PathLike[str], expected: str) -> ValueError:
+    """The error for a path that is none of a data set: it may be mistyped, or be a file.
+
+    Args:
+        path: where the data set should lie.
+        expected: what was expected there, e.g. ``the root of MARS``.
+
+    Returns:
+        The error, to be raised.
+    """
+    what = "is not a folder" if os.path.exists(path) else "does not exist"
+    return ValueError(f"{path_on_one_line(path)} {what}; expected {expected}.")
+
+
+def require_root(root: str | os.PathLike[str], title: str) -> None:
+    """Check that there is a folder, before what is in it.
+
+    Args:
+        root: of the data set.
+        title: the data set.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if not os.path.isdir(root):
+        raise no_folder(root, f"the root of {title}")
 
 
 def check_split(split: int, splits: int, title: str) -> None:

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from specvid.datasets.layouts.action_set import ActionSet, VideoRecord, action_set
+from specvid.datasets.layouts.base import no_folder
 from specvid.datasets.layouts.media import VIDEOS, flow_folders, folders_in, is_hidden, is_image
 from specvid.datasets.layouts.own import PARTS, groups_of_files, make_set
 from specvid.datasets.layouts.reid_set import in_order
@@ -40,7 +41,7 @@ def read_folders(
     """
     root = Path(root)
     if not root.is_dir():
-        raise ValueError(f"{root} is not a folder; expected CLASS/*.mp4 in it, or train/CLASS/*.mp4.")
+        raise no_folder(root, "a folder with CLASS/*.mp4 in it, or train/CLASS/*.mp4")
     parted = {name: PARTS[name] for name in folders_in(root) if name in PARTS}
     if "train" not in parted:
         parted = {"": "train"}

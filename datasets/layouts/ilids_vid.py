@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from specvid.datasets.layouts.base import require_root
 from specvid.datasets.layouts.matlab import read_matlab
 from specvid.datasets.layouts.reid_set import ReidSet, reid_set
 from specvid.datasets.layouts.two_cameras import Split, TwoCameras, find, identities_in, read_json_splits, read_split
@@ -61,6 +62,7 @@ def find_sequences(root: Path) -> Path:
     Raises:
         ValueError: there is none.
     """
+    require_root(root, "iLIDS-VID")
     sequences = find(root, _SEQUENCES)
     if sequences is None or not all((sequences / camera).is_dir() for camera in KIND.cameras):
         raise ValueError(f"{root} is not iLIDS-VID: it has no i-LIDS-VID/sequences/cam1 and cam2")

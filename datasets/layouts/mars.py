@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from specvid.datasets.layouts.base import check_split
+from specvid.datasets.layouts.base import check_split, require_root
 from specvid.datasets.layouts.matlab import read_matlab
 from specvid.datasets.layouts.reid_set import ReidSet, Tracklet, check_disjoint, count_identities, in_order, reid_set
 from specvid.datasets.layouts.text import read_text
@@ -47,6 +47,7 @@ def read_mars(root: str | os.PathLike[str], *, split: int = 1) -> ReidSet:
     """
     check_split(split, 1, "MARS")
     root = Path(root)
+    require_root(root, "MARS")
     info = root / "info"
     if not info.is_dir():
         raise ValueError(f"{root} is not MARS: it has no folder info/ (with train_name.txt, tracks_train_info.mat ...)")
@@ -87,6 +88,7 @@ def read_mars(root: str | os.PathLike[str], *, split: int = 1) -> ReidSet:
 
 def _read_side(root: Path, side: str) -> tuple[Tracklet, ...]:
     """All tracklets of ``train`` or ``test``, in the order of the list."""
+    require_root(root, "MARS")
     info = root / "info"
     names = _names(info, side)
     rows = read_matlab(info / f"tracks_{side}_info.mat", f"track_{side}_info")

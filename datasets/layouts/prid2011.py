@@ -10,6 +10,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+from specvid.datasets.layouts.base import require_root
 from specvid.datasets.layouts.reid_set import ReidSet, reid_set
 from specvid.datasets.layouts.two_cameras import TwoCameras, find, identities_in, read_json_splits, read_split
 
@@ -56,6 +57,7 @@ def find_sequences(root: Path) -> Path:
     Raises:
         ValueError: there is none.
     """
+    require_root(root, "PRID-2011")
     sequences = find(root, _SEQUENCES)
     if sequences is None or not all((sequences / camera).is_dir() for camera in KIND.cameras):
         raise ValueError(f"{root} is not PRID-2011: it has no prid_2011/multi_shot/cam_a and cam_b")

@@ -48,7 +48,8 @@ def read_table_set(
             sorted(file.name for file in path.iterdir() if file.suffix.lower() in SUFFIXES) if path.is_dir() else []
         )
         fix = f" Give one of the tables in it: {', '.join(inside)}." if inside else ""
-        raise ValueError(f"{path} is not a table; expected a file that ends in {', '.join(SUFFIXES)}.{fix}")
+        what = "is not a table" if path.exists() else "does not exist"
+        raise ValueError(f"{path} {what}; expected a file that ends in {', '.join(SUFFIXES)}.{fix}")
     rows = read_table(path, NEEDED, OPTIONAL)
     labels = [_labels(row["label"]) for row in rows]
     if groups and any(row.get("group") not in (None, "") for row in rows):

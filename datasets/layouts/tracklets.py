@@ -62,7 +62,8 @@ def read_tracklets(root: str | os.PathLike[str], *, split: int = 1) -> ReidSet:
     elif root.is_file() and root.suffix.lower() in tables.SUFFIXES:
         parts = read_table(root)
     else:
-        raise ValueError(f"{root} is neither a folder nor a table ({', '.join(tables.SUFFIXES)})")
+        what = "is neither a folder nor a table" if root.exists() else "does not exist; expected a folder or a table"
+        raise ValueError(f"{root} {what} ({', '.join(tables.SUFFIXES)})")
     test = [*parts["query"], *parts["gallery"], *parts["test"]]
     queries, items, both = (len(parts[name]) for name in ("query", "gallery", "test"))
     last = np.arange(queries + items, queries + items + both)

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from specvid.datasets.layouts.action_set import VideoRecord
+from specvid.datasets.layouts.base import no_folder
 from specvid.datasets.layouts.media import VIDEOS, flow_folders, is_hidden, is_image
 from specvid.datasets.layouts.reid_set import in_order
 
@@ -22,7 +23,7 @@ def find_videos(root: str | os.PathLike[str]) -> list[VideoRecord]:
     """
     root = Path(root)
     if not root.is_dir():
-        raise ValueError(f"{root} is not a folder; expected one with videos in it, at any depth.")
+        raise no_folder(root, "a folder with videos in it, at any depth")
     names: list[str] = []
     seen: set[tuple[int, int]] = set()
     for folder, folders, files in os.walk(root, onerror=_refuse, followlinks=True):

@@ -277,7 +277,8 @@ def _check(model: VideoModel, report: LoadReport, state: dict[str, Tensor], stri
     if problems:
         raise ValueError(
             f"{what}: {'; '.join(problems)}. Nothing was loaded. {_whose(model, state)}Give a checkpoint of this "
-            "backbone (with these blocks), or load what fits with load_weights(model, path, strict=False)"
+            "backbone (with these blocks), or the --model and --blocks that it is of; in Python, "
+            "load_weights(model, path, strict=False) loads what fits"
         )
 
 

@@ -24,6 +24,7 @@ from specvid.text import counted
 
 BATCH = {"cpu": 4, "mps": 16, "cuda": 32}
 """Clips at a time on each kind of device, by default."""
+_CHECKSUM = "sha256 of the weights"
 
 
 @dataclass
@@ -155,13 +156,20 @@ class Job:
     def _check(self, old: dict[str, Any], table: Any) -> None:
         """ValueError where the folder is of other settings or inputs; clears it where that was asked for."""
         changed = differences(
-            _but_options(old), _but_options(self.metadata()), but=frozenset({"inputs", "shards", "lists", RELATIVE_TO})
+            _comparable(old), _comparable(self.metadata()), but=frozenset({"inputs", "shards", "lists", RELATIVE_TO})
         )
+        if any(one.partition(":")[0] in to_dict(self.config.network) for one in changed):  # of which it follows
+            changed = [one for one in changed if not one.startswith(f"{_CHECKSUM}: ")]
         hint = ""
         if not changed and not self.config.job.append and (other := other_inputs(read_inputs(self.folder), table)):
             changed, hint = [f"inputs: {other}"], ", add what is new with --append"
         if not changed:
             return
+        if self.config.job.append:
+            raise ValueError(
+                f"{str(self.folder.path)!r} was embedded otherwise ({'; '.join(changed)}), and vectors of both cannot "
+                "be compared. Add to it with the same network and options as then, or choose another --out."
+            )
         if not self.config.job.overwrite:
             raise ValueError(
                 f"{str(self.folder.path)!r} was embedded otherwise ({'; '.join(changed)}). "
@@ -224,12 +232,17 @@ class Job:
         return metadata, read_inputs(self.folder)
 
 
-def _but_options(metadata: dict[str, Any]) -> dict[str, Any]:
-    """Metadata without the options of the clips: ``network.input`` has the clips that they come to."""
-    config = metadata.get("config")
-    if not isinstance(config, dict):  # altered: it differs
-        return metadata
-    return metadata | {"config": {name: value for name, value in config.items() if name != "input"}}
+def _comparable(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Metadata without the options of the clips: ``network.input`` has the clips that they come to. The checksum of the
+    weights has a name of its own, beside their file.
+    """
+    config, network = metadata.get("config"), metadata.get("network")
+    if isinstance(config, dict):  # else altered: it differs
+        metadata = metadata | {"config": {name: value for name, value in config.items() if name != "input"}}
+    if isinstance(network, dict):
+        renamed = {_CHECKSUM if name == "weights" else name: value for name, value in network.items()}
+        metadata = metadata | {"network": renamed}
+    return metadata
 
 
 def _but(results: list[VideoResult], table: Any, deleted: set[str]) -> list[VideoResult]:

@@ -135,6 +135,7 @@ class _Parser:
             self._column(left)
             null = pc.field(self._name(left)).is_null()  # as it is stored: some types go with nothing else
             return null if isinstance(op, ast.Is) else ~null
+        self._refuse_bare_text(left, right)
         for side in (left, right):
             if self._is_column(side):
                 self._require_values(side)
@@ -158,6 +159,14 @@ class _Parser:
         kind = self._type(node)
         if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
             raise _wrong(self.text, f"{ast.unparse(node)} is {kind}, which goes with 'is None' and 'is not None' only")
+
+    def _refuse_bare_text(self, left: ast.expr, right: ast.expr) -> None:
+        """Refuse ``camid != door``: beside a column a name that is none is most likely text without its quotes."""
+        for one, other in ((left, right), (right, left)):
+            named = isinstance(other, ast.Name) and other.id in self.types
+            if named and isinstance(one, ast.Name) and one.id not in self.types:
+                wrong = unknown(f"filter {self.text!r}: column", one.id, self.types)
+                raise ValueError(f"{wrong} If it is text, it stands in quotes: '{one.id}'.")
 
     def _is_column(self, node: ast.expr) -> bool:
         return isinstance(node, (ast.Name, ast.Call))

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, get_type_hints
 
-from specvid.errors import LostProcessError, SpecvidWarning, nearest
+from specvid.errors import LostProcessError, SpecvidWarning, nearest, unknown
 from specvid.text import printable_path, without_controls
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -107,7 +107,9 @@ class Verb:
                 raise
             files = [word for word in words if word.startswith("-") and os.path.lexists(word)]
             hint = f" A file called so is written ./{files[0]}, or after --." if files else ""
-            raise ValueError(f"{_sentence(stderr.getvalue())}{hint} See `specvid {self.name} --help`.") from None
+            raise ValueError(
+                f"{_with_nearest(_sentence(stderr.getvalue()))}{hint} See `specvid {self.name} --help`."
+            ) from None
 
     def _tyro(self, words: list[str], default: Any) -> Any:
         import tyro
@@ -249,6 +251,15 @@ def _flags(options: type) -> Iterator[str]:
         yield f"--{name}"
         if hints[field.name] is bool:
             yield f"--no-{name}"
+
+
+def _with_nearest(sentence: str) -> str:
+    """What is said of a value that is no choice, as of any other wrong name: the nearest right one, then all."""
+    found = re.fullmatch(r"invalid choice '(.*)' for argument '(\S+)'. Expected one of \((.*)\)\.?", sentence)
+    if not found:
+        return sentence
+    choices = [choice for choice in re.findall(r"'([^']*)'", found[3]) if choice]
+    return str(unknown(found[2], found[1], choices)) if choices else sentence
 
 
 def _sentence(box: str) -> str:

@@ -306,7 +306,7 @@ def test_other_mistakes_are_named(tmp_path, synthetic):
         read_reid("marz", tmp_path)
     with pytest.raises(ValueError, match="MARS has one split"):
         read_reid("mars", synthetic["mars"], split=2)
-    with pytest.raises(ValueError, match="neither a folder nor"):
+    with pytest.raises(ValueError, match="does not exist; expected a folder or a table"):
         read_reid("tracklets", tmp_path / "none")
     with pytest.raises(ValueError, match="none of the folders"):
         read_reid("tracklets", tmp_path)

@@ -76,7 +76,7 @@ def test_wrong_lists(tmp_path, change, message):
 def test_wrong_arguments(tmp_path):
     with pytest.raises(ValueError, match="split = 4: UCF-101 has splits 1 to 3"):
         read_ucf101(tmp_path, split=4)
-    with pytest.raises(ValueError, match="is not a folder"):
+    with pytest.raises(ValueError, match="nowhere does not exist; expected the root of UCF-101"):
         read_ucf101(tmp_path / "nowhere")
     with pytest.raises(ValueError, match="is no UCF-101 clip"):
         ucf101.group_of("Archery/clip.avi")

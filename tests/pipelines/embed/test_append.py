@@ -15,6 +15,7 @@ from tiny_ucf101 import synthesize_tiny_ucf101
 from specvid import cli
 from specvid.files import write_json
 from specvid.models import create_model
+from specvid.models.weights.save import save_weights
 from specvid.pipelines.embed import EmbedConfig, JobConfig, OutputConfig, WindowConfig, embed, job
 from specvid.pipelines.embed.folder import Folder
 from specvid.pipelines.embed.rows import Rows
@@ -194,6 +195,12 @@ def test_the_command_line_appends_and_the_index_grows_along(videos: list[Path], 
     assert "appending 2 inputs; 2 of the list are there already" in err and "flat index: 2 rows more" in err
     assert cli.run(["search", "query", out, str(videos[0]), "--json", "-k", "9", "--device", "cpu"]) == 0
     assert len(json.loads(capsys.readouterr().out)) == 5
+    weights = tmp_path / "other.safetensors"
+    save_weights(create_model("r3d_tiny"), weights)
+    assert cli.run(["embed", str(videos[0]), *words, "--append", "--weights", str(weights)]) == 2
+    err = " ".join(capsys.readouterr().err.split())
+    assert f"was embedded otherwise (weights: '' -> '{weights}'), and vectors of both cannot be compared." in err
+    assert "with the same network and options as then, or choose another --out." in err and "--overwrite" not in err
     assert cli.run(["embed", str(videos[0]), *words, "--append", "--overwrite"]) == 2
     assert "append and overwrite exclude each other" in capsys.readouterr().err
 

@@ -222,7 +222,7 @@ def test_a_run_is_exported_with_its_classes(tmp_path: Path, capsys, monkeypatch)
         ("export --model r3d_tiny --out x.pt", r"out 'x.pt' must end with .onnx"),
         ("export --model r3d_tny --to torch-export", r"backbone 'r3d_tny' is unknown. Did you mean 'r3d_tiny'"),
         ("export --model r3d_tiny --feature logits", r"model 'r3d_tiny' needs a classifier"),
-        ("export --model r3d_tiny --to onxx", r"invalid choice 'onxx'"),
+        ("export --model r3d_tiny --to onxx", r"--to 'onxx' is unknown. Did you mean 'onnx'\?"),
     ],
 )
 def test_mistakes_are_one_clear_line(line: str, says: str, capsys, monkeypatch, tmp_path: Path) -> None:

@@ -53,6 +53,8 @@ def test_a_filter_chooses_rows(rows: Rows, text: str, expected: list[int]) -> No
     ("text", "match"),
     [
         ("camdi == 3", r"column 'camdi' is unknown. Did you mean 'camid'\?"),
+        ("camid != door", r"column 'door' is unknown\..* If it is text, it stands in quotes: 'door'\."),
+        ("door == camid", r"If it is text, it stands in quotes: 'door'\."),
         ("camid = 3", "cannot be read"),
         ("label == '\ud800'", "half of a character"),
         ("camid == '3'", "does not fit the columns .camid is int64"),
