@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -40,6 +41,16 @@ def test_help_fits_a_screen_and_every_flag_in_it_exists(name: str, capsys) -> No
     )  # other verbs named in it
     flags = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", own))
     assert flags <= set(verb(name).flags()), flags - set(verb(name).flags())
+
+
+def test_torchrun_is_told_where_its_own_options_end() -> None:
+    """Without ``--`` it takes ``--run`` for an option of its own."""
+    root = Path(__file__).parents[2]
+    texts = {name: find(name.split())[0].help for name in VERBS}
+    texts |= {path.name: path.read_text() for path in (root / "README.md", *root.glob("docs/*.md"))}
+    commands = [(name, line) for name, text in texts.items() for line in re.findall(r"torchrun .*specvid.*", text)]
+    assert {"embed", "embeddings.md", "training.md"} <= {name for name, _ in commands}
+    assert not [line for _, line in commands if " -m -- specvid " not in line]
 
 
 @pytest.mark.parametrize("name", VERBS)

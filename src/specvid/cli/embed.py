@@ -32,7 +32,7 @@ specvid embed: from videos to a Parquet data set of embeddings
   --device cuda --precision bf16 --batch-size 32 --workers 4
   --append                  add what is not in DIR yet, as shards of its own; an index grows along
   --retry-errors            do the shards again in which a file failed
-  --engine ray --actors 8   on a Ray cluster; for several GPUs: torchrun -m specvid embed ...
+  --engine ray --actors 8   on a Ray cluster; several GPUs: torchrun ... -m -- specvid embed ...
 
 Killed at any moment and started again, it does only what is missing. The exit code is 1 where
 files failed; errors.parquet says which and why. All about it: docs/embeddings.md.
