@@ -18,6 +18,7 @@ from specvid.pipelines.embed.network import Network
 from specvid.pipelines.embed.progress import Progress
 from specvid.pipelines.embed.shards import ROW_GROUP, VideoResult, schema_of, write_shard
 from specvid.pipelines.embed.stream import Shard, Stream, reader_for, write_behind
+from specvid.pipelines.embed.tracks import noun_of
 from specvid.pipelines.engine.devices import resolve_precision, select_device, slow_precision
 from specvid.pipelines.engine.processes import Processes
 from specvid.text import counted
@@ -143,8 +144,13 @@ class Job:
         if not self.config.job.append:
             return old.table, old.lengths
         fresh, left = new_inputs(old, table)
-        known = len(table) - len(fresh)
-        echo(f"appending {counted(len(fresh), 'input')}; {known} of the list are there already")
+        known, gone = len(table) - len(fresh), self.folder.deleted_ids()
+        deleted = len(gone.intersection(table["id"].to_pylist())) if gone else 0
+        left_out = f", {deleted} deleted before and left out" if deleted else ""
+        echo(
+            f"appending {counted(len(fresh), noun_of(table))}; {known - deleted} of the list "
+            f"{'is' if known - deleted == 1 else 'are'} there already{left_out}"
+        )
         if left and len(fresh):
             echo(f"the data set does not have {', '.join(left)}: left out of the rows of these crops")
         if known and old.bases.guessed:

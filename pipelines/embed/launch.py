@@ -20,9 +20,11 @@ import numpy as np
 from specvid.datasets.clips.sampling import frames_needed
 from specvid.files import only_writer
 from specvid.pipelines.embed.config import EmbedConfig
+from specvid.pipelines.embed.growing import read_inputs
 from specvid.pipelines.embed.inputs import find_inputs
 from specvid.pipelines.embed.job import Job
 from specvid.pipelines.embed.shards import count_short, gather_failures, write_npz
+from specvid.pipelines.embed.tracks import noun_of
 from specvid.pipelines.engine.processes import Processes
 from specvid.text import counted, one_line
 
@@ -44,6 +46,7 @@ class Outcome:
         seconds: that it took now.
         complete: all shards are there.
         deleted: inputs that were deleted.
+        noun: what an input is, see `noun_of`.
     """
 
     out: Path
@@ -58,14 +61,19 @@ class Outcome:
     seconds: float
     complete: bool
     deleted: int = 0
+    noun: str = "video"
 
     def line(self) -> str:
         """The last line of the command."""
         speed = (
-            f"{self.done / self.seconds:.1f} videos/s, {self.frames / self.seconds:.0f} frames/s" if self.done else ""
+            f"{self.done / self.seconds:.1f} {self.noun}s/s, {self.frames / self.seconds:.0f} frames/s"
+            if self.done
+            else ""
         )
         if not self.complete:
-            return f"this process embedded its share, {counted(self.done, 'video')}" + (f" ({speed})" if speed else "")
+            return f"this process embedded its share, {counted(self.done, self.noun)}" + (
+                f" ({speed})" if speed else ""
+            )
         now = f"; now {self.done} ({speed})" if self.done else "; nothing was missing"
         out, errors = (one_line(str(path)) for path in (self.out, self.out / "errors.parquet"))
         failed = f"{self.failed} failed, see {errors}" if self.failed else "0 failed"
@@ -76,7 +84,7 @@ class Outcome:
         lost = f"; {', '.join(warned)}, see {one_line(str(self.out / 'warnings.parquet'))}" if warned else ""
         rows = f"{counted(self.rows, 'row')} in {out}"
         deleted = f"; {self.deleted} deleted" if self.deleted else ""
-        return f"embedded {good} of {counted(self.videos, 'video')}, {rows}{now}{short}{lost}{deleted}; {failed}"
+        return f"embedded {good} of {counted(self.videos, self.noun)}, {rows}{now}{short}{lost}{deleted}; {failed}"
 
 
 def embed(
@@ -164,8 +172,8 @@ def finish(job: Job, done: int, frames: int, seconds: float, *, is_alone: bool =
         if is_alone:
             job.folder.remove_leftovers()
     counts = (failed, short, lost, unusual, rows, done, frames)
-    deleted = len(job.folder.deleted_ids())
-    return Outcome(job.folder.path, metadata["inputs"], *counts, seconds, complete, deleted)
+    deleted, noun = len(job.folder.deleted_ids()), noun_of(read_inputs(job.folder).table)
+    return Outcome(job.folder.path, metadata["inputs"], *counts, seconds, complete, deleted, noun)
 
 
 class EmbedShards:

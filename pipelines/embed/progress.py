@@ -6,7 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 from specvid.pipelines.embed.shards import VideoResult
-from specvid.text import one_line
+from specvid.pipelines.embed.tracks import noun_of
+from specvid.text import counted, one_line
 
 _EVERY = 30.0  # seconds
 _SHORT_SHOWN = 10  # videos shorter than a clip that are printed
@@ -23,7 +24,7 @@ class Progress:
     """
 
     def __init__(self, total: int, echo: Callable[[str], None], table: Any) -> None:
-        self.total, self.echo, self.table = total, echo, table
+        self.total, self.echo, self.table, self.noun = total, echo, table, noun_of(table)
         self.done = self.frames = self.failed = self.short = self.warned = 0
         self._begun = self._shown = time.monotonic()
         self._bar: Any = None
@@ -86,6 +87,6 @@ class Progress:
         left = timedelta(seconds=round((self.total - self.done) * seconds / max(self.done, 1)))
         failed = f"  {self.failed} failed" if self.failed else ""
         return (
-            f"{self.done:,} of {self.total:,} videos  {self.done / seconds:.1f} videos/s  "
+            f"{self.done:,} of {counted(self.total, self.noun)}  {self.done / seconds:.1f} {self.noun}s/s  "
             f"{self.frames / seconds:.0f} frames/s  left {left}{failed}"
         )

@@ -70,6 +70,19 @@ def group_tracklets(table: Any, files: Sequence[str], *, where: str) -> tuple[An
     return result, warnings
 
 
+def noun_of(table: Any) -> str:
+    """What messages call the inputs of a table.
+
+    Args:
+        table: of inputs.
+
+    Returns:
+        ``tracklet`` where all are crops of tables, ``video`` where none is, else ``input``.
+    """
+    crops = len(table) - table["files"].null_count if "files" in table.column_names else 0
+    return "video" if not crops else "tracklet" if crops == len(table) else "input"
+
+
 def _order(frames: list[Any] | None, files: Sequence[str], where: str) -> Any:
     """What sorts the rows of a tracklet."""
 

@@ -99,10 +99,14 @@ def _articles(answer: Answer, query: Sequence[str], isolated: IsolatedCalls) -> 
 
 
 def _span(row: dict[str, Any]) -> str:
-    """`` 2.0-4.0 s`` of a row that is a window, frames where the frame rate is not known."""
+    """`` 2.0-4.0 s`` of a row that is a window, frames where the frame rate is not known, crops of a tracklet."""
     if row["start_s"] is not None:
         return f" {row['start_s']:.1f}-{row['end_s']:.1f} s"
-    return "" if row["first_frame"] is None else f" frames {row['first_frame']}-{row['last_frame']}"
+    if row["first_frame"] is None:
+        return ""
+    # Of a tracklet its crops are counted: which frames of the video they are from no column says.
+    what = "crops" if os.path.splitext(row["path"])[1].lower() in IMAGES else "frames"
+    return f" {what} {row['first_frame']}-{row['last_frame']}"
 
 
 def _article(heading: str, pictures: str, text: str) -> str:

@@ -61,7 +61,9 @@ function picture(card) {
 
 function span(columns) {
   if (columns.start_s !== null && columns.start_s !== undefined) return `${columns.start_s.toFixed(1)} to ${columns.end_s.toFixed(1)} s`;
-  return columns.first_frame === null || columns.first_frame === undefined ? "" : `frames ${columns.first_frame} to ${columns.last_frame}`;
+  if (columns.first_frame === null || columns.first_frame === undefined) return "";
+  const what = /\.(png|jpe?g|bmp|webp|tiff?)$/i.test(columns.path) ? "crops" : "frames";
+  return `${what} ${columns.first_frame} to ${columns.last_frame}`;
 }
 
 function cardOf(card, rank) {

@@ -192,7 +192,7 @@ def test_the_command_line_appends_and_the_index_grows_along(videos: list[Path], 
     assert cli.run(["search", "build", out, "--index", "flat"]) == 0
     assert cli.run(["embed", *map(str, videos[2:6]), *words, "--append"]) == 0
     err = " ".join(capsys.readouterr().err.split())
-    assert "appending 2 inputs; 2 of the list are there already" in err and "flat index: 2 rows more" in err
+    assert "appending 2 videos; 2 of the list are there already" in err and "flat index: 2 rows more" in err
     assert cli.run(["search", "query", out, str(videos[0]), "--json", "-k", "9", "--device", "cpu"]) == 0
     assert len(json.loads(capsys.readouterr().out)) == 5
     weights = tmp_path / "other.safetensors"

@@ -96,7 +96,7 @@ def test_the_same_files_are_the_same_however_they_are_named(days: Path, monkeypa
     for table in ("mon/tracks/door.csv", str(days / "mon/tracks/door.csv"), "today/tracks/door.csv"):
         lines: list[str] = []
         assert embed([table], "people", config(), echo=lines.append).done == 0
-        assert "appending 0 inputs; 2 of the list are there already" in lines
+        assert "appending 0 tracklets; 2 of the list are there already" in lines
         assert embed([table], "people", config(append=False)).done == 0
     assert rows_of(days / "people") == before and before["door-1/door/1"]["path"] == "tracks/door/1/000000.png"
 

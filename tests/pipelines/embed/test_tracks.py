@@ -17,7 +17,9 @@ from specvid.pipelines.embed.launch import embed
 from specvid.pipelines.embed.network import Network
 from specvid.pipelines.embed.reading import crop_frames
 from specvid.pipelines.networks.config import InputConfig, NetworkConfig
+from specvid.pipelines.search.deleting import delete
 from specvid.pipelines.search.query import search
+from specvid.pipelines.search.report import as_text
 
 
 def config(**windows: object) -> EmbedConfig:
@@ -137,13 +139,26 @@ def test_a_query_of_images_is_their_mean(crops: Path) -> None:
     assert best.columns["id"] == "0022/1/7" and best.score == pytest.approx(1, abs=1e-6)
 
 
+def test_what_was_deleted_is_not_said_to_be_there(crops: Path) -> None:
+    out, lines = crops / "out", list[str]()
+    embed([crops / "crops.csv"], out, config())
+    delete(out, ["0022/1/7"])
+    more = replace(config(), job=replace(config().job, append=True))
+    outcome = embed([crops / "crops.csv"], out, more, echo=lines.append)
+    assert "appending 0 tracklets; 2 of the list are there already, 1 deleted before and left out" in lines
+    assert outcome.line().startswith("embedded 2 of 3 tracklets, 2 rows in ") and "; 1 deleted;" in outcome.line()
+    name = pq.read_table(out / "embeddings", columns=["id"])["id"][0].as_py()
+    table = as_text(search(out, name, k=1))
+    assert " crops 0-" in table and "frames" not in table  # which frames of the video they are nothing says
+
+
 def test_another_day_needs_names_of_its_own(crops: Path) -> None:
     """Trackers number from 1 each day: walks of the second one were taken for those of the first, and left out."""
     out, lines = crops / "out", list[str]()
     embed([crops / "crops.csv"], out, config())
     more = replace(config(), job=replace(config().job, append=True))
     embed([crops / "crops.csv"], out, more, echo=lines.append)
-    assert "appending 0 inputs; 3 of the list are there already" in lines
+    assert "appending 0 tracklets; 3 of the list are there already" in lines
     other = crops / "second"
     other.mkdir()
     (crops / "crops").rename(other / "crops")
