@@ -1,13 +1,15 @@
 """The table over runs: their results.json as rows of text."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from specvid.errors import unknown
-from specvid.eval.report import Figures, group, repeated, table
+from specvid.eval.report import Figures, group, kinds, repeated, table
 from specvid.pipelines.engine.log import silent
 from specvid.reading import read_json
+from specvid.text import counted
 
 _CONTEXT = ("dataset", "split", "protocol", "checkpoint", "views", "sampling", "rerank", "embedding_dim",
             "scored")  # fmt: skip
@@ -38,17 +40,18 @@ def report(
     metrics: Sequence[str] = (),
     over: Sequence[str] = ("seed",),
     warn: Callable[[str], None] = silent,
-) -> list[list[str]]:
-    """The table over runs.
+) -> list[list[list[str]]]:
+    """The tables over runs: one for each set of figures, so that those of different tasks are apart.
 
     Args:
         runs: Folders of runs, or folders that hold runs.
-        metrics: Figures to show; all that the runs have if not given.
+        metrics: Figures to show; all that the runs have if not given. Scores that have none of them are left out.
         over: Settings to average over: runs that differ in nothing else are one row.
-        warn: Called with a sentence about runs that are averaged and do not even differ in these.
+        warn: Called with a sentence about runs that are averaged and do not even differ in these, and about scores
+            that are left out.
 
     Returns:
-        Rows of text, the heading first.
+        The tables, each as rows of text, the heading first.
 
     Raises:
         ValueError: There is no run or no result yet, or a metric is unknown.
@@ -62,7 +65,12 @@ def report(
             raise unknown("metric", metric, known)
     for sentence in repeated(figures, over=over):
         warn(sentence)
-    return table(group(figures, over=over), list(metrics) or known, always=_ALWAYS)
+    if metrics:
+        figures = [replace(one, values={m: one.values[m] for m in metrics if m in one.values}) for one in figures]
+    shown = [one for one in figures if one.values or not metrics]
+    if len(shown) < len(figures):
+        warn(f"{counted(len(figures) - len(shown), 'score')} without {', '.join(metrics)} left out")
+    return [table(group(alike, over=over), list(alike[0].values), always=_ALWAYS) for alike in kinds(shown)]
 
 
 def find_results(runs: Sequence[str | Path]) -> list[Path]:

@@ -24,7 +24,7 @@ specvid report: a table over runs, a page that shows them, figures for papers
 
 A row of the table shows the settings in which the rows differ, what was scored (data set, split,
 checkpoint, views), the number of runs, and the figures: shares in %, others (spread, dimensions and
-correlation of a pretraining) as they are.
+correlation of a pretraining) as they are. Runs with other figures (another task) are another table.
 
 Example:
   specvid report runs --metrics top1 --markdown
@@ -57,7 +57,7 @@ class ReportOptions:
 
 
 def run(options: ReportOptions) -> int:
-    """Print the table over runs, or write it; or write the page and the figures."""
+    """Print the tables over runs, or write them; or write the page and the figures."""
     if options.html or options.figures:
         return _write(options)
     from specvid.files import output_file, write_text
@@ -66,10 +66,10 @@ def run(options: ReportOptions) -> int:
     from specvid.text import to_markdown, to_text
 
     out = output_file("out", options.out) if options.out else None
-    rows = report(
+    tables = report(
         options.runs, metrics=options.metrics, over=options.over, warn=lambda text: status(f"warning: {text}")
     )
-    text = to_markdown(rows) if options.markdown else to_text(rows)
+    text = "\n\n".join(map(to_markdown if options.markdown else to_text, tables))
     if out:
         write_text(out, text + "\n")
     else:

@@ -154,8 +154,29 @@ def test_a_run_counts_once_however_it_is_named(tmp_path: Path) -> None:
     (run / "results.json").write_text(json.dumps(results | {"run": float("nan")}))
     (tmp_path / "link").symlink_to(run)
     names = [run, tmp_path / "run/../run", tmp_path / "link"]
-    assert find_runs(names) == [run] and [row[-2:] for row in report(names)] == [["runs", "top1"], ["1", "50.00"]]
+    assert find_runs(names) == [run] and [row[-2:] for table in report(names) for row in table] == [
+        ["runs", "top1"],
+        ["1", "50.00"],
+    ]
     assert "nan" in page_of(run, out=tmp_path / "out.html")[1].text
+
+
+def test_each_task_has_a_table_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One table over all had a column for each setting and figure of any task, 36 of them."""
+    write_run(tmp_path / "runs/a", top1=0.5)
+    write_run(tmp_path / "runs/b", top1=0.75, blocks="snl@layer2.-1")
+    reid = write_run(tmp_path / "runs/c")
+    results = json.loads((reid / "results.json").read_text())
+    entry = {"dataset": "MARS", "split": 1, "checkpoint": "last", "sampling": "all"}
+    entry["protocols"] = {"mars": {"protocol": "mars", "mAP": 0.25, "rank1": 0.5}}
+    (reid / "results.json").write_text(json.dumps({**results, "task": "reid", "evaluations": [entry]}))
+    assert cli.run(["report", str(tmp_path / "runs")]) == 0
+    first, second = (part.splitlines() for part in capsys.readouterr().out.split("\n\n"))
+    assert len(first) == 4 and first[0].split()[-2:] == ["runs", "top1"] and "mAP" not in first[0]
+    assert len(second) == 3 and second[0].split()[-2:] == ["mAP", "rank1"] and "top1" not in second[0]
+    assert cli.run(["report", str(tmp_path / "runs"), "--metrics", "mAP"]) == 0
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 3 and "warning: 2 scores without mAP left out" in err
 
 
 def test_differences_are_paired_by_seed(tmp_path: Path) -> None:
