@@ -5,19 +5,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from specvid.config import differences, to_dict
+from specvid.config import differences, from_dict, to_dict
 from specvid.files import output_folder
-from specvid.models.backbones.registry import list_backbones
-from specvid.models.factory import create_model
+from specvid.pipelines.ablate.failures import reason, would_all_fail
 from specvid.pipelines.ablate.grid import AblationConfig, Arm
 from specvid.pipelines.action.config import ActionConfig
+from specvid.pipelines.action.train import ActionTask
 from specvid.pipelines.engine.config import ABOUT_THE_RUN, MAY_CHANGE_ON_RESUME
 from specvid.pipelines.engine.jobs import run_commands
 from specvid.pipelines.engine.log import status
 from specvid.pipelines.engine.run import RunFolder
+from specvid.pipelines.engine.training import check
 from specvid.pipelines.reid.config import ReidConfig
+from specvid.pipelines.reid.train import ReidTask
 
 _KINDS: Mapping[str, type[ActionConfig] | type[ReidConfig]] = {"reid": ReidConfig, "action": ActionConfig}
 
@@ -40,37 +40,51 @@ def run_grid(config: AblationConfig, arms: list[Arm]) -> dict[str, str]:
         ValueError: a finished run has other settings than the grid gives it.
     """
     output_folder("runs", config.runs)
-    check_places(arms)
     todo = [(arm, seed) for seed in config.seeds for arm in arms if not is_finished(config, arm, seed)]
+    check_trainings(config, list(dict.fromkeys(arm.name for arm, _ in todo)), arms)
     done = len(arms) * len(config.seeds) - len(todo)
     status(f"{done + len(todo)} trainings, {done} of them finished")
     commands = {arm.run_name(seed): arm.words(config, seed) for arm, seed in todo}
     rows = {arm.run_name(seed): (arm, seed) for arm, seed in todo}
     stopped = f"{config.runs} holds what was trained; the same command goes on."
-    ended = run_commands(commands, logs=Path(config.runs) / "logs", stopped=stopped, jobs=config.jobs)
-    failed = {}
+    at_once = len({arm.name for arm, _ in todo})
+    ended = run_commands(
+        commands,
+        logs=Path(config.runs) / "logs",
+        stopped=stopped,
+        jobs=config.jobs,
+        gives_up=lambda ended: would_all_fail(ended, at_once),
+    )
+    number, failed, first = done, dict[str, str](), dict[str, str]()
     for number, (name, last) in enumerate(ended, start=done + 1):
         problem = "" if is_finished(config, *rows[name]) else last or "it was not scored"
-        status(f"{number} of {done + len(todo)}: {name}{f' FAILED: {problem}' if problem else ''}")
         if problem:
             failed[name] = problem
+            like = first.setdefault(reason(name, problem), name)
+            problem = f" FAILED: {problem}" if like == name else f" FAILED as {like}"
+        status(f"{number} of {done + len(todo)}: {name}{problem}")
+    if left := done + len(todo) - number:
+        status(f"stopped: each training fails in the same way; {left} more not started")
     return failed
 
 
-def check_places(arms: Sequence[Arm]) -> None:
-    """Build the network of each row without memory, so that a wrong block or place is known before hours of training.
+def check_trainings(config: AblationConfig, names: Sequence[str], arms: Sequence[Arm]) -> None:
+    """Read the data and build the network of each row with its weights, so that what is wrong is said once, before
+    hours of training.
 
     Args:
-        arms: the rows, with all their settings.
+        config: the grid.
+        names: of the rows that have something left to train.
+        arms: all rows, with all their settings.
 
     Raises:
-        ValueError: a block or a convolution cannot be put where it is to go.
+        ValueError: data, weights, network, device, blocks or frozen parts of one do not fit.
     """
-    for net in [arm.resolved["net"] for arm in arms]:
-        if (net["blocks"] or net["conv"]) and net["model"] in list_backbones():  # others may be code, or a download
-            stride = {} if net.get("last_stride") is None else {"last_stride": net["last_stride"]}
-            with torch.device("meta"):
-                create_model(net["model"], blocks=net["blocks"], conv=net["conv"], **stride)
+    settings = [arm.resolved for arm in arms if arm.name in names]
+    if config.task == "reid":
+        check(ReidTask, (from_dict(ReidConfig, own) for own in settings))
+    else:
+        check(ActionTask, (from_dict(ActionConfig, own) for own in settings))
 
 
 def is_finished(config: AblationConfig, arm: Arm, seed: int) -> bool:

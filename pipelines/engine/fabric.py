@@ -36,18 +36,10 @@ def make_fabric(config: ComputeConfig) -> Fabric:
         LostProcessError: another process of the job ended before all were connected.
     """
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    device, precision = select_device(config.device, precision=config.precision), resolve_precision(config).precision
+    device, (devices, nodes) = check_device(config), _processes(config)
+    precision = resolve_precision(config).precision
     if warning := slow_precision(precision, device):
         log.warning(warning)
-    devices, nodes = _processes(config)
-    if device == "cuda" and devices > torch.cuda.device_count():
-        raise ValueError(f"devices {devices} is more than the {torch.cuda.device_count()} GPUs here. Lower --devices.")
-    if device == "mps" and devices * nodes > 1:
-        raise ValueError(
-            f"devices {devices} x nodes {nodes}: mps computes in one process only. Use --devices 1 or --device cpu."
-        )
-    if isinstance(config, EngineConfig) and config.sync_bn and device != "cuda":
-        raise ValueError(f"sync_bn needs GPUs, not device {device!r}: leave out --sync-bn.")
     if isinstance(config, EngineConfig) and config.deterministic:
         torch.use_deterministic_algorithms(True, warn_only=True)
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -65,6 +57,31 @@ def make_fabric(config: ComputeConfig) -> Fabric:
     with watching(), naming_lost_processes(lambda: "the same command starts again."):
         fabric.launch()
     return fabric
+
+
+def check_device(config: ComputeConfig) -> str:
+    """Check that this machine has what a config asks for; nothing is started.
+
+    Args:
+        config: as of `make_fabric`.
+
+    Returns:
+        The device, without a number.
+
+    Raises:
+        ValueError: a setting that this machine cannot serve.
+    """
+    device = select_device(config.device, precision=config.precision)
+    devices, nodes = _processes(config)
+    if device == "cuda" and devices > torch.cuda.device_count():
+        raise ValueError(f"devices {devices} is more than the {torch.cuda.device_count()} GPUs here. Lower --devices.")
+    if device == "mps" and devices * nodes > 1:
+        raise ValueError(
+            f"devices {devices} x nodes {nodes}: mps computes in one process only. Use --devices 1 or --device cpu."
+        )
+    if isinstance(config, EngineConfig) and config.sync_bn and device != "cuda":
+        raise ValueError(f"sync_bn needs GPUs, not device {device!r}: leave out --sync-bn.")
+    return device
 
 
 def _processes(config: ComputeConfig) -> tuple[int, int]:

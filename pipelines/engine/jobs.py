@@ -21,6 +21,7 @@ def run_commands(
     stopped: str,
     jobs: int = 0,
     on_line: Callable[[str, str], None] | None = None,
+    gives_up: Callable[[Mapping[str, str]], bool] = lambda ended: False,
 ) -> Iterator[tuple[str, str]]:
     """Run command lines, each with its share of the cores, if the environment does not say how many threads they have.
 
@@ -30,6 +31,8 @@ def run_commands(
         stopped: what to say where a signal ends it, after each command was told to save itself.
         jobs: at a time; one for each core if 0.
         on_line: called with the name and each line that is printed, from several threads.
+        gives_up: asked before each command starts, with what is yielded of those that ended; once it says yes, those
+            that have not started are left out.
 
     Yields:
         Each name as its command ends, and the last line that it printed; "" where its exit code is 0.
@@ -42,6 +45,7 @@ def run_commands(
     cores = usable_cores()
     at_once = min(jobs or cores, len(commands))
     running: set[subprocess.Popen[str]] = set()
+    ended: dict[str, str] = {}
     Path(logs).mkdir(parents=True, exist_ok=True)
 
     def stop(number: int) -> None:
@@ -49,7 +53,9 @@ def run_commands(
             process.terminate()
         raise Interrupted(number, stopped)
 
-    def run(name: str) -> str:
+    def run(name: str) -> str | None:
+        if gives_up(ended):
+            return None
         # One of them alone would be overruled by the other: PyTorch takes MKL's where there is MKL.
         share = {} if _THREADS & os.environ.keys() else dict.fromkeys(_THREADS, str(max(1, cores // at_once)))
         environment = os.environ | share
@@ -75,13 +81,17 @@ def run_commands(
                     on_line(name, line.rstrip("\n"))
             code = process.wait()
             running.discard(process)
-        return (last or f"exit code {code}") if code else ""
+        # here, not where it is yielded: this thread takes up the next command first
+        ended[name] = (last or f"exit code {code}") if code else ""
+        return ended[name]
 
     with handling(stop), ThreadPoolExecutor(at_once) as pool:
         futures = {pool.submit(run, name): name for name in commands}
         try:
             for future in as_completed(futures):
-                yield futures[future], future.result()
+                last = future.result()
+                if last is not None:
+                    yield futures[future], last
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

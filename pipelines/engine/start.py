@@ -1,7 +1,6 @@
 """Opening a run's folder: a new one, or one to continue; never one that would be overwritten."""
 
 import dataclasses
-import importlib.util
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -48,8 +47,6 @@ def start_run(fabric: Fabric, config: TrainingConfig, *, held: ExitStack, listin
 
 def _open(config: TrainingConfig, listing: Listing | None, held: ExitStack) -> str:
     """The folder's path, on the main process."""
-    if config.train.wandb and importlib.util.find_spec("wandb") is None:
-        raise ValueError("wandb is asked for, but it is not installed. Run `pip install wandb`, or leave out --wandb.")
     base = Path(config.runs)
     run = RunFolder(base / (config.name or config.default_name))
     number = 2

@@ -1,8 +1,9 @@
 """The skeleton of a training, the same for all tasks: lists, checks, model, run, fit, score, save."""
 
 import dataclasses
+import importlib.util
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
@@ -18,7 +19,7 @@ from specvid.pipelines.engine.board import Board
 from specvid.pipelines.engine.config import TrainingConfig
 from specvid.pipelines.engine.devices import require_right_gradients, resolve_precision
 from specvid.pipelines.engine.evaluation import Result
-from specvid.pipelines.engine.fabric import make_fabric
+from specvid.pipelines.engine.fabric import check_device, make_fabric
 from specvid.pipelines.engine.feed import TrainFeed
 from specvid.pipelines.engine.listing import Listing, listing_of_weights
 from specvid.pipelines.engine.log import echo, log, logging_to
@@ -207,26 +208,7 @@ def train(kind: type[TrainingTask[Config, Any]], config: Config, *, callback: Ca
     """
     config = dataclasses.replace(config, train=resolve_precision(config.train))
     fabric = make_fabric(config.train)
-    lists = kind.read_lists(config.clips)
-    listing = lists.listing
-    if before := listing_of_weights(config.net.weights, config.clips):
-        lists = kind.keep_parts(config.clips, lists, before)
-        inherited = before.learned.intersection(lists.listing.parts.get("test", ()))
-        listing = dataclasses.replace(lists.listing, inherited=sorted(inherited))
-    check_files(config.clips.data, lists)
-    seed_all(config.train.seed)
-    model = kind.build_model(config, lists)
-    freeze(model, config.train.freeze)
-    require_right_gradients(model, config.train)
-    if config.train.checkpoint_activations:
-        checkpoint_activations(model)
-    task = kind(fabric, model, config, lists)
-    task.inherited = listing.inherited
-    parameter_groups(model, config.train)  # a wrong place in it is said before there is a run
-    if config.train.early_stop and task.validation() is None:
-        raise ValueError(
-            f"early_stop {config.train.early_stop} needs a validation part: give --val-fraction 0.2, or data with one."
-        )
+    task, model, listing = _prepare(kind, config, fabric, kind.read_lists(config.clips))
     with ExitStack() as held:
         run = start_run(fabric, config, held=held, listing=listing)
         held.enter_context(logging_to(run.path, is_main=fabric.is_global_zero))
@@ -251,6 +233,56 @@ def train(kind: type[TrainingTask[Config, Any]], config: Config, *, callback: Ca
                 echo(result.describe(str(run.path), folder))
             fabric.barrier()
     return run.results()
+
+
+def check(kind: type[TrainingTask[Config, Any]], configs: Iterable[Config]) -> None:
+    """Prepare trainings as `train` does, and go no further: what is wrong is known before anything is trained.
+
+    Nothing is written, and no process is started. Several trainings on the same clips read them once.
+
+    Args:
+        kind: the task.
+        configs: all settings of each training.
+
+    Raises:
+        ValueError: device, data, weights, network, frozen parts or rates of one of them do not fit.
+    """
+    read: dict[Any, Any] = {}
+    alone = Fabric(accelerator="cpu", devices=1)  # never launched: it says where a process stands, here one of one
+    for config in configs:
+        check_device(config.train)
+        if config.clips not in read:
+            read = {config.clips: kind.read_lists(config.clips)}  # the last ones only: lists may be large
+        own = dataclasses.replace(config, train=resolve_precision(config.train))
+        _prepare(kind, own, alone, read[config.clips])
+
+
+def _prepare(
+    kind: type[TrainingTask[Config, Items]], config: Config, fabric: Fabric, lists: Items
+) -> tuple[TrainingTask[Config, Items], VideoModel, Listing]:
+    """All that a training needs before there is a run: whatever does not fit is said here."""
+    if config.train.wandb and importlib.util.find_spec("wandb") is None:
+        raise ValueError("wandb is asked for, but it is not installed. Run `pip install wandb`, or leave out --wandb.")
+    listing = lists.listing
+    if before := listing_of_weights(config.net.weights, config.clips):
+        lists = kind.keep_parts(config.clips, lists, before)
+        inherited = before.learned.intersection(lists.listing.parts.get("test", ()))
+        listing = dataclasses.replace(lists.listing, inherited=sorted(inherited))
+    check_files(config.clips.data, lists)
+    seed_all(config.train.seed)
+    model = kind.build_model(config, lists)
+    freeze(model, config.train.freeze)
+    require_right_gradients(model, config.train)
+    if config.train.checkpoint_activations:
+        checkpoint_activations(model)
+    task = kind(fabric, model, config, lists)
+    task.inherited = listing.inherited
+    parameter_groups(model, config.train)  # a wrong place in it is said before there is a run
+    if config.train.early_stop and task.validation() is None:
+        raise ValueError(
+            f"early_stop {config.train.early_stop} needs a validation part: give --val-fraction 0.2, or data with one."
+        )
+    return task, model, listing
 
 
 def check_files(data: str, lists: Lists) -> None:

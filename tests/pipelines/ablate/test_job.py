@@ -212,29 +212,59 @@ def test_a_run_that_is_scored_in_another_way_alone_is_refused(data, runs, tmp_pa
         (["--blocks", "snl@layer7.-1"], "layer7"),
         (["--variants", "colour=3"], "option '--colour' of specvid train reid is unknown"),
         (["--seeds", "-1"], "from 0"),
+        (["--variants", "data=elsewhere"], "elsewhere is not MARS"),
+        (["--variants", "data="], "data is not given"),
+        (["--variants", "", "split=7"], "MARS has one split"),
+        (["--variants", "weights=nope.safetensors"], "weights 'nope.safetensors': there is no such file"),
+        (["--variants", "model=r3d_tinny", "--recipes", "tiny"], "backbone 'r3d_tinny' is unknown. Did you mean 'r3d_tiny'"),
+        (["--variants", "freeze=conv9"], "part of the network 'conv9' is unknown"),
+        (["--variants", "lr-scale=conv9=2"], "part of the network 'conv9' is unknown"),
+        (["--variants", "early-stop=2"], "early_stop 2 needs a validation part"),
+        (["--variants", "wandb=true"], "Run `pip install wandb`"),
+        (["--variants", "device=mps"], "device 'mps' is not usable here"),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_is_trained(data, tmp_path, capsys, more, why):
     assert cli.run([*words(data, tmp_path / "runs"), *more]) == 2
-    assert why in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert why in error
+    assert len(error.splitlines()) == 1
     assert not (tmp_path / "runs").exists()
 
 
-def test_where_each_training_fails_there_is_nothing_to_tabulate(data, tmp_path, capsys):
-    assert cli.run(words(data, tmp_path, "--variants", "split=7", "--seeds", "0")) == 1
-    assert f"each training failed; what they printed is in {tmp_path}/logs" in capsys.readouterr().err
+def spoil(runs: Path, *names: str) -> None:
+    """Let trainings fail: their runs were begun, and cannot be gone on with."""
+    for name in names:
+        (runs / name).mkdir(parents=True)
+        (runs / name / "config.json").write_text("[")
+
+
+def test_where_each_training_fails_in_one_way_the_others_are_not_started(data, tmp_path, capsys):
+    """The whole message came once for each training of each seed."""
+    names = [f"{row}-seed{seed}" for seed in range(4) for row in ("bare", "snl-gate-0.5-layer2.-1")]
+    spoil(tmp_path, *names)
+    assert cli.run([*words(data, tmp_path), "--seeds", "0", "1", "2", "3", "--jobs", "1"]) == 1
+    error = capsys.readouterr().err
+    assert error.count("config.json") == 1
+    assert "bare-seed0 FAILED: " in error
+    assert "snl-gate-0.5-layer2.-1-seed0 FAILED as bare-seed0" in error
+    assert "seed1" not in error
+    assert "each training fails in the same way; 6 more not started" in error
+    assert f"each training failed; what they printed is in {tmp_path}/logs" in error
+
+
+def test_runs_that_are_no_folder(data, tmp_path, capsys):
     (tmp_path / "file").touch()
     assert cli.run(words(data, tmp_path / "file")) == 2
     assert "file' is no folder" in capsys.readouterr().err
 
 
 def test_a_failing_training_is_named_and_the_others_go_on(data, tmp_path, capsys):
-    line = words(data, tmp_path, "--variants", "", "split=7")
-    line[line.index("0") : line.index("--jobs")] = ["0"]
-    assert cli.run(line) == 1
+    spoil(tmp_path, "bare-seed0")
+    assert cli.run([*words(data, tmp_path), "--seeds", "0", "--jobs", "1"]) == 1
     captured = capsys.readouterr()
-    assert "bare-split-7-seed0 FAILED" in captured.err
-    assert "MARS has one split" in captured.err
+    assert "bare-seed0 FAILED: " in captured.err
+    assert "config.json" in captured.err
     assert "snl(gate=0.5)@layer2.-1" in captured.out
 
 
