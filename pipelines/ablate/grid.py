@@ -11,12 +11,15 @@ from typing import Any, Literal
 
 from specvid.config import require_at_least, to_dict
 from specvid.models.insertion.published import PLACEMENTS
+from specvid.pipelines.ablate.effective import effective
 
 Settings = tuple[tuple[str, str], ...]
 """Settings of a training, name and value, as on its command line without the dashes."""
 
 BLOCK_SETTINGS = frozenset({"block-lr", "gate-lr", "block-warmup"})
 """Settings that change nothing where there are no blocks."""
+
+_OF_BLOCKS = frozenset({"blocks", *(name.replace("-", "_") for name in BLOCK_SETTINGS)})  # as a run saves them
 
 LISTS = frozenset({"freeze", "lr-scale", "milestones"})
 """Settings of several values, which stand here with commas between them."""
@@ -40,7 +43,7 @@ class AblationConfig:
     recipes: tuple[str, ...] = ()
     """Recipes to start from; that of the model if none are given."""
     variants: tuple[str, ...] = ()
-    """More settings, each a row of its own: "" or "block-lr=10 gate-lr=100"."""
+    """More settings, each a row of its own: "" or "block-lr=3 gate-lr=30"."""
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     """Every row is trained with each of them."""
     runs: str = "runs/ablation"
@@ -92,6 +95,11 @@ class Arm:
     variant: Settings
     resolved: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
+    @property
+    def title(self) -> str:
+        """What messages call it: its blocks, recipe and variant, as the command line has them."""
+        return " ".join(filter(None, [self.blocks or "bare", self.recipe, *map("=".join, self.variant)]))
+
     def run_name(self, seed: int) -> str:
         """Name of the run of a seed.
 
@@ -133,6 +141,9 @@ class Arm:
         Returns:
             True where it is.
         """
+        if not self.blocks and other.blocks and self.resolved and other.resolved:  # also by another name
+            own, others = (effective(arm.resolved, but=_OF_BLOCKS) for arm in (self, other))
+            return own == others
         mine, theirs = (
             {name: value for name, value in arm.settings if name not in BLOCK_SETTINGS} for arm in (self, other)
         )
@@ -166,9 +177,7 @@ def make_arms(config: AblationConfig) -> list[Arm]:
                 arms.setdefault((block, recipe, settings), Arm(name, block, recipe, settings, variant))
     rows = defaultdict(list)
     for arm in arms.values():
-        rows[arm.name].append(
-            repr(" ".join(filter(None, [arm.blocks or "bare", arm.recipe, *map("=".join, arm.variant)])))
-        )
+        rows[arm.name].append(repr(arm.title))
     for name, own in rows.items():
         if len(own) > 1:
             raise ValueError(f"rows {' and '.join(own)} would both have runs called {name!r}: leave one of them out.")

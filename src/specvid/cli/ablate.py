@@ -14,7 +14,7 @@ specvid ablate: does a block help? A grid of trainings over the same seeds, and 
   --blocks snl "nl(gate=0.1)" blocks to compare; with a place of their own: snl@layer3.-1; or a
                               published placement, i3d_nln; the bare network always takes part
   --places layer2.-1 layer3:5 where blocks without a place go, each a row
-  --variants "" "block-lr=10" more settings, each a row (--recipes mobile osnet: likewise)
+  --variants "" "gate-lr=30"  more settings, each a row (--recipes mobile osnet: likewise)
   --seeds 0 1 2 3 4           every row is trained with each of them
   --runs runs/ablation        folder of the runs
   --jobs 2                    trainings at a time; one for each core if not given
@@ -49,13 +49,16 @@ def run(options: AblateOptions) -> int:
     """
     from specvid.cli.train_action import TRAIN_ACTION
     from specvid.cli.train_reid import TRAIN_REID
+    from specvid.pipelines.ablate.alike import merge_alike
     from specvid.pipelines.ablate.grid import make_arms, resolve
     from specvid.pipelines.ablate.job import run_grid
     from specvid.pipelines.ablate.table import check_figures, describe, read_rows, write_tables
     from specvid.pipelines.engine.log import echo, status
 
     verb = TRAIN_REID if options.task == "reid" else TRAIN_ACTION
-    arms = resolve(options, make_arms(options), verb.parse)
+    arms, left_out = merge_alike(resolve(options, make_arms(options), verb.parse))
+    for sentence in left_out:
+        status(sentence)
     check_figures(options)
     failed = {} if options.table_only else run_grid(options, arms)
     rows = read_rows(options, arms)

@@ -216,7 +216,7 @@ def test_a_run_that_is_scored_in_another_way_alone_is_refused(data, runs, tmp_pa
         (["--variants", "data="], "data is not given"),
         (["--variants", "", "split=7"], "MARS has one split"),
         (["--variants", "weights=nope.safetensors"], "weights 'nope.safetensors': there is no such file"),
-        (["--variants", "model=r3d_tinny", "--recipes", "tiny"], "backbone 'r3d_tinny' is unknown. Did you mean 'r3d_tiny'"),
+        (["--variants", "model=r3d_tinny", "--recipes", "tiny"], "'r3d_tinny' is unknown. Did you mean 'r3d_tiny'"),
         (["--variants", "freeze=conv9"], "part of the network 'conv9' is unknown"),
         (["--variants", "lr-scale=conv9=2"], "part of the network 'conv9' is unknown"),
         (["--variants", "early-stop=2"], "early_stop 2 needs a validation part"),

@@ -1,0 +1,34 @@
+"""Rows of an ablation that are one training under two names."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from specvid.pipelines.ablate.effective import effective
+from specvid.pipelines.ablate.grid import Arm
+
+
+def merge_alike(arms: Sequence[Arm]) -> tuple[list[Arm], list[str]]:
+    """Leave out rows whose settings are all equal to those of an earlier one, once recipe and defaults fill them in.
+
+    They are left out, not refused: of several recipes one may have what a variant gives the others.
+
+    Args:
+        arms: the rows, with all their settings.
+
+    Returns:
+        The rows that differ, and a sentence on each that was left out.
+    """
+    kept: list[tuple[dict[str, Any], Arm]] = []
+    sentences: list[str] = []
+    for arm in arms:
+        own = effective(arm.resolved)
+        like = next((other for settings, other in kept if settings == own), None)
+        if like is None:
+            kept.append((own, arm))
+            continue
+        recipe = arm.resolved.get("recipe") or "none"
+        sentences.append(
+            f"row {arm.title!r} is left out: it is {like.title!r}, for recipe {recipe} and the defaults give both the "
+            "same settings"
+        )
+    return [arm for _, arm in kept], sentences
