@@ -48,17 +48,21 @@ class AblationConfig:
     """Every row is trained with each of them."""
     runs: str = "runs/ablation"
     """Folder of the runs and of the tables."""
-    jobs: int = 0
-    """Trainings at a time; 0 = one for each core."""
+    jobs: int | None = None
+    """Trainings at a time; one for each core if not given."""
     table_only: bool = False
     """Train nothing: the table of what is finished."""
+    dry_run: bool = False
+    """Train nothing: the rows, how many trainings they are, and which are finished; data and networks are checked."""
     protocol: str = ""
     """Protocol of the figures; of MARS mars-ap if not given, else that of the data set."""
     metrics: tuple[str, ...] = ()
     """Figures of the table, the first decides; mAP and rank1, or top1 and mean_class, if not given."""
 
     def __post_init__(self) -> None:
-        require_at_least(self, jobs=0)
+        require_at_least(self, jobs=1)
+        if self.table_only and self.dry_run:
+            raise ValueError("table_only and dry_run exclude each other: leave out one of them.")
         if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
             raise ValueError(f"seeds {self.seeds}: give each seed once, and at least one; from 0.")
         for text in (*self.set, *(word for variant in self.variants for word in variant.split())):

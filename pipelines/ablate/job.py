@@ -8,16 +8,20 @@ from typing import Any
 from specvid.config import differences, from_dict, to_dict
 from specvid.files import output_folder
 from specvid.pipelines.ablate.failures import reason, would_all_fail
+from specvid.pipelines.ablate.figures import METRICS
 from specvid.pipelines.ablate.grid import AblationConfig, Arm
+from specvid.pipelines.ablate.progress import Progress
+from specvid.pipelines.ablate.scored import read_scored
 from specvid.pipelines.action.config import ActionConfig
 from specvid.pipelines.action.train import ActionTask
 from specvid.pipelines.engine.config import ABOUT_THE_RUN, MAY_CHANGE_ON_RESUME
-from specvid.pipelines.engine.jobs import run_commands
+from specvid.pipelines.engine.jobs import commands_at_once, run_commands
 from specvid.pipelines.engine.log import status
 from specvid.pipelines.engine.run import RunFolder
 from specvid.pipelines.engine.training import check
 from specvid.pipelines.reid.config import ReidConfig
 from specvid.pipelines.reid.train import ReidTask
+from specvid.text import counted
 
 _KINDS: Mapping[str, type[ActionConfig] | type[ReidConfig]] = {"reid": ReidConfig, "action": ActionConfig}
 
@@ -39,48 +43,89 @@ def run_grid(config: AblationConfig, arms: list[Arm]) -> dict[str, str]:
         Interrupted: a signal ended it; trainings save themselves, and the same command goes on.
         ValueError: a finished run has other settings than the grid gives it.
     """
-    output_folder("runs", config.runs)
-    todo = [(arm, seed) for seed in config.seeds for arm in arms if not is_finished(config, arm, seed)]
-    check_trainings(config, list(dict.fromkeys(arm.name for arm, _ in todo)), arms)
-    done = len(arms) * len(config.seeds) - len(todo)
-    status(f"{done + len(todo)} trainings, {done} of them finished")
+    todo = unfinished(config, arms)
+    check_trainings(config, todo)
+    total, jobs = len(arms) * len(config.seeds), config.jobs or 0
+    at_once, logs = commands_at_once(jobs, len(todo)), Path(config.runs) / "logs"
+    progress = Progress(total, done=total - len(todo), at_once=at_once)
+    status(
+        f"{counted(total, 'training')}, {progress.done} of them finished"
+        + (f"; {at_once} at a time, what each prints is in {logs}" if todo else "")
+    )
     commands = {arm.run_name(seed): arm.words(config, seed) for arm, seed in todo}
-    rows = {arm.run_name(seed): (arm, seed) for arm, seed in todo}
-    stopped = f"{config.runs} holds what was trained; the same command goes on."
-    at_once = len({arm.name for arm, _ in todo})
+    trainings = {arm.run_name(seed): (arm, seed) for arm, seed in todo}
+    rows = len({arm.name for arm, _ in todo})
     ended = run_commands(
         commands,
-        logs=Path(config.runs) / "logs",
-        stopped=stopped,
-        jobs=config.jobs,
-        gives_up=lambda ended: would_all_fail(ended, at_once),
+        logs=logs,
+        stopped=f"{config.runs} holds what was trained; the same command goes on.",
+        jobs=jobs,
+        on_start=lambda name: status(progress.start(name)),
+        gives_up=lambda ended: would_all_fail(ended, rows),
     )
-    number, failed, first = done, dict[str, str](), dict[str, str]()
-    for number, (name, last) in enumerate(ended, start=done + 1):
-        problem = "" if is_finished(config, *rows[name]) else last or "it was not scored"
-        if problem:
-            failed[name] = problem
-            like = first.setdefault(reason(name, problem), name)
-            problem = f" FAILED: {problem}" if like == name else f" FAILED as {like}"
-        status(f"{number} of {done + len(todo)}: {name}{problem}")
-    if left := done + len(todo) - number:
+    failed, first = dict[str, str](), dict[str, str]()
+    for name, last in ended:
+        arm, seed = trainings[name]
+        if is_finished(config, arm, seed):
+            status(progress.end(name, figure=first_figure(config, arm, seed)))
+            continue
+        failed[name] = last or "it was not scored"
+        like = first.setdefault(reason(name, failed[name]), name)
+        status(progress.end(name, problem=f": {failed[name]}" if like == name else f" as {like}"))
+    if left := total - progress.done:
         status(f"stopped: each training fails in the same way; {left} more not started")
     return failed
 
 
-def check_trainings(config: AblationConfig, names: Sequence[str], arms: Sequence[Arm]) -> None:
-    """Read the data and build the network of each row with its weights, so that what is wrong is said once, before
-    hours of training.
+def first_figure(config: AblationConfig, arm: Arm, seed: int) -> str:
+    """The figure that decides, of a finished run.
 
     Args:
         config: the grid.
-        names: of the rows that have something left to train.
-        arms: all rows, with all their settings.
+        arm: the row, with all its settings.
+        seed: of the run.
+
+    Returns:
+        E.g. ``mAP 22.32``; empty where it has none: the table says why, once all are trained.
+    """
+    metric = (config.metrics or METRICS[config.task])[0]
+    try:
+        run = RunFolder(Path(config.runs) / arm.run_name(seed))
+        share = read_scored(run, arm, config.task, config.protocol).values.get(metric)
+    except ValueError:
+        return ""
+    return "" if share is None else f"{metric} {100 * share:.2f}"
+
+
+def unfinished(config: AblationConfig, arms: Sequence[Arm]) -> list[tuple[Arm, int]]:
+    """The trainings that are left, the seeds outermost.
+
+    Args:
+        config: the grid.
+        arms: its rows, with all their settings.
+
+    Returns:
+        Rows with seeds.
 
     Raises:
-        ValueError: data, weights, network, device, blocks or frozen parts of one do not fit.
+        ValueError: a finished run has other settings than the grid gives it.
     """
-    settings = [arm.resolved for arm in arms if arm.name in names]
+    return [(arm, seed) for seed in config.seeds for arm in arms if not is_finished(config, arm, seed)]
+
+
+def check_trainings(config: AblationConfig, todo: Sequence[tuple[Arm, int]]) -> None:
+    """Read the data and build the network of each row that has something left to train, with its weights.
+
+    Args:
+        config: the grid.
+        todo: from `unfinished`.
+
+    Raises:
+        ValueError: the folder of the runs, or data, weights, network, device, blocks or frozen parts of a row do not
+            fit: it is said once, before hours of training.
+    """
+    output_folder("runs", config.runs)
+    settings = [arm.resolved for arm in {arm.name: arm for arm, _ in todo}.values()]
     if config.task == "reid":
         check(ReidTask, (from_dict(ReidConfig, own) for own in settings))
     else:

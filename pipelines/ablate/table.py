@@ -9,12 +9,11 @@ from typing import Any
 
 import torch
 
-from specvid.errors import unknown
-from specvid.eval.reid.protocols import get_protocol
 from specvid.files import write_text
 from specvid.models.about import multiply_adds
 from specvid.models.pretrained import build_described
 from specvid.pipelines.ablate import cells as of_seeds
+from specvid.pipelines.ablate.figures import METRICS
 from specvid.pipelines.ablate.grid import BLOCK_SETTINGS, AblationConfig, Arm
 from specvid.pipelines.ablate.job import is_finished
 from specvid.pipelines.ablate.scored import Scored, read_scored, require_same_test, view_of
@@ -24,13 +23,6 @@ from specvid.pipelines.engine.log import status
 from specvid.pipelines.engine.run import META, RunFolder
 from specvid.pipelines.reporting.runs import number
 from specvid.text import counted, csv_cell, to_markdown
-
-METRICS = {"reid": ("mAP", "rank1"), "action": ("top1", "mean_class")}
-FIGURES = {
-    "reid": ("mAP", "mINP", "rank1", "rank5", "rank10", "rank20"),
-    "action": ("top1", "top5", "mean_class", "map", "f1", "mean_f1"),
-}
-"""Figures that a task is scored by; the last three are of clips with several classes."""
 
 
 @dataclass(frozen=True)
@@ -72,24 +64,6 @@ class Row:
         return Difference.of(pairs) if pairs else None
 
 
-def check_figures(config: AblationConfig) -> None:
-    """Check the names of figures and protocol, before anything is trained.
-
-    Args:
-        config: the grid.
-
-    Raises:
-        ValueError: one is unknown.
-    """
-    for metric in config.metrics:
-        if metric not in FIGURES[config.task]:
-            raise unknown("metric", metric, FIGURES[config.task])
-    if config.protocol and config.task != "reid":
-        raise ValueError(f"protocol {config.protocol!r} is one of re-identification: leave it out with --task action.")
-    if config.protocol:
-        get_protocol(config.protocol)
-
-
 def read_rows(config: AblationConfig, arms: Sequence[Arm]) -> list[Row]:
     """Read what is finished.
 
@@ -98,7 +72,7 @@ def read_rows(config: AblationConfig, arms: Sequence[Arm]) -> list[Row]:
         arms: its rows.
 
     Returns:
-        A row for each arm of which a run is finished.
+        A row for each arm, without values where no run of it is finished: a table says what it lacks.
 
     Raises:
         ValueError: the protocol is unknown, a run has other settings than the grid, no score of what these settings
@@ -109,7 +83,7 @@ def read_rows(config: AblationConfig, arms: Sequence[Arm]) -> list[Row]:
         values: dict[int, Mapping[str, float]] = {}
         blocks: dict[int, Sequence[Mapping[str, Any]]] = {}
         context: Mapping[str, Any] = {}
-        parameters, gmacs, recipe, rates = 0, 0.0, "", (1.0, 1.0)
+        parameters, gmacs, recipe, rates = 0, 0.0, str(arm.resolved.get("recipe") or ""), (1.0, 1.0)
         for seed in config.seeds:
             if is_finished(config, arm, seed):
                 run = RunFolder(Path(config.runs) / arm.run_name(seed))
@@ -119,8 +93,7 @@ def read_rows(config: AblationConfig, arms: Sequence[Arm]) -> list[Row]:
                 blocks[seed], parameters = _training(run)
                 gmacs = gmacs or _gmacs(run)
                 recipe, rates = _started_from(run)
-        if values:
-            rows.append(Row(arm, values, blocks, parameters, gmacs, context, recipe, rates))
+        rows.append(Row(arm, values, blocks, parameters, gmacs, context, recipe, rates))
     return rows
 
 
@@ -147,9 +120,11 @@ def make_table(config: AblationConfig, rows: Sequence[Row]) -> list[list[str]]:
         differences = [row.difference(bare, metric) if bare else None for metric in metrics]
         settings = " ".join(([row.recipe] if row.recipe else []) + [f"{n}={v}" for n, v in row.arm.variant])
         cells = [row.arm.blocks or "-", settings or "-", str(len(row.values))]
-        cells += [of_seeds.spread([values[metric] for values in row.values.values()]) for metric in metrics]
+        shares = [[values[metric] for values in row.values.values()] for metric in metrics]
+        cells += [of_seeds.spread(own) if own else "-" for own in shares]
         cells += [of_seeds.points(difference) for difference in differences]
-        cells += [_verdict(row, differences[0]), *_use(row), f"{row.parameters:,}", f"{row.gmacs:.3f}"]
+        cost = [f"{row.parameters:,}", f"{row.gmacs:.3f}"] if row.values else ["-", "-"]
+        cells += [_verdict(row, differences[0]), *_use(row), *cost]
         table.append(cells)
     return table
 
@@ -164,7 +139,7 @@ def describe(config: AblationConfig, rows: Sequence[Row]) -> str:
     Returns:
         Markdown.
     """
-    lines = [*_about_tests(rows), "", to_markdown(make_table(config, rows)), ""]
+    lines = [*_about_tests(rows), "", to_markdown(make_table(config, rows)), "", *_about_missing(config, rows)]
     metric = _metrics(config, rows)[0]
     bare = [row for row in rows if not row.arm.blocks]
     differences = []
@@ -185,11 +160,26 @@ def _about_tests(rows: Sequence[Row]) -> list[str]:
     """What was scored; where settings of the rows make it differ, of which rows."""
     names: dict[str, list[str]] = {}
     for row in rows:
+        if not row.values:
+            continue
         context = ", ".join(f"{name} {value}" for name, value in row.context.items())
         names.setdefault(context, []).append(row.arm.name)
     if len(names) == 1:
         return [f"Scored: {context}." for context in names]
     return [f"Scored of {', '.join(own)}: {context}.  " for context, own in names.items()]  # two spaces: a new line
+
+
+def _about_missing(config: AblationConfig, rows: Sequence[Row]) -> list[str]:
+    """A sentence on the trainings that are not finished; an empty line ends its paragraph."""
+    total = len(rows) * len(config.seeds)
+    missing = total - sum(len(row.values) for row in rows)
+    if not missing:
+        return []
+    one = "training is" if missing == 1 else "trainings are"
+    return [
+        f"{missing} of {total} {one} missing: the table is partial. The same command without --table-only trains them.",
+        "",
+    ]
 
 
 def _about_rates(rows: Sequence[Row]) -> list[str]:
@@ -211,7 +201,7 @@ def write_tables(config: AblationConfig, rows: Sequence[Row]) -> list[Path]:
     Returns:
         The files; none where those that stand there have runs of rows that this grid has not, which would be lost.
     """
-    names = {row.arm.run_name(seed) for row in rows for seed in config.seeds}
+    names = {row.arm.run_name(seed) for row in rows if row.values for seed in config.seeds}
     if lacking := [name for name in _tabulated(Path(config.runs)) if name not in names]:
         status(
             f"not written: {config.runs}/ablation.md and .csv have {counted(len(lacking), 'run')} that this grid has "

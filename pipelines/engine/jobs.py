@@ -14,12 +14,26 @@ from specvid.pipelines.engine.signals import Interrupted, handling
 _THREADS = {"OMP_NUM_THREADS", "MKL_NUM_THREADS"}
 
 
+def commands_at_once(jobs: int, count: int) -> int:
+    """How many of some command lines `run_commands` runs at a time.
+
+    Args:
+        jobs: as many as were asked for; one for each core if 0.
+        count: of the command lines.
+
+    Returns:
+        Their number.
+    """
+    return min(jobs or usable_cores(), count)
+
+
 def run_commands(
     commands: Mapping[str, Sequence[str]],
     *,
     logs: str | Path,
     stopped: str,
     jobs: int = 0,
+    on_start: Callable[[str], None] = lambda name: None,
     on_line: Callable[[str, str], None] | None = None,
     gives_up: Callable[[Mapping[str, str]], bool] = lambda ended: False,
 ) -> Iterator[tuple[str, str]]:
@@ -30,6 +44,7 @@ def run_commands(
         logs: folder for what each prints, ``NAME.txt``.
         stopped: what to say where a signal ends it, after each command was told to save itself.
         jobs: at a time; one for each core if 0.
+        on_start: called with the name as a command starts, from several threads.
         on_line: called with the name and each line that is printed, from several threads.
         gives_up: asked before each command starts, with what is yielded of those that ended; once it says yes, those
             that have not started are left out.
@@ -43,7 +58,7 @@ def run_commands(
     if not commands:
         return
     cores = usable_cores()
-    at_once = min(jobs or cores, len(commands))
+    at_once = commands_at_once(jobs, len(commands))
     running: set[subprocess.Popen[str]] = set()
     ended: dict[str, str] = {}
     Path(logs).mkdir(parents=True, exist_ok=True)
@@ -56,6 +71,7 @@ def run_commands(
     def run(name: str) -> str | None:
         if gives_up(ended):
             return None
+        on_start(name)
         # One of them alone would be overruled by the other: PyTorch takes MKL's where there is MKL.
         share = {} if _THREADS & os.environ.keys() else dict.fromkeys(_THREADS, str(max(1, cores // at_once)))
         environment = os.environ | share

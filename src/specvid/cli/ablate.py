@@ -18,6 +18,7 @@ specvid ablate: does a block help? A grid of trainings over the same seeds, and 
   --seeds 0 1 2 3 4           every row is trained with each of them
   --runs runs/ablation        folder of the runs
   --jobs 2                    trainings at a time; one for each core if not given
+  --dry-run                   train nothing: the rows, how many trainings they are, what is finished
   --table-only                train nothing: the table of what is finished of this grid
   --protocol mars-ap --metrics mAP rank1   the figures; the first one decides
 
@@ -50,9 +51,11 @@ def run(options: AblateOptions) -> int:
     from specvid.cli.train_action import TRAIN_ACTION
     from specvid.cli.train_reid import TRAIN_REID
     from specvid.pipelines.ablate.alike import merge_alike
+    from specvid.pipelines.ablate.figures import check_figures
     from specvid.pipelines.ablate.grid import make_arms, resolve
-    from specvid.pipelines.ablate.job import run_grid
-    from specvid.pipelines.ablate.table import check_figures, describe, read_rows, write_tables
+    from specvid.pipelines.ablate.job import check_trainings, run_grid, unfinished
+    from specvid.pipelines.ablate.plan import describe_plan
+    from specvid.pipelines.ablate.table import describe, read_rows, write_tables
     from specvid.pipelines.engine.log import echo, status
 
     verb = TRAIN_REID if options.task == "reid" else TRAIN_ACTION
@@ -60,12 +63,17 @@ def run(options: AblateOptions) -> int:
     for sentence in left_out:
         status(sentence)
     check_figures(options)
+    if options.dry_run:
+        check_trainings(options, unfinished(options, arms))
+        echo(describe_plan(options, arms))
+        return 0
     failed = {} if options.table_only else run_grid(options, arms)
     rows = read_rows(options, arms)
-    if not rows and failed:
+    is_empty = not any(row.values for row in rows)
+    if is_empty and failed:
         status(f"nothing to tabulate: each training failed; what they printed is in {options.runs}/logs")
         return 1
-    if not rows:
+    if is_empty:
         raise ValueError(f"runs {options.runs!r} holds no finished training of this grid yet.")
     files = write_tables(options, rows)
     echo(describe(options, rows))

@@ -41,6 +41,7 @@ def runs(data, tmp_path_factory):
 def test_the_table_says_what_the_runs_scored(data, runs, capsys):
     assert cli.run(words(data, runs, "--table-only", "--variants", "", "--metrics", "mAP")) == 0
     text = capsys.readouterr().out
+    assert "missing" not in text
     scores = {}
     for name in ("bare", "snl-gate-0.5-layer2.-1"):
         for seed in (0, 1):
@@ -75,6 +76,21 @@ def test_a_table_of_fewer_rows_does_not_take_the_place_of_all(data, runs, capsys
     assert {name: (runs / name).read_bytes() for name in before} == before
 
 
+def test_a_partial_table_says_what_it_lacks(data, runs, tmp_path, capsys):
+    """A row without a finished training was not there at all."""
+    copy = Path(shutil.copytree(runs, tmp_path / "runs"))
+    for path in (*copy.glob("snl*"), *copy.glob("ablation.*"), copy / "bare-seed1"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert cli.run(words(data, copy, "--table-only")) == 0
+    out = capsys.readouterr().out
+    assert "3 of 4 trainings are missing: the table is partial." in out
+    cells = next(line for line in out.splitlines() if line.startswith("| snl")).replace(" ", "").split("|")[1:-1]
+    assert cells == ["snl(gate=0.5)@layer2.-1", "tiny", "0", *["-"] * 9]
+    assert (copy / "ablation.md").read_text() == out
+    with (copy / "ablation.csv").open() as file:
+        assert [row["run"] for row in csv.DictReader(file)] == ["bare-seed0"]
+
+
 def test_the_recipe_of_the_model_and_its_rates_are_said(data, tmp_path, capsys):
     """Rows of OSNet looked like plain rates, and its recipe has others."""
     blocks = ["--blocks", "snl@conv3.-1", "--seeds", "0", "--jobs", "1"]
@@ -93,6 +109,22 @@ def test_the_recipe_of_the_model_and_its_rates_are_said(data, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "| snl@conv3.-1 | osnet " in out
     assert "If a row gives no rates, blocks learn 10 times, gates 100 times as fast as the rest." in out
+
+
+def test_a_dry_run_lists_the_rows_and_what_is_finished(data, runs, tmp_path, capsys):
+    copy = Path(shutil.copytree(runs, tmp_path / "runs"))
+    shutil.rmtree(copy / "bare-seed1")
+    before = sorted(copy.rglob("*"))
+    assert cli.run(words(data, copy, "--dry-run")) == 0
+    out = capsys.readouterr().out
+    assert "2 rows x 2 seeds: 4 trainings, 3 of them finished." in out
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in out.splitlines()[2:4]]
+    block = "snl(gate=0.5)@layer2.-1"
+    assert cells == [["bare", "-", "tiny", "0 1", "0"], ["snl-gate-0.5-layer2.-1", block, "tiny", "0 1", "0 1"]]
+    assert sorted(copy.rglob("*")) == before
+    assert cli.run([*words(data, copy, "--dry-run"), "--variants", "freeze=conv9"]) == 2
+    assert cli.run(words(data, copy, "--dry-run", "--table-only")) == 2
+    assert "table_only and dry_run exclude each other" in capsys.readouterr().err
 
 
 def test_what_is_finished_is_not_done_again(data, runs, capsys):
@@ -263,7 +295,12 @@ def test_a_failing_training_is_named_and_the_others_go_on(data, tmp_path, capsys
     spoil(tmp_path, "bare-seed0")
     assert cli.run([*words(data, tmp_path), "--seeds", "0", "--jobs", "1"]) == 1
     captured = capsys.readouterr()
-    assert "bare-seed0 FAILED: " in captured.err
+    assert "1 of 2: bare-seed0 FAILED: " in captured.err
+    started, ended = (
+        captured.err.index("started: snl-"),
+        captured.err.index("2 of 2 done: snl-gate-0.5-layer2.-1-seed0  mAP "),
+    )
+    assert started < ended
     assert "config.json" in captured.err
     assert "snl(gate=0.5)@layer2.-1" in captured.out
 
