@@ -218,7 +218,7 @@ def write_tables(config: AblationConfig, rows: Sequence[Row]) -> list[Path]:
             gates = " ".join(f"{use['gate_mean']:+.5f}" for use in uses if use["gate_mean"] is not None)
             shares = " ".join(f"{use['share']:.5f}" for use in uses if use["share"] is not None)
             settings = " ".join(f"{name}={value}" for name, value in row.arm.variant)
-            about = [row.arm.run_name(seed), row.arm.blocks, row.arm.recipe, settings, seed]
+            about = [row.arm.run_name(seed), row.arm.blocks, row.recipe, settings, seed]
             figures = [f"{values[metric]:.6f}" for metric in metrics]
             table.writerow([*map(csv_cell, about), *figures, gates, shares, row.parameters, f"{row.gmacs:.4f}"])
     files = [Path(config.runs) / "ablation.csv", Path(config.runs) / "ablation.md"]

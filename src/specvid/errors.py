@@ -16,9 +16,19 @@ def nearest(name: str, choices: Iterable[str]) -> str:
         choices: What there is.
 
     Returns:
-        ``" Did you mean 'snl'?"`` for a name close to some of the choices, else ``""``.
+        ``" Did you mean 'snl'?"`` for a name close to some of the choices, in any case, or part of them; else ``""``.
     """
-    close = difflib.get_close_matches(name, list(choices), n=3, cutoff=0.5)
+    if not isinstance(name, str):  # an option of another kind: nothing is near it
+        return ""
+    choices, words = list(choices), set(name.split())
+    folded = {choice.casefold(): choice for choice in reversed(choices)}
+    # of a name of several words part may be given: too little of it to be close
+    whole = [choice for choice in choices if words and words < set(choice.split())][:3]
+    if name.casefold() in folded:
+        close = [folded[name.casefold()]]
+    else:
+        near = difflib.get_close_matches(name.casefold(), list(folded), n=3, cutoff=0.5)
+        close = whole or [folded[match] for match in near]
     return f" Did you mean {' or '.join(repr(match) for match in close)}?" if close else ""
 
 

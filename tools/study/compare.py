@@ -5,7 +5,8 @@
         "snl@conv3.-1 block-lr=10 gate-lr=100" bare
 
 A row is named by its arm (of a study), or by its blocks and settings (of ``specvid ablate``); ``frames=2 bare`` where
-the number of frames is a column, ``recipe=osnet bare`` where the rows have several recipes.
+the number of frames is a column, ``recipe=osnet bare`` where the rows have several recipes. ``-`` is ``bare``, as
+tables print it.
 """
 
 import argparse
@@ -102,6 +103,7 @@ def compare(options: argparse.Namespace) -> str:
     both = []
     for path, name in ((options.csv, options.row), (options.other_csv or options.csv, options.other)):
         arms = read_arms(path)
+        name = " ".join("bare" if word == "-" else word for word in name.split(" "))
         if name not in arms:
             raise unknown(f"{path}: row", name, arms)
         columns = next(iter(arms[name].values()))

@@ -60,6 +60,7 @@ def test_the_table_says_what_the_runs_scored(data, runs, capsys):
         name = "snl-gate-0.5-layer2.-1" if row["blocks"] else "bare"
         assert float(row["mAP"]) == pytest.approx(scores[name, int(row["seed"])], abs=1e-6)
         assert bool(row["gates"]) == bool(row["blocks"])
+        assert row["recipe"] == "tiny"  # as the table says; it was empty where the model chose it
 
 
 def test_a_table_of_fewer_rows_does_not_take_the_place_of_all(data, runs, capsys):

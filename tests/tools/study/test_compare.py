@@ -101,6 +101,17 @@ def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert why in capsys.readouterr().err
 
 
+def test_part_of_a_name_is_asked_for_and_a_dash_is_the_bare_network(capsys: pytest.CaptureFixture[str]) -> None:
+    """Rows of long names were too far from what had been typed to be guessed."""
+    file = str(DOCS / "results-mars-mid-osnet.csv")
+    assert main([file, "mAP", "snl@conv3.-1", "bare"]) == 2
+    error = capsys.readouterr().err
+    assert f"row 'snl@conv3.-1' is unknown. Did you mean 'frames=2 {RAISED}' or 'frames=4 {RAISED}'" in error
+    assert main([file, "mAP", f"frames=4 {RAISED}", "frames=4 -"]) == 0
+    assert f"mAP: frames=4 {RAISED} less frames=4 -: " in capsys.readouterr().out
+    assert main([str(DOCS / "results-mars-mid-long.csv"), "mAP", RAISED, "-"]) == 0
+
+
 RECIPES = """run,blocks,recipe,settings,seed,mAP
 bare-osnet-seed0,,osnet,,0,0.5
 bare-mobile-seed0,,mobile,,0,0.6
@@ -115,7 +126,10 @@ def test_rows_of_two_recipes_are_told_apart(tmp_path: Path, capsys: pytest.Captu
     assert main([str(path), "mAP", "recipe=osnet snl", "recipe=osnet bare"]) == 0
     assert "recipe=osnet snl less recipe=osnet bare: +20.00, " in capsys.readouterr().out
     assert main([str(path), "mAP", "snl", "bare"]) == 2
-    assert "row 'snl' is unknown. Choose from: recipe=mobile bare, recipe=osnet bare, " in capsys.readouterr().err
+    assert (
+        "row 'snl' is unknown. Did you mean 'recipe=osnet snl'? Choose from: recipe=mobile bare, recipe=osnet "
+        in capsys.readouterr().err
+    )
     path.write_text(RECIPES.replace("mobile", ""))
     assert main([str(path), "mAP", "recipe=osnet bare", "bare"]) == 0
     assert "-10.00" in capsys.readouterr().out
