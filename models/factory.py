@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from specvid.models.heads import Head
 from specvid.models.insertion.convolutions import replace_conv, replacement_names
 from specvid.models.insertion.grammar import Insertion, format_blocks, parse_blocks
 from specvid.models.insertion.insert import insert_blocks
+from specvid.models.insertion.places import PlaceError
 from specvid.models.pooling import create_pooling
 from specvid.models.spec import BackboneConfig
 from specvid.models.video_model import VideoModel
@@ -76,7 +78,7 @@ def create_model(
     pool = create_pooling(pooling, backbone.vector_dim, window=backbone.window)
     head = Head(backbone.vector_dim, num_classes=num_classes, embedding_dim=embedding_dim, neck=neck, dropout=dropout)
     insertions = parse_blocks(blocks or "")
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), _naming(name):
         insert_blocks(backbone, insertions)
     rebuild = backbone.config or BackboneConfig(name, options, {})
     config: dict[str, Any] = {
@@ -95,14 +97,25 @@ def create_model(
     replacements = parse_blocks(conv or "", what="conv")
     has_own = bool(replacements) and weights is not None and _has_replacements(model, replacements, weights)
     if replacements and has_own:
-        model.replaced = replace_conv(model, format_blocks(replacements))
+        with _naming(name):
+            model.replaced = replace_conv(model, format_blocks(replacements))
     if weights is not None:
         model.loaded = load_weights(model, weights)
     elif backbone.own is not None:
         model.loaded = adopt_own(model, backbone.own)
     if replacements and not has_own:
-        model.replaced = replace_conv(model, format_blocks(replacements))
+        with _naming(name):
+            model.replaced = replace_conv(model, format_blocks(replacements))
     return model
+
+
+@contextlib.contextmanager
+def _naming(backbone: str) -> Iterator[None]:
+    """Say of which backbone a place was asked for, where it has none of this name."""
+    try:
+        yield
+    except PlaceError as error:
+        raise PlaceError(f"backbone {backbone!r}: {error}") from None
 
 
 def _has_replacements(model: VideoModel, replacements: tuple[Insertion, ...], weights: str | Path) -> bool:

@@ -128,6 +128,15 @@ def create_block(name: str, channels: int, *, dims: int = 3, **options: Any) -> 
         integer = isinstance(value, int) and not isinstance(value, bool)
         if option in _INTEGER_OPTIONS and not (integer and value >= 1):
             raise ValueError(f"{option}={value!r} is not possible for block {name!r}: it is an integer from 1 up.")
-    block = BLOCKS[name].build(channels, dims=dims, **values)
+    try:
+        block = BLOCKS[name].build(channels, dims=dims, **values)
+    except TypeError as error:  # a value of a kind that no check of the block expects, e.g. gate=(1, 2)
+        given = ", ".join(f"{option}={value!r}" for option, value in options.items())
+        if not given:
+            raise
+        raise ValueError(
+            f"{given} of block {name!r}: a value is of another kind than its option takes ({error}). "
+            f"`specvid models blocks {name}` lists them."
+        ) from error
     block.config = BlockConfig(name, channels, dims, dict(options))  # type: ignore[assignment]
     return block

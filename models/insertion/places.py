@@ -62,6 +62,10 @@ class Call:
     output_grid: tuple[int, ...] | None = None
 
 
+class PlaceError(ValueError):
+    """A place that a network does not have: who knows what the network is called may say so."""
+
+
 def resolve(network: nn.Module, place: Place, aliases: Mapping[str, str]) -> list[Site]:
     """The sites that a place means.
 
@@ -74,7 +78,7 @@ def resolve(network: nn.Module, place: Place, aliases: Mapping[str, str]) -> lis
         The sites, in the order in which data passes them.
 
     Raises:
-        ValueError: The place is unknown, or no stage to spread blocks over.
+        PlaceError: The place is unknown, or no stage to spread blocks over.
     """
     first, dot, rest = place.path.partition(".")
     parts = f"{aliases.get(first, first)}{dot}{rest}".split(".")
@@ -85,7 +89,7 @@ def resolve(network: nn.Module, place: Place, aliases: Mapping[str, str]) -> lis
     children = container_children(network.get_submodule(target))
     if place.count is not None:
         if at_end or not children:
-            raise ValueError(
+            raise PlaceError(
                 f"place '{place}': {place.path!r} is not a stage to spread blocks over. {place_help(network, aliases)}"
             )
         ceilings = (-(-step * len(children) // place.count) for step in range(1, place.count + 1))
@@ -239,7 +243,7 @@ def _residual(network: nn.Module, parts: list[str], place: Place, aliases: Mappi
     if place.count is not None or not branches:
         why = "it is all residual branches already" if branches else "no residual branches of convolutions are known"
         where = f" in {stage!r}" if stage else " in this backbone"
-        raise ValueError(f"place '{place}': {why}{where}. {place_help(network, aliases)}")
+        raise PlaceError(f"place '{place}': {why}{where}. {place_help(network, aliases)}")
     return [Site(path) for path in branches]
 
 
@@ -254,7 +258,7 @@ def _walk(network: nn.Module, parts: list[str], place: Place, aliases: Mapping[s
             here = _join(here, part)
         elif children and _NUMBER.fullmatch(part):
             if not -len(children) <= int(part) < len(children):
-                raise ValueError(
+                raise PlaceError(
                     f"place '{place}': {where} has {len(children)} children, {part} is out of range; "
                     f"use 0 to {len(children) - 1}, -1 to -{len(children)}, or 'end'"
                 )
@@ -262,7 +266,7 @@ def _walk(network: nn.Module, parts: list[str], place: Place, aliases: Mapping[s
         else:
             paths = [*aliases, *(path for path, _ in network.named_modules() if path)]
             hint = nearest(place.path, paths)
-            raise ValueError(
+            raise PlaceError(
                 f"place '{place}' is unknown: {where} has no {part!r}.{hint} {place_help(network, aliases)}"
             )
     return here

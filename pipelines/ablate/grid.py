@@ -12,6 +12,7 @@ from typing import Any, Literal
 from specvid.config import require_at_least, to_dict
 from specvid.models.insertion.published import PLACEMENTS
 from specvid.pipelines.ablate.effective import effective
+from specvid.pipelines.ablate.placing import no_place
 
 Settings = tuple[tuple[str, str], ...]
 """Settings of a training, name and value, as on its command line without the dashes."""
@@ -71,12 +72,23 @@ class AblationConfig:
                 raise ValueError(f"setting {text!r} must read name=value, without dashes, e.g. lr=1e-3.")
             if name.replace("_", "-") in OWN:
                 raise ValueError(f"setting {text!r}: the grid gives {name} itself (--help).")
+        for name in ("blocks", "places"):
+            if not all(text.strip() for text in getattr(self, name)):
+                raise ValueError(
+                    f"{name} has an empty text (a variable of the shell that is not set?): leave it out. The bare "
+                    f"network always takes part; without --blocks it is alone."
+                )
+        for name in ("blocks", "places", "recipes", "variants", "metrics"):
+            values = getattr(self, name)
+            if twice := next((value for value in values if values.count(value) > 1), None):
+                raise ValueError(f"{name} has {twice!r} twice: give it once.")
         for block in self.blocks:
             if not _has_place(block) and not self.places:
-                raise ValueError(
-                    f"block {block!r} has no place: write {block}@layer3.-1, or give --places. Published placements "
-                    f"bring theirs along: {', '.join(PLACEMENTS)}."
-                )
+                recipe = self.recipes[0] if self.recipes else ""
+                raise no_place(block, self.task, dict(map(_setting, self.set)), recipe)
+        if self.places and all(map(_has_place, self.blocks)):
+            why = "each of --blocks has a place of its own" if self.blocks else "there are no --blocks"
+            raise ValueError(f"places {' '.join(self.places)}: no block goes there, for {why}. Leave --places out.")
 
 
 @dataclass(frozen=True)
@@ -133,7 +145,8 @@ class Arm:
             if value in ("true", "false"):
                 words.append(f"--{flag}" if value == "true" else f"--no-{flag}")
             else:
-                words += [f"--{flag}", *value.split(",")] if flag in LISTS else [f"--{flag}", value]
+                # "milestones=" is none of them
+                words += [f"--{flag}", *(value.split(",") if value else [])] if flag in LISTS else [f"--{flag}", value]
         return [*words, f"--blocks={self.blocks}"]
 
     def is_baseline_of(self, other: "Arm") -> bool:
@@ -164,11 +177,13 @@ def make_arms(config: AblationConfig) -> list[Arm]:
         The arms, each once: settings of blocks alone do not make another bare network.
 
     Raises:
-        ValueError: two arms would have one name.
+        ValueError: a block stands twice at one place, or two arms would have one name.
     """
     common = dict(map(_setting, config.set))
     arms: dict[tuple[str, str, Settings], Arm] = {}
-    blocks = list(dict.fromkeys(["", *_placed(config.blocks, config.places)]))
+    blocks = ["", *_placed(config.blocks, config.places)]
+    if twice := next((block for block in blocks if blocks.count(block) > 1), None):
+        raise ValueError(f"blocks has {twice!r} twice, once by --places: leave one of them out.")
     for recipe in config.recipes or ("",):
         for block in blocks:
             for text in config.variants or ("",):

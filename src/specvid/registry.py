@@ -63,19 +63,21 @@ class Registry(dict[str, Entry]):
 def check_options(
     what: str, given: Mapping[str, Any], known: Mapping[str, Any], *, words: Collection[str] = ()
 ) -> None:
-    """Check the names of options, and that those that are on or off are no words, each of which would be on.
+    """Check the names of options, and that fractions, and what is on or off (each word would be on), are no words.
 
     Args:
         what: Whose options, e.g. ``block 'snl'``.
         given: By name.
         known: All there are, with their defaults.
-        words: Those that are off or on if not given, and also take a word.
+        words: Those that are a fraction, off or on if not given, and also take a word.
 
     Raises:
-        ValueError: An option is unknown, or one that is True or False is a word.
+        ValueError: An option is unknown, or one that is a fraction, True or False is a word.
     """
     for option, value in given.items():
         if option not in known:
             raise unknown(f"option of {what}", option, known)
         if isinstance(known[option], bool) and isinstance(value, str) and option not in words:
             raise ValueError(f"{option}={value!r} of {what} is not possible: it is True or False.")
+        if isinstance(known[option], float) and isinstance(value, (str, list, tuple, dict)) and option not in words:
+            raise ValueError(f"{option}={value!r} of {what} is not possible: it is a number.")

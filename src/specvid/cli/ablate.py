@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from specvid.cli.verb import Verb
-from specvid.pipelines.ablate.grid import AblationConfig
+from specvid.pipelines.ablate.grid import OWN, AblationConfig
 
 HELP = """\
 specvid ablate: does a block help? A grid of trainings over the same seeds, and its table
@@ -37,6 +37,48 @@ Example:
 @dataclass(frozen=True)
 class AblateOptions(AblationConfig):
     """Options of ``specvid ablate``."""
+
+
+_LISTS = ("--set", "--blocks", "--places", "--recipes", "--variants", "--seeds", "--metrics")
+
+
+def defaults(words: list[str]) -> tuple[None, list[str]]:
+    """Refuse lists without a value, which would train something else than was meant, without a word.
+
+    Args:
+        words: of the command line.
+
+    Returns:
+        No options to start from, and the words.
+
+    Raises:
+        ValueError: a list has no value.
+    """
+    for word, following in zip(words, [*words[1:], "--"], strict=True):
+        if word in _LISTS and following.startswith("--"):
+            raise ValueError(
+                f"{word} has no value (a variable of the shell that is not set?): give one, or leave it out."
+            )
+    return None, words
+
+
+def hint(flag: str, value: str) -> str:
+    """What to say of a flag that is one of the trainings.
+
+    Args:
+        flag: as it was given.
+        value: what stands behind it.
+
+    Returns:
+        A sentence; empty for any other flag.
+    """
+    from specvid.cli.train_action import TRAIN_ACTION
+    from specvid.cli.train_reid import TRAIN_REID
+
+    name = flag.removeprefix("--")
+    if name in OWN or flag not in {*TRAIN_REID.flags(), *TRAIN_ACTION.flags()}:
+        return ""
+    return f" It is a setting of the trainings: give it as --set {name}={value or 'VALUE'}."
 
 
 def run(options: AblateOptions) -> int:
@@ -82,5 +124,5 @@ def run(options: AblateOptions) -> int:
     return int(bool(failed))
 
 
-ABLATE = Verb("ablate", HELP, AblateOptions, run)
+ABLATE = Verb("ablate", HELP, AblateOptions, run, defaults=defaults, hint=hint)
 """The verb."""

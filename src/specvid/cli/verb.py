@@ -10,7 +10,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from specvid.errors import LostProcessError, SpecvidWarning, nearest, unknown
 from specvid.text import printable_path, without_controls
@@ -39,6 +39,7 @@ class Verb:
         appendix: Gives what ``--help-all`` prints at its end.
         stopped: What a signal leaves behind, and how to go on.
         flags_elsewhere: Flags that people look for here, and the verb that has them.
+        hint: Gets a flag that is unknown and the value behind it, and says where it belongs; "" where it does not know.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Verb:
     appendix: Callable[[], str] | None = None
     stopped: str = "the same command starts again."
     flags_elsewhere: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    hint: Callable[[str, str], str] = lambda flag, value: ""
 
     def __call__(self, words: list[str]) -> int:
         options, _ = _split(words)
@@ -89,10 +91,13 @@ class Verb:
             ValueError: A flag is unknown or a value does not fit.
         """
         words, names = _split(words)
-        for word in words:
-            flag = word.split("=")[0].replace("_", "-")
+        for word, following in zip(words, [*words[1:], "--"], strict=False):
+            flag, _, value = word.partition("=")
+            flag = flag.replace("_", "-")
             if word.startswith("--") and flag not in self.flags():
+                value = value or ("" if following.startswith("--") else following)
                 other = f" `specvid {self.flags_elsewhere[flag]}` has it." if flag in self.flags_elsewhere else ""
+                other = other or self.hint(flag, value)
                 raise ValueError(
                     f"option {flag!r} of specvid {self.name} is unknown.{other or nearest(flag, self.flags())} "
                     "--help shows the common ones, --help-all every one."
@@ -107,9 +112,17 @@ class Verb:
                 raise
             files = [word for word in words if word.startswith("-") and os.path.lexists(word)]
             hint = f" A file called so is written ./{files[0]}, or after --." if files else ""
-            raise ValueError(
-                f"{_with_nearest(_sentence(stderr.getvalue()))}{hint} See `specvid {self.name} --help`."
-            ) from None
+            sentence = _with_nearest(_plain(_sentence(stderr.getvalue()), dict(_hints(self.options))))
+            sentence += self._origin(sentence, words, getattr(default, "recipe", ""))
+            raise ValueError(f"{sentence}{hint} See `specvid {self.name} --help`.") from None
+
+    def _origin(self, sentence: str, words: list[str], recipe: str) -> str:
+        """Where the setting that a sentence begins with comes from, where the command line does not give it."""
+        flag = "--" + sentence.split(" ")[0].replace("_", "-")
+        given = {word.split("=")[0].replace("_", "-") for word in words}
+        if not recipe or flag not in dict(_hints(self.options)) or not given.isdisjoint({"--config", flag}):
+            return ""
+        return f" That {flag} comes from recipe {recipe!r}: give {flag} of your own, or another --recipe."
 
     def _tyro(self, words: list[str], default: Any) -> Any:
         import tyro
@@ -242,15 +255,47 @@ def _split(words: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _flags(options: type) -> Iterator[str]:
+    for flag, hint in _hints(options):
+        yield flag
+        if hint is bool:
+            yield f"--no-{flag.removeprefix('--')}"
+
+
+def _hints(options: type) -> Iterator[tuple[str, Any]]:
+    """Each flag with the type of its field."""
     hints = get_type_hints(options)
     for field in dataclasses.fields(options):
         if dataclasses.is_dataclass(hints[field.name]):
-            yield from _flags(hints[field.name])
-            continue
-        name = field.name.rstrip("_").replace("_", "-")  # from_: a word of Python
-        yield f"--{name}"
-        if hints[field.name] is bool:
-            yield f"--no-{name}"
+            yield from _hints(hints[field.name])
+        else:
+            yield f"--{field.name.rstrip('_').replace('_', '-')}", hints[field.name]  # from_: a word of Python
+
+
+_UNFIT = re.compile(
+    r"Error parsing (?:-\w/)?--([\w-]+): (?:invalid literal for int\(\) with base 10: "
+    r"|could not convert string to float: |Could not find valid parse for arguments: "
+    r"|no type matching \S+ could be instantiated from )(.*?)\.?$"
+)
+
+
+def _plain(sentence: str, hints: Mapping[str, Any]) -> str:
+    """A sentence of tyro about a number that is none, in the words of all others: name, value, rule."""
+    found = _UNFIT.match(sentence)
+    if found is None:
+        return sentence
+    name, value = found[1], re.sub(r"^\[|\]$", "", found[2])
+    kinds = [kind for kind in (hints.get(f"--{name}"), *get_args(hints.get(f"--{name}"))) if kind in (int, float)]
+    if not kinds:
+        return sentence
+    if get_origin(hints[f"--{name}"]) is not tuple:
+        return f"{name} {value} must be {'a whole number' if kinds[0] is int else 'a number'}."
+    text = value.strip("'").replace(", ", ",")
+    numbers = text.split(",") if "," in text else []
+    if (span := re.fullmatch(r"(\d{1,4})-(\d{1,4})", text)) and int(span[2]) - int(span[1]) in range(1, 20):
+        numbers = list(map(str, range(int(span[1]), int(span[2]) + 1)))
+    fix = f": --{name} {' '.join(number.strip() for number in numbers)}" if numbers else ""
+    kind = "whole numbers" if kinds[0] is int else "numbers"
+    return f"{name} {repr(text) if numbers else value} must be {kind} with spaces between them{fix}."
 
 
 def _with_nearest(sentence: str) -> str:

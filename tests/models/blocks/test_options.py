@@ -3,11 +3,23 @@
 import pytest
 
 from specvid.models.blocks import create_block, list_blocks
+from specvid.models.blocks.registry import block_options
 
 
 def test_the_list_is_the_family() -> None:
     named = ["nl", "ns", "a2", "cgnl", "cc", "dnl", "snl", "snl_2019", "gsnl", "cheb", "cayley", "arma", "heat"]
     assert set(named) <= set(list_blocks())
+
+
+@pytest.mark.parametrize("name", list_blocks())
+def test_a_value_of_another_kind_names_block_and_option(name: str) -> None:
+    """``snl(gate=x)`` was "could not convert string to float: 'x'", ``gate=(1, 2)`` a traceback."""
+    needed = {"function": lambda f: f} if name == "spectral" else {}
+    for option, default in block_options(name).items():
+        if isinstance(default, (int, float, str)) and not isinstance(default, bool):
+            for value in ("x", (1, 2), {"a": 1}):
+                with pytest.raises(ValueError, match=rf"\b{option}[= ]"):
+                    create_block(name, 16, **needed, **{option: value})
 
 
 @pytest.mark.parametrize(
@@ -16,6 +28,10 @@ def test_the_list_is_the_family() -> None:
         (lambda: create_block("snll", 8), r"block 'snll' is unknown. Did you mean 'snl'"),
         (lambda: create_block("snl", 8, imp="dense"), r"option of block 'snl' 'imp' is unknown. Did you mean 'impl'"),
         (lambda: create_block("snl", 8, relu="no"), r"relu='no' of block 'snl' is not possible: it is True or False"),
+        (lambda: create_block("snl", 8, gate="x"), r"gate='x' of block 'snl' is not possible: it is a number"),
+        (lambda: create_block("snl", 8, gate=(1, 2)), r"gate=\(1, 2\) of block 'snl' is not possible: it is a num"),
+        (lambda: create_block("snl", 8, gating=1), r"gating 1 is unknown. Choose from: channel, norm, scalar"),
+        (lambda: create_block("snl", 8, gate=None), r"gate=None of block 'snl': a value is of another kind than its"),
         (lambda: create_block("snl", 8, order=2), r"option of block 'snl' 'order' is unknown"),
         (
             lambda: create_block("snl", 8, impl="quick"),

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from specvid.models import create_model
 from specvid.models.clip import ForwardPass
 from specvid.models.insertion import insert as insertion_module
 from specvid.models.insertion.grammar import Place
@@ -201,6 +202,13 @@ def test_several_blocks_by_hooks_on_one_module() -> None:
     assert paths == ["stage.0.norm.a_before", "stage.0.norm.b_before", "stage.0.norm.c_after"]
     backbone.module(torch.randn(1, 3, 4, 8, 8))
     assert [len(backbone.module.get_submodule(path).block.seen) for path in paths] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("settings", [{"blocks": "snl@conv3.-1"}, {"conv": "dcd@conv3"}])
+def test_a_place_that_is_not_there_names_the_backbone(settings: dict[str, str]) -> None:
+    says = r"^backbone 'r3d_tiny': place 'conv3.*' is unknown: the backbone has no 'conv3'"
+    with pytest.raises(ValueError, match=says):
+        create_model("r3d_tiny", **settings)
 
 
 @pytest.mark.parametrize(

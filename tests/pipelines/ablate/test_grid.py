@@ -84,7 +84,21 @@ def test_the_command_line_of_a_training_parses() -> None:
         ({"set": ("--epochs=3",)}, "without dashes"),
         ({"set": ("seed=3",)}, "the grid gives seed itself"),
         ({"variants": ("blocks=snl",)}, "the grid gives blocks itself"),
-        ({"blocks": ("snl",)}, "has no place: write snl@layer3.-1"),
+        ({"blocks": ("snl",)}, r"has no place: write snl@layer3\.-1, "),
+        ({"blocks": ("snl",), "set": ("model=osnet_x0_25",)}, r"has no place: write snl@conv4\.-1, "),
+        ({"blocks": ("snl",), "set": ("model=mobilenet_v2",)}, r"has no place: write snl@features\.12, "),
+        ({"blocks": ("snl",), "recipes": ("tiny",)}, r"has no place: write snl@layer1\.-1, "),
+        ({"blocks": ("snl",), "recipes": ("tinny",)}, "has no place: write snl@PLACE, "),
+        ({"blocks": ("snl",), "set": ("model=hf:x",), "task": "action"}, "has no place: write snl@PLACE, "),
+        ({"blocks": ("",)}, "blocks has an empty text"),
+        ({"blocks": ("snl@a", " ")}, "blocks has an empty text"),
+        ({"blocks": ("snl",), "places": ("",)}, "places has an empty text"),
+        ({"blocks": ("snl", "nl", "snl"), "places": ("a",)}, "blocks has 'snl' twice"),
+        ({"blocks": ("snl",), "places": ("a", "a")}, "places has 'a' twice"),
+        ({"recipes": ("tiny", "tiny")}, "recipes has 'tiny' twice"),
+        ({"places": ("a", "b")}, "places a b: no block goes there, for there are no --blocks"),
+        ({"blocks": ("snl@a",), "places": ("b",)}, "places b: no block goes there, for each of --blocks has a place"),
+        ({"jobs": 0}, "jobs 0 must be at least 1"),
         ({"blocks": ("i3d_nnl",)}, "Published placements bring theirs along: i3d_nln, nl_1, "),
         ({"blocks": ("i3d_nln, snl",)}, "has no place"),
         ({"seeds": (1, 1)}, "give each seed once"),
@@ -99,6 +113,18 @@ def test_mistakes(settings: dict, says: str) -> None:
 def test_rows_of_one_name_are_refused() -> None:
     with pytest.raises(ValueError, match=r"rows 'snl@a\.b' and 'snl@a\.b ' would both have"):
         make_arms(AblationConfig(blocks=("snl@a.b", "snl@a.b ")))
+
+
+def test_a_block_that_stands_somewhere_twice_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"blocks has 'snl@a' twice, once by --places"):
+        make_arms(AblationConfig(blocks=("snl", "snl@a"), places=("a",)))
+
+
+def test_a_list_may_be_empty() -> None:
+    """Milestones of a recipe could not be left out."""
+    grid = AblationConfig(set=("data=DIR", "milestones=", "schedule=cosine", "epochs=1"))
+    (arm,) = resolve(grid, make_arms(grid), TRAIN_REID.parse)
+    assert arm.resolved["train"]["milestones"] == []
 
 
 def test_a_sign_makes_another_run() -> None:
