@@ -144,7 +144,7 @@ def test_options_win_over_recipes_and_recipes_over_defaults() -> None:
         ("train", r"train needs to know what: `specvid train action`"),
         ("embed emb --to lancedb", r"option '--to' of specvid embed is unknown. `specvid embed export` has it"),
         ("train action --blokcs snl", r"option '--blokcs' of specvid train action is unknown. Did you mean '--blocks'"),
-        ("train action --lr fast", r"could not convert string to float: 'fast'"),
+        ("train action --lr fast", r"lr 'fast' must be a number"),
         ("train action --optimizer adam", r"'adam' is unknown. Did you mean 'adamw'\? Choose from: adamw, sgd\."),
         ("eval reid --data x --dataset marss", r"--dataset 'marss' is unknown. Did you mean 'mars'\?"),
         ("train reid --data nowhere", r"nowhere does not exist; expected the root of MARS\."),
