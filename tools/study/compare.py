@@ -114,7 +114,7 @@ def compare(options: argparse.Namespace) -> str:
     found = difference(both[0], both[1], options.metric)
     if found is None:
         raise ValueError(f"rows {options.row!r} and {options.other!r} have no seed in common.")
-    return f"{options.metric}: {options.row} less {options.other}: {points(found)}, {counted(found.count, 'seed')}"
+    return f"{options.metric}: {options.row} minus {options.other}: {points(found)}, {counted(found.count, 'seed')}"
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -108,7 +108,7 @@ def test_part_of_a_name_is_asked_for_and_a_dash_is_the_bare_network(capsys: pyte
     error = capsys.readouterr().err
     assert f"row 'snl@conv3.-1' is unknown. Did you mean 'frames=2 {RAISED}' or 'frames=4 {RAISED}'" in error
     assert main([file, "mAP", f"frames=4 {RAISED}", "frames=4 -"]) == 0
-    assert f"mAP: frames=4 {RAISED} less frames=4 -: " in capsys.readouterr().out
+    assert f"mAP: frames=4 {RAISED} minus frames=4 -: " in capsys.readouterr().out
     assert main([str(DOCS / "results-mars-mid-long.csv"), "mAP", RAISED, "-"]) == 0
 
 
@@ -124,7 +124,7 @@ def test_rows_of_two_recipes_are_told_apart(tmp_path: Path, capsys: pytest.Captu
     path = tmp_path / "rows.csv"
     path.write_text(RECIPES)
     assert main([str(path), "mAP", "recipe=osnet snl", "recipe=osnet bare"]) == 0
-    assert "recipe=osnet snl less recipe=osnet bare: +20.00, " in capsys.readouterr().out
+    assert "recipe=osnet snl minus recipe=osnet bare: +20.00, " in capsys.readouterr().out
     assert main([str(path), "mAP", "snl", "bare"]) == 2
     assert (
         "row 'snl' is unknown. Did you mean 'recipe=osnet snl'? Choose from: recipe=mobile bare, recipe=osnet "
@@ -167,7 +167,7 @@ def test_a_table_that_a_spreadsheet_wrote(encoding: str, delimiter: str, tmp_pat
     rows = ["arm,seed,top1", "bare,0,0.5", "bare,1,0.6", "snl,0,0.6", "snl,1,0.8"]
     file.write_text("".join(f"{row.replace(',', delimiter)}\r\n" for row in rows), encoding=encoding)
     assert main([str(file), "top1", "snl", "bare"]) == 0
-    assert "top1: snl less bare: +15.00" in capsys.readouterr().out
+    assert "top1: snl minus bare: +15.00" in capsys.readouterr().out
 
 
 def test_a_column_that_may_be_empty_is_no_figure_where_it_is(capsys: pytest.CaptureFixture[str]) -> None:
