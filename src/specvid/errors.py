@@ -3,6 +3,7 @@
 import difflib
 import errno
 import os
+import re
 from collections.abc import Iterable
 
 from specvid.text import path_on_one_line
@@ -23,7 +24,7 @@ def nearest(name: str, choices: Iterable[str]) -> str:
     choices, words = list(choices), set(name.split())
     folded = {choice.casefold(): choice for choice in reversed(choices)}
     # of a name of several words part may be given: too little of it to be close
-    whole = [choice for choice in choices if words and words < set(choice.split())][:3]
+    whole = [choice for choice in choices if words and words < {*choice.split(), *re.split(r"[\s@(),]+", choice)}][:3]
     if name.casefold() in folded:
         close = [folded[name.casefold()]]
     else:

@@ -145,6 +145,9 @@ def test_options_win_over_recipes_and_recipes_over_defaults() -> None:
         ("embed emb --to lancedb", r"option '--to' of specvid embed is unknown. `specvid embed export` has it"),
         ("train action --blokcs snl", r"option '--blokcs' of specvid train action is unknown. Did you mean '--blocks'"),
         ("train action --lr fast", r"lr 'fast' must be a number"),
+        (f"train action --lr {'fast' * 40}", f"lr '{'fast' * 40}' must be a number"),
+        ("train action --milestones 2 3 four", r"milestones 'four' must be a whole number"),
+        ("train action --deterministic yes", r"'yes' belongs to no option"),
         ("train action --optimizer adam", r"'adam' is unknown. Did you mean 'adamw'\? Choose from: adamw, sgd\."),
         ("eval reid --data x --dataset marss", r"--dataset 'marss' is unknown. Did you mean 'mars'\?"),
         ("train reid --data nowhere", r"nowhere does not exist; expected the root of MARS\."),
@@ -267,7 +270,7 @@ def test_names_that_begin_with_a_dash(tmp_path, capsys, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "-abc123.mp4").touch()
     assert cli.run(["predict", "-abc123.mp4"]) == 2
-    assert "Unrecognized options: -abc123.mp4 A file called so is written ./-abc123.mp4, or after --. See" in (
+    assert "option '-abc123.mp4' is unknown. A file called so is written ./-abc123.mp4, or after --. See" in (
         capsys.readouterr().err
     )
 

@@ -12,6 +12,7 @@ tables print it.
 import argparse
 import csv
 import io
+import re
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -22,6 +23,8 @@ from specvid.pipelines.engine.log import echo
 from specvid.text import counted
 from specvid.tools.program import Program
 from specvid.tools.study.rows import by_arm, difference
+
+_DECIMAL_COMMA = re.compile(r"^([+-]?\d+),(\d+(?:[eE][+-]?\d+)?)$")
 
 
 def read_arms(path: str) -> dict[str, dict[str, dict[str, str]]]:
@@ -55,7 +58,8 @@ def read_arms(path: str) -> dict[str, dict[str, dict[str, str]]]:
 def _read(path: str) -> dict[int, dict[str, str]]:
     """The rows of a CSV by their lines, all of them whole."""
     text, rows = read_text(path), {}
-    table = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter_of(text), strict=True)
+    delimiter = delimiter_of(text)
+    table = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         columns = next(table, [])
         if "seed" not in columns or not {"arm", "blocks"} & set(columns):
@@ -68,10 +72,14 @@ def _read(path: str) -> dict[int, dict[str, str]]:
                     f"{path}, line {table.line_num}: {','.join(cells)[:200]!r} has {len(cells)} of {len(columns)} "
                     "columns: it was cut off, or is of another table. Remove it."
                 )
+            # spreadsheets that part columns by semicolons write 0,5
+            cells = [_DECIMAL_COMMA.sub(r"\1.\2", cell) if delimiter == ";" else cell for cell in cells]
             rows[table.line_num] = dict(zip(columns, cells, strict=True))
     except csv.Error as error:
         raise ValueError(f"{path}, line {table.line_num}: this is no CSV ({error}).") from None
-    if rows and not text.endswith("\n"):
+    if not rows:
+        raise ValueError(f"{path} has no rows yet, only its columns.")
+    if not text.endswith("\n"):
         raise ValueError(
             f"{path}: its last line, {text.splitlines()[-1][:200]!r}, has no end: it may be cut off. Remove it, or end "
             "it by a line break if it is whole."

@@ -236,7 +236,7 @@ def measure(options: argparse.Namespace) -> str:
         )
     require_batch(len(lists.train), BATCH)
     clip = {"frames": options.frames, "stride": options.stride, "size": options.size}
-    which = {"dataset": options.dataset, "split": options.split, "last_frozen": cut.last_path}
+    which = {"dataset": options.dataset, "split": options.split, **cut.differs_from(CUT)}
     of_maps = settings_of("frozen_actions", lists, options.weights, **which, **clip)
     rows = Rows(options.out, COLUMNS, {**of_maps, "epochs": options.epochs, "lr": options.lr})
     todo = rows.missing(arms, range(options.seeds))

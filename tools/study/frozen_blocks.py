@@ -256,10 +256,11 @@ def measure(options: argparse.Namespace) -> str:
         ValueError: an unknown arm, wrong data or weights, or a CSV of other settings.
         OSError: the disk is full, or may not be written.
     """
-    cut = CUTS[options.model].behind(options.last_frozen)
+    usual = CUTS[options.model]
+    cut = usual.behind(options.last_frozen)
     arms = {arm.name: arm for arm in (Arm.of(name, cut) for name in options.arms or [arm.name for arm in ARMS])}
     data = read_mars(options.data)
-    of_maps = settings_of("frozen_blocks", data, options.weights, model=options.model, last_frozen=cut.last_path)
+    of_maps = settings_of("frozen_blocks", data, options.weights, model=options.model, **cut.differs_from(usual))
     of_trainings = {"frames": options.frames, "epochs": options.epochs, "lr": options.lr}
     rows = Rows(options.out, COLUMNS, {**of_maps, **of_trainings})
     todo = rows.missing(arms, range(options.first_seed, options.first_seed + options.seeds))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ class Cut:
     Attributes:
         model: its name.
         last_frozen: of the children of ``container``, the last one that stands still.
-        place: of blocks that name none, between that and what is trained; empty: they have to name one.
+        place: of blocks that name none, between that and what is trained; empty: nothing behind is.
         container: path in the backbone; empty: the backbone itself.
         options: of the backbone.
         input: what differs from the backbone's own.
@@ -62,7 +63,7 @@ class Cut:
             stage: the last one that stands still, as places have it (``features.6``); empty: where this one is.
 
         Returns:
-            The cut; but at the stage where this one is, its blocks have to name their places.
+            The cut; blocks that name no place go into the first stage behind it.
 
         Raises:
             ValueError: there is no such stage, or none behind it.
@@ -70,10 +71,23 @@ class Cut:
         if stage in ("", self.last_path):
             return self
         container = create_model(self.model, **self.options).backbone.get_submodule(self.container)
-        stages = {self._path(name): name for name, _ in list(container.named_children())[:-1]}
-        if stage not in stages:
-            raise unknown("last frozen stage", stage, stages)
-        return replace(self, last_frozen=stages[stage], place="")
+        names = [name for name, _ in container.named_children()]
+        behind = {self._path(name): (name, following) for name, following in pairwise(names)}
+        if stage not in behind:
+            raise unknown("last frozen stage", stage, behind)
+        last, following = behind[stage]
+        return replace(self, last_frozen=last, place=self._path(following))
+
+    def differs_from(self, usual: "Cut") -> dict[str, str]:
+        """What this cut adds to the settings that figures depend on.
+
+        Args:
+            usual: the cut that needs no word; studies from before there were others have none.
+
+        Returns:
+            Nothing where this one is the usual one.
+        """
+        return {} if self == usual else {"last_frozen": self.last_path}
 
     @property
     def last_path(self) -> str:
@@ -92,18 +106,8 @@ class Cut:
 
         Returns:
             What ``create_model`` takes.
-
-        Raises:
-            ValueError: they have no place, nor has this cut one for them.
         """
-        if not blocks or "@" in blocks:
-            return blocks
-        if not self.place:
-            raise ValueError(
-                f"{blocks!r} needs a place behind {self.last_path}, where none is the default: give one, "
-                f"as in '{blocks}@PLACE'."
-            )
-        return f"{blocks}@{self.place}"
+        return f"{blocks}@{self.place}" if blocks and "@" not in blocks else blocks
 
 
 CUTS = {

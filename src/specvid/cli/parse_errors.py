@@ -1,5 +1,6 @@
 """What the parser says of a command line that it cannot take, in the words of all other errors."""
 
+import ast
 import re
 from collections.abc import Mapping
 from typing import Any, get_args, get_origin
@@ -24,27 +25,57 @@ def sentence_of(printed: str, types: Mapping[str, Any]) -> str:
         Name, value and rule where it is of a number that is none; the nearest choice where it is of a value that is no
         choice; else tyro's words, on one line.
     """
-    return _with_nearest(_plain(_sentence(printed), types))
+    sentence = _with_nearest(_plain(_sentence(printed), types))
+    if found := re.fullmatch(r"Unrecognized options: (.*)", sentence):
+        if found[1].startswith("-"):
+            return f"option {found[1]!r} is unknown."
+        return f"{found[1]!r} belongs to no option (one that is on or off takes no value: --NAME, or --no-NAME)."
+    return sentence
 
 
-def _plain(sentence: str, hints: Mapping[str, Any]) -> str:
+def _plain(sentence: str, types: Mapping[str, Any]) -> str:
     """A sentence of tyro about a number that is none, in the words of all others: name, value, rule."""
     found = _UNFIT.match(sentence)
     if found is None:
         return sentence
-    name, value = found[1], re.sub(r"^\[|\]$", "", found[2])
-    kinds = [kind for kind in (hints.get(f"--{name}"), *get_args(hints.get(f"--{name}"))) if kind in (int, float)]
-    if not kinds:
+    name, kind = found[1], types.get(f"--{found[1]}")
+    number = next((one for one in (kind, *get_args(kind)) if one in (int, float)), None)
+    if number is None:
         return sentence
-    if get_origin(hints[f"--{name}"]) is not tuple:
-        return f"{name} {value} must be {'a whole number' if kinds[0] is int else 'a number'}."
-    text = value.strip("'").replace(", ", ",")
-    numbers = text.split(",") if "," in text else []
-    if (span := re.fullmatch(r"(\d{1,4})-(\d{1,4})", text)) and int(span[2]) - int(span[1]) in range(1, 20):
-        numbers = list(map(str, range(int(span[1]), int(span[2]) + 1)))
-    fix = f": --{name} {' '.join(number.strip() for number in numbers)}" if numbers else ""
-    kind = "whole numbers" if kinds[0] is int else "numbers"
-    return f"{name} {repr(text) if numbers else value} must be {kind} with spaces between them{fix}."
+    rule, words = ("a whole number" if number is int else "a number"), _words(found[2])
+    if get_origin(kind) is not tuple:
+        return f"{name} {' '.join(words)!r} must be {rule}."
+    parts = [part for word in words for part in _parts(word)]
+    if unfit := next((part for part in parts if not _is(number, part)), ""):
+        return f"{name} {unfit!r} must be {rule}."
+    return (
+        f"{name} {' '.join(words)!r} must be {rule.removeprefix('a ')}s with spaces between them: "
+        f"--{name} {' '.join(parts)}."
+    )
+
+
+def _words(printed: str) -> list[str]:
+    """The words of a value, which tyro prints as a text or as a list of them."""
+    try:
+        value = ast.literal_eval(printed)
+    except (ValueError, SyntaxError):
+        return [printed]
+    return list(map(str, value)) if isinstance(value, list) else [str(value)]
+
+
+def _parts(word: str) -> list[str]:
+    """The numbers that were meant by one word: ``0,1`` and ``[0,1]`` are two, ``0-4`` is five."""
+    if (span := re.fullmatch(r"(\d{1,4})-(\d{1,4})", word)) and int(span[2]) - int(span[1]) in range(1, 20):
+        return list(map(str, range(int(span[1]), int(span[2]) + 1)))
+    return [part for part in re.split(r"[,;\s]+", word.strip("[]()")) if part]
+
+
+def _is(number: type, text: str) -> bool:
+    try:
+        number(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _with_nearest(sentence: str) -> str:

@@ -106,7 +106,7 @@ class Verb:
         default, rest = self.defaults(words) if self.defaults else (None, words)
         stderr = io.StringIO()
         try:
-            with contextlib.redirect_stderr(stderr):
+            with contextlib.redirect_stderr(stderr), _wide():
                 return self._tyro([*rest, *names], default)
         except SystemExit as stop:
             if not stop.code:
@@ -253,6 +253,20 @@ def _split(words: list[str]) -> tuple[list[str], list[str]]:
     """A command line without what stands after ``--``, and that, with it."""
     end = words.index("--") if "--" in words else len(words)
     return words[:end], words[end:] if len(words) > end + 1 else []
+
+
+@contextlib.contextmanager
+def _wide() -> Iterator[None]:
+    """A terminal of any width for the parser: where it wraps a long value, spaces get into it."""
+    before = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = "100000"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["COLUMNS"]
+        else:
+            os.environ["COLUMNS"] = before
 
 
 def _flags(options: type) -> Iterator[str]:

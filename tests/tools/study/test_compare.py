@@ -10,6 +10,7 @@ DOCS = Path(__file__).parents[3] / "docs"
 PLAIN, RAISED = "snl@conv3.-1", "snl@conv3.-1 block-lr=10 gate-lr=100"
 EVEN = "snl@conv3.-1 block-lr=10 gate-lr=10"
 LATE = "snl@conv4.-1 block-lr=10 gate-lr=100"
+RATES = "block-lr=10 gate-lr=100"
 FAST = "snl x10 gate x100"
 THREE = "snl@MaxPool3d_5a_2x2, snl@Mixed_5b.end, snl@Mixed_5c.end"
 IMAGENET = "snl@features.13 block-lr=10 gate-lr=100"
@@ -47,6 +48,8 @@ TWINS = "bare weights=runs/twins/last/model.safetensors"
         ("mars-mid-imagenet-frames", "mAP", "frames=8 bare", "frames=4 bare", [], "+0.77 [-0.40, +1.93]"),
         ("mars-mid-imagenet-all", "mAP", IMAGENET, "bare", [], "+0.62 [-1.13, +2.37]"),
         ("mars-mid-imagenet-all", "rank1", IMAGENET, "bare", [], "+2.87 [+1.14, +4.60]"),
+        ("mars-mid-imagenet-all-places", "mAP", f"snl@features.6 {RATES}", "bare", [], "-0.19 [-4.28, +3.90]"),
+        ("mars-mid-imagenet-all-places", "mAP", f"snl@features.17.end {RATES}", "bare", [], "-0.46 [-4.55, +3.62]"),
         ("ucf101-5-twins", "top1", f"recipe=probe {TWINS}", "recipe=probe bare", [], "+28.28 [+25.02, +31.55]"),
         ("ucf101-5-twins", "top1", f"recipe=small {TWINS}", "recipe=small bare", [], "+2.96 [+1.58, +4.33]"),
         ("ucf101-5-twins", "top1", f"recipe=probe {TWINS}", "recipe=small bare", [], "+2.37 [-0.57, +5.31]"),
@@ -101,6 +104,15 @@ def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert why in capsys.readouterr().err
 
 
+def test_decimal_commas(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("arm;seed;top1\nbare;0;0,5\nsnl@conv3.-1;0;0,65\n")
+    assert main([str(file), "top1", "snl@conv3.-1", "bare"]) == 0
+    assert "+15.00" in capsys.readouterr().out
+    assert main([str(file), "top1", "snl", "bare"]) == 2
+    assert "Did you mean 'snl@conv3.-1'?" in capsys.readouterr().err
+
+
 def test_part_of_a_name_is_asked_for_and_a_dash_is_the_bare_network(capsys: pytest.CaptureFixture[str]) -> None:
     """Rows of long names were too far from what had been typed to be guessed."""
     file = str(DOCS / "results-mars-mid-osnet.csv")
@@ -145,7 +157,7 @@ def test_rows_of_two_recipes_are_told_apart(tmp_path: Path, capsys: pytest.Captu
         ("arm,seed,mAP\nbare,0,0.5\nsnl,0,0.", "its last line, 'snl,0,0.', has no end"),
         ("arm,seed,mAP\nbare,0,0.5\nsnl,0,\n", "snl, seed 0: mAP is empty, and must be a finite number"),
         ("arm,seed,mAP\nbare,0,0.5\nsnl,0,nan\n", "snl, seed 0: mAP is nan, and must be a finite number"),
-        ("arm,seed,mAP\n", "row 'snl' is unknown"),
+        ("arm,seed,mAP\n", "has no rows yet, only its columns"),
         ("", "is no CSV of a study or an ablation"),
         ('arm,seed,mAP\nbare,0,0.5\n"snl,0,0.6\n', "line 3: this is no CSV (unexpected end of data)"),
     ],

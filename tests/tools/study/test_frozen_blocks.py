@@ -106,10 +106,18 @@ def test_where_a_network_can_be_divided() -> None:
     early = cut.behind("features.6")
     assert Arm.of("bare", early) == Arm("")
     assert Arm.of("snl@features.7 x10", early) == Arm("snl@features.7", 10)
-    with pytest.raises(ValueError, match=re.escape("'snl' needs a place behind features.6, where none is the default")):
-        Arm.of("snl", early)
+    assert early.located("snl") == "snl@features.7"
     with pytest.raises(ValueError, match=re.escape("puts a block at features.snl_before_6, which is not in what")):
         Arm.of("snl@features.6", early)
+
+
+@pytest.mark.parametrize("name", CUTS)
+def test_blocks_without_a_place_go_behind_any_stage(name: str) -> None:
+    network = specvid.create_model(name, **CUTS[name].options).backbone.get_submodule(CUTS[name].container)
+    stages = [child for child, _ in network.named_children()][:-1]
+    for stage in stages:
+        path = ".".join(filter(None, (CUTS[name].container, stage)))
+        check_blocks(CUTS[name].behind(path), "gc")
 
 
 def test_arms_by_their_names() -> None:
@@ -170,7 +178,7 @@ def test_a_block_that_adds_nothing_is_called_unused() -> None:
 
 def test_a_table_is_printed_of_the_same_settings_only(weights: dict[str, str], tmp_path: Path, capsys) -> None:
     data, file = synthesize_tiny_mars(tmp_path / "mars"), weights["osnet_x0_25"]
-    of_maps = settings_of("frozen_blocks", read_mars(data), file, model="osnet_x0_25", last_frozen="conv4")
+    of_maps = settings_of("frozen_blocks", read_mars(data), file, model="osnet_x0_25")
     settings = {**of_maps, "frames": 4, "epochs": 6, "lr": 3.5e-4}
     rows = Rows(tmp_path / "rows.csv", COLUMNS, settings)
     rows.add({**dict.fromkeys(COLUMNS, 0.5), "arm": "bare", "seed": 3, "gate": None, "gate_max": "", "share": None})
