@@ -66,8 +66,7 @@ def _resume(run: RunFolder, config: TrainingConfig, listing: Listing | None, hel
     """Go on with a run: the folder's path."""
     held.enter_context(only_writer(run.path))
     before, now = run.config(), to_dict(config)
-    changed = differences(before, now, but=MAY_CHANGE_ON_RESUME | ABOUT_THE_RUN)
-    longer = bool(changed) and not differences(before, now, but=MAY_CHANGE_ON_RESUME | ABOUT_THE_RUN | _ENDS)
+    changed, longer = _changed(before, now)
     if changed and not longer:
         raise ValueError(
             f"run {str(run.path)!r} was started with other settings ({'; '.join(changed)}). "
@@ -79,10 +78,33 @@ def _resume(run: RunFolder, config: TrainingConfig, listing: Listing | None, hel
         if warning := check_listing(run.path, kept, listing, fix=fix):
             log.warning(warning)
     if longer:
-        if any(before["train"][name] != now["train"][name] for name in _LENGTH):
-            _check_more_epochs(run, before["train"], now["train"], task=config.task)
+        _check_more_epochs(run, before["train"], now["train"], task=config.task)
         run.start({**before, "train": {**before["train"], **{name: now["train"][name] for name in _ENDS}}})
     return str(run.path)
+
+
+def other_settings(run: RunFolder, config: TrainingConfig) -> list[str]:
+    """What keeps a started run from being continued with a config.
+
+    Args:
+        run: its folder, with a config.json.
+        config: with which it would be continued.
+
+    Returns:
+        ``"setting: old -> new"`` for each setting; empty where it may be continued.
+
+    Raises:
+        ValueError: its config.json cannot be read.
+    """
+    before, now = run.config(), to_dict(config)
+    changed, longer = _changed(before, now)
+    return [] if longer and not _why_no_longer(before["train"], now["train"]) else changed
+
+
+def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[list[str], bool]:
+    """The settings that a continued run may not change; and whether they are those alone that say when it ends."""
+    changed = differences(before, now, but=MAY_CHANGE_ON_RESUME | ABOUT_THE_RUN)
+    return changed, bool(changed) and not differences(before, now, but=MAY_CHANGE_ON_RESUME | ABOUT_THE_RUN | _ENDS)
 
 
 def _start(run: RunFolder, config: TrainingConfig, listing: Listing | None, held: ExitStack) -> bool:
@@ -107,21 +129,31 @@ def _check_more_epochs(run: RunFolder, before: Mapping[str, Any], now: Mapping[s
     Args:
         run: its folder.
         before: how it was to be trained.
-        now: how it is to be trained on; at least one of `_LENGTH` is another.
+        now: how it is to be trained on.
         task: of the run.
 
     Raises:
         ValueError: the rates of the epochs that are done would have been others.
     """
     epochs, more = before["epochs"], now["epochs"]
+    why = _why_no_longer(before, now)
+    if not why:
+        return
+    fix = _train_on(run, task=task, epochs=max(1, more - epochs))
+    raise ValueError(f"run {str(run.path)!r} was started with epochs = {epochs}, not {more}: {why}. T{fix[1:]}")
+
+
+def _why_no_longer(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Why a run cannot get other epochs; empty where it can."""
+    if all(before[name] == now[name] for name in _LENGTH):
+        return ""
+    epochs, more = before["epochs"], now["epochs"]
     by_length = before["schedule"] in ("cosine", "onecycle") or before["warmup"] or before["block_warmup"]
     done, wanted = list(before["milestones"]), list(now["milestones"])
     if not by_length and more >= epochs and [m for m in wanted if m < epochs] == done:
-        return
+        return ""
     what = f"schedule {before['schedule']!r}" + (", with its warm-up," if before["warmup"] else "")
-    why = f"its {what} spans them all" if by_length else "what is done would have been trained in another way"
-    fix = _train_on(run, task=task, epochs=max(1, more - epochs))
-    raise ValueError(f"run {str(run.path)!r} was started with epochs = {epochs}, not {more}: {why}. T{fix[1:]}")
+    return f"its {what} spans them all" if by_length else "what is done would have been trained in another way"
 
 
 def _train_on(run: RunFolder, *, task: str, epochs: int) -> str:

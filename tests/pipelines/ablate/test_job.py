@@ -266,10 +266,31 @@ def test_what_is_wrong_is_said_before_anything_is_trained(data, tmp_path, capsys
 
 
 def spoil(runs: Path, *names: str) -> None:
-    """Let trainings fail: their runs were begun, and cannot be gone on with."""
+    """Let trainings fail where nothing is seen of it before: a link in their folders leads out of them."""
     for name in names:
         (runs / name).mkdir(parents=True)
-        (runs / name / "config.json").write_text("[")
+        (runs / name / "last").symlink_to(runs.parent)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("more", [[], ["--dry-run"]], ids=["train", "dry run"])
+def test_a_started_run_of_other_settings_is_said_before_anything_is_trained(data, runs, tmp_path, capsys, seed, more):
+    """Only finished runs were compared; each training failed, and advised a --name, which `ablate` has not."""
+    started = runs / f"snl-gate-0.5-layer2.-1-seed{seed}"
+    shutil.copytree(started, tmp_path / started.name)
+    (tmp_path / started.name / "results.json").unlink()
+    path = tmp_path / started.name / "config.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "train": {**content["train"], "lr": 1e30}}))
+    before = sorted(tmp_path.rglob("*"))
+    assert cli.run(words(data, tmp_path, *more)) == 2
+    error = capsys.readouterr().err
+    assert f"{started.name}' was started with other settings than the grid gives it (lr: 1e+30 -> " in error
+    assert "give another --runs, or remove that folder." in error and "--name" not in error
+    assert sorted(tmp_path.rglob("*")) == before
+    path.write_text("[")
+    assert cli.run(words(data, tmp_path, *more)) == 2
+    assert "config.json" in capsys.readouterr().err
 
 
 def test_where_each_training_fails_in_one_way_the_others_are_not_started(data, tmp_path, capsys):
@@ -278,7 +299,7 @@ def test_where_each_training_fails_in_one_way_the_others_are_not_started(data, t
     spoil(tmp_path, *names)
     assert cli.run([*words(data, tmp_path), "--seeds", "0", "1", "2", "3", "--jobs", "1"]) == 1
     error = capsys.readouterr().err
-    assert error.count("config.json") == 1
+    assert error.count("out of the folder that is to be written") == 1
     assert "bare-seed0 FAILED: " in error
     assert "snl-gate-0.5-layer2.-1-seed0 FAILED as bare-seed0" in error
     assert "seed1" not in error
@@ -302,7 +323,7 @@ def test_a_failing_training_is_named_and_the_others_go_on(data, tmp_path, capsys
         captured.err.index("2 of 2 done: snl-gate-0.5-layer2.-1-seed0  mAP "),
     )
     assert started < ended
-    assert "config.json" in captured.err
+    assert "out of the folder that is to be written" in captured.err
     assert "snl(gate=0.5)@layer2.-1" in captured.out
 
 
