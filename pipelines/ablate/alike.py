@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
+from specvid.config import differences
 from specvid.pipelines.ablate.effective import effective
 from specvid.pipelines.ablate.grid import Arm
+from specvid.pipelines.engine.config import ABOUT_THE_RUN
 
 
 def merge_alike(arms: Sequence[Arm]) -> tuple[list[Arm], list[str]]:
@@ -26,9 +28,12 @@ def merge_alike(arms: Sequence[Arm]) -> tuple[list[Arm], list[str]]:
         if like is None:
             kept.append((own, arm))
             continue
-        recipe = arm.resolved.get("recipe") or "none"
-        sentences.append(
-            f"row {arm.title!r} is left out: it is {like.title!r}, for recipe {recipe} and the defaults give both the "
-            "same settings"
-        )
+        sentences.append(f"row {arm.title!r} is left out: it is {like.title!r}, for {_why(like, arm)}")
     return [arm for _, arm in kept], sentences
+
+
+def _why(first: Arm, other: Arm) -> str:
+    """Why two rows are one training."""
+    if idle := differences(first.resolved, other.resolved, but=ABOUT_THE_RUN):
+        return f"they differ in nothing that changes a result ({'; '.join(idle)})"
+    return f"recipe {other.resolved.get('recipe') or 'none'} and the defaults give both the same settings"

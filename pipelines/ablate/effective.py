@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from specvid.pipelines.engine.config import ABOUT_THE_RUN, MAY_CHANGE_ON_RESUME
+from specvid.pipelines.engine.config import ABOUT_THE_RUN
 
-_CHANGE_NOTHING = ABOUT_THE_RUN | (MAY_CHANGE_ON_RESUME - {"max_steps"})
+# To the last digit: the number of devices decides over which clips a batch norm is computed, and the device over the
+# precision, though a run may be continued on others.
+_CHANGE_NOTHING = ABOUT_THE_RUN | {"workers", "save_every", "tensorboard", "wandb"}
 
 
 def effective(settings: Mapping[str, Any], *, but: frozenset[str] = frozenset()) -> dict[str, Any]:
@@ -16,7 +18,7 @@ def effective(settings: Mapping[str, Any], *, but: frozenset[str] = frozenset())
         but: names, at any depth, to leave out as well.
 
     Returns:
-        The settings without those of the machine and those about the run.
+        The settings without those about the run, and those that change nothing that is computed.
     """
     return {
         name: effective(value, but=but) if isinstance(value, Mapping) else value

@@ -126,8 +126,8 @@ def check_trainings(config: AblationConfig, todo: Sequence[tuple[Arm, int]]) -> 
         todo: from `unfinished`.
 
     Raises:
-        ValueError: a run was started with other settings; or the folder of the runs, or data, weights, network, device, blocks or frozen parts of a row do not
-            fit: it is said once, before hours of training.
+        ValueError: a run was started with other settings; or the folder of the runs, or data, weights, network,
+            device, blocks or frozen parts of a row do not fit: it is said once, before hours of training.
     """
     output_folder("runs", config.runs)
     for arm, seed in todo:

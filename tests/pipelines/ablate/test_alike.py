@@ -22,9 +22,21 @@ def test_what_the_recipe_sets_already_makes_no_row(variant: str) -> None:
     assert "' is left out: it is 'snl@conv3.-1', for recipe osnet and the defaults give both" in sentence
 
 
-def test_settings_of_the_machine_make_no_row() -> None:
-    arms, sentences = merge("", "workers=3")
+@pytest.mark.parametrize(
+    ("variant", "differs"), [("workers=37", "workers: "), ("save-every=5", "save_every: "), ("wandb=true", "wandb: ")]
+)
+def test_settings_that_change_nothing_make_no_row(variant: str, differs: str) -> None:
+    arms, sentences = merge("", variant)
     assert len(arms) == len(sentences) == 2
+    assert f"for they differ in nothing that changes a result ({differs}" in sentences[0]
+
+
+@pytest.mark.parametrize("variant", ["devices=2", "nodes=2", "device=cpu", "precision=fp32", "max-steps=3"])
+def test_what_decides_how_it_is_computed_makes_a_row(variant: str) -> None:
+    """A batch norm over half a batch was the same training as one over all of it."""
+    arms, sentences = merge("", variant)
+    assert (len(arms), sentences) == (4, [])
+    assert [arms[1].is_baseline_of(arm) for arm in arms] == [False, False, False, True]
 
 
 def test_rows_that_differ_are_taken() -> None:
