@@ -8,7 +8,7 @@ from typing import Any
 
 from specvid.config import differences, from_dict, to_dict
 from specvid.files import output_folder
-from specvid.pipelines.ablate.failures import reason, would_all_fail
+from specvid.pipelines.ablate.failures import enough, reason, would_all_fail
 from specvid.pipelines.ablate.figures import METRICS
 from specvid.pipelines.ablate.grid import AblationConfig, Arm
 from specvid.pipelines.ablate.progress import Progress
@@ -50,7 +50,7 @@ def run_grid(config: AblationConfig, arms: list[Arm]) -> dict[str, str]:
     check_trainings(config, todo)
     total, jobs = len(arms) * len(config.seeds), config.jobs or 0
     at_once, logs = commands_at_once(jobs, len(todo)), Path(config.runs) / "logs"
-    progress = Progress(total, done=total - len(todo), at_once=at_once)
+    progress = Progress({arm.run_name(seed): arm.name for arm, seed in todo}, done=total - len(todo), at_once=at_once)
     status(
         f"{counted(total, 'training')}, {progress.done} of them finished"
         + (f"; {at_once} at a time, what each prints is in {logs}" if todo else "")
@@ -76,7 +76,7 @@ def run_grid(config: AblationConfig, arms: list[Arm]) -> dict[str, str]:
         like = first.setdefault(reason(name, failed[name]), name)
         status(progress.end(name, problem=f": {failed[name]}" if like == name else f" as {like}"))
     if left := total - progress.done:
-        status(f"stopped: each training fails in the same way; {left} more not started")
+        status(f"stopped: the last {enough(rows)} trainings failed in the same way; {left} more not started")
     return failed
 
 

@@ -4,8 +4,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from specvid.cores import usable_cores
@@ -44,7 +45,7 @@ def run_commands(
         logs: folder for what each prints, ``NAME.txt``.
         stopped: what to say where a signal ends it, after each command was told to save itself.
         jobs: at a time; one for each core if 0.
-        on_start: called with the name as a command starts, from several threads.
+        on_start: called with the name as a command starts, after what ended before it was yielded.
         on_line: called with the name and each line that is printed, from several threads.
         gives_up: asked before each command starts, with what is yielded of those that ended; once it says yes, those
             that have not started are left out.
@@ -61,6 +62,7 @@ def run_commands(
     at_once = commands_at_once(jobs, len(commands))
     running: set[subprocess.Popen[str]] = set()
     ended: dict[str, str] = {}
+    events = SimpleQueue[str | Future[str | None]]()  # a command that starts, or one that ended, in this order
     Path(logs).mkdir(parents=True, exist_ok=True)
 
     def stop(number: int) -> None:
@@ -71,7 +73,7 @@ def run_commands(
     def run(name: str) -> str | None:
         if gives_up(ended):
             return None
-        on_start(name)
+        events.put(name)
         # One of them alone would be overruled by the other: PyTorch takes MKL's where there is MKL.
         share = {} if _THREADS & os.environ.keys() else dict.fromkeys(_THREADS, str(max(1, cores // at_once)))
         environment = os.environ | share
@@ -103,11 +105,19 @@ def run_commands(
 
     with handling(stop), ThreadPoolExecutor(at_once) as pool:
         futures = {pool.submit(run, name): name for name in commands}
+        for future in futures:
+            future.add_done_callback(events.put)  # in the thread that then takes up the next command
+        left = len(futures)
         try:
-            for future in as_completed(futures):
-                last = future.result()
+            while left:
+                event = events.get()
+                if isinstance(event, str):
+                    on_start(event)
+                    continue
+                left -= 1
+                last = event.result()
                 if last is not None:
-                    yield futures[future], last
+                    yield futures[event], last
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

@@ -16,6 +16,9 @@ from specvid.pipelines.engine.log import log
 _NAMED = 10  # videos of each kind of remark that an epoch names in warnings; all are named in its line
 _REMARKS = {"repeated": "frames come more than once", "unusual": "read, though not as header or list announce"}
 
+DIVERGED = "the training diverged"
+"""What the error of a loss that is not finite says."""
+
 
 class EpochMeter:
     """Sums over the batches of an epoch.
@@ -163,7 +166,7 @@ class EpochMeter:
             self.clips += clips
             if not math.isfinite(self.sums["loss"]):
                 raise ValueError(
-                    f"The loss became {values[0]} after {self.clips} clips of this epoch: the training diverged. "
+                    f"The loss became {values[0]} after {self.clips} clips of this epoch: {DIVERGED}. "
                     "Lower --lr, add --warmup or --clip-norm, or train in fp32."
                 )
         now = time.perf_counter()

@@ -302,8 +302,11 @@ def test_where_each_training_fails_in_one_way_the_others_are_not_started(data, t
     assert error.count("out of the folder that is to be written") == 1
     assert "bare-seed0 FAILED: " in error
     assert "snl-gate-0.5-layer2.-1-seed0 FAILED as bare-seed0" in error
-    assert "seed1" not in error
-    assert "each training fails in the same way; 6 more not started" in error
+    assert "seed2" not in error
+    assert "the last 3 trainings failed in the same way; 5 more not started" in error
+    lines = [line.partition(" FAILED")[0] for line in error.splitlines() if "started: " in line or " FAILED" in line]
+    assert lines[0::2] == [f"started: {name}" for name in names[:3]]  # the next one starts when its own line is said
+    assert lines[1::2] == [f"{number} of 8: {name}" for number, name in enumerate(names[:3], 1)]
     assert f"each training failed; what they printed is in {tmp_path}/logs" in error
 
 

@@ -26,6 +26,14 @@ def test_lines_come_with_their_names_and_ends_with_their_last_line(tmp_path: Pat
     assert (tmp_path / "wrong.txt").read_text().strip() == ended["wrong"]
 
 
+def test_what_ended_is_said_before_the_next_one_starts(tmp_path: Path) -> None:
+    said: list[str] = []
+    commands = {name: ["--version"] for name in "abc"}
+    for name, _ in run_commands(commands, logs=tmp_path, stopped="", jobs=1, on_start=said.append):
+        said.append(f"end of {name}")
+    assert said == ["a", "end of a", "b", "end of b", "c", "end of c"]
+
+
 def test_nothing_to_do_leaves_nothing(tmp_path: Path) -> None:
     assert list(run_commands({}, logs=tmp_path / "logs", stopped="")) == []
     assert not (tmp_path / "logs").exists()
