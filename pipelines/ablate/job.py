@@ -2,28 +2,22 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from specvid.config import differences, from_dict, to_dict
-from specvid.files import output_folder
+from specvid.config import differences, to_dict
+from specvid.pipelines.ablate.check import check_trainings
 from specvid.pipelines.ablate.failures import enough, reason, would_all_fail
 from specvid.pipelines.ablate.figures import METRICS
 from specvid.pipelines.ablate.grid import AblationConfig, Arm
 from specvid.pipelines.ablate.progress import Progress
 from specvid.pipelines.ablate.scored import read_scored
 from specvid.pipelines.action.config import ActionConfig
-from specvid.pipelines.action.train import ActionTask
 from specvid.pipelines.engine.config import ABOUT_THE_RUN, MAY_CHANGE_ON_RESUME
-from specvid.pipelines.engine.devices import resolve_precision
 from specvid.pipelines.engine.jobs import commands_at_once, run_commands
 from specvid.pipelines.engine.log import status
 from specvid.pipelines.engine.run import RunFolder
-from specvid.pipelines.engine.start import other_settings
-from specvid.pipelines.engine.training import check
 from specvid.pipelines.reid.config import ReidConfig
-from specvid.pipelines.reid.train import ReidTask
 from specvid.text import counted
 
 _KINDS: Mapping[str, type[ActionConfig] | type[ReidConfig]] = {"reid": ReidConfig, "action": ActionConfig}
@@ -114,44 +108,6 @@ def unfinished(config: AblationConfig, arms: Sequence[Arm]) -> list[tuple[Arm, i
         ValueError: a finished run has other settings than the grid gives it.
     """
     return [(arm, seed) for seed in config.seeds for arm in arms if not is_finished(config, arm, seed)]
-
-
-def check_trainings(config: AblationConfig, todo: Sequence[tuple[Arm, int]]) -> None:
-    """Read the data and build the network of each row that has something left to train, with its weights.
-
-    Runs that were started before must have been so with the settings of their rows: they are continued.
-
-    Args:
-        config: the grid.
-        todo: from `unfinished`.
-
-    Raises:
-        ValueError: a run was started with other settings; or the folder of the runs, or data, weights, network,
-            device, blocks or frozen parts of a row do not fit: it is said once, before hours of training.
-    """
-    output_folder("runs", config.runs)
-    for arm, seed in todo:
-        _require_own_settings(config, arm, seed)
-    settings = [arm.resolved for arm in {arm.name: arm for arm, _ in todo}.values()]
-    if config.task == "reid":
-        check(ReidTask, (from_dict(ReidConfig, own) for own in settings))
-    else:
-        check(ActionTask, (from_dict(ActionConfig, own) for own in settings))
-
-
-def _require_own_settings(config: AblationConfig, arm: Arm, seed: int) -> None:
-    """Refuse a run that was started with other settings than its row has: its training would fail."""
-    run = RunFolder(Path(config.runs) / arm.run_name(seed))
-    if not run.started:
-        return
-    own = {**arm.resolved, "train": {**arm.resolved["train"], "seed": seed}}
-    wanted = from_dict(_KINDS[config.task], own)
-    changed = other_settings(run, replace(wanted, train=resolve_precision(wanted.train)))  # as a training compares it
-    if changed:
-        raise ValueError(
-            f"run {str(run.path)!r} was started with other settings than the grid gives it ({'; '.join(changed)}): "
-            "give another --runs, or remove that folder."
-        )
 
 
 def is_finished(config: AblationConfig, arm: Arm, seed: int) -> bool:

@@ -105,12 +105,18 @@ def without_weights(config: TrainingConfig) -> str:
     needs = config.recipe in FROM_WEIGHTS[type(config)]
     if not needs and not config.train.freeze:
         return ""
-    who = f"recipe {config.recipe} is for a network that starts from weights, and it" if needs else "the network"
+    if not needs:
+        frozen = " ".join(config.train.freeze)
+        return (
+            f"the network starts from no weights, and --freeze {frozen} keeps the random numbers that it begins with. "
+            "Give --weights FILE, or the name of published ones, or leave out --freeze"
+        )
     still = ", which what is frozen keeps" if config.train.freeze else ""
     nothing = sorted(RECIPES[type(config)].keys() - FROM_WEIGHTS[type(config)])
     return (
-        f"{who} has none: it begins with random numbers{still}. Give --weights FILE, or the name of published ones; "
-        f"docs/models.md says what each recipe starts from (from nothing: {', '.join(nothing)})"
+        f"recipe {config.recipe} is for a network that starts from weights, and none are given: this one begins with random "
+        f"numbers{still}. Give --weights FILE, or the name of published ones, or a --recipe that starts from nothing "
+        f"({', '.join(nothing)}); docs/models.md says what each starts from"
     )
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 import importlib.util
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
@@ -235,26 +235,27 @@ def train(kind: type[TrainingTask[Config, Any]], config: Config, *, callback: Ca
     return run.results()
 
 
-def check(kind: type[TrainingTask[Config, Any]], configs: Iterable[Config]) -> None:
-    """Prepare trainings as `train` does, and go no further: what is wrong is known before anything is trained.
+def check(kind: type[TrainingTask[Config, Items]], config: Config, lists: Items) -> str:
+    """Prepare a training as `train` does, and go no further: what is wrong is known before anything is trained.
 
-    Nothing is written, and no process is started. Several trainings on the same clips read them once.
+    Nothing is written, and no process is started.
 
     Args:
         kind: the task.
-        configs: all settings of each training.
+        config: all settings.
+        lists: from the task's `read_lists`; trainings on the same clips may share them.
+
+    Returns:
+        What speaks against a network that starts from random numbers (`without_weights`); empty where nothing does.
 
     Raises:
-        ValueError: device, data, weights, network, frozen parts or rates of one of them do not fit.
+        ValueError: device, data, weights, network, frozen parts or rates do not fit.
     """
-    read: dict[Any, Any] = {}
+    check_device(config.train)
     alone = Fabric(accelerator="cpu", devices=1)  # never launched: it says where a process stands, here one of one
-    for config in configs:
-        check_device(config.train)
-        if config.clips not in read:
-            read = {config.clips: kind.read_lists(config.clips)}  # the last ones only: lists may be large
-        own = dataclasses.replace(config, train=resolve_precision(config.train))
-        _prepare(kind, own, alone, read[config.clips])
+    own = dataclasses.replace(config, train=resolve_precision(config.train))
+    _, model, _ = _prepare(kind, own, alone, lists)
+    return without_weights(own) if model.loaded is None else ""
 
 
 def _prepare(

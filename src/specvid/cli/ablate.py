@@ -93,9 +93,10 @@ def run(options: AblateOptions) -> int:
     from specvid.cli.train_action import TRAIN_ACTION
     from specvid.cli.train_reid import TRAIN_REID
     from specvid.pipelines.ablate.alike import merge_alike
+    from specvid.pipelines.ablate.check import check_trainings
     from specvid.pipelines.ablate.figures import check_figures
     from specvid.pipelines.ablate.grid import make_arms, resolve
-    from specvid.pipelines.ablate.job import check_trainings, run_grid, unfinished
+    from specvid.pipelines.ablate.job import run_grid, unfinished
     from specvid.pipelines.ablate.plan import describe_plan
     from specvid.pipelines.ablate.table import describe, read_rows, write_tables
     from specvid.pipelines.engine.log import echo, status

@@ -128,3 +128,11 @@ def test_rows_whose_settings_ask_for_other_tests_are_told_apart(data, runs, caps
     text = capsys.readouterr().out
     assert "Scored of bare, snl-layer2.-1: " in text and "views 1 x 1" in text
     assert "Scored of bare-test-clips-2, snl-layer2.-1-test-clips-2: " in text and "views 2 x 1" in text
+
+
+def test_figures_that_the_data_have_not_are_said_before_anything_is_trained(data, tmp_path, capsys):
+    assert cli.run(words(data, tmp_path / "runs", "--metrics", "f1")) == 2
+    error = capsys.readouterr().err
+    assert "metric 'f1' is none of " in error
+    assert "whose clips have one class each: give --metrics top1 top5 mean_class, or some of them." in error
+    assert not (tmp_path / "runs").exists()

@@ -44,8 +44,9 @@ def test_frozen_parts_without_weights_are_named() -> None:
     small = get_recipe(ActionConfig, "small")
     assert without_weights(small) == ""
     frozen = replace(small, train=replace(small.train, freeze=("stem",)))
-    assert without_weights(frozen).startswith(
-        "the network has none: it begins with random numbers, which what is frozen keeps."
+    assert without_weights(frozen) == (  # recipes that start from nothing are none of the fixes: it is one
+        "the network starts from no weights, and --freeze stem keeps the random numbers that it begins with. Give "
+        "--weights FILE, or the name of published ones, or leave out --freeze"
     )
     assert "recipe probe is for a network that starts from weights" in without_weights(
         get_recipe(ActionConfig, "probe")
@@ -61,5 +62,5 @@ def test_a_recipe_that_needs_weights_is_not_silent_without(tmp_path: Path) -> No
     assert cli.run(f"train reid --data {data} {words} {quick}".split()) == 0
     log = (tmp_path / "a/log.txt").read_text()
     assert "INFO weights: none, initialised by seed 0\n" in log
-    assert "WARNING recipe osnet is for a network that starts from weights, and it has none" in log
-    assert "from nothing: tiny" in log
+    assert "WARNING recipe osnet is for a network that starts from weights, and none are given: this one" in log
+    assert "a --recipe that starts from nothing (tiny" in log
