@@ -120,6 +120,22 @@ def parse_blocks(text: str, *, what: str = "blocks") -> tuple[Insertion, ...]:
     return found
 
 
+def split_blocks(text: str) -> list[str]:
+    """The insertions and placements that a string of blocks names, unread: some may lack their place.
+
+    Args:
+        text: e.g. ``nl(gate=0.1), i3d_nln``.
+
+    Returns:
+        Each as it stands there.
+
+    Raises:
+        ValueError: a bracket or quotes do not close.
+    """
+    _check_length(text, "blocks")
+    return [part.strip() for part in _split(text, _where(text, "blocks"), _help("blocks"))]
+
+
 def parse_name(text: str) -> tuple[str, dict[str, Any]]:
     """Parse the name of a backbone, perhaps with options: ``"mmaction:ResNet3d(depth=50, inflate=(0, 0, 1, 1))"``.
 

@@ -1,6 +1,7 @@
 """Rows of an ablation that are one training under two names."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from specvid.config import differences
@@ -24,10 +25,12 @@ def merge_alike(arms: Sequence[Arm]) -> tuple[list[Arm], list[str]]:
     sentences: list[str] = []
     for arm in arms:
         own = effective(arm.resolved)
-        like = next((other for settings, other in kept if settings == own), None)
-        if like is None:
+        place = next((place for place, (settings, _) in enumerate(kept) if settings == own), None)
+        if place is None:
             kept.append((own, arm))
             continue
+        like = kept[place][1]
+        kept[place] = own, replace(like, also=(*like.also, arm.name))
         sentences.append(f"row {arm.title!r} is left out: it is {like.title!r}, for {_why(like, arm)}")
     return [arm for _, arm in kept], sentences
 
@@ -36,4 +39,4 @@ def _why(first: Arm, other: Arm) -> str:
     """Why two rows are one training."""
     if idle := differences(first.resolved, other.resolved, but=ABOUT_THE_RUN):
         return f"they differ in nothing that changes a result ({'; '.join(idle)})"
-    return f"recipe {other.resolved.get('recipe') or 'none'} and the defaults give both the same settings"
+    return f"recipe {other.resolved.get('recipe') or 'none'}, --set and the defaults give both the same settings"

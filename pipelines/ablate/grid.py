@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from specvid.config import require_at_least, to_dict
+from specvid.models.insertion.grammar import split_blocks
 from specvid.models.insertion.published import PLACEMENTS
 from specvid.pipelines.ablate.effective import effective
 from specvid.pipelines.ablate.placing import no_place
@@ -27,6 +28,9 @@ LISTS = frozenset({"freeze", "lr-scale", "milestones"})
 
 OWN = frozenset({"blocks", "seed", "name", "runs", "recipe", "resume"})
 """Settings of a training that the grid gives."""
+
+_ANSWERS = frozenset({"h", "help", "help-all"})
+"""What prints something instead of training."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,8 @@ class AblationConfig:
             name, is_one, _ = text.partition("=")
             if not is_one or name.startswith("-"):
                 raise ValueError(f"setting {text!r} must read name=value, without dashes, e.g. lr=1e-3.")
+            if name in _ANSWERS:
+                raise ValueError(f"setting {text!r} is no setting: `specvid train {self.task} --{name}` prints them.")
             if name.replace("_", "-") in OWN:
                 raise ValueError(f"setting {text!r}: the grid gives {name} itself (--help).")
         for name in ("blocks", "places"):
@@ -85,7 +91,8 @@ class AblationConfig:
         for block in self.blocks:
             if not _has_place(block) and not self.places:
                 recipe = self.recipes[0] if self.recipes else ""
-                raise no_place(block, self.task, dict(map(_setting, self.set)), recipe)
+                lacking = next(part for part in split_blocks(block) if not _has_place(part))
+                raise no_place(lacking, self.task, dict(map(_setting, self.set)), recipe)
         if self.places and all(map(_has_place, self.blocks)):
             why = "each of --blocks has a place of its own" if self.blocks else "there are no --blocks"
             raise ValueError(f"places {' '.join(self.places)}: no block goes there, for {why}. Leave --places out.")
@@ -102,6 +109,7 @@ class Arm:
         settings: of all its trainings.
         variant: those of the settings that make it another row than others.
         resolved: all settings of a training, as its run saves them (`resolve`); that of the first seed.
+        also: names of rows that were left out, for they are this one.
     """
 
     name: str
@@ -110,6 +118,7 @@ class Arm:
     settings: Settings
     variant: Settings
     resolved: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    also: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def title(self) -> str:
@@ -180,7 +189,7 @@ def make_arms(config: AblationConfig) -> list[Arm]:
         ValueError: a block stands twice at one place, or two arms would have one name.
     """
     common = dict(map(_setting, config.set))
-    arms: dict[tuple[str, str, Settings], Arm] = {}
+    arms: dict[tuple[str, str, Settings], Arm] = {}  # by their variants: what --set has already is found by its name
     blocks = ["", *_placed(config.blocks, config.places)]
     if twice := next((block for block in blocks if blocks.count(block) > 1), None):
         raise ValueError(f"blocks has {twice!r} twice, once by --places: leave one of them out.")
@@ -193,7 +202,7 @@ def make_arms(config: AblationConfig) -> list[Arm]:
                 settings = tuple((common | dict(variant)).items())
                 words = [block or "bare", recipe if len(config.recipes) > 1 else "", *(f"{n} {v}" for n, v in variant)]
                 name = re.sub(r"[^\w.-]+", "-", " ".join(words)).strip("-")
-                arms.setdefault((block, recipe, settings), Arm(name, block, recipe, settings, variant))
+                arms.setdefault((block, recipe, variant), Arm(name, block, recipe, settings, variant))
     rows = defaultdict(list)
     for arm in arms.values():
         rows[arm.name].append(repr(arm.title))
@@ -225,13 +234,14 @@ def _placed(blocks: Sequence[str], places: Sequence[str]) -> Iterator[str]:
     for block in blocks:
         if _has_place(block):
             yield block
-        else:
-            yield from (f"{block}@{place}" for place in places)
+            continue
+        for place in places:
+            yield ", ".join(part if _has_place(part) else f"{part}@{place}" for part in split_blocks(block))
 
 
-def _has_place(block: str) -> bool:
-    """Whether a block says where it goes: by its own place, or as a published placement; the bare network need not."""
-    return not block or "@" in block or all(part.strip() in PLACEMENTS for part in block.split(","))
+def _has_place(blocks: str) -> bool:
+    """Whether all blocks say where they go: by a place, or as a published placement; the bare network need not."""
+    return not blocks or all("@" in part or part in PLACEMENTS for part in split_blocks(blocks))
 
 
 def _setting(text: str) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -175,9 +175,10 @@ def _about_missing(config: AblationConfig, rows: Sequence[Row]) -> list[str]:
     missing = total - sum(len(row.values) for row in rows)
     if not missing:
         return []
-    one = "training is" if missing == 1 else "trainings are"
+    number, which = ("is", "it") if missing == 1 else ("are", "them")
     return [
-        f"{missing} of {total} {one} missing: the table is partial. The same command without --table-only trains them.",
+        f"{missing} of {counted(total, 'training')} {number} missing: the table is partial. The same command without "
+        f"--table-only trains {which}.",
         "",
     ]
 
@@ -201,7 +202,9 @@ def write_tables(config: AblationConfig, rows: Sequence[Row]) -> list[Path]:
     Returns:
         The files; none where those that stand there have runs of rows that this grid has not, which would be lost.
     """
-    names = {row.arm.run_name(seed) for row in rows if row.values for seed in config.seeds}
+    arms = [row.arm for row in rows if row.values]
+    arms += [replace(arm, name=name) for arm in arms for name in arm.also]  # an older version had them as rows
+    names = {arm.run_name(seed) for arm in arms for seed in config.seeds}
     if lacking := [name for name in _tabulated(Path(config.runs)) if name not in names]:
         status(
             f"not written: {config.runs}/ablation.md and .csv have {counted(len(lacking), 'run')} that this grid has "

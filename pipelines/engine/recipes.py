@@ -114,9 +114,9 @@ def without_weights(config: TrainingConfig) -> str:
     still = ", which what is frozen keeps" if config.train.freeze else ""
     nothing = sorted(RECIPES[type(config)].keys() - FROM_WEIGHTS[type(config)])
     return (
-        f"recipe {config.recipe} is for a network that starts from weights, and none are given: this one begins with random "
-        f"numbers{still}. Give --weights FILE, or the name of published ones, or a --recipe that starts from nothing "
-        f"({', '.join(nothing)}); docs/models.md says what each starts from"
+        f"recipe {config.recipe} is for a network that starts from weights, and none are given: this one begins with "
+        f"random numbers{still}. Give --weights FILE, or the name of published ones, or a --recipe that starts from "
+        f"nothing ({', '.join(nothing)}); docs/models.md says what each starts from"
     )
 
 

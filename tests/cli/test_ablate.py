@@ -12,6 +12,8 @@ from specvid import cli
         (["--blocks", "--places", "conv3.-1"], "--blocks has no value"),
         (["--blocks", ""], "blocks has an empty text (a variable of the shell that is not set?)"),
         (["--blocks", "--seeds", "0"], "--blocks has no value"),
+        (["--set", "lr=1", "--set", "epochs=2"], "--set is given twice: the first one would be lost. Give all its"),
+        (["--seeds=0", "--seeds", "1"], "--seeds is given twice"),
         (["--seeds", "0,1"], "seeds '0,1' must be whole numbers with spaces between them: --seeds 0 1."),
         (["--seeds", "0-4"], "seeds '0-4' must be whole numbers with spaces between them: --seeds 0 1 2 3 4."),
         (["--seeds", "x"], "seeds 'x' must be a whole number. See"),

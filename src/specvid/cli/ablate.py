@@ -43,7 +43,7 @@ _LISTS = ("--set", "--blocks", "--places", "--recipes", "--variants", "--seeds",
 
 
 def defaults(words: list[str]) -> tuple[None, list[str]]:
-    """Refuse lists without a value, which would train something else than was meant, without a word.
+    """Refuse lists without a value or given twice, which would train something else than was meant, without a word.
 
     Args:
         words: of the command line.
@@ -52,8 +52,11 @@ def defaults(words: list[str]) -> tuple[None, list[str]]:
         No options to start from, and the words.
 
     Raises:
-        ValueError: a list has no value.
+        ValueError: a list has no value, or stands there twice.
     """
+    flags = [word.partition("=")[0] for word in words]
+    if twice := next((flag for flag in _LISTS if flags.count(flag) > 1), None):
+        raise ValueError(f"{twice} is given twice: the first one would be lost. Give all its values behind one.")
     for word, following in zip(words, [*words[1:], "--"], strict=True):
         if word in _LISTS and following.startswith("--"):
             raise ValueError(

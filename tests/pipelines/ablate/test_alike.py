@@ -19,7 +19,7 @@ def test_what_the_recipe_sets_already_makes_no_row(variant: str) -> None:
     arms, (sentence,) = merge("", variant)
     assert [arm.title for arm in arms] == ["bare", "snl@conv3.-1"]
     assert sentence.startswith("row 'snl@conv3.-1 ")
-    assert "' is left out: it is 'snl@conv3.-1', for recipe osnet and the defaults give both" in sentence
+    assert "' is left out: it is 'snl@conv3.-1', for recipe osnet, --set and the defaults give both" in sentence
 
 
 @pytest.mark.parametrize(
@@ -59,3 +59,13 @@ def test_a_row_keeps_its_bare_network_where_that_has_another_name() -> None:
 def test_a_recipe_that_is_named_and_the_model_s_own_are_one() -> None:
     arms, sentences = merge("", recipes=("", "osnet"))
     assert (len(arms), len(sentences)) == (2, 2)
+
+
+def test_what_is_set_already_makes_no_row_and_is_said() -> None:
+    """It went without a word."""
+    arms, sentences = merge("", "epochs=3")
+    assert [(arm.title, arm.also) for arm in arms] == [
+        ("bare", ("bare-epochs-3",)),
+        ("snl@conv3.-1", ("snl-conv3.-1-epochs-3",)),
+    ]
+    assert sentences[0].startswith("row 'bare epochs=3' is left out: it is 'bare', for recipe osnet, --set and")

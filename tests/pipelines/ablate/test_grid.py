@@ -43,6 +43,14 @@ def test_published_placements_bring_their_places_along() -> None:
     assert make_arms(AblationConfig(blocks=("i3d_nln",)))[1].blocks == "i3d_nln"
 
 
+def test_of_several_blocks_those_without_a_place_get_one() -> None:
+    """One of them had a place, and so none was to need one: --places was refused."""
+    given = ("snl, nl@conv4.-1", "nl(gate=0.1, kernel=dot), i3d_nln")
+    arms = make_arms(AblationConfig(blocks=given, places=("a", "b")))
+    assert [arm.blocks for arm in arms[1:3]] == ["snl@a, nl@conv4.-1", "snl@b, nl@conv4.-1"]
+    assert arms[3].blocks == "nl(gate=0.1, kernel=dot)@a, i3d_nln"
+
+
 def test_a_bare_network_belongs_to_the_rows_of_its_own_settings() -> None:
     arms = make_arms(AblationConfig(set=("lr=1e-3",), blocks=("snl@a",), variants=("", "lr=1e-4", "block-lr=10")))
     bare = {arm.name: arm for arm in arms if not arm.blocks}
@@ -82,6 +90,8 @@ def test_the_command_line_of_a_training_parses() -> None:
     [
         ({"set": ("epochs",)}, "must read name=value"),
         ({"set": ("--epochs=3",)}, "without dashes"),
+        ({"set": ("help=1",)}, "setting 'help=1' is no setting: `specvid train reid --help` prints them"),
+        ({"variants": ("help-all=1",)}, "setting 'help-all=1' is no setting"),
         ({"set": ("seed=3",)}, "the grid gives seed itself"),
         ({"variants": ("blocks=snl",)}, "the grid gives blocks itself"),
         ({"blocks": ("snl",)}, r"has no place: write snl@layer3\.-1, "),
@@ -100,7 +110,9 @@ def test_the_command_line_of_a_training_parses() -> None:
         ({"blocks": ("snl@a",), "places": ("b",)}, "places b: no block goes there, for each of --blocks has a place"),
         ({"jobs": 0}, "jobs 0 must be at least 1"),
         ({"blocks": ("i3d_nnl",)}, "Published placements bring theirs along: i3d_nln, nl_1, "),
-        ({"blocks": ("i3d_nln, snl",)}, "has no place"),
+        ({"blocks": ("i3d_nln, snl",)}, "block 'snl' has no place: write snl@layer3"),
+        ({"blocks": ("nl(gate=0.1, kernel=dot), nl@a",)}, r"block 'nl\(gate=0.1, kernel=dot\)' has no place"),
+        ({"blocks": ("snl(gate=@a",)}, r"snl\(gate=@a"),
         ({"seeds": (1, 1)}, "give each seed once"),
         ({"seeds": ()}, "at least one"),
     ],

@@ -23,8 +23,9 @@ SETTINGS = [f"{name}={value}" for name, value in zip(QUICK_SETTINGS[::2], QUICK_
 
 
 def words(data, runs, *more: str) -> list[str]:
-    own = ["ablate", "--set", *SETTINGS, f"data={data}", "epochs=2", "--blocks", "snl(gate=0.5)@layer2.-1", "--seeds"]
-    return [*own, "0", "1", "--jobs", "2", "--runs", str(runs), *more]
+    own = ["ablate", "--set", *SETTINGS, f"data={data}", "epochs=2", "--runs", str(runs)]
+    usual = {"--blocks": ["snl(gate=0.5)@layer2.-1"], "--seeds": ["0", "1"], "--jobs": ["2"]}
+    return own + [word for flag, values in usual.items() if flag not in more for word in (flag, *values)] + [*more]
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +79,19 @@ def test_a_table_of_fewer_rows_does_not_take_the_place_of_all(data, runs, capsys
     assert {name: (runs / name).read_bytes() for name in before} == before
 
 
+def test_a_table_with_rows_that_are_one_now_is_written_again(data, runs, tmp_path, capsys):
+    """It had runs that the grid had not, for ever: an older version trained one network under two names."""
+    copy = Path(shutil.copytree(runs, tmp_path / "runs"))
+    line = words(data, copy, "--table-only", "--variants", "", "workers=0 save-every=3")
+    assert cli.run(line) == 0
+    with (copy / "ablation.csv").open("a") as file:
+        file.write("bare-workers-0-save-every-3-seed1,,tiny,workers=0 save-every=3,1,0.1,0.1,,,1,1\n")
+    capsys.readouterr()
+    assert cli.run(line) == 0
+    assert "written: " in (error := capsys.readouterr().err) and "not written" not in error
+    assert "save-every" not in (copy / "ablation.csv").read_text()
+
+
 def test_a_partial_table_says_what_it_lacks(data, runs, tmp_path, capsys):
     """A row without a finished training was not there at all."""
     copy = Path(shutil.copytree(runs, tmp_path / "runs"))
@@ -86,6 +100,12 @@ def test_a_partial_table_says_what_it_lacks(data, runs, tmp_path, capsys):
     assert cli.run(words(data, copy, "--table-only")) == 0
     out = capsys.readouterr().out
     assert "3 of 4 trainings are missing: the table is partial." in out
+    assert cli.run(words(data, copy, "--table-only", "--seeds", "0")) == 0
+    assert "1 of 2 trainings is missing: the table is partial. The same command without --table-only trains it." in (
+        capsys.readouterr().out
+    )
+    assert cli.run(words(data, copy, "--table-only")) == 0
+    capsys.readouterr()
     cells = next(line for line in out.splitlines() if line.startswith("| snl")).replace(" ", "").split("|")[1:-1]
     assert cells == ["snl(gate=0.5)@layer2.-1", "tiny", "0", *["-"] * 9]
     assert (copy / "ablation.md").read_text() == out
@@ -264,7 +284,7 @@ def test_a_run_that_is_scored_in_another_way_alone_is_refused(data, runs, tmp_pa
     ],
 )
 def test_what_is_wrong_is_said_before_anything_is_trained(data, tmp_path, capsys, more, why):
-    assert cli.run([*words(data, tmp_path / "runs"), *more]) == 2
+    assert cli.run(words(data, tmp_path / "runs", *more)) == 2
     error = capsys.readouterr().err
     assert why in error
     assert len([line for line in error.splitlines() if not line.startswith("checking ")]) == 1
@@ -303,7 +323,7 @@ def test_where_each_training_fails_in_one_way_the_others_are_not_started(data, t
     """The whole message came once for each training of each seed."""
     names = [f"{row}-seed{seed}" for seed in range(4) for row in ("bare", "snl-gate-0.5-layer2.-1")]
     spoil(tmp_path, *names)
-    assert cli.run([*words(data, tmp_path), "--seeds", "0", "1", "2", "3", "--jobs", "1"]) == 1
+    assert cli.run(words(data, tmp_path, "--seeds", "0", "1", "2", "3", "--jobs", "1")) == 1
     error = capsys.readouterr().err
     assert error.count("out of the folder that is to be written") == 1
     assert "bare-seed0 FAILED: " in error
@@ -324,7 +344,7 @@ def test_runs_that_are_no_folder(data, tmp_path, capsys):
 
 def test_a_failing_training_is_named_and_the_others_go_on(data, tmp_path, capsys):
     spoil(tmp_path, "bare-seed0")
-    assert cli.run([*words(data, tmp_path), "--seeds", "0", "--jobs", "1"]) == 1
+    assert cli.run(words(data, tmp_path, "--seeds", "0", "--jobs", "1")) == 1
     captured = capsys.readouterr()
     assert "1 of 2: bare-seed0 FAILED: " in captured.err
     started, ended = (

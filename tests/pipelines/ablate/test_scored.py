@@ -18,8 +18,9 @@ QUICK = [
 
 
 def words(data: Path, runs: Path, *more: str) -> list[str]:
-    own = ["--task", "action", "--blocks", "snl@layer2.-1", "--seeds", "0", "1", "--jobs", "1", "--runs", str(runs)]
-    return ["ablate", "--set", *QUICK, f"data={data}", "limit=4", *own, *more]
+    own = ["--task", "action", "--blocks", "snl@layer2.-1", "--jobs", "1", "--runs", str(runs)]
+    seeds = [] if "--seeds" in more else ["--seeds", "0", "1"]
+    return ["ablate", "--set", *QUICK, f"data={data}", "limit=4", *own, *seeds, *more]
 
 
 def tabulate(data: Path, runs: Path, *more: str) -> int:
