@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from specvid.config import from_dict
+from specvid.config import from_dict, to_dict
 from specvid.files import output_folder
 from specvid.pipelines.ablate.figures import check_figures_of
 from specvid.pipelines.ablate.grid import OWN, AblationConfig, Arm
@@ -24,8 +24,6 @@ from specvid.pipelines.reid.train import ReidTask
 from specvid.text import counted
 
 _KINDS: Mapping[str, tuple[Any, Any]] = {"reid": (ReidConfig, ReidTask), "action": (ActionConfig, ActionTask)}
-
-_OF_THE_GRID = OWN | {field.name for field in fields(AblationConfig)}
 
 
 def check_trainings(config: AblationConfig, todo: Sequence[tuple[Arm, int]]) -> None:
@@ -81,11 +79,27 @@ def _as_settings(text: str) -> str:
 
     def setting(found: re.Match[str]) -> str:
         name, value = found[1], found[2]
-        if name in _OF_THE_GRID:
-            return found[0].replace("--recipe", "--recipes") if name == "recipe" else found[0]
+        if name == "recipe":
+            return "--recipes"
+        if name not in _SETTINGS:  # commands in backquotes, and options of the grid or of nothing here
+            return found[0]
         return f"--set {name}={value}" if value else name
 
-    return re.sub(r"(?<!\S)--([a-z][a-z-]*)(?: ([A-Z]+\b|\d[\d.]*\d|\d))?(?![\w=])", setting, text)
+    return re.sub(r"`[^`]*`|(?<!\S)--([a-z][a-z-]*)(?: ([A-Z]+\b|\d[\d.]*\d|\d))?(?![\w=])", setting, text)
+
+
+def _names(settings: Mapping[str, Any]) -> Iterator[str]:
+    """The options of a training, as its config saves them, at any depth."""
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _names(value)
+        else:
+            yield name.replace("_", "-")
+
+
+_SETTINGS = {name for kind, _ in _KINDS.values() for name in _names(to_dict(kind()))} - (
+    OWN | {field.name for field in fields(AblationConfig)}
+)
 
 
 def _require_own_settings(config: AblationConfig, kind: Any, arm: Arm, seed: int) -> None:
