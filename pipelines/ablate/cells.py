@@ -27,9 +27,14 @@ def points(difference: Difference | None) -> str:
         return "-"
     mean = 100 * difference.mean
     if difference.deviation is None:
-        return f"{mean:+.2f}"
+        return _signed(mean)
     half = 100 * difference.half_width
-    return f"{mean:+.2f} [{mean - half:+.2f}, {mean + half:+.2f}]"
+    return f"{_signed(mean)} [{_signed(mean - half)}, {_signed(mean + half)}]"
+
+
+def _signed(value: float) -> str:
+    """A difference with its sign; one that rounds to 0 has a plus, whichever side it is on."""
+    return f"{round(value, 2) + 0.0:+.2f}"
 
 
 def use(gates: Sequence[float], shares: Sequence[float]) -> tuple[str, str]:

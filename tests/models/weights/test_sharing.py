@@ -112,7 +112,8 @@ def test_what_does_not_belong_together(tmp_path: Path) -> None:
         ({"size": 3}, "create_model: 'size' is unknown"),
         ({"name": "resnet18(last_stride=10000000000)"}, "10000000000 is more than its weights can hold"),
         ({"weights": "DEFAULT"}, "take 'weights' out of it"),
-        ({"pooling": 3}, "describes no model of specvid"),
+        ({"dropout": "much"}, "describes no model of specvid"),
+        ({"pooling": 3}, "pooling 3 is unknown. Choose from: attention, max, mean"),
     ):
         change(**changes)
         with pytest.raises(ValueError, match=message):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from specvid.pipelines.ablate.cells import points
 from specvid.pipelines.ablate.statistics import Difference, detectable, half_width, pooled, what_seeds_show
 
 
@@ -58,6 +59,11 @@ def test_a_detectable_difference_is_found_in_four_of_five_measurements(count: in
 def test_the_power_is_that_of_the_paired_t_test() -> None:
     assert detectable(1.0, 10) == pytest.approx(0.9960, abs=2e-3)  # one deviation takes ten pairs
     assert detectable(1.0, 2) > detectable(1.0, 3) > half_width(1.0, 3)
+
+
+def test_a_difference_that_rounds_to_0_has_one_sign() -> None:
+    assert points(Difference.of([-1e-6, -1e-6])) == "+0.00 [+0.00, +0.00]"
+    assert points(Difference.of([-1e-6])) == "+0.00"
 
 
 def test_what_seeds_show_is_said_in_points() -> None:

@@ -48,6 +48,8 @@ TWINS = "bare weights=runs/twins/last/model.safetensors"
         ("mars-mid-imagenet-frames", "mAP", "frames=8 bare", "frames=4 bare", [], "+0.77 [-0.40, +1.93]"),
         ("mars-mid-imagenet-all", "mAP", IMAGENET, "bare", [], "+0.62 [-1.13, +2.37]"),
         ("mars-mid-imagenet-all", "rank1", IMAGENET, "bare", [], "+2.87 [+1.14, +4.60]"),
+        ("mars-mid-imagenet-gates", "mAP", "snl(gate=0.1)", "bare", [], "+0.14 [-1.82, +2.09]"),
+        ("mars-mid-imagenet-gates", "rank1", "snl x10 gate x10", "bare", [], "-1.53 [-2.89, -0.18]"),
         ("mars-mid-imagenet-all-places", "mAP", f"snl@features.6 {RATES}", "bare", [], "-0.19 [-4.28, +3.90]"),
         ("mars-mid-imagenet-all-places", "mAP", f"snl@features.17.end {RATES}", "bare", [], "-0.46 [-4.55, +3.62]"),
         ("ucf101-5-twins", "top1", f"recipe=probe {TWINS}", "recipe=probe bare", [], "+28.28 [+25.02, +31.55]"),
