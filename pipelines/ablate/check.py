@@ -1,17 +1,17 @@
 """What a grid needs, before anything of it is trained: each row is prepared as its trainings will be."""
 
-import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from specvid.config import from_dict, to_dict
+from specvid.config import from_dict
 from specvid.files import output_folder
+from specvid.pipelines.ablate.advice import as_settings
 from specvid.pipelines.ablate.figures import check_figures_of
-from specvid.pipelines.ablate.grid import OWN, AblationConfig, Arm
+from specvid.pipelines.ablate.grid import AblationConfig, Arm
 from specvid.pipelines.action.config import ActionConfig
 from specvid.pipelines.action.train import ActionTask
 from specvid.pipelines.engine.devices import resolve_precision
@@ -23,7 +23,8 @@ from specvid.pipelines.reid.config import ReidConfig
 from specvid.pipelines.reid.train import ReidTask
 from specvid.text import counted
 
-_KINDS: Mapping[str, tuple[Any, Any]] = {"reid": (ReidConfig, ReidTask), "action": (ActionConfig, ActionTask)}
+TASKS: Mapping[str, tuple[Any, Any]] = {"reid": (ReidConfig, ReidTask), "action": (ActionConfig, ActionTask)}
+"""The config of a training, and what trains with it."""
 
 
 def check_trainings(config: AblationConfig, todo: Sequence[tuple[Arm, int]]) -> None:
@@ -42,7 +43,7 @@ def check_trainings(config: AblationConfig, todo: Sequence[tuple[Arm, int]]) -> 
             of training.
     """
     output_folder("runs", config.runs)
-    kind, task = _KINDS[config.task]
+    kind, task = TASKS[config.task]
     for arm, seed in todo:
         _require_own_settings(config, kind, arm, seed)
     rows = {arm.name: arm for arm, _ in todo}.values()
@@ -62,7 +63,7 @@ def check_trainings(config: AblationConfig, todo: Sequence[tuple[Arm, int]]) -> 
             with _naming(arm.title):
                 warnings[check(task, own, lists)] = None
     for warning in filter(None, warnings):
-        status(f"warning: {_as_settings(warning)}", style="yellow")
+        status(f"warning: {as_settings(warning)}", style="yellow")
 
 
 @contextmanager
@@ -71,35 +72,7 @@ def _naming(row: str) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise ValueError(f"row {row!r}: " * bool(row) + _as_settings(str(error))) from error
-
-
-def _as_settings(text: str) -> str:
-    """Advice on the options of a training as the grid takes them: ``--set lr=0.1`` for ``--lr 0.1``."""
-
-    def setting(found: re.Match[str]) -> str:
-        name, value = found[1], found[2]
-        if name == "recipe":
-            return "--recipes"
-        if name not in _SETTINGS:  # commands in backquotes, and options of the grid or of nothing here
-            return found[0]
-        return f"--set {name}={value}" if value else name
-
-    return re.sub(r"`[^`]*`|(?<!\S)--([a-z][a-z-]*)(?: ([A-Z]+\b|\d[\d.]*\d|\d))?(?![\w=])", setting, text)
-
-
-def _names(settings: Mapping[str, Any]) -> Iterator[str]:
-    """The options of a training, as its config saves them, at any depth."""
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from _names(value)
-        else:
-            yield name.replace("_", "-")
-
-
-_SETTINGS = {name for kind, _ in _KINDS.values() for name in _names(to_dict(kind()))} - (
-    OWN | {field.name for field in fields(AblationConfig)}
-)
+        raise ValueError(f"row {row!r}: " * bool(row) + as_settings(str(error))) from error
 
 
 def _require_own_settings(config: AblationConfig, kind: Any, arm: Arm, seed: int) -> None:

@@ -6,21 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from specvid.config import differences, to_dict
-from specvid.pipelines.ablate.check import check_trainings
+from specvid.pipelines.ablate.check import TASKS, check_trainings
 from specvid.pipelines.ablate.failures import enough, reason, would_all_fail
 from specvid.pipelines.ablate.figures import METRICS
 from specvid.pipelines.ablate.grid import AblationConfig, Arm
 from specvid.pipelines.ablate.progress import Progress
 from specvid.pipelines.ablate.scored import read_scored
-from specvid.pipelines.action.config import ActionConfig
 from specvid.pipelines.engine.config import ABOUT_THE_RUN, MAY_CHANGE_ON_RESUME
 from specvid.pipelines.engine.jobs import commands_at_once, run_commands
 from specvid.pipelines.engine.log import status
 from specvid.pipelines.engine.run import RunFolder
-from specvid.pipelines.reid.config import ReidConfig
 from specvid.text import counted
-
-_KINDS: Mapping[str, type[ActionConfig] | type[ReidConfig]] = {"reid": ReidConfig, "action": ActionConfig}
 
 # How, where and by which names it was computed, and what is checked by itself; a grid is trained to its end.
 _UNCHECKED = (MAY_CHANGE_ON_RESUME - {"max_steps"}) | (ABOUT_THE_RUN - {"recipe"})
@@ -127,7 +123,7 @@ def is_finished(config: AblationConfig, arm: Arm, seed: int) -> bool:
     run = RunFolder(Path(config.runs) / arm.run_name(seed))
     if not run.results().get("evaluations"):
         return False
-    saved = _with_defaults(run.config(), to_dict(_KINDS[config.task]()))
+    saved = _with_defaults(run.config(), to_dict(TASKS[config.task][0]()))
     wanted = dict(_as_trained(arm.resolved, saved))
     wanted["train"] = {**wanted["train"], "seed": seed}
     changed = differences(_in_place(saved), _in_place(wanted), but=_UNCHECKED)

@@ -16,14 +16,14 @@ def counted(number: int, noun: str) -> str:
 
     Args:
         number: how many.
-        noun: what, in the singular; its plural must be a regular one (``clip``, ``class``, ``identity``).
+        noun: what, in the singular; its plural must be a regular one (``clip``, ``class``, ``box``, ``identity``).
 
     Returns:
         E.g. ``1 clip``, ``3 classes`` or ``1,501 identities``.
     """
     if number == 1:
         return f"1 {noun}"
-    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}es" if noun.endswith(("s", "x")) else f"{noun}s"
     return f"{number:,} {plural}"
 
 

@@ -5,18 +5,6 @@ from collections.abc import Mapping
 from specvid.text import counted
 
 
-def boxes(number: int) -> str:
-    """A number of boxes.
-
-    Args:
-        number: how many.
-
-    Returns:
-        E.g. ``1 box``, ``1,200 boxes``.
-    """
-    return f"{number:,} {'box' if number == 1 else 'boxes'}"
-
-
 def reasons(counts: Mapping[str, int], *, least: int = 1) -> dict[str, str]:
     """Why boxes, tracks and images are not in a table.
 
@@ -33,12 +21,12 @@ def reasons(counts: Mapping[str, int], *, least: int = 1) -> dict[str, str]:
         (short, f"{counted(short, 'track')} shorter than --least {least}", "a lower --least takes more"),
         (
             end,
-            f"{boxes(end)} behind the last frame ({counts.get('frames', 0):,})",
+            f"{counted(end, 'box')} behind the last frame ({counts.get('frames', 0):,})",
             "give the video that the tracker read, all of it",
         ),
         (
             outside,
-            f"{boxes(outside)} outside the picture",
+            f"{counted(outside, 'box')} outside the picture",
             "where there are many, give the video in the size that the tracker read",
         ),
         (

@@ -27,7 +27,7 @@ from specvid.datasets.layouts.text import read_text
 from specvid.files import output_file, output_folder, replacing_file
 from specvid.pipelines.engine.log import echo
 from specvid.text import counted, path_on_one_line
-from specvid.tools.data.left_out import boxes, reasons
+from specvid.tools.data.left_out import reasons
 from specvid.tools.data.mot import Box, is_plain_name, read_mot
 from specvid.tools.program import Program
 
@@ -95,9 +95,12 @@ def cut(
     counts = {"outside": outside, "end": end, "frames": length, "short": short}
     if not rows:
         passed = sum(map(len, long_enough)) - len(chosen)
-        why = [*reasons(counts, least=least), *([f"{boxes(passed)} passed over by --every {every}"] if passed else [])]
+        why = [
+            *reasons(counts, least=least),
+            *([f"{counted(passed, 'box')} passed over by --every {every}"] if passed else []),
+        ]
         raise ValueError(
-            f"nothing of {mot} can be cut out of {video}: {boxes(sum(map(len, tracks.values())))} of "
+            f"nothing of {mot} can be cut out of {video}: {counted(sum(map(len, tracks.values())), 'box')} of "
             f"{counted(len(tracks), 'track')}, {', '.join(why)}. Give the video that the tracker read, or a lower "
             "--least."
         )

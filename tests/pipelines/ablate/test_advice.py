@@ -2,7 +2,7 @@
 
 import pytest
 
-from specvid.pipelines.ablate.check import _as_settings
+from specvid.pipelines.ablate.advice import as_settings
 
 
 @pytest.mark.parametrize(
@@ -19,4 +19,4 @@ from specvid.pipelines.ablate.check import _as_settings
     ],
 )
 def test_options_of_a_training_are_settings_of_the_grid(text: str, says: str) -> None:
-    assert _as_settings(text) == says
+    assert as_settings(text) == says
