@@ -11,14 +11,15 @@ the saved maps. Augmentation is what features allow: mirror images.
 Rows are added to the CSV as they are measured, seeds outermost, and maps and settings are saved beside it; the same
 command goes on where it stopped, and one of other settings needs another CSV. Other sets go by ``--dataset``
 (``folders``, for one that ``specvid data synthesize relation`` made), other blocks and places by
-``--arms "blocks gc@Mixed_5c.end"``.
+``--arms "blocks gc@Mixed_5c.end"``, and factors on their rates and those of their gates (which have 10 where a row
+names none) by ``--arms "blocks snl x10 gate x100"``.
 """
 
 import argparse
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -42,13 +43,16 @@ from specvid.pipelines.engine.schedule import build_schedule
 from specvid.pipelines.engine.seeds import seed_all
 from specvid.text import to_markdown
 from specvid.tools.study.command_line import require_batch, run, study_parser
-from specvid.tools.study.frozen_network import CUTS, Cut, check_blocks, frozen_stages, trained_part, videos
+from specvid.tools.study.frozen_network import CUTS, Cut, frozen_stages, trained_part, videos
+from specvid.tools.study.rated_blocks import RatedBlocks
 from specvid.tools.study.rows import Rows, by_arm, difference, figures, verdict
 from specvid.tools.study.settings import saved_maps, settings_of
 from specvid.tools.study.trained import require_finite, strongest
 
 CUT = CUTS["i3d_inception"]
 BATCH = 16
+GATE_LR = 10.0
+"""Of rows that name none."""
 COLUMNS = ("arm", "seed", "top1", "gate", "share", "trained", "ms_per_step", "seconds")
 
 
@@ -61,46 +65,59 @@ class Arm:
     """One row: what learns, and the block."""
 
     recipe: str
-    block: str = ""
+    blocks: RatedBlocks = field(default_factory=RatedBlocks)
 
     @property
     def name(self) -> str:
         """The recipe and the block."""
-        return f"{self.recipe} {self.block or 'bare'}"
+        return f"{self.recipe} {self.blocks.name}"
 
     @property
     def still(self) -> list[str]:
         """What stands still, as ``--freeze`` takes it."""
         return list(STILL[self.recipe])
 
+    def config(self, epochs: int, lr: float) -> EngineConfig:
+        """How the row is trained.
+
+        Args:
+            epochs: of all rows.
+            lr: of all rows but those of ``finetune``, which have a tenth of it.
+        """
+        return EngineConfig(
+            epochs=epochs,
+            lr=lr * (1 if self.still else 0.1),
+            weight_decay=0.01,
+            warmup=0.05,
+            block_lr=self.blocks.block_lr,
+            gate_lr=self.blocks.gate_lr or GATE_LR,
+        )
+
     @classmethod
     def of(cls, name: str, cut: Cut = CUT) -> "Arm":
         """The arm of a name.
 
         Args:
-            name: a recipe, and a block or ``bare``, as `name` has them.
+            name: a recipe, and a block with factors on its rates or ``bare``, as `name` has them.
             cut: where the network is divided.
 
         Returns:
             The arm.
 
         Raises:
-            ValueError: no such recipe, or no such block.
+            ValueError: no such recipe or block, or wrong rates.
         """
         recipe, _, block = name.partition(" ")
         if recipe not in STILL:
             raise unknown("recipe", recipe, STILL)
         if not block:
             raise ValueError(f"arm {name!r} must be a recipe and a block, e.g. '{recipe} snl', or '{recipe} bare'.")
-        arm = cls(recipe, "" if block == "bare" else block)
-        if arm.block:
-            check_blocks(cut, arm.block)
-        return arm
+        return cls(recipe, RatedBlocks.of(block, cut))
 
 
 ARMS = (
-    *(Arm("probe"), Arm("blocks", "snl"), Arm("blocks", "nl")),
-    *(Arm("finetune"), Arm("finetune", "snl"), Arm("finetune", "nl")),
+    *(Arm("probe"), Arm("blocks", RatedBlocks("snl")), Arm("blocks", RatedBlocks("nl"))),
+    *(Arm("finetune"), Arm("finetune", RatedBlocks("snl")), Arm("finetune", RatedBlocks("nl"))),
 )
 BARE = {"probe": "probe bare", "blocks": "probe bare", "finetune": "finetune bare"}
 """What each recipe is compared with: blocks on a frozen network with the classifier alone."""
@@ -158,11 +175,10 @@ def train_and_score(
     """
     start = time.perf_counter()
     seed_all(seed)
-    model = trained_part(cut, options.weights, arm.block, len(lists.classes), neck="none")
+    model = trained_part(cut, options.weights, arm.blocks.blocks, len(lists.classes), neck="none")
     freeze(model, arm.still)
     train_mode(model)
-    rate = options.lr * (1 if arm.still else 0.1)
-    config = EngineConfig(epochs=options.epochs, lr=rate, weight_decay=0.01, warmup=0.05, gate_lr=10.0)
+    config = arm.config(options.epochs, options.lr)
     labels = torch.tensor([record.label for record in lists.train])
     steps, rng = len(labels) // BATCH, np.random.default_rng(seed)
     optimizer = build_optimizer(model, config)

@@ -14,12 +14,9 @@ what stands still go by ``--arms "gc@features.17.end x10"``.
 """
 
 import argparse
-import math
-import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -42,88 +39,35 @@ from specvid.pipelines.reid.features import as_reid_features
 from specvid.pipelines.reid.loss import ReidLoss
 from specvid.text import to_markdown
 from specvid.tools.study.command_line import run, study_parser
-from specvid.tools.study.frozen_network import CUTS, Cut, Maps, check_blocks, frozen_stages, outputs, trained_part
+from specvid.tools.study.frozen_network import CUTS, Cut, Maps, frozen_stages, outputs, trained_part
+from specvid.tools.study.rated_blocks import RatedBlocks
 from specvid.tools.study.rows import Rows, by_arm, difference, figures, verdict
 from specvid.tools.study.settings import saved_maps, settings_of
 from specvid.tools.study.trained import require_finite, strongest
 
 IDENTITIES, TRACKLETS = 8, 4
-_NAME = re.compile(r"(?P<blocks>\S.*?)(?: +x(?P<block_lr>\S+))?(?: +gate x(?P<gate_lr>\S+))?")
 COLUMNS = ("arm", "seed", "mAP", "rank1", "gate", "gate_max", "share", "parameters", "seconds")
-
-
-@dataclass(frozen=True)
-class Arm:
-    """One row: a block (empty: none), and how fast it and its gates learn."""
-
-    blocks: str
-    block_lr: float = 1.0
-    gate_lr: float | None = None
-
-    @property
-    def name(self) -> str:
-        """The block, and the factors on its rates where they are not 1."""
-        fast = "" if self.block_lr == 1 else f" x{self.block_lr:.15g}"
-        return (self.blocks or "bare") + fast + (f" gate x{self.gate_lr:.15g}" if self.gate_lr else "")
-
-    @classmethod
-    def of(cls, name: str, cut: Cut) -> "Arm":
-        """The arm of a name.
-
-        Args:
-            name: blocks or ``bare``, and factors on the rates, as `name` has them.
-            cut: the network, and where it is divided.
-
-        Returns:
-            The arm.
-
-        Raises:
-            ValueError: no such block, option or place, or the place is in what stands still.
-        """
-        found = _NAME.fullmatch(name.strip())
-        if not found or (found["blocks"] == "bare" and (found["block_lr"] or found["gate_lr"])):
-            raise ValueError(
-                f"arm {name!r} must be 'bare', or blocks and the factors on their rates: 'snl', 'snl x10 gate x100'."
-            )
-        if found["blocks"] == "bare":
-            return cls("")
-        factors = [_factor(found[rate], name) for rate in ("block_lr", "gate_lr")]
-        check_blocks(cut, found["blocks"])
-        return cls(found["blocks"], factors[0] or 1.0, factors[1])
-
-
-def _factor(text: str | None, name: str) -> float | None:
-    """The factor on a rate in an arm's name, if there is one."""
-    if text is None:
-        return None
-    try:
-        factor = float(text)
-    except ValueError:
-        factor = math.nan
-    if not 0 < factor < math.inf:
-        raise ValueError(f"arm {name!r}: x{text} must be a finite number greater than 0, a factor on the rate.")
-    return factor
 
 
 MODELS = ("osnet_x0_25", "mobilenet_v2")
 
 ARMS = (
-    Arm(""),
-    Arm("snl"),
-    Arm("snl", 10, 100),
-    Arm("snl(gate=0.1)"),
-    Arm("snl(gate=1.0)"),
-    Arm("snl(gating=channel)", 10, 100),
-    Arm("nl", 10, 100),
-    Arm("cheb", 10, 100),
-    Arm("a2", 10, 100),
-    Arm("gc", 10),
-    Arm("se", 10),
+    RatedBlocks(),
+    RatedBlocks("snl"),
+    RatedBlocks("snl", 10, 100),
+    RatedBlocks("snl(gate=0.1)"),
+    RatedBlocks("snl(gate=1.0)"),
+    RatedBlocks("snl(gating=channel)", 10, 100),
+    RatedBlocks("nl", 10, 100),
+    RatedBlocks("cheb", 10, 100),
+    RatedBlocks("a2", 10, 100),
+    RatedBlocks("gc", 10),
+    RatedBlocks("se", 10),
 )
 
 
 def train_and_score(
-    arm: Arm, seed: int, data: ReidSet, train: Maps, test: Maps, cut: Cut, options: argparse.Namespace
+    arm: RatedBlocks, seed: int, data: ReidSet, train: Maps, test: Maps, cut: Cut, options: argparse.Namespace
 ) -> dict:
     """One training.
 
@@ -258,7 +202,7 @@ def measure(options: argparse.Namespace) -> str:
     """
     usual = CUTS[options.model]
     cut = usual.behind(options.last_frozen)
-    arms = {arm.name: arm for arm in (Arm.of(name, cut) for name in options.arms or [arm.name for arm in ARMS])}
+    arms = {arm.name: arm for arm in (RatedBlocks.of(name, cut) for name in options.arms or [arm.name for arm in ARMS])}
     data = read_mars(options.data)
     of_maps = settings_of("frozen_blocks", data, options.weights, model=options.model, **cut.differs_from(usual))
     of_trainings = {"frames": options.frames, "epochs": options.epochs, "lr": options.lr}

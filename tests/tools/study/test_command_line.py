@@ -82,7 +82,7 @@ def test_the_commands_on_the_page_are_right(monkeypatch: pytest.MonkeyPatch) -> 
             assert [frozen_actions.Arm.of(arm, cut).name for arm in options.arms or ()] == (options.arms or [])
         elif name == "frozen_blocks":
             cut = frozen_blocks.CUTS[options.model].behind(options.last_frozen)
-            assert [frozen_blocks.Arm.of(arm, cut).name for arm in options.arms or ()] == (options.arms or [])
+            assert [frozen_blocks.RatedBlocks.of(arm, cut).name for arm in options.arms or ()] == (options.arms or [])
 
 
 def _keep(parser: ArgumentParser, words: list[str], seen: list[Namespace]) -> int:

@@ -11,6 +11,7 @@ import specvid
 from specvid.models.weights import save_weights
 from specvid.tools.study.frozen_actions import ARMS, CUT, Arm, logits_of, main
 from specvid.tools.study.frozen_network import frozen_stages, trained_part
+from specvid.tools.study.rated_blocks import RatedBlocks
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +40,11 @@ def test_frozen_and_trained_part_are_the_whole_network(weights: str, stage: str,
 
 def test_rows_go_by_their_names() -> None:
     assert [Arm.of(arm.name) for arm in ARMS] == list(ARMS)
-    assert Arm.of("finetune gc(reduction=8)") == Arm("finetune", "gc(reduction=8)")
-    assert Arm.of("blocks snl@Mixed_5c.end") == Arm("blocks", "snl@Mixed_5c.end")
+    assert Arm.of("finetune gc(reduction=8)") == Arm("finetune", RatedBlocks("gc(reduction=8)"))
+    assert Arm.of("blocks snl@Mixed_5c.end") == Arm("blocks", RatedBlocks("snl@Mixed_5c.end"))
+    assert Arm.of("blocks snl@Mixed_5b, gc@Mixed_5c x10 gate x100") == Arm(
+        "blocks", RatedBlocks("snl@Mixed_5b, gc@Mixed_5c", 10, 100)
+    )
     with pytest.raises(ValueError, match=r"recipe 'blcks' is unknown\. Did you mean 'blocks'"):
         Arm.of("blcks snl")
     with pytest.raises(ValueError, match=r"block 'sln' is unknown\. Did you mean 'snl'"):
@@ -49,9 +53,21 @@ def test_rows_go_by_their_names() -> None:
         ValueError, match="puts a block at snl_before_Mixed_4b, which is not in what learns: MaxPool3d_5a"
     ):
         Arm.of("blocks snl@Mixed_4b")
-    assert Arm.of("blocks snl@Mixed_4b", CUT.behind("Mixed_3c")) == Arm("blocks", "snl@Mixed_4b")
+    assert Arm.of("blocks snl@Mixed_4b", CUT.behind("Mixed_3c")) == Arm("blocks", RatedBlocks("snl@Mixed_4b"))
     with pytest.raises(ValueError, match=r"arm 'probe' must be a recipe and a block, e\.g\. 'probe snl'"):
         Arm.of("probe")
+
+
+def test_blocks_and_their_gates_learn_at_the_rates_of_the_name() -> None:
+    for name, rates in {
+        "probe bare": (4e-3, 1, 10),
+        "blocks snl": (4e-3, 1, 10),
+        "blocks snl gate x1": (4e-3, 1, 1),
+        "blocks snl x10 gate x100": (4e-3, 10, 100),
+        "finetune snl x10": (4e-4, 10, 10),
+    }.items():
+        config = Arm.of(name).config(8, 4e-3)
+        assert (config.lr, config.block_lr, config.gate_lr) == pytest.approx(rates)
 
 
 def test_clips_of_several_classes_are_refused(weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

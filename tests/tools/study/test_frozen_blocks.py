@@ -14,8 +14,9 @@ from specvid.models.insertion.inserted_block import InsertedBlock
 from specvid.models.weights import save_weights
 from specvid.pipelines.ablate.statistics import Difference
 from specvid.pipelines.engine.block_use import strengths
-from specvid.tools.study.frozen_blocks import ARMS, COLUMNS, Arm, main, summary
+from specvid.tools.study.frozen_blocks import COLUMNS, main, summary
 from specvid.tools.study.frozen_network import CUTS, check_blocks, frozen_stages, outputs, trained_part
+from specvid.tools.study.rated_blocks import RatedBlocks
 from specvid.tools.study.rows import Rows
 from specvid.tools.study.settings import settings_of
 
@@ -84,11 +85,11 @@ def test_where_a_network_can_be_divided() -> None:
         with pytest.raises(ValueError, match=re.escape(f"last frozen stage {stage!r} is unknown.")):
             cut.behind(stage)
     early = cut.behind("features.6")
-    assert Arm.of("bare", early) == Arm("")
-    assert Arm.of("snl@features.7 x10", early) == Arm("snl@features.7", 10)
+    assert RatedBlocks.of("bare", early) == RatedBlocks()
+    assert RatedBlocks.of("snl@features.7 x10", early) == RatedBlocks("snl@features.7", 10)
     assert early.located("snl") == "snl@features.7"
     with pytest.raises(ValueError, match=re.escape("puts a block at features.snl_before_6, which is not in what")):
-        Arm.of("snl@features.6", early)
+        RatedBlocks.of("snl@features.6", early)
 
 
 @pytest.mark.parametrize("name", CUTS)
@@ -98,38 +99,6 @@ def test_blocks_without_a_place_go_behind_any_stage(name: str) -> None:
     for stage in stages:
         path = ".".join(filter(None, (CUTS[name].container, stage)))
         check_blocks(CUTS[name].behind(path), "gc")
-
-
-def test_arms_by_their_names() -> None:
-    cut = CUTS["mobilenet_v2"]
-    assert [Arm.of(arm.name, cut) for arm in ARMS] == list(ARMS)
-    assert Arm.of("snl(gate=0.1)@features.16 x2.5 gate x.5", cut) == Arm("snl(gate=0.1)@features.16", 2.5, 0.5)
-    for name, says in {
-        "": "arm '' must be 'bare', or blocks",
-        "bare x10": "arm 'bare x10' must be 'bare', or blocks",
-        "snl x": "'snl x'",
-        "snl gate x-1": "arm 'snl gate x-1': x-1 must be a finite number greater than 0",
-        "snl gate x0": "arm 'snl gate x0': x0 must be",
-        "snl x1e999": "x1e999 must be",
-        "snl xten": "xten must be",
-        "snl@features.19": "features.19",
-        "snl@features.13": "puts a block at features.snl_before_13, which is not in what learns: features.14, ",
-        "snl@features.3, snl@features.14": "puts a block at features.snl_before_3,",
-        "snl@features.3.conv": "puts a block at features.3.",
-        "snl@end": "which is not in what learns",
-        "snl@end, gc@features.14": "which is not in what learns",
-        "snl@0": "which is not in what learns",
-    }.items():
-        with pytest.raises(ValueError, match=re.escape(says)):
-            Arm.of(name, cut)
-
-
-def test_arms_are_told_apart_by_their_names() -> None:
-    cut = CUTS["mobilenet_v2"]
-    for name in ("snl x1234567", "snl x1234568", "snl x1e-07 gate x0.1"):
-        assert Arm.of(Arm.of(name, cut).name, cut) == Arm.of(name, cut)
-    assert Arm.of("snl x1234567", cut).name != Arm.of("snl x1234568", cut).name
-    assert Arm.of(" snl  x10 ", cut).name == "snl x10"
 
 
 def test_differences_are_paired_by_seed() -> None:
