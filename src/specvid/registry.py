@@ -1,5 +1,6 @@
 """A registry: a dict of what can be asked for by name, and a decorator that fills it."""
 
+import math
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
@@ -63,7 +64,7 @@ class Registry(dict[str, Entry]):
 def check_options(
     what: str, given: Mapping[str, Any], known: Mapping[str, Any], *, words: Collection[str] = ()
 ) -> None:
-    """Check the names of options, and that fractions, and what is on or off (each word would be on), are no words.
+    """Check the names of options, that numbers are finite, and that fractions and what is on or off are no words.
 
     Args:
         what: Whose options, e.g. ``block 'snl'``.
@@ -72,12 +73,15 @@ def check_options(
         words: Those that are a fraction, off or on if not given, and also take a word.
 
     Raises:
-        ValueError: An option is unknown, or one that is a fraction, True or False is a word.
+        ValueError: An option is unknown, one that is a fraction, True or False is a word, or a number is not finite.
     """
     for option, value in given.items():
         if option not in known:
             raise unknown(f"option of {what}", option, known)
         if isinstance(known[option], bool) and isinstance(value, str) and option not in words:
             raise ValueError(f"{option}={value!r} of {what} is not possible: it is True or False.")
-        if isinstance(known[option], float) and isinstance(value, (str, list, tuple, dict)) and option not in words:
+        no_number = value is None or isinstance(value, (str, list, tuple, dict))
+        if isinstance(known[option], float) and no_number and option not in words:
             raise ValueError(f"{option}={value!r} of {what} is not possible: it is a number.")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{option}={value!r} of {what} is not possible: it is a finite number.")

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from specvid.errors import unknown
 from specvid.models.blocks.grid import graph_axes
 from specvid.models.blocks.long_range.base import LongRangeBlock, position_scores
-from specvid.models.blocks.options import check_heads, inner_width
+from specvid.models.blocks.options import check_heads, check_integer, inner_width
 from specvid.models.blocks.pointwise import Pointwise
 from specvid.models.blocks.registry import register_block
 
@@ -80,6 +80,8 @@ class PositionAttention(LongRangeBlock):
         self.qkv = Pointwise(channels, 3 * inner, bias=bias)
         depth = inner // heads
         lengths = {"frames": frames, "height": height, "width": width}
+        for option, length in lengths.items():
+            check_integer("bot", option, length)
         self.axes = () if position == "none" else graph_axes(dims, mode)
         rows = {axis: 2 * lengths[axis] - 1 if position == "relative" else lengths[axis] for axis in self.axes}
         self.tables = nn.ParameterDict(

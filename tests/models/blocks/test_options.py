@@ -1,6 +1,9 @@
 """Wrong names and values get one clear error: the thing, its value, the rule, the fix."""
 
+from math import inf, nan
+
 import pytest
+import torch
 
 from specvid.models.blocks import create_block, list_blocks
 from specvid.models.blocks.registry import block_options
@@ -22,6 +25,19 @@ def test_a_value_of_another_kind_names_block_and_option(name: str) -> None:
                     create_block(name, 16, **needed, **{option: value})
 
 
+@pytest.mark.parametrize("name", list_blocks())
+def test_a_block_of_odd_values_is_refused_or_computes(name: str) -> None:
+    """Tables of -3 rows were torch's RuntimeError, a gate of nan made every feature one."""
+    x, needed = torch.ones(1, 8, 2, 4, 4), {"function": lambda f: f} if name == "spectral" else {}
+    for option in block_options(name):
+        for value in (-1, 0, 2.5, True, None, nan, inf):
+            try:
+                block = create_block(name, 8, **needed | {option: value})
+            except ValueError:
+                continue
+            assert torch.isfinite(block.eval()(x)).all(), (option, value)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -31,7 +47,13 @@ def test_a_value_of_another_kind_names_block_and_option(name: str) -> None:
         (lambda: create_block("snl", 8, gate="x"), r"gate='x' of block 'snl' is not possible: it is a number"),
         (lambda: create_block("snl", 8, gate=(1, 2)), r"gate=\(1, 2\) of block 'snl' is not possible: it is a num"),
         (lambda: create_block("snl", 8, gating=1), r"gating 1 is unknown. Choose from: channel, norm, scalar"),
-        (lambda: create_block("snl", 8, gate=None), r"gate=None of block 'snl': a value is of another kind than its"),
+        (lambda: create_block("snl", 8, gate=None), r"gate=None of block 'snl' is not possible: it is a number"),
+        (lambda: create_block("gnconv", 8, scale=None), r"scale=None of block 'gnconv' is not possible"),
+        (lambda: create_block("snl", 8, gate=nan), r"gate=nan of block 'snl' is not possible: it is a finite number"),
+        (lambda: create_block("dnl", 8, scale=inf), r"scale=inf of block 'dnl' is not possible: it is a fin"),
+        (lambda: create_block("bot", 8, frames=0), r"frames=0 of block 'bot' is not possible: it is an integer from 1"),
+        (lambda: create_block("bot", 8, width=-4), r"width=-4 of block 'bot' is not possible: it is an integer from 1"),
+        (lambda: create_block("bot", 8, height=2.5), r"height=2.5 of block 'bot' is not possible: it is an integer"),
         (lambda: create_block("snl", 8, order=2), r"option of block 'snl' 'order' is unknown"),
         (
             lambda: create_block("snl", 8, impl="quick"),
