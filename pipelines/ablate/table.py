@@ -35,7 +35,7 @@ class Row:
         blocks: by seed, the use of each block (`specvid.pipelines.engine.block_use.BlockUse` as a dict).
         parameters: of the network.
         gmacs: 10^9 multiply-adds of a clip.
-        context: what was scored: data set, split, protocol, checkpoint, sampling.
+        context: what was scored: data set, split, protocol, checkpoint, sampling, frames and their size.
         recipe: that the runs started from, also where that was the model's choice.
         rates: of blocks and gates, as factors on that of the rest.
     """
@@ -48,6 +48,11 @@ class Row:
     context: Mapping[str, Any]
     recipe: str
     rates: tuple[float, float]
+
+    @property
+    def test(self) -> str:
+        """What its figures are of, in words."""
+        return ", ".join(f"{name} {value}" for name, value in self.context.items())
 
     def difference(self, bare: "Row", metric: str) -> Difference | None:
         """The difference to the bare network, paired over the seeds that both have.
@@ -162,8 +167,7 @@ def _about_tests(rows: Sequence[Row]) -> list[str]:
     for row in rows:
         if not row.values:
             continue
-        context = ", ".join(f"{name} {value}" for name, value in row.context.items())
-        names.setdefault(context, []).append(row.arm.name)
+        names.setdefault(row.test, []).append(row.arm.name)
     if len(names) == 1:
         return [f"Scored: {context}." for context in names]
     return [f"Scored of {', '.join(own)}: {context}.  " for context, own in names.items()]  # two spaces: a new line
@@ -214,7 +218,8 @@ def write_tables(config: AblationConfig, rows: Sequence[Row]) -> list[Path]:
         return []
     metrics, text = _metrics(config, rows), io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(["run", "blocks", "recipe", "settings", "seed", *metrics, "gates", "shares", "parameters", "gmacs"])
+    about = ["run", "blocks", "recipe", "settings", "seed"]
+    table.writerow([*about, *metrics, "gates", "shares", "parameters", "gmacs", "scored"])
     for row in rows:
         for seed, values in row.values.items():
             uses = row.blocks[seed]
@@ -223,7 +228,8 @@ def write_tables(config: AblationConfig, rows: Sequence[Row]) -> list[Path]:
             settings = " ".join(f"{name}={value}" for name, value in row.arm.variant)
             about = [row.arm.run_name(seed), row.arm.blocks, row.recipe, settings, seed]
             figures = [f"{values[metric]:.6f}" for metric in metrics]
-            table.writerow([*map(csv_cell, about), *figures, gates, shares, row.parameters, f"{row.gmacs:.4f}"])
+            cost = [row.parameters, f"{row.gmacs:.4f}"]
+            table.writerow([*map(csv_cell, about), *figures, gates, shares, *cost, csv_cell(row.test)])
     files = [Path(config.runs) / "ablation.csv", Path(config.runs) / "ablation.md"]
     for file, content in zip(files, (text.getvalue(), describe(config, rows) + "\n"), strict=True):
         write_text(file, content)

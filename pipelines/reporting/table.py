@@ -11,8 +11,8 @@ from specvid.pipelines.engine.log import silent
 from specvid.reading import read_json
 from specvid.text import counted
 
-_CONTEXT = ("dataset", "split", "protocol", "checkpoint", "views", "sampling", "rerank", "embedding_dim",
-            "scored")  # fmt: skip
+_CONTEXT = ("dataset", "split", "protocol", "checkpoint", "views", "sampling", "input", "rerank",
+            "embedding_dim", "scored")  # fmt: skip
 _IDLE = {
     "recipe",
     "name",

@@ -64,7 +64,13 @@ def test_another_score_of_a_run_is_not_its_row(data, runs, capsys):
     assert tabulate(data, runs) == 0
     assert top1(runs) == before
     assert "Scored: dataset " in (text := capsys.readouterr().out)
-    assert "no more than 4 clips of each part, split 1, checkpoint last, views 1 x 1, scored 4 of 4." in text
+    of = "no more than 4 clips of each part, split 1, checkpoint last, views 1 x 1, input 2 frames x 2, "
+    assert of in text
+    with (runs / "ablation.csv").open(newline="") as file:
+        scored = {row["scored"] for row in csv.DictReader(file)}
+    assert len(scored) == 1
+    assert of in (said := scored.pop())
+    assert f"Scored: {said}.\n" in text
 
 
 def test_figures_of_other_test_clips_are_refused(data, runs, capsys):

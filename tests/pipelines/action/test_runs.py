@@ -346,10 +346,10 @@ def test_report_is_a_table_over_runs(runs: Path, data: Path, tmp_path: Path, cap
     assert cli.run(["report", str(tmp_path), "--metrics", "top1", "--markdown"]) == 0
     head, rule, *body = capsys.readouterr().out.splitlines()
     assert [cell.strip() for cell in head.strip("|").split("|")] == [
-        *("model", "blocks", "dataset", "split", "checkpoint", "views", "scored", "runs", "top1")
+        *("model", "blocks", "dataset", "split", "checkpoint", "views", "input", "scored", "runs", "top1")
     ]
     assert [line.split("|")[2].strip() for line in body] == ["-", "snl@layer2.-1"]
-    assert all(line.split("|")[8].strip() == "2" and " ± " in line for line in body)
+    assert all(line.split("|")[9].strip() == "2" and " ± " in line for line in body)
     assert set(rule) <= {"|", "-"}
     assert cli.run(["report", str(tmp_path / "bare0"), "--metrics", "map"]) == 2
     assert "metric 'map' is unknown" in capsys.readouterr().err

@@ -79,11 +79,13 @@ def test_the_report_has_a_row_for_each_protocol(runs, capsys):
     heading, _, *rows = (
         [cell.strip() for cell in line.split("|")[1:-1]] for line in capsys.readouterr().out.splitlines()
     )
-    protocols = RunFolder(runs / "a").results()["evaluations"][0]["protocols"]
+    evaluation = RunFolder(runs / "a").results()["evaluations"][0]
+    protocols = evaluation["protocols"]
     found = {row[heading.index("protocol")]: row for row in rows}
     assert list(found) == list(protocols)
     for name, row in found.items():
         figures = protocols[name]
+        assert row[heading.index("input")] == evaluation["input"]
         assert row[heading.index("scored")] == f"{figures['valid_queries']} of {figures['queries']} queries"
         assert row[-2:] == [f"{100 * figures['mAP']:.2f}", f"{100 * figures['rank1']:.2f}"]
 
