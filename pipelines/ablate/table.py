@@ -218,8 +218,8 @@ def write_tables(config: AblationConfig, rows: Sequence[Row]) -> list[Path]:
         return []
     metrics, text = _metrics(config, rows), io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    about = ["run", "blocks", "recipe", "settings", "seed"]
-    table.writerow([*about, *metrics, "gates", "shares", "parameters", "gmacs", "scored"])
+    what, use = ["run", "blocks", "recipe", "settings", "seed"], ["gates", "shares", "parameters", "gmacs"]
+    table.writerow([*what, *metrics, *use, "scored"])
     for row in rows:
         for seed, values in row.values.items():
             uses = row.blocks[seed]
