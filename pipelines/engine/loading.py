@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import wait
+from multiprocessing.util import get_temp_dir
 from typing import Any
 
 import torch
@@ -86,6 +87,10 @@ def _start(loader: DataLoader[Any]) -> Any:
     also between two items, or before the first. Without it, a death is noticed at the next item, within five seconds.
     """
     _forgive_half_made_ones()
+    if loader.num_workers:
+        # Sockets that tensors are handed over by lie in a temporary folder. It is to be of this process, which removes
+        # it at its end: one that a worker makes for itself stays for ever where a signal ends that worker.
+        get_temp_dir()
     signal_handling._SIGCHLD_handler_set = True  # torch sets its handler once in a process, unless it thinks it has
     if sys.platform != "win32" and threading.current_thread() is threading.main_thread():
         before = signal.getsignal(signal.SIGCHLD)  # another loader of this process may have set it

@@ -30,8 +30,10 @@ def test_a_signal_to_all_processes_saves_and_says_so(tmp_path: Path, number: int
     data = synthesize_tiny_ucf101(tmp_path / "tiny")
     words = ["train", "action", "--data", str(data), "--runs", str(tmp_path), "--name", "a", *WORDS.split()]
     words += ["--epochs", "500", "--workers", "2"]
+    (folder := tmp_path / "t").mkdir()
     process = subprocess.Popen(
         [sys.executable, "-m", "specvid", *words],
+        env={**os.environ, "TMPDIR": str(folder)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -53,5 +55,6 @@ def test_a_signal_to_all_processes_saves_and_says_so(tmp_path: Path, number: int
     assert json.loads((tmp_path / "a/last/meta.json").read_text())["steps"] == steps
     with pytest.raises(ProcessLookupError):  # nobody of the group is left
         os.killpg(process.pid, 0)
+    assert not list(folder.glob("pymp-*"))  # a folder of sockets was left of each worker
     assert cli.run([*words, "--resume", "auto", "--max-steps", str(steps + 2)]) == 0
     assert f"continued from step {steps}" in capsys.readouterr().err
