@@ -13,6 +13,7 @@ LATE = "snl@conv4.-1 block-lr=10 gate-lr=100"
 RATES = "block-lr=10 gate-lr=100"
 FAST = "snl x10 gate x100"
 THREE = "snl@MaxPool3d_5a_2x2, snl@Mixed_5b.end, snl@Mixed_5c.end"
+EARLY, UCF_PLACES = "blocks snl@MaxPool3d_4a_3x3", ["--other-csv", str(DOCS / "results-ucf101-5-places.csv")]
 IMAGENET = "snl@features.13 block-lr=10 gate-lr=100"
 TWINS = "bare weights=runs/twins/last/model.safetensors"
 
@@ -28,6 +29,18 @@ TWINS = "bare weights=runs/twins/last/model.safetensors"
         ("ucf101-5-places", "top1", "blocks snl", "probe bare", [], "+3.20 [+2.36, +4.03]"),
         ("ucf101-5-places", "top1", "blocks snl", "blocks snl@Mixed_5c.end", [], "+3.20 [+1.50, +4.89]"),
         ("ucf101-5-places", "top1", f"blocks {THREE}", "blocks snl", [], "-1.07 [-2.27, +0.14]"),
+        ("ucf101-5-rates", "top1", "blocks snl gate x1", "probe bare", [], "+3.08 [+2.46, +3.69]"),
+        ("ucf101-5-rates", "top1", "blocks snl x10 gate x100", "probe bare", [], "+3.20 [+2.21, +4.18]"),
+        ("ucf101-5-rates", "top1", "blocks snl x10 gate x100", "blocks snl gate x1", [], "+0.12 [-1.09, +1.33]"),
+        ("ucf101-5-places", "top1", "finetune snl@Mixed_5c.end", "finetune bare", [], "-0.36 [-1.34, +0.63]"),
+        ("ucf101-5-places", "top1", f"finetune {THREE}", "finetune bare", [], "+0.36 [-1.41, +2.12]"),
+        ("ucf101-5-places", "top1", f"finetune {THREE}", "finetune snl@Mixed_5c.end", [], "+0.71 [-0.25, +1.67]"),
+        ("ucf101-5-places", "top1", "finetune snl", "finetune snl@Mixed_5c.end", [], "+1.07 [+0.45, +1.68]"),
+        ("ucf101-5-places", "top1", "finetune snl", "finetune bare", [], "+0.71 [-0.38, +1.80]"),
+        ("ucf101-5-places", "top1", "finetune snl(gate=0.1)", "finetune bare", [], "+0.71 [-1.04, +2.46]"),
+        ("ucf101-5-early", "top1", EARLY, "probe bare", UCF_PLACES, "+2.84 [+1.43, +4.25]"),
+        ("ucf101-5-early", "top1", EARLY, "blocks snl", UCF_PLACES, "-0.36 [-2.20, +1.49]"),
+        ("ucf101-5-early", "top1", EARLY, "blocks snl@Mixed_5c.end", UCF_PLACES, "+2.84 [+0.61, +5.07]"),
         ("ucf101-5-places", "top1", "blocks snl(gate=0.1)", "blocks snl", [], "-0.71 [-1.04, -0.38]"),
         ("ucf101-5-i3d", "top1", "blocks snl", "finetune bare", [], "+1.42 [+0.19, +2.65]"),
         ("mars-mid-osnet", "mAP", f"frames=4 {LATE}", f"frames=4 {RAISED}", [], "+2.19 [+0.94, +3.45]"),
@@ -84,6 +97,44 @@ def test_the_page_says_what_the_rows_say(
     assert main([str(DOCS / f"results-{file}.csv"), metric, row, other, *more]) == 0
     assert f": {says}, " in capsys.readouterr().out
     assert says in (DOCS / "results.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("row", "other", "says"),
+    [
+        ("snl@layer1.end", "bare", "+11.91 [+6.05, +17.77]"),
+        ("snl@layer2.-1", "bare", "+9.78 [+4.97, +14.58]"),
+        ("snl@layer2.end", "bare", "+5.42 [+3.76, +7.07]"),
+        ("snl@layer1.end, snl@layer2.-1, snl@layer2.end", "bare", "+20.16 [-2.06, +42.38]"),
+        ("snl(gate=1)@layer2.-1", "bare", "+11.81 [+8.90, +14.71]"),
+        ("snl@layer1.end", "snl@layer2.end", "+6.50 [+1.66, +11.34]"),
+        ("snl@layer1.end", "snl@layer2.-1", "+2.14 [-4.04, +8.31]"),
+        ("snl@layer2.end", "snl@layer2.-1", "-4.36 [-9.80, +1.08]"),
+        ("snl(gate=1)@layer2.-1", "snl@layer2.-1", "+2.03 [-2.02, +6.08]"),
+    ],
+)
+def test_places_of_drawn_walkers(row: str, other: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(DOCS / "results-drawn-walkers-places.csv"), "mAP", row, other]) == 0
+    assert f": {says}, " in capsys.readouterr().out
+    assert says in (DOCS / "reid.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("drawn", "page", "metric", "other", "says"),
+    [
+        ("walkers", "reid", "mAP", "bare", "+9.19 [+5.31, +13.08]"),
+        ("walkers", "reid", "mAP", "snl@layer2.-1", "-0.58 [-7.08, +5.91]"),
+        ("films", "synthetic", "top1", "bare", "+30.00 [-4.00, +64.00]"),
+        ("films", "synthetic", "top1", "snl@layer2.-1", "-20.00 [-54.00, +14.00]"),
+    ],
+)
+def test_rates_on_drawn_sets(
+    drawn: str, page: str, metric: str, other: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fast = f"snl@layer2.-1 {RATES}"
+    assert main([str(DOCS / f"results-drawn-{drawn}-rates.csv"), metric, fast, other]) == 0
+    assert f": {says}, " in capsys.readouterr().out
+    assert says in (DOCS / f"{page}.md").read_text(encoding="utf-8")
 
 
 def test_what_is_no_text_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
