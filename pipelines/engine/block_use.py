@@ -3,7 +3,7 @@
 A block starts as the identity, and a training may leave it there: then two trainings with and without it differ by
 chance alone. So every training reports at its end, block by block, where the gate stands, and the share: how large what
 the block adds is beside what it is added to, RMS(block(x) - x) / RMS(x), measured while the test part is scored. Below
-`UNUSED` the block counts as never used.
+`UNUSED` the block counts as never used; above `OVERWHELMING` it leaves little of what it is added to.
 """
 
 from collections.abc import Iterator
@@ -22,6 +22,9 @@ from specvid.text import percent
 
 UNUSED = 0.01
 """Least share for a block to count as used."""
+
+OVERWHELMING = 5.0
+"""Share above which little is left of what came in: the gate ran away, or started too high for these features."""
 
 MEASURED = 8
 """Forward passes in which the share is measured."""
@@ -55,6 +58,11 @@ class BlockUse:
     def used(self) -> bool:
         """Whether it adds more than `UNUSED` to the features; True where that was not measured."""
         return self.share is None or self.share >= UNUSED
+
+    @property
+    def overwhelms(self) -> bool:
+        """Whether it adds more than `OVERWHELMING`; False where that was not measured."""
+        return self.share is not None and self.share > OVERWHELMING
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON, for results.json."""
@@ -156,7 +164,7 @@ class BlockWatch:
 
 
 def announce_use(blocks: list[BlockUse]) -> None:
-    """Log a line for each block, and a warning for those that were never used.
+    """Log a line for each block, and a warning for those that were never used, or leave little of the features.
 
     Args:
         blocks: of the trained network.
@@ -168,4 +176,10 @@ def announce_use(blocks: list[BlockUse]) -> None:
                 f"block {block.place} was never used: it adds {percent(block.share or 0)} % to the features "
                 f"(less than {100 * UNUSED:g} %), so this training says nothing about it. Raise --block-lr or "
                 f"--gate-lr, train longer, or start the gate elsewhere: {block.block}(gate=0.02)@..."
+            )
+        if block.overwhelms:
+            fix = "--block-lr" if block.gate_start is None else "--gate-lr or --block-lr, or start the gate nearer to 0"
+            log.warning(
+                f"block {block.place} adds {percent(block.share or 0)} % to the features (more than "
+                f"{100 * OVERWHELMING:g} %), which leaves little of them. Lower {fix}."
             )

@@ -31,6 +31,17 @@ def test_a_fresh_block_is_unused_and_says_so(caplog: pytest.LogCaptureFixture) -
     assert "--gate-lr" in caplog.text
 
 
+@pytest.mark.parametrize(("gate", "warns"), [(0.5, False), (40.0, True)])
+def test_a_gate_that_ran_away_is_said(gate: float, warns: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """It went to -18 at a hundred times a high rate, and the network guessed; only the number said so."""
+    _, (block,) = watched("snl@layer2.-1", gate=gate)
+    with caplog.at_level(logging.INFO, logger="specvid"):
+        logging.getLogger("specvid").propagate = True
+        announce_use([block])
+    assert ("(more than 500 %), which leaves little of them. Lower --gate-lr or --block-lr" in caplog.text) is warns
+    assert block.overwhelms is warns
+
+
 def test_the_share_is_that_of_the_features() -> None:
     """Against the block run by hand on what it was given."""
     model, (block,) = watched("snl@layer2.-1", gate=0.7)
