@@ -65,12 +65,12 @@ class Arm:
     """One row: what learns, and the block."""
 
     recipe: str
-    blocks: RatedBlocks = field(default_factory=RatedBlocks)
+    rated: RatedBlocks = field(default_factory=RatedBlocks)
 
     @property
     def name(self) -> str:
         """The recipe and the block."""
-        return f"{self.recipe} {self.blocks.name}"
+        return f"{self.recipe} {self.rated.name}"
 
     @property
     def still(self) -> list[str]:
@@ -89,8 +89,8 @@ class Arm:
             lr=lr * (1 if self.still else 0.1),
             weight_decay=0.01,
             warmup=0.05,
-            block_lr=self.blocks.block_lr,
-            gate_lr=self.blocks.gate_lr or GATE_LR,
+            block_lr=self.rated.block_lr,
+            gate_lr=self.rated.gate_lr or GATE_LR,
         )
 
     @classmethod
@@ -175,7 +175,7 @@ def train_and_score(
     """
     start = time.perf_counter()
     seed_all(seed)
-    model = trained_part(cut, options.weights, arm.blocks.blocks, len(lists.classes), neck="none")
+    model = trained_part(cut, options.weights, arm.rated.blocks, len(lists.classes), neck="none")
     freeze(model, arm.still)
     train_mode(model)
     config = arm.config(options.epochs, options.lr)

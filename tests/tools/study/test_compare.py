@@ -14,6 +14,8 @@ RATES = "block-lr=10 gate-lr=100"
 FAST = "snl x10 gate x100"
 THREE = "snl@MaxPool3d_5a_2x2, snl@Mixed_5b.end, snl@Mixed_5c.end"
 EARLY, UCF_PLACES = "blocks snl@MaxPool3d_4a_3x3", ["--other-csv", str(DOCS / "results-ucf101-5-places.csv")]
+DRAWN_THREE = "snl@layer1.end, snl@layer2.-1, snl@layer2.end"
+DRAWN_RAISED = f"snl@layer2.-1 {RATES}"
 IMAGENET = "snl@features.13 block-lr=10 gate-lr=100"
 TWINS = "bare weights=runs/twins/last/model.safetensors"
 
@@ -38,6 +40,7 @@ TWINS = "bare weights=runs/twins/last/model.safetensors"
         ("ucf101-5-places", "top1", "finetune snl", "finetune snl@Mixed_5c.end", [], "+1.07 [+0.45, +1.68]"),
         ("ucf101-5-places", "top1", "finetune snl", "finetune bare", [], "+0.71 [-0.38, +1.80]"),
         ("ucf101-5-places", "top1", "finetune snl(gate=0.1)", "finetune bare", [], "+0.71 [-1.04, +2.46]"),
+        ("ucf101-5-places", "top1", "finetune snl(gate=0.1)", "finetune snl", [], "+0.00 [-0.90, +0.90]"),
         ("ucf101-5-early", "top1", EARLY, "probe bare", UCF_PLACES, "+2.84 [+1.43, +4.25]"),
         ("ucf101-5-early", "top1", EARLY, "blocks snl", UCF_PLACES, "-0.36 [-2.20, +1.49]"),
         ("ucf101-5-early", "top1", EARLY, "blocks snl@Mixed_5c.end", UCF_PLACES, "+2.84 [+0.61, +5.07]"),
@@ -100,39 +103,28 @@ def test_the_page_says_what_the_rows_say(
 
 
 @pytest.mark.parametrize(
-    ("row", "other", "says"),
+    ("file", "page", "metric", "row", "other", "says"),
     [
-        ("snl@layer1.end", "bare", "+11.91 [+6.05, +17.77]"),
-        ("snl@layer2.-1", "bare", "+9.78 [+4.97, +14.58]"),
-        ("snl@layer2.end", "bare", "+5.42 [+3.76, +7.07]"),
-        ("snl@layer1.end, snl@layer2.-1, snl@layer2.end", "bare", "+20.16 [-2.06, +42.38]"),
-        ("snl(gate=1)@layer2.-1", "bare", "+11.81 [+8.90, +14.71]"),
-        ("snl@layer1.end", "snl@layer2.end", "+6.50 [+1.66, +11.34]"),
-        ("snl@layer1.end", "snl@layer2.-1", "+2.14 [-4.04, +8.31]"),
-        ("snl@layer2.end", "snl@layer2.-1", "-4.36 [-9.80, +1.08]"),
-        ("snl(gate=1)@layer2.-1", "snl@layer2.-1", "+2.03 [-2.02, +6.08]"),
+        ("walkers-places", "reid", "mAP", "snl@layer1.end", "bare", "+11.91 [+6.05, +17.77]"),
+        ("walkers-places", "reid", "mAP", "snl@layer2.-1", "bare", "+9.78 [+4.97, +14.58]"),
+        ("walkers-places", "reid", "mAP", "snl@layer2.end", "bare", "+5.42 [+3.76, +7.07]"),
+        ("walkers-places", "reid", "mAP", DRAWN_THREE, "bare", "+20.16 [-2.06, +42.38]"),
+        ("walkers-places", "reid", "mAP", DRAWN_THREE, "snl@layer2.-1", "+10.39 [-10.01, +30.78]"),
+        ("walkers-places", "reid", "mAP", "snl(gate=1)@layer2.-1", "bare", "+11.81 [+8.90, +14.71]"),
+        ("walkers-places", "reid", "mAP", "snl@layer1.end", "snl@layer2.end", "+6.50 [+1.66, +11.34]"),
+        ("walkers-places", "reid", "mAP", "snl@layer1.end", "snl@layer2.-1", "+2.14 [-4.04, +8.31]"),
+        ("walkers-places", "reid", "mAP", "snl@layer2.end", "snl@layer2.-1", "-4.36 [-9.80, +1.08]"),
+        ("walkers-places", "reid", "mAP", "snl(gate=1)@layer2.-1", "snl@layer2.-1", "+2.03 [-2.02, +6.08]"),
+        ("walkers-rates", "reid", "mAP", DRAWN_RAISED, "bare", "+9.19 [+5.31, +13.08]"),
+        ("walkers-rates", "reid", "mAP", DRAWN_RAISED, "snl@layer2.-1", "-0.58 [-7.08, +5.91]"),
+        ("films-rates", "synthetic", "top1", DRAWN_RAISED, "bare", "+30.00 [-4.00, +64.00]"),
+        ("films-rates", "synthetic", "top1", DRAWN_RAISED, "snl@layer2.-1", "-20.00 [-54.00, +14.00]"),
     ],
 )
-def test_places_of_drawn_walkers(row: str, other: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([str(DOCS / "results-drawn-walkers-places.csv"), "mAP", row, other]) == 0
-    assert f": {says}, " in capsys.readouterr().out
-    assert says in (DOCS / "reid.md").read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize(
-    ("drawn", "page", "metric", "other", "says"),
-    [
-        ("walkers", "reid", "mAP", "bare", "+9.19 [+5.31, +13.08]"),
-        ("walkers", "reid", "mAP", "snl@layer2.-1", "-0.58 [-7.08, +5.91]"),
-        ("films", "synthetic", "top1", "bare", "+30.00 [-4.00, +64.00]"),
-        ("films", "synthetic", "top1", "snl@layer2.-1", "-20.00 [-54.00, +14.00]"),
-    ],
-)
-def test_rates_on_drawn_sets(
-    drawn: str, page: str, metric: str, other: str, says: str, capsys: pytest.CaptureFixture[str]
+def test_pages_of_drawn_sets_say_what_the_rows_say(
+    file: str, page: str, metric: str, row: str, other: str, says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fast = f"snl@layer2.-1 {RATES}"
-    assert main([str(DOCS / f"results-drawn-{drawn}-rates.csv"), metric, fast, other]) == 0
+    assert main([str(DOCS / f"results-drawn-{file}.csv"), metric, row, other]) == 0
     assert f": {says}, " in capsys.readouterr().out
     assert says in (DOCS / f"{page}.md").read_text(encoding="utf-8")
 
