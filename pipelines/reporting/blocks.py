@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from specvid.pipelines.engine.block_use import UNUSED
+from specvid.pipelines.engine.block_use import OVERWHELMING, UNUSED
 from specvid.pipelines.networks.config import NetworkConfig
 from specvid.pipelines.networks.opening import open_network
 from specvid.pipelines.reporting.affinity import (
@@ -17,6 +17,7 @@ from specvid.pipelines.reporting.charts import Chart, Series
 from specvid.pipelines.reporting.run_part import RunPart
 from specvid.pipelines.reporting.runs import number
 from specvid.pipelines.reporting.telling_clips import telling_clips
+from specvid.text import percent
 
 _MOST_BLOCKS = 6
 _COLUMNS = {"parameters": "parameters", "share": "adds to the features", "gate_start": "gate at the start",
@@ -34,7 +35,7 @@ def add_blocks(run: RunPart, *, size: int) -> None:
         run.missing.append("what the blocks do: the network has none")
         return
     run.blocks += _use(run.training.get("blocks"))
-    run.missing.extend(_unused(run.training.get("blocks")))
+    run.missing.extend(_of_no_use(run.training.get("blocks")))
     opened = run.record.attempt("what the blocks look at", open_network, NetworkConfig(run=str(run.record.path)))
     if opened is None:
         return
@@ -98,16 +99,23 @@ def _use(blocks: Any) -> list[list[str]]:
     return table
 
 
-def _unused(blocks: Any) -> list[str]:
-    """What to say of blocks that the training never used."""
+def _of_no_use(blocks: Any) -> list[str]:
+    """What to say of blocks that the training never used, and of those that leave little of the features."""
     rows = [block for block in blocks if isinstance(block, Mapping)] if isinstance(blocks, list) else []
     shares = {str(block.get("place", "-")): number(block.get("share")) for block in rows}
-    return [
-        f"block {place} was never used: it adds {100 * share:.2g} % to the features (less than {100 * UNUSED:g} %). "
-        "What it looks at below was not learned"
-        for place, share in shares.items()
-        if share is not None and share < UNUSED
-    ]
+    sentences = []
+    for place, share in shares.items():
+        if share is not None and share < UNUSED:
+            sentences.append(
+                f"block {place} was never used: it adds {percent(share)} % to the features "
+                f"(less than {100 * UNUSED:g} %). What it looks at below was not learned"
+            )
+        if share is not None and share > OVERWHELMING:
+            sentences.append(
+                f"block {place} leaves little of the features: it adds {percent(share)} % to them "
+                f"(more than {100 * OVERWHELMING:g} %)"
+            )
+    return sentences
 
 
 def _add_response(run: RunPart, blocks: Mapping[str, Any]) -> None:
