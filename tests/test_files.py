@@ -24,6 +24,7 @@ from specvid.files import (
     output_file,
     output_folder,
     recover,
+    recovered,
     replacing_file,
     replacing_folder,
     write_json,
@@ -98,7 +99,9 @@ def test_killed_at_any_change_it_is_whole(tmp_path: Path, monkeypatch, kill_at, 
     assert seen in ("1", "2")
     if finished:
         assert seen == "2"
+    coming = (recovered(folder) / "a").read_text()
     recover(folder)
+    assert content(folder) == coming
     assert content(folder) in (seen, "2")  # never back to the old one
     assert folder.exists()
     write(folder, 3)
@@ -322,6 +325,18 @@ def test_a_line_cut_off_by_a_kill_is_forgotten(tmp_path: Path) -> None:
     run.append({"epoch": 2, "step": 2}, {"seconds": 1.0})
     for name in ("metrics.jsonl", "speed.jsonl"):
         assert [line["epoch"] for line in run.lines(name)] == [0, 1, 2]
+
+
+def test_a_restart_continues_from_what_was_ready(tmp_path: Path) -> None:
+    """Killed before the ready folder took its place, others of the job said "holds 2" of what then went on from 4."""
+    run = RunFolder(tmp_path)
+    assert run.steps_to_continue_from() == 0
+    for folder, steps in (("last", 2), (".last.ready", 4)):
+        (tmp_path / folder).mkdir()
+        write_json(tmp_path / folder / "meta.json", {"steps": steps})
+    assert run.steps_to_continue_from() == 4
+    run.recover()
+    assert run.steps_to_continue_from() == run.meta("last")["steps"] == 4
 
 
 def test_folders_that_are_no_runs_are_named(tmp_path: Path) -> None:

@@ -109,9 +109,9 @@ def _which_ended() -> str:
     until = time.monotonic() + 1
     while _children and not any(child.poll() for child in _children) and time.monotonic() < until:
         time.sleep(0.05)  # its connections close before it can be asked for
-    ended = [
-        f"process {rank} of this job {_how(code)}" for rank, child in enumerate(_children, 1) if (code := child.poll())
-    ]
+    codes = {rank: code for rank, child in enumerate(_children, 1) if (code := child.poll())}
+    killed = {rank: code for rank, code in codes.items() if code < 0}  # others may have failed for want of it
+    ended = [f"process {rank} of this job {_how(code)}" for rank, code in (killed or codes).items()]
     return ", ".join(ended) or "another process of this job ended"
 
 

@@ -12,7 +12,17 @@ from torch import nn
 
 from specvid import __version__
 from specvid.config import to_dict
-from specvid.files import check_links, current, naming, only_writer, recover, replacing_folder, write_json, write_text
+from specvid.files import (
+    check_links,
+    current,
+    naming,
+    only_writer,
+    recover,
+    recovered,
+    replacing_folder,
+    write_json,
+    write_text,
+)  # fmt: skip
 from specvid.models.weights import save_weights
 from specvid.models.weights.read import read_weights
 from specvid.pipelines.engine.config import TrainingConfig
@@ -251,6 +261,13 @@ class RunFolder:
             Its meta.json.
         """
         return read_json(self.checkpoint(which) / META)
+
+    def steps_to_continue_from(self) -> int:
+        """Steps of the checkpoint that a restart would continue from; 0 where there is none, or none to be read."""
+        try:
+            return int(read_json(recovered(self.path / "last") / META)["steps"])
+        except (ValueError, OSError, KeyError):
+            return 0
 
     def load_model(self, which: str, model: nn.Module, *, without: Sequence[str] = ()) -> None:
         """Load a checkpoint's weights, tensor by tensor.

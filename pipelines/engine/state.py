@@ -1,7 +1,7 @@
 """Everything that a training changes as it goes on, in one place: so it can be saved, and continued bit for bit."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
@@ -204,9 +204,7 @@ class TrainState:
 
     def _describe_found(self) -> str:
         """As `describe_saved`, of what the disk holds: the main process may have died before or after it saved."""
-        self._saved_at = 0
-        with suppress(ValueError, OSError, KeyError):
-            self._saved_at = int(self.run.meta("last")["steps"])
+        self._saved_at = self.run.steps_to_continue_from()
         return self.describe_saved()
 
     def close_epoch(self, epoch: int, meter: EpochMeter) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -365,6 +365,21 @@ def current(folder: str | Path) -> Path:
     return ready if ready.is_dir() and not folder.exists() else folder
 
 
+def recovered(folder: str | Path) -> Path:
+    """Where the content lies that `recover` would leave in ``folder``; nothing is changed.
+
+    Args:
+        folder: as given to `replacing_folder`.
+
+    Returns:
+        The ready one beside ``folder`` where a kill came before it had taken its place, ``folder`` itself otherwise. A
+        reader beside a writer asks `current`: a ready folder is about to move.
+    """
+    folder = Path(folder)
+    ready = _beside(folder, "ready")
+    return ready if ready.is_dir() and not ready.is_symlink() else folder
+
+
 def _beside(folder: Path, state: str) -> Path:
     """The hidden neighbour of ``folder`` in a state of its replacement."""
     return folder.with_name(f".{folder.name}.{state}")

@@ -14,6 +14,7 @@ from lightning_fabric import Fabric
 from tiny_ucf101 import synthesize_tiny_ucf101
 
 from specvid.errors import LostProcessError
+from specvid.pipelines.engine import peers
 from specvid.pipelines.engine.config import DistributedConfig
 from specvid.pipelines.engine.fabric import make_fabric
 from specvid.pipelines.engine.run import RunFolder
@@ -60,6 +61,19 @@ def test_the_main_process_ends_all_when_one_dies(death: str, words: str) -> None
     assert done.returncode == 1
     assert done.stderr == f"\nspecvid: {words}; all others are stopped. --resume auto continues a training.\n"
     wait_until_gone(int(done.stdout), seconds=5)
+
+
+def test_the_process_that_was_killed_is_named_not_those_that_failed_for_want_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ends = ("raise SystemExit(1)", "import os; os.kill(os.getpid(), 9)")
+    children = [subprocess.Popen([sys.executable, "-c", end]) for end in ends]
+    for child in children:
+        child.wait()
+    monkeypatch.setattr(peers, "_children", children)
+    killed = r"^process 2 of this job was ended by SIGKILL, so this one cannot go on"
+    with pytest.raises(LostProcessError, match=killed), peers.naming_lost_processes(lambda: "nothing was saved yet."):
+        raise RuntimeError("Connection closed by peer")
 
 
 def test_all_that_end_well_end_nothing() -> None:
