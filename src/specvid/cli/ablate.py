@@ -14,7 +14,7 @@ specvid ablate: does a block help? A grid of trainings over the same seeds, and 
   --blocks snl "nl(gate=0.1)" blocks to compare; with a place of their own: snl@layer3.-1; or a
                               published placement, i3d_nln; the bare network always takes part
   --places layer2.-1 layer3:5 where blocks without a place go, each a row
-  --variants "" "gate-lr=30"  more settings, each a row (--recipes mobile osnet: likewise)
+  --variants "" "gate-lr=100" more settings, each a row (--recipes mobile osnet: likewise)
   --seeds 0 1 2 3 4           every row is trained with each of them
   --runs runs/ablation        folder of the runs
   --jobs 2                    trainings at a time; one for each core if not given

@@ -19,7 +19,7 @@ specvid train action: train an action recogniser, score its last epoch, save bot
   --freeze stem layer1                     parts that stand still, norms included; faster, too
   --lr-scale layer2=0.1 --layer-decay 0.75 rates of parts, of stages from the head down
   --epochs 30 --batch-size 32 --lr 0.01    a batch is what one step takes, over all devices
-  --block-lr 10 --gate-lr 30 --block-warmup 0.1   rates of blocks and gates; backbone waits so long
+  --block-lr 10 --gate-lr 100 --block-warmup 0.1   rates of blocks and gates; backbone waits so long
   --optimizer sgd|adamw                    no weight decay on biases, norms, block gates
   --schedule cosine|onecycle|step          with --warmup 0.05, --milestones 20 40
   --frames 16 --stride 2 --size 112        the clip; the backbone's own if not given

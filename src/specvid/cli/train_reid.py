@@ -20,7 +20,7 @@ specvid train reid: train a person re-identifier, score its last epoch, save bot
   --lr 3.5e-4 --schedule step --warmup 0.08 --milestones 40 70
   --freeze stem layer1 --lr-scale layer2=0.1 --layer-decay 0.75   parts that stand still or learn slowly
   --early-stop 5                           end when --val-fraction's part got no better so long
-  --block-lr 10 --gate-lr 30 --block-warmup 0.1   rates of blocks and gates; backbone waits so long
+  --block-lr 10 --gate-lr 100 --block-warmup 0.1   rates of blocks and gates; backbone waits so long
   --zoom 1.125 --flip 0.5 --erase 0.5      augmentation, the same for all frames of a clip
   --interpolation bilinear|area|bicubic    how frames are resized
   --val-fraction 0.1                       hold out identities to select best/

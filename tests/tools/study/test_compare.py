@@ -18,6 +18,8 @@ DRAWN_THREE = "snl@layer1.end, snl@layer2.-1, snl@layer2.end"
 DRAWN_RAISED = f"snl@layer2.-1 {RATES}"
 IMAGENET = "snl@features.13 block-lr=10 gate-lr=100"
 TWINS = "bare weights=runs/twins/last/model.safetensors"
+FROM_TWINS = ["--other-csv", str(DOCS / "results-mars-mid-twins.csv")]
+FEW_FRAMES = "snl@layer2.-1 frames=4 stride=4"
 
 
 @pytest.mark.parametrize(
@@ -34,6 +36,12 @@ TWINS = "bare weights=runs/twins/last/model.safetensors"
         ("ucf101-5-rates", "top1", "blocks snl gate x1", "probe bare", [], "+3.08 [+2.46, +3.69]"),
         ("ucf101-5-rates", "top1", "blocks snl x10 gate x100", "probe bare", [], "+3.20 [+2.21, +4.18]"),
         ("ucf101-5-rates", "top1", "blocks snl x10 gate x100", "blocks snl gate x1", [], "+0.12 [-1.09, +1.33]"),
+        ("ucf101-5-rates", "top1", "finetune snl gate x1", "finetune bare", UCF_PLACES, "+0.59 [-0.31, +1.49]"),
+        ("ucf101-5-rates", "top1", "finetune snl x10 gate x100", "finetune bare", UCF_PLACES, "+1.42 [-0.01, +2.85]"),
+        ("ucf101-5-rates", "top1", "finetune snl x10 gate x100", "finetune snl", UCF_PLACES, "+0.71 [-0.70, +2.12]"),
+        ("ucf101-5-rates", "top1", "finetune snl x10 gate x100", "finetune snl gate x1", [], "+0.83 [-0.94, +2.60]"),
+        ("ucf101-5-frames8", "top1", "blocks snl", "probe bare", [], "+5.09 [+1.58, +8.60]"),
+        ("ucf101-5-frames8", "top1", "finetune snl", "finetune bare", [], "+8.05 [+5.32, +10.78]"),
         ("ucf101-5-places", "top1", "finetune snl@Mixed_5c.end", "finetune bare", [], "-0.36 [-1.34, +0.63]"),
         ("ucf101-5-places", "top1", f"finetune {THREE}", "finetune bare", [], "+0.36 [-1.41, +2.12]"),
         ("ucf101-5-places", "top1", f"finetune {THREE}", "finetune snl@Mixed_5c.end", [], "+0.71 [-0.25, +1.67]"),
@@ -74,6 +82,8 @@ TWINS = "bare weights=runs/twins/last/model.safetensors"
         ("ucf101-5-twins", "top1", f"recipe=small {TWINS}", f"recipe=probe {TWINS}", [], "+0.59 [-1.90, +3.08]"),
         ("mars-mid-twins", "mAP", TWINS, "bare", [], "+5.93 [+3.99, +7.87]"),
         ("mars-mid-twins-frozen", "mAP", TWINS, "bare", [], "+3.52 [+2.16, +4.89]"),
+        ("mars-mid-twins-frozen", "mAP", TWINS, TWINS, FROM_TWINS, "-0.63 [-2.06, +0.80]"),
+        ("mars-mid-twins-frozen", "mAP", "bare", "bare", FROM_TWINS, "+2.52 [+0.37, +4.68]"),
         ("mars-mid-twins-frozen", "rank1", TWINS, "bare", [], "+7.37 [+4.15, +10.58]"),
         ("mars-mid-twins", "rank1", TWINS, "bare", [], "+5.10 [+4.42, +5.79]"),
         (
@@ -115,6 +125,12 @@ def test_the_page_says_what_the_rows_say(
         ("walkers-places", "reid", "mAP", "snl@layer1.end", "snl@layer2.-1", "+2.14 [-4.04, +8.31]"),
         ("walkers-places", "reid", "mAP", "snl@layer2.end", "snl@layer2.-1", "-4.36 [-9.80, +1.08]"),
         ("walkers-places", "reid", "mAP", "snl(gate=1)@layer2.-1", "snl@layer2.-1", "+2.03 [-2.02, +6.08]"),
+        ("films-frames", "synthetic", "top1", FEW_FRAMES, "bare frames=4 stride=4", "+30.00 [-4.00, +64.00]"),
+        ("films-frames", "synthetic", "top1", "snl@layer2.-1", FEW_FRAMES, "+20.00 [-14.00, +54.00]"),
+        ("walkers-frames", "reid", "mAP", "snl@layer2.-1 frames=4", "bare frames=4", "+4.00 [-3.62, +11.63]"),
+        ("walkers-frames", "reid", "mAP", "snl@layer2.-1 frames=2", "bare frames=2", "+0.11 [-1.61, +1.83]"),
+        ("walkers-frames", "reid", "mAP", "snl@layer2.-1", "snl@layer2.-1 frames=4", "+6.77 [+0.81, +12.73]"),
+        ("walkers-frames", "reid", "mAP", "snl@layer2.-1", "snl@layer2.-1 frames=2", "+11.08 [+6.78, +15.38]"),
         ("walkers-rates", "reid", "mAP", DRAWN_RAISED, "bare", "+9.19 [+5.31, +13.08]"),
         ("walkers-rates", "reid", "mAP", DRAWN_RAISED, "snl@layer2.-1", "-0.58 [-7.08, +5.91]"),
         ("films-rates", "synthetic", "top1", DRAWN_RAISED, "bare", "+30.00 [-4.00, +64.00]"),
