@@ -15,6 +15,7 @@ FAST = "snl x10 gate x100"
 THREE = "snl@MaxPool3d_5a_2x2, snl@Mixed_5b.end, snl@Mixed_5c.end"
 EARLY, UCF_PLACES = "blocks snl@MaxPool3d_4a_3x3", ["--other-csv", str(DOCS / "results-ucf101-5-places.csv")]
 DRAWN_THREE = "snl@layer1.end, snl@layer2.-1, snl@layer2.end"
+DRAWN_FIVE = "snl@layer1.0, snl@layer1.end, snl@layer2.0, snl@layer2.1, snl@layer2.end"
 DRAWN_RAISED = f"snl@layer2.-1 {RATES}"
 IMAGENET = "snl@features.13 block-lr=10 gate-lr=100"
 TWINS = "bare weights=runs/twins/last/model.safetensors"
@@ -131,6 +132,10 @@ def test_the_page_says_what_the_rows_say(
         ("walkers-frames", "reid", "mAP", "snl@layer2.-1 frames=2", "bare frames=2", "+0.11 [-1.61, +1.83]"),
         ("walkers-frames", "reid", "mAP", "snl@layer2.-1", "snl@layer2.-1 frames=4", "+6.77 [+0.81, +12.73]"),
         ("walkers-frames", "reid", "mAP", "snl@layer2.-1", "snl@layer2.-1 frames=2", "+11.08 [+6.78, +15.38]"),
+        ("walkers-places", "reid", "mAP", DRAWN_FIVE, "bare", "+24.44 [-3.43, +52.31]"),
+        ("walkers-places", "reid", "mAP", DRAWN_FIVE, "snl@layer2.-1", "+14.66 [-11.54, +40.86]"),
+        ("walkers-places", "reid", "mAP", "snl(gate=0.1)@layer2.-1", "bare", "+10.75 [+8.43, +13.07]"),
+        ("walkers-places", "reid", "mAP", "snl(gate=0.1)@layer2.-1", "snl@layer2.-1", "+0.97 [-4.29, +6.24]"),
         ("walkers-rates", "reid", "mAP", DRAWN_RAISED, "bare", "+9.19 [+5.31, +13.08]"),
         ("walkers-rates", "reid", "mAP", DRAWN_RAISED, "snl@layer2.-1", "-0.58 [-7.08, +5.91]"),
         ("films-rates", "synthetic", "top1", DRAWN_RAISED, "bare", "+30.00 [-4.00, +64.00]"),
