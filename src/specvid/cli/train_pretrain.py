@@ -21,7 +21,7 @@ specvid train pretrain: train a network without labels, on videos or tracklets (
   --min-area 0.3 --flip 0.5 --jitter 0.4 --grey 0.2 --blur 0.5   how each twin is augmented
   --modality flow|rgb-diff                 motion instead of frames: with --jitter 0 --grey 0
   --freeze stem layer1 --lr-scale layer2=0.1   parts that stand still or learn slowly
-  --block-lr 10 --gate-lr 100              rates of blocks and gates
+  --block-lr 1 --gate-lr 1                 rates of blocks and gates, times that of the rest
   --optimizer sgd|adamw --schedule cosine --warmup 0.1 --ema 0.999
   --precision bf16 --device cpu|cuda --devices 2 --nodes 1 --workers 2
   --seed 0 --name NAME                     the run is runs/NAME

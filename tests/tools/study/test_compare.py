@@ -14,6 +14,9 @@ RATES = "block-lr=10 gate-lr=100"
 FAST = "snl x10 gate x100"
 THREE = "snl@MaxPool3d_5a_2x2, snl@Mixed_5b.end, snl@Mixed_5c.end"
 EARLY, UCF_PLACES = "blocks snl@MaxPool3d_4a_3x3", ["--other-csv", str(DOCS / "results-ucf101-5-places.csv")]
+UCF_RATES = ["--other-csv", str(DOCS / "results-ucf101-5-rates.csv")]
+UCF_FRAMES8 = ["--other-csv", str(DOCS / "results-ucf101-5-frames8.csv")]
+APART_4 = ["--other-csv", str(DOCS / "results-ucf101-5-frames8x4.csv")]
 DRAWN_THREE = "snl@layer1.end, snl@layer2.-1, snl@layer2.end"
 DRAWN_FIVE = "snl@layer1.0, snl@layer1.end, snl@layer2.0, snl@layer2.1, snl@layer2.end"
 DRAWN_RAISED = f"snl@layer2.-1 {RATES}"
@@ -42,6 +45,15 @@ FEW_FRAMES = "snl@layer2.-1 frames=4 stride=4"
         ("ucf101-5-rates", "top1", "finetune snl x10 gate x100", "finetune snl", UCF_PLACES, "+0.71 [-0.70, +2.12]"),
         ("ucf101-5-rates", "top1", "finetune snl x10 gate x100", "finetune snl gate x1", [], "+0.83 [-0.94, +2.60]"),
         ("ucf101-5-early-finetuned", "top1", f"finetune{EARLY[6:]}", "finetune bare", [], "+2.49 [-0.52, +5.49]"),
+        ("ucf101-5-places", "top1", "finetune snl", "finetune snl gate x1", UCF_RATES, "+0.12 [-0.50, +0.73]"),
+        ("ucf101-5-i3d", "top1", "finetune bare", "finetune snl", UCF_FRAMES8, "+1.78 [+0.61, +2.94]"),
+        ("ucf101-5-frames8", "top1", "finetune snl", "probe bare", [], "+5.80 [+4.21, +7.39]"),
+        ("ucf101-5-frames8", "top1", "finetune snl", "blocks snl", [], "+0.71 [-1.33, +2.75]"),
+        ("ucf101-5-frames8x4", "top1", "finetune snl", "finetune bare", [], "+0.95 [-0.49, +2.38]"),
+        ("ucf101-5-frames4", "top1", "finetune snl", "finetune bare", [], "+6.15 [+2.50, +9.81]"),
+        ("ucf101-5-frames8", "top1", "finetune bare", "finetune bare", APART_4, "-4.38 [-6.90, -1.85]"),
+        ("ucf101-5-frames8", "top1", "finetune snl", "finetune bare", APART_4, "+3.67 [+2.08, +5.26]"),
+        ("ucf101-5-frames8", "top1", "finetune snl", "finetune snl", APART_4, "+2.72 [+1.20, +4.25]"),
         ("ucf101-5-frames8", "top1", "finetune nl", "finetune bare", [], "+1.54 [-5.52, +8.60]"),
         ("ucf101-5-frames8", "top1", "finetune cheb", "finetune bare", [], "+7.10 [+4.96, +9.24]"),
         ("ucf101-5-frames8", "top1", "finetune a2", "finetune bare", [], "+7.34 [+4.03, +10.65]"),
