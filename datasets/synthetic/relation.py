@@ -116,11 +116,18 @@ def synthesize_relation(
 
     Raises:
         ValueError: There are fewer than 4 scenes, two clips do not fit into a film, the source has fewer than two
-            actions with two clips in a part, or ``out`` holds anything else.
+            actions with two clips in a part, ``out`` and the source lie in each other, or ``out`` holds anything
+            else.
         VideoError: A clip of the source cannot be read.
     """
     if not from_:
         raise ValueError("the source is not given: --from DIR names the real set that films are composed of")
+    written, read = Path(out).resolve(), Path(from_).resolve()
+    if written == read or written in read.parents or read in written.parents:
+        raise ValueError(
+            f"{os.fspath(out)!r} and the source {os.fspath(from_)!r} are one folder, or one lies in the other: what is "
+            "read would be written over. Give a folder elsewhere."
+        )
     if scenes < 4:
         raise ValueError(f"scenes is {scenes}; it must be at least 4, of which one is tested on")
     used = Relation(size=size, tile=tile)

@@ -77,7 +77,9 @@ def test_the_main_help_fits_a_screen_and_its_examples_parse(capsys) -> None:
         assert f"specvid {name.split()[0]}" in text
 
 
-@pytest.mark.parametrize("name", ["train action", "train reid", "eval action", "predict", "report", "search query"])
+@pytest.mark.parametrize(
+    "name", ["train action", "train reid", "eval action", "predict", "report", "search query", "ablate"]
+)
 def test_help_all_lists_every_option(name: str, capsys) -> None:
     assert cli.run([*name.split(), "--help-all"]) == 0
     text = capsys.readouterr().out

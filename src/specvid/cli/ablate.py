@@ -1,6 +1,7 @@
 """``specvid ablate``."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from specvid.cli.verb import Verb
 from specvid.pipelines.ablate.grid import OWN, AblationConfig
@@ -57,7 +58,7 @@ def defaults(words: list[str]) -> tuple[None, list[str]]:
     flags = [word.partition("=")[0] for word in words]
     if twice := next((flag for flag in _LISTS if flags.count(flag) > 1), None):
         raise ValueError(f"{twice} is given twice: the first one would be lost. Give all its values behind one.")
-    for word, following in zip(words, [*words[1:], "--"], strict=True):
+    for word, following in pairwise([*words, "--"]):
         if word in _LISTS and following.startswith("--"):
             raise ValueError(
                 f"{word} has no value (a variable of the shell that is not set?): give one, or leave it out."

@@ -74,6 +74,15 @@ def test_the_set_is_read_and_made_alike_again(source: Path, tmp_path: Path) -> N
         assert len(video) == 16 and video.size == (128, 128)
 
 
+@pytest.mark.parametrize("out", [".", "films", ".."])
+def test_the_source_is_never_written_over(source: Path, out: str) -> None:
+    """`--overwrite` replaced a synthetic source by the films that had been made of it."""
+    before = sorted(source.rglob("*"))
+    with pytest.raises(ValueError, match="are one folder, or one lies in the other"):
+        synthesize_relation(source / out, from_=source, scenes=4, overwrite=True)
+    assert sorted(source.rglob("*")) == before
+
+
 def test_a_source_of_other_clips_is_another_set(source: Path, tmp_path: Path) -> None:
     """Of one name, one title, as many clips and the same classes."""
     other = tmp_path / "folders"
