@@ -22,7 +22,7 @@ from specvid.files import (
     replacing_folder,
     write_json,
     write_text,
-)  # fmt: skip
+)
 from specvid.models.weights import save_weights
 from specvid.models.weights.read import read_weights
 from specvid.pipelines.engine.config import TrainingConfig

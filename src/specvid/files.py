@@ -334,7 +334,7 @@ def recover(folder: str | Path) -> None:
 def _put_in_order(folder: Path) -> None:
     """Put a ready folder in its place and remove what is left of others; for the process that holds the place."""
     ready, old, place = (_beside(folder, state) for state in ("ready", "old", "writing"))
-    if ready.is_dir() and not ready.is_symlink():
+    if recovered(folder) == ready:
         if os.path.lexists(folder):
             _remove(old)
             os.replace(folder, old)

@@ -115,6 +115,10 @@ FEW_FRAMES = "snl@layer2.-1 frames=4 stride=4"
         ("mars-mid-twins-frozen", "mAP", TWINS, TWINS, FROM_TWINS, "-0.63 [-2.06, +0.80]"),
         ("mars-mid-twins-frozen", "mAP", "bare", "bare", FROM_TWINS, "+2.52 [+0.37, +4.68]"),
         ("mars-mid-twins-frozen", "rank1", TWINS, "bare", [], "+7.37 [+4.15, +10.58]"),
+        ("first-clips", "top1", "snl", "bare", [], "+1.58 [-4.00, +7.16]"),
+        ("first-identities", "rank1", "nl", "bare", [], "-1.91 [-8.21, +4.38]"),
+        ("first-identities", "rank1", "snl", "bare", [], "-4.30 [-10.93, +2.32]"),
+        ("first-identities", "rank1", "40 epochs jitter", "bare", [], "-5.10 [-11.08, +0.88]"),
         ("mars-mid-twins", "rank1", TWINS, "bare", [], "+5.10 [+4.42, +5.79]"),
         (
             *("mars-mid-rates", "mAP", f"{PLAIN} gate-lr=100", RAISED),
