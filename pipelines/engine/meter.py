@@ -14,7 +14,8 @@ from specvid.pipelines.engine.gather import gather_objects, sum_over_processes
 from specvid.pipelines.engine.log import log
 
 _NAMED = 10  # videos of each kind of remark that an epoch names in warnings; all are named in its line
-_REMARKS = {"repeated": "frames come more than once", "unusual": "read, though not as header or list announce"}
+REMARKS = {"repeated": "frames come more than once", "unusual": "read, though not as header or list announce"}
+"""Remarks of an item about how its video was read: the key, and what it says."""
 
 DIVERGED = "the training diverged"
 """What the error of a loss that is not finite says."""
@@ -39,7 +40,7 @@ class EpochMeter:
         self.stood_in = 0  # clips that another one stands in for
         self.unreadable: list[str] = []  # messages, those of stand-ins that could not be read either among them
         self.remarks: dict[str, int] = {}  # of each kind that clips can have, how many have it
-        self.remark_files: dict[str, list[str]] = {kind: [] for kind in _REMARKS}
+        self.remark_files: dict[str, list[str]] = {kind: [] for kind in REMARKS}
         self.__dict__.update(state or {})
         self._accumulate, self._warned = accumulate, set() if warned is None else warned
         self._since = time.perf_counter()
@@ -93,7 +94,7 @@ class EpochMeter:
             if message not in self._warned:
                 self._warned.add(message)
                 log.warning("unreadable, another training clip stands in for it: %s", message)
-        for kind in _REMARKS:
+        for kind in REMARKS:
             if kind in batch:
                 self._add_remarks(kind, [message for message in batch[kind] if message])
 
@@ -107,7 +108,7 @@ class EpochMeter:
             self._warned.add(message)
             named.append(message)
             if len(named) <= _NAMED:
-                log.warning(f"{_REMARKS[kind]}: %s", message)
+                log.warning(f"{REMARKS[kind]}: %s", message)
             elif len(named) == _NAMED + 1:
                 log.warning(f"more such videos are named in metrics.jsonl ({kind}_files)")
 
@@ -198,7 +199,7 @@ def merge_states(states: Sequence[dict[str, Any] | None], *, is_first: bool) -> 
         "unreadable": [message for state in given for message in state["unreadable"]],
         "remarks": {kind: sum(state["remarks"][kind] for state in given) for kind in kinds},
         "remark_files": {
-            kind: sorted({message for state in given for message in state["remark_files"][kind]}) for kind in _REMARKS
+            kind: sorted({message for state in given for message in state["remark_files"][kind]}) for kind in REMARKS
         },
         **times,
     }

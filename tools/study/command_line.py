@@ -4,12 +4,16 @@ import argparse
 import math
 import sys
 from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import TypeVar
 
 from specvid.config import require_at_least
 from specvid.files import output_file
 from specvid.pipelines.engine.log import echo
 from specvid.text import counted
 from specvid.tools.program import Program
+
+Arm = TypeVar("Arm")
 
 _LEAST = {"seeds": 1, "first_seed": 0, "epochs": 1, "split": 1, "frames": 1, "stride": 1, "size": 1}
 
@@ -66,8 +70,35 @@ def run(
     return 0
 
 
+def by_name(
+    arms: Sequence[str], parse: Callable[[str], Arm], name_of: Callable[[Arm], str] = attrgetter("name")
+) -> dict[str, Arm]:
+    """The rows that ``--arms`` names.
+
+    Args:
+        arms: as given.
+        parse: from one of them to the row.
+        name_of: what the row is called in the CSV.
+
+    Returns:
+        The rows by their names.
+
+    Raises:
+        ValueError: a row that `parse` refuses, or two that are one.
+    """
+    found: dict[str, Arm] = {}
+    given: dict[str, str] = {}
+    for text in arms:
+        arm = parse(text)
+        name = name_of(arm)
+        if name in found:
+            raise ValueError(f"--arms has {given[name]!r} and {text!r}, which are one row. Remove one of them.")
+        found[name], given[name] = arm, text
+    return found
+
+
 def _check(options: argparse.Namespace) -> None:
-    """Refuse numbers that no training can have, and an ``--out`` that cannot be written."""
+    """Refuse numbers that no training can have, and an ``--out`` that cannot be written, or what lies beside it."""
     require_at_least(options, **{name: least for name, least in _LEAST.items() if hasattr(options, name)})
     if not 0 < options.lr < math.inf:
         raise ValueError(f"lr {options.lr} must be a finite number greater than 0.")
@@ -78,6 +109,8 @@ def _check(options: argparse.Namespace) -> None:
             f"--out {given!r}: rows are written as CSV, with settings and maps beside them. Give a name that ends with "
             ".csv."
         )
+    for suffix, what in ((".json", "settings"), (".safetensors", "maps")):
+        output_file(f"--out {given!r} has its {what} beside it:", str(options.out.with_suffix(suffix)))
 
 
 def require_batch(count: int, batch: int) -> None:

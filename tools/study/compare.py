@@ -15,6 +15,7 @@ import io
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from specvid.datasets.layouts.text import delimiter_of, read_text
 from specvid.errors import unknown
@@ -22,8 +23,9 @@ from specvid.pipelines.ablate.cells import points
 from specvid.pipelines.engine.log import echo
 from specvid.text import counted
 from specvid.tools.program import Program
-from specvid.tools.study.rows import by_arm, difference
+from specvid.tools.study.rows import by_arm, difference, number
 
+_NO_FIGURES = ("seed", "gate", "gate_max", "share")  # though they may lie between 0 and 1
 _DECIMAL_COMMA = re.compile(r"^([+-]?\d+),(\d+(?:[eE][+-]?\d+)?)$")
 
 
@@ -57,6 +59,8 @@ def read_arms(path: str) -> dict[str, dict[str, dict[str, str]]]:
 
 def _read(path: str) -> dict[int, dict[str, str]]:
     """The rows of a CSV by their lines, all of them whole."""
+    if not Path(path).exists():
+        raise ValueError(f"{path!r} is not there: give the CSV of a study, or that of `specvid ablate`.")
     text, rows = read_text(path), {}
     delimiter = delimiter_of(text)
     table = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
@@ -117,12 +121,35 @@ def compare(options: argparse.Namespace) -> str:
         columns = next(iter(arms[name].values()))
         if options.metric not in columns:
             raise unknown(f"{path}: figure", options.metric, columns)
-        seeds = options.seeds or arms[name]
-        both.append({seed: row for seed, row in arms[name].items() if seed in map(str, seeds)})
+        seeds = [str(seed) for seed in options.seeds or arms[name]]
+        if lacking := [seed for seed in seeds if seed not in arms[name]]:
+            raise ValueError(
+                f"{path}: row {name!r} has no seed {' '.join(lacking)}; it has {' '.join(arms[name])}. "
+                "Give some of these."
+            )
+        both.append({seed: arms[name][seed] for seed in seeds})
+        _require_shares(path, both[-1], options.metric)
     found = difference(both[0], both[1], options.metric)
     if found is None:
         raise ValueError(f"rows {options.row!r} and {options.other!r} have no seed in common.")
-    return f"{options.metric}: {options.row} minus {options.other}: {points(found)}, {counted(found.count, 'seed')}"
+    alone = [
+        f"{name!r} alone has seed{'s' * (len(left) > 1)} {' '.join(left)}"
+        for name, one, other in ((options.row, *both), (options.other, *both[::-1]))
+        if (left := [seed for seed in one if seed not in other])
+    ]
+    left_out = f" (left out: {', '.join(alone)})" if alone else ""
+    counts = f"{counted(found.count, 'seed')}{left_out}"
+    return f"{options.metric}: {options.row} minus {options.other}: {points(found)}, {counts}"
+
+
+def _require_shares(path: str, seeds: Mapping[str, Mapping[str, str]], column: str) -> None:
+    """Refuse a column that would be printed in points and has none: parameters, seconds, gates."""
+    for seed, row in seeds.items():
+        if column in _NO_FIGURES or not 0 <= number(row, column) <= 1:
+            raise ValueError(
+                f"{path}: column {column!r}, {row[column]} of seed {seed}, is no figure of a test, which is a share "
+                "of 1. Give one that is: mAP, rank1, top1."
+            )
 
 
 def main(words: Sequence[str] | None = None) -> int:

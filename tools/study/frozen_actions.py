@@ -42,7 +42,7 @@ from specvid.pipelines.engine.parts import freeze, train_mode
 from specvid.pipelines.engine.schedule import build_schedule
 from specvid.pipelines.engine.seeds import seed_all
 from specvid.text import to_markdown
-from specvid.tools.study.command_line import require_batch, run, study_parser
+from specvid.tools.study.command_line import by_name, require_batch, run, study_parser
 from specvid.tools.study.frozen_network import CUTS, Cut, frozen_stages, trained_part, videos
 from specvid.tools.study.rated_blocks import RatedBlocks
 from specvid.tools.study.rows import Rows, by_arm, difference, figures, verdict
@@ -111,8 +111,16 @@ class Arm:
         if recipe not in STILL:
             raise unknown("recipe", recipe, STILL)
         if not block:
-            raise ValueError(f"arm {name!r} must be a recipe and a block, e.g. '{recipe} snl', or '{recipe} bare'.")
-        return cls(recipe, RatedBlocks.of(block, cut))
+            raise ValueError(f"arm {name!r} must be a recipe and blocks, e.g. 'blocks snl', or 'probe bare'.")
+        rated = RatedBlocks.of(block, cut)
+        if recipe == "probe" and rated.blocks:
+            raise ValueError(
+                f"arm {name!r}: probe trains the classifier alone, so blocks would stay what they start as. Give "
+                f"'blocks {rated.name}', or 'probe bare'."
+            )
+        if recipe == "blocks" and not rated.blocks:
+            raise ValueError(f"arm {name!r}: without blocks it is 'probe bare', with which 'blocks' is compared.")
+        return cls(recipe, rated)
 
 
 ARMS = (
@@ -243,7 +251,7 @@ def measure(options: argparse.Namespace) -> str:
         OSError: the disk is full, or may not be written.
     """
     cut = CUT.behind(options.last_frozen)
-    arms = {arm.name: arm for arm in map(partial(Arm.of, cut=cut), options.arms or [arm.name for arm in ARMS])}
+    arms = by_name(options.arms or [arm.name for arm in ARMS], partial(Arm.of, cut=cut))
     lists = read_lists(ActionClipsConfig(dataset=options.dataset, data=options.data, split=options.split))
     if lists.is_multilabel:
         raise ValueError(

@@ -1,10 +1,10 @@
 """Does a block help on real tracklets? Blocks behind the frozen stages of a network, many seeds in the time of one.
 
-OSNet, or MobileNetV2, as it comes runs once over all frames; what conv4 (the bottleneck ``features.13``) gives is
-saved, of each frame and its mirror image (another stage: ``--last-frozen conv3``). A training then has the block, what
-stands behind it, and the head alone: seconds, so that twenty paired seeds are affordable. Batches, losses, optimiser,
-scores and the report on gates are those of ``specvid train reid``; augmentation is what features allow: mirror images,
-and one frame from each part of a tracklet.
+OSNet, or MobileNetV2, as it comes runs once over eight frames of each tracklet, evenly spaced; what conv4 (the
+bottleneck ``features.13``) gives is saved, of each frame and its mirror image (another stage: ``--last-frozen conv3``).
+A training then has the block, what stands behind it, and the head alone: seconds, so that twenty paired seeds are
+affordable. Batches, losses, optimiser, scores and the report on gates are those of ``specvid train reid``; augmentation
+is what features allow: mirror images, and one frame from each part of a tracklet.
 
     python -m specvid.tools.study.frozen_blocks --data MARS --weights FILE --out runs/frozen.csv --seeds 20
 
@@ -17,6 +17,7 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -37,8 +38,8 @@ from specvid.pipelines.engine.seeds import seed_all
 from specvid.pipelines.reid.config import ReidLossConfig
 from specvid.pipelines.reid.features import as_reid_features
 from specvid.pipelines.reid.loss import ReidLoss
-from specvid.text import to_markdown
-from specvid.tools.study.command_line import run, study_parser
+from specvid.text import counted, to_markdown
+from specvid.tools.study.command_line import by_name, run, study_parser
 from specvid.tools.study.frozen_network import CUTS, Cut, Maps, frozen_stages, outputs, trained_part
 from specvid.tools.study.rated_blocks import RatedBlocks
 from specvid.tools.study.rows import Rows, by_arm, difference, figures, verdict
@@ -46,6 +47,9 @@ from specvid.tools.study.settings import saved_maps, settings_of
 from specvid.tools.study.trained import require_finite, strongest
 
 IDENTITIES, TRACKLETS = 8, 4
+"""Of a batch."""
+FRAMES = 8
+"""Of a tracklet, spread evenly over it, whose maps are saved; those of mars-mid have no more."""
 COLUMNS = ("arm", "seed", "mAP", "rank1", "gate", "gate_max", "share", "parameters", "seconds")
 
 
@@ -202,17 +206,26 @@ def measure(options: argparse.Namespace) -> str:
     """
     usual = CUTS[options.model]
     cut = usual.behind(options.last_frozen)
-    arms = {arm.name: arm for arm in (RatedBlocks.of(name, cut) for name in options.arms or [arm.name for arm in ARMS])}
+    if options.frames > FRAMES:
+        raise ValueError(
+            f"--frames {options.frames}: maps of {FRAMES} frames of each tracklet are kept, from which a clip takes "
+            f"its own. Give 1 to {FRAMES}."
+        )
+    arms = by_name(options.arms or [arm.name for arm in ARMS], partial(RatedBlocks.of, cut=cut))
     data = read_mars(options.data)
     of_maps = settings_of("frozen_blocks", data, options.weights, model=options.model, **cut.differs_from(usual))
     of_trainings = {"frames": options.frames, "epochs": options.epochs, "lr": options.lr}
     rows = Rows(options.out, COLUMNS, {**of_maps, **of_trainings})
     todo = rows.missing(arms, range(options.first_seed, options.first_seed + options.seeds))
     if todo:
-        _sampler(data, 0)  # refuses a set with too few identities before its maps are computed
+        if (identities := len(labels_of(data.train)[0])) < IDENTITIES:
+            raise ValueError(
+                f"--data has {counted(identities, 'identity')} to train on, less than the "
+                f"{IDENTITIES} of a batch: give more."
+            )
 
         def make() -> dict[str, Tensor]:
-            frozen = frozen_stages(cut, options.weights, frames=8, stride=1)
+            frozen = frozen_stages(cut, options.weights, frames=FRAMES, stride=1)
             return {"train": Maps.of(frozen, data.train).maps, "test": Maps.of(frozen, data.test).maps}
 
         maps = saved_maps(rows.path.with_suffix(".safetensors"), of_maps, make)
@@ -248,7 +261,7 @@ def main(words: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--model", choices=MODELS, default="osnet_x0_25")
     parser.add_argument("--first-seed", type=int, default=0, help="several processes can share the seeds")
-    parser.add_argument("--frames", type=int, default=4)
+    parser.add_argument("--frames", type=int, default=4, help=f"of a clip, of the {FRAMES} that are kept")
     last = ", ".join(f"{CUTS[name].last_path} of {name}" for name in MODELS)
     parser.add_argument("--last-frozen", default="", help=f"stage whose maps are saved; if not given, {last}")
     return run(parser, measure, words)

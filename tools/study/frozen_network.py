@@ -20,7 +20,9 @@ from specvid.models.heads import Outputs
 from specvid.models.insertion.inserted_block import InsertedBlock
 from specvid.pipelines.action.data import make_views
 from specvid.pipelines.engine.log import status
+from specvid.pipelines.engine.meter import REMARKS
 from specvid.pipelines.reid.data import make_chunks
+from specvid.text import path_on_one_line
 
 
 @dataclass(frozen=True)
@@ -133,11 +135,11 @@ class Maps:
 
     @classmethod
     def of(cls, model: VideoModel, tracklets: Sequence[Tracklet]) -> "Maps":
-        """Run the frozen stages once over the first frames of each tracklet.
+        """Run the frozen stages once over as many frames of each tracklet as the model takes.
 
         Args:
             model: `frozen_stages`.
-            tracklets: whose frames.
+            tracklets: whose frames: the first one of each of as many equal parts.
 
         Returns:
             The maps.
@@ -234,19 +236,28 @@ def videos(records: Sequence[VideoRecord], spec: ClipSpec) -> Iterator[Tensor]:
         spec: of a clip.
 
     Yields:
-        float32 (1, 3, T, H, W).
+        float32 (1, 3, T, H, W). After the last one it is said how many have frames more than once, or are not as they
+        announce, and of one of them why.
 
     Raises:
         ValueError: a video cannot be read.
     """
     views = make_views(records, spec, clips=1, crops=1)
-    for number in range(len(views)):
+    remarks: dict[str, list[str]] = {remark: [] for remark in REMARKS}
+    for number, record in enumerate(records):
         item = views[number]
         if item["error"]:
-            raise ValueError(item["error"])
+            raise ValueError(
+                f"{item['error']}. A study takes its set as it is: remove this clip from its list, or give another set."
+            )
+        for remark, found in remarks.items():
+            found += [f"{path_on_one_line(record.path)}: {item[remark]}"] if item[remark] else []
         yield item["video"]
         if not (number + 1) % 100:
             status(f"maps of {number + 1} of {len(views)} videos")
+    for remark, found in remarks.items():
+        if found:
+            status(f"warning: {len(found):,} of {len(views):,} videos: {REMARKS[remark]}, e.g. {found[0]}")
 
 
 def outputs(model: VideoModel, maps_btchw: Tensor) -> Outputs:

@@ -4,6 +4,7 @@ import math
 import re
 from dataclasses import dataclass
 
+from specvid.models.insertion.grammar import split_blocks
 from specvid.tools.study.frozen_network import Cut, check_blocks
 
 _NAME = re.compile(r"(?P<blocks>\S.*?)(?: +x(?P<block_lr>\S+))?(?: +gate x(?P<gate_lr>\S+))?")
@@ -50,6 +51,12 @@ class RatedBlocks:
             )
         if found["blocks"] == "bare":
             return cls()
+        for block in split_blocks(found["blocks"]):
+            if found_word := re.search(r" ([^ ()]+)$", block.strip()):
+                raise ValueError(
+                    f"arm {name!r}: {found_word[1]!r} is no factor on a rate: 'x10' stands for that of the blocks, "
+                    "'gate x100' behind it for that of their gates; blocks are parted by commas."
+                )
         factors = [_factor(found[rate], name) for rate in ("block_lr", "gate_lr")]
         check_blocks(cut, found["blocks"])
         return cls(found["blocks"], factors[0] or 1.0, factors[1])

@@ -39,7 +39,7 @@ from specvid.pipelines.engine.optim import build_optimizer
 from specvid.pipelines.engine.schedule import build_schedule
 from specvid.pipelines.engine.seeds import seed_all
 from specvid.text import to_markdown
-from specvid.tools.study.command_line import require_batch, run, study_parser
+from specvid.tools.study.command_line import by_name, require_batch, run, study_parser
 from specvid.tools.study.frozen_network import Cut, frozen_stages, videos
 from specvid.tools.study.rows import Rows, by_arm, difference, figures, verdict
 from specvid.tools.study.settings import saved_maps, settings_of
@@ -251,6 +251,14 @@ def _share_right(logits: Tensor, labels: Tensor) -> float:
     return float((logits.argmax(1) == labels).double().mean())
 
 
+def _arm(text: str) -> str:
+    """The name of a row, if what it names can be inserted; known before anything is computed for it."""
+    name = text.strip()
+    if name != "bare":
+        Relate(name)
+    return name
+
+
 def _parts(data: ActionSet) -> tuple[tuple[str, Sequence[VideoRecord]], ...]:
     return ("train", data.train), ("test", data.test)
 
@@ -288,10 +296,7 @@ def measure(options: argparse.Namespace) -> str:
         ValueError: an unknown arm, wrong data or weights, or a CSV of other settings.
         OSError: the disk is full, or may not be written.
     """
-    arms = options.arms or ARMS
-    for arm in arms:
-        if arm != "bare":
-            Relate(arm)  # refuses what cannot be inserted, before anything is computed for it
+    arms = by_name(options.arms or ARMS, _arm, str)
     data = read_action("folders", options.data)
     require_batch(len(data.train), BATCH)
     shown = {part: actions_of(Path(options.data), records) for part, records in _parts(data)}

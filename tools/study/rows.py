@@ -217,12 +217,20 @@ def difference(seeds: Seeds, bare: Seeds, metric: str) -> Difference | None:
     Raises:
         ValueError: a cell is no finite number.
     """
-    paired = [_number(row, metric) - _number(bare[seed], metric) for seed, row in seeds.items() if seed in bare]
+    paired = [number(row, metric) - number(bare[seed], metric) for seed, row in seeds.items() if seed in bare]
     return Difference.of(paired) if paired else None
 
 
-def _number(row: Mapping[str, str], column: str) -> float:
-    """A figure of a row; of some CSV, perhaps none that `Rows` has checked."""
+def number(row: Mapping[str, str], column: str) -> float:
+    """A figure of a row; of some CSV, perhaps none that `Rows` has checked.
+
+    Args:
+        row: of a CSV.
+        column: with numbers.
+
+    Raises:
+        ValueError: the cell is no finite number.
+    """
     if not row[column] or not _fits(column, row[column]):
         raise ValueError(
             f"{row['arm']}, seed {row['seed']}: {column} is {row[column] or 'empty'}, and must be a finite number."

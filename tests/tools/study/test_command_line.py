@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from specvid.tools.study import frozen_actions, frozen_blocks, relation
-from specvid.tools.study.command_line import require_batch
+from specvid.tools.study.command_line import by_name, require_batch
 
 STUDIES = {
     frozen_actions: ("blcks snl", "recipe 'blcks' is unknown. Did you mean 'blocks'"),
@@ -25,6 +25,7 @@ WRONG = {
     "--out folder": "--out 'folder' is a folder: give the name of a file in it.",
     "--out folder/rows.txt": "Give a name that ends with .csv.",
     "--out file.csv/rows.csv": "cannot be written",
+    "--out kept.csv": "--out 'kept.csv' has its maps beside it: 'kept.safetensors' is a folder",
     "--data elsewhere": "elsewhere",
 }
 
@@ -33,6 +34,7 @@ WRONG = {
 def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("folder").mkdir()
+    Path("kept.safetensors").mkdir()
     Path("file.csv").touch()
 
 
@@ -52,6 +54,25 @@ def test_wrong_words_are_said_in_a_line(study: ModuleType, words: str, sentence:
 def test_an_unknown_arm_is_refused_at_once(study: ModuleType, arm: str, sentence: str, capsys) -> None:
     assert _run(study, "--arms", arm) == 2  # before it looks for the data
     assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("study", "arms"),
+    [
+        (frozen_actions, ["blocks snl", "blocks snl x1"]),
+        (frozen_blocks, ["bare", "snl x10", "snl  x10.0"]),
+        (relation, ["snl", "snl"]),
+    ],
+)
+def test_two_names_of_one_row_are_refused(study: ModuleType, arms: list[str], capsys) -> None:
+    assert _run(study, "--arms", *arms) == 2
+    assert f"--arms has {arms[-2]!r} and {arms[-1]!r}, which are one row" in capsys.readouterr().err
+    assert by_name(["a", "b"], str, str) == {"a": "a", "b": "b"}
+
+
+def test_no_more_frames_than_are_kept(capsys) -> None:
+    assert _run(frozen_blocks, "--frames", "9") == 2
+    assert "--frames 9: maps of 8 frames of each tracklet are kept" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("study", "option"), [(frozen_blocks, "frames"), (frozen_actions, "stride")])

@@ -195,8 +195,8 @@ def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for words, why in (
         ([relation, "top1", "a3", "snl"], "row 'a3' is unknown. Did you mean 'a2'"),
         ([relation, "mAP", "a2", "snl"], "figure 'mAP' is unknown"),
-        ([relation, "top1", "a2", "snl", "--seeds", "99"], "no seed in common"),
-        ([str(tmp_path / "none.csv"), "top1", "a2", "snl"], "No such file"),
+        ([relation, "top1", "a2", "snl", "--seeds", "0", "99"], "row 'a2' has no seed 99; it has 0 1 2"),
+        ([str(tmp_path / "none.csv"), "top1", "a2", "snl"], "none.csv' is not there: give the CSV of a study"),
         ([str(DOCS.parent / "pyproject.toml"), "top1", "a2", "snl"], "is no CSV of a study or an ablation"),
     ):
         assert main(words) == 2
@@ -281,6 +281,19 @@ def test_a_table_that_a_spreadsheet_wrote(encoding: str, delimiter: str, tmp_pat
     assert "top1: snl minus bare: +15.00" in capsys.readouterr().out
 
 
-def test_a_column_that_may_be_empty_is_no_figure_where_it_is(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([str(DOCS / "results-relation.csv"), "gate", "snl", "bare"]) == 2
-    assert "bare, seed 0: gate is empty, and must be a finite number" in capsys.readouterr().err
+@pytest.mark.parametrize("column", ["gate", "seed", "share", "parameters", "seconds"])
+def test_columns_that_are_no_shares_of_a_test_have_no_points(column: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(DOCS / "results-relation.csv"), column, "snl", "nl"]) == 2
+    assert f"column '{column}', " in (error := capsys.readouterr().err)
+    assert "is no figure of a test, which is a share of 1. Give one that is" in error
+
+
+def test_seeds_of_one_row_alone_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("arm,seed,mAP\nbare,0,0.5\nbare,1,0.5\nbare,7,0.9\nsnl,0,0.6\nsnl,1,0.8\nsnl,2,0.8\nsnl,3,0.8\n")
+    assert main([str(path), "mAP", "snl", "bare"]) == 0
+    said = capsys.readouterr().out
+    assert "+20.00" in said
+    assert said.endswith(", 2 seeds (left out: 'snl' alone has seeds 2 3, 'bare' alone has seed 7)\n")
+    assert main([str(path), "mAP", "snl", "bare", "--seeds", "0", "1"]) == 0
+    assert capsys.readouterr().out.endswith(", 2 seeds\n")

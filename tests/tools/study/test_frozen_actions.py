@@ -8,9 +8,11 @@ from synthetic_videos import write_numbered
 from trained_norms import randomise_norms
 
 import specvid
+from specvid.datasets.clips.spec import ClipSpec
+from specvid.datasets.layouts.action_set import VideoRecord
 from specvid.models.weights import save_weights
 from specvid.tools.study.frozen_actions import ARMS, CUT, Arm, logits_of, main
-from specvid.tools.study.frozen_network import frozen_stages, trained_part
+from specvid.tools.study.frozen_network import frozen_stages, trained_part, videos
 from specvid.tools.study.rated_blocks import RatedBlocks
 
 
@@ -54,8 +56,12 @@ def test_rows_go_by_their_names() -> None:
     ):
         Arm.of("blocks snl@Mixed_4b")
     assert Arm.of("blocks snl@Mixed_4b", CUT.behind("Mixed_3c")) == Arm("blocks", RatedBlocks("snl@Mixed_4b"))
-    with pytest.raises(ValueError, match=r"arm 'probe' must be a recipe and a block, e\.g\. 'probe snl'"):
+    with pytest.raises(ValueError, match=r"arm 'probe' must be a recipe and blocks, e\.g\. 'blocks snl'"):
         Arm.of("probe")
+    with pytest.raises(ValueError, match=r"arm 'probe snl x2': .* Give 'blocks snl x2', or 'probe bare'"):
+        Arm.of("probe snl x2")
+    with pytest.raises(ValueError, match="arm 'blocks bare': without blocks it is 'probe bare'"):
+        Arm.of("blocks bare")
 
 
 def test_blocks_and_their_gates_learn_at_the_rates_of_the_name() -> None:
@@ -81,6 +87,20 @@ def test_clips_of_several_classes_are_refused(weights: str, tmp_path: Path, caps
     words = ["--dataset", "table", "--data", str(tmp_path / "ml.csv"), "--weights", weights]
     assert main([*words, "--out", str(tmp_path / "rows.csv")]) == 2
     assert "--data has clips of several classes" in capsys.readouterr().err
+
+
+def test_frames_that_come_more_than_once_are_told(
+    weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    films = [write_numbered(tmp_path, "plain.avi", 8).rename(tmp_path / f"{frames}.avi") for frames in (1, 2)]
+    model = frozen_stages(CUT, weights, frames=16, stride=1, size=32, resize=32)
+    assert len(list(videos([VideoRecord(film, 0, film.name) for film in films], ClipSpec.of(model.input)))) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "warning: 2 of 2 videos: frames come more than once, e.g. " in said
+    assert "8 frames, fewer than the 16 of a clip" in said
+    (tmp_path / "2.avi").write_bytes(b"no film")
+    with pytest.raises(ValueError, match=r"2\.avi.*remove this clip from its list"):
+        list(videos([VideoRecord(film, 0, film.name) for film in films], ClipSpec.of(model.input)))
 
 
 def test_a_set_in_folders(weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

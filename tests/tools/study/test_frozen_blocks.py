@@ -139,5 +139,5 @@ def test_a_table_is_printed_of_the_same_settings_only(weights: dict[str, str], t
         assert main([*words, "--first-seed", "3", f"--{name}", value]) == 2
         assert f"has rows of other settings: {name.replace('-', '_')} is " in capsys.readouterr().err
     assert main(words) == 2  # seed 0 is to be measured, of a set that has 2 identities
-    assert "identities = 8: there are only 2 to train on" in capsys.readouterr().err
+    assert "--data has 2 identities to train on, less than the 8 of a batch: give more." in capsys.readouterr().err
     assert not rows.path.with_suffix(".safetensors").exists()
