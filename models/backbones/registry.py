@@ -105,16 +105,15 @@ def option_names(name: str) -> list[str] | None:
     """The options of a backbone, in order.
 
     Args:
-        name: as for `build_backbone`; one that is unknown has none.
+        name: as for `build_backbone`.
 
     Returns:
         Their names; None where another library takes any and answers for them itself.
+
+    Raises:
+        ValueError: The name is unknown.
     """
-    bare = parse_name(name)[0]
-    scheme, colon, _ = bare.partition(":")
-    builders = _builders()  # which makes the schemes known too
-    builder = (_SCHEMES if colon else builders).get(scheme if colon else bare)
-    parameters = inspect.signature(builder).parameters if builder else {}
+    parameters = inspect.signature(_builder(parse_name(name)[0])).parameters
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         return None
     return [option for option, parameter in parameters.items() if parameter.kind is not parameter.POSITIONAL_ONLY]
@@ -154,17 +153,21 @@ def _unknown_backbone(name: str, builders: Iterable[str]) -> ValueError:
 
 def _build(name: str, options: dict[str, Any]) -> Backbone:
     """The backbone called ``name``, without options in its name."""
-    builders = _builders()
-    scheme, colon, rest = name.partition(":")
-    if colon:
-        if scheme not in _SCHEMES:
-            raise unknown(f"backbone {name!r}: scheme", scheme, _SCHEMES)
-        _check_options(name, _SCHEMES[scheme], options)
-        return _SCHEMES[scheme](rest, **options)
-    if name not in builders:
+    builder = _builder(name)
+    _check_options(name, builder, options)
+    _, colon, of_scheme = name.partition(":")
+    return builder(of_scheme, **options) if colon else builder(**options)
+
+
+def _builder(name: str) -> Callable[..., Backbone]:
+    """What builds a backbone: its own function, or that of its scheme."""
+    builders = _builders()  # which makes the schemes known too
+    scheme, colon, _ = name.partition(":")
+    if colon and scheme not in _SCHEMES:
+        raise unknown(f"backbone {name!r}: scheme", scheme, _SCHEMES)
+    if not colon and name not in builders:
         raise _unknown_backbone(name, builders)
-    _check_options(name, builders[name], options)
-    return builders[name](**options)
+    return _SCHEMES[scheme] if colon else builders[name]
 
 
 def _check_options(name: str, builder: Callable[..., Backbone], options: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from specvid.config import require_at_least, to_dict
+from specvid.config import require_at_least, require_folder, to_dict
 from specvid.models.insertion.grammar import split_blocks
 from specvid.models.insertion.published import PLACEMENTS
 from specvid.pipelines.ablate.effective import effective
@@ -66,18 +66,27 @@ class AblationConfig:
 
     def __post_init__(self) -> None:
         require_at_least(self, jobs=1)
+        require_folder("runs", self.runs)
         if self.table_only and self.dry_run:
             raise ValueError("table_only and dry_run exclude each other: leave out one of them.")
         if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
             raise ValueError(f"seeds {self.seeds}: give each seed once, and at least one; from 0.")
         for text in (*self.set, *(word for variant in self.variants for word in variant.split())):
             name, is_one, _ = text.partition("=")
-            if not is_one or name.startswith("-"):
+            if not is_one or not name or name.startswith("-"):
                 raise ValueError(f"setting {text!r} must read name=value, without dashes, e.g. lr=1e-3.")
             if name in _ANSWERS:
                 raise ValueError(f"setting {text!r} is no setting: `specvid train {self.task} --{name}` prints them.")
             if name.replace("_", "-") in OWN:
                 raise ValueError(f"setting {text!r}: the grid gives {name} itself (--help).")
+        for words in (self.set, *map(str.split, self.variants)):
+            names = [_setting(word)[0] for word in words]
+            if twice := next((name for name in names if names.count(name) > 1), None):
+                both = " and ".join(repr(word) for word, name in zip(words, names, strict=True) if name == twice)
+                raise ValueError(
+                    f"{both} are for one training, which has one {twice}. Give one; values to be compared are "
+                    f"rows of their own: --variants {twice}=A {twice}=B."
+                )
         for name in ("blocks", "places"):
             if not all(text.strip() for text in getattr(self, name)):
                 raise ValueError(

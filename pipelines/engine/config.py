@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from specvid.config import require_at_least
+from specvid.config import require_at_least, require_folder
 
 
 @dataclass(frozen=True)
@@ -207,6 +207,7 @@ class TrainingConfig:
     train: EngineConfig = field(default_factory=EngineConfig)
 
     def __post_init__(self) -> None:
+        require_folder("runs", self.runs)
         if self.name and not re.fullmatch(r"(?!\.+$)[\w.+=@-]+", self.name):
             raise ValueError(
                 f"name {self.name!r} must be a plain folder name (letters, digits, . _ + = @ -; not only dots)."

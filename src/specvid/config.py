@@ -129,6 +129,20 @@ def require_at_least(config: Any, **least: int) -> None:
                 raise ValueError(f"{name} {digits} must be at most {most:,}: lower it.")
 
 
+def require_folder(option: str, path: str) -> None:
+    """Refuse an empty text where a folder is to be named: it would stand for the working directory.
+
+    Args:
+        option: for the message.
+        path: as given.
+
+    Raises:
+        ValueError: it is empty.
+    """
+    if not path.strip():
+        raise ValueError(f"{option} {path!r} names no folder (a variable of the shell that is not set?): give one.")
+
+
 def require_share(min_readable: float) -> None:
     """Check the share of frames that must decode.
 

@@ -166,6 +166,7 @@ def test_options_win_over_recipes_and_recipes_over_defaults() -> None:
         ("train action --name ../x --data d", r"name '../x' must be a plain folder name"),
         ("train action --name ..", r"name '..' must be a plain folder name"),
         ("train reid --name .", r"name '.' must be a plain folder name"),
+        ("train reid --runs= --data d", r"runs '' names no folder"),
         ("train action", r"data is not given: --data DIR"),
         ("train action --data nowhere", r"nowhere does not exist; expected the root of UCF-101"),
         ("eval action", r"run is not given"),

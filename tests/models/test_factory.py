@@ -126,6 +126,7 @@ def test_parts_of_the_model() -> None:
     ("name", "options", "message"),
     [
         ("r3d_81", {}, "backbone 'r3d_81' is unknown. Did you mean 'r3d_18'"),
+        ("r3d_81", {"last_stride": 1}, "backbone 'r3d_81' is unknown. Did you mean 'r3d_18'"),
         ("r3d_18", {"width": 3}, r"create_model: 'width' is unknown.*backbone 'r3d_18' has none"),
         ("resnet50", {"last_strid": 1}, "'last_strid' is unknown. Did you mean 'last_stride'"),
         ("r3d_18", {"blocks": "snl@layer5"}, "place 'layer5' is unknown.*Did you mean 'layer4'.*res4 = layer3"),

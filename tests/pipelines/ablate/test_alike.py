@@ -69,3 +69,16 @@ def test_what_is_set_already_makes_no_row_and_is_said() -> None:
         ("snl@conv3.-1", ("snl-conv3.-1-epochs-3",)),
     ]
     assert sentences[0].startswith("row 'bare epochs=3' is left out: it is 'bare', for recipe osnet, --set and")
+
+
+def test_places_of_one_site_are_one_row() -> None:
+    """``conv4.-1``, ``conv4.1`` and ``conv4:1`` were three rows, each trained with every seed."""
+    places = ("conv4.-1", "conv4.1", "conv4:1", "conv4.0", "conv4.end", "conv4.1.no_such_place")
+    grid = AblationConfig(set=("data=DIR", "model=osnet_x0_25"), blocks=("snl", "nl"), places=places)
+    arms, sentences = merge_alike(resolve(grid, make_arms(grid), TRAIN_REID.parse))
+    kept = [f"{block}@{places[index]}" for block in ("snl", "nl") for index in (0, 3, 4, 5)]
+    assert [arm.blocks for arm in arms] == ["", *kept]
+    assert len(sentences) == 4
+    assert sentences[0] == (
+        "row 'snl@conv4.1' is left out: it is 'snl@conv4.-1', for their blocks stand at the same place of osnet_x0_25"
+    )

@@ -89,6 +89,11 @@ def test_the_command_line_of_a_training_parses() -> None:
     ("settings", "says"),
     [
         ({"set": ("epochs",)}, "must read name=value"),
+        ({"set": ("=3",)}, "setting '=3' must read name=value"),
+        ({"variants": ("=3",)}, "setting '=3' must read name=value"),
+        ({"set": ("lr=1", "epochs=3", "lr=2")}, "'lr=1' and 'lr=2' are for one training, which has one lr"),
+        ({"variants": ("block_lr=1 block-lr=2",)}, "'block_lr=1' and 'block-lr=2' are for one training, which has one"),
+        ({"runs": ""}, "runs '' names no folder"),
         ({"set": ("--epochs=3",)}, "without dashes"),
         ({"set": ("help=1",)}, "setting 'help=1' is no setting: `specvid train reid --help` prints them"),
         ({"variants": ("help-all=1",)}, "setting 'help-all=1' is no setting"),

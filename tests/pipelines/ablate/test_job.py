@@ -116,17 +116,9 @@ def test_a_partial_table_says_what_it_lacks(data, runs, tmp_path, capsys):
 def test_the_recipe_of_the_model_and_its_rates_are_said(data, tmp_path, capsys):
     """Rows of OSNet looked like plain rates, and its recipe has others."""
     blocks = ["--blocks", "snl@conv3.-1", "--seeds", "0", "--jobs", "1"]
-    line = [
-        "ablate",
-        "--set",
-        *SETTINGS,
-        f"data={data}",
-        "model=osnet_x0_25",
-        "height=64",
-        "width=32",
-        "epochs=1",
-        *blocks,
-    ]
+    own = [f"data={data}", "model=osnet_x0_25", "height=64", "width=32", "epochs=1"]
+    names = [setting.partition("=")[0] for setting in own]
+    line = ["ablate", "--set", *(one for one in SETTINGS if one.partition("=")[0] not in names), *own, *blocks]
     assert cli.run([*line, "--runs", str(tmp_path)]) == 0
     out = capsys.readouterr().out
     assert "| snl@conv3.-1 | osnet " in out
