@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _FILES = "weights"  # the setting whose values are paths
-_NO_SHARES = {"spread": 3, "dimensions": 1, "correlation": 3}
+NO_SHARES = {"spread": 3, "dimensions": 1, "correlation": 3}
 """Figures that are no shares of 1, and how many decimals they are told with; all others are told in %."""
 
 
@@ -75,7 +75,7 @@ def figure_text(name: str, value: float, deviation: float | None = None, *, sign
     Returns:
         E.g. ``81.07 ± 0.42`` of 0.8107, and ``2.9`` of ``dimensions``.
     """
-    scale, decimals = (1, _NO_SHARES[name]) if name in _NO_SHARES else (100, 2)
+    scale, decimals = (1, NO_SHARES[name]) if name in NO_SHARES else (100, 2)
     text = f"{scale * value:{sign}.{decimals}f}"
     return text if deviation is None else f"{text} ± {scale * deviation:.{decimals}f}"
 
@@ -89,7 +89,7 @@ def unit_of(names: Collection[str]) -> str:
     Returns:
         ``%``, and which of them are no shares.
     """
-    plain = [name for name in names if name in _NO_SHARES]
+    plain = [name for name in names if name in NO_SHARES]
     return f"% ({', '.join(plain)}: as they are)" if plain else "%"
 
 

@@ -45,6 +45,7 @@ def check_trainings(config: AblationConfig, todo: Sequence[tuple[Arm, int]]) -> 
     output_folder("runs", config.runs)
     kind, task = TASKS[config.task]
     for arm, seed in todo:
+        output_folder("run", str(Path(config.runs) / arm.run_name(seed)))
         _require_own_settings(config, kind, arm, seed)
     rows = {arm.name: arm for arm, _ in todo}.values()
     if not rows:

@@ -74,7 +74,7 @@ class RunFolder:
                 "Give a folder that `specvid train` wrote, e.g. runs/NAME."
             )
         require_plain_files(self.path)
-        return read_json(path)
+        return read_json(path, fix="Put a copy of it there, or remove the folder of the run and train again.")
 
     def start(self, config: Mapping[str, Any]) -> None:
         """Create the folder, and write config.json.
@@ -260,7 +260,8 @@ class RunFolder:
         Returns:
             Its meta.json.
         """
-        return read_json(self.checkpoint(which) / META)
+        fix = f"Put a copy of the whole folder {which} there, or train again."
+        return read_json(self.checkpoint(which) / META, fix=fix)
 
     def steps_to_continue_from(self) -> int:
         """Steps of the checkpoint that a restart would continue from; 0 where there is none, or none to be read."""

@@ -145,6 +145,10 @@ def axes_of(
     }
     if input in IMAGES:
         fixed["time"] = "an image is one frame"
+    if sizes[NAMES["time"]] == 1:
+        fixed.setdefault("time", "a graph of one frame holds for one alone (--frames 2, or more, lets it vary)")
+    if 1 in sizes[NAMES["height"] :]:
+        fixed = {**dict.fromkeys(("height", "width"), "a graph of one pixel holds for one alone"), **fixed}
     if batch is not None:
         fixed["batch"] = "--batch says so"
     if fix_size:

@@ -15,6 +15,7 @@ from specvid.models.blocks.affinities.dot import ProductAffinity
 from specvid.models.blocks.affinities.symmetric import SymmetricAffinity
 from specvid.models.video_model import VideoModel
 from specvid.pipelines.export.axes import BYTES, IMAGES, Axes, AxisError
+from specvid.text import counted
 
 Inputs: TypeAlias = tuple[Tensor, ...]
 """One of `specvid.pipelines.export.axes.INPUTS`, and perhaps the mask (B, T)."""
@@ -149,6 +150,30 @@ def draw_inputs(
     real = torch.ones(sizes[0], sizes[2], dtype=torch.bool, device=device)
     real[0, sizes[2] - sizes[2] // 3 :] = False
     return clip, real
+
+
+def require_fits(network: Exportable, inputs: Inputs, axes: Axes) -> None:
+    """Run a network once at the size it is captured with: what it says itself, exporters hide behind their own traces.
+
+    Args:
+        network: what is captured.
+        inputs: what it is captured with.
+        axes: of them.
+
+    Raises:
+        ValueError: the network cannot take this size.
+    """
+    try:
+        with torch.no_grad():
+            network(*inputs)
+    except RuntimeError as error:
+        _, _, frames, height, width = axes.sizes
+        own = network.model.input
+        raise ValueError(
+            f"{network.model.config['name']!r} cannot take clips of {counted(frames, 'frame')} of {height} x {width} "
+            f"px ({first_line(error)}). Give other --frames, --height and --width; it is made for {own.frames} of "
+            f"{' x '.join(map(str, own.crop))} px."
+        ) from error
 
 
 def capture(network: Exportable, axes: Axes, inputs: Inputs) -> ExportedProgram:

@@ -11,7 +11,7 @@ from specvid.files import output_file, replacing_file
 from specvid.models.convolutions.spec import kernels_as_products
 from specvid.models.video_model import VideoModel
 from specvid.pipelines.export.axes import Axes, AxisError, axes_of
-from specvid.pipelines.export.capture import Exportable, capture, choose_feature, draw_inputs
+from specvid.pipelines.export.capture import Exportable, capture, choose_feature, draw_inputs, require_fits
 from specvid.pipelines.export.check import HALF_TOLERANCE, TOLERANCE, Comparison, compare, shortest_clip
 from specvid.pipelines.export.config import SUFFIXES, ExportConfig
 from specvid.pipelines.export.formats import WRITERS, require_onnx
@@ -154,6 +154,7 @@ def export_model(
     ]
     axes = axes_of(model, frames=frames, height=height, width=width, input=input, batch=batch, fix_size=fix_size)
     inputs = draw_inputs(axes.sizes, mask=mask, device=device, input=input)
+    require_fits(original, inputs, axes)
     how: dict[str, Any] = {"mask": mask, "device": device, "tolerance": HALF_TOLERANCE if half else TOLERANCE}
     more = {
         "dim": model.num_classes if feature == "logits" else model.embedding_dim,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from specvid.errors import unknown
-from specvid.eval.report import Figures, group, kinds, repeated, table
+from specvid.eval.report import NO_SHARES, Figures, group, kinds, repeated, table
 from specvid.pipelines.engine.log import silent
 from specvid.reading import read_json
 from specvid.text import counted
@@ -153,8 +153,12 @@ def _figures(results: Mapping[str, Any], path: Path) -> Iterator[Figures]:
             ordered = {name: scored[name] for name in (*_CONTEXT, "fusion", "honest") if name in scored}
             values = {name: value for name, value in part.items() if _is_figure(name, value)}
             for name, value in values.items():
-                if not abs(value) < _LARGEST:
-                    raise ValueError(f"results {str(path)!r}: {name} is {str(value)[:40]}, which is no figure.")
+                least, most = (-_LARGEST, _LARGEST) if name in NO_SHARES else (0, 1 + 1e-6)
+                if not least <= value <= most:
+                    rule = "a number" if name in NO_SHARES else "a share, 0 to 1"
+                    raise ValueError(
+                        f"results {str(path)!r}: {name} is {str(value)[:40]}, and must be {rule}; score the run again."
+                    )
             ours = {name: value for name, value in settings.items() if name not in _IDLE and name not in ordered}
             yield Figures(path.resolve().parent.name, ours, ordered, values)
 

@@ -9,6 +9,7 @@ from specvid.text import path_on_one_line
 
 _LARGEST = 2**31  # bytes; a list of ten million clips has half of it
 _LARGEST_JSON = 256 * 2**20  # bytes; results of large evaluations have some MB
+_FIX = "Put a sound copy of it there, or have it written again."
 _DEEPEST = 100  # levels; what goes through JSON level by level then stays far within Python's limit of calls
 
 
@@ -96,11 +97,12 @@ def parse_json(data: str | bytes) -> Any:
     return content
 
 
-def read_json(path: str | Path) -> dict[str, Any]:
+def read_json(path: str | Path, *, fix: str = _FIX) -> dict[str, Any]:
     """Read the JSON object that ``path`` holds.
 
     Args:
         path: the file; somebody else may have written it.
+        fix: what to do where it is damaged, a sentence for the message.
 
     Returns:
         Its content.
@@ -115,7 +117,7 @@ def read_json(path: str | Path) -> dict[str, Any]:
     try:
         content = parse_json(data)
     except ValueError as error:
-        raise ValueError(f"{str(path)!r} is not JSON: {error}.") from None
+        raise ValueError(f"{str(path)!r} is not JSON: {error}. {fix}") from None
     if not isinstance(content, dict):
         raise ValueError(f"{str(path)!r} must hold one JSON object, and holds {str(content)[:60]!r}.")
     return content

@@ -332,6 +332,26 @@ def test_runs_that_are_no_folder(data, tmp_path, capsys):
     (tmp_path / "file").touch()
     assert cli.run(words(data, tmp_path / "file")) == 2
     assert "file' is no folder" in capsys.readouterr().err
+    (tmp_path / "bare-seed1").touch()
+    assert cli.run(words(data, tmp_path, "--dry-run")) == 2
+    assert "bare-seed1' is no folder, and files are to be written into it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("file", "fix"),
+    [
+        ("results.json", "Put a sound copy of it there, or have it written again."),
+        ("config.json", "Put a copy of it there, or remove the folder of the run and train again."),
+        ("last/meta.json", "Put a copy of the whole folder last there, or train again."),
+    ],
+)
+def test_a_damaged_file_of_a_run_is_named_with_what_to_do(data, runs, tmp_path, capsys, file, fix):
+    copy = Path(shutil.copytree(runs, tmp_path / "runs"))
+    os.truncate(copy / "bare-seed1" / file, 30)
+    assert cli.run(words(data, copy, "--table-only")) == 2
+    error = capsys.readouterr().err
+    assert f"bare-seed1/{file}' is not JSON: " in error
+    assert error.endswith(f". {fix}\n")
 
 
 def test_a_failing_training_is_named_and_the_others_go_on(data, tmp_path, capsys):

@@ -153,6 +153,14 @@ def test_an_axis_that_cannot_vary_is_fixed_and_says_why(tmp_path: Path) -> None:
         torch.testing.assert_close(run(clip), model(clip), rtol=1e-4, atol=1e-6)
 
 
+def test_one_frame_is_captured_as_one(tmp_path: Path, capfd) -> None:
+    """PyTorch warned of it, and the file said that the network computes with this very number."""
+    done = export_model(create_model("osnet_x0_25"), tmp_path / "x.onnx", frames=1, height=64, width=32)
+    assert done.axes.dynamic == ["batch", "height", "width"]
+    assert "time: always 1, because a graph of one frame holds for one alone (--frames 2, or more, " in done.text()
+    assert capfd.readouterr().err == ""
+
+
 def test_a_size_the_network_was_built_for_is_fixed_from_the_start() -> None:
     model = tiny()
     model.fixed = {"size": "img_size"}
@@ -219,6 +227,10 @@ def test_a_run_is_exported_with_its_classes(tmp_path: Path, capsys, monkeypatch)
         ("export nowhere", r"run 'nowhere' is no folder of a run"),
         ("export runs/x --model r3d_tiny", r"run 'runs/x' and model 'r3d_tiny' exclude each other"),
         ("export --model r3d_tiny --frames 0", r"frames 0 must be at least 1"),
+        (
+            "export --model osnet_x0_25 --height 1 --width 1",
+            r"'osnet_x0_25' cannot take clips of \d+ frames? of 1 x 1 px \(.*Output size is too small\)\. Give other",
+        ),
         ("export --model r3d_tiny --out x.pt", r"out 'x.pt' must end with .onnx"),
         ("export --model r3d_tny --to torch-export", r"backbone 'r3d_tny' is unknown. Did you mean 'r3d_tiny'"),
         ("export --model r3d_tiny --feature logits", r"model 'r3d_tiny' needs a classifier"),
@@ -229,7 +241,8 @@ def test_mistakes_are_one_clear_line(line: str, says: str, capsys, monkeypatch, 
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SPECVID_DEBUG", raising=False)
     assert cli.run(shlex.split(line)) == 2
-    err = capsys.readouterr().err.splitlines()[-1]
+    *notes, err = capsys.readouterr().err.splitlines()
+    assert notes in ([], ["no weights are given: those of seed 0 are exported"])
     assert err.startswith("specvid: ")
     assert re.search(says, err), err
     assert list(tmp_path.iterdir()) == []

@@ -40,6 +40,8 @@ ALTERED: dict[str, Callable[[dict[str, Any]], object]] = {
     "config is text": rest(config="x"),
     "figure too large": entry(top1=10**400),
     "figure of 300 digits": entry(top1=1e308),
+    "figure in per cent": entry(top1=50),
+    "figure below none": entry(mean_class=-0.1),
     "figure is no number": entry(top1=float("nan")),
     "figure is infinite": entry(mean_class=float("-inf")),
     "source without a data set": lambda content: (
