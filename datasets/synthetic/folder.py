@@ -90,6 +90,19 @@ def action_contents(noun: str, train: int, test: int, frames: int, size: int, *,
     )
 
 
+def require_seed(seed: int) -> None:
+    """Refuse what no random generator starts from.
+
+    Args:
+        seed: of the set.
+
+    Raises:
+        ValueError: it is negative.
+    """
+    if seed < 0:
+        raise ValueError(f"seed is {seed}; it must be a whole number >= 0")
+
+
 def write_set(
     out: str | os.PathLike[str],
     settings: Mapping[str, Any],
@@ -115,8 +128,7 @@ def write_set(
     Raises:
         ValueError: a negative seed, or the folder holds something else.
     """
-    if settings["seed"] < 0:
-        raise ValueError(f"seed is {settings['seed']}; it must be a whole number >= 0")
+    require_seed(settings["seed"])
     out = Path(out)
     if (files := _is_there(out, settings, overwrite=overwrite)) is not None:
         return SyntheticSet(out, files, written=False, contents=contents)

@@ -22,7 +22,14 @@ import numpy as np
 from specvid.datasets.layouts.action_set import VideoRecord
 from specvid.datasets.layouts.registry import read_action
 from specvid.datasets.synthetic.encode import write_video
-from specvid.datasets.synthetic.folder import Progress, SyntheticSet, action_contents, synthesizer, write_set
+from specvid.datasets.synthetic.folder import (
+    Progress,
+    SyntheticSet,
+    action_contents,
+    require_seed,
+    synthesizer,
+    write_set,
+)
 
 CLASSES = ("Different", "Same")
 _FORMAT = 2  # a new number makes the function write again
@@ -130,6 +137,7 @@ def synthesize_relation(
         )
     if scenes < 4:
         raise ValueError(f"scenes is {scenes}; it must be at least 4, of which one is tested on")
+    require_seed(seed)
     used = Relation(size=size, tile=tile)
     data = read_action(of, from_, split=split)
     films = plan_films(data.train, data.test, data.classes, seed=seed, scenes=scenes)

@@ -98,11 +98,13 @@ def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     from safetensors import SafetensorError, safe_open
 
     require_plain(path)
+    if not path.is_file():
+        raise ValueError(f"weights {str(path)!r}: there is no such file")
     try:
         with safe_open(path, "pt") as file:
             return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 (no mapping)
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"weights {str(path)!r}: not a sound safetensors file ({error})") from error
+        raise _damaged(path, "safetensors", str(error)) from error
 
 
 def saved_config(path: str | Path) -> dict[str, Any] | None:
@@ -133,7 +135,15 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except SafetensorError as error:
-        raise ValueError(f"weights {str(path)!r}: not a sound safetensors file ({error})") from error
+        raise _damaged(path, "safetensors", str(error)) from error
+
+
+def _damaged(path: Path, kind: str, reason: str) -> ValueError:
+    """The error for a file that cannot be read."""
+    return ValueError(
+        f"weights {str(path)!r}: not a sound {kind} file ({reason}). It was cut off or damaged, or is something else: "
+        "put a sound copy of it there, or give another file."
+    )
 
 
 def _read_torch(path: Path) -> Any:
@@ -153,8 +163,8 @@ def _read_torch(path: Path) -> Any:
             f"and reading that would run code from the file. {takes}"
         ) from error
     except Exception as error:  # of many kinds, whatever the damage hits
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ValueError(f"weights {str(path)!r}: not a sound torch file ({reason})") from error
+        said = "" if isinstance(error, LookupError) else str(error)  # those speak of the reader's own lists
+        raise _damaged(path, "torch", (said or type(error).__name__).splitlines()[0]) from error
 
 
 def _is_pickle(path: Path) -> bool:

@@ -102,6 +102,9 @@ def _check(options: argparse.Namespace) -> None:
     require_at_least(options, **{name: least for name, least in _LEAST.items() if hasattr(options, name)})
     if not 0 < options.lr < math.inf:
         raise ValueError(f"lr {options.lr} must be a finite number greater than 0.")
+    for name in ("data", "weights"):
+        if not getattr(options, name).strip():
+            raise ValueError(f"--{name} '' is an empty text (a variable of the shell that is not set?): give a path.")
     given = options.out
     options.out = output_file("--out", given)
     if options.out.suffix != ".csv":

@@ -70,8 +70,9 @@ Example:
 """
 
 SYNTHESIZE_HELP = """\
-specvid data synthesize: a small data set of real files in the layout of the real one, in which the
-class depends on how two far-apart things relate (actions), or identities are known by gait alone
+specvid data synthesize: a small data set of real files, in the layout of the real one
+
+Classes depend on how two far-apart things relate (actions), or identities are known by gait alone.
 
   DATASET DIR     ucf101, hmdb51, kinetics, something-v1, something-v2, diving48, jester, folders
                   or table (actions); mars, ilids-vid, prid2011 or tracklets; and the folder to write

@@ -135,7 +135,11 @@ def test_no_network_of_single_frames_tells_the_classes(source: Path) -> None:
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"from_": ""}, "--from DIR names the real set"), ({"scenes": 3}, "scenes is 3; it must be at least 4")],
+    [
+        ({"from_": ""}, "--from DIR names the real set"),
+        ({"seed": -1}, "seed is -1; it must be a whole"),
+        ({"scenes": 3}, "scenes is 3; it must be at least 4"),
+    ],
 )
 def test_wrong_settings(source: Path, tmp_path: Path, change: dict[str, Any], message: str) -> None:
     options: dict[str, Any] = {"from_": source, "of": "folders", **change}

@@ -168,6 +168,7 @@ def test_broken_and_dangerous_files(tmp_path) -> None:
     (tmp_path / "noise.pth").write_bytes(b"not a checkpoint")
     (tmp_path / "noise.safetensors").write_bytes(b"\x08\0\0\0\0\0\0\0notjson!")
     (tmp_path / "empty.pth").write_bytes(b"")
+    (tmp_path / "text.pth").write_bytes(b"abc")
     torch.save({"epoch": 3, "lr": 0.1}, tmp_path / "plain.pth")
     torch.save([1, 2], tmp_path / "list.pth")
     torch.save({"state_dict": published(model), "args": argparse.Namespace(lr=0.1)}, tmp_path / "code.pth")
@@ -178,7 +179,8 @@ def test_broken_and_dangerous_files(tmp_path) -> None:
     cases = {
         "noise.pth": "not a torch file of tensors",
         "noise.safetensors": "not a sound safetensors file",
-        "empty.pth": "not a sound torch file",
+        "empty.pth": r"not a sound torch file \(EOFError\)\. It was cut off or damaged, or is something else: put a",
+        "text.pth": r"not a sound torch file \(IndexError\)",
         "plain.pth": r"no tensors in it, nor under state_dict, .*\(found: epoch, lr\)",
         "list.pth": r"no tensors in it.*\(found: list\)",
         "code.pth": "refused, because it holds more than tensors.*argparse.Namespace.*run code",

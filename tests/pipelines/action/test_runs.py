@@ -307,6 +307,9 @@ def test_a_changed_config_or_checkpoint_is_refused(runs: Path, tmp_path: Path, c
     assert "is of another model" in capsys.readouterr().err
     assert evaluate(f"--run {other} --checkpoint best") == 2
     assert "has no checkpoint 'best'. It has: last" in capsys.readouterr().err
+    (other / "last/model.safetensors").unlink()
+    assert evaluate(f"--run {other}") == 2
+    assert "other/last/model.safetensors': there is no such file" in capsys.readouterr().err
 
 
 def test_predict_names_classes_and_goes_on_after_a_damaged_file(runs: Path, data: Path, tmp_path: Path, capsys) -> None:

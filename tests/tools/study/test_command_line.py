@@ -27,6 +27,8 @@ WRONG = {
     "--out file.csv/rows.csv": "cannot be written",
     "--out kept.csv": "--out 'kept.csv' has its maps beside it: 'kept.safetensors' is a folder",
     "--data elsewhere": "elsewhere",
+    "--data=": "--data '' is an empty text",
+    "--weights=": "--weights '' is an empty text",
 }
 
 
