@@ -100,10 +100,15 @@ def _use(blocks: Any) -> list[list[str]]:
 
 
 def _of_no_use(blocks: Any) -> list[str]:
-    """What to say of blocks that the training never used, and of those that leave little of the features."""
+    """What to say of blocks that the training never used, of those that leave little of the features, and of damage."""
     rows = [block for block in blocks if isinstance(block, Mapping)] if isinstance(blocks, list) else []
     shares = {str(block.get("place", "-")): number(block.get("share")) for block in rows}
-    sentences = []
+    sentences = [
+        f"block {block.get('place', '-')}: {name} is {str(block[name])[:40]!r} in results.json, which is no number"
+        for block in rows
+        for name in _COLUMNS
+        if block.get(name) is not None and number(block[name]) is None
+    ]
     for place, share in shares.items():
         if share is not None and share < UNUSED:
             sentences.append(

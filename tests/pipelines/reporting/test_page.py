@@ -199,11 +199,12 @@ def test_differences_are_paired_by_seed(tmp_path: Path) -> None:
 def test_blocks_that_were_never_used_and_that_leave_little_are_named(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", blocks="snl@layer2.-1")
     results = json.loads((run / "results.json").read_text())
-    shares = {"layer2.-1": 0.002, "layer1.0": 0.5, "layer2.end": 21.57}
+    shares = {"layer2.-1": 0.002, "layer1.0": 0.5, "layer2.end": 21.57, "layer1.end": "much", "layer1.1": None}
     results["training"] = {"blocks": [{"place": place, "share": share} for place, share in shares.items()]}
     (run / "results.json").write_text(json.dumps(results))
     found = [text for text in make_report([run]).runs[0].missing if text.startswith("block ")]
     assert found == [
+        "block layer1.end: share is 'much' in results.json, which is no number",
         "block layer2.-1 was never used: it adds 0.2 % to the features (less than 1 %). What it looks at below was not "
         "learned",
         "block layer2.end leaves little of the features: it adds 2157 % to them (more than 500 %)",
