@@ -83,7 +83,7 @@ def blocks() -> ActionConfig:
 @recipe(ActionConfig, from_weights=True)
 def finetune() -> ActionConfig:
     """From published or own weights: a low rate for these, ten times as high for the new classifier and for gates of
-    blocks, which start at 0 (docs/results.md, With 8 frames); few epochs.
+    blocks, which start at 0 (docs/results.md, Fewer frames); few epochs.
     """
     return ActionConfig(
         clips=ActionClipsConfig(crop="multiscale"),

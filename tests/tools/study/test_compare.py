@@ -13,9 +13,11 @@ LATE = "snl@conv4.-1 block-lr=10 gate-lr=100"
 RATES = "block-lr=10 gate-lr=100"
 FAST = "snl x10 gate x100"
 THREE = "snl@MaxPool3d_5a_2x2, snl@Mixed_5b.end, snl@Mixed_5c.end"
+FIVE = "snl@MaxPool3d_5a_2x2, snl@Mixed_5b, snl@Mixed_5b.end, snl@Mixed_5c, snl@Mixed_5c.end"
 EARLY, UCF_PLACES = "blocks snl@MaxPool3d_4a_3x3", ["--other-csv", str(DOCS / "results-ucf101-5-places.csv")]
 UCF_RATES = ["--other-csv", str(DOCS / "results-ucf101-5-rates.csv")]
 UCF_FRAMES8 = ["--other-csv", str(DOCS / "results-ucf101-5-frames8.csv")]
+UCF_FRAMES4 = ["--other-csv", str(DOCS / "results-ucf101-5-frames4.csv")]
 APART_4 = ["--other-csv", str(DOCS / "results-ucf101-5-frames8x4.csv")]
 DRAWN_THREE = "snl@layer1.end, snl@layer2.-1, snl@layer2.end"
 DRAWN_FIVE = "snl@layer1.0, snl@layer1.end, snl@layer2.0, snl@layer2.1, snl@layer2.end"
@@ -37,6 +39,58 @@ FEW_FRAMES = "snl@layer2.-1 frames=4 stride=4"
         ("ucf101-5-places", "top1", "blocks snl", "probe bare", [], "+3.20 [+2.36, +4.03]"),
         ("ucf101-5-places", "top1", "blocks snl", "blocks snl@Mixed_5c.end", [], "+3.20 [+1.50, +4.89]"),
         ("ucf101-5-places", "top1", f"blocks {THREE}", "blocks snl", [], "-1.07 [-2.27, +0.14]"),
+        ("ucf101-5-finetune", "top1", f"snl@MaxPool3d_4a_3x3 {RATES}", "bare", [], "-3.55 [-7.22, +0.12]"),
+        ("ucf101-5-finetune", "top1", f"snl@Mixed_5c.end {RATES}", "bare", [], "+3.79 [-0.70, +8.27]"),
+        (
+            "ucf101-5-finetune",
+            "top1",
+            f"snl@Mixed_4f.end {RATES}",
+            f"snl@Mixed_5c.end {RATES}",
+            [],
+            "+3.08 [+0.03, +6.12]",
+        ),
+        (
+            "ucf101-5-finetune",
+            "top1",
+            f"snl@Mixed_4f.end {RATES}",
+            f"snl@MaxPool3d_4a_3x3 {RATES}",
+            [],
+            "+10.41 [+6.58, +14.25]",
+        ),
+        (
+            "ucf101-5-finetune",
+            "top1",
+            f"snl@Mixed_5c.end {RATES}",
+            f"snl@MaxPool3d_4a_3x3 {RATES}",
+            [],
+            "+7.34 [+2.79, +11.88]",
+        ),
+        ("ucf101-5-frames4", "top1", "finetune nl", "finetune bare", [], "+2.96 [+0.95, +4.97]"),
+        ("ucf101-5-frames4", "top1", "finetune cheb", "finetune bare", [], "+6.86 [+4.29, +9.44]"),
+        ("ucf101-5-frames4", "top1", "finetune a2", "finetune bare", [], "+7.46 [+4.23, +10.68]"),
+        ("ucf101-5-frames4", "top1", "finetune gc", "finetune bare", [], "+4.62 [+2.33, +6.90]"),
+        ("ucf101-5-frames4", "top1", "finetune se", "finetune bare", [], "+3.67 [+2.16, +5.17]"),
+        ("ucf101-5-frames4", "top1", "blocks snl", "probe bare", [], "+8.52 [+7.68, +9.36]"),
+        ("ucf101-5-frames4", "top1", "finetune snl", "probe bare", [], "+11.24 [+9.77, +12.71]"),
+        ("ucf101-5-frames2", "top1", "finetune snl", "probe bare", [], "+10.18 [+7.13, +13.22]"),
+        ("ucf101-5-frames4", "top1", "finetune snl", "blocks snl", [], "+2.72 [+1.11, +4.33]"),
+        ("ucf101-5-frames4", "top1", "finetune bare", "probe bare", [], "+5.09 [+2.46, +7.72]"),
+        ("ucf101-5-frames4", "top1", "finetune a2", "finetune se", [], "+3.79 [+1.49, +6.09]"),
+        ("ucf101-5-frames4", "top1", "finetune a2", "finetune nl", [], "+4.50 [+0.69, +8.30]"),
+        ("ucf101-5-frames4", "top1", "finetune cheb", "finetune se", [], "+3.20 [+1.67, +4.72]"),
+        ("ucf101-5-frames4", "top1", "finetune cheb", "finetune nl", [], "+3.91 [+0.85, +6.96]"),
+        ("ucf101-5-frames4", "top1", "finetune snl", "finetune a2", [], "-1.30 [-2.62, +0.01]"),
+        ("ucf101-5-frames4", "top1", "finetune snl", "finetune bare", UCF_FRAMES8, "-3.67 [-6.97, -0.37]"),
+        ("ucf101-5-frames2", "top1", "finetune snl", "finetune bare", [], "+11.60 [+10.61, +12.58]"),
+        ("ucf101-5-frames2", "top1", "blocks snl", "probe bare", [], "+10.89 [+8.97, +12.80]"),
+        ("ucf101-5-frames2", "top1", "finetune snl", "blocks snl", [], "-0.71 [-2.61, +1.19]"),
+        ("ucf101-5-frames2", "top1", "finetune bare", "probe bare", [], "-1.42 [-4.00, +1.16]"),
+        ("ucf101-5-frames2", "top1", "finetune snl", "finetune bare", UCF_FRAMES4, "+3.31 [-1.11, +7.74]"),
+        ("ucf101-5-places", "top1", f"blocks {FIVE}", "probe bare", [], "+2.72 [+1.49, +3.95]"),
+        ("ucf101-5-places", "top1", f"blocks {FIVE}", "blocks snl", [], "-0.47 [-1.28, +0.33]"),
+        ("ucf101-5-places", "top1", f"blocks {FIVE}", f"blocks {THREE}", [], "+0.59 [+0.07, +1.11]"),
+        ("ucf101-5-places", "top1", f"finetune {FIVE}", "finetune bare", [], "+0.00 [-2.01, +2.01]"),
+        ("ucf101-5-places", "top1", f"finetune {FIVE}", "finetune snl", [], "-0.71 [-2.22, +0.80]"),
         ("ucf101-5-rates", "top1", "blocks snl gate x1", "probe bare", [], "+3.08 [+2.46, +3.69]"),
         ("ucf101-5-rates", "top1", "blocks snl x10 gate x100", "probe bare", [], "+3.20 [+2.21, +4.18]"),
         ("ucf101-5-rates", "top1", "blocks snl x10 gate x100", "blocks snl gate x1", [], "+0.12 [-1.09, +1.33]"),
